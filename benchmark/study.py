@@ -1,0 +1,243 @@
+"""A study: one TOML file that asks one question, read once into frozen objects.
+
+A study names and counts; it can't run code. Names are checked against the registries in `run.check`.
+"""
+
+from __future__ import annotations
+
+import json
+import tomllib
+from pathlib import Path
+from typing import Any, Literal
+
+from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator, model_validator
+
+from benchmark.errors import BenchmarkError, unknown
+
+Scalar = bool | int | float | str
+METRICS = ("uar", "accuracy", "macro_f1")
+
+
+class Table(BaseModel):
+    """A part of a study file: strict, and never changed once read."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True, allow_inf_nan=False)
+
+
+class Range(Table):
+    """Numbers from `low` to `high`, both included, in Optuna's own words."""
+
+    low: int | float
+    high: int | float
+    log: bool = False
+    step: int | float | None = None
+
+    @model_validator(mode="after")
+    def _ordered(self) -> Range:
+        if self.low > self.high:
+            raise ValueError(f"low = {self.low} is above high = {self.high}")
+        if self.log and self.low <= 0:
+            raise ValueError(f"log needs low above 0, not {self.low}")
+        if self.log and self.step is not None:
+            raise ValueError("log and step exclude each other")
+        if self.step is not None and self.step <= 0:
+            raise ValueError(f"step must be above 0, not {self.step}")
+        return self
+
+    @property
+    def whole(self) -> bool:
+        """Whether the range holds whole numbers only."""
+        return all(isinstance(v, int) for v in (self.low, self.high, self.step or 1))
+
+
+Choices = tuple[Any, ...]
+Space = dict[str, Range | Choices]
+
+
+class Model(Table):
+    """A model's part of a study: what is fixed, what is searched, and what is tried first."""
+
+    first: dict[str, Any] = {}
+    fixed: dict[str, Any] = {}
+    space: dict[str, Range | Choices] = {}
+
+    @model_validator(mode="before")
+    @classmethod
+    def _sort_entries(cls, table: Any) -> Any:
+        """Sort a flat table by the shape of its values: range, list of choices, or fixed value."""
+        if not isinstance(table, dict) or set(table) == {"first", "fixed", "space"}:
+            return table
+        entries = {key: value for key, value in table.items() if key != "first"}
+        ranges = {k: v for k, v in entries.items() if isinstance(v, dict)}
+        choices = {k: tuple(v) for k, v in entries.items() if isinstance(v, list)}
+        for name, values in choices.items():
+            if not values:
+                raise ValueError(f"{name} has an empty list of choices")
+        fixed = {k: v for k, v in entries.items() if k not in ranges and k not in choices}
+        return {"first": table.get("first", {}), "fixed": fixed, "space": ranges | choices}
+
+
+class Split(Table):
+    """Who may be on both sides of a split, and how large the test side is."""
+
+    protocols: tuple[str, ...] = ("random", "speaker")
+    test_size: float = Field(default=0.25, gt=0, lt=1)
+
+
+class Search(Table):
+    """How settings are looked for."""
+
+    trials: int = Field(ge=1, le=100_000)
+    folds: int = Field(ge=2, le=100)
+    metric: Literal["uar", "accuracy", "macro_f1"]
+    sampler: str = "tpe"
+    lookahead: int = Field(default=4, ge=1, le=64)
+    """Trial n is asked when trials up to n - lookahead are told: part of the study, not of the
+    machine, so that any number of workers makes the same trials."""
+
+
+class Ensemble(Table):
+    """Whose winners vote."""
+
+    members: tuple[str, ...] = Field(min_length=2)
+
+
+class Claims(BaseModel):
+    """What the source of a study says that it reaches: a figure for each model, by its protocol."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+    source: str
+    protocol: str
+    metric: Literal["uar", "accuracy", "macro_f1"]
+    note: str = ""
+    values: dict[str, float]
+
+    @model_validator(mode="before")
+    @classmethod
+    def _gather_values(cls, table: Any) -> Any:
+        """Read every key that is no field as a model with its figure."""
+        if not isinstance(table, dict) or "values" in table:
+            return table
+        named = {"source", "protocol", "metric", "note"}
+        values = {key: value for key, value in table.items() if key not in named}
+        return {k: v for k, v in table.items() if k in named} | {"values": values}
+
+
+class Study(Table):
+    """One question, and everything that decides its answer.
+
+    Attributes
+    ----------
+    name : str
+        The file's stem.
+    question : str
+        What the study asks, in a sentence that ends with a question mark.
+    corpora, emotions : tuple of str
+        Clips of these corpora with these emotions take part.
+    features : str
+        A feature set of the registry.
+    augment : tuple of str
+        Further copies of each training clip, each a chain such as ``stretch+pitch``.
+    seed : int
+        All randomness derives from it.
+    models : dict of str to Model
+        In the order in which pages show them.
+    """
+
+    name: str
+    question: str
+    corpora: tuple[str, ...] = Field(min_length=1)
+    emotions: tuple[str, ...] = Field(min_length=2)
+    features: str
+    augment: tuple[str, ...] = ()
+    seed: int = Field(default=0, ge=0)
+    split: Split = Split()
+    search: Search
+    models: dict[str, Model] = Field(min_length=1)
+    ensemble: Ensemble | None = None
+    claims: Claims | None = None
+
+    @field_validator("corpora", "emotions", "augment")
+    @classmethod
+    def _distinct(cls, names: tuple[str, ...]) -> tuple[str, ...]:
+        twice = sorted({name for name in names if names.count(name) > 1})
+        if twice:
+            raise ValueError(f"{', '.join(twice)} stands there twice")
+        return names
+
+    def settings(self) -> dict[str, Any]:
+        """The study as plain data, for results and digests."""
+        return self.model_dump(mode="json")
+
+
+def read_study(path: Path, overrides: tuple[str, ...] = ()) -> Study:
+    """Return the study of a TOML file, changed by overrides of the form ``search.trials=10``.
+
+    Raises
+    ------
+    BenchmarkError
+        If the file can't be read, is no TOML, or says something that a study can't say.
+    """
+    try:
+        table = tomllib.loads(path.read_text(encoding="utf-8"))
+    except OSError as error:
+        raise BenchmarkError(
+            f"{path}: can't read the study file ({error.strerror}). "
+            "`python -m benchmark list` shows the studies there are."
+        ) from error
+    except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
+        raise BenchmarkError(f"{path}: not valid TOML: {error}.") from error
+    for override in overrides:
+        _override(table, override)
+    if "name" in table:
+        raise BenchmarkError(f"{path}: a study's name is its file's stem; remove the key 'name'.")
+    try:
+        return Study.model_validate({"name": path.stem, **table})
+    except ValidationError as error:
+        raise _refusal(path, error) from error
+
+
+def _override(table: dict[str, Any], text: str) -> None:
+    """Set one value in a study's table; the value is TOML, and a bare word is a string."""
+    key, equals, value = text.partition("=")
+    parts = key.strip().split(".")
+    if not equals or not all(parts):
+        raise BenchmarkError(
+            f"--set {text}: expected KEY=VALUE, for example --set search.trials=10."
+        )
+    try:
+        parsed = tomllib.loads(f"value = {value}")["value"]
+    except tomllib.TOMLDecodeError:
+        parsed = value.strip()
+    *parents, last = parts
+    for part in parents:
+        table = table.setdefault(part, {})
+        if not isinstance(table, dict):
+            raise BenchmarkError(f"--set {text}: {part!r} is a value, not a table.")
+    table[last] = parsed
+
+
+def _refusal(path: Path, error: ValidationError) -> BenchmarkError:
+    """Return pydantic's first complaint as one line in the words of the study file."""
+    first = error.errors()[0]
+    place = [str(part) for part in first["loc"] if part not in {"space", "Range", "function-after"}]
+    where = f"{path}: [{'.'.join(place[:-1])}]" if len(place) > 1 else str(path)
+    key = place[-1] if place else ""
+    if first["type"] == "extra_forbidden":
+        return unknown("key", key, _keys_at(place[:-1]), where)
+    if first["type"] == "missing":
+        return BenchmarkError(f"{where}: the key {key!r} is missing.")
+    message = first["msg"].removeprefix("Value error, ")
+    given = "" if isinstance(first["input"], dict) else f", not {json.dumps(first['input'], default=str)}"
+    return BenchmarkError(f"{where}: {key}: {message}{given}.")
+
+
+def _keys_at(place: list[str]) -> list[str]:
+    """Return the keys that the table at `place` of a study file may have."""
+    tables: dict[str, type[BaseModel]] = {
+        "split": Split, "search": Search, "ensemble": Ensemble, "claims": Claims,
+    }
+    if not place:
+        return [name for name in Study.model_fields if name != "name"]
+    return list(tables.get(place[0], Range).model_fields)
