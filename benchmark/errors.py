@@ -5,7 +5,7 @@ from collections.abc import Iterable
 
 
 class BenchmarkError(Exception):
-    """A user's mistake or a refused state: one line that says what, where, what is allowed, what to do."""
+    """A user's mistake, in one line: what, where, what is allowed, what to do."""
 
 
 def unknown(kind: str, name: str, allowed: Iterable[str], where: str = "") -> BenchmarkError:

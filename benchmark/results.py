@@ -1,7 +1,7 @@
-"""Results: plain tables and one record for each study; everything that is shown is computed from them.
+"""Results: plain tables and a record for each study; all that is shown is computed from them.
 
-They hold no date, no duration and no path of a machine: the same study on the same recordings writes
-the same bytes. `reports/results/<study>/` has three files:
+They hold no date, no duration and no path of a machine: the same study on the same recordings
+writes the same bytes. `reports/results/<study>/` has three files:
 
 study.json
     What was asked and of what data: see `Result`.
@@ -33,7 +33,7 @@ class Result:
     Attributes
     ----------
     name : str
-        The study's name; with ``@`` and a digest behind it where the command line changed the study.
+        The study's name; with ``@`` and a digest behind it where the command line changed it.
     settings : dict
         `Study.settings()`.
     changes : tuple of str
@@ -42,7 +42,7 @@ class Result:
         ``corpora``: by name: title, home_page, licence, official (int or None), found (clips read),
         used (clips of the study's emotions that could be used), missing (list of names), set_aside
         (list of [name, reason]), generated (bool).
-        ``unusable``: list of [clip, reason]. ``duplicates``: list of lists of clips with the same samples.
+        ``unusable``: list of [clip, reason]. ``duplicates``: lists of clips with the same samples.
         ``clips``: list of [corpus, emotion, gender, clips, speakers] counts.
         ``tables``: by protocol: train/test: rows, clips, speakers (list), digest.
         ``folds``: by protocol: list of {train_clips, validation_clips, validation_speakers}.
@@ -55,8 +55,8 @@ class Result:
         protocol, model, trial, state (complete or failed), score, spread, fold_0 .., params (JSON),
         reason. The settings' order of models within a protocol.
     predictions : DataFrame
-        protocol, model, clip, corpus, speaker, gender, emotion, then p_<emotion> for each emotion of
-        the study in sorted order (float32).
+        protocol, model, clip, corpus, speaker, gender, emotion, then p_<emotion> for each emotion
+        of the study in sorted order (float32).
     """
 
     name: str
@@ -93,7 +93,9 @@ def write_result(result: Result, folder: Path) -> None:
         "winners": result.winners,
     }
     write_text(target / "trials.csv", result.trials.to_csv(index=False, lineterminator="\n"))
-    write_text(target / "predictions.csv", result.predictions.to_csv(index=False, lineterminator="\n"))
+    write_text(
+        target / "predictions.csv", result.predictions.to_csv(index=False, lineterminator="\n")
+    )
     write_text(target / "study.json", json.dumps(record, indent=1, ensure_ascii=False) + "\n")
 
 
@@ -116,9 +118,9 @@ def read_result(folder: Path) -> Result:
         predictions = pd.read_csv(folder / "predictions.csv")
     except (OSError, ValueError) as error:
         raise BenchmarkError(
-            f"{folder}: the result can't be read ({error}). Run its study again; finished trials are kept."
+            f"{folder}: the result can't be read ({error}). Run its study again: trials are kept."
         ) from error
-    probabilities = [column for column in predictions if column.startswith("p_")]
+    probabilities = [column for column in predictions if str(column).startswith("p_")]
     return Result(
         name=record["name"],
         settings=record["settings"],

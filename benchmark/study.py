@@ -1,6 +1,6 @@
 """A study: one TOML file that asks one question, read once into frozen objects.
 
-A study names and counts; it can't run code. Names are checked against the registries in `run.check`.
+A study names and counts; it can't run code. `run.check` compares its names with the registries.
 """
 
 from __future__ import annotations
@@ -229,14 +229,21 @@ def _refusal(path: Path, error: ValidationError) -> BenchmarkError:
     if first["type"] == "missing":
         return BenchmarkError(f"{where}: the key {key!r} is missing.")
     message = first["msg"].removeprefix("Value error, ")
-    given = "" if isinstance(first["input"], dict) else f", not {json.dumps(first['input'], default=str)}"
+    given = (
+        ""
+        if isinstance(first["input"], dict)
+        else f", not {json.dumps(first['input'], default=str)}"
+    )
     return BenchmarkError(f"{where}: {key}: {message}{given}.")
 
 
 def _keys_at(place: list[str]) -> list[str]:
     """Return the keys that the table at `place` of a study file may have."""
     tables: dict[str, type[BaseModel]] = {
-        "split": Split, "search": Search, "ensemble": Ensemble, "claims": Claims,
+        "split": Split,
+        "search": Search,
+        "ensemble": Ensemble,
+        "claims": Claims,
     }
     if not place:
         return [name for name in Study.model_fields if name != "name"]

@@ -21,11 +21,18 @@ from typing import Any
 
 from benchmark.errors import BenchmarkError
 
-THREAD_LIMITS = ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS", "NUMEXPR_NUM_THREADS")
+THREAD_LIMITS = (
+    "OMP_NUM_THREADS",
+    "OPENBLAS_NUM_THREADS",
+    "MKL_NUM_THREADS",
+    "NUMEXPR_NUM_THREADS",
+)
 """One BLAS thread a process: two made logistic regression 14 to 31 times slower. They are read when
 numpy is first imported, so they are set before it, and workers inherit them."""
 
-PREFETCH = 1  # tasks that lie ready beside the running ones, so that no worker waits for the main process
+PREFETCH = (
+    1  # tasks that lie ready beside the running ones, so that no worker waits for the main process
+)
 
 
 def limit_threads() -> None:
@@ -144,7 +151,7 @@ class Workers:
             pool.shutdown(wait=False, cancel_futures=True)
             for process in multiprocessing.active_children():
                 process.kill()
-            # The executor's own thread reaps them; a broken pool at this point is what we asked for.
+            # The executor's own thread reaps them; that the pool breaks is what we asked for.
             pool.shutdown(wait=True)
 
     def _fill(self) -> None:
