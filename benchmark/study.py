@@ -5,6 +5,7 @@ A study names and counts; it can't run code. `run.check` compares its names with
 
 from __future__ import annotations
 
+import hashlib
 import json
 import tomllib
 from pathlib import Path
@@ -248,3 +249,17 @@ def _keys_at(place: list[str]) -> list[str]:
     if not place:
         return [name for name in Study.model_fields if name != "name"]
     return list(tables.get(place[0], Range).model_fields)
+
+
+def derive_seed(seed: int, *purpose: object) -> int:
+    """Return a seed for one purpose: a whole number below 2**32 that no other purpose has.
+
+    Parameters
+    ----------
+    seed : int
+        The study's.
+    *purpose
+        What it is for, for example protocol, model, trial number and fold.
+    """
+    text = json.dumps([seed, *purpose], default=str)
+    return int.from_bytes(hashlib.blake2b(text.encode(), digest_size=4).digest(), "big")

@@ -92,7 +92,12 @@ class Workers:
     @property
     def busy(self) -> bool:
         """Whether any task is still to be handed back."""
-        return bool(self._waiting or self._running or self._suspects)
+        return self.pending > 0
+
+    @property
+    def pending(self) -> int:
+        """How many tasks are still to be handed back."""
+        return len(self._waiting) + len(self._running) + len(self._suspects)
 
     def submit(self, function: Callable[..., Any], *arguments: Any, label: Any = None) -> Task:
         """Queue one call and return its task."""
@@ -191,11 +196,7 @@ class Workers:
         if len(in_flight) == 1:
             lost = in_flight[0]
             lost.future = None
-            lost.error = WorkerLostError(
-                "its worker process died twice: killed, or out of memory"
-                if lost.label is not None
-                else "its worker process died"
-            )
+            lost.error = WorkerLostError("its worker process died: killed, or out of memory")
             return lost
         self._suspects.extend(in_flight)
         return self.next_done()

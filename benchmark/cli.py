@@ -1,0 +1,417 @@
+"""The command line: arguments and exit status only.
+
+Whatever is heavy is imported by the command that needs it, so that ``--help`` answers at once.
+"""
+
+from __future__ import annotations
+
+import errno
+import os
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from benchmark.errors import BenchmarkError, unknown
+
+if TYPE_CHECKING:
+    from benchmark.prepare import Sources
+    from benchmark.results import Result
+    from benchmark.run import Job, Project
+    from benchmark.screen import Screen
+    from benchmark.study import Study
+
+USER_ERROR = 2
+INTERRUPTED = 130  # as a shell has it for Ctrl-C
+
+DISK_ERRORS = {errno.ENOSPC, errno.EROFS, errno.EACCES, errno.EPERM, errno.EDQUOT}
+
+app = typer.Typer(
+    name="python -m benchmark",
+    no_args_is_help=True,
+    add_completion=False,
+    pretty_exceptions_enable=False,
+    rich_markup_mode="markdown",
+    help="Which speech emotion recognition model really works, and by how much. "
+    "Start with `run-study`: it needs no download and takes about a minute.",
+)
+
+StudyArgument = Annotated[
+    str | None,
+    typer.Argument(
+        help="A study file, or the name of one in studies/. Without it: the quickstart, on "
+        "generated speech.",
+        show_default=False,
+    ),
+]
+CorporaOption = Annotated[
+    Path | None,
+    typer.Option(
+        "--corpora",
+        envvar="SER_CORPORA",
+        metavar="DIR",
+        help="A folder that holds a folder for each corpus: DIR/ravdess, DIR/tess, DIR/savee.",
+    ),
+]
+CorpusOption = Annotated[
+    list[str] | None,
+    typer.Option(
+        "--corpus",
+        metavar="NAME=DIR",
+        help="Where one corpus lies; csv=table.csv for a table of your own. Can be repeated.",
+    ),
+]
+SetOption = Annotated[
+    list[str] | None,
+    typer.Option(
+        "--set",
+        metavar="KEY=VALUE",
+        help="Change the study for this run, for example --set search.trials=10. The result is "
+        "kept apart from the study's own. Can be repeated.",
+    ),
+]
+IncompleteOption = Annotated[
+    bool,
+    typer.Option(
+        "--allow-incomplete",
+        help="Go on with clips missing, or many that can't be used; the report shows it.",
+    ),
+]
+WorkersOption = Annotated[
+    int | None,
+    typer.Option(
+        "--workers", min=1, help="Processes; by default all cores. No result depends on it."
+    ),
+]
+ProjectOption = Annotated[
+    Path,
+    typer.Option(
+        "--project",
+        metavar="DIR",
+        help="The folder for features_cache/, reports/, optuna.db and mlflow.db.",
+    ),
+]
+HERE = Path()
+
+
+@app.command("run-study")
+def run_study(
+    study: StudyArgument = None,
+    corpora: CorporaOption = None,
+    corpus: CorpusOption = None,
+    changes: SetOption = None,
+    train: Annotated[
+        Path | None,
+        typer.Option(
+            metavar="CSV", help="Your own training table, in place of corpora and features."
+        ),
+    ] = None,
+    test: Annotated[
+        Path | None, typer.Option(metavar="CSV", help="Your own test table; goes with --train.")
+    ] = None,
+    allow_incomplete: IncompleteOption = False,
+    workers: WorkersOption = None,
+    storage: Annotated[
+        str | None,
+        typer.Option(
+            metavar="URL",
+            help="Where finished trials are kept: any Optuna storage URL. By default optuna.db in "
+            "the project's folder.",
+        ),
+    ] = None,
+    project: ProjectOption = HERE,
+) -> None:
+    """Run a study: features, search, ensemble, evaluation, report.
+
+    Interrupt it whenever you like: the same command goes on where it was. Every trial is an MLflow
+    run (`python -m benchmark ui`); MLFLOW_TRACKING_URI is obeyed.
+
+    - `run-study`: the quickstart, on generated speech, in about a minute
+    - `run-study capstone --corpora ~/corpora`: a study on recordings
+    - `run-study capstone --set search.trials=10`: the same, changed for this run
+    """
+    with _plainly() as screen:
+        sources = _sources(corpora, corpus, train, test, allow_incomplete)
+        asked = _read(study, changes)
+        from benchmark import run
+
+        job = _job(project, sources, changes, workers, storage)
+        result = run.run_study(asked, job, screen)
+        _summarise(result, job.project, screen)
+
+
+@app.command()
+def extract(
+    study: StudyArgument = None,
+    corpora: CorporaOption = None,
+    corpus: CorpusOption = None,
+    changes: SetOption = None,
+    allow_incomplete: IncompleteOption = False,
+    workers: WorkersOption = None,
+    project: ProjectOption = HERE,
+) -> None:
+    """Run the feature stage of a study alone: train.csv and test.csv for each of its protocols."""
+    with _plainly() as screen:
+        sources = _sources(corpora, corpus, None, None, allow_incomplete)
+        asked = _read(study, changes)
+        from benchmark import run
+
+        prepared = run.extract_study(asked, _job(project, sources, changes, workers, None), screen)
+        for tables in prepared.splits:
+            for side, table in (("train", tables.train), ("test", tables.test)):
+                path = tables.folder / f"{side}.csv"
+                screen.output.print(
+                    f"{path}: {len(table.rows)} rows, {len(table.columns)} features"
+                )
+
+
+@app.command()
+def report(project: ProjectOption = HERE) -> None:
+    """Write all pages of reports/ again from stored results, without fitting anything."""
+    with _plainly() as screen:
+        from benchmark import run
+
+        for page in run.write_reports(run.Project(project)):
+            screen.output.print(str(page))
+
+
+@app.command("list")
+def list_all(
+    corpora: CorporaOption = None, corpus: CorpusOption = None, project: ProjectOption = HERE
+) -> None:
+    """List studies, corpora (present? complete?), features, augmentations, models, protocols."""
+    with _plainly() as screen:
+        from benchmark.features import AUGMENTATIONS, FEATURE_SETS
+        from benchmark.models import MODELS
+        from benchmark.splits import PROTOCOLS
+
+        studies = [(path.stem, _question(path)) for path in _study_files()]
+        screen.table("studies", ("name", "question"), studies, words=True)
+        rows = _presence(_sources(corpora, corpus, None, None, False), project)
+        screen.table("corpora", ("name", "here", "what it is"), rows, words=True)
+        sets = [(f.name, str(len(f.columns)), f.description) for f in FEATURE_SETS.values()]
+        screen.table("feature sets", ("name", "numbers", "what they measure"), sets, words=True)
+        changes = [
+            (a.name, f"{a.name}={a.amount:g}", a.description) for a in AUGMENTATIONS.values()
+        ]
+        screen.table(
+            "augmentations; chain them with +",
+            ("name", "default", "what it does"),
+            changes,
+            words=True,
+        )
+        kinds = [(name, kind.description) for name, kind in MODELS.items()]
+        screen.table("models", ("name", "what it is"), kinds, words=True)
+        rules = [(name, rule.description) for name, rule in PROTOCOLS.items()]
+        screen.table("protocols", ("name", "who may be on both sides"), rules, words=True)
+
+
+@app.command()
+def fetch(
+    corpus: Annotated[str, typer.Argument(help="A corpus; only ravdess can be fetched.")],
+    into: Annotated[
+        Path, typer.Option("--into", metavar="DIR", help="The folder below which it is unpacked.")
+    ],
+) -> None:
+    """Download a corpus, check its digest and unpack it; for the others, say where to get them."""
+    with _plainly() as screen:
+        from benchmark.corpora.fetch import fetch as fetch_corpus
+
+        with screen.bars() as bars:
+            folder = fetch_corpus(corpus, into, progress=bars.add(f"fetching {corpus}", 0).update)
+        screen.output.print(f"{folder}")
+        screen.say(f"Use it with --corpora {into}, or set SER_CORPORA={into}.")
+
+
+@app.command()
+def ui(
+    port: Annotated[int, typer.Option(min=1, max=65535, help="Of this machine alone.")] = 5000,
+    project: ProjectOption = HERE,
+) -> None:
+    """Show the runs in MLflow's own pages, on this machine alone, until Ctrl-C."""
+    with _plainly() as screen:
+        import subprocess
+
+        from benchmark.tracking import tracking_uri, ui_command
+
+        command, environment = ui_command(tracking_uri(project), project, port)
+        screen.say(f"MLflow's pages: http://127.0.0.1:{port} (ready in a few seconds; Ctrl-C ends)")
+        process = subprocess.run(command, env=environment, cwd=project, check=False)
+        raise typer.Exit(process.returncode)
+
+
+@contextmanager
+def _plainly() -> Iterator[Screen]:
+    """Give a command its screen; say a mistake in one line, and end with the right status."""
+    from benchmark.screen import Screen
+
+    screen = Screen()
+    try:
+        yield screen
+    except BenchmarkError as error:
+        screen.say(f"error: {error}", style="bold red")
+        raise typer.Exit(USER_ERROR) from error
+    except KeyboardInterrupt as stop:
+        screen.say("Stopped. What is finished is kept: the same command goes on from there.")
+        raise typer.Exit(INTERRUPTED) from stop
+    except OSError as error:
+        if error.errno not in DISK_ERRORS:
+            raise
+        place = f"{error.filename}: " if error.filename else ""
+        screen.say(
+            f"error: {place}{error.strerror}. What is finished is kept: make room, or run in a "
+            "folder of your own, and run the same command again.",
+            style="bold red",
+        )
+        raise typer.Exit(USER_ERROR) from error
+
+
+def _sources(
+    corpora: Path | None,
+    corpus: list[str] | None,
+    train: Path | None,
+    test: Path | None,
+    allow_incomplete: bool,
+) -> Sources:
+    from benchmark.corpora import CORPORA
+    from benchmark.prepare import Sources
+
+    given: dict[str, Path] = {}
+    for text in corpus or []:
+        name, equals, path = text.partition("=")
+        if not equals or not path:
+            raise BenchmarkError(
+                f"--corpus {text}: expected NAME=DIR, for example ravdess=~/ravdess."
+            )
+        if name not in CORPORA:
+            raise unknown("corpus", name, CORPORA, "--corpus")
+        given[name] = Path(path).expanduser()
+    if (train is None) != (test is None):
+        raise BenchmarkError("--train and --test go together: give both tables, or neither.")
+    return Sources(
+        root=corpora.expanduser() if corpora else None,
+        given=given,
+        tables=(train, test) if train is not None and test is not None else None,
+        allow_incomplete=allow_incomplete,
+    )
+
+
+def _read(study: str | None, changes: list[str] | None) -> Study:
+    from benchmark.run import check
+    from benchmark.study import read_study
+
+    path = _find(study or "quickstart")
+    return check(read_study(path, tuple(changes or ())), str(path))
+
+
+def _job(
+    project: Path,
+    sources: Sources,
+    changes: list[str] | None,
+    workers: int | None,
+    storage: str | None,
+) -> Job:
+    from benchmark import run
+    from benchmark.workers import available_cores
+
+    return run.Job(
+        project=run.Project(project),
+        sources=sources,
+        overrides=tuple(changes or ()),
+        workers=workers or available_cores(),
+        storage=storage,
+    )
+
+
+def _study_folders() -> list[Path]:
+    """Return where studies lie: the current folder's, then those that came with the package."""
+    package = Path(__file__).parent
+    return [Path("studies"), package.parent / "studies", package / "studies"]
+
+
+def _study_files() -> list[Path]:
+    found: dict[str, Path] = {}
+    for folder in _study_folders():
+        for path in sorted(folder.glob("*.toml")):
+            found.setdefault(path.stem, path)
+    return [found[name] for name in sorted(found)]
+
+
+def _find(study: str) -> Path:
+    """Return the file of a study that is given by path or by name."""
+    path = Path(study).expanduser()
+    if path.is_file():
+        return path
+    for folder in _study_folders():
+        named = folder / f"{path.stem}.toml"
+        if named.is_file() and path.parent in {Path(), Path("studies")}:
+            return named
+    raise unknown("study", study, [path.stem for path in _study_files()])
+
+
+def _question(path: Path) -> str:
+    from benchmark.study import read_study
+
+    try:
+        return read_study(path).question
+    except BenchmarkError as error:
+        return f"can't be read: {error}"
+
+
+def _presence(sources: Sources, project: Path) -> list[tuple[str, str, str]]:
+    """Return for each corpus whether it is here and complete."""
+    from benchmark.corpora import CORPORA, describe_shortfall, locate, read_corpus
+
+    rows = []
+    for name, corpus in CORPORA.items():
+        if corpus.generated:
+            state = f"generated when needed, {corpus.official_clips} clips"
+        else:
+            try:
+                folder = locate(
+                    name, root=sources.root, given=sources.given, cache=project / "features_cache"
+                )
+                state = describe_shortfall(corpus, read_corpus(name, folder)).partition(": ")[2]
+            except BenchmarkError as error:
+                state = (
+                    "no; " + corpus.how_to_get if "does not exist" not in str(error) else str(error)
+                )
+        rows.append((name, state, f"{corpus.title}; {corpus.licence}"))
+    return rows
+
+
+def _summarise(result: Result, project: Project, screen: Screen) -> None:
+    """Print the leaderboard, where everything lies and how to look further."""
+    from benchmark.evaluate import METRICS
+    from benchmark.report.leaderboard import leaderboard
+    from benchmark.splits import PROTOCOLS
+
+    board = leaderboard(result)
+    metric = result.settings["search"]["metric"]
+    rows = []
+    for standing in board.standings:
+        row = [standing.model]
+        for protocol in board.protocols:
+            score = standing.evaluations[protocol].scores[metric]
+            row.append(f"{score.value:.3f} [{score.low:.2f}, {score.high:.2f}]")
+        if board.has_gap:
+            difference = standing.gaps.get(metric)
+            row.append(f"{difference.value:+.3f}" if difference else "")
+        rows.append(row)
+    titles = [f"{METRICS[metric].title}, {PROTOCOLS[p].title}" for p in board.protocols]
+    columns = ["model", *titles, *(["gap"] if board.has_gap else [])]
+    kind = " (generated speech)" if result.generated else ""
+    screen.table(f"{result.name}{kind}: test rows, 95 % intervals", columns, rows)
+    for label, path in (
+        ("report", project.reports / f"{result.name}.md"),
+        ("leaderboard", project.reports / "README.md"),
+        ("predictions", project.results / result.name / "predictions.csv"),
+        ("tables", project.features_cache / result.name),
+    ):
+        screen.output.print(f"{label + ':':<13}{path}")
+    if "MLFLOW_TRACKING_URI" in os.environ:
+        screen.output.print(f"{'runs:':<13}{os.environ['MLFLOW_TRACKING_URI']}")
+    else:
+        screen.output.print(f"{'runs:':<13}python -m benchmark ui")

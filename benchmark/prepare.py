@@ -1,0 +1,511 @@
+"""From a study to its tables: recordings are read, measured, split and checked, before any fit."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from importlib.metadata import version
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pandas as pd
+from numpy.typing import NDArray
+
+from benchmark.corpora import CORPORA, Clip, Recordings, describe_shortfall, locate, read_corpus
+from benchmark.errors import BenchmarkError
+from benchmark.features import FEATURE_SETS, Extracted, extract
+from benchmark.screen import Bars, Screen
+from benchmark.splits import (
+    LeakError,
+    Split,
+    check_split,
+    divide_training_clips,
+    draw_split,
+)
+from benchmark.study import Study
+from benchmark.tables import IDENTITY, Table, read_csv, store_arrays, write_csv
+from benchmark.workers import Workers
+
+UNUSABLE_SHARE = 0.01  # more clips than this that can't be used are a mistake, not bad luck
+
+DECISIVE_LIBRARIES = ("librosa", "numpy", "scipy", "soundfile", "soxr")
+
+
+@dataclass(frozen=True)
+class Sources:
+    """Where the recordings, or a user's own tables, lie.
+
+    Attributes
+    ----------
+    root : Path or None
+        A folder that holds a folder for each corpus.
+    given : mapping of str to Path
+        Folders of single corpora, and the table of ``csv``.
+    tables : tuple of Path, or None
+        A user's own train and test tables, which take the place of corpora and features.
+    allow_incomplete : bool
+        Whether missing clips, or many that can't be used, are accepted and reported.
+    """
+
+    root: Path | None = None
+    given: Mapping[str, Path] = field(default_factory=dict)
+    tables: tuple[Path, Path] | None = None
+    allow_incomplete: bool = False
+
+
+@dataclass(frozen=True)
+class SplitTables:
+    """One protocol's tables, ready to be searched on.
+
+    Attributes
+    ----------
+    protocol : str
+    train, test : Table
+    fold : ndarray of int, shape (n_train_rows,)
+        The inner fold in which each row's clip is validated.
+    folder : Path
+        Where train.csv and test.csv lie, and the workers' arrays in ``arrays``.
+    """
+
+    protocol: str
+    train: Table
+    test: Table
+    fold: NDArray[np.intp]
+    folder: Path
+
+    @property
+    def arrays(self) -> Path:
+        """The folder of the workers' arrays."""
+        return self.folder / "arrays"
+
+    @property
+    def n_folds(self) -> int:
+        """How many inner folds there are."""
+        return int(self.fold.max()) + 1
+
+    @property
+    def digest(self) -> str:
+        """A digest of all that is learned from: the training table and its folds."""
+        digest = hashlib.blake2b(self.train.digest.encode(), digest_size=16)
+        digest.update(np.ascontiguousarray(self.fold, dtype=np.int64).tobytes())
+        return digest.hexdigest()
+
+
+@dataclass(frozen=True)
+class Prepared:
+    """What a study's search starts from.
+
+    Attributes
+    ----------
+    name : str
+        The study's, with ``@`` and a digest where the data are not the study's own.
+    changes : tuple of str
+        In what this run is not the study's own.
+    splits : tuple of SplitTables
+        One a protocol.
+    data : dict
+        As `results.Result.data` wants it.
+    origin : dict
+        What the tables are made of, in words and digests.
+    """
+
+    name: str
+    changes: tuple[str, ...]
+    splits: tuple[SplitTables, ...]
+    data: dict[str, Any]
+    origin: dict[str, Any]
+
+
+def prepare(
+    study: Study,
+    sources: Sources,
+    *,
+    overrides: Sequence[str],
+    cache: Path,
+    workers: Workers,
+    screen: Screen,
+) -> Prepared:
+    """Return a study's tables, written below `cache`.
+
+    Parameters
+    ----------
+    study : Study
+        Checked.
+    sources : Sources
+    overrides : sequence of str
+        What the command line changed of the study file.
+    cache : Path
+        features_cache/.
+    workers : Workers
+    screen : Screen
+
+    Raises
+    ------
+    BenchmarkError
+        If recordings are missing or can't be used, or the protocols can't be kept with them.
+    """
+    if sources.tables is not None:
+        return _from_tables(study, sources.tables, overrides, cache, screen)
+    recordings = _read_corpora(study, sources, cache, screen)
+    shortfalls = [
+        describe_shortfall(CORPORA[name], found)
+        for name, found in recordings.items()
+        if found.missing
+    ]
+    clips = [
+        clip
+        for found in recordings.values()
+        for clip in found.clips
+        if clip.emotion in study.emotions
+    ]
+    name, changes = _name(study.name, (*overrides, *shortfalls))
+    with screen.bars() as bars:
+        originals = _extract(study, clips, "", cache, workers, bars)
+        _check_usable(originals, len(clips), sources, screen)
+        frame = _frame(originals)
+        _check_emotions(study, frame)
+        drawn = [
+            draw_split(protocol, frame, study.split.test_size, study.search.folds, study.seed)
+            for protocol in study.split.protocols
+        ]
+        copies = _augment(study, originals, drawn, cache, workers, bars)
+    columns = FEATURE_SETS[study.features].columns
+    splits = tuple(
+        _write_split(split, frame, originals, copies, columns, cache / name) for split in drawn
+    )
+    return Prepared(
+        name=name,
+        changes=changes,
+        splits=splits,
+        data=_describe(study, recordings, originals, copies, frame, splits),
+        origin={
+            "recordings": _digest(sorted(originals.samples_digests)),
+            "features": FEATURE_SETS[study.features].recipe() | {"columns": len(columns)},
+            "augment": list(study.augment),
+            "emotions": sorted(study.emotions),
+            **{name: version(name) for name in DECISIVE_LIBRARIES},
+        },
+    )
+
+
+def _name(study: str, changes: Sequence[str]) -> tuple[str, tuple[str, ...]]:
+    """Return the name under which results stand; a changed study never has the study's own."""
+    distinct = tuple(dict.fromkeys(changes))
+    return (f"{study}@{_digest(sorted(distinct))[:8]}" if distinct else study), distinct
+
+
+def _read_corpora(
+    study: Study, sources: Sources, cache: Path, screen: Screen
+) -> dict[str, Recordings]:
+    """Read a study's corpora, and refuse what is incomplete unless that is allowed."""
+    found: dict[str, Recordings] = {}
+    for name in study.corpora:
+        folder = locate(name, root=sources.root, given=sources.given, cache=cache)
+        found[name] = read_corpus(name, folder)
+        aside = len(found[name].set_aside)
+        extra = f", {aside} other audio files set aside" if aside else ""
+        screen.say(f"{describe_shortfall(CORPORA[name], found[name])}{extra}  ({folder})")
+    short = [describe_shortfall(CORPORA[name], r) for name, r in found.items() if r.missing]
+    if short and not sources.allow_incomplete:
+        raise BenchmarkError(
+            f"{'; '.join(short)}. Complete the copy, or accept it with --allow-incomplete, which "
+            "the report then shows."
+        )
+    return found
+
+
+def _extract(
+    study: Study,
+    clips: Sequence[Clip],
+    augmentation: str,
+    cache: Path,
+    workers: Workers,
+    bars: Bars,
+) -> Extracted:
+    title = f"features {study.features}" + (f", {augmentation}" if augmentation else "")
+    return extract(
+        clips,
+        FEATURE_SETS[study.features],
+        augmentation=augmentation,
+        seed=study.seed,
+        cache=cache,
+        workers=workers,
+        progress=bars.add(title, len(clips)).update,
+    )
+
+
+def _check_usable(originals: Extracted, asked: int, sources: Sources, screen: Screen) -> None:
+    """Say which clips can't be used, and refuse when they are many unless that is allowed."""
+    if not originals.unusable:
+        return
+    for clip, reason in originals.unusable:
+        screen.say(f"left out: {clip}: {reason}", style="yellow")
+    share = len(originals.unusable) / asked
+    if share > UNUSABLE_SHARE and not sources.allow_incomplete:
+        clip, reason = originals.unusable[0]
+        raise BenchmarkError(
+            f"{len(originals.unusable)} of {asked} clips can't be used (the first: {clip}: "
+            f"{reason}); more than {UNUSABLE_SHARE:.0%} is refused. Mend them, or accept it with "
+            "--allow-incomplete, which the report then shows."
+        )
+
+
+def _check_emotions(study: Study, frame: pd.DataFrame) -> None:
+    """Refuse an emotion that no clip has."""
+    lacking = sorted(set(study.emotions) - set(frame["emotion"]))
+    if lacking:
+        present = ", ".join(sorted(set(frame["emotion"])))
+        raise BenchmarkError(
+            f"study {study.name}: no usable clip is {', '.join(lacking)}; there are: {present}."
+        )
+
+
+def _frame(extracted: Extracted) -> pd.DataFrame:
+    """Return what a protocol needs to know of each clip."""
+    return pd.DataFrame(
+        {
+            "clip": [clip.id for clip in extracted.clips],
+            "corpus": [clip.corpus for clip in extracted.clips],
+            "speaker": [clip.speaker for clip in extracted.clips],
+            "gender": [clip.gender for clip in extracted.clips],
+            "emotion": [clip.emotion for clip in extracted.clips],
+            "samples": list(extracted.samples_digests),
+        }
+    )
+
+
+def _augment(
+    study: Study,
+    originals: Extracted,
+    drawn: Sequence[Split],
+    cache: Path,
+    workers: Workers,
+    bars: Bars,
+) -> dict[str, Extracted]:
+    """Return the augmented copies of every clip that any protocol trains on."""
+    trained = ~np.logical_and.reduce([split.test for split in drawn])
+    clips = [clip for clip, wanted in zip(originals.clips, trained, strict=True) if wanted]
+    return {
+        augmentation: _extract(study, clips, augmentation, cache, workers, bars)
+        for augmentation in study.augment
+    }
+
+
+def _write_split(
+    split: Split,
+    frame: pd.DataFrame,
+    originals: Extracted,
+    copies: Mapping[str, Extracted],
+    columns: tuple[str, ...],
+    folder: Path,
+) -> SplitTables:
+    """Join the rows of a split's two sides and write them down."""
+    place = {clip: number for number, clip in enumerate(frame["clip"])}
+    rows = frame.assign(augmentation="")[list(IDENTITY)]
+    parts, values, folds = [rows[~split.test]], [originals.values[~split.test]], []
+    folds.append(split.fold[~split.test])
+    for augmentation, copy in copies.items():
+        places = np.array([place[clip.id] for clip in copy.clips], dtype=np.intp)
+        wanted = ~split.test[places] if len(places) else np.zeros(0, bool)
+        parts.append(rows.iloc[places[wanted]].assign(augmentation=augmentation))
+        values.append(copy.values[wanted])
+        folds.append(split.fold[places[wanted]])
+    train = Table(pd.concat(parts, ignore_index=True), np.concatenate(values), columns)
+    test_rows = rows[split.test].reset_index(drop=True)
+    test = Table(test_rows, originals.values[split.test], columns)
+    return _stored(
+        SplitTables(split.protocol, train, test, np.concatenate(folds), folder / split.protocol)
+    )
+
+
+def _stored(tables: SplitTables) -> SplitTables:
+    """Check a split's tables once more as they are about to be used, and write them."""
+    if not tables.test.originals.all():
+        raise LeakError(f"protocol {tables.protocol}: the test table holds augmented rows.")
+    shared = set(tables.train.rows["clip"]) & set(tables.test.rows["clip"])
+    if shared:
+        raise LeakError(f"protocol {tables.protocol}: {min(shared)} is in both tables.")
+    by_clip = pd.Series(tables.fold).groupby(tables.train.rows["clip"].to_numpy()).nunique()
+    if (by_clip > 1).any():
+        raise LeakError(
+            f"protocol {tables.protocol}: copies of {by_clip.idxmax()} are in two folds."
+        )
+    try:
+        store_arrays(tables.train, tables.fold, tables.arrays)
+        write_csv(tables.train, tables.folder / "train.csv")
+        write_csv(tables.test, tables.folder / "test.csv")
+    except OSError as error:
+        raise BenchmarkError(
+            f"{tables.folder}: the tables can't be written ({error.strerror or error}). "
+            "Features are kept; mend this and run the same command again."
+        ) from error
+    return tables
+
+
+def _from_tables(
+    study: Study,
+    paths: tuple[Path, Path],
+    overrides: Sequence[str],
+    cache: Path,
+    screen: Screen,
+) -> Prepared:
+    """Prepare a study on a user's own train and test tables."""
+    train, test = (_of_study(read_csv(path), study, path) for path in paths)
+    if train.columns != test.columns:
+        differing = sorted(set(train.columns) ^ set(test.columns)) or ["their order"]
+        raise BenchmarkError(
+            f"{paths[0]} and {paths[1]} have different features: {', '.join(differing[:5])}."
+        )
+    shared = set(train.rows["speaker"]) & set(test.rows["speaker"])
+    protocol = "random" if shared else "speaker"
+    screen.say(
+        f"own tables: {len(train.rows)} training rows, {len(test.rows)} test rows; "
+        + (f"{len(shared)} speakers on both sides" if shared else "no speaker on both sides")
+        + f", so the protocol is {protocol}"
+    )
+    frame = _own_clips(train, test, paths[0])
+    trained = frame["side"] == "train"
+    divided = divide_training_clips(
+        protocol, frame[trained].reset_index(drop=True), study.search.folds, study.seed
+    )
+    fold = np.full(len(frame), -1, dtype=np.intp)
+    fold[trained.to_numpy()] = divided
+    check_split(Split(protocol, ~trained.to_numpy(), fold), frame)
+    fold_of = dict(zip(frame["clip"], fold, strict=True))
+    name, changes = _name(
+        study.name, (*overrides, f"own tables {train.digest[:12]} and {test.digest[:12]}")
+    )
+    rows_fold = train.rows["clip"].map(fold_of).to_numpy(dtype=np.intp)
+    tables = _stored(SplitTables(protocol, train, test, rows_fold, cache / name / protocol))
+    return Prepared(
+        name=name,
+        changes=changes,
+        splits=(tables,),
+        data={
+            "corpora": {
+                str(corpus): {
+                    "title": "a user's own table", "home_page": "", "licence": "",
+                    "official": None, "found": len(rows), "used": len(rows), "missing": [],
+                    "set_aside": [], "generated": False,
+                }
+                for corpus, rows in frame.groupby("corpus")
+            },
+            "unusable": [],
+            "duplicates": [],
+            "clips": _counts(frame),
+            "tables": {protocol: _table_facts(tables)},
+            "folds": {protocol: _fold_facts(tables)},
+        },
+        origin={"tables": "a user's own"},
+    )  # fmt: skip
+
+
+def _of_study(table: Table, study: Study, path: Path) -> Table:
+    """Return the rows of a user's table that have the study's emotions."""
+    wanted = table.rows["emotion"].isin(study.emotions).to_numpy()
+    if not wanted.any():
+        there = ", ".join(sorted(set(table.rows["emotion"])))
+        raise BenchmarkError(
+            f"{path}: no row has an emotion of study {study.name} ({', '.join(study.emotions)}); "
+            f"there are: {there}."
+        )
+    return Table(table.rows[wanted].reset_index(drop=True), table.values[wanted], table.columns)
+
+
+def _own_clips(train: Table, test: Table, path: Path) -> pd.DataFrame:
+    """Return a row a clip of a user's two tables; equal rows of features are one recording."""
+    sides = []
+    for side, table in (("train", train), ("test", test)):
+        rows = table.rows[table.originals].reset_index(drop=True)
+        values = table.values[table.originals]
+        sides.append(rows.assign(side=side, samples=[_digest(v.tobytes().hex()) for v in values]))
+    frame = pd.concat(sides, ignore_index=True)
+    twice = frame["clip"][frame["clip"].duplicated()]
+    if len(twice):
+        raise BenchmarkError(f"{path}: clip {twice.iloc[0]} stands in the two tables twice.")
+    alone = set(train.rows["clip"]) - set(frame["clip"])
+    if alone:
+        raise BenchmarkError(
+            f"{path}: clip {min(alone)} has augmented rows alone; its own row, with an empty "
+            "augmentation, is missing."
+        )
+    return frame
+
+
+def _describe(
+    study: Study,
+    recordings: Mapping[str, Recordings],
+    originals: Extracted,
+    copies: Mapping[str, Extracted],
+    frame: pd.DataFrame,
+    splits: Sequence[SplitTables],
+) -> dict[str, Any]:
+    """Return the data part of a result: what was found, used and left out."""
+    corpora = {}
+    for name in study.corpora:
+        corpus, found = CORPORA[name], recordings[name]
+        corpora[name] = {
+            "title": corpus.title,
+            "home_page": corpus.home_page,
+            "licence": corpus.licence,
+            "official": corpus.official_clips,
+            "found": len(found.clips),
+            "used": int((frame["corpus"] == name).sum()),
+            "missing": list(found.missing),
+            "set_aside": [list(pair) for pair in found.set_aside],
+            "generated": corpus.generated,
+        }
+    same = frame.groupby("samples")["clip"].apply(sorted)
+    lost = [
+        [f"{clip} ({augmentation})", reason]
+        for augmentation, copy in copies.items()
+        for clip, reason in copy.unusable
+    ]
+    return {
+        "corpora": corpora,
+        "unusable": [list(pair) for pair in originals.unusable] + lost,
+        "duplicates": sorted(clips for clips in same if len(clips) > 1),
+        "clips": _counts(frame),
+        "tables": {split.protocol: _table_facts(split) for split in splits},
+        "folds": {split.protocol: _fold_facts(split) for split in splits},
+    }
+
+
+def _counts(frame: pd.DataFrame) -> list[list[Any]]:
+    """Return [corpus, emotion, gender, clips, speakers] rows."""
+    grouped = frame.groupby(["corpus", "emotion", "gender"], sort=True)["speaker"]
+    return [[*key, len(part), int(part.nunique())] for key, part in grouped]
+
+
+def _table_facts(tables: SplitTables) -> dict[str, Any]:
+    return {
+        side: {
+            "rows": len(table.rows),
+            "clips": int(table.rows["clip"].nunique()),
+            "speakers": sorted(set(table.rows["speaker"])),
+            "digest": table.digest,
+        }
+        for side, table in (("train", tables.train), ("test", tables.test))
+    }
+
+
+def _fold_facts(tables: SplitTables) -> list[dict[str, Any]]:
+    facts = []
+    originals = tables.train.originals
+    for number in range(tables.n_folds):
+        held_out = (tables.fold == number) & originals
+        facts.append(
+            {
+                "train_clips": int((originals & (tables.fold != number)).sum()),
+                "validation_clips": int(held_out.sum()),
+                "validation_speakers": sorted(set(tables.train.rows.loc[held_out, "speaker"])),
+            }
+        )
+    return facts
+
+
+def _digest(content: Any) -> str:
+    return hashlib.blake2b(json.dumps(content).encode(), digest_size=16).hexdigest()

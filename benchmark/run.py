@@ -1,0 +1,644 @@
+"""A study from its file to its pages: the one module that knows all the parts."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import threading
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from importlib.metadata import version
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pandas as pd
+
+from benchmark import __version__, models
+from benchmark.corpora import CORPORA
+from benchmark.corpora.clip import EMOTIONS
+from benchmark.ensemble import mean_by_fold, soft_vote
+from benchmark.errors import BenchmarkError, unknown
+from benchmark.evaluate import METRICS, bootstrap_seed, confusion, evaluate
+from benchmark.features import FEATURE_SETS, parse_chain
+from benchmark.models import ENSEMBLE, FLOOR, MODELS
+from benchmark.models.storage import dump, load
+from benchmark.prepare import Prepared, Sources, SplitTables, prepare
+from benchmark.results import Result, read_results, write_result
+from benchmark.screen import Bar, Screen
+from benchmark.search import (
+    SAMPLERS,
+    ModelSearch,
+    Plan,
+    Trial,
+    TrialStore,
+    grid,
+    run_searches,
+)
+from benchmark.splits import PROTOCOLS
+from benchmark.study import Model, Study, derive_seed
+from benchmark.tables import load_arrays
+from benchmark.tracking import (
+    StudyRecord,
+    TableRecord,
+    Tracker,
+    TrialRecord,
+    WinnerRecord,
+    tracking_uri,
+)
+from benchmark.workers import Workers, available_cores
+
+
+@dataclass(frozen=True)
+class Project:
+    """The folder in which everything of a user's lies.
+
+    Attributes
+    ----------
+    folder : Path
+        Usually the current one.
+    """
+
+    folder: Path
+
+    @property
+    def features_cache(self) -> Path:
+        """Features, tables and fitted models; can be deleted at any time, and costs time then."""
+        return self.folder / "features_cache"
+
+    @property
+    def reports(self) -> Path:
+        """Pages, their figures, and below ``results`` what they are computed from."""
+        return self.folder / "reports"
+
+    @property
+    def results(self) -> Path:
+        """A folder for each study that has run."""
+        return self.reports / "results"
+
+    @property
+    def storage_url(self) -> str:
+        """The default home of finished trials."""
+        return f"sqlite:///{self.folder.resolve() / 'optuna.db'}"
+
+
+@dataclass(frozen=True)
+class Job:
+    """How a study is to be run; nothing here decides a score.
+
+    Attributes
+    ----------
+    project : Project
+    sources : Sources
+        Where recordings or tables lie.
+    overrides : tuple of str
+        What the command line changed of the study file.
+    workers : int
+        Processes.
+    storage : str or None
+        An Optuna storage URL; by default optuna.db in the project's folder.
+    """
+
+    project: Project
+    sources: Sources = field(default_factory=Sources)
+    overrides: tuple[str, ...] = ()
+    workers: int = field(default_factory=available_cores)
+    storage: str | None = None
+
+
+def check(study: Study, where: str) -> Study:
+    """Return a study with the floor among its models, or refuse it before any work.
+
+    Raises
+    ------
+    BenchmarkError
+        For the first name that no registry has, or value that can't be.
+    """
+    _check_names("corpus", study.corpora, CORPORA, f"{where}: corpora")
+    _check_names("feature set", (study.features,), FEATURE_SETS, f"{where}: features")
+    _check_names("protocol", study.split.protocols, PROTOCOLS, f"{where}: [split] protocols")
+    _check_names("sampler", (study.search.sampler,), SAMPLERS, f"{where}: [search] sampler")
+    _check_names("model", study.models, MODELS, f"{where}: [models]")
+    for chain in study.augment:
+        parse_chain(chain)
+    _check_emotions(study, where)
+    for name, spec in study.models.items():
+        models.check_parameters(name, spec, where)
+        if study.search.sampler == "grid":
+            grid(spec)
+    voters = [name for name in study.models if name != FLOOR]
+    if study.ensemble is not None:
+        _check_names("member", study.ensemble.members, voters, f"{where}: [ensemble] members")
+    if study.claims is not None:
+        place = f"{where}: [claims]"
+        _check_names("protocol", (study.claims.protocol,), study.split.protocols, place)
+        _check_names("model", study.claims.values, (*study.models, ENSEMBLE), place)
+    floor = {} if FLOOR in study.models else {FLOOR: Model()}
+    return study.model_copy(update={"models": floor | study.models})
+
+
+def _check_names(kind: str, names: Any, allowed: Any, where: str) -> None:
+    for name in names:
+        if name not in allowed:
+            raise unknown(kind, name, allowed, where)
+
+
+def _check_emotions(study: Study, where: str) -> None:
+    """Refuse an emotion that none of the corpora has; a user's own table may have any word."""
+    if "csv" in study.corpora:
+        return
+    _check_names("emotion", study.emotions, EMOTIONS, f"{where}: emotions")
+    there = {emotion for name in study.corpora for emotion in CORPORA[name].emotions}
+    for emotion in study.emotions:
+        if emotion not in there:
+            raise BenchmarkError(
+                f"{where}: emotions: {emotion} is in none of {', '.join(study.corpora)}, which "
+                f"have {', '.join(sorted(there))}."
+            )
+
+
+@contextmanager
+def _alone(study: Study, project: Project) -> Iterator[None]:
+    """Hold the study for this process; the lock goes with the process, however that ends."""
+    from filelock import FileLock, Timeout
+
+    lock = FileLock(project.features_cache / f".{study.name}.lock")
+    try:
+        project.features_cache.mkdir(parents=True, exist_ok=True)
+        lock.acquire(timeout=0)
+    except Timeout as error:
+        raise BenchmarkError(
+            f"study {study.name} is already running in {project.folder}. Wait for it, or run this "
+            "one in another folder."
+        ) from error
+    except OSError as error:
+        raise BenchmarkError(
+            f"{project.features_cache}: can't be written ({error.strerror}). Run in a folder of "
+            "your own."
+        ) from error
+    try:
+        yield
+    finally:
+        lock.release()
+
+
+def extract_study(study: Study, job: Job, screen: Screen) -> Prepared:
+    """Run the feature stage of a checked study alone: its tables are written, nothing is fitted."""
+    with _alone(study, job.project), Workers(job.workers) as workers:
+        return _prepare(study, job, workers, screen)
+
+
+def _prepare(study: Study, job: Job, workers: Workers, screen: Screen) -> Prepared:
+    return prepare(
+        study,
+        job.sources,
+        overrides=job.overrides,
+        cache=job.project.features_cache,
+        workers=workers,
+        screen=screen,
+    )
+
+
+def run_study(study: Study, job: Job, screen: Screen) -> Result:
+    """Run a checked study to its result and pages.
+
+    Finished work of an earlier, interrupted run is taken up; the same study on the same recordings
+    gives the same bytes.
+    """
+    project = job.project
+    with _alone(study, project), Workers(job.workers) as workers:
+        store = TrialStore(job.storage or project.storage_url)
+        store.open()
+        tracker = Tracker(tracking_uri(project.folder), study.name)
+        with _in_background(tracker.open):
+            prepared = _prepare(study, job, workers, screen)
+        searches = _plan_searches(study, prepared, store, project)
+        tracker.begin(_study_record(study, prepared, searches, project))
+        try:
+            _search(searches, workers, tracker, screen)
+            result, files = _evaluate(study, prepared, searches, workers, project, screen)
+            write_result(result, project.results)
+            write_reports(project, only=result.name)
+            _log_winners(tracker, result, files)
+        except BaseException as error:
+            tracker.finish("KILLED" if isinstance(error, KeyboardInterrupt) else "FAILED")
+            raise
+        tracker.finish()
+    if tracker.lost:
+        screen.say(
+            f"MLflow: {tracker.lost} records could not be logged ({tracker.reason}) They are safe; "
+            "run the same command again to log them.",
+            style="yellow",
+        )
+    return result
+
+
+@contextmanager
+def _in_background(function: Any) -> Iterator[None]:
+    """Run a function in a thread beside the block, and raise its error once the block is done."""
+    errors: list[BaseException] = []
+
+    def call() -> None:
+        try:
+            function()
+        except BaseException as error:
+            errors.append(error)
+
+    thread = threading.Thread(target=call, daemon=True)
+    thread.start()
+    yield
+    thread.join()
+    if errors:
+        raise errors[0]
+
+
+def _plan_searches(
+    study: Study, prepared: Prepared, store: TrialStore, project: Project
+) -> list[ModelSearch]:
+    """Return the opened searches of every model on every split."""
+    searches = []
+    for tables in prepared.splits:
+        for name, spec in study.models.items():
+            plan = Plan(
+                study=study.name,
+                protocol=tables.protocol,
+                model=name,
+                spec=spec,
+                search=study.search,
+                seed=study.seed,
+                emotions=tuple(sorted(study.emotions)),
+                n_folds=tables.n_folds,
+                arrays=tables.arrays,
+                origin={**prepared.origin, "training table": tables.digest},
+            )
+            search = ModelSearch(plan, store, project.features_cache / "searches")
+            search.open()
+            searches.append(search)
+    return searches
+
+
+def _study_record(
+    study: Study, prepared: Prepared, searches: Sequence[ModelSearch], project: Project
+) -> StudyRecord:
+    """Return what MLflow's runs of this study share."""
+    tables = {
+        split.protocol: tuple(
+            TableRecord(
+                name=f"{prepared.name}/{split.protocol}/{side}",
+                digest=facts["digest"],
+                side=side,
+                source=str((split.folder / f"{side}.csv").relative_to(project.folder)),
+                rows=facts["rows"],
+            )
+            for side, facts in prepared.data["tables"][split.protocol].items()
+        )
+        for split in prepared.splits
+    }
+    keys = [search.plan.key for search in searches]
+    return StudyRecord(
+        name=prepared.name,
+        digest=_digest([prepared.name, keys]),
+        metric=study.search.metric,
+        question=study.question,
+        settings=study.settings(),
+        tags={
+            "seed": str(study.seed),
+            "data_digest": _digest([split.digest for split in prepared.splits]),
+            "code_digest": code_digest(),
+            "benchmark_version": __version__,
+            **({"changes": "; ".join(prepared.changes)} if prepared.changes else {}),
+        },
+        tables=tables,
+    )
+
+
+def _evaluate(
+    study: Study,
+    prepared: Prepared,
+    searches: Sequence[ModelSearch],
+    workers: Workers,
+    project: Project,
+    screen: Screen,
+) -> tuple[Result, dict[tuple[str, str], Path]]:
+    """Return the result of finished searches, and the fitted models' files by protocol and model."""
+    winners = _winners(searches)
+    folder = project.features_cache / prepared.name
+    files = _fit_winners(searches, workers, folder, screen)
+    predictions = []
+    for tables in prepared.splits:
+        here = [search for search in searches if search.plan.protocol == tables.protocol]
+        fitted = {s.plan.model: load(files[tables.protocol, s.plan.model]) for s in here}
+        members = _members(study)
+        if members:
+            winners.append(_vote_on_folds(here, members, workers))
+            vote = soft_vote(
+                {name: fitted[name] for name in members}, study.emotions, len(tables.test.columns)
+            )
+            files[tables.protocol, ENSEMBLE] = (
+                folder / tables.protocol / "models" / "ensemble.skops"
+            )
+            dump(vote, files[tables.protocol, ENSEMBLE])
+            fitted[ENSEMBLE] = vote
+        predictions += [
+            _predict(model, name, tables, sorted(study.emotions)) for name, model in fitted.items()
+        ]
+    return (
+        Result(
+            name=prepared.name,
+            settings=study.settings(),
+            changes=prepared.changes,
+            data=prepared.data,
+            versions=_versions(study),
+            winners=_ordered(winners, prepared),
+            trials=_trials(searches),
+            predictions=pd.concat(predictions, ignore_index=True),
+        ),
+        files,
+    )
+
+
+def _members(study: Study) -> tuple[str, ...]:
+    """Return who votes: the members that the study names, or all its models but the floor."""
+    if study.ensemble is not None:
+        return study.ensemble.members
+    everyone = tuple(name for name in study.models if name != FLOOR)
+    return everyone if len(everyone) > 1 else ()
+
+
+def _search(
+    searches: Sequence[ModelSearch], workers: Workers, tracker: Tracker, screen: Screen
+) -> None:
+    """Run all searches, showing and logging each trial as it is told."""
+    for search in searches:
+        if search.news:
+            screen.say(
+                f"{search.plan.protocol} {search.plan.model}: a new search, because these changed: "
+                f"{search.news}. The earlier trials are kept."
+            )
+    resumed = sum(search.resumed for search in searches)
+    if resumed:
+        screen.say(f"{resumed} finished trials of an earlier run are taken up")
+    with screen.bars() as bars:
+        shown: dict[int, Bar] = {
+            id(search): bars.add(f"{search.plan.protocol} {search.plan.model}", search.total)
+            for search in searches
+        }
+
+        def on_trial(search: ModelSearch, trial: Trial) -> None:
+            best = search.best
+            metric = METRICS[search.plan.search.metric].title
+            note = f"best {metric} {best.score:.3f}" if best else f"failed: {trial.reason}"
+            shown[id(search)].update(len(search.trials), search.total, note)
+            tracker.log_trial(_trial_record(search, trial))
+
+        run_searches(searches, workers, on_trial)
+    for search in searches:
+        if search.best is None:
+            plan = search.plan
+            raise BenchmarkError(
+                f"{plan.protocol} {plan.model}: all {search.total} trials failed, the first with: "
+                f"{search.trials[0].reason}. Change [models.{plan.model}] or the recordings."
+            )
+
+
+def _trial_record(search: ModelSearch, trial: Trial) -> TrialRecord:
+    failed = trial.state == "failed"
+    return TrialRecord(
+        protocol=search.plan.protocol,
+        model=search.plan.model,
+        number=trial.number,
+        state=trial.state,
+        params=trial.params,
+        score=None if failed else trial.score,
+        spread=None if failed else trial.spread,
+        fold_scores=trial.scores,
+        seconds=trial.seconds,
+        seed=trial.seed,
+        reason=trial.reason,
+    )
+
+
+def _winners(searches: Sequence[ModelSearch]) -> list[dict[str, Any]]:
+    """Return each search's winner as a result holds it."""
+    return [
+        {
+            "protocol": search.plan.protocol,
+            "model": search.plan.model,
+            "trial": best.number,
+            "params": best.params,
+            "score": best.score,
+            "spread": best.spread,
+        }
+        for search in searches
+        for best in [_best(search)]
+    ]
+
+
+def _best(search: ModelSearch) -> Trial:
+    best = search.best
+    assert best is not None
+    return best
+
+
+def _ordered(winners: list[dict[str, Any]], prepared: Prepared) -> list[dict[str, Any]]:
+    """Return winners by protocol; within one in the study's order, the vote last."""
+    protocols = [split.protocol for split in prepared.splits]
+    return sorted(winners, key=lambda winner: protocols.index(winner["protocol"]))
+
+
+def fit_winner(
+    arrays: Path, identity: str, model: str, params: dict[str, Any], seed: int, target: Path
+) -> None:
+    """Fit a model on a whole training table and write it to `target`; runs in a worker."""
+    import warnings
+
+    data = load_arrays(arrays, identity)
+    pipeline = models.build(model, params, seed)
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        pipeline.fit(np.asarray(data.values), data.emotions)
+    dump(pipeline, target)
+
+
+def _fit_winners(
+    searches: Sequence[ModelSearch], workers: Workers, folder: Path, screen: Screen
+) -> dict[tuple[str, str], Path]:
+    """Fit every winner on its whole training table, and return the files by protocol and model."""
+    files: dict[tuple[str, str], Path] = {}
+    for search in searches:
+        plan, best = search.plan, _best(search)
+        name = f"{plan.model}_{plan.key[:12]}_{best.number:04d}.skops"
+        target = folder / plan.protocol / "models" / name
+        files[plan.protocol, plan.model] = target
+        if not target.exists():
+            seed = derive_seed(best.seed, "refit")
+            arguments = (plan.arrays, plan.key, plan.model, best.params, seed, target)
+            workers.submit(fit_winner, *arguments, label=f"{plan.protocol} {plan.model}")
+    with screen.bars() as bars:
+        bar = bars.add("fitting the winners", len(searches))
+        done = len(searches) - workers.pending
+        while workers.busy:
+            task = workers.next_done()
+            if task is None:
+                continue
+            if task.error is not None:
+                raise BenchmarkError(
+                    f"{task.label}: the winner could not be fitted on the whole training table: "
+                    f"{task.error}."
+                ) from task.error
+            done += 1
+            bar.update(done, len(searches))
+    return files
+
+
+def _vote_on_folds(
+    searches: Sequence[ModelSearch], members: Sequence[str], workers: Workers
+) -> dict[str, Any]:
+    """Return the vote's entry among the winners: its score on the inner folds."""
+    voting = {s.plan.model: s for s in searches if s.plan.model in members}
+    out_of_fold = [
+        voting[name].out_of_fold(_best(voting[name]).number, workers) for name in members
+    ]
+    any_search = voting[members[0]]
+    scores = any_search.fold_scores(mean_by_fold(out_of_fold))
+    return {
+        "protocol": any_search.plan.protocol,
+        "model": ENSEMBLE,
+        "trial": None,
+        "params": {},
+        "members": list(members),
+        "score": float(np.mean(scores)),
+        "spread": float(np.std(scores)),
+    }
+
+
+def _predict(model: Any, name: str, tables: SplitTables, emotions: list[str]) -> pd.DataFrame:
+    """Return a model's row of probabilities for each test clip: the one look at the test rows."""
+    probabilities = model.predict_proba(tables.test.values).astype(np.float32)
+    rows = tables.test.rows[["clip", "corpus", "speaker", "gender", "emotion"]]
+    columns = pd.DataFrame(probabilities, columns=[f"p_{emotion}" for emotion in emotions])
+    return pd.concat(
+        [
+            pd.DataFrame({"protocol": tables.protocol, "model": name}, index=rows.index),
+            rows,
+            columns,
+        ],
+        axis=1,
+    )
+
+
+def _trials(searches: Sequence[ModelSearch]) -> pd.DataFrame:
+    """Return all trials as a result holds them."""
+    return pd.DataFrame(
+        [
+            {
+                "protocol": search.plan.protocol,
+                "model": search.plan.model,
+                "trial": trial.number,
+                "state": trial.state,
+                "score": trial.score,
+                "spread": trial.spread,
+                **{
+                    f"fold_{fold}": trial.scores[fold] if trial.scores else float("nan")
+                    for fold in range(search.plan.n_folds)
+                },
+                "params": json.dumps(trial.params),
+                "reason": trial.reason,
+            }
+            for search in searches
+            for trial in search.trials
+        ]
+    )
+
+
+def _versions(study: Study) -> dict[str, Any]:
+    """Return the versions that decide scores, and what fitted each model in the search."""
+    libraries = ("librosa", "numpy", "optuna", "scikit-learn", "scipy", "soundfile", "soxr")
+    return {
+        "ser-benchmark": __version__,
+        **{name: version(name) for name in libraries},
+        "engines": {name: models.engine(name) for name in study.models},
+    }
+
+
+def _log_winners(
+    tracker: Tracker,
+    result: Result,
+    files: Mapping[tuple[str, str], Path],
+) -> None:
+    """Log each winner with its test figures, its picture and its fitted model."""
+    metric = result.settings["search"]["metric"]
+    for winner in result.winners:
+        protocol, model = winner["protocol"], winner["model"]
+        rows = result.predictions.query("protocol == @protocol and model == @model")
+        seed = bootstrap_seed(result.settings["seed"], protocol)
+        found = evaluate(rows, result.emotions, seed)
+        metrics = {metric: winner["score"], "spread": winner["spread"]}
+        for name, score in found.scores.items():
+            metrics[f"test_{name}"] = score.value
+            metrics[f"test_{name}_low"] = score.low
+            metrics[f"test_{name}_high"] = score.high
+        for corpus, part in found.corpora.items():
+            metrics |= {f"test_{corpus}_{name}": s.value for name, s in part.scores.items()}
+        params = winner["params"] or {"members": ", ".join(winner["members"])}
+        stored = files[protocol, model]
+        pictures = _pictures(result, winner, rows)
+        tracker.log_winner(
+            WinnerRecord(
+                protocol=protocol,
+                model=model,
+                params=params,
+                metrics=metrics,
+                files={"model/model.skops": stored, **pictures},
+                trial=winner["trial"],
+                tags={"model_sha256": hashlib.sha256(stored.read_bytes()).hexdigest()},
+            )
+        )
+
+
+def _pictures(
+    result: Result, winner: dict[str, Any], rows: pd.DataFrame
+) -> dict[str, Path | bytes]:
+    """Return the figures of one winner by their place among its run's artifacts."""
+    from benchmark.report.figures import Confusion, confusion_figure
+
+    counts = confusion(rows, result.emotions)
+    panel = Confusion(f"{winner['model']}, {PROTOCOLS[winner['protocol']].title}", counts)
+    return {"figures/confusion.png": confusion_figure([panel], result.emotions)}
+
+
+def write_reports(project: Project, only: str | None = None) -> list[Path]:
+    """Write the pages of all stored results, or of one and the leaderboard, and return their paths.
+
+    Raises
+    ------
+    BenchmarkError
+        If nothing has been measured yet.
+    """
+    from benchmark.report import update_readme, write_pages
+
+    results = read_results(project.results)
+    if not results:
+        raise BenchmarkError(
+            f"{project.results}: nothing has been measured yet. `python -m benchmark run-study` "
+            "runs the quickstart study."
+        )
+    pages = write_pages(results, project.reports)
+    readme = project.folder / "README.md"
+    if readme.is_file():
+        update_readme(readme, results)
+    return pages
+
+
+def code_digest() -> str:
+    """Return a digest of this package's source, so that a run can be traced to its code."""
+    folder = Path(__file__).parent
+    digest = hashlib.blake2b(digest_size=16)
+    for path in sorted(folder.rglob("*.py")):
+        digest.update(path.relative_to(folder).as_posix().encode() + b"\0" + path.read_bytes())
+    return digest.hexdigest()
+
+
+def _digest(content: Any) -> str:
+    return hashlib.blake2b(json.dumps(content).encode(), digest_size=16).hexdigest()

@@ -1,0 +1,109 @@
+"""What a person sees while a command works: lines, progress bars with time left, and a table."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Iterable, Iterator, Sequence
+from contextlib import contextmanager
+
+from rich.console import Console
+from rich.progress import (
+    BarColumn,
+    MofNCompleteColumn,
+    Progress,
+    SpinnerColumn,
+    TaskID,
+    TextColumn,
+    TimeElapsedColumn,
+    TimeRemainingColumn,
+)
+from rich.table import Table
+
+QUIET_S = 15.0  # seconds between progress lines where there is no terminal to draw bars on
+
+
+class Bar:
+    """One line of progress: so many of so many, and a word on how it goes."""
+
+    def __init__(self, screen: Screen, progress: Progress, title: str, total: int) -> None:
+        self._screen = screen
+        self._progress = progress
+        self._title = title
+        self._id: TaskID = progress.add_task(title, total=total, note="")
+        self._spoken = time.monotonic()
+
+    def update(self, done: int, total: int, note: str = "") -> None:
+        """Show that `done` of `total` are done."""
+        self._progress.update(self._id, completed=done, total=total, note=note)
+        now = time.monotonic()
+        if not self._screen.drawn and (done == total or now - self._spoken > QUIET_S):
+            self._spoken = now
+            self._screen.say(f"{self._title}: {done} of {total}{', ' + note if note else ''}")
+
+
+class Screen:
+    """Where a command speaks; `Screen(quiet=True)` says nothing.
+
+    Results go to standard output, progress and remarks to standard error, so that a pipe gets the
+    results alone.
+    """
+
+    def __init__(self, *, quiet: bool = False) -> None:
+        self.console = Console(stderr=True, quiet=quiet, highlight=False)
+        self.output = Console(quiet=quiet, highlight=False, soft_wrap=True)
+
+    @property
+    def drawn(self) -> bool:
+        """Whether bars are drawn: in a terminal."""
+        return self.console.is_terminal
+
+    def say(self, text: str, style: str = "") -> None:
+        """Say one line."""
+        self.console.print(text, style=style or None, markup=False, soft_wrap=True)
+
+    @contextmanager
+    def bars(self) -> Iterator[Bars]:
+        """Show progress bars until the block ends."""
+        progress = Progress(
+            SpinnerColumn(),
+            TextColumn("{task.description}"),
+            BarColumn(bar_width=24),
+            MofNCompleteColumn(),
+            TimeElapsedColumn(),
+            TextColumn("left"),
+            TimeRemainingColumn(),
+            TextColumn("{task.fields[note]}"),
+            console=self.console,
+            disable=not self.drawn,
+        )
+        with progress:
+            yield Bars(self, progress)
+
+    def table(
+        self,
+        title: str,
+        columns: Sequence[str],
+        rows: Iterable[Sequence[str]],
+        *,
+        words: bool = False,
+    ) -> None:
+        """Print a table to standard output; the columns after the first hold numbers or `words`."""
+        table = Table(title=title, title_justify="left", title_style="bold")
+        for place, column in enumerate(columns):
+            left = words or not place
+            table.add_column(column, justify="left" if left else "right", no_wrap=not place)
+        for row in rows:
+            table.add_row(*row)
+        self.output.print(table)
+
+
+class Bars:
+    """Progress bars that are shown together."""
+
+    def __init__(self, screen: Screen, progress: Progress) -> None:
+        self._screen = screen
+        self._progress = progress
+
+    def add(self, title: str, total: int) -> Bar:
+        """Add a bar below the others."""
+        return Bar(self._screen, self._progress, title, total)

@@ -1,0 +1,656 @@
+"""The search for settings: the only door to Optuna.
+
+Each model on each split has a search of its own. The main process asks and tells; workers fit
+folds. A trial is durable, in an Optuna storage that receives finished trials only, before the
+sampler is told of it; after an interruption the same trials are asked again and the finished ones
+answered from there. Trial n is asked exactly when trials 0 to n - lookahead are told, with a sampler
+seeded for it alone, so that trials are the same with any number of workers and after any
+interruption.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import time
+import warnings
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from benchmark import models
+from benchmark.errors import BenchmarkError
+from benchmark.evaluate import METRICS
+from benchmark.study import Model, Range, Search, derive_seed
+from benchmark.tables import load_arrays
+from benchmark.workers import Task, Workers
+
+if TYPE_CHECKING:
+    import optuna
+
+VERSION = 1  # of whatever in this module decides scores; raised when that changes
+
+DECISIVE_LIBRARIES = ("numpy", "optuna", "scikit-learn", "scipy")
+
+Probabilities = NDArray[np.float32]
+
+
+@dataclass(frozen=True)
+class Trial:
+    """One set of hyperparameters and its score on each inner fold.
+
+    Attributes
+    ----------
+    number : int
+        From 0, in the order in which trials were asked.
+    params : dict
+        What the model was built with, fixed parameters included.
+    sampled : dict
+        The part that Optuna chose, in its own words.
+    scores : tuple of float
+        Of the study's metric, a fold each; empty if the trial failed.
+    seconds : float
+        Fitting and predicting, summed over folds.
+    seed : int
+        From which the seeds of its folds derive.
+    reason : str
+        Why it failed; empty if it did not.
+    """
+
+    number: int
+    params: dict[str, Any]
+    sampled: dict[str, Any]
+    scores: tuple[float, ...]
+    seconds: float
+    seed: int
+    reason: str = ""
+
+    @property
+    def state(self) -> str:
+        """``complete`` or ``failed``."""
+        return "failed" if self.reason else "complete"
+
+    @property
+    def score(self) -> float:
+        """Mean over the inner folds."""
+        return float(np.mean(self.scores)) if self.scores else float("nan")
+
+    @property
+    def spread(self) -> float:
+        """Standard deviation over the inner folds."""
+        return float(np.std(self.scores)) if self.scores else float("nan")
+
+
+@dataclass(frozen=True)
+class Plan:
+    """What is searched for: one model on one split.
+
+    Attributes
+    ----------
+    study, protocol, model : str
+        Whose search it is.
+    spec : Model
+        What is fixed, searched and tried first.
+    search : Search
+        Trials, sampler, metric.
+    seed : int
+        The study's.
+    emotions : tuple of str
+        Sorted: the order of probabilities.
+    n_folds : int
+    arrays : Path
+        The folder of the split's training arrays.
+    origin : dict
+        What the arrays are made of, in words and digests; a part of the search's identity.
+    """
+
+    study: str
+    protocol: str
+    model: str
+    spec: Model
+    search: Search
+    seed: int
+    emotions: tuple[str, ...]
+    n_folds: int
+    arrays: Path
+    origin: Mapping[str, Any]
+
+    @property
+    def ingredients(self) -> dict[str, Any]:
+        """Everything that decides the scores of this search; the number of trials does not."""
+        from importlib.metadata import version
+
+        searched = self.search.model_dump(mode="json", exclude={"trials", "folds"})
+        return {
+            **self.origin,
+            **{f"search.{key}": value for key, value in searched.items()},
+            "model": self.spec.model_dump(mode="json"),
+            "seed": self.seed,
+            "engine": models.engine(self.model),
+            **{name: version(name) for name in DECISIVE_LIBRARIES},
+            "search code": VERSION,
+        }
+
+    @property
+    def key(self) -> str:
+        """A digest of the ingredients."""
+        text = json.dumps(self.ingredients, sort_keys=True)
+        return hashlib.blake2b(text.encode(), digest_size=16).hexdigest()
+
+    @property
+    def trial_count(self) -> int:
+        """How many trials there are to do: one where nothing is searched."""
+        if not self.spec.space:
+            return 1
+        if self.search.sampler == "grid":
+            return len(grid(self.spec))
+        return self.search.trials
+
+
+def distributions(spec: Model) -> dict[str, optuna.distributions.BaseDistribution]:
+    """Return a model's space in Optuna's words; choices that it can't store are JSON text there."""
+    from optuna.distributions import (
+        CategoricalDistribution,
+        FloatDistribution,
+        IntDistribution,
+    )
+
+    space: dict[str, optuna.distributions.BaseDistribution] = {}
+    for name, entry in spec.space.items():
+        if not isinstance(entry, Range):
+            space[name] = CategoricalDistribution([_stored(value) for value in entry])
+        elif entry.whole:
+            low, high, step = int(entry.low), int(entry.high), int(entry.step or 1)
+            space[name] = IntDistribution(low, high, log=entry.log, step=step)
+        else:
+            low_f, high_f = float(entry.low), float(entry.high)
+            space[name] = FloatDistribution(low_f, high_f, log=entry.log, step=entry.step)
+    return space
+
+
+def grid(spec: Model) -> list[dict[str, Any]]:
+    """Return every combination of a space in Optuna's words.
+
+    Raises
+    ------
+    BenchmarkError
+        If a range has no step, and so no end of values.
+    """
+    from sklearn.model_selection import ParameterGrid
+
+    axes: dict[str, list[Any]] = {}
+    for name, entry in spec.space.items():
+        if not isinstance(entry, Range):
+            axes[name] = [_stored(value) for value in entry]
+        elif entry.step is None and not (entry.whole and not entry.log):
+            raise BenchmarkError(
+                f"sampler grid: {name} is a range without a step; give it one, or list its values."
+            )
+        else:
+            step = entry.step or 1
+            count = int((entry.high - entry.low) / step + 1e-9) + 1
+            axes[name] = [entry.low + step * place for place in range(count)]
+    return list(ParameterGrid(axes))
+
+
+def _stored(value: Any) -> Any:
+    """Return a choice as Optuna can store it."""
+    return (
+        value if value is None or isinstance(value, bool | int | float | str) else json.dumps(value)
+    )
+
+
+def _tpe(seed: int) -> optuna.samplers.BaseSampler:
+    import optuna
+
+    return optuna.samplers.TPESampler(seed=seed, multivariate=True, constant_liar=True)
+
+
+def _random(seed: int) -> optuna.samplers.BaseSampler:
+    import optuna
+
+    return optuna.samplers.RandomSampler(seed=seed)
+
+
+SAMPLERS: dict[str, Callable[[int], Any]] = {
+    "tpe": _tpe,
+    "random": _random,
+    "grid": _random,  # every trial of a grid is enqueued, so there is nothing to sample
+}
+
+
+class TrialStore:
+    """The durable home of finished trials: an Optuna storage, readable by optuna-dashboard.
+
+    Parameters
+    ----------
+    url : str
+        Any storage URL that Optuna takes.
+    """
+
+    def __init__(self, url: str) -> None:
+        self.url = url
+        self._storage: Any = None
+
+    def open(self) -> None:
+        """Connect, and make the tables of a new storage.
+
+        Raises
+        ------
+        BenchmarkError
+            If the storage can't be reached, is locked, or belongs to another version of Optuna.
+        """
+        import optuna
+
+        optuna.logging.set_verbosity(optuna.logging.ERROR)
+        with self._told_plainly():
+            if self.url.startswith("sqlite"):
+                wait = {"connect_args": {"timeout": 30}}
+                self._storage = optuna.storages.RDBStorage(self.url, engine_kwargs=wait)
+            else:
+                self._storage = optuna.storages.get_storage(self.url)
+
+    def study_of(self, plan: Plan) -> tuple[optuna.Study, str]:
+        """Return the stored study of a plan; and, if it is new, in what it differs from the last."""
+        import optuna
+
+        prefix = f"{plan.study}/{plan.protocol}/{plan.model}/"
+        with self._told_plainly():
+            stored = optuna.get_all_study_names(self._storage)
+            earlier = [name for name in stored if name.startswith(prefix)]
+            name = prefix + plan.key
+            news = ""
+            if earlier and name not in earlier:
+                last = optuna.load_study(study_name=earlier[-1], storage=self._storage)
+                news = _difference(last.user_attrs.get("ingredients", {}), plan.ingredients)
+            study = optuna.create_study(
+                storage=self._storage, study_name=name, direction="maximize", load_if_exists=True
+            )
+            if "ingredients" not in study.user_attrs:
+                study.set_user_attr("ingredients", plan.ingredients)
+                study.set_metric_names([plan.search.metric])
+        return study, news
+
+    def finished(self, study: optuna.Study) -> list[Trial]:
+        """Return the stored trials of a study in their order."""
+        with self._told_plainly():
+            return [
+                Trial(
+                    number=stored.number,
+                    params=json.loads(stored.user_attrs["params"]),
+                    sampled=dict(stored.params),
+                    scores=tuple(stored.user_attrs["fold_scores"]),
+                    seconds=stored.user_attrs["fit_seconds"],
+                    seed=stored.user_attrs["seed"],
+                    reason=stored.user_attrs["reason"],
+                )
+                for stored in study.get_trials(deepcopy=False)
+            ]
+
+    def keep(self, study: optuna.Study, plan: Plan, trial: Trial) -> None:
+        """Store a finished trial: one transaction, so it is there wholly or not at all."""
+        import optuna
+
+        failed = trial.state == "failed"
+        state = optuna.trial.TrialState.FAIL if failed else optuna.trial.TrialState.COMPLETE
+        space = distributions(plan.spec)
+        frozen = optuna.trial.create_trial(
+            state=state,
+            value=None if failed else trial.score,
+            params=trial.sampled,
+            distributions={name: space[name] for name in trial.sampled},
+            user_attrs={
+                "params": json.dumps(trial.params),
+                "fold_scores": list(trial.scores),
+                "fit_seconds": trial.seconds,
+                "seed": trial.seed,
+                "reason": trial.reason,
+            },
+        )
+        with self._told_plainly():
+            study.add_trial(frozen)
+
+    def _told_plainly(self) -> _StorageErrors:
+        return _StorageErrors(self.url)
+
+
+class _StorageErrors:
+    """Turns what a database says into one line that a user can act on."""
+
+    def __init__(self, url: str) -> None:
+        self.url = url
+
+    def __enter__(self) -> None: ...
+
+    def __exit__(self, _: object, error: BaseException | None, __: object) -> None:
+        if error is None or isinstance(error, BenchmarkError | KeyboardInterrupt):
+            return
+        from optuna.exceptions import OptunaError
+        from sqlalchemy.engine import make_url
+        from sqlalchemy.exc import SQLAlchemyError
+
+        if isinstance(error, OptunaError | SQLAlchemyError | ImportError | RuntimeError):
+            cause = str(error.__cause__ or error).strip().splitlines()[0]
+            shown = make_url(self.url).render_as_string(hide_password=True)
+            raise BenchmarkError(
+                f"{shown}: the trial storage can't be used: {cause}. Finished trials are safe; "
+                "mend this and run the same command again."
+            ) from error
+
+
+def _difference(before: Mapping[str, Any], now: Mapping[str, Any]) -> str:
+    """Return the names of the ingredients in which two searches differ."""
+    changed = [name for name in {**before, **now} if before.get(name) != now.get(name)]
+    return ", ".join(changed) or "an earlier version made it"
+
+
+@dataclass(frozen=True)
+class FoldOutcome:
+    """What a worker brings back from one fold.
+
+    Attributes
+    ----------
+    probabilities : ndarray of float32, shape (n_validation_rows, n_emotions)
+        In the order of the validation rows and of the sorted emotions.
+    seconds : float
+        Fitting and predicting.
+    """
+
+    probabilities: Probabilities
+    seconds: float
+
+
+def fit_fold(
+    arrays: Path, identity: str, model: str, params: dict[str, Any], seed: int, fold: int
+) -> FoldOutcome:
+    """Fit a model on all folds but one and return its probabilities for that one; pure."""
+    data = load_arrays(arrays, identity)
+    train, held_out = data.training_rows(fold), data.validation_rows(fold)
+    fast = models.has_fast_engine(model)
+    began = time.perf_counter()
+    pipeline = models.build(model, params, seed, fast=fast)
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")  # a search visits settings that don't converge; scores tell
+        pipeline.fit(data.values[train], data.emotions[train])
+        probabilities = pipeline.predict_proba(data.values[held_out]).astype(np.float32)
+    if not np.isfinite(probabilities).all():
+        raise FloatingPointError("its probabilities are not finite")
+    return FoldOutcome(probabilities, time.perf_counter() - began)
+
+
+@dataclass
+class _Asked:
+    """A trial under way."""
+
+    params: dict[str, Any]
+    sampled: dict[str, Any]
+    handle: Any  # Optuna's live trial; None for a first trial that its space does not hold
+    seed: int
+    outcomes: dict[int, FoldOutcome] = field(default_factory=dict)
+    reason: str = ""
+
+
+class ModelSearch:
+    """The search for one model's settings on one split.
+
+    Parameters
+    ----------
+    plan : Plan
+    store : TrialStore
+        Where finished trials are kept.
+    folds_cache : Path
+        Where the probabilities of finished folds lie, so that neither an interruption nor the
+        ensemble needs them fitted again.
+    """
+
+    def __init__(self, plan: Plan, store: TrialStore, folds_cache: Path) -> None:
+        self.plan = plan
+        self.trials: list[Trial] = []
+        self.news = ""
+        self._store = store
+        self._cache = folds_cache / plan.key
+        self._asked: dict[int, _Asked] = {}
+        self._next = 0
+
+    def open(self) -> None:
+        """Look up what is already known, and prepare the sampler to go through it again."""
+        import optuna
+
+        self._stored, self.news = self._store.study_of(self.plan)
+        self._known = {trial.number: trial for trial in self._store.finished(self._stored)}
+        self._space = distributions(self.plan.spec)
+        self._decode = {
+            name: {_stored(value): value for value in entry}
+            for name, entry in self.plan.spec.space.items()
+            if not isinstance(entry, Range)
+        }
+        self._sampler_study = optuna.create_study(direction="maximize")
+        self._enqueue()
+
+    def _enqueue(self) -> None:
+        """Put first what the study file wants tried first, and all of a grid."""
+        first = self.plan.spec.first
+        stored = {name: _stored(value) for name, value in first.items()}
+        # A first setting outside the space is measured like any other, but the sampler, which knows
+        # the space alone, can't learn from it.
+        self._outside = any(
+            name not in self._space or not self._space[name]._contains(_internal(space, value))
+            for name, value in stored.items()
+            for space in [self._space.get(name)]
+        )
+        if first and not self._outside:
+            self._sampler_study.enqueue_trial(stored)
+        if self.plan.search.sampler == "grid":
+            for params in grid(self.plan.spec):
+                self._sampler_study.enqueue_trial(params)
+
+    @property
+    def total(self) -> int:
+        """How many trials this search has when it is done."""
+        extra = bool(self.plan.spec.first) and self.plan.search.sampler == "grid"
+        return self.plan.trial_count + int(extra)
+
+    @property
+    def done(self) -> bool:
+        """Whether every trial has been told."""
+        return len(self.trials) >= self.total
+
+    @property
+    def resumed(self) -> int:
+        """How many trials of this search an earlier run has left."""
+        return min(len(self._known), self.total)
+
+    @property
+    def best(self) -> Trial | None:
+        """The told trial with the highest score, the earliest of equals; None without one."""
+        complete = [trial for trial in self.trials if trial.scores]
+        return max(complete, key=lambda trial: (trial.score, -trial.number), default=None)
+
+    def advance(self, workers: Workers) -> Iterator[Trial]:
+        """Tell what can be told, ask what may be asked, and yield each trial as it is told."""
+        while True:
+            while self._next < min(self.total, len(self.trials) + self.plan.search.lookahead):
+                self._ask(self._next, workers)
+                self._next += 1
+            number = len(self.trials)
+            if self.done or not self._is_finished(number):
+                return
+            yield self._tell(number)
+
+    def accept(self, task: Task) -> None:
+        """Take a fold that a worker has finished, or could not."""
+        _, number, fold = task.label
+        asked = self._asked[number]
+        if task.error is not None:
+            name = type(task.error).__name__.removesuffix("Error")
+            text = str(task.error).strip().splitlines() or [""]
+            asked.reason = asked.reason or f"fold {fold}: {name}: {text[0]}"
+            asked.outcomes[fold] = FoldOutcome(np.empty((0, 0), np.float32), 0.0)
+            return
+        asked.outcomes[fold] = task.result
+        self._keep_fold(number, fold, task.result)
+
+    def out_of_fold(self, number: int, workers: Workers) -> list[Probabilities]:
+        """Return a trial's probabilities for each fold's validation rows, fitted again if lost."""
+        found = {fold: self._kept_fold(number, fold) for fold in range(self.plan.n_folds)}
+        for fold, outcome in found.items():
+            if outcome is None:
+                self._submit(workers, number, self.trials[number].params, fold)
+        while workers.busy:
+            task = workers.next_done()
+            if task is not None:
+                if task.error is not None:
+                    raise task.error
+                found[task.label[2]] = task.result
+                self._keep_fold(number, task.label[2], task.result)
+        return [outcome.probabilities for outcome in found.values() if outcome is not None]
+
+    def _ask(self, number: int, workers: Workers) -> None:
+        spec, offset = self.plan.spec, int(self._outside)
+        seed = self._seed(number)
+        if number < offset:
+            params, sampled, handle = {**spec.fixed, **spec.first}, {}, None
+        else:
+            purpose = (self.plan.protocol, self.plan.model, "ask", number)
+            sampler = SAMPLERS[self.plan.search.sampler](derive_seed(self.plan.seed, *purpose))
+            self._sampler_study.sampler = sampler
+            handle = self._sampler_study.ask(self._space)
+            sampled = dict(handle.params)
+            decoded = {name: self._decode.get(name, {}).get(v, v) for name, v in sampled.items()}
+            params = {**spec.fixed, **decoded}
+        asked = _Asked(params, sampled, handle, seed)
+        self._asked[number] = asked
+        known = self._known.get(number)
+        if known is not None:
+            self._compare(known, asked)
+            return
+        for fold in range(self.plan.n_folds):
+            outcome = self._kept_fold(number, fold)
+            if outcome is None:
+                self._submit(workers, number, params, fold)
+            else:
+                asked.outcomes[fold] = outcome
+
+    def _seed(self, number: int) -> int:
+        return derive_seed(self.plan.seed, self.plan.protocol, self.plan.model, "fit", number)
+
+    def _submit(self, workers: Workers, number: int, params: dict[str, Any], fold: int) -> None:
+        plan = self.plan
+        seed = derive_seed(self._seed(number), fold)
+        workers.submit(
+            fit_fold, plan.arrays, plan.key, plan.model, params, seed, fold,
+            label=(self, number, fold),
+        )  # fmt: skip
+
+    def _compare(self, known: Trial, asked: _Asked) -> None:
+        if known.params != asked.params or known.seed != asked.seed:
+            raise BenchmarkError(
+                f"{self._stored.study_name}: the stored trial {known.number} is not the one that "
+                "this study asks for. The storage was changed by something else; give another one "
+                "with --storage."
+            )
+
+    def _is_finished(self, number: int) -> bool:
+        return number in self._known or len(self._asked[number].outcomes) == self.plan.n_folds
+
+    def _tell(self, number: int) -> Trial:
+        """Make a finished trial durable, then tell the sampler."""
+        import optuna
+
+        asked = self._asked.pop(number)
+        trial = self._known.get(number)
+        if trial is None:
+            trial = self._measured(number, asked)
+            self._store.keep(self._stored, self.plan, trial)
+        if asked.handle is not None:
+            failed = trial.state == "failed"
+            state = optuna.trial.TrialState.FAIL if failed else None
+            self._sampler_study.tell(asked.handle, None if failed else trial.score, state=state)
+        self.trials.append(trial)
+        return trial
+
+    def _measured(self, number: int, asked: _Asked) -> Trial:
+        outcomes = [asked.outcomes[fold] for fold in range(self.plan.n_folds)]
+        seconds = sum(outcome.seconds for outcome in outcomes)
+        scores = () if asked.reason else self.fold_scores([o.probabilities for o in outcomes])
+        return Trial(number, asked.params, asked.sampled, scores, seconds, asked.seed, asked.reason)
+
+    def fold_scores(self, out_of_fold: Sequence[Probabilities]) -> tuple[float, ...]:
+        """Return the metric on each fold, given the probabilities for its validation rows."""
+        from sklearn.metrics import confusion_matrix
+
+        data = load_arrays(self.plan.arrays, self.plan.key)
+        emotions = np.array(self.plan.emotions)
+        of_counts = METRICS[self.plan.search.metric].of_counts
+        return tuple(
+            float(
+                of_counts(
+                    confusion_matrix(
+                        data.emotions[data.validation_rows(fold)],
+                        emotions[probabilities.argmax(axis=1)],
+                        labels=emotions,
+                    )
+                )
+            )
+            for fold, probabilities in enumerate(out_of_fold)
+        )
+
+    def _fold_path(self, number: int, fold: int) -> Path:
+        return self._cache / f"trial_{number:04d}_fold_{fold}.npz"
+
+    def _keep_fold(self, number: int, fold: int, outcome: FoldOutcome) -> None:
+        path = self._fold_path(number, fold)
+        path.parent.mkdir(parents=True, exist_ok=True)
+        partial = path.with_suffix(".partial.npz")
+        np.savez(partial, probabilities=outcome.probabilities, seconds=outcome.seconds)
+        partial.replace(path)
+
+    def _kept_fold(self, number: int, fold: int) -> FoldOutcome | None:
+        """Return a fold that was finished before; None if there is none, or its file is damaged."""
+        try:
+            with np.load(self._fold_path(number, fold)) as kept:
+                return FoldOutcome(kept["probabilities"], float(kept["seconds"]))
+        except Exception:
+            return None
+
+
+def _internal(space: optuna.distributions.BaseDistribution | None, value: Any) -> float:
+    """Return a value as Optuna compares it with a distribution; NaN for one that can't be in it."""
+    try:
+        return float("nan") if space is None else space.to_internal_repr(value)
+    except ValueError:
+        return float("nan")
+
+
+def run_searches(
+    searches: Sequence[ModelSearch],
+    workers: Workers,
+    on_trial: Callable[[ModelSearch, Trial], None],
+) -> None:
+    """Run searches side by side in one pool until each is done.
+
+    Parameters
+    ----------
+    searches : sequence of ModelSearch
+        Opened.
+    workers : Workers
+        No other task may be in it.
+    on_trial : callable
+        Called with each trial once it is durable, in each search's own order.
+    """
+
+    def advance(search: ModelSearch) -> None:
+        for trial in search.advance(workers):
+            on_trial(search, trial)
+
+    for search in searches:
+        advance(search)
+    while workers.busy:
+        task = workers.next_done()
+        if task is not None:
+            task.label[0].accept(task)
+            advance(task.label[0])

@@ -1,0 +1,156 @@
+"""The tables of a split: train.csv and test.csv for people, and the same numbers for workers."""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Sequence
+from dataclasses import dataclass
+from functools import lru_cache
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pandas as pd
+from numpy.typing import NDArray
+
+from benchmark.errors import BenchmarkError, unknown
+
+IDENTITY = ("clip", "corpus", "speaker", "gender", "emotion", "augmentation")
+"""The columns before the features; `augmentation` is empty for a clip as it was recorded."""
+
+
+@dataclass(frozen=True)
+class Table:
+    """Rows of features that know which clip they come from.
+
+    Attributes
+    ----------
+    rows : DataFrame, shape (n_rows, 6)
+        The columns of `IDENTITY`.
+    values : ndarray of float32, shape (n_rows, n_features)
+    columns : tuple of str
+        Names of the features.
+    """
+
+    rows: pd.DataFrame
+    values: NDArray[np.float32]
+    columns: tuple[str, ...]
+
+    @property
+    def originals(self) -> NDArray[np.bool_]:
+        """Which rows are clips as they were recorded, shape (n_rows,)."""
+        return (self.rows["augmentation"] == "").to_numpy()
+
+    @property
+    def digest(self) -> str:
+        """A digest of all identities, column names and numbers."""
+        digest = hashlib.blake2b(digest_size=16)
+        digest.update("\0".join((*IDENTITY, *self.columns)).encode())
+        for column in IDENTITY:
+            digest.update("\0".join(self.rows[column]).encode())
+        digest.update(np.ascontiguousarray(self.values).tobytes())
+        return digest.hexdigest()
+
+
+def write_csv(table: Table, path: Path) -> None:
+    """Write a table as CSV: the same table is the same bytes, each float32 reads back exactly."""
+    import pyarrow as pa
+    from pyarrow import csv
+
+    columns = {name: pa.array(table.rows[name].tolist(), pa.string()) for name in IDENTITY}
+    columns |= {name: pa.array(table.values[:, i]) for i, name in enumerate(table.columns)}
+    partial = path.with_name(f".{path.name}.partial")
+    csv.write_csv(pa.table(columns), str(partial), csv.WriteOptions(quoting_style="needed"))
+    partial.replace(path)
+
+
+def read_csv(path: Path) -> Table:
+    """Return the table of a CSV file: the columns of `IDENTITY`, then any number of features.
+
+    `corpus`, `gender` and `augmentation` may be left out: a table from elsewhere seldom has them.
+
+    Raises
+    ------
+    BenchmarkError
+        If the file can't be read, lacks a column, or holds something that is no finite number.
+    """
+    try:
+        frame = pd.read_csv(path, keep_default_na=False, dtype=dict.fromkeys(IDENTITY, "str"))
+    except (OSError, ValueError) as error:
+        raise BenchmarkError(f"{path}: the table can't be read: {error}.") from error
+    for name in ("clip", "speaker", "emotion"):
+        if name not in frame:
+            raise unknown("column", name, [str(column) for column in frame], str(path))
+    for name, filler in (("corpus", path.stem), ("gender", "unknown"), ("augmentation", "")):
+        if name not in frame:
+            frame[name] = filler
+    columns = [str(column) for column in frame if column not in IDENTITY]
+    if not columns or frame.empty:
+        raise BenchmarkError(f"{path}: the table has no {'features' if columns == [] else 'rows'}.")
+    return Table(frame[list(IDENTITY)], _numbers(frame[columns], path), tuple(columns))
+
+
+def _numbers(frame: pd.DataFrame, path: Path) -> NDArray[np.float32]:
+    """Return a frame's numbers, or say where one is none."""
+    numbers: NDArray[np.float32] = frame.apply(pd.to_numeric, errors="coerce").to_numpy(np.float32)
+    wrong = np.argwhere(~np.isfinite(numbers))
+    if len(wrong):
+        row, column = wrong[0]
+        raise BenchmarkError(
+            f"{path}: line {row + 2}, column {frame.columns[column]}: "
+            f"{str(frame.iloc[row, column])!r} is no finite number; {len(wrong)} such cells in all."
+        )
+    return numbers
+
+
+@dataclass(frozen=True)
+class TrainingArrays:
+    """A training table as workers read it.
+
+    Attributes
+    ----------
+    values : ndarray of float32, shape (n_rows, n_features)
+        Mapped from disk, so that all workers share one copy.
+    emotions : ndarray of str, shape (n_rows,)
+    fold : ndarray of int, shape (n_rows,)
+        The fold in which the row's clip is validated.
+    originals : ndarray of bool, shape (n_rows,)
+        Rows that may be validated on: no augmented copies.
+    """
+
+    values: NDArray[np.float32]
+    emotions: NDArray[np.str_]
+    fold: NDArray[np.intp]
+    originals: NDArray[np.bool_]
+
+    def training_rows(self, fold: int) -> NDArray[np.bool_]:
+        """Rows to learn from when `fold` is validated, copies included."""
+        return np.not_equal(self.fold, fold)
+
+    def validation_rows(self, fold: int) -> NDArray[np.bool_]:
+        """Rows to validate on: the fold's clips as they were recorded."""
+        return np.logical_and(self.fold == fold, self.originals)
+
+
+def store_arrays(table: Table, fold: NDArray[np.intp], folder: Path) -> None:
+    """Write a training table and the fold of each row as `TrainingArrays` into a folder."""
+    folder.mkdir(parents=True, exist_ok=True)
+    arrays: dict[str, NDArray[Any]] = {
+        "values": table.values,
+        "emotions": table.rows["emotion"].to_numpy(dtype=np.str_),
+        "fold": fold,
+        "originals": table.originals,
+    }
+    for name, array in arrays.items():
+        partial = folder / f".{name}.partial.npy"
+        np.save(partial, array)
+        partial.replace(folder / f"{name}.npy")
+
+
+@lru_cache(maxsize=4)
+def load_arrays(folder: Path, identity: str) -> TrainingArrays:
+    """Return the arrays of a folder; `identity` makes a worker forget those of another run."""
+    del identity
+    names: Sequence[str] = ("emotions", "fold", "originals")
+    values = np.load(folder / "values.npy", mmap_mode="r")
+    return TrainingArrays(values, *(np.load(folder / f"{name}.npy") for name in names))
