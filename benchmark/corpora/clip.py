@@ -87,7 +87,7 @@ class Corpus:
     official_clips : int or None
         How many clips a complete copy has; None where nobody says.
     home_page, licence, how_to_get : str
-        For people: where it comes from, what its licence allows, and how to get it, in one sentence.
+        For people: where it comes from, what its licence allows, how to get it in a sentence.
     read : callable
         From the corpus's folder (or table) to its recordings.
     generated : bool

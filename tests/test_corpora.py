@@ -1,0 +1,348 @@
+"""What the corpora read from file names and tables, and what they say when something is wrong."""
+
+from __future__ import annotations
+
+import os
+import subprocess
+import sys
+from collections import Counter
+from pathlib import Path
+
+import pytest
+
+from benchmark.corpora import CORPORA, EMOTIONS, describe_shortfall, locate, read_corpus
+from benchmark.corpora.ravdess import _official as ravdess_clips
+from benchmark.corpora.savee import _official as savee_clips
+from benchmark.corpora.tess import _official as tess_clips
+from benchmark.errors import BenchmarkError
+
+OFFICIAL = {"ravdess": ravdess_clips(), "tess": tess_clips(), "savee": savee_clips()}
+NAMED = tuple(OFFICIAL)
+
+
+def fill(folder: Path, *files: str) -> Path:
+    """Make empty files below a folder; readers go by names alone."""
+    for file in files:
+        path = folder / file
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.touch()
+    return folder
+
+
+def write_table(folder: Path, *lines: str, encoding: str = "utf-8") -> Path:
+    table = folder / "table.csv"
+    table.write_text("\n".join(lines) + "\n", encoding=encoding)
+    return table
+
+
+def test_the_generated_corpus_comes_first_and_a_table_of_ones_own_last() -> None:
+    assert list(CORPORA) == ["synthetic", "ravdess", "tess", "savee", "csv"]
+
+
+def test_importing_the_corpora_loads_no_heavy_library() -> None:
+    code = (
+        "import sys, benchmark.corpora, benchmark.corpora.fetch;"
+        "heavy = {'numpy', 'scipy', 'pandas', 'librosa', 'pooch', 'requests'};"
+        "print(sorted(heavy & set(sys.modules)))"
+    )
+    printed = subprocess.run(
+        [sys.executable, "-c", code], capture_output=True, text=True, check=True
+    ).stdout
+    assert printed.strip() == "[]"
+
+
+@pytest.mark.parametrize("name", CORPORA)
+def test_a_corpus_says_what_people_want_to_know_of_it(name: str) -> None:
+    corpus = CORPORA[name]
+    assert corpus.name == name
+    assert corpus.title
+    assert corpus.licence
+    assert corpus.how_to_get
+    assert set(corpus.emotions) <= set(EMOTIONS)
+    assert corpus.generated == (name == "synthetic")
+
+
+@pytest.mark.parametrize("name", NAMED)
+def test_a_corpus_knows_all_its_official_clips(name: str) -> None:
+    clips = OFFICIAL[name]
+    assert len(clips) == CORPORA[name].official_clips
+    assert {clip.emotion for clip in clips.values()} == set(CORPORA[name].emotions)
+    assert all(clip.name == key and clip.corpus == name for key, clip in clips.items())
+
+
+@pytest.mark.parametrize("name", NAMED)
+@pytest.mark.parametrize("ending", [".wav", ".flac", ".ogg", ".WAV"])
+def test_a_complete_copy_is_read_whatever_its_ending_and_depth(
+    name: str, ending: str, tmp_path: Path
+) -> None:
+    fill(tmp_path, *(f"some/where/{clip}{ending}" for clip in OFFICIAL[name]))
+    recordings = read_corpus(name, tmp_path)
+    assert [clip.name for clip in recordings.clips] == sorted(OFFICIAL[name])
+    assert recordings.missing == ()
+    assert recordings.set_aside == ()
+
+
+def test_a_ravdess_name_tells_speaker_gender_emotion_statement_and_intensity(
+    tmp_path: Path,
+) -> None:
+    fill(tmp_path, "Actor_12/03-01-06-02-02-01-12.wav")
+    clip = read_corpus("ravdess", tmp_path).clips[0]
+    assert (clip.id, clip.speaker) == ("ravdess/03-01-06-02-02-01-12", "ravdess/12")
+    assert (clip.gender, clip.emotion, clip.intensity) == ("female", "fearful", "strong")
+    assert clip.statement == "Dogs are sitting by the door"
+
+
+def test_the_misspelt_tess_clip_has_its_own_name_in_mended_copies_too(tmp_path: Path) -> None:
+    fill(tmp_path / "own", "OAF_neutral/OA_bite_neutral.wav")
+    fill(tmp_path / "mended", "OAF_neutral/OAF_bite_neutral.wav")
+    own = read_corpus("tess", tmp_path / "own").clips[0]
+    mended = read_corpus("tess", tmp_path / "mended").clips[0]
+    assert own.name == mended.name == "OA_bite_neutral"
+    assert (own.speaker, own.emotion) == ("tess/OAF", "neutral")
+
+
+def test_tess_calls_pleasant_surprise_ps(tmp_path: Path) -> None:
+    fill(tmp_path, "YAF_pleasant_surprised/YAF_back_ps.wav")
+    clip = read_corpus("tess", tmp_path).clips[0]
+    assert (clip.emotion, clip.statement) == ("surprised", "Say the word back")
+
+
+@pytest.mark.parametrize("file", ["DC_sa01.flac", "DC/sa01.flac", "AudioData/DC/sa01.WAV"])
+def test_a_savee_clip_has_one_name_in_every_layout(file: str, tmp_path: Path) -> None:
+    clip = read_corpus("savee", fill(tmp_path, file)).clips[0]
+    assert (clip.name, clip.speaker, clip.emotion) == ("DC_sa01", "savee/DC", "sad")
+
+
+@pytest.mark.parametrize(
+    ("file", "reason"),
+    [
+        ("03-02-03-01-01-01-01.wav", "song, not speech"),
+        ("01-01-03-01-01-01-01.wav", "video with sound, not audio alone"),
+        ("02-01-03-01-01-01-01.wav", "video, not audio alone"),
+        ("03-01-01-02-01-01-01.wav", "not among the names that RAVDESS gave out"),
+        ("noise.wav", "not a name of RAVDESS"),
+    ],
+)
+def test_what_is_no_clip_of_spoken_audio_is_set_aside_with_its_reason(
+    file: str, reason: str, tmp_path: Path
+) -> None:
+    fill(tmp_path, f"more/{file}", "03-01-03-01-01-01-01.wav")
+    assert read_corpus("ravdess", tmp_path).set_aside == ((f"more/{file}", reason),)
+
+
+def test_hidden_files_and_other_files_are_no_recordings(tmp_path: Path) -> None:
+    fill(tmp_path, "DC_a01.wav", "._DC_a02.wav", ".trash/DC_a03.wav", "readme.txt", "DC_a04.mp4")
+    recordings = read_corpus("savee", tmp_path)
+    assert [clip.name for clip in recordings.clips] == ["DC_a01"]
+    assert recordings.set_aside == ()
+
+
+def test_missing_clips_are_named_and_counted(tmp_path: Path) -> None:
+    fill(tmp_path, *(f"{name}.wav" for name in sorted(OFFICIAL["savee"])[2:]))
+    recordings = read_corpus("savee", tmp_path)
+    assert recordings.missing == ("DC_a01", "DC_a02")
+    line = describe_shortfall(CORPORA["savee"], recordings)
+    assert line == "savee: 478 of 480 clips; missing: DC_a01, DC_a02"
+
+
+def test_of_many_missing_clips_the_first_are_shown(tmp_path: Path) -> None:
+    fill(tmp_path, *(f"{name}.wav" for name in sorted(OFFICIAL["savee"])[8:]))
+    line = describe_shortfall(CORPORA["savee"], read_corpus("savee", tmp_path))
+    assert line == (
+        "savee: 472 of 480 clips; missing: DC_a01, DC_a02, DC_a03, DC_a04, DC_a05, ... (and 3 more)"
+    )
+
+
+def test_a_link_to_nothing_is_a_missing_clip(tmp_path: Path) -> None:
+    fill(tmp_path, "DC_a01.wav")
+    (tmp_path / "DC_a02.wav").symlink_to(tmp_path / "gone.wav")
+    assert "DC_a02" in read_corpus("savee", tmp_path).missing
+
+
+def test_folders_that_link_in_a_circle_are_read_once(tmp_path: Path) -> None:
+    fill(tmp_path, "DC/a01.wav")
+    (tmp_path / "DC" / "again").symlink_to(tmp_path)
+    assert len(read_corpus("savee", tmp_path).clips) == 1
+
+
+def test_two_recordings_of_one_clip_are_refused_and_both_named(tmp_path: Path) -> None:
+    fill(tmp_path, "one/DC_a01.wav", "two/DC/a01.flac")
+    with pytest.raises(BenchmarkError, match=r"DC_a01.*one/DC_a01\.wav and two/DC/a01\.flac"):
+        read_corpus("savee", tmp_path)
+
+
+@pytest.mark.parametrize("name", NAMED)
+def test_a_folder_without_a_clip_of_the_corpus_is_refused(name: str, tmp_path: Path) -> None:
+    with pytest.raises(BenchmarkError, match=f"no clip of {name} is there"):
+        read_corpus(name, tmp_path)
+    fill(tmp_path, "noise.wav")
+    with pytest.raises(BenchmarkError, match=r"1 audio files are something else: noise\.wav"):
+        read_corpus(name, tmp_path)
+
+
+@pytest.mark.parametrize("name", NAMED)
+def test_a_folder_that_is_not_there_is_refused(name: str, tmp_path: Path) -> None:
+    with pytest.raises(BenchmarkError, match=r"nowhere: can't read the folder"):
+        read_corpus(name, tmp_path / "nowhere")
+
+
+@pytest.mark.skipif(not hasattr(os, "geteuid") or os.geteuid() == 0, reason="root reads everything")
+def test_a_folder_that_may_not_be_read_is_refused(tmp_path: Path) -> None:
+    fill(tmp_path, "DC/a01.wav")
+    (tmp_path / "DC").chmod(0)
+    with pytest.raises(BenchmarkError, match="Permission denied"):
+        read_corpus("savee", tmp_path)
+
+
+def test_an_unknown_corpus_gets_the_nearest_right_word(tmp_path: Path) -> None:
+    with pytest.raises(BenchmarkError, match="Did you mean 'ravdess'"):
+        read_corpus("ravdes", tmp_path)
+
+
+def test_a_folder_given_for_one_corpus_wins(tmp_path: Path) -> None:
+    (tmp_path / "all" / "tess").mkdir(parents=True)
+    (tmp_path / "mine").mkdir()
+    given = {"tess": tmp_path / "mine"}
+    assert locate("tess", root=tmp_path / "all", given=given, cache=tmp_path) == given["tess"]
+
+
+@pytest.mark.parametrize("folder", ["tess", "TESS"])
+def test_a_corpus_lies_below_the_root_under_its_name(folder: str, tmp_path: Path) -> None:
+    (tmp_path / folder).mkdir()
+    assert locate("tess", root=tmp_path, given={}, cache=tmp_path) == tmp_path / folder
+
+
+def test_the_generated_corpus_needs_no_folder(tmp_path: Path) -> None:
+    assert locate("synthetic", root=None, given={}, cache=tmp_path) == tmp_path / "synthetic"
+
+
+@pytest.mark.parametrize("name", NAMED)
+def test_a_corpus_that_is_nowhere_gets_told_how_to_give_and_to_get_it(
+    name: str, tmp_path: Path
+) -> None:
+    with pytest.raises(BenchmarkError) as refusal:
+        locate(name, root=tmp_path, given={}, cache=tmp_path)
+    message = str(refusal.value)
+    assert str(tmp_path / name) in message
+    assert f"--corpus {name}=DIR" in message
+    assert "--corpora DIR" in message
+    assert "SER_CORPORA=DIR" in message
+    assert CORPORA[name].how_to_get in message
+
+
+def test_a_table_that_is_not_given_is_asked_for(tmp_path: Path) -> None:
+    with pytest.raises(BenchmarkError, match=r"--corpus csv=table\.csv"):
+        locate("csv", root=tmp_path, given={}, cache=tmp_path)
+
+
+def test_a_given_folder_that_is_not_there_is_named(tmp_path: Path) -> None:
+    with pytest.raises(BenchmarkError, match=r"nowhere does not exist, as given by --corpus tess="):
+        locate("tess", root=None, given={"tess": tmp_path / "nowhere"}, cache=tmp_path)
+
+
+def test_a_root_that_is_not_there_is_named(tmp_path: Path) -> None:
+    with pytest.raises(BenchmarkError, match="nowhere: can't read the folder of the corpora"):
+        locate("tess", root=tmp_path / "nowhere", given={}, cache=tmp_path)
+
+
+def test_a_table_tells_path_emotion_speaker_and_gender(tmp_path: Path) -> None:
+    fill(tmp_path, "b/x.wav", "a.mp3")
+    table = write_table(
+        tmp_path,
+        "path,emotion,speaker,gender,age",
+        "b/x.wav,bored,Ann,Female,30",
+        f"{tmp_path}/a.mp3,angry,Bob,,40",
+    )
+    first, second = read_corpus("csv", table).clips
+    assert (first.name, first.speaker, first.gender, first.emotion) == (
+        "a",
+        "csv/Bob",
+        "unknown",
+        "angry",
+    )
+    assert (second.id, second.speaker, second.gender, second.emotion) == (
+        "csv/b/x",
+        "csv/Ann",
+        "female",
+        "bored",
+    )
+    assert second.path == tmp_path / "b" / "x.wav"
+
+
+def test_a_table_as_spreadsheets_save_it_is_read(tmp_path: Path) -> None:
+    fill(tmp_path, "a.wav")
+    table = write_table(
+        tmp_path, "Path;Emotion;Speaker", "a.wav;fröhlich;1", ";;", encoding="utf-8-sig"
+    )
+    assert [clip.emotion for clip in read_corpus("csv", table).clips] == ["fröhlich"]
+
+
+def test_a_file_of_a_table_that_does_not_exist_is_missing(tmp_path: Path) -> None:
+    fill(tmp_path, "a.wav")
+    table = write_table(tmp_path, "path,emotion,speaker", "a.wav,sad,1", "b/c.wav,sad,1")
+    recordings = read_corpus("csv", table)
+    assert recordings.missing == ("b/c",)
+    line = describe_shortfall(CORPORA["csv"], recordings)
+    assert line == "csv: 1 of 2 clips; missing: b/c"
+
+
+@pytest.mark.parametrize(
+    ("lines", "complaint"),
+    [
+        (["path,emotoin,speaker"], "no column 'emotion'. Did you mean it by 'emotoin'"),
+        (["path,emotion"], "no column 'speaker'"),
+        (["path,emotion,speaker,gendr"], "no column 'gender'. Did you mean it by 'gendr'"),
+        (["path,path,emotion,speaker"], "'path' stands there twice"),
+        ([""], "no column 'path'"),
+        (["path,emotion,speaker", "a.wav,,1"], "row 2, column 'emotion': the cell is empty"),
+        (["path,emotion,speaker", "", "a.wav,sad, "], "row 3, column 'speaker': the cell is empty"),
+        (["path,emotion,speaker", ",sad,1"], "row 2, column 'path': the cell is empty"),
+        (
+            ["path,emotion,speaker,gender", "a.wav,sad,1,f"],
+            "row 2, column 'gender': 'f' is not allowed. Allowed: female, male, unknown",
+        ),
+        (
+            ["path,emotion,speaker,gender", "a.wav,sad,1,male", "b.wav,sad,1,female"],
+            "row 3, column 'gender': 'female', but row 2 says 'male' of the same speaker",
+        ),
+        (
+            ["path,emotion,speaker", "a.wav,sad,1", "./a.wav,sad,1"],
+            "row 3, column 'path': a stands",
+        ),
+        (["path,emotion,speaker", "a,b.wav,sad,1"], "row 2 has 4 cells, the header 3"),
+        (["path,emotion,speaker"], "no clip of csv is there"),
+        (["path,emotion,speaker", "c.wav,sad,1"], "None of its 1 files exists: c"),
+    ],
+)
+def test_a_wrong_table_gets_row_column_and_what_is_allowed(
+    lines: list[str], complaint: str, tmp_path: Path
+) -> None:
+    fill(tmp_path, "a.wav", "b.wav")
+    with pytest.raises(BenchmarkError) as refusal:
+        read_corpus("csv", write_table(tmp_path, *lines))
+    assert complaint in str(refusal.value)
+    assert "\n" not in str(refusal.value)
+
+
+@pytest.mark.parametrize("content", [b"path,emotion\xff,speaker", b"\0\1\2", b""])
+def test_what_is_no_table_is_refused(content: bytes, tmp_path: Path) -> None:
+    table = tmp_path / "table.csv"
+    table.write_bytes(content)
+    with pytest.raises(BenchmarkError, match=r"table\.csv"):
+        read_corpus("csv", table)
+
+
+def test_a_folder_is_no_table(tmp_path: Path) -> None:
+    with pytest.raises(BenchmarkError, match="can't read the table"):
+        read_corpus("csv", tmp_path)
+
+
+@pytest.mark.recordings
+@pytest.mark.parametrize(("name", "speakers"), [("ravdess", 24), ("tess", 2), ("savee", 4)])
+def test_the_real_corpora_are_read_whole(name: str, speakers: int, recordings: Path) -> None:
+    found = read_corpus(name, locate(name, root=recordings, given={}, cache=recordings))
+    assert (found.missing, found.set_aside) == ((), ())
+    assert len(found.clips) == CORPORA[name].official_clips
+    counts = Counter(clip.speaker for clip in found.clips)
+    assert len(counts) == speakers
+    assert len(set(counts.values())) == 1
