@@ -221,8 +221,11 @@ def _override(table: dict[str, Any], text: str) -> None:
 
 def _refusal(path: Path, error: ValidationError) -> BenchmarkError:
     """Return pydantic's first complaint as one line in the words of the study file."""
-    first = error.errors()[0]
-    place = [str(part) for part in first["loc"] if part not in {"space", "Range", "function-after"}]
+    # A key that is misspelt is also missing; only the first of the two tells what to do.
+    first = min(error.errors(), key=lambda found: found["type"] != "extra_forbidden")
+    place = [
+        str(part) for part in first["loc"] if not str(part).startswith(("space", "Range", "func"))
+    ]
     where = f"{path}: [{'.'.join(place[:-1])}]" if len(place) > 1 else str(path)
     key = place[-1] if place else ""
     if first["type"] == "extra_forbidden":

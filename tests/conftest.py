@@ -1,4 +1,4 @@
-"""What the tests share: the real recordings where there are some, and a project folder of their own."""
+"""What the tests share: the real recordings where there are some, and a small study of its own."""
 
 from __future__ import annotations
 
@@ -6,10 +6,42 @@ from benchmark.workers import limit_threads
 
 limit_threads()
 
+import csv  # noqa: E402
 import os  # noqa: E402
+import subprocess  # noqa: E402
+import sys  # noqa: E402
+from collections.abc import Iterator  # noqa: E402
+from dataclasses import dataclass  # noqa: E402
 from pathlib import Path  # noqa: E402
 
+import numpy as np  # noqa: E402
 import pytest  # noqa: E402
+import soundfile  # noqa: E402
+
+SMALL_STUDY = """
+question = "Can tones be told apart?"
+corpora  = ["csv"]
+emotions = ["low", "middle", "high"]
+features = "mfcc-stats"
+augment  = ["noise"]
+
+[split]
+protocols = ["random", "speaker"]
+
+[search]
+trials = 6
+folds  = 3
+metric = "uar"
+
+[models.logistic_regression]
+first = { C = 1.0 }
+C = { low = 1e-3, high = 1e1, log = true }
+
+[models.random_forest]
+first = { n_estimators = 25, criterion = "entropy" }
+n_estimators = [5, 10]
+max_depth = { low = 1, high = 4 }
+"""
 
 
 @pytest.fixture(scope="session")
@@ -19,3 +51,75 @@ def recordings() -> Path:
     if not folder:
         pytest.skip("needs the real recordings: set SER_CORPORA to the folder that holds them")
     return Path(folder)
+
+
+@dataclass(frozen=True)
+class Bench:
+    """A small study of tones, and a project folder to run it in."""
+
+    study: Path
+    table: Path
+    project: Path
+
+    def command(self, *arguments: str) -> list[str]:
+        """The command line of one of the tool's commands in this project."""
+        return [sys.executable, "-m", "benchmark", *arguments, "--project", str(self.project)]
+
+    def run(self, *arguments: str, check: bool = True) -> subprocess.CompletedProcess[str]:
+        """Run the small study to its end."""
+        return subprocess.run(
+            self.command("run-study", str(self.study), "--corpus", f"csv={self.table}", *arguments),
+            capture_output=True,
+            text=True,
+            check=check,
+        )
+
+    def bytes_of(self, folder: str) -> dict[str, bytes]:
+        """Every file below a folder of the project, by its path there."""
+        root = self.project / folder
+        return {
+            path.relative_to(root).as_posix(): path.read_bytes()
+            for path in sorted(root.rglob("*"))
+            if path.is_file()
+        }
+
+
+@pytest.fixture(scope="session")
+def tones(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A table of tones: six speakers, three emotions that are pitches, four clips of each."""
+    folder = tmp_path_factory.mktemp("tones")
+    rng = np.random.default_rng(0)
+    rows = []
+    for speaker in range(6):
+        for emotion, pitch_hz in {"low": 200, "middle": 240, "high": 290}.items():
+            for take in range(4):
+                name = f"{speaker}_{emotion}_{take}.wav"
+                time_s = np.arange(6000) / 22_050
+                voice = pitch_hz * rng.normal(1.0, 0.08) * (1 + 0.05 * speaker)
+                tone = np.sin(2 * np.pi * voice * time_s) + rng.normal(0, 0.2, len(time_s))
+                soundfile.write(folder / name, 0.2 * tone, 22_050)
+                gender = "female" if speaker % 2 else "male"
+                rows.append((name, emotion, f"s{speaker}", gender))
+    with (folder / "table.csv").open("w", newline="") as file:
+        csv.writer(file).writerows([("path", "emotion", "speaker", "gender"), *rows])
+    return folder / "table.csv"
+
+
+@pytest.fixture
+def bench(tones: Path, tmp_path: Path) -> Bench:
+    """A small study and an empty project."""
+    study = tmp_path / "small.toml"
+    study.write_text(SMALL_STUDY)
+    (tmp_path / "project").mkdir()
+    return Bench(study, tones, tmp_path / "project")
+
+
+@pytest.fixture(scope="session")
+def finished(tones: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Bench]:
+    """The small study, run once without interruption by one worker; not to be written to."""
+    folder = tmp_path_factory.mktemp("finished")
+    (folder / "small.toml").write_text(SMALL_STUDY)
+    (folder / "project").mkdir()
+    bench = Bench(folder / "small.toml", tones, folder / "project")
+    bench.run("--workers", "1")
+    yield bench

@@ -1,0 +1,143 @@
+"""Protocols keep apart what they promise to keep apart, and stop a run that would not."""
+
+from __future__ import annotations
+
+import numpy as np
+import pandas as pd
+import pytest
+
+from benchmark.errors import BenchmarkError
+from benchmark.splits import PROTOCOLS, LeakError, Split, check_split, draw_split
+
+EMOTIONS = ("angry", "happy", "sad")
+
+
+def corpus(name: str, speakers: dict[str, int], genders: str = "fm") -> pd.DataFrame:
+    """Clips of a corpus: so many of each emotion for each speaker, genders in turn."""
+    rows = [
+        (f"{name}/{speaker}_{emotion}_{take}", name, f"{name}/{speaker}", gender, emotion)
+        for place, (speaker, count) in enumerate(speakers.items())
+        for gender in [genders[place % len(genders)]]
+        for emotion in EMOTIONS
+        for take in range(count)
+    ]
+    frame = pd.DataFrame(rows, columns=["clip", "corpus", "speaker", "gender", "emotion"])
+    return frame.assign(samples=frame["clip"])
+
+
+@pytest.fixture
+def clips() -> pd.DataFrame:
+    """Three corpora as unequal as the real ones: 24 speakers, two with many clips, four men."""
+    return pd.concat(
+        [
+            corpus("many", {f"{n:02d}": 4 for n in range(24)}),
+            corpus("two", {"old": 60, "young": 60}, "f"),
+            corpus("men", {"a": 8, "b": 8, "c": 8, "d": 8}, "m"),
+        ],
+        ignore_index=True,
+    )
+
+
+@pytest.mark.parametrize("protocol", PROTOCOLS)
+@pytest.mark.parametrize("seed", range(5))
+def test_every_clip_is_on_one_side_and_every_training_clip_in_one_fold(
+    clips: pd.DataFrame, protocol: str, seed: int
+) -> None:
+    split = draw_split(protocol, clips, 0.25, 5, seed)
+    assert ((split.fold == -1) == split.test).all()
+    assert set(split.fold[~split.test]) == set(range(5))
+
+
+@pytest.mark.parametrize("protocol", PROTOCOLS)
+def test_the_same_seed_draws_the_same_split(clips: pd.DataFrame, protocol: str) -> None:
+    one, other = (draw_split(protocol, clips, 0.25, 5, 7) for _ in range(2))
+    assert (one.test == other.test).all()
+    assert (one.fold == other.fold).all()
+    assert (one.test != draw_split(protocol, clips, 0.25, 5, 8).test).any()
+
+
+@pytest.mark.parametrize("protocol", PROTOCOLS)
+def test_exact_duplicates_stay_on_one_side(clips: pd.DataFrame, protocol: str) -> None:
+    twin = clips[clips["corpus"] == "many"].index[::3]
+    clips.loc[twin, "samples"] = clips.loc[twin - twin % 3, "samples"].to_numpy()
+    clips.loc[[0, 95], "samples"] = "one recording under two speakers"
+    split = draw_split(protocol, clips, 0.25, 4, 0)
+    sides = clips.assign(side=np.where(split.test, -1, split.fold)).groupby("samples")["side"]
+    assert (sides.nunique() == 1).all()
+
+
+def test_random_draws_a_quarter_stratified_by_emotion(clips: pd.DataFrame) -> None:
+    split = draw_split("random", clips, 0.25, 5, 0)
+    shares = pd.Series(split.test).groupby(clips["emotion"].to_numpy()).mean()
+    assert shares.to_numpy() == pytest.approx(0.25, abs=0.01)
+
+
+@pytest.mark.parametrize("seed", range(10))
+def test_speaker_tests_on_speakers_of_every_corpus_and_gender(
+    clips: pd.DataFrame, seed: int
+) -> None:
+    split = draw_split("speaker", clips, 0.25, 5, seed)
+    drawn = clips[split.test].groupby(["corpus", "gender"])["speaker"].nunique()
+    assert drawn.to_dict() == {
+        ("many", "f"): 3, ("many", "m"): 3, ("men", "m"): 1, ("two", "f"): 1,
+    }  # fmt: skip
+
+
+@pytest.mark.parametrize("seed", range(10))
+def test_a_small_corpus_lies_in_as_many_folds_as_it_has_speakers(
+    clips: pd.DataFrame, seed: int
+) -> None:
+    split = draw_split("speaker", clips, 0.25, 5, seed)
+    train = clips.assign(fold=split.fold)[~split.test]
+    assert train.groupby("corpus")["fold"].nunique().to_dict() == {"many": 5, "men": 3, "two": 1}
+    assert (train.groupby("speaker")["fold"].nunique() == 1).all()
+
+
+def test_speaker_takes_the_draw_with_the_best_balance_of_emotions() -> None:
+    clips = corpus("uneven", {f"{n}": 6 for n in range(8)}, "f")
+    weeping = clips[(clips["speaker"] == "uneven/0") & (clips["emotion"] == "sad")]
+    more = [weeping.assign(samples=weeping["samples"] + str(take)) for take in range(6)]
+    clips = pd.concat([clips, *more], ignore_index=True)
+    for seed in range(5):
+        split = draw_split("speaker", clips, 0.25, 3, seed)
+        assert "uneven/0" not in set(clips.loc[split.test, "speaker"])
+
+
+def test_a_corpus_with_one_speaker_is_refused_under_speaker(clips: pd.DataFrame) -> None:
+    lonely = pd.concat([clips, corpus("alone", {"x": 9})], ignore_index=True)
+    with pytest.raises(BenchmarkError, match="alone has one speaker only"):
+        draw_split("speaker", lonely, 0.25, 5, 0)
+
+
+def test_too_few_speakers_for_the_folds_are_refused() -> None:
+    with pytest.raises(BenchmarkError, match=r"search.folds = 3"):
+        draw_split("speaker", corpus("men", {"a": 8, "b": 8, "c": 8, "d": 8}, "m"), 0.25, 5, 0)
+
+
+def test_an_emotion_that_a_part_lacks_is_refused() -> None:
+    clips = corpus("few", {f"{n}": 6 for n in range(8)}, "f")
+    only_one = (clips["emotion"] == "sad") & (clips["speaker"] != "few/3")
+    with pytest.raises(BenchmarkError, match="has no clip of sad"):
+        draw_split("speaker", clips[~only_one].reset_index(drop=True), 0.25, 3, 0)
+
+
+def test_an_emotion_too_rare_for_the_folds_is_refused() -> None:
+    clips = corpus("few", {f"{n}": 6 for n in range(8)}, "f")
+    rare = (clips["emotion"] == "sad") & (clips["speaker"] != "few/3")
+    with pytest.raises(BenchmarkError, match="sad has"):
+        draw_split("random", clips[~rare].reset_index(drop=True), 0.25, 5, 0)
+
+
+def test_a_speaker_on_both_sides_stops_the_run(clips: pd.DataFrame) -> None:
+    split = draw_split("random", clips, 0.25, 5, 0)
+    with pytest.raises(LeakError, match="speaker .* is on both sides of the test side"):
+        check_split(Split("speaker", split.test, split.fold), clips)
+
+
+def test_a_speaker_in_two_inner_folds_stops_the_run(clips: pd.DataFrame) -> None:
+    split = draw_split("speaker", clips, 0.25, 5, 0)
+    fold = split.fold.copy()
+    fold[np.flatnonzero(~split.test)] = draw_split("random", clips, 0.25, 5, 0).fold.max()
+    fold[np.flatnonzero(~split.test)[::2]] = 0
+    with pytest.raises(LeakError, match="inner fold 1"):
+        check_split(Split("speaker", split.test, fold), clips)

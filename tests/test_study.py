@@ -1,0 +1,121 @@
+"""A study file says exactly what it may say; anything else is refused in one line."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from benchmark.errors import BenchmarkError
+from benchmark.run import check
+from benchmark.study import Range, derive_seed, read_study
+
+STUDIES = sorted((Path(__file__).parent.parent / "studies").glob("*.toml"))
+
+SMALL = """
+question = "Which?"
+corpora = ["synthetic"]
+emotions = ["angry", "sad"]
+features = "means-184"
+[search]
+trials = 3
+folds = 2
+metric = "uar"
+[models.mlp]
+hidden_layer_sizes = [[8], [16]]
+alpha = { low = 1e-4, high = 1.0, log = true }
+max_iter = 50
+"""
+
+
+@pytest.fixture
+def study_file(tmp_path: Path) -> Path:
+    """A study that is right as it stands."""
+    path = tmp_path / "small.toml"
+    path.write_text(SMALL)
+    return path
+
+
+@pytest.mark.parametrize("path", STUDIES, ids=lambda path: path.stem)
+def test_a_study_that_comes_with_the_project_is_accepted(path: Path) -> None:
+    study = check(read_study(path), str(path))
+    assert study.name == path.stem
+    assert study.question.endswith("?")
+
+
+def test_entries_of_a_model_are_sorted_by_their_shape(study_file: Path) -> None:
+    mlp = read_study(study_file).models["mlp"]
+    assert mlp.space == {
+        "hidden_layer_sizes": ([8], [16]),
+        "alpha": Range(low=1e-4, high=1.0, log=True),
+    }
+    assert mlp.fixed == {"max_iter": 50}
+
+
+def test_the_floor_is_part_of_every_study(study_file: Path) -> None:
+    assert list(check(read_study(study_file), "small").models) == ["majority", "mlp"]
+
+
+@pytest.mark.parametrize(
+    ("before", "after", "words"),
+    [
+        ("trials = 3", "trails = 3", ["trails", "Did you mean 'trials'?", "[search]"]),
+        ("question", "qestion", ["qestion", "Did you mean 'question'?"]),
+        ("trials = 3", "trials = 0", ["trials", "greater than or equal to 1", "not 0"]),
+        ("trials = 3", 'trials = "many"', ["trials", "not \"many\""]),
+        ('metric = "uar"', 'metric = "war"', ["metric", "'uar', 'accuracy' or 'macro_f1'"]),
+        ('metric = "uar"', "", ["metric", "missing"]),
+        ('["synthetic"]', '["sinthetic"]', ["sinthetic", "Did you mean 'synthetic'?"]),
+        ('["synthetic"]', "[]", ["corpora", "at least 1"]),
+        ('"sad"', '"sadd"', ["emotion 'sadd'", "Did you mean 'sad'?"]),
+        ('"sad"', '"calm"', ["calm is in none of synthetic"]),
+        ('"sad"', '"angry"', ["angry stands there twice"]),
+        ("means-184", "means-148", ["feature set 'means-148'", "Did you mean 'means-184'?"]),
+        ("[models.mlp]", "[models.mpl]", ["model 'mpl'", "Did you mean 'mlp'?"]),
+        ("alpha =", "alhpa =", ["parameter 'alhpa'", "Did you mean 'alpha'?", "[models.mlp]"]),
+        ("low = 1e-4", "low = 2.0", ["low = 2.0 is above high = 1.0"]),
+        ("low = 1e-4", "low = 0.0", ["log needs low above 0"]),
+        ("log = true", "logg = true", ["logg", "Did you mean 'log'?"]),
+        ("max_iter = 50", "max_iter = -5", ["max_iter", "-5"]),
+        ("[[8], [16]]", "[]", ["hidden_layer_sizes", "empty list"]),
+        ("[search]", '[split]\nprotocols = ["speakers"]\n[search]', ["Did you mean 'speaker'?"]),
+        ("[search]", "[split]\ntest_size = 1.5\n[search]", ["test_size", "less than 1"]),
+        ("[search]", '[ensemble]\nmembers = ["mlp", "svm"]\n[search]', ["member 'svm'"]),
+        ("folds = 2", "folds = 2\nsampler = \"tep\"", ["sampler 'tep'", "Did you mean 'tpe'?"]),
+        ("folds = 2", "folds = 2\nsampler = \"grid\"", ["grid", "alpha", "without a step"]),
+        ("[search]", "[search", ["not valid TOML"]),
+        ("features", 'augment = ["nosie"]\nfeatures', ["nosie", "noise"]),
+    ],
+)  # fmt: skip
+def test_a_mistake_is_refused_in_one_line_that_names_it(
+    study_file: Path, before: str, after: str, words: list[str]
+) -> None:
+    study_file.write_text(SMALL.replace(before, after, 1))
+    with pytest.raises(BenchmarkError) as refusal:
+        check(read_study(study_file), str(study_file))
+    message = str(refusal.value)
+    assert "\n" not in message
+    assert [word for word in words if word not in message] == []
+
+
+def test_an_override_changes_one_value(study_file: Path) -> None:
+    study = read_study(study_file, ("search.trials=7", "features=mfcc-stats", "seed = 3"))
+    assert (study.search.trials, study.features, study.seed) == (7, "mfcc-stats", 3)
+
+
+@pytest.mark.parametrize("override", ["search.trials", "=3", "question.words=3", "search..x=1"])
+def test_a_wrong_override_is_refused(study_file: Path, override: str) -> None:
+    with pytest.raises(BenchmarkError, match="--set"):
+        read_study(study_file, (override,))
+
+
+def test_a_missing_study_file_is_refused_with_a_way_on(tmp_path: Path) -> None:
+    with pytest.raises(BenchmarkError, match="benchmark list"):
+        read_study(tmp_path / "none.toml")
+
+
+def test_seeds_of_two_purposes_differ_and_stay_the_same() -> None:
+    seeds = [derive_seed(0, "ask", number) for number in range(100)]
+    assert len(set(seeds)) == 100
+    assert seeds[0] == derive_seed(0, "ask", 0) != derive_seed(1, "ask", 0)
+    assert all(0 <= seed < 2**32 for seed in seeds)

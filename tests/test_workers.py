@@ -1,0 +1,120 @@
+"""The pool hands back every task, and survives the death of a worker."""
+
+from __future__ import annotations
+
+import os
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import pytest
+
+from benchmark.workers import THREAD_LIMITS, WorkerLostError, Workers
+
+
+def double(number: int) -> int:
+    return 2 * number
+
+
+def refuse(number: int) -> int:
+    raise ValueError(f"no {number}")
+
+
+def die_once(mark: str) -> str:
+    """Kill the worker the first time, answer the second."""
+    path = Path(mark)
+    first = not path.exists()
+    path.touch()
+    os.kill(os.getpid(), signal.SIGKILL if first else 0)
+    return "survived"
+
+
+def die() -> None:
+    os.kill(os.getpid(), signal.SIGKILL)
+
+
+def thread_limits() -> list[str]:
+    return [os.environ[name] for name in THREAD_LIMITS]
+
+
+@pytest.mark.parametrize("count", [1, 2])
+def test_every_task_comes_back_with_its_result(count: int) -> None:
+    with Workers(count) as workers:
+        done = list(workers.map(double, ((number,) for number in range(20))))
+    assert sorted((task.label, task.result) for task in done) == [(n, 2 * n) for n in range(20)]
+
+
+def test_no_process_starts_before_the_first_task() -> None:
+    with Workers(2) as workers:
+        assert not workers.busy
+        assert workers.next_done() is None
+
+
+def test_an_error_comes_back_with_its_task_and_stops_no_other() -> None:
+    with Workers(1) as workers:
+        workers.submit(refuse, 1)
+        workers.submit(double, 2)
+        first, second = workers.next_done(), workers.next_done()
+    assert first is not None
+    assert second is not None
+    assert (str(first.error), second.result) == ("no 1", 4)
+
+
+def test_a_worker_has_one_thread_for_each_library() -> None:
+    with Workers(1) as workers:
+        workers.submit(thread_limits)
+        task = workers.next_done()
+    assert task is not None
+    assert set(task.result) == {"1"}
+
+
+def test_tasks_beside_a_killed_worker_run_again(tmp_path: Path) -> None:
+    with Workers(2) as workers:
+        workers.submit(die_once, str(tmp_path / "mark"))
+        for number in range(6):
+            workers.submit(double, number)
+        results = []
+        while workers.busy:
+            task = workers.next_done()
+            results.append(task.result if task else None)
+    assert sorted(map(str, results)) == sorted(["survived", *map(str, range(0, 12, 2))])
+
+
+def test_a_task_that_kills_its_worker_every_time_is_handed_back_as_lost() -> None:
+    with Workers(2) as workers:
+        workers.submit(die, label="culprit")
+        workers.submit(double, 1, label="bystander")
+        workers.submit(double, 2, label="bystander")
+        done = []
+        while workers.busy:
+            done.append(workers.next_done())
+    lost = [task for task in done if task is not None and task.error is not None]
+    assert [(task.label, type(task.error)) for task in lost] == [("culprit", WorkerLostError)]
+    assert len(done) == 3
+
+
+def test_workers_end_with_a_main_process_that_is_killed(tmp_path: Path) -> None:
+    script = (
+        "import sys, time\n"
+        "from benchmark.workers import Workers\n"
+        "if __name__ == '__main__':\n"
+        "    workers = Workers(1)\n"
+        "    import os\n"
+        "    workers.submit(os.getpid)\n"
+        "    print(workers.next_done().result, flush=True)\n"
+        "    workers.submit(time.sleep, 60)\n"
+        "    time.sleep(60)\n"
+    )
+    path = tmp_path / "main.py"
+    path.write_text(script)
+    process = subprocess.Popen([sys.executable, str(path)], stdout=subprocess.PIPE, text=True)
+    assert process.stdout is not None
+    worker = int(process.stdout.readline())
+    process.kill()
+    process.wait()
+    deadline = time.monotonic() + 10
+    while Path(f"/proc/{worker}").exists() and time.monotonic() < deadline:
+        time.sleep(0.05)
+    assert not Path(f"/proc/{worker}").exists()
