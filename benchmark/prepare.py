@@ -389,6 +389,7 @@ def _from_tables(
                 str(corpus): {
                     "title": "a user's own table", "home_page": "", "licence": "",
                     "official": None, "found": len(rows), "used": len(rows), "missing": [],
+                    "speakers": int(rows["speaker"].nunique()),
                     "set_aside": [], "generated": False,
                 }
                 for corpus, rows in frame.groupby("corpus")
@@ -454,6 +455,7 @@ def _describe(
             "official": corpus.official_clips,
             "found": len(found.clips),
             "used": int((frame["corpus"] == name).sum()),
+            "speakers": int(frame.loc[frame["corpus"] == name, "speaker"].nunique()),
             "missing": list(found.missing),
             "set_aside": [list(pair) for pair in found.set_aside],
             "generated": corpus.generated,

@@ -40,8 +40,8 @@ class Result:
         In what this run is not the study's own: overrides, incomplete corpora, a user's own tables.
     data : dict
         ``corpora``: by name: title, home_page, licence, official (int or None), found (clips read),
-        used (clips of the study's emotions that could be used), missing (list of names), set_aside
-        (list of [name, reason]), generated (bool).
+        used (clips of the study's emotions that could be used), speakers (of the used clips;
+        optional), missing (list of names), set_aside (list of [name, reason]), generated (bool).
         ``unusable``: list of [clip, reason]. ``duplicates``: lists of clips with the same samples.
         ``clips``: list of [corpus, emotion, gender, clips, speakers] counts.
         ``tables``: by protocol: train/test: rows, clips, speakers (list), digest.

@@ -20,7 +20,7 @@ from benchmark.corpora import CORPORA
 from benchmark.corpora.clip import EMOTIONS
 from benchmark.ensemble import mean_by_fold, soft_vote
 from benchmark.errors import BenchmarkError, unknown
-from benchmark.evaluate import METRICS, bootstrap_seed, confusion, evaluate
+from benchmark.evaluate import METRICS, bootstrap_seed, evaluate
 from benchmark.features import FEATURE_SETS, parse_chain
 from benchmark.models import ENSEMBLE, FLOOR, MODELS
 from benchmark.models.storage import dump, load
@@ -40,6 +40,7 @@ from benchmark.splits import PROTOCOLS
 from benchmark.study import Model, Study, derive_seed
 from benchmark.tables import load_arrays
 from benchmark.tracking import (
+    ARTIFACTS,
     StudyRecord,
     TableRecord,
     Tracker,
@@ -210,7 +211,9 @@ def run_study(study: Study, job: Job, screen: Screen) -> Result:
     with _alone(study, project), Workers(job.workers) as workers:
         store = TrialStore(job.storage or project.storage_url)
         store.open()
-        tracker = Tracker(tracking_uri(project.folder), study.name)
+        tracker = Tracker(
+            tracking_uri(project.folder), study.name, artifacts=project.folder / ARTIFACTS
+        )
         with _in_background(tracker.open):
             prepared = _prepare(study, job, workers, screen)
         searches = _plan_searches(study, prepared, store, project)
@@ -302,6 +305,10 @@ def _study_record(
         metric=study.search.metric,
         question=study.question,
         settings=study.settings(),
+        parameters={
+            name: {key: getattr(entry, "log", False) for key, entry in spec.space.items()}
+            for name, spec in study.models.items()
+        },
         tags={
             "seed": str(study.seed),
             "data_digest": _digest([split.digest for split in prepared.splits]),
@@ -321,7 +328,7 @@ def _evaluate(
     project: Project,
     screen: Screen,
 ) -> tuple[Result, dict[tuple[str, str], Path]]:
-    """Return the result of finished searches, and the fitted models' files by protocol and model."""
+    """Return the result of finished searches, and fitted models' files by protocol and model."""
     winners = _winners(searches)
     folder = project.features_cache / prepared.name
     files = _fit_winners(searches, workers, folder, screen)
@@ -568,9 +575,12 @@ def _log_winners(
     files: Mapping[tuple[str, str], Path],
 ) -> None:
     """Log each winner with its test figures, its picture and its fitted model."""
+    from benchmark.report.figures import confusion_png
+
     metric = result.settings["search"]["metric"]
     for winner in result.winners:
         protocol, model = winner["protocol"], winner["model"]
+        voters = winner.get("members", [])
         rows = result.predictions.query("protocol == @protocol and model == @model")
         seed = bootstrap_seed(result.settings["seed"], protocol)
         found = evaluate(rows, result.emotions, seed)
@@ -581,31 +591,20 @@ def _log_winners(
             metrics[f"test_{name}_high"] = score.high
         for corpus, part in found.corpora.items():
             metrics |= {f"test_{corpus}_{name}": s.value for name, s in part.scores.items()}
-        params = winner["params"] or {"members": ", ".join(winner["members"])}
+        params = winner["params"] | ({"members": ", ".join(voters)} if voters else {})
         stored = files[protocol, model]
-        pictures = _pictures(result, winner, rows)
+        picture = confusion_png(result, protocol, model)
         tracker.log_winner(
             WinnerRecord(
                 protocol=protocol,
                 model=model,
                 params=params,
                 metrics=metrics,
-                files={"model/model.skops": stored, **pictures},
+                files={"model/model.skops": stored, "figures/confusion.png": picture},
                 trial=winner["trial"],
                 tags={"model_sha256": hashlib.sha256(stored.read_bytes()).hexdigest()},
             )
         )
-
-
-def _pictures(
-    result: Result, winner: dict[str, Any], rows: pd.DataFrame
-) -> dict[str, Path | bytes]:
-    """Return the figures of one winner by their place among its run's artifacts."""
-    from benchmark.report.figures import Confusion, confusion_figure
-
-    counts = confusion(rows, result.emotions)
-    panel = Confusion(f"{winner['model']}, {PROTOCOLS[winner['protocol']].title}", counts)
-    return {"figures/confusion.png": confusion_figure([panel], result.emotions)}
 
 
 def write_reports(project: Project, only: str | None = None) -> list[Path]:
@@ -624,7 +623,7 @@ def write_reports(project: Project, only: str | None = None) -> list[Path]:
             f"{project.results}: nothing has been measured yet. `python -m benchmark run-study` "
             "runs the quickstart study."
         )
-    pages = write_pages(results, project.reports)
+    pages = write_pages(results, project.reports, only=only)
     readme = project.folder / "README.md"
     if readme.is_file():
         update_readme(readme, results)

@@ -3,8 +3,8 @@
 Each model on each split has a search of its own. The main process asks and tells; workers fit
 folds. A trial is durable, in an Optuna storage that receives finished trials only, before the
 sampler is told of it; after an interruption the same trials are asked again and the finished ones
-answered from there. Trial n is asked exactly when trials 0 to n - lookahead are told, with a sampler
-seeded for it alone, so that trials are the same with any number of workers and after any
+answered from there. Trial n is asked exactly when trials 0 to n - lookahead are told, with a
+sampler seeded for it alone, so that trials are the same with any number of workers and after any
 interruption.
 """
 
@@ -255,7 +255,7 @@ class TrialStore:
                 self._storage = optuna.storages.get_storage(self.url)
 
     def study_of(self, plan: Plan) -> tuple[optuna.Study, str]:
-        """Return the stored study of a plan; and, if it is new, in what it differs from the last."""
+        """Return a plan's stored study; and, if it is new, in what it differs from the last."""
         import optuna
 
         prefix = f"{plan.study}/{plan.protocol}/{plan.model}/"
@@ -272,7 +272,6 @@ class TrialStore:
             )
             if "ingredients" not in study.user_attrs:
                 study.set_user_attr("ingredients", plan.ingredients)
-                study.set_metric_names([plan.search.metric])
         return study, news
 
     def finished(self, study: optuna.Study) -> list[Trial]:
@@ -437,11 +436,7 @@ class ModelSearch:
         stored = {name: _stored(value) for name, value in first.items()}
         # A first setting outside the space is measured like any other, but the sampler, which knows
         # the space alone, can't learn from it.
-        self._outside = any(
-            name not in self._space or not self._space[name]._contains(_internal(space, value))
-            for name, value in stored.items()
-            for space in [self._space.get(name)]
-        )
+        self._outside = not _lies_in(stored, self._space)
         if first and not self._outside:
             self._sampler_study.enqueue_trial(stored)
         if self.plan.search.sampler == "grid":
@@ -618,12 +613,20 @@ class ModelSearch:
             return None
 
 
-def _internal(space: optuna.distributions.BaseDistribution | None, value: Any) -> float:
-    """Return a value as Optuna compares it with a distribution; NaN for one that can't be in it."""
+def _lies_in(
+    params: Mapping[str, Any], space: Mapping[str, optuna.distributions.BaseDistribution]
+) -> bool:
+    """Whether Optuna could have chosen these parameters from the space."""
+    import optuna
+
+    if not set(params) <= set(space):
+        return False
+    held = {name: space[name] for name in params}
     try:
-        return float("nan") if space is None else space.to_internal_repr(value)
+        optuna.trial.create_trial(value=0.0, params=dict(params), distributions=held)
     except ValueError:
-        return float("nan")
+        return False
+    return True
 
 
 def run_searches(

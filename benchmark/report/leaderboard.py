@@ -1,0 +1,183 @@
+"""Leaderboards: tables computed from results alone."""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass
+from typing import Any
+
+from benchmark.evaluate import Evaluation, Score, bootstrap_seed, evaluate, gap
+from benchmark.models import FLOOR
+from benchmark.results import Result
+
+KNOWN, UNSEEN = "random", "speaker"
+METRIC = "uar"
+
+
+@dataclass(frozen=True)
+class Standing:
+    """One model on a leaderboard.
+
+    Attributes
+    ----------
+    model : str
+        Its name in the study.
+    evaluations : dict of str to Evaluation
+        By protocol.
+    gaps : dict of str to Score
+        By metric: known minus unseen speakers; empty where the study has only one of the two.
+    """
+
+    model: str
+    evaluations: dict[str, Evaluation]
+    gaps: dict[str, Score]
+
+
+@dataclass(frozen=True)
+class Leaderboard:
+    """A study's models, best first.
+
+    Attributes
+    ----------
+    result : Result
+        What it is computed from.
+    protocols : tuple of str
+        In the study's order.
+    standings : tuple of Standing
+        Best first on unseen speakers, or under the study's first protocol where it has none.
+    chosen : dict of str to dict
+        By protocol, the winner with the best inner score: the test rows had no part in the choice.
+    """
+
+    result: Result
+    protocols: tuple[str, ...]
+    standings: tuple[Standing, ...]
+    chosen: dict[str, dict[str, Any]]
+
+    @property
+    def corpora(self) -> list[str]:
+        """The corpora that have test rows, by name."""
+        found = {
+            name
+            for standing in self.standings
+            for part in standing.evaluations.values()
+            for name in part.corpora
+        }
+        return sorted(found)
+
+    @property
+    def has_gap(self) -> bool:
+        """Whether the study has both known and unseen speakers."""
+        return KNOWN in self.protocols and UNSEEN in self.protocols
+
+    def evaluation(self, protocol: str, model: str) -> Evaluation | None:
+        """Return a model's figures under a protocol; None where there are none."""
+        for standing in self.standings:
+            if standing.model == model:
+                return standing.evaluations.get(protocol)
+        return None
+
+    def chosen_evaluation(self, protocol: str) -> Evaluation:
+        """Return the figures of the chosen model under a protocol."""
+        evaluation = self.evaluation(protocol, self.chosen[protocol]["model"])
+        if evaluation is None:
+            msg = f"{self.result.name}: no predictions of the chosen model under {protocol}"
+            raise LookupError(msg)
+        return evaluation
+
+
+@dataclass(frozen=True)
+class Claim:
+    """What the source says of a model, beside what was measured by its own protocol and metric.
+
+    Attributes
+    ----------
+    model : str
+        Its name in the study.
+    claimed : float
+        The source's figure.
+    measured : Score or None
+        Ours under the source's protocol; None where the study did not measure it.
+    unseen : Score or None
+        Ours with unseen speakers, where the source's protocol is another one.
+    """
+
+    model: str
+    claimed: float
+    measured: Score | None
+    unseen: Score | None
+
+    @property
+    def reached(self) -> bool:
+        """Whether our figure is the source's or better."""
+        return self.measured is not None and self.measured.value >= self.claimed
+
+    @property
+    def within(self) -> bool:
+        """Whether the source's figure lies inside our interval."""
+        return self.measured is not None and (
+            self.measured.low <= self.claimed <= self.measured.high
+        )
+
+
+def leaderboard(result: Result) -> Leaderboard:
+    """Return the leaderboard of a result: every model under every protocol, best first."""
+    seed = result.settings["seed"]
+    evaluations: dict[str, dict[str, Evaluation]] = {}
+    for (protocol, model), rows in result.predictions.groupby(["protocol", "model"], sort=False):
+        part = evaluate(rows, result.emotions, bootstrap_seed(seed, str(protocol)))
+        evaluations.setdefault(str(model), {})[str(protocol)] = part
+    present = {protocol for parts in evaluations.values() for protocol in parts}
+    named = [name for name in result.settings["split"]["protocols"] if name in present]
+    protocols = tuple(named + sorted(present - set(named)))
+    leading = UNSEEN if UNSEEN in protocols else protocols[0]
+    standings = [
+        Standing(model, parts, _gaps(parts) if model != FLOOR else {})
+        for model, parts in evaluations.items()
+    ]
+    standings.sort(key=lambda standing: _rank(standing, leading))
+    chosen = {protocol: _choose(result, protocol) for protocol in protocols}
+    return Leaderboard(result, protocols, tuple(standings), chosen)
+
+
+def claims(board: Leaderboard) -> list[Claim]:
+    """Return the source's claims beside our figures, the highest first; none without claims."""
+    claimed = board.result.settings.get("claims")
+    if not claimed:
+        return []
+    rows = [
+        Claim(
+            model,
+            value,
+            _measured(board, claimed["protocol"], model, claimed["metric"]),
+            _measured(board, UNSEEN, model, claimed["metric"])
+            if claimed["protocol"] != UNSEEN
+            else None,
+        )
+        for model, value in claimed["values"].items()
+    ]
+    return sorted(rows, key=lambda claim: (-claim.claimed, claim.model))
+
+
+def _measured(board: Leaderboard, protocol: str, model: str, metric: str) -> Score | None:
+    evaluation = board.evaluation(protocol, model)
+    return evaluation.scores[metric] if evaluation else None
+
+
+def _gaps(parts: dict[str, Evaluation]) -> dict[str, Score]:
+    if KNOWN not in parts or UNSEEN not in parts:
+        return {}
+    known, unseen = parts[KNOWN].scores, parts[UNSEEN].scores
+    return {metric: gap(known[metric], unseen[metric]) for metric in known}
+
+
+def _rank(standing: Standing, protocol: str) -> tuple[float, str]:
+    evaluation = standing.evaluations.get(protocol)
+    return (-evaluation.scores[METRIC].value if evaluation else math.inf, standing.model)
+
+
+def _choose(result: Result, protocol: str) -> dict[str, Any]:
+    """Return the winner with the best inner score under a protocol; the first of equal ones."""
+    candidates = [w for w in result.winners if w["protocol"] == protocol]
+    real = [w for w in candidates if w["model"] != FLOOR] or candidates
+    return max(real, key=lambda winner: winner["score"])

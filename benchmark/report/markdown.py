@@ -1,0 +1,108 @@
+"""Markdown that GitHub renders: tables, numbers, links and banners."""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Iterable, Sequence
+from urllib.parse import quote
+
+from benchmark.evaluate import Score
+
+ABBREVIATIONS = {"cnn", "gru", "jl", "knn", "lstm", "mlp", "ravdess", "savee", "svc", "svm", "tess"}
+NOTHING = "–"
+NO_BREAK = "\N{NO-BREAK SPACE}"
+
+
+def table(
+    header: Sequence[str], rows: Iterable[Sequence[str]], words: Collection[int] = (0,)
+) -> str:
+    """Return a table; columns of words, by position, stand to the left, numbers to the right."""
+    rules = [":---" if position in words else "---:" for position in range(len(header))]
+    lines = [header, rules, *rows]
+    return "\n".join(f"| {' | '.join(line)} |" for line in lines)
+
+
+def plain(text: object) -> str:
+    """Return text from outside so that it can't end a table's cell or begin a tag."""
+    one_line = " ".join(str(text).split())
+    return one_line.replace("\\", "\\\\").replace("|", "\\|").replace("<", "&lt;")
+
+
+def code(text: object) -> str:
+    """Return text from outside as a code span, fit for a table's cell."""
+    one_line = " ".join(str(text).split())
+    return f"`{one_line.replace('`', chr(39)).replace('|', chr(92) + '|')}`"
+
+
+def link(text: str, *parts: str) -> str:
+    """Return a link to a file below the page's folder, given by the parts of its path."""
+    return f"[{text}]({address(*parts)})"
+
+
+def address(*parts: str) -> str:
+    """Return the relative address of a file, fit for a link whatever a study is called."""
+    return "/".join(quote(part, safe="@") for part in parts)
+
+
+def banner(kind: str, text: str) -> str:
+    """Return an alert box: kind is GitHub's NOTE, IMPORTANT, WARNING or CAUTION."""
+    return f"> [!{kind}]\n> {text}"
+
+
+def details(summary: str, body: str) -> str:
+    """Return a part that opens on a click."""
+    return f"<details>\n<summary>{summary}</summary>\n\n{body}\n\n</details>"
+
+
+def title(name: str) -> str:
+    """Return a name of the study file in words: ``random_forest`` is a random forest."""
+    words = name.split("_")
+    return plain(" ".join(word.upper() if word in ABBREVIATIONS else word for word in words))
+
+
+def number(value: float) -> str:
+    """Return a figure with three decimals and a true minus sign."""
+    text = f"{value:.3f}"
+    return "0.000" if text == "-0.000" else text.replace("-", "−")
+
+
+def signed(value: float) -> str:
+    """Return a difference with its sign and three decimals."""
+    text = number(value)
+    return f"+{text}" if value > 0 and text != "0.000" else text
+
+
+def interval(score: Score) -> str:
+    """Return an interval with two decimals, which no line break parts: ``[0.35, 0.42]``."""
+    ends = (f"{end:.2f}" for end in (score.low, score.high))
+    low, high = ("0.00" if end == "-0.00" else end.replace("-", "−") for end in ends)
+    return f"[{low},{NO_BREAK}{high}]"
+
+
+def figure(score: Score | None, bold: bool = False) -> str:
+    """Return a score with its interval; a dash where there is none."""
+    if score is None:
+        return NOTHING
+    value = f"**{number(score.value)}**" if bold else number(score.value)
+    return f"{value} {interval(score)}"
+
+
+def capitalised(text: str) -> str:
+    """Return text with a capital first letter, the others as they are."""
+    return text[:1].upper() + text[1:]
+
+
+def count(value: int) -> str:
+    """Return a count with its thousands set apart."""
+    return f"{value:,}"
+
+
+def counted(value: int, one: str, many: str = "") -> str:
+    """Return a count with its noun: ``1 clip``, ``4,528 clips``."""
+    return f"{count(value)} {one if value == 1 else many or one + 's'}"
+
+
+def listed(names: Sequence[str], joint: str = "and") -> str:
+    """Return names as a sentence has them: ``a, b and c``."""
+    if len(names) < 2:
+        return "".join(names)
+    return f"{', '.join(names[:-1])} {joint} {names[-1]}"

@@ -1,0 +1,620 @@
+"""Pages: a study's own, and the leaderboard over all studies."""
+
+from __future__ import annotations
+
+import json
+import re
+import shlex
+from collections.abc import Iterator, Sequence
+from typing import Any
+
+import pandas as pd
+
+from benchmark.evaluate import METRICS, Evaluation, Score
+from benchmark.models import FLOOR
+from benchmark.report import words
+from benchmark.report.leaderboard import METRIC, UNSEEN, Leaderboard, claims
+from benchmark.report.markdown import (
+    NO_BREAK,
+    NOTHING,
+    address,
+    capitalised,
+    code,
+    count,
+    counted,
+    details,
+    figure,
+    link,
+    listed,
+    number,
+    plain,
+    table,
+    title,
+)
+from benchmark.results import Result
+
+OVERRIDE = re.compile(r"[A-Za-z_][\w.]*\s*=")
+"""How a change by ``--set`` begins, ``search.trials=10``; the other changes are sentences."""
+
+SHOWN = 8
+"""How many names a line shows before it says how many more there are."""
+
+
+def study_page(board: Leaderboard, figures: Sequence[str]) -> str:
+    """Return a study's page.
+
+    Parameters
+    ----------
+    board : Leaderboard
+    figures : sequence of str
+        File names of the figures that lie in ``figures/<name>/``.
+    """
+    result = board.result
+    parts = [
+        f"# {plain(result.settings['question'])}",
+        words.settings_line(result),
+        *words.banners(result),
+        words.headline(board),
+        _picture(result, "gap.png", "UAR of each model by protocol"),
+        *_leaderboard(board),
+        *_claims(board),
+        *_per_corpus(board),
+        *_chosen(board),
+        *_search(board, figures),
+        *_data(result),
+        *_again(result),
+    ]
+    return "\n\n".join(part for part in parts if part) + "\n"
+
+
+def overview_page(boards: Sequence[Leaderboard]) -> str:
+    """Return the leaderboard over all studies, real recordings before generated ones, by name."""
+    own = [board for board in boards if not _changed(board.result)]
+    changed = [board for board in boards if _changed(board.result)]
+    own.sort(key=lambda board: (board.result.generated, board.result.name))
+    parts = [
+        "# Leaderboard",
+        "One section a study, its best model first. **Known speakers** (protocol `random`): the "
+        "speakers of the test clips are in training too, as in most papers. **Unseen speakers** "
+        "(protocol `speaker`): they are not. The **gap** is what the first figure owes to knowing "
+        f"the speaker. {words.intervals_note()}",
+        *(part for board in own for part in _overview_section(board)),
+    ]
+    if not own:
+        parts.append("No study has run yet: `python -m benchmark run-study` runs the quickstart.")
+    if changed:
+        changed.sort(key=lambda board: board.result.name)
+        parts += ["## Changed runs", _changed_runs(changed)]
+    return "\n\n".join(part for part in parts if part) + "\n"
+
+
+def headline_table(board: Leaderboard, folder: str = "") -> str:
+    """Return the finding and a compact leaderboard, for a page that shows more than this study.
+
+    Parameters
+    ----------
+    board : Leaderboard
+    folder : str
+        The pages' folder as seen from the page that shows the table; empty for the same folder.
+    """
+    result = board.result
+    columns = [words.protocol_words(protocol).column for protocol in board.protocols]
+    claimed = {claim.model: claim for claim in claims(board)}
+    header = ["Model", *(f"UAR, {column}" for column in columns)]
+    header += ["Gap"] * board.has_gap
+    if claimed:
+        header.append(_claim_head(result))
+    rows = []
+    for standing in board.standings:
+        row = [title(standing.model), *_cells(board, standing.model, METRIC)]
+        row += [figure(standing.gaps.get(METRIC))] * board.has_gap
+        if claimed:
+            claim = claimed.get(standing.model)
+            row.append(number(claim.claimed) if claim else NOTHING)
+        rows.append(row)
+    where = [*folder.split("/"), f"{result.name}.md"] if folder else [f"{result.name}.md"]
+    notes = [*(words.protocol_note(board, p) for p in board.protocols), words.chosen_note(board)]
+    more = link("Per corpus and emotion, the search, the data, how to run it again", *where)
+    parts = [*words.banners(result), words.headline(board), table(header, rows)]
+    return "\n\n".join([*parts, words.sentences(notes), f"{more}."])
+
+
+def _claim_head(result: Result) -> str:
+    claimed = result.settings["claims"]
+    column = words.protocol_words(claimed["protocol"]).column
+    return f"The source says ({METRICS[claimed['metric']].title}, {column})"
+
+
+def _changed(result: Result) -> bool:
+    return bool(result.changes) or "@" in result.name
+
+
+def _overview_section(board: Leaderboard) -> list[str]:
+    result = board.result
+    return [
+        f"## {link(plain(result.name), f'{result.name}.md')}",
+        f"**{plain(result.settings['question'])}**",
+        words.settings_line(result),
+        headline_table(board),
+    ]
+
+
+def _changed_runs(boards: Sequence[Leaderboard]) -> str:
+    """Return a line a changed run: what was changed and what came of it."""
+    rows = []
+    for board in boards:
+        result = board.result
+        generated = " (generated speech)" if result.generated else ""
+        for protocol in board.protocols:
+            chosen = board.chosen[protocol]["model"]
+            score = board.chosen_evaluation(protocol).scores[METRIC]
+            rows.append(
+                [
+                    link(plain(result.name), f"{result.name}.md") + generated,
+                    listed([code(change) for change in result.changes]),
+                    words.protocol_words(protocol).column,
+                    title(chosen),
+                    figure(score),
+                ]
+            )
+    header = ["Run", "Changed", "Test", "Chosen model", METRICS[METRIC].title]
+    text = (
+        "Studies that the command line changed, or that ran on incomplete corpora or a user's own "
+        "tables. They are never taken for the study's own result."
+    )
+    return f"{text}\n\n{table(header, rows, words=range(4))}"
+
+
+def _picture(result: Result, name: str, alt: str) -> str:
+    return f"![{alt}]({address('figures', result.name, name)})"
+
+
+def _cells(board: Leaderboard, model: str, metric: str) -> list[str]:
+    """Return a model's figure under each protocol, bold where it is the chosen model."""
+    cells = []
+    for protocol in board.protocols:
+        evaluation = board.evaluation(protocol, model)
+        bold = board.chosen[protocol]["model"] == model
+        cells.append(figure(evaluation.scores[metric] if evaluation else None, bold))
+    return cells
+
+
+def _head(metric: str) -> str:
+    return capitalised(METRICS[metric].title)
+
+
+def _means(board: Leaderboard, model: str, metric: str) -> list[str]:
+    parts = [board.evaluation(protocol, model) for protocol in board.protocols]
+    return [figure(part.mean_over_corpora[metric] if part else None) for part in parts]
+
+
+def _leaderboard(board: Leaderboard) -> Iterator[str]:
+    yield "## Leaderboard"
+    columns = [words.protocol_words(protocol).column for protocol in board.protocols]
+    several = len(board.corpora) > 1
+    header = ["Model", *(f"UAR, {column}" for column in columns), *["Gap"] * board.has_gap]
+    header += [f"Mean over corpora, {column}" for column in columns] * several
+    rows = [
+        [
+            title(standing.model),
+            *_cells(board, standing.model, METRIC),
+            *[figure(standing.gaps.get(METRIC))] * board.has_gap,
+            *_means(board, standing.model, METRIC) * several,
+        ]
+        for standing in board.standings
+    ]
+    yield table(header, rows)
+    notes = [words.protocol_note(board, protocol) for protocol in board.protocols]
+    mean = (
+        "Mean over corpora: UAR within each corpus, each corpus counting once." if several else ""
+    )
+    gap = "Gap: known minus unseen, both sides resampled independently." if board.has_gap else ""
+    yield words.sentences(
+        ["UAR: the mean of the emotions' recalls.", *notes, gap, mean, words.chosen_note(board)]
+    )
+    yield "The same predictions by the other metrics:"
+    others = [metric for metric in METRICS if metric != METRIC]
+    yield table(
+        [
+            "Model",
+            *(f"{_head(metric)}, {column}" for metric in others for column in columns),
+        ],
+        [
+            [title(one.model), *(c for metric in others for c in _cells(board, one.model, metric))]
+            for one in board.standings
+        ],
+    )
+    brief = [words.protocol_note(board, protocol, brief=True) for protocol in board.protocols]
+    yield words.sentences([*brief, words.intervals_note()])
+
+
+def _claims(board: Leaderboard) -> Iterator[str]:
+    rows = claims(board)
+    if not rows:
+        return
+    settings = board.result.settings["claims"]
+    metric = _head(settings["metric"])
+    beside = any(claim.unseen for claim in rows)
+    yield "## What the source says, and what we measure"
+    yield words.claims_sentence(board)
+    header = ["Model", f"{metric}, the source", f"{metric}, here", "Verdict"]
+    header += [f"{metric}, here, {words.protocol_words(UNSEEN).column}"] * beside
+    yield table(
+        header,
+        [
+            [
+                title(claim.model),
+                number(claim.claimed),
+                figure(claim.measured),
+                words.verdict(claim),
+                *[figure(claim.unseen)] * beside,
+            ]
+            for claim in rows
+        ],
+    )
+    measured = [p for p in (settings["protocol"], UNSEEN) if p in board.protocols]
+    notes = [words.protocol_note(board, p, brief=True) for p in dict.fromkeys(measured)]
+    if settings["protocol"] not in board.protocols:
+        notes.insert(
+            0, f"The study does not run the source's protocol {code(settings['protocol'])}."
+        )
+    yield words.sentences(notes)
+    if settings["note"]:
+        yield f"**What explains a difference.** {plain(settings['note'])}"
+
+
+def _per_corpus(board: Leaderboard) -> Iterator[str]:
+    if len(board.corpora) < 2:
+        return
+    yield "## By corpus"
+    yield (
+        "UAR within each corpus. In the pooled figure a corpus of many clips outvotes the others; "
+        "in the mean over corpora each counts once."
+    )
+    for protocol in board.protocols:
+        rows = []
+        for standing in board.standings:
+            evaluation = standing.evaluations.get(protocol)
+            if evaluation is None:
+                continue
+            parts: list[Score | None] = [
+                evaluation.corpora[name].scores[METRIC] if name in evaluation.corpora else None
+                for name in board.corpora
+            ]
+            bold = words.bold_of(board, protocol, standing)
+            cells = [figure(part, bold) for part in [*parts, evaluation.mean_over_corpora[METRIC]]]
+            rows.append([title(standing.model), *cells])
+        column = words.protocol_words(protocol).column
+        header = [f"UAR, {column}", *map(title, board.corpora), "mean over corpora"]
+        yield table(header, rows)
+        yield words.sentences([words.corpus_note(board, protocol)])
+
+
+def _chosen(board: Leaderboard) -> Iterator[str]:
+    yield "## The chosen model, emotion by emotion"
+    metric = METRICS[board.result.settings["search"]["metric"]].title
+    for protocol in board.protocols:
+        winner = board.chosen[protocol]
+        yield (
+            f"- **{words.protocol_words(protocol).column.capitalize()}**: "
+            f"{words.named(board.result, winner['model'])}, chosen for the best {metric} on the "
+            f"inner folds, {number(winner['score'])}."
+        )
+    yield _picture(
+        board.result, "confusion.png", "Confusion matrix of the chosen model by protocol"
+    )
+    yield words.sentences(
+        ["Each row: of 100 clips with that true emotion, how many were heard as what (test clips)."]
+    )
+    parts = {p: board.chosen_evaluation(p) for p in board.protocols}
+    yield _emotions(parts)
+    yield words.sentences([f"{words.tested(board, p)}." for p in board.protocols])
+    if len(board.corpora) > 1:
+        yield details("The same within each corpus", "\n\n".join(_chosen_by_corpus(board, parts)))
+
+
+def _emotions(parts: dict[str, Evaluation]) -> str:
+    """Return the table of precision, recall and F1 of each emotion, given figures by protocol."""
+    header = ["Emotion"]
+    for protocol in parts:
+        column = capitalised(words.protocol_words(protocol).column)
+        header += [f"{column}: precision", "recall", "F1", "clips"]
+    emotions = next(iter(parts.values())).emotions
+    columns = [_emotion_cells(part.per_emotion) for part in parts.values()]
+    return table(
+        header,
+        [[plain(one), *(cell for column in columns for cell in column[one])] for one in emotions],
+    )
+
+
+def _emotion_cells(per_emotion: pd.DataFrame) -> dict[str, list[str]]:
+    return {
+        str(emotion): [
+            number(row["precision"]), number(row["recall"]), number(row["f1"]),
+            count(int(row["support"])),
+        ]
+        for emotion, row in per_emotion.iterrows()
+    }  # fmt: skip
+
+
+def _chosen_by_corpus(board: Leaderboard, parts: dict[str, Evaluation]) -> Iterator[str]:
+    alt = "Confusion matrices of the chosen model within each corpus"
+    yield _picture(board.result, "confusion_by_corpus.png", alt)
+    for name in board.corpora:
+        yield f"**{title(name)}**"
+        yield _emotions(
+            {p: part.corpora[name] for p, part in parts.items() if name in part.corpora}
+        )
+
+
+def _search(board: Leaderboard, figures: Sequence[str]) -> Iterator[str]:
+    result = board.result
+    search = result.settings["search"]
+    vote = " The ensemble votes on each fold with its members' out-of-fold probabilities."
+    vote = vote if words.members_of(result) else ""
+    yield "## The search"
+    yield (
+        f"Sampler {code(search['sampler'])}, {counted(search['trials'], 'trial')} a model and "
+        f"protocol; a trial's score is its mean {METRICS[search['metric']].title} over "
+        f"{counted(search['folds'], 'inner fold')} of the training side, which follow the outer "
+        f"protocol.{vote}"
+    )
+    header = [
+        "Model",
+        "Protocol",
+        "Trials",
+        "Failed",
+        "Best trial",
+        "Inner score",
+        "Best parameters",
+    ]
+    yield table(
+        header, [_search_row(result, w) for w in result.winners if w["model"] != FLOOR], (0, 1, 6)
+    )
+    yield words.sentences(["Inner score: mean over the folds ± their standard deviation."])
+    yield from _first_trials(result)
+    yield from _failures(result.trials)
+    for model in result.settings["models"]:
+        name = f"search_{model}.png"
+        if name in figures:
+            yield _picture(result, name, f"Search history and parameter importance: {title(model)}")
+    if any(name.startswith("search_") for name in figures):
+        yield words.sentences(
+            [
+                "History: a dot a trial, the line is the best so far. Importance: Optuna's "
+                "PED-ANOVA, over the trials that lie wholly in the searched space, where there are "
+                "at least ten of them and two parameters."
+            ]
+        )
+
+
+def _first_trials(result: Result) -> Iterator[str]:
+    """Yield what became of the settings that the study names to be tried first."""
+    named = [name for name, spec in result.settings["models"].items() if spec["first"]]
+    first = result.trials[(result.trials["trial"] == 0) & result.trials["model"].isin(named)]
+    if first.empty:
+        return
+    yield "Trial 0 of these is a setting that the study names, tried before the search:"
+    yield table(
+        ["Model", "Protocol", "Inner score", "Parameters"],
+        [
+            [
+                title(row["model"]),
+                plain(row["protocol"]),
+                _inner_score(row["score"], row["spread"]),
+                _parameters({"params": json.loads(row["params"])}),
+            ]
+            for row in first.to_dict("records")
+        ],
+        words=(0, 1, 3),
+    )
+
+
+def _inner_score(score: float, spread: float | None) -> str:
+    if pd.isna(score):
+        return "failed"
+    if spread is None or pd.isna(spread):
+        return number(score)
+    return f"{number(score)}{NO_BREAK}±{NO_BREAK}{number(spread)}"
+
+
+def _search_row(result: Result, winner: dict[str, Any]) -> list[str]:
+    trials = result.trials
+    mine = trials[(trials["protocol"] == winner["protocol"]) & (trials["model"] == winner["model"])]
+    failed = int((mine["state"] == "failed").sum())
+    searched = winner["trial"] is not None
+    return [
+        title(winner["model"]),
+        plain(winner["protocol"]),
+        count(len(mine)) if searched else NOTHING,
+        count(failed) if searched else NOTHING,
+        str(winner["trial"]) if searched else NOTHING,
+        _inner_score(winner["score"], winner.get("spread")),
+        _parameters(winner),
+    ]
+
+
+def _parameters(winner: dict[str, Any]) -> str:
+    members = winner.get("members")
+    if members:
+        return f"vote of {listed([title(member) for member in members])}"
+    return code(", ".join(f"{k}={_value(v)}" for k, v in winner["params"].items()) or "none")
+
+
+def _value(value: Any) -> str:
+    return f"{value:.4g}" if isinstance(value, float) else json.dumps(value)
+
+
+def _failures(trials: pd.DataFrame) -> Iterator[str]:
+    failed = trials[trials["state"] == "failed"]
+    if failed.empty:
+        return
+    rows = [
+        [
+            title(str(model)),
+            plain(protocol),
+            _shortened([str(n) for n in part["trial"]]),
+            plain(reason),
+        ]
+        for (protocol, model, reason), part in failed.groupby(
+            ["protocol", "model", "reason"], sort=False
+        )
+    ]
+    yield f"{counted(len(failed), 'trial')} failed:"
+    yield table(["Model", "Protocol", "Trials", "Reason"], rows, words=range(4))
+
+
+def _data(result: Result) -> Iterator[str]:
+    yield "## The data"
+    yield table(
+        ["Corpus", "Title", "Licence", "Official clips", "Found", "Used", "Speakers"],
+        [_corpus_row(name, corpus) for name, corpus in result.data["corpora"].items()],
+        words=range(3),
+    )
+    yield words.sentences(
+        [
+            "Found: clips of the corpus that were there. Used: those of the study's emotions that "
+            "could be used; speakers are theirs."
+        ]
+    )
+    yield _clips(result)
+    yield from _left_out(result)
+    yield from _splits(result)
+
+
+def _corpus_row(name: str, corpus: dict[str, Any]) -> list[str]:
+    home, official = corpus["home_page"], corpus["official"]
+    return [
+        f"[{title(name)}]({home})" if home else title(name),
+        plain(corpus["title"]),
+        plain(corpus["licence"]) or NOTHING,
+        NOTHING if official is None else count(official),
+        count(corpus["found"]),
+        count(corpus["used"]),
+        count(corpus["speakers"]) if "speakers" in corpus else NOTHING,
+    ]
+
+
+def _clips(result: Result) -> str:
+    """Return the table of used clips: a row a corpus and gender, a column an emotion."""
+    clips = pd.DataFrame(
+        result.data["clips"], columns=["corpus", "emotion", "gender", "clips", "speakers"]
+    )
+    counts = clips.pivot_table(
+        index=["corpus", "gender"], columns="emotion", values="clips", aggfunc="sum", fill_value=0
+    ).reindex(columns=result.emotions, fill_value=0)
+    rows = [
+        [title(corpus), plain(gender), *(count(int(n)) for n in row), count(int(row.sum()))]
+        for (corpus, gender), row in zip(counts.index.to_list(), counts.to_numpy(), strict=True)
+    ]
+    total = counts.sum()
+    rows.append(["all", "", *(count(int(n)) for n in total), count(int(total.sum()))])
+    return table(["Clips", "Gender", *map(plain, result.emotions), "all"], rows, words=range(2))
+
+
+def _left_out(result: Result) -> Iterator[str]:
+    """Yield what was there and took no part, or should have been there, with reasons."""
+    lines = []
+    for key, corpus in result.data["corpora"].items():
+        name = title(key)
+        if corpus["missing"]:
+            missing = [code(clip) for clip in corpus["missing"]]
+            lines.append(f"{name}: **{count(len(missing))} missing**: {_shortened(missing)}.")
+        for reason, names in _by_reason(corpus["set_aside"]).items():
+            files = counted(len(names), "file")
+            lines.append(f"{name}: {files} set aside ({plain(reason)}): {_shortened(names)}.")
+        other = corpus["found"] - corpus["used"]
+        if other:
+            lines.append(
+                f"{name}: {counted(other, 'clip')} not used: of another emotion, or unusable."
+            )
+    lines += [
+        f"Can't be used, {plain(reason)}: {', '.join(names)}."
+        for reason, names in _by_reason(result.data["unusable"]).items()
+    ]
+    lines += [
+        f"The same samples, kept on the same side: {listed([code(clip) for clip in group])}."
+        for group in result.data["duplicates"]
+    ]
+    yield "**What was left out, and why**"
+    yield "\n".join(f"- {line}" for line in lines) if lines else "Nothing was left out."
+
+
+def _by_reason(pairs: Sequence[Sequence[str]]) -> dict[str, list[str]]:
+    reasons: dict[str, list[str]] = {}
+    for name, reason in pairs:
+        reasons.setdefault(reason, []).append(code(name))
+    return reasons
+
+
+def _shortened(names: Sequence[str]) -> str:
+    more = len(names) - SHOWN
+    return ", ".join(names[:SHOWN]) + (f" and {count(more)} more" if more > 0 else "")
+
+
+def _splits(result: Result) -> Iterator[str]:
+    sides = [
+        [
+            plain(protocol), side, count(part["rows"]), count(part["clips"]),
+            count(len(part["speakers"])), code(part["digest"][:12]),
+        ]
+        for protocol, tables in result.data["tables"].items()
+        for side, part in tables.items()
+    ]  # fmt: skip
+    yield "**The tables of each protocol**"
+    yield table(["Protocol", "Side", "Rows", "Clips", "Speakers", "Digest"], sides, words=range(2))
+    unseen = result.data["tables"].get(UNSEEN)
+    if unseen:
+        speakers = [plain(speaker) for speaker in unseen["test"]["speakers"]]
+        yield f"Unseen test speakers: {', '.join(speakers)}."
+    folds = [
+        [
+            plain(protocol), str(place), count(fold["train_clips"]),
+            count(fold["validation_clips"]), count(len(fold["validation_speakers"])),
+        ]
+        for protocol, parts in result.data["folds"].items()
+        for place, fold in enumerate(parts)
+    ]  # fmt: skip
+    header = ["Protocol", "Fold", "Training clips", "Validation clips", "Validation speakers"]
+    yield details("Inner folds", table(header, folds))
+
+
+def _again(result: Result) -> Iterator[str]:
+    yield "## Run it again"
+    yield f"```sh\n{run_command(result)}\n```"
+    changed = "" if not _changed(result) else " The page is then made again from that changed run."
+    yield (
+        "The same recordings, code and versions give this page to the byte, on any number of "
+        f"cores; an interrupted run goes on where it was.{changed} "
+        f"{link('Every trial and every prediction', 'results', result.name)} is stored: "
+        "`python -m benchmark report` makes all pages from them without fitting."
+    )
+    versions = [[plain(name), plain(version)] for name, version in _versions(result.versions)]
+    yield details(
+        "Versions that decide the figures", table(["", "Version"], versions, words=range(2))
+    )
+
+
+def run_command(result: Result) -> str:
+    """Return the command that makes a result again; DIR stands for the corpora's folder."""
+    parts = [f"python -m benchmark run-study studies/{result.settings['name']}.toml"]
+    corpora = result.data["corpora"]
+    if any(not one["generated"] for name, one in corpora.items() if name != "csv"):
+        parts.append("--corpora DIR")
+    if "csv" in corpora:
+        parts.append("--corpus csv=TABLE.csv")
+    if any(change.startswith("own tables") for change in result.changes):
+        parts[1:] = ["--train TRAIN.csv --test TEST.csv"]
+    if any(one["missing"] for one in corpora.values()):
+        parts.append("--allow-incomplete")
+    overrides = [change for change in result.changes if OVERRIDE.match(change)]
+    return " ".join([*parts, *(f"--set {shlex.quote(override)}" for override in overrides)])
+
+
+def _versions(versions: dict[str, Any]) -> Iterator[tuple[str, str]]:
+    for name, version in versions.items():
+        if isinstance(version, dict):
+            for part, value in version.items():
+                yield f"{name}: {part}", str(value)
+        else:
+            yield name, str(version)

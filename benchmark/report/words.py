@@ -1,0 +1,269 @@
+"""The sentences of the pages: what was found, what a table shows, and what to beware of."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from typing import Any, NamedTuple
+
+from benchmark.evaluate import METRICS, Evaluation, Score, gap
+from benchmark.models import ENSEMBLE, FLOOR
+from benchmark.report.leaderboard import (
+    KNOWN,
+    METRIC,
+    UNSEEN,
+    Claim,
+    Leaderboard,
+    Standing,
+    claims,
+)
+from benchmark.report.markdown import (
+    banner,
+    capitalised,
+    code,
+    count,
+    counted,
+    figure,
+    listed,
+    number,
+    plain,
+    signed,
+    title,
+)
+from benchmark.results import Result
+
+
+class Protocol(NamedTuple):
+    """A protocol in words: a column's head, where a model stands, and who is on both sides."""
+
+    column: str
+    place: str
+    meaning: str
+
+
+PROTOCOLS = {
+    KNOWN: Protocol(
+        "known speakers",
+        "speakers it knows",
+        "clips are drawn at random, so the test speakers are in training too, as in most papers",
+    ),
+    UNSEEN: Protocol(
+        "unseen speakers",
+        "speakers it has never heard",
+        "no test speaker has a clip in training",
+    ),
+}
+
+
+def protocol_words(name: str) -> Protocol:
+    """Return a protocol in words; a name that has none stands for itself."""
+    return PROTOCOLS.get(name, Protocol(plain(name), f"the test clips of {code(name)}", ""))
+
+
+def named(result: Result, model: str) -> str:
+    """Return a model in words; an ensemble says whose vote it is."""
+    if model == ENSEMBLE:
+        return f"the soft vote of {listed([title(member) for member in members_of(result)])}"
+    return f"the {title(model)}" if model != FLOOR else "always the commonest emotion"
+
+
+def members_of(result: Result) -> list[str]:
+    """Return the models whose winners vote; empty without an ensemble."""
+    votes = [winner["members"] for winner in result.winners if winner["model"] == ENSEMBLE]
+    return list(votes[0]) if votes else []
+
+
+def banners(result: Result) -> list[str]:
+    """Return the boxes at the top of a page: what its figures are not."""
+    boxes = []
+    if result.generated:
+        boxes.append(
+            banner(
+                "WARNING",
+                "**Generated speech.** These voices are made by code. The figures show that "
+                "everything works; they say nothing of how well people's emotions are recognised.",
+            )
+        )
+    for name, corpus in result.data["corpora"].items():
+        if corpus["missing"]:
+            boxes.append(
+                banner(
+                    "CAUTION",
+                    f"**Incomplete corpus.** {title(name)}: "
+                    f"{count(corpus['found'])} of {count(corpus['official'])} clips were there. "
+                    "Figures of a part can't stand beside figures of the whole.",
+                )
+            )
+    if result.changes:
+        boxes.append(
+            banner(
+                "IMPORTANT",
+                f"**Changed run.** This is not the study {code(result.settings['name'])} as its "
+                f"file has it, but with {listed([code(change) for change in result.changes])}.",
+            )
+        )
+    return boxes
+
+
+def headline(board: Leaderboard) -> str:
+    """Return what was found, in a sentence or two."""
+    if board.has_gap:
+        return f"{_gap_sentence(board)} {_guessing(board)}"
+    protocol = board.protocols[0]
+    words = protocol_words(protocol)
+    chosen = board.chosen[protocol]["model"]
+    score = board.chosen_evaluation(protocol).scores[METRIC]
+    return (
+        f"On {words.place}, {named(board.result, chosen)} reaches UAR "
+        f"{figure(score, bold=True)}. {_guessing(board)}"
+    )
+
+
+def _gap_sentence(board: Leaderboard) -> str:
+    models = [named(board.result, board.chosen[protocol]["model"]) for protocol in (KNOWN, UNSEEN)]
+    scores = [board.chosen_evaluation(protocol).scores[METRIC] for protocol in (KNOWN, UNSEEN)]
+    before, after = (figure(score, bold=True) for score in scores)
+    known, unseen = PROTOCOLS[KNOWN].place, PROTOCOLS[UNSEEN].place
+    if models[0] == models[1]:
+        found = f"On {known}, {models[0]} reaches UAR {before}; on {unseen}, {after}"
+    else:
+        found = (
+            f"On {known}, the best model ({models[0]}) reaches UAR {before}; "
+            f"on {unseen}, the best ({models[1]}) reaches {after}"
+        )
+    return f"{found}: {_difference(gap(*scores))}"
+
+
+def _difference(lost: Score) -> str:
+    """Return what the step from known to unseen speakers costs, no surer than its interval is."""
+    if lost.low > 0:
+        return f"{figure(lost, bold=True)} of the figure is knowing the speaker."
+    if lost.high < 0:
+        return f"unseen speakers are no harder here; the difference is {figure(lost)}."
+    return f"the difference, {figure(lost)}, can't be told from none."
+
+
+def _guessing(board: Leaderboard) -> str:
+    emotions = board.result.emotions
+    guess = f"Guessing among {counted(len(emotions), 'emotion')} gives {number(1 / len(emotions))}."
+    return f"{guess} Best means best on the inner folds." if _differ(board) else guess
+
+
+def _differ(board: Leaderboard) -> bool:
+    return len({winner["model"] for winner in board.chosen.values()}) > 1
+
+
+def chosen_note(board: Leaderboard) -> str:
+    """Return how the chosen models were chosen, and why the choice is fair."""
+    metric = METRICS[board.result.settings["search"]["metric"]].title
+    return (
+        f"**Bold**: the model with the best {metric} on the inner folds of that column's training "
+        "side. The test clips had no part in the choice and were looked at once."
+    )
+
+
+def protocol_note(board: Leaderboard, protocol: str, *, brief: bool = False) -> str:
+    """Return who is tested under a protocol, and what its intervals are over."""
+    meaning = protocol_words(protocol).meaning
+    shown = f": {meaning}" if meaning and not brief else ""
+    over = _any_evaluation(board, protocol).over
+    return f"{tested(board, protocol)}{shown}; intervals over {over}."
+
+
+def corpus_note(board: Leaderboard, protocol: str) -> str:
+    """Return who is tested under a protocol, and what the intervals within each corpus are over."""
+    over = corpus_units(_any_evaluation(board, protocol))
+    return f"{tested(board, protocol)}; intervals over {over}."
+
+
+def tested(board: Leaderboard, protocol: str) -> str:
+    """Return a protocol with its number of test clips and speakers."""
+    evaluation = _any_evaluation(board, protocol)
+    clips, speakers = (
+        counted(evaluation.clips, "test clip"),
+        counted(evaluation.speakers, "speaker"),
+    )
+    column = capitalised(protocol_words(protocol).column)
+    return f"{column} (protocol {code(protocol)}, {clips} of {speakers})"
+
+
+def _any_evaluation(board: Leaderboard, protocol: str) -> Evaluation:
+    """Return the figures of any model: all are tested on the same clips."""
+    standing = next(one for one in board.standings if protocol in one.evaluations)
+    return standing.evaluations[protocol]
+
+
+def corpus_units(evaluation: Evaluation) -> str:
+    """Return what the intervals within each corpus are over."""
+    parts = [
+        (f"{title(name)} ({counted(part.speakers, 'speaker')})", part.over)
+        for name, part in evaluation.corpora.items()
+    ]
+    speakers = [name for name, over in parts if over == "speakers"]
+    clips = [name for name, over in parts if over == "clips"]
+    phrases = [f"speakers in {listed(speakers)}"] if speakers else []
+    phrases += [f"clips in {listed(clips)}"] if clips else []
+    return listed(phrases)
+
+
+def intervals_note() -> str:
+    """Return how intervals are made."""
+    return (
+        "Intervals are 95 % percentile intervals of 2,000 bootstrap resamples of whole speakers, "
+        "or of clips where there are fewer than six speakers."
+    )
+
+
+def verdict(claim: Claim) -> str:
+    """Return whether a claim was reached, and by how much it was not."""
+    if claim.measured is None:
+        return "not measured"
+    difference = claim.measured.value - claim.claimed
+    shown = signed(difference)
+    if number(difference) == "0.000" and not claim.reached:
+        shown = "by less than 0.001"
+    inside = "" if claim.reached or not claim.within else ", inside our interval"
+    return f"{'reached' if claim.reached else '**not reached**'} ({shown}{inside})"
+
+
+def claims_sentence(board: Leaderboard) -> str:
+    """Return how many of the source's claims were reached, and what is left of the best of them."""
+    rows = [claim for claim in claims(board) if claim.measured]
+    if not rows:
+        return ""
+    settings: dict[str, Any] = board.result.settings["claims"]
+    metric = METRICS[settings["metric"]].title
+    reached = sum(claim.reached for claim in rows)
+    best = rows[0]
+    unseen = f", and {figure(best.unseen)} on unseen speakers" if best.unseen else ""
+    return (
+        f"Of {counted(len(rows), 'figure')} that {plain(settings['source'])} gives, {reached} "
+        f"{'is' if reached == 1 else 'are'} reached under its own protocol, "
+        f"{code(settings['protocol'])}. Its best, {number(best.claimed)} {metric} "
+        f"({title(best.model)}), is {figure(best.measured)} here{unseen}."
+    )
+
+
+def settings_line(result: Result) -> str:
+    """Return the study in a line: its name, clips, emotions, features and augmentation."""
+    used = sum(corpus["used"] for corpus in result.data["corpora"].values())
+    corpora = [title(name) for name in result.data["corpora"]]
+    emotions = [plain(emotion) for emotion in result.emotions]
+    copies = [code(chain) for chain in result.settings["augment"]]
+    parts = [
+        f"Study {code(result.name)}",
+        f"{counted(used, 'clip')} of {listed(corpora)}",
+        f"{counted(len(emotions), 'emotion')}: {listed(emotions)}",
+        f"features {code(result.settings['features'])}",
+        f"copies of the training clips with {listed(copies)}" if copies else "no augmentation",
+    ]
+    return " · ".join(part for part in parts if part)
+
+
+def bold_of(board: Leaderboard, protocol: str, standing: Standing) -> bool:
+    """Whether a model is the chosen one under a protocol."""
+    return bool(board.chosen[protocol]["model"] == standing.model)
+
+
+def sentences(parts: Iterable[str]) -> str:
+    """Return sentences as one small paragraph."""
+    return f"<sub>{' '.join(part for part in parts if part)}</sub>"

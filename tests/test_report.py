@@ -1,0 +1,551 @@
+"""The pages say what the results hold, exactly, and the same results give the same bytes."""
+
+from __future__ import annotations
+
+import json
+import re
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pandas as pd
+import pytest
+
+from benchmark.errors import BenchmarkError
+from benchmark.evaluate import bootstrap_seed, evaluate
+from benchmark.report import headline_table, update_readme, write_pages
+from benchmark.report.figures import confusion_png
+from benchmark.report.leaderboard import claims, leaderboard
+from benchmark.report.markdown import code, interval, number, plain, signed, table, title
+from benchmark.report.pages import run_command
+from benchmark.report.search_figures import comparable_trials, has_importances, rebuilt_study
+from benchmark.results import Result, read_result, write_result
+from benchmark.study import Study
+
+EMOTIONS = ("angry", "disgust", "fearful", "happy", "neutral", "sad", "surprised")
+SPEAKERS = {"ravdess": 24, "savee": 4, "tess": 2}
+SKILL = {  # how far a model's evidence lies from noise, on known and on unseen speakers
+    "majority": (0.0, 0.0),
+    "logistic_regression": (2.3, 0.9),
+    "random_forest": (2.9, 1.0),
+    "mlp": (3.4, 1.2),
+    "ensemble": (3.5, 1.1),
+}
+MODELS = {
+    "logistic_regression": {
+        "first": {"C": 1.0, "solver": "saga"},
+        "C": {"low": 1e-4, "high": 1e2, "log": True},
+        "max_iter": 1000,
+    },
+    "random_forest": {
+        "n_estimators": {"low": 100, "high": 300, "step": 50},
+        "max_features": ["sqrt", "log2", 0.3],
+        "max_depth": [10, 20, 40],
+    },
+    "mlp": {
+        "first": {"hidden_layer_sizes": [880], "alpha": 0.3769},
+        "hidden_layer_sizes": [[128], [300], [256, 128]],
+        "alpha": {"low": 1e-5, "high": 1e1, "log": True},
+    },
+}
+
+
+def study(**changes: Any) -> dict[str, Any]:
+    table: dict[str, Any] = {
+        "name": "capstone",
+        "question": "Which model recognises seven emotions best?",
+        "corpora": list(SPEAKERS),
+        "emotions": list(EMOTIONS),
+        "features": "means-184",
+        "augment": ["noise", "stretch+pitch"],
+        "split": {"protocols": ["random", "speaker"]},
+        "search": {"trials": 14, "folds": 3, "metric": "uar"},
+        "models": {"majority": {}, **MODELS},
+        "ensemble": {"members": ["random_forest", "mlp"]},
+        "claims": {
+            "source": "Capstone for a call centre",
+            "protocol": "random",
+            "metric": "accuracy",
+            "note": "It tunes on its test rows | we do not.",
+            "mlp": 0.99,
+            "ensemble": 0.5,
+        },
+    }
+    return Study.model_validate(table | changes).settings()
+
+
+def predictions(settings: dict[str, Any], clips: int) -> pd.DataFrame:
+    """Make a row a test clip, protocol and model; test speakers are a quarter under ``speaker``."""
+    parts = []
+    for place, protocol in enumerate(settings["split"]["protocols"]):
+        for corpus in settings["corpora"]:
+            total = SPEAKERS.get(corpus, 12)
+            voices = range(max(1, total // 4)) if protocol == "speaker" else range(total)
+            for model in [*settings["models"], *["ensemble"] * bool(settings["ensemble"])]:
+                rng = np.random.default_rng([place, len(corpus), len(model), total])
+                parts.append(
+                    _rows((protocol, corpus, model), SKILL[model][place], voices, clips, rng)
+                )
+    return pd.concat(parts, ignore_index=True)
+
+
+def _rows(
+    names: tuple[str, str, str], skill: float, voices: range, clips: int, rng: np.random.Generator
+) -> pd.DataFrame:
+    protocol, corpus, model = names
+    speakers = np.repeat(list(voices), clips)
+    true = np.tile(np.arange(clips) % len(EMOTIONS), len(voices))
+    logits = rng.normal(size=(len(true), len(EMOTIONS)))
+    logits[np.arange(len(true)), true] += skill * rng.uniform(0.5, 1.5, len(voices))[speakers]
+    probabilities = np.exp(logits) / np.exp(logits).sum(axis=1, keepdims=True)
+    rows = pd.DataFrame(
+        {
+            "protocol": protocol,
+            "model": model,
+            "clip": [f"{corpus}/{v:02d}-{n}" for n, v in enumerate(speakers)],
+            "corpus": corpus,
+            "speaker": [f"{corpus}/{v:02d}" for v in speakers],
+            "gender": ["male" if v % 2 else "female" for v in speakers],
+            "emotion": np.array(EMOTIONS)[true],
+        }
+    )
+    columns = [f"p_{emotion}" for emotion in EMOTIONS]
+    return pd.concat([rows, pd.DataFrame(probabilities.astype("float32"), columns=columns)], axis=1)
+
+
+def trials(settings: dict[str, Any]) -> pd.DataFrame:
+    rows = []
+    for protocol in settings["split"]["protocols"]:
+        for model, spec in settings["models"].items():
+            rng = np.random.default_rng([len(protocol), len(model)])
+            count = settings["search"]["trials"] if spec["space"] else 1
+            for number_ in range(count):
+                first = spec["first"] if number_ == 0 else {}
+                params = {**spec["fixed"], **_draw(rng, spec["space"]), **first}
+                failed = model == "mlp" and number_ == 5
+                folds = rng.normal(0.4, 0.05, settings["search"]["folds"])
+                rows.append(
+                    {
+                        "protocol": protocol,
+                        "model": model,
+                        "trial": number_,
+                        "state": "failed" if failed else "complete",
+                        "score": np.nan if failed else folds.mean(),
+                        "spread": np.nan if failed else folds.std(),
+                        **{f"fold_{n}": np.nan if failed else s for n, s in enumerate(folds)},
+                        "params": json.dumps(params),
+                        "reason": "fold 1: FloatingPoint: a|b <not finite>" if failed else "",
+                    }
+                )
+    return pd.DataFrame(rows)
+
+
+def _draw(rng: np.random.Generator, space: dict[str, Any]) -> dict[str, Any]:
+    drawn = {}
+    for name, entry in space.items():
+        values = entry if isinstance(entry, list) else [entry["low"], entry["high"]]
+        drawn[name] = values[rng.integers(len(values))]
+    return drawn
+
+
+def winners(settings: dict[str, Any], table: pd.DataFrame) -> list[dict[str, Any]]:
+    found = []
+    members = (settings["ensemble"] or {"members": None})["members"]
+    for protocol in settings["split"]["protocols"]:
+        for place, model in enumerate(settings["models"]):
+            mine = table[(table["protocol"] == protocol) & (table["model"] == model)]
+            best = mine.loc[mine["score"].idxmax()]
+            found.append(
+                {
+                    "protocol": protocol,
+                    "model": model,
+                    "trial": int(best["trial"]),
+                    "params": json.loads(best["params"]),
+                    "score": 0.2 + 0.1 * place,
+                    "spread": float(best["spread"]),
+                }
+            )
+        found += [
+            {
+                "protocol": protocol,
+                "model": "ensemble",
+                "trial": None,
+                "params": {},
+                "members": members,
+                "score": 0.9 if protocol == "random" else 0.3,
+                "spread": 0.02,
+            }
+        ] * bool(members)
+    return found
+
+
+def data(settings: dict[str, Any], rows: pd.DataFrame) -> dict[str, Any]:
+    used = rows.drop_duplicates("clip")
+    counts = used.groupby(["corpus", "emotion", "gender"])["speaker"]
+    sides = {
+        protocol: {
+            side: {
+                "rows": len(part) * (3 if side == "train" else 1),
+                "clips": part["clip"].nunique(),
+                "speakers": sorted(set(part["speaker"])),
+                "digest": f"{side}0123456789abcdef",
+            }
+            for side in ("train", "test")
+        }
+        for protocol, part in rows.groupby("protocol")
+    }
+    fold = {"train_clips": 100, "validation_clips": 50, "validation_speakers": ["ravdess/01"]}
+    return {
+        "corpora": {
+            name: {
+                "title": f"The {name} corpus",
+                "home_page": "https://example.org/" + name,
+                "licence": "CC BY-NC-SA 4.0",
+                "official": 1440,
+                "found": 1440,
+                "used": int((used["corpus"] == name).sum()),
+                "speakers": SPEAKERS.get(name, 12),
+                "missing": [],
+                "set_aside": [[f"{name}/song-{n}", "song, not speech"] for n in range(12)],
+                "generated": name == "synthetic",
+            }
+            for name in settings["corpora"]
+        },
+        "unusable": [["ravdess/03-01", "silent"]],
+        "duplicates": [["tess/a", "tess/b"]],
+        "clips": [[*key, len(part), part.nunique()] for key, part in counts],
+        "tables": sides,
+        "folds": {protocol: [fold] * 3 for protocol in settings["split"]["protocols"]},
+    }
+
+
+def make(
+    changes: tuple[str, ...] = (), run_name: str = "", clips: int = 14, **study_changes: Any
+) -> Result:
+    settings = study(**study_changes)
+    rows, table = predictions(settings, clips), trials(settings)
+    return Result(
+        name=run_name or settings["name"],
+        settings=settings,
+        changes=changes,
+        data=data(settings, rows),
+        versions={"numpy": "2.4.6", "engines": {"mlp": "scikit-learn"}},
+        winners=winners(settings, table),
+        trials=table,
+        predictions=rows,
+    )
+
+
+SMALL: dict[str, Any] = {
+    "name": "small",
+    "models": {"majority": {}, "mlp": MODELS["mlp"]},
+    "search": {"trials": 3, "folds": 3, "metric": "uar"},
+    "ensemble": None,
+    "claims": None,
+}
+"""A study that is drawn quickly."""
+
+
+@pytest.fixture(scope="module")
+def result() -> Result:
+    return make()
+
+
+@pytest.fixture(scope="module")
+def folder(result: Result, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    folder = tmp_path_factory.mktemp("reports")
+    synthetic = make(**SMALL | {"name": "quickstart", "corpora": ["synthetic"]})
+    changed = make(("search.trials=3",), run_name="small@12ab", **SMALL)
+    write_pages([synthetic, changed, result], folder)
+    return folder
+
+
+@pytest.fixture(scope="module")
+def page(folder: Path) -> str:
+    return (folder / "capstone.md").read_text(encoding="utf-8")
+
+
+def columns(line: str) -> int:
+    return len(re.findall(r"(?<!\\)\|", line))
+
+
+def test_the_question_is_the_pages_title(page: str, result: Result) -> None:
+    assert page.startswith(f"# {result.settings['question']}\n")
+
+
+def test_the_headline_holds_the_computed_figures_of_the_chosen_models(
+    page: str, result: Result
+) -> None:
+    rows = result.predictions
+    chosen = {"random": "ensemble", "speaker": "mlp"}
+    for protocol, model in chosen.items():
+        part = rows[(rows["protocol"] == protocol) & (rows["model"] == model)]
+        seed = bootstrap_seed(result.settings["seed"], protocol)
+        score = evaluate(part, result.emotions, seed).scores["uar"]
+        assert f"**{number(score.value)}** {interval(score)}" in page.split("## ", maxsplit=1)[0]
+    assert "of the figure is knowing the speaker." in page
+
+
+def test_the_chosen_model_is_chosen_on_the_inner_folds_not_on_the_test_rows(result: Result) -> None:
+    board = leaderboard(result)
+    assert board.chosen["random"]["model"] == "ensemble"
+    assert board.chosen["speaker"]["model"] == "mlp"
+    best_inside = [w | {"score": 0.99} if w["model"] == "mlp" else w for w in result.winners]
+    board = leaderboard(replace(result, winners=best_inside))
+    assert board.chosen["random"]["model"] == "mlp"
+
+
+def test_the_floor_is_never_the_chosen_model(result: Result) -> None:
+    lucky = [w | {"score": 1.0} if w["model"] == "majority" else w for w in result.winners]
+    board = leaderboard(replace(result, winners=lucky))
+    assert {winner["model"] for winner in board.chosen.values()} == {"ensemble", "mlp"}
+
+
+def test_the_leaderboard_is_sorted_by_unseen_speakers(result: Result) -> None:
+    board = leaderboard(result)
+    values = [one.evaluations["speaker"].scores["uar"].value for one in board.standings]
+    assert values == sorted(values, reverse=True)
+    assert board.standings[-1].model == "majority"
+
+
+def test_both_sides_of_the_gap_are_resampled_with_seeds_of_their_own(result: Result) -> None:
+    standing = leaderboard(result).standings[0]
+    known, unseen = (standing.evaluations[p].scores["uar"] for p in ("random", "speaker"))
+    gap = standing.gaps["uar"]
+    assert gap.value == known.value - unseen.value
+    assert (gap.low, gap.high) == tuple(np.quantile(known.draws - unseen.draws, [0.025, 0.975]))
+    assert abs(np.corrcoef(known.draws, unseen.draws)[0, 1]) < 0.1
+
+
+def test_a_claim_stands_beside_our_figure_under_its_own_protocol_and_metric(
+    page: str, result: Result
+) -> None:
+    by_model = {claim.model: claim for claim in claims(leaderboard(result))}
+    ours = leaderboard(result).evaluation("random", "mlp")
+    assert ours is not None
+    assert by_model["mlp"].measured == ours.scores["accuracy"]
+    assert not by_model["mlp"].reached
+    assert by_model["ensemble"].reached
+    difference = signed(ours.scores["accuracy"].value - 0.99)
+    assert f"| MLP | 0.990 | {number(ours.scores['accuracy'].value)} " in page
+    assert f"**not reached** ({difference}" in page
+    assert "It tunes on its test rows \\| we do not." in page
+
+
+@pytest.mark.parametrize("model", [*SKILL])
+def test_every_model_stands_in_every_leaderboard(page: str, folder: Path, model: str) -> None:
+    overview = (folder / "README.md").read_text(encoding="utf-8")
+    assert f"\n| {title(model)} |" in page
+    assert f"\n| {title(model)} |" in overview
+
+
+@pytest.mark.parametrize(
+    "words",
+    [
+        "**Bold**: the model with the best UAR on the inner folds",
+        "intervals over speakers",
+        "clips in SAVEE (1 speaker) and TESS (1 speaker)",
+        "fold 1: FloatingPoint: a\\|b &lt;not finite>",
+        "2 trials failed",
+        "RAVDESS: 12 files set aside (song, not speech)",
+        "Can't be used, silent: `ravdess/03-01`",
+        "`tess/a` and `tess/b`",
+        "python -m benchmark run-study studies/capstone.toml --corpora DIR",
+        "vote of random forest and MLP",
+        "engines: mlp",
+        "Trial 0 of these is a setting that the study names",
+        "| [RAVDESS](https://example.org/ravdess) | The ravdess corpus | CC BY-NC-SA 4.0 | 1,440 |",
+    ],
+)
+def test_the_page_says(page: str, words: str) -> None:
+    assert words in page
+
+
+def test_every_table_has_as_many_cells_in_each_row(folder: Path) -> None:
+    for path in folder.glob("*.md"):
+        for block in path.read_text(encoding="utf-8").split("\n\n"):
+            lines = [line for line in block.splitlines() if line.startswith("|")]
+            assert len({columns(line) for line in lines}) <= 1, block
+
+
+def test_every_relative_link_and_picture_is_there(folder: Path, result: Result) -> None:
+    write_result(result, folder / "results")
+    for name in ("quickstart", "small@12ab"):
+        (folder / "results" / name).mkdir(exist_ok=True)
+    for path in folder.glob("*.md"):
+        targets = re.findall(r"\]\(([^)]+)\)", path.read_text(encoding="utf-8"))
+        inside = [target for target in targets if "://" not in target]
+        assert inside
+        assert [target for target in inside if not (path.parent / target).exists()] == []
+
+
+def test_no_page_holds_a_path_of_this_machine_or_a_date(folder: Path) -> None:
+    for path in folder.glob("*.md"):
+        text = path.read_text(encoding="utf-8")
+        assert str(Path.home()) not in text
+        assert str(folder) not in text
+        assert re.search(r"\b20\d\d-\d\d-\d\d\b", text) is None
+
+
+def test_two_runs_give_the_same_bytes(folder: Path, result: Result, tmp_path: Path) -> None:
+    write_pages([result], tmp_path)
+    names = ["capstone.md", *(f"figures/capstone/{p.name}" for p in tmp_path.rglob("*.png"))]
+    assert len(names) == 7
+    for name in names:
+        assert (tmp_path / name).read_bytes() == (folder / name).read_bytes(), name
+
+
+def test_a_result_that_was_stored_and_read_gives_the_same_page(
+    result: Result, page: str, tmp_path: Path
+) -> None:
+    write_result(result, tmp_path / "results")
+    write_pages([read_result(tmp_path / "results" / "capstone")], tmp_path)
+    assert (tmp_path / "capstone.md").read_text(encoding="utf-8") == page
+
+
+def test_figures_are_small_png_files_without_metadata(folder: Path) -> None:
+    for path in folder.rglob("*.png"):
+        content = path.read_bytes()
+        assert content.startswith(b"\x89PNG")
+        assert len(content) < 150_000, path
+        assert b"matplotlib" not in content
+
+
+def test_figures_of_an_earlier_version_of_the_study_are_taken_away(tmp_path: Path) -> None:
+    stale = tmp_path / "figures" / "small" / "search_svm.png"
+    stale.parent.mkdir(parents=True)
+    stale.write_bytes(b"")
+    write_pages([make(**SMALL)], tmp_path)
+    assert not stale.exists()
+
+
+def test_one_page_alone_can_be_written_beside_the_whole_leaderboard(tmp_path: Path) -> None:
+    results = [make(**SMALL), make(**SMALL | {"name": "other"})]
+    written = write_pages(results, tmp_path, only="other")
+    assert [path.name for path in written] == ["other.md", "README.md"]
+    assert "small.md" in (tmp_path / "README.md").read_text(encoding="utf-8")
+
+
+def test_pages_of_generated_speech_say_so(folder: Path, page: str) -> None:
+    assert "**Generated speech.**" in (folder / "quickstart.md").read_text(encoding="utf-8")
+    assert "**Generated speech.**" in (folder / "README.md").read_text(encoding="utf-8")
+    assert "**Generated speech.**" not in page
+
+
+def test_an_incomplete_corpus_and_a_change_are_said_at_the_top(tmp_path: Path) -> None:
+    changed = make(("search.trials=3", "ravdess: 1439 of 1440 clips"), run_name="small@1", **SMALL)
+    changed.data["corpora"]["ravdess"] |= {"found": 1439, "missing": ["03-01-06"]}
+    write_pages([changed], tmp_path)
+    top = (tmp_path / "small@1.md").read_text(encoding="utf-8").split("## ")[0]
+    assert "**Incomplete corpus.** RAVDESS: 1,439 of 1,440 clips" in top
+    assert "**Changed run.**" in top
+    assert "`search.trials=3`" in top
+
+
+def test_a_changed_run_is_never_among_the_studies_own(folder: Path) -> None:
+    overview = (folder / "README.md").read_text(encoding="utf-8")
+    own, changed = overview.split("## Changed runs")
+    assert "small@12ab" not in own
+    assert "small@12ab" in changed
+    assert own.index("capstone.md") < own.index("quickstart.md")
+
+
+def test_a_study_without_claims_or_ensemble_has_no_such_section(folder: Path) -> None:
+    text = (folder / "quickstart.md").read_text(encoding="utf-8")
+    assert "What the source says" not in text
+    assert "ensemble" not in text
+
+
+@pytest.mark.parametrize("protocol", ["random", "speaker", "published_folds"])
+def test_a_study_of_one_protocol_has_no_gap(tmp_path: Path, protocol: str) -> None:
+    write_pages([make(**SMALL, split={"protocols": [protocol]})], tmp_path)
+    text = (tmp_path / "small.md").read_text(encoding="utf-8")
+    assert "Gap" not in text
+    assert "reaches UAR **" in text
+
+
+def test_a_gap_that_may_be_none_is_not_called_a_finding() -> None:
+    same = make(clips=7, **SMALL)
+    rows = same.predictions
+    known = rows[rows["protocol"] == "random"]
+    twice = pd.concat([known, known.assign(protocol="speaker")], ignore_index=True)
+    text = headline_table(replace(same, predictions=twice))
+    assert "can't be told from none" in text
+    assert "is knowing the speaker" not in text
+
+
+@pytest.mark.parametrize(
+    ("changes", "command"),
+    [
+        (("search.trials=3",), "studies/small.toml --corpora DIR --set search.trials=3"),
+        (("corpora=['tess']",), """--corpora DIR --set 'corpora=['"'"'tess'"'"']'"""),
+        (("own tables 12 and 34",), "studies/small.toml --train TRAIN.csv --test TEST.csv"),
+    ],
+)
+def test_the_command_repeats_what_was_changed(changes: tuple[str, ...], command: str) -> None:
+    assert run_command(make(changes, **SMALL)).endswith(command)
+
+
+def test_generated_speech_needs_no_folder() -> None:
+    result = make(**SMALL | {"corpora": ["synthetic"]})
+    assert run_command(result) == "python -m benchmark run-study studies/small.toml"
+
+
+def test_the_readme_gets_the_table_between_its_markers(tmp_path: Path) -> None:
+    readme = tmp_path / "README.md"
+    readme.write_text(
+        "a\n<!-- leaderboard:small -->\nstale table\n<!-- /leaderboard -->\nb\n"
+        "<!-- leaderboard:other -->\nkept\n<!-- /leaderboard -->\n",
+        encoding="utf-8",
+    )
+    result = make(**SMALL)
+    update_readme(readme, [result])
+    once = readme.read_text(encoding="utf-8")
+    update_readme(readme, [result])
+    assert readme.read_text(encoding="utf-8") == once
+    assert headline_table(result) in once
+    assert "stale table" not in once
+    assert "kept" in once
+    assert "](reports/small.md)" in once
+    assert once.startswith("a\n")
+
+
+def test_a_marker_without_an_end_is_refused(tmp_path: Path) -> None:
+    readme = tmp_path / "README.md"
+    readme.write_text("<!-- leaderboard:small -->\ntext\n", encoding="utf-8")
+    with pytest.raises(BenchmarkError, match="has no end"):
+        update_readme(readme, [make(**SMALL)])
+
+
+def test_a_search_is_rebuilt_with_its_failed_and_its_first_trials(result: Result) -> None:
+    rows = result.trials.query("protocol == 'random' and model == 'mlp'")
+    study = rebuilt_study(rows, result.settings["models"]["mlp"])
+    assert len(study.trials) == len(rows)
+    assert [t.state.name for t in study.trials].count("FAIL") == 1
+    assert study.best_value == rows["score"].max()
+    assert study.trials[0].params == {"alpha": 0.3769}
+    assert len(comparable_trials(study)) == len(rows) - 2
+    assert has_importances(study)
+
+
+def test_a_single_parameter_has_no_importance(result: Result) -> None:
+    rows = result.trials.query("protocol == 'random' and model == 'logistic_regression'")
+    study = rebuilt_study(rows, result.settings["models"]["logistic_regression"])
+    assert not has_importances(study)
+
+
+def test_one_winners_confusion_matrix_is_a_png(result: Result) -> None:
+    assert confusion_png(result, "speaker", "mlp").startswith(b"\x89PNG")
+
+
+@pytest.mark.parametrize(
+    ("value", "text"), [(0.3856, "0.386"), (-0.0001, "0.000"), (-0.25, "−0.250"), (1.0, "1.000")]
+)
+def test_a_figure_has_three_decimals_and_a_true_minus(value: float, text: str) -> None:
+    assert number(value) == text
+
+
+def test_text_from_outside_can_not_break_a_table() -> None:
+    rendered = table(["a", "b"], [[plain("x|y\nz<br>"), code("p|q`r")]])
+    assert rendered.splitlines()[-1] == "| x\\|y z&lt;br> | `p\\|q'r` |"

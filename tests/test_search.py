@@ -1,0 +1,237 @@
+"""A search makes the same trials whatever the workers and the interruptions, and loses none."""
+
+from __future__ import annotations
+
+import os
+import signal
+import sqlite3
+from collections.abc import Callable
+from pathlib import Path
+
+import numpy as np
+import optuna
+import pandas as pd
+import pytest
+
+from benchmark.errors import BenchmarkError
+from benchmark.search import SAMPLERS, ModelSearch, Plan, Trial, TrialStore, grid, run_searches
+from benchmark.study import Model, Search
+from benchmark.tables import IDENTITY, Table, store_arrays
+from benchmark.workers import Workers
+
+EMOTIONS = ("angry", "happy", "sad")
+SPEC = Model.model_validate({"C": {"low": 1e-3, "high": 10.0, "log": True}, "max_iter": 200})
+FOREST = Model.model_validate(
+    {"n_estimators": [5, 10], "max_features": ["sqrt", None], "max_depth": {"low": 1, "high": 3}}
+)
+
+
+@pytest.fixture(scope="module")
+def arrays(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Ninety clips in three folds, of three emotions that overlap."""
+    rng = np.random.default_rng(0)
+    emotion = np.arange(90) % 3
+    values = (rng.normal(size=(90, 5)) + emotion[:, None] * 0.7).astype(np.float32)
+    rows = pd.DataFrame(dict.fromkeys(IDENTITY, ""), index=range(90))
+    rows["emotion"] = [EMOTIONS[number] for number in emotion]
+    folder = tmp_path_factory.mktemp("arrays")
+    store_arrays(Table(rows, values, tuple("abcde")), np.arange(90) // 3 % 3, folder)
+    return folder
+
+
+def plan(
+    arrays: Path, spec: Model = SPEC, sampler: str = "tpe", trials: int = 8, **changes: object
+) -> Plan:
+    model = "random_forest" if spec is FOREST else "logistic_regression"
+    search = Search(trials=trials, folds=3, metric="uar", sampler=sampler)
+    fields = {
+        "study": "toy", "protocol": "random", "model": model, "spec": spec, "search": search,
+        "seed": 0, "emotions": EMOTIONS, "n_folds": 3, "arrays": arrays, "origin": {},
+    }  # fmt: skip
+    return Plan(**(fields | changes))
+
+
+def searched(
+    plan: Plan,
+    folder: Path,
+    workers: int = 1,
+    on_trial: Callable[[ModelSearch, Trial], None] = lambda *_: None,
+) -> ModelSearch:
+    """The search of a plan, run to its end with its storage in `folder`."""
+    store = TrialStore(f"sqlite:///{folder / 'optuna.db'}")
+    store.open()
+    search = ModelSearch(plan, store, folder / "folds")
+    search.open()
+    with Workers(workers) as pool:
+        run_searches([search], pool, on_trial)
+    return search
+
+
+def facts(search: ModelSearch) -> list[tuple[int, dict[str, object], tuple[float, ...]]]:
+    return [(trial.number, trial.params, trial.scores) for trial in search.trials]
+
+
+@pytest.mark.parametrize("sampler", [name for name in SAMPLERS if name != "grid"])
+@pytest.mark.parametrize("spec", [SPEC, FOREST], ids=["logistic_regression", "random_forest"])
+def test_one_worker_and_two_make_the_same_trials(
+    arrays: Path, tmp_path: Path, spec: Model, sampler: str
+) -> None:
+    results = []
+    for workers in (1, 2):
+        folder = tmp_path / str(workers)
+        folder.mkdir()
+        results.append(facts(searched(plan(arrays, spec, sampler), folder, workers)))
+    assert results[0] == results[1]
+    assert len({str(params) for _, params, _ in results[0]}) > 4
+
+
+@pytest.mark.parametrize("stop", [0, 1, 5])
+def test_an_interrupted_search_ends_with_the_trials_of_an_unbroken_one(
+    arrays: Path, tmp_path: Path, stop: int
+) -> None:
+    def interrupt(_: ModelSearch, trial: Trial) -> None:
+        signal.raise_signal(signal.SIGINT) if trial.number == stop else None
+
+    unbroken, broken = tmp_path / "unbroken", tmp_path / "broken"
+    unbroken.mkdir()
+    broken.mkdir()
+    with pytest.raises(KeyboardInterrupt):
+        searched(plan(arrays), broken, on_trial=interrupt)
+    resumed = searched(plan(arrays), broken)
+    assert resumed.resumed == stop + 1
+    assert facts(resumed) == facts(searched(plan(arrays), unbroken))
+
+
+def test_a_finished_search_is_answered_from_its_storage(arrays: Path, tmp_path: Path) -> None:
+    first = searched(plan(arrays), tmp_path)
+    (tmp_path / "folds").rename(tmp_path / "lost")
+    store = TrialStore(f"sqlite:///{tmp_path / 'optuna.db'}")
+    store.open()
+    again = ModelSearch(plan(arrays), store, tmp_path / "folds")
+    again.open()
+    with Workers(1) as none:
+        run_searches([again], none, lambda *_: None)
+        assert none.pending == 0
+    assert again.trials == first.trials
+
+
+def test_raising_trials_continues_a_search(arrays: Path, tmp_path: Path) -> None:
+    short = searched(plan(arrays, trials=5), tmp_path)
+    raised = searched(plan(arrays, trials=9), tmp_path)
+    assert raised.resumed == 5
+    assert facts(raised)[:5] == facts(short)
+    whole = tmp_path / "whole"
+    whole.mkdir()
+    assert facts(raised) == facts(searched(plan(arrays, trials=9), whole))
+
+
+@pytest.mark.parametrize(
+    ("changes", "words"),
+    [
+        ({"seed": 1}, "seed"),
+        ({"origin": {"features": "others"}}, "features"),
+        ({"spec": Model.model_validate({"C": [0.1, 1.0]})}, "model"),
+    ],
+)
+def test_a_change_that_decides_scores_starts_a_new_search_and_says_so(
+    arrays: Path, tmp_path: Path, changes: dict[str, object], words: str
+) -> None:
+    searched(plan(arrays, trials=2), tmp_path)
+    changed = searched(plan(arrays, trials=2, **changes), tmp_path)
+    assert changed.resumed == 0
+    assert changed.news == words
+
+
+def test_stored_trials_are_readable_by_optuna_itself(arrays: Path, tmp_path: Path) -> None:
+    search = searched(plan(arrays), tmp_path)
+    (name,) = optuna.get_all_study_names(f"sqlite:///{tmp_path / 'optuna.db'}")
+    study = optuna.load_study(study_name=name, storage=f"sqlite:///{tmp_path / 'optuna.db'}")
+    assert [trial.value for trial in study.trials] == [trial.score for trial in search.trials]
+    assert search.best is not None
+    assert study.best_trial.params["C"] == search.best.params["C"]
+
+
+@pytest.mark.parametrize(
+    ("first", "sampled"), [({"C": 1.0}, True), ({"C": 1.0, "solver": "saga"}, False)]
+)
+def test_the_first_setting_is_tried_first_inside_the_space_or_outside_it(
+    arrays: Path, tmp_path: Path, first: dict[str, object], sampled: bool
+) -> None:
+    spec = SPEC.model_copy(update={"first": first})
+    trials = searched(plan(arrays, spec), tmp_path).trials
+    assert trials[0].params == {"max_iter": 200, **first}
+    assert bool(trials[0].sampled) == sampled
+    assert len(trials) == 8
+
+
+def test_a_grid_has_every_combination_once(arrays: Path, tmp_path: Path) -> None:
+    search = searched(plan(arrays, FOREST, "grid", trials=1), tmp_path)
+    tried = [trial.params for trial in search.trials]
+    assert len(tried) == len(grid(FOREST)) == 12
+    assert len({str(params) for params in tried}) == 12
+
+
+def test_a_model_without_a_space_is_tried_once(arrays: Path, tmp_path: Path) -> None:
+    assert len(searched(plan(arrays, Model()), tmp_path).trials) == 1
+
+
+def test_a_failing_setting_is_kept_with_its_reason_and_stops_no_other(
+    arrays: Path, tmp_path: Path
+) -> None:
+    spec = Model.model_validate({"C": [1.0, 2.0], "l1_ratio": [0.0, 0.5]})
+    search = searched(plan(arrays, spec, "grid"), tmp_path)
+    failed = [trial for trial in search.trials if trial.state == "failed"]
+    assert [trial.params["l1_ratio"] for trial in failed] == [0.5, 0.5]
+    assert all("lbfgs" in trial.reason for trial in failed)
+    assert search.best is not None
+    assert searched(plan(arrays, spec, "grid"), tmp_path).trials == search.trials
+
+
+def test_a_trial_is_the_mean_over_its_folds(arrays: Path, tmp_path: Path) -> None:
+    search = searched(plan(arrays), tmp_path)
+    with Workers(1) as workers:
+        out_of_fold = search.out_of_fold(3, workers)
+    assert search.fold_scores(out_of_fold) == search.trials[3].scores
+    assert search.trials[3].score == pytest.approx(np.mean(search.trials[3].scores))
+
+
+def test_lost_or_damaged_fold_files_are_fitted_again(arrays: Path, tmp_path: Path) -> None:
+    search = searched(plan(arrays), tmp_path)
+    files = sorted((tmp_path / "folds").rglob("trial_0003_*.npz"))
+    files[0].unlink()
+    files[1].write_bytes(files[1].read_bytes()[:100])
+    with Workers(1) as workers:
+        out_of_fold = search.out_of_fold(3, workers)
+    assert search.fold_scores(out_of_fold) == search.trials[3].scores
+
+
+def test_a_storage_that_something_else_changed_is_refused(arrays: Path, tmp_path: Path) -> None:
+    searched(plan(arrays, trials=3), tmp_path)
+    with sqlite3.connect(tmp_path / "optuna.db") as database:
+        database.execute(
+            "UPDATE trial_user_attributes SET value_json = replace(value_json, '200', '300') "
+            "WHERE key = 'params'"
+        )
+    with pytest.raises(BenchmarkError, match="changed by something else"):
+        searched(plan(arrays, trials=3), tmp_path)
+
+
+@pytest.mark.parametrize("url", ["sqlite:////nowhere/at/all.db", "nonsense://x", "postgresql://x"])
+def test_a_storage_that_cannot_be_used_is_refused_in_one_line(url: str) -> None:
+    with pytest.raises(BenchmarkError, match="trial storage can't be used") as refusal:
+        TrialStore(url).open()
+    assert "\n" not in str(refusal.value)
+
+
+def test_a_worker_that_dies_in_a_fold_costs_no_trial(arrays: Path, tmp_path: Path) -> None:
+    def kill_workers(_: ModelSearch, trial: Trial) -> None:
+        import multiprocessing
+
+        for process in multiprocessing.active_children() if trial.number == 2 else ():
+            os.kill(process.pid or 0, signal.SIGKILL)
+
+    unbroken, broken = tmp_path / "unbroken", tmp_path / "broken"
+    unbroken.mkdir()
+    broken.mkdir()
+    survived = searched(plan(arrays), broken, 2, kill_workers)
+    assert facts(survived) == facts(searched(plan(arrays), unbroken))
