@@ -1,0 +1,261 @@
+"""Spectral features of one clip, from one pass over its frames.
+
+Every number equals that of librosa 0.11's function of the same name with its defaults (frames of
+2,048 samples every 512, Hann window, zeros beyond both ends). Called one by one those functions
+compute the spectrum six times, and look for the tuning of the chroma in every bin of every frame.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from functools import cached_property
+from typing import Any
+
+import numpy as np
+from numpy.lib.stride_tricks import sliding_window_view
+from numpy.typing import NDArray
+
+from benchmark.features import filters
+from benchmark.features.filters import CHROMA_BINS, FRAME_LENGTH, Floats
+
+HOP_LENGTH = 512
+HOPS_A_FRAME = FRAME_LENGTH // HOP_LENGTH
+BLOCK_FRAMES = 32  # transformed at once: their spectra stay in the processor's cache
+ROLLOFF_SHARE = 0.85
+TUNING_RANGE_HZ = (150.0, 4000.0)  # where librosa.piptrack looks for peaks
+TUNING_EDGES = np.linspace(-0.5, 0.5, 101)  # in semitones: hundredths, as librosa.pitch_tuning
+SILENCE_POWER = 1e-10  # librosa's floor for powers, and for the square of amplitudes
+TINY = np.finfo(np.float32).tiny  # a sum below it divides nothing
+SILENCE_AMPLITUDE = np.float32(1e-10)  # below it a sample counts as zero for zero crossings
+
+
+def means_184(samples: Floats, sample_rate_hz: int) -> Floats:
+    """Return means of RMS, centroid, rolloff, crossings, chroma, MFCC 40 and mel 128: (184,)."""
+    frames = Frames(samples, sample_rate_hz)
+    single = (frames.rms, frames.centroid_hz, frames.rolloff_hz, frames.zero_crossing_rate)
+    return np.concatenate(
+        [
+            [values.mean(dtype=np.float64) for values in single],
+            frames.chroma.mean(axis=0),
+            frames.mfcc_mean(40),
+            frames.mel.mean(axis=0),
+        ],
+        dtype=np.float32,
+    )
+
+
+def means_180(samples: Floats, sample_rate_hz: int) -> Floats:
+    """Return the means over frames of MFCC 40, chroma 12 and mel 128: (180,)."""
+    frames = Frames(samples, sample_rate_hz)
+    return np.concatenate(
+        [frames.mfcc_mean(40), frames.chroma.mean(axis=0), frames.mel.mean(axis=0)],
+        dtype=np.float32,
+    )
+
+
+def mfcc_stats(samples: Floats, sample_rate_hz: int) -> Floats:
+    """Return mean, standard deviation and maximum over frames of 20 MFCCs: (60,)."""
+    mfcc = Frames(samples, sample_rate_hz).mfcc(20)
+    return np.concatenate([mfcc.mean(axis=0), mfcc.std(axis=0), mfcc.max(axis=0)], dtype=np.float32)
+
+
+@dataclass(frozen=True)
+class Frames:
+    """The frames of one clip; each quantity is computed once, when first asked for.
+
+    Attributes
+    ----------
+    samples : ndarray of float32, shape (n_samples,)
+        Mono, full scale 1.0.
+    sample_rate_hz : int
+        Their rate.
+    """
+
+    samples: Floats
+    sample_rate_hz: int
+
+    @cached_property
+    def magnitude(self) -> Floats:
+        """Magnitude spectrum, (n_frames, 1025).
+
+        Transformed in double precision and rounded once, as in librosa: rolloff and tuning decide
+        between bins, and the last digit of a magnitude can tip them.
+        """
+        n_frames = 1 + len(self.samples) // HOP_LENGTH
+        magnitude = np.empty((n_frames, FRAME_LENGTH // 2 + 1), dtype=np.float32)
+        for block, spectrum in _transformed(self.samples):
+            np.abs(spectrum, out=magnitude[block])
+        return magnitude
+
+    @cached_property
+    def mel(self) -> Floats:
+        """Mel power spectrum, (n_frames, 128)."""
+        power = np.square(self.magnitude)
+        blocks = filters.mel_blocks(self.sample_rate_hz)
+        return np.concatenate([power[:, bins] @ weights for bins, weights in blocks], axis=1)
+
+    @cached_property
+    def mel_db(self) -> Floats:
+        """Mel power spectrum in dB, at most 80 dB below the clip's maximum, (n_frames, 128)."""
+        decibels: Floats = 10.0 * np.log10(np.maximum(SILENCE_POWER, self.mel))
+        audible: Floats = np.maximum(decibels, decibels.max() - 80.0)
+        return audible
+
+    def mfcc(self, count: int) -> Floats:
+        """Return the first `count` MFCCs, (n_frames, count)."""
+        coefficients: Floats = self.mel_db @ filters.cosine_transform(count)
+        return coefficients
+
+    def mfcc_mean(self, count: int) -> Floats:
+        """Return the means over frames of the first `count` MFCCs, (count,).
+
+        The transform is linear: that of the mean is the mean of those.
+        """
+        mean = self.mel_db.mean(axis=0, dtype=np.float64)
+        coefficients: Floats = mean @ filters.cosine_transform(count)
+        return coefficients
+
+    @cached_property
+    def rms(self) -> Floats:
+        """Root mean square of the amplitude, (n_frames,)."""
+        return frame_rms(self.samples)
+
+    @cached_property
+    def centroid_hz(self) -> Floats:
+        """Centre of gravity of the magnitude spectrum, (n_frames,); 0 for an empty frame."""
+        frequencies = filters.bin_frequencies_hz(self.sample_rate_hz)
+        weights = np.stack([np.ones_like(frequencies), frequencies], axis=1, dtype=np.float32)
+        total, weighted = (self.magnitude @ weights).T
+        centroid: Floats = weighted / np.where(total < TINY, np.float32(1.0), total)
+        return centroid
+
+    @cached_property
+    def rolloff_hz(self) -> Floats:
+        """Frequency below which 85 % of the magnitudes lie, (n_frames,)."""
+        cumulated = _cumulated(self.magnitude)
+        first = np.argmax(cumulated >= ROLLOFF_SHARE * cumulated[:, -1:], axis=1)
+        rolloff: Floats = filters.bin_frequencies_hz(self.sample_rate_hz)[first]
+        return rolloff
+
+    @cached_property
+    def zero_crossing_rate(self) -> Floats:
+        """Share of a frame's samples whose sign differs from the one before, (n_frames,)."""
+        negative = self.samples < -SILENCE_AMPLITUDE
+        # Beyond both ends the clip's first and last sample repeat: no crossing lies there.
+        crossings = _by_hops(negative[1:] != negative[:-1], lead=1)
+        in_frame = _frame_sums(np.count_nonzero(crossings, axis=1))
+        # A frame's first sample has no sample before it.
+        rate: Floats = (in_frame - crossings[: len(in_frame), 0]) / FRAME_LENGTH
+        return rate
+
+    @cached_property
+    def tuning(self) -> float:
+        """Deviation from A440 in semitones, a whole hundredth: librosa.estimate_tuning.
+
+        Only peaks are interpolated; there are some ten in a frame of 1,025 bins.
+        """
+        bin_hz = self.sample_rate_hz / FRAME_LENGTH
+        low, high = (int(np.ceil(hz / bin_hz)) for hz in TUNING_RANGE_HZ)
+        magnitude = self.magnitude
+        inner = magnitude[:, low:high]
+        peak = inner > np.float32(0.1) * magnitude.max(axis=1, keepdims=True)
+        peak &= inner > magnitude[:, low - 1 : high - 1]
+        peak &= inner >= magnitude[:, low + 1 : high + 1]
+        frame, offset = np.divmod(np.flatnonzero(peak), high - low)
+        if not len(frame):
+            return 0.0
+        place = frame * magnitude.shape[1] + low + offset
+        left, centre, right = (magnitude.ravel()[place + step] for step in (-1, 0, 1))
+        shift, height = _parabola(left, centre, right)
+        pitch_hz = ((low + offset + shift.astype(np.float64)) * bin_hz).astype(np.float32)
+        return _most_frequent_tuning(pitch_hz[height >= np.median(height)])
+
+    @cached_property
+    def chroma(self) -> Floats:
+        """Energy of the twelve pitch classes, each frame's largest 1, (n_frames, 12)."""
+        raw = self.magnitude @ filters.chroma_bank(self.sample_rate_hz, self.tuning)
+        largest = raw.max(axis=1, keepdims=True)
+        return raw / np.where(largest < TINY, np.float32(1.0), largest)
+
+
+def spectrum(samples: Floats) -> NDArray[np.complex64]:
+    """Return the spectrum of each centred frame, zeros beyond both ends: (n_frames, 1025)."""
+    return np.concatenate([spectrum for _, spectrum in _transformed(samples)])
+
+
+def _transformed(samples: Floats) -> Iterator[tuple[slice, NDArray[np.complex64]]]:
+    """Yield the spectra of a few frames at a time, and which frames they are."""
+    padded = np.pad(samples, FRAME_LENGTH // 2)
+    framed = sliding_window_view(padded, FRAME_LENGTH)[::HOP_LENGTH]
+    for first in range(0, len(framed), BLOCK_FRAMES):
+        block = slice(first, first + BLOCK_FRAMES)
+        windowed = framed[block] * filters.hann_window()
+        yield block, np.fft.rfft(windowed, axis=1).astype(np.complex64)
+
+
+def frame_rms(samples: Floats) -> Floats:
+    """Return the root mean square of each centred frame, zeros beyond both ends: (n_frames,)."""
+    energy = _by_hops(np.square(samples)).sum(axis=1, dtype=np.float64)
+    return np.sqrt(_frame_sums(energy) / FRAME_LENGTH)
+
+
+def trim(samples: Floats, top_db: float) -> Floats:
+    """Return the clip without its silent ends, as librosa.effects.trim with its defaults does."""
+    power = np.maximum(SILENCE_POWER, np.square(frame_rms(samples)))
+    loud = np.flatnonzero(10.0 * np.log10(power / power.max()) > -top_db)
+    return samples[loud[0] * HOP_LENGTH : (loud[-1] + 1) * HOP_LENGTH]
+
+
+def _by_hops(values: NDArray[Any], lead: int = 0) -> NDArray[Any]:
+    """Return one value a sample as rows of a hop each, zeros beyond both ends.
+
+    A frame is four rows, centred on its hop: (n_frames + 3, 512). `lead` is the number of samples
+    before the first value.
+    """
+    n_samples = len(values) + lead
+    rows = np.zeros((n_samples // HOP_LENGTH + HOPS_A_FRAME, HOP_LENGTH), dtype=values.dtype)
+    start = FRAME_LENGTH // 2 + lead
+    flat = rows.reshape(-1)[start:]
+    flat[: len(values)] = values[: len(flat)]
+    return rows
+
+
+def _frame_sums(hops: NDArray[Any]) -> NDArray[Any]:
+    """Return the sum over the four hops of each frame, (n_frames,)."""
+    sums: NDArray[Any] = hops[:-3] + hops[1:-2] + hops[2:-1] + hops[3:]
+    return sums
+
+
+def _cumulated(rows: Floats) -> Floats:
+    """Return the running sums of rows, added one by one as numpy.cumsum does.
+
+    Each addition waits for the one before; two rows, as one row of complex numbers, wait together.
+    """
+    even = rows if len(rows) % 2 == 0 else np.concatenate([rows, rows[-1:]])
+    pairs = np.empty((len(even) // 2, rows.shape[1]), dtype=np.complex64)
+    pairs.real, pairs.imag = even[::2], even[1::2]
+    np.cumsum(pairs, axis=1, out=pairs)
+    cumulated = np.empty_like(even)
+    cumulated[::2], cumulated[1::2] = pairs.real, pairs.imag
+    return cumulated[: len(rows)]
+
+
+def _parabola(left: Floats, centre: Floats, right: Floats) -> tuple[Floats, Floats]:
+    """Return offset (in bins) and height of the parabolas through three neighbouring magnitudes.
+
+    Rounded where librosa.piptrack rounds, for the loudest half of the peaks is chosen by height.
+    """
+    curvature = (right + left).astype(np.float64) - 2.0 * centre
+    slope = (right - left) / np.float32(2)
+    inside = np.abs(slope) < np.abs(curvature)
+    offset = np.where(inside, -slope / np.where(inside, curvature, 1.0), 0.0).astype(np.float32)
+    return offset, centre + np.float32(0.5) * slope * offset
+
+
+def _most_frequent_tuning(pitch_hz: Floats) -> float:
+    """Return the fullest hundredth of a semitone, as librosa.pitch_tuning does."""
+    deviation = np.mod(CHROMA_BINS * np.log2(pitch_hz / np.float32(440.0 / 16)), np.float32(1.0))
+    deviation[deviation >= 0.5] -= 1.0
+    hundredth = np.searchsorted(TUNING_EDGES, deviation, side="right") - 1
+    return float(TUNING_EDGES[np.argmax(np.bincount(hundredth, minlength=100))])
