@@ -17,6 +17,7 @@ from numpy.typing import NDArray
 from benchmark.corpora import CORPORA, Clip, Recordings, describe_shortfall, locate, read_corpus
 from benchmark.errors import BenchmarkError
 from benchmark.features import FEATURE_SETS, Extracted, extract
+from benchmark.results import UNUSABLE
 from benchmark.screen import Bars, Screen
 from benchmark.splits import (
     LeakError,
@@ -161,10 +162,9 @@ def prepare(
         for clip in found.clips
         if clip.emotion in study.emotions
     ]
-    name, changes = _name(study.name, (*overrides, *shortfalls))
     with screen.bars() as bars:
         originals = _extract(study, clips, "", cache, workers, bars)
-        _check_usable(originals, len(clips), sources, screen)
+        shortfalls += _check_usable(originals, len(clips), sources, screen)
         frame = _frame(originals)
         _check_emotions(study, frame)
         drawn = [
@@ -172,6 +172,7 @@ def prepare(
             for protocol in study.split.protocols
         ]
         copies = _augment(study, originals, drawn, cache, workers, bars)
+    name, changes = _name(study.name, (*overrides, *shortfalls))
     columns = FEATURE_SETS[study.features].columns
     splits = tuple(
         _write_split(split, frame, originals, copies, columns, cache / name) for split in drawn
@@ -237,20 +238,20 @@ def _extract(
     )
 
 
-def _check_usable(originals: Extracted, asked: int, sources: Sources, screen: Screen) -> None:
-    """Say which clips can't be used, and refuse when they are many unless that is allowed."""
-    if not originals.unusable:
-        return
+def _check_usable(originals: Extracted, asked: int, sources: Sources, screen: Screen) -> list[str]:
+    """Say which clips can't be used; refuse when they are many, or return that as a change."""
     for clip, reason in originals.unusable:
         screen.say(f"left out: {clip}: {reason}", style="yellow")
-    share = len(originals.unusable) / asked
-    if share > UNUSABLE_SHARE and not sources.allow_incomplete:
+    if len(originals.unusable) <= UNUSABLE_SHARE * asked:
+        return []
+    if not sources.allow_incomplete:
         clip, reason = originals.unusable[0]
         raise BenchmarkError(
             f"{len(originals.unusable)} of {asked} clips can't be used (the first: {clip}: "
             f"{reason}); more than {UNUSABLE_SHARE:.0%} is refused. Mend them, or accept it with "
             "--allow-incomplete, which the report then shows."
         )
+    return [f"{len(originals.unusable)} of {asked} {UNUSABLE}"]
 
 
 def _check_emotions(study: Study, frame: pd.DataFrame) -> None:

@@ -25,6 +25,9 @@ from benchmark.errors import BenchmarkError
 
 FORMAT = 1
 
+UNUSABLE = "clips can't be used"
+"""How the change ends that says of how many, where more than a study puts up with were let pass."""
+
 
 @dataclass(frozen=True)
 class Result:

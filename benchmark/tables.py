@@ -129,7 +129,8 @@ class TrainingArrays:
 
     def validation_rows(self, fold: int) -> NDArray[np.bool_]:
         """Rows to validate on: the fold's clips as they were recorded."""
-        return np.logical_and(self.fold == fold, self.originals)
+        rows: NDArray[np.bool_] = (self.fold == fold) & self.originals
+        return rows
 
 
 def store_arrays(table: Table, fold: NDArray[np.intp], folder: Path) -> None:

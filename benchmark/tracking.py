@@ -12,6 +12,7 @@ import getpass
 import hashlib
 import json
 import logging
+import math
 import os
 import queue
 import socket
@@ -20,8 +21,10 @@ import sys
 import tempfile
 import threading
 import time
+import urllib.error
+import urllib.request
 from collections import deque
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -30,7 +33,7 @@ from urllib.parse import urlsplit
 from filelock import FileLock
 
 from benchmark.errors import BenchmarkError
-from benchmark.tracking_views import study_views
+from benchmark.tracking_views import TAG, log_axis, study_views, view_address
 
 DATABASE = "mlflow.db"
 ARTIFACTS = "mlruns"
@@ -98,8 +101,9 @@ class StudyRecord:
         Shown as the study's description.
     settings : mapping
         `Study.settings()`; kept with the study's run as study.json.
-    parameters : mapping of str to iterable of str
-        By model: the names of what is searched, axes of MLflow's parallel-coordinates plot.
+    parameters : mapping of str to mapping of str to bool
+        By model and parameter that is searched: whether on a logarithmic scale. They are the axes
+        of MLflow's parallel-coordinates plot.
     tags : mapping of str to str
         Of every run: seed, data_digest, code_digest and the like.
     tables : mapping of str to tuple of TableRecord
@@ -111,7 +115,7 @@ class StudyRecord:
     metric: str
     question: str = ""
     settings: Mapping[str, Any] = field(default_factory=dict)
-    parameters: Mapping[str, Iterable[str]] = field(default_factory=dict)
+    parameters: Mapping[str, Mapping[str, bool]] = field(default_factory=dict)
     tags: Mapping[str, str] = field(default_factory=dict)
     tables: Mapping[str, tuple[TableRecord, ...]] = field(default_factory=dict)
 
@@ -205,9 +209,9 @@ class Tracker:
     experiment : str
         MLflow's experiment, made where there is none: one for each study, so that its table of runs
         is the study's.
-    artifacts : Path, optional
-        The folder for files of a new experiment; by default ``mlruns`` beside a SQLite file, and
-        the server's own choice otherwise.
+    artifacts : Path
+        The folder for files of a new experiment, ``mlruns`` in the project's folder; a server
+        chooses for itself.
 
     Attributes
     ----------
@@ -217,7 +221,7 @@ class Tracker:
         Why the store could not be written when last tried; empty where it could.
     """
 
-    def __init__(self, uri: str, experiment: str, *, artifacts: Path | None = None) -> None:
+    def __init__(self, uri: str, experiment: str, *, artifacts: Path) -> None:
         self.uri = uri
         self.experiment = experiment
         self.artifacts = artifacts
@@ -246,7 +250,9 @@ class Tracker:
             If the store can't be reached, can't be used by this version of MLflow, or refuses.
         """
         with self._refusing():
-            self._store = _connect(self.uri, self.experiment, self.artifacts)
+            client = _client(self.uri, self.artifacts)
+            location = None if _on_server(self.uri) else self.artifacts
+            self._store = client, _experiment(client, self.experiment, location)
 
     def begin(self, study: StudyRecord) -> None:
         """Start a study's runs, or take up those of its earlier, interrupted run.
@@ -324,7 +330,7 @@ class Tracker:
             raise
         except Exception as error:
             raise BenchmarkError(
-                f"MLflow at {_shown(self.uri)} can't be used: {_line(error)} "
+                f"MLflow at {_without_user(self.uri)} can't be used: {_line(error)} "
                 "Start or mend it, or set MLFLOW_TRACKING_URI to another."
             ) from error
 
@@ -370,7 +376,8 @@ class _Runs:
         """Return the experiment's tags: what MLflow's UI shows of it, and how."""
         views = study_views(self.study.digest, self.study.metric, self.study.parameters)
         links = [
-            f"- [{view.name}](#/experiments/{self.experiment}/runs?viewStateShareKey={view.key})"
+            f"- {view.name}: [table]({view_address(view.key, self.experiment)}), "
+            f"[plot]({view_address(view.key, self.experiment, plot=True)})"
             for view in views
         ]
         return {
@@ -460,7 +467,8 @@ class _Runs:
             own["mlflow.note.content"] = self.study.question
         else:
             own["mlflow.parentRunId"] = self._container(_parent(identity))
-        shown = [protocol, model, number.zfill(3)] if number else [protocol, model]
+        # The model first: the tree of runs shows a dozen letters at its depth.
+        shown = [model, protocol, number.zfill(3)] if number else [model, protocol]
         run = self.client.create_run(
             self.experiment,
             start_time=started,
@@ -487,7 +495,11 @@ class _Runs:
         from mlflow.entities import Metric, Param
 
         now = int(1000 * time.time())
+        searched = self.study.parameters.get(model, {})
         named = {f"{model}.{name}": value for name, value in params.items()}
+        for name, value in params.items():
+            if searched.get(name) and isinstance(value, int | float) and value > 0:
+                named[f"{model}.{log_axis(name)}"] = round(math.log10(value), 4)
         self.client.log_batch(
             run,
             [Metric(name, v, now, 0) for name, v in metrics.items() if v is not None],
@@ -575,30 +587,36 @@ def _fingerprint(record: WinnerRecord) -> str:
     return digest.hexdigest()
 
 
-def _connect(uri: str, experiment: str, artifacts: Path | None) -> tuple[Any, str]:
-    """Return a client and the experiment's id."""
+def _client(uri: str, artifacts: Path) -> Any:
+    """Return MLflow's client of a store that exists, answers and is of this version."""
     for name, value in SETTINGS.items():
         os.environ.setdefault(name, value)
     from mlflow import MlflowClient
 
-    for name in ("mlflow", "alembic"):
-        logging.getLogger(name).setLevel(logging.ERROR)
-    file = _sqlite_file(uri)
-    if file is not None:
-        artifacts = artifacts or file.parent / ARTIFACTS
-        _create_database(file, artifacts)
+    for name in ("mlflow", "alembic", "urllib3.connectionpool"):
+        # Whatever fails reaches us as an exception; they would print its traceback besides.
+        logging.getLogger(name).setLevel(logging.CRITICAL + 1)
     if ("://" not in uri and uri != "databricks") or uri.startswith("file:"):
         raise BenchmarkError(
             f"MLflow no longer keeps runs in folders such as {uri}. "
             "Set MLFLOW_TRACKING_URI to a server or a database, such as sqlite:///mlflow.db."
         )
-    if not uri.startswith(("http:", "https:", "databricks")):
+    file = _sqlite_file(uri)
+    if file is not None:
+        _create_database(file, artifacts)
+    if uri.startswith(("http:", "https:")):
+        _check_server(uri)
+    elif not _on_server(uri):
         _check_database(uri)
-    client = MlflowClient(tracking_uri=uri)
-    return client, _experiment(client, experiment, artifacts)
+    return MlflowClient(tracking_uri=uri)
+
+
+def _on_server(uri: str) -> bool:
+    return uri.startswith(("http:", "https:", "databricks"))
 
 
 def _experiment(client: Any, name: str, artifacts: Path | None) -> str:
+    """Return the id of an experiment, made where there is none."""
     found = client.get_experiment_by_name(name)
     if found is None:
         location = None if artifacts is None else (artifacts.resolve() / name).as_uri()
@@ -623,7 +641,7 @@ def _sqlite_file(uri: str) -> Path | None:
 
 def _create_database(file: Path, artifacts: Path) -> None:
     """Make a database whole or not at all, by one process: MLflow's steps can't be repeated."""
-    if file.exists():
+    if _made(file):
         return
     import sqlite3
 
@@ -631,10 +649,11 @@ def _create_database(file: Path, artifacts: Path) -> None:
 
     file.parent.mkdir(parents=True, exist_ok=True)
     with FileLock(file.with_name(f".{file.name}.lock")):
-        if file.exists():
+        if _made(file):
             return
-        with tempfile.TemporaryDirectory(dir=file.parent, prefix=".mlflow-") as folder:
-            partial = Path(folder) / file.name
+        partial = file.with_name(f".{file.name}.partial")
+        _remove(partial)  # of a process that was killed here
+        try:
             store = SqlAlchemyStore(  # type: ignore[no-untyped-call]
                 f"sqlite:///{partial}", artifacts.resolve().as_uri()
             )
@@ -644,6 +663,25 @@ def _create_database(file: Path, artifacts: Path) -> None:
                 # less, and readers (the UI) never hold up the writer. The file remembers it.
                 connection.execute("PRAGMA journal_mode=WAL")
             partial.replace(file)
+        finally:
+            _remove(partial)
+
+
+def _remove(database: Path) -> None:
+    """Remove a SQLite file and what belongs to it."""
+    for suffix in ("", "-journal", "-wal", "-shm"):
+        database.with_name(database.name + suffix).unlink(missing_ok=True)
+
+
+def _made(file: Path) -> bool:
+    """Whether a database is there; SQLite leaves an empty file when it is merely asked for one."""
+    return file.exists() and file.stat().st_size > 0
+
+
+def _check_server(uri: str) -> None:
+    """Find out in one try whether a server answers at all; what it answers is no matter here."""
+    with contextlib.suppress(urllib.error.HTTPError):
+        urllib.request.urlopen(_without_user(uri), timeout=10).close()
 
 
 def _check_database(uri: str) -> None:
@@ -667,9 +705,9 @@ def _check_database(uri: str) -> None:
     expected = _get_latest_schema_revision()  # type: ignore[no-untyped-call]
     if found != expected:
         raise BenchmarkError(
-            f"MLflow's database {_shown(uri)} was made by another version of MLflow "
+            f"MLflow's database {_without_user(uri)} was made by another version of MLflow "
             f"(schema {found}, here {expected}). If that was an older one: keep a copy, then "
-            f"`mlflow db upgrade {_shown(uri)}`. Otherwise install the newer MLflow, or set "
+            f"`mlflow db upgrade {_without_user(uri)}`. Otherwise install the newer MLflow, or set "
             "MLFLOW_TRACKING_URI to another store."
         )
 
@@ -695,15 +733,17 @@ def _source_tags() -> dict[str, str]:
     return tags
 
 
-def _shown(uri: str) -> str:
-    """Return a store's address without the password that it may hold."""
-    password = urlsplit(uri).password
-    return uri.replace(f":{password}@", ":***@") if password else uri
+def _without_user(uri: str) -> str:
+    """Return a store's address without the name and password that it may hold."""
+    parts = urlsplit(uri)
+    return parts._replace(netloc=parts.netloc.rpartition("@")[2]).geturl() if parts.netloc else uri
 
 
 def _line(error: BaseException) -> str:
-    """Return an error's first line as a sentence."""
-    text = str(error).strip() or type(error).__name__
+    """Return the first line of an error's cause as a sentence."""
+    while error.__cause__ is not None:  # MLflow and SQLAlchemy wrap the one that says something
+        error = error.__cause__
+    text = str(getattr(error, "reason", "") or error).strip() or type(error).__name__
     line = text.splitlines()[0][:300]
     return line if line.endswith((".", "!", "?")) else f"{line}."
 
@@ -721,7 +761,7 @@ def ui_command(uri: str, project: Path, port: int) -> tuple[list[str], dict[str,
         If the runs lie on a server, there are none yet, or the port is taken.
     """
     if uri.startswith(("http:", "https:")):
-        raise BenchmarkError(f"The runs lie on a server: open {_shown(uri)} in a browser.")
+        raise BenchmarkError(f"The runs lie on a server: open {_without_user(uri)} in a browser.")
     file = _sqlite_file(uri)
     if file is not None and not file.exists():
         raise BenchmarkError(
@@ -745,3 +785,16 @@ def ui_command(uri: str, project: Path, port: int) -> tuple[list[str], dict[str,
         "MLFLOW_SERVER_ENABLE_JOB_EXECUTION": "false",
     }
     return command, environment
+
+
+def ui_addresses(uri: str, project: Path, port: int) -> list[tuple[str, str]]:
+    """Return each study with the address of all its trials in the UI, the latest study first.
+
+    The UI's own first page is about language models; these lead past it.
+    """
+    client = _client(uri, project / ARTIFACTS)
+    return [
+        (found.name, f"http://127.0.0.1:{port}/{view_address('trials', found.experiment_id)}")
+        for found in client.search_experiments(order_by=["last_update_time DESC"])
+        if f"{TAG}trials" in found.tags
+    ]

@@ -1,7 +1,7 @@
 """Saved views of MLflow's table of runs, ready made: the columns that matter, and the plots.
 
-MLflow's UI shows a new experiment with nothing but names and dates, and plots ten runs of it. A view
-that a reader saves is kept as a tag of the experiment; this module makes the texts of such tags.
+MLflow's UI shows of a new experiment names and dates only, and plots ten of its runs. A view that a
+reader saves is kept as a tag of the experiment; this module makes the texts of such tags.
 """
 
 from __future__ import annotations
@@ -9,8 +9,8 @@ from __future__ import annotations
 import base64
 import json
 import zlib
-from collections.abc import Iterable, Mapping
-from dataclasses import dataclass, field
+from collections.abc import Mapping
+from dataclasses import dataclass
 from typing import Any
 
 TAG = "mlflow.sharedViewState."
@@ -32,6 +32,8 @@ class View:
         The metric by which runs are sorted, the highest first.
     params, metrics : tuple of str
         Columns of the table, and axes of the parallel-coordinates plot.
+    axes : tuple of str
+        Parameters to plot, where they are others than those of the table.
     """
 
     key: str
@@ -39,7 +41,8 @@ class View:
     where: str
     order: str
     params: tuple[str, ...]
-    metrics: tuple[str, ...] = field(default=())
+    metrics: tuple[str, ...] = ()
+    axes: tuple[str, ...] = ()
 
     @property
     def tag(self) -> tuple[str, str]:
@@ -53,21 +56,29 @@ class View:
         chart = {
             "uuid": f"parallel-{self.key}",
             "type": "PARALLEL",
-            "metricSectionId": "plots",
+            "metricSectionId": "parallel",
             "deleted": False,
             "isGenerated": False,
             "showAllRuns": True,
-            "selectedParams": list(self.params),
+            "selectedParams": list(self.axes or self.params),
             "selectedMetrics": [*self.metrics, self.order],
         }
-        section = {
-            "uuid": "plots",
-            "name": "Model metrics",
-            "display": True,
-            "isReordered": False,
-            "deleted": False,
-            "isGenerated": True,
-        }
+        sections = [
+            {
+                "uuid": section,
+                "name": name,
+                "display": True,
+                "isReordered": False,
+                "deleted": False,
+                "isGenerated": generated,
+                "columns": columns,
+                "cardHeight": 420,
+            }
+            for section, name, generated, columns in (
+                ("parallel", "Parallel coordinates", False, 1),
+                ("metrics", "Model metrics", True, 3),  # a bar chart of each metric, below
+            )
+        ]
         return {
             "searchFilter": self.where,
             "orderByKey": f"metrics.`{self.order}`",
@@ -84,7 +95,7 @@ class View:
             "columnWidths": {},
             "runsHiddenMode": "SHOW_ALL",
             "compareRunCharts": [chart],
-            "compareRunSections": [section],
+            "compareRunSections": sections,
             "viewMaximized": False,
             "runListHidden": False,
             "isAccordionReordered": False,
@@ -95,7 +106,22 @@ class View:
         }
 
 
-def study_views(digest: str, metric: str, parameters: Mapping[str, Iterable[str]]) -> list[View]:
+def view_address(key: str, experiment: str, *, plot: bool = False) -> str:
+    """Return where MLflow's UI shows a view as a table or a plot, below the UI's own address."""
+    # Without the type, the UI takes its reader for one who traces language models.
+    kind = "workflowType=machine_learning"
+    mode = "&compareRunsMode=CHART" if plot else ""
+    return f"#/experiments/{experiment}/runs?{kind}&viewStateShareKey={key}{mode}"
+
+
+def log_axis(parameter: str) -> str:
+    """Return what the logarithm of a parameter is called: MLflow's plots have linear axes only."""
+    return f"log10_{parameter}"
+
+
+def study_views(
+    digest: str, metric: str, parameters: Mapping[str, Mapping[str, bool]]
+) -> list[View]:
     """Return the views of a study: all trials, each model's trials with its parameters, winners.
 
     Parameters
@@ -104,8 +130,8 @@ def study_views(digest: str, metric: str, parameters: Mapping[str, Iterable[str]
         The study's; runs of an earlier state of it stay out of the views.
     metric : str
         What trials are ranked by.
-    parameters : mapping of str to iterable of str
-        By model: the names of what is searched.
+    parameters : mapping of str to mapping of str to bool
+        By model and parameter that is searched: whether on a logarithmic scale.
     """
     this = f"tags.digest = '{digest}' and tags.role = "
     everything = View(
@@ -122,9 +148,13 @@ def study_views(digest: str, metric: str, parameters: Mapping[str, Iterable[str]
             name=f"Trials of {model}",
             where=f"{this}'trial' and tags.model = '{model}'",
             order=metric,
-            params=("protocol", *(f"{model}.{name}" for name in names)),
+            params=("protocol", *(f"{model}.{name}" for name in searched)),
+            axes=(
+                "protocol",
+                *(f"{model}.{log_axis(name) if log else name}" for name, log in searched.items()),
+            ),
         )
-        for model, names in parameters.items()
+        for model, searched in parameters.items()
     ]
     winners = View(
         key="winners",

@@ -10,7 +10,6 @@ import csv  # noqa: E402
 import os  # noqa: E402
 import subprocess  # noqa: E402
 import sys  # noqa: E402
-from collections.abc import Iterator  # noqa: E402
 from dataclasses import dataclass  # noqa: E402
 from pathlib import Path  # noqa: E402
 
@@ -115,11 +114,11 @@ def bench(tones: Path, tmp_path: Path) -> Bench:
 
 
 @pytest.fixture(scope="session")
-def finished(tones: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Bench]:
+def finished(tones: Path, tmp_path_factory: pytest.TempPathFactory) -> Bench:
     """The small study, run once without interruption by one worker; not to be written to."""
     folder = tmp_path_factory.mktemp("finished")
     (folder / "small.toml").write_text(SMALL_STUDY)
     (folder / "project").mkdir()
     bench = Bench(folder / "small.toml", tones, folder / "project")
     bench.run("--workers", "1")
-    yield bench
+    return bench

@@ -32,7 +32,7 @@ def test_a_model_learns_what_can_be_learned(name: str, blobs: tuple[np.ndarray, 
 
 
 def test_the_floor_says_the_most_frequent_emotion(blobs: tuple[np.ndarray, ...]) -> None:
-    X, y = blobs
+    X, _ = blobs
     model = models.build(FLOOR, {}, 0).fit(X[:61], ["sad"] * 31 + ["angry"] * 30)
     assert set(model.predict(X)) == {"sad"}
 

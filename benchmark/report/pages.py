@@ -31,7 +31,7 @@ from benchmark.report.markdown import (
     table,
     title,
 )
-from benchmark.results import Result
+from benchmark.results import UNUSABLE, Result
 
 OVERRIDE = re.compile(r"[A-Za-z_][\w.]*\s*=")
 """How a change by ``--set`` begins, ``search.trials=10``; the other changes are sentences."""
@@ -605,7 +605,8 @@ def run_command(result: Result) -> str:
         parts.append("--corpus csv=TABLE.csv")
     if any(change.startswith("own tables") for change in result.changes):
         parts[1:] = ["--train TRAIN.csv --test TEST.csv"]
-    if any(one["missing"] for one in corpora.values()):
+    unusable = any(change.endswith(UNUSABLE) for change in result.changes)
+    if unusable or any(one["missing"] for one in corpora.values()):
         parts.append("--allow-incomplete")
     overrides = [change for change in result.changes if OVERRIDE.match(change)]
     return " ".join([*parts, *(f"--set {shlex.quote(override)}" for override in overrides)])

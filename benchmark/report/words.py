@@ -85,11 +85,12 @@ def banners(result: Result) -> list[str]:
         )
     for name, corpus in result.data["corpora"].items():
         if corpus["missing"]:
+            expected = corpus["official"] or corpus["found"] + len(corpus["missing"])
             boxes.append(
                 banner(
                     "CAUTION",
                     f"**Incomplete corpus.** {title(name)}: "
-                    f"{count(corpus['found'])} of {count(corpus['official'])} clips were there. "
+                    f"{count(corpus['found'])} of {count(expected)} clips were there. "
                     "Figures of a part can't stand beside figures of the whole.",
                 )
             )

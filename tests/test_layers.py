@@ -1,0 +1,79 @@
+"""The house keeps its layers: imports point one way, and each outside library has one door."""
+
+from __future__ import annotations
+
+import ast
+from pathlib import Path
+
+import pytest
+
+PACKAGE = Path(__file__).parent.parent / "benchmark"
+
+DOORS = {
+    "librosa": ("features/",),
+    "soundfile": ("features/", "corpora/synthetic.py"),
+    "optuna": ("search.py", "report/search_figures.py"),
+    "mlflow": ("tracking.py",),
+    "matplotlib": ("report/",),
+    "pooch": ("corpora/fetch.py",),
+    "skops": ("models/storage.py",),
+    "typer": ("cli.py",),
+    "rich": ("screen.py",),
+    "sklearnex": ("models/",),
+}
+
+LAYERS = (
+    ("errors", "workers", "corpora.clip"),
+    ("study", "corpora"),
+    ("features", "models", "splits", "tables", "evaluate", "results", "ensemble", "screen"),
+    ("tracking", "tracking_views", "prepare", "search"),
+    ("report",),
+    ("run",),
+    ("cli",),
+    ("__main__",),
+)
+
+
+def modules() -> dict[str, Path]:
+    """Every module of the package, by its path below the package."""
+    return {path.relative_to(PACKAGE).as_posix(): path for path in sorted(PACKAGE.rglob("*.py"))}
+
+
+def imported(path: Path) -> set[str]:
+    """Every module that a file imports, wherever in it."""
+    names: set[str] = set()
+    for node in ast.walk(ast.parse(path.read_text())):
+        names |= {alias.name for alias in node.names} if isinstance(node, ast.Import) else set()
+        names |= {node.module or ""} if isinstance(node, ast.ImportFrom) else set()
+    return names
+
+
+def layer(module: str) -> int:
+    """The place of a module's layer, the lowest first."""
+    name = module.removeprefix("benchmark").removeprefix(".") or "errors"
+    ranks = [
+        (len(member), rank)
+        for rank, members in enumerate(LAYERS)
+        for member in members
+        if name == member or name.startswith(f"{member}.")
+    ]
+    return max(ranks)[1]
+
+
+@pytest.mark.parametrize("library", DOORS)
+def test_a_library_has_one_door(library: str) -> None:
+    strangers = [
+        name
+        for name, path in modules().items()
+        if any(found.split(".")[0] == library for found in imported(path))
+        and not name.startswith(DOORS[library])
+    ]
+    assert strangers == []
+
+
+@pytest.mark.parametrize("name", modules())
+def test_nothing_imports_a_later_layer(name: str) -> None:
+    module = f"benchmark/{name}".removesuffix(".py").removesuffix("/__init__")
+    own = layer(module.replace("/", "."))
+    inside = [found for found in imported(modules()[name]) if found.startswith("benchmark")]
+    assert [found for found in inside if layer(found) > own] == []

@@ -1,0 +1,192 @@
+"""A study from recordings to pages: the same bytes whatever the workers and interruptions."""
+
+from __future__ import annotations
+
+import json
+import random
+import shutil
+import sqlite3
+import subprocess
+import time
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+import pytest
+import soundfile
+
+from benchmark.results import read_result
+from benchmark.tables import IDENTITY
+from tests.conftest import Bench
+
+SPLITS = ("random", "speaker")
+MODELS = ("majority", "logistic_regression", "random_forest", "ensemble")
+
+
+def trials_in_optuna(bench: Bench) -> list[tuple[object, ...]]:
+    """Each stored trial's study, number, state and score."""
+    with sqlite3.connect(bench.project / "optuna.db") as database:
+        return database.execute(
+            "SELECT study_name, number, state, value FROM trials "
+            "JOIN studies USING (study_id) LEFT JOIN trial_values USING (trial_id) "
+            "ORDER BY study_name, number"
+        ).fetchall()
+
+
+def runs_in_mlflow(bench: Bench) -> list[tuple[object, ...]]:
+    """Each live run's role, protocol, model, trial, state and score; no identifiers, no times."""
+    with sqlite3.connect(bench.project / "mlflow.db") as database:
+        tags = {
+            name: f"(SELECT value FROM tags WHERE key = '{name}' AND run_uuid = runs.run_uuid)"
+            for name in ("role", "protocol", "model", "trial", "state")
+        }
+        score = "(SELECT value FROM latest_metrics WHERE key = 'uar' AND run_uuid = runs.run_uuid)"
+        return sorted(
+            database.execute(
+                f"SELECT {', '.join(tags.values())}, status, {score} FROM runs "
+                "WHERE lifecycle_stage = 'active'"
+            ).fetchall(),
+            key=str,
+        )
+
+
+def test_a_study_leaves_tables_results_pages_trials_and_runs(finished: Bench) -> None:
+    for split in SPLITS:
+        for side in ("train", "test"):
+            table = pd.read_csv(finished.project / f"features_cache/small/{split}/{side}.csv")
+            assert list(table)[: len(IDENTITY)] == list(IDENTITY)
+            assert len(list(table)) == len(IDENTITY) + 60
+    pages = set(finished.bytes_of("reports"))
+    assert {"README.md", "small.md", "results/small/study.json"} <= pages
+    assert len(trials_in_optuna(finished)) == 2 * (1 + 6 + 6)
+    assert len(runs_in_mlflow(finished)) == 1 + 2 * (1 + len(MODELS) + 13)
+
+
+def test_copies_are_in_the_training_tables_alone(finished: Bench) -> None:
+    for split in SPLITS:
+        folder = finished.project / "features_cache/small" / split
+        train, test = (pd.read_csv(folder / f"{side}.csv") for side in ("train", "test"))
+        assert test["augmentation"].isna().all()
+        assert train["augmentation"].value_counts(dropna=False).tolist() == [len(train) // 2] * 2
+        assert not set(train["clip"]) & set(test["clip"])
+
+
+def test_every_test_clip_is_predicted_once_by_every_model(finished: Bench) -> None:
+    result = read_result(finished.project / "reports/results/small")
+    for split in SPLITS:
+        test = pd.read_csv(finished.project / f"features_cache/small/{split}/test.csv")
+        for model in MODELS:  # noqa: B007 - the query reads it
+            rows = result.predictions.query("protocol == @split and model == @model")
+            assert rows["clip"].tolist() == test["clip"].tolist()
+            shares = rows[["p_high", "p_low", "p_middle"]].to_numpy()
+            assert shares.sum(axis=1) == pytest.approx(1, abs=1e-5)
+
+
+def test_the_vote_is_the_mean_of_its_members(finished: Bench) -> None:
+    table = read_result(finished.project / "reports/results/small").predictions
+    columns = ["p_high", "p_low", "p_middle"]
+    by_model = {model: table[table["model"] == model][columns].to_numpy() for model in MODELS}
+    members = [by_model["logistic_regression"], by_model["random_forest"]]
+    assert by_model["ensemble"] == pytest.approx(np.mean(members, axis=0), abs=1e-6)
+
+
+def test_results_and_pages_hold_no_path_of_this_machine(finished: Bench) -> None:
+    texts = [c for name, c in finished.bytes_of("reports").items() if not name.endswith(".png")]
+    for place in (finished.project, finished.table.parent, Path.home()):
+        assert not [text for text in texts if str(place).encode() in text]
+
+
+def test_two_workers_give_the_bytes_of_one(finished: Bench, bench: Bench) -> None:
+    bench.run("--workers", "2")
+    assert bench.bytes_of("reports") == finished.bytes_of("reports")
+    assert trials_in_optuna(bench) == trials_in_optuna(finished)
+    assert runs_in_mlflow(bench) == runs_in_mlflow(finished)
+    tables = bench.bytes_of("features_cache/small")
+    assert (
+        tables["speaker/train.csv"]
+        == finished.bytes_of("features_cache/small")["speaker/train.csv"]
+    )
+
+
+def test_ten_kills_and_a_resume_give_the_bytes_of_an_unbroken_run(
+    finished: Bench, bench: Bench
+) -> None:
+    command = bench.command("run-study", str(bench.study), "--corpus", f"csv={bench.table}")
+    began = time.monotonic()
+    subprocess.run([*command, "--workers", "2"], check=True, capture_output=True)
+    whole_s = time.monotonic() - began
+    shutil.rmtree(bench.project)
+    bench.project.mkdir()
+    moments = random.Random(0)
+    for _ in range(10):
+        process = subprocess.Popen(command, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
+        time.sleep(moments.uniform(0.2, 1.0) * whole_s)
+        process.kill()
+        process.wait()
+    bench.run()
+    assert bench.bytes_of("reports") == finished.bytes_of("reports")
+    assert trials_in_optuna(bench) == trials_in_optuna(finished)
+    assert runs_in_mlflow(bench) == runs_in_mlflow(finished)
+
+
+def test_pages_come_again_from_stored_results_alone(finished: Bench, tmp_path: Path) -> None:
+    shutil.copytree(finished.project / "reports/results", tmp_path / "reports/results")
+    copy = Bench(finished.study, finished.table, tmp_path)
+    subprocess.run(copy.command("report"), check=True, capture_output=True)
+    assert copy.bytes_of("reports") == finished.bytes_of("reports")
+
+
+def test_a_changed_run_stands_apart_from_the_study(finished: Bench, tmp_path: Path) -> None:
+    shutil.copytree(finished.project, tmp_path / "project")
+    copy = Bench(finished.study, finished.table, tmp_path / "project")
+    before = copy.bytes_of("reports/results/small")
+    copy.run("--set", "search.trials=7")
+    assert copy.bytes_of("reports/results/small") == before
+    (changed,) = [path for path in (copy.project / "reports/results").iterdir() if "@" in path.name]
+    record = json.loads((changed / "study.json").read_text())
+    assert record["changes"] == ["search.trials=7"]
+    assert "search.trials=7" in (copy.project / f"reports/{changed.name}.md").read_text()
+
+
+def test_a_study_runs_on_tables_of_ones_own(finished: Bench, bench: Bench) -> None:
+    folder = finished.project / "features_cache/small/speaker"
+    tables = ("--train", str(folder / "train.csv"), "--test", str(folder / "test.csv"))
+    subprocess.run(bench.command("run-study", str(bench.study), *tables), check=True)
+    (own,) = (bench.project / "reports/results").iterdir()
+    theirs = read_result(finished.project / "reports/results/small").predictions
+    rows = theirs[theirs["protocol"] == "speaker"].reset_index(drop=True)
+    ours = read_result(own).predictions
+    assert ours["clip"].tolist() == rows["clip"].tolist()
+    assert set(ours["protocol"]) == {"speaker"}
+
+
+def test_clips_that_cannot_be_used_are_counted_and_named(bench: Bench, tmp_path: Path) -> None:
+    folder = tmp_path / "damaged"
+    shutil.copytree(bench.table.parent, folder)
+    (folder / "0_low_0.wav").write_bytes(b"")
+    soundfile.write(folder / "1_low_1.wav", np.zeros(6000), 22_050)
+    copy = Bench(bench.study, folder / "table.csv", bench.project)
+    refused = copy.run(check=False)
+    assert refused.returncode == 2
+    assert "2 of 72 clips can't be used" in refused.stderr
+    copy.run("--allow-incomplete")
+    (page,) = (copy.project / "reports").glob("small@*.md")
+    text = page.read_text()
+    assert "0_low_0" in text
+    assert "silent" in text
+
+
+def test_a_missing_clip_is_refused_unless_allowed_and_then_shown(
+    bench: Bench, tmp_path: Path
+) -> None:
+    folder = tmp_path / "incomplete"
+    shutil.copytree(bench.table.parent, folder)
+    (folder / "0_low_0.wav").unlink()
+    copy = Bench(bench.study, folder / "table.csv", bench.project)
+    refused = copy.run(check=False)
+    assert refused.returncode == 2
+    assert "csv: 71 of 72 clips; missing: 0_low_0" in refused.stderr
+    copy.run("--allow-incomplete")
+    (page,) = (copy.project / "reports").glob("small@*.md")
+    assert "71 of 72 clips" in page.read_text()
+    assert not (copy.project / "reports/small.md").exists()
