@@ -1,0 +1,151 @@
+"""Fitted models as files: skops, and an allow-list that lives in this code and never in a model.
+
+A pickle runs whatever its maker wrote into it. A skops file is a zip of arrays and a description,
+whose types are checked against a list before anything is made of them.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import io
+import json
+from pathlib import Path
+from typing import Any
+from zipfile import ZIP_DEFLATED, BadZipFile, ZipFile, ZipInfo
+
+from benchmark.errors import BenchmarkError
+from benchmark.results import write_bytes
+
+TRUSTED = frozenset(
+    {
+        "sklearn.neural_network._stochastic_optimizers.AdamOptimizer",
+        "sklearn.neural_network._stochastic_optimizers.SGDOptimizer",
+        "sklearn.tree._tree.Tree",
+        "sklearn.utils._bunch.Bunch",
+    }
+)
+"""Types that our models hold beside those that skops itself trusts: plain records of numbers."""
+
+MAX_MEMBERS = 100_000  # a forest of 1,000 trees has some 20,000
+MAX_BYTES = 4 << 30  # unpacked; the largest forest of our studies has 300 MB
+
+
+def dump(model: Any, path: Path) -> str:
+    """Write a fitted model and return the SHA-256 of its file.
+
+    Parameters
+    ----------
+    model : estimator
+        Any fitted model of the registry, or the soft vote over such.
+    path : Path
+        Where to; by custom it ends in ``.skops``.
+
+    Raises
+    ------
+    BenchmarkError
+        If the model holds a type that `load` would refuse.
+    """
+    import skops.io
+
+    content = _compact(skops.io.dumps(model))
+    _refuse(path, skops.io.get_untrusted_types(data=content))
+    path.parent.mkdir(parents=True, exist_ok=True)
+    write_bytes(path, content)
+    return hashlib.sha256(content).hexdigest()
+
+
+def load(path: Path, sha256: str | None = None) -> Any:
+    """Return the fitted model of a file that `dump` wrote.
+
+    Parameters
+    ----------
+    path : Path
+        A skops file, of any origin: nothing in it is executed.
+    sha256 : str, optional
+        What `dump` returned; a file that differs is refused.
+
+    Raises
+    ------
+    BenchmarkError
+        If the file can't be read, is no skops file (a pickle, say), differs from its record,
+        unpacks to more than any of our models does, or names a type that is not allowed.
+    """
+    import skops.io
+
+    try:
+        content = path.read_bytes()
+    except OSError as error:
+        raise BenchmarkError(f"{path}: can't read the model ({error.strerror}).") from error
+    if sha256 is not None and hashlib.sha256(content).hexdigest() != sha256:
+        raise BenchmarkError(f"{path}: not the model that was stored here; its digest differs.")
+    _check_zip(path)
+    try:
+        _refuse(path, skops.io.get_untrusted_types(data=content))
+        return skops.io.loads(content, trusted=sorted(TRUSTED))
+    except BenchmarkError:
+        raise
+    except Exception as error:  # whatever a crafted or damaged description leads skops into
+        raise BenchmarkError(
+            f"{path}: the model can't be loaded ({type(error).__name__}: {error})."
+        ) from error
+
+
+def _compact(content: bytes) -> bytes:
+    """Return a skops file compressed, with each of its parts once.
+
+    skops names parts after addresses in memory, so a vote holds its members two times or three.
+    Here a part is named by its digest.
+    """
+    numbers: dict[int, int] = {}
+    names: dict[str, str] = {}
+    result = io.BytesIO()
+    with ZipFile(io.BytesIO(content)) as parts, ZipFile(result, "w") as archive:
+
+        def write(name: str, part: bytes) -> None:
+            # Level 1 takes a forest to a fifth; higher levels take far longer and gain a tenth.
+            entry = ZipInfo(name)  # dated 1980, where a plain write would put the time of the day
+            archive.writestr(entry, part, compress_type=ZIP_DEFLATED, compresslevel=1)
+
+        def rename(node: dict[str, Any]) -> dict[str, Any]:
+            if "__id__" in node:
+                node["__id__"] = numbers.setdefault(node["__id__"], len(numbers))
+            if node.get("file") in members:
+                node["file"] = names[node["file"]]
+            return node
+
+        members = set(parts.namelist()) - {"schema.json"}
+        for name in parts.namelist():
+            if name in members:
+                part = parts.read(name)
+                names[name] = hashlib.sha256(part).hexdigest()[:32] + Path(name).suffix
+                if names[name] not in archive.NameToInfo:
+                    write(names[name], part)
+        schema = json.loads(parts.read("schema.json"), object_hook=rename)
+        write("schema.json", json.dumps(schema).encode())
+    return result.getvalue()
+
+
+def _check_zip(path: Path) -> None:
+    """Refuse a file that is no zip, or one that would fill the memory."""
+    try:
+        with ZipFile(path) as archive:
+            members = archive.infolist()
+    except BadZipFile as error:
+        raise BenchmarkError(
+            f"{path}: not a skops file. Only skops is loaded; a pickle could run anything."
+        ) from error
+    size = sum(member.file_size for member in members)
+    if len(members) > MAX_MEMBERS or size > MAX_BYTES:
+        raise BenchmarkError(
+            f"{path}: {len(members)} parts of {size} bytes unpacked; "
+            f"at most {MAX_MEMBERS} and {MAX_BYTES} are allowed."
+        )
+
+
+def _refuse(path: Path, untrusted: list[str]) -> None:
+    refused = sorted(set(untrusted) - TRUSTED)
+    if refused:
+        raise BenchmarkError(
+            f"{path}: the model holds types that are not allowed: {', '.join(refused)}. "
+            "Allowed are those of scikit-learn's own models, see benchmark/models/storage.py."
+        )
