@@ -234,10 +234,13 @@ def ui(
     with _plainly() as screen:
         import subprocess
 
-        from benchmark.tracking import tracking_uri, ui_command
+        from benchmark.tracking import tracking_uri, ui_addresses, ui_command
 
-        command, environment = ui_command(tracking_uri(project), project, port)
-        screen.say(f"MLflow's pages: http://127.0.0.1:{port} (ready in a few seconds; Ctrl-C ends)")
+        uri = tracking_uri(project)
+        command, environment = ui_command(uri, project, port)
+        screen.say("MLflow's pages will be ready in a few seconds; Ctrl-C ends them.")
+        for study, address in ui_addresses(uri, project, port):
+            screen.output.print(f"{study}: {address}", soft_wrap=True)
         process = subprocess.run(command, env=environment, cwd=project, check=False)
         raise typer.Exit(process.returncode)
 

@@ -5,9 +5,10 @@ from __future__ import annotations
 import hashlib
 import json
 import threading
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
+from functools import partial
 from importlib.metadata import version
 from pathlib import Path
 from typing import Any
@@ -46,6 +47,7 @@ from benchmark.tracking import (
     Tracker,
     TrialRecord,
     WinnerRecord,
+    reach,
     tracking_uri,
 )
 from benchmark.workers import Workers, available_cores
@@ -211,11 +213,10 @@ def run_study(study: Study, job: Job, screen: Screen) -> Result:
     with _alone(study, project), Workers(job.workers) as workers:
         store = TrialStore(job.storage or project.storage_url)
         store.open()
-        tracker = Tracker(
-            tracking_uri(project.folder), study.name, artifacts=project.folder / ARTIFACTS
-        )
-        with _in_background(tracker.open):
+        uri, artifacts = tracking_uri(project.folder), project.folder / ARTIFACTS
+        with _in_background(partial(reach, uri, artifacts)):
             prepared = _prepare(study, job, workers, screen)
+        tracker = Tracker(uri, prepared.name, artifacts=artifacts)
         searches = _plan_searches(study, prepared, store, project)
         tracker.begin(_study_record(study, prepared, searches, project))
         try:
@@ -238,7 +239,7 @@ def run_study(study: Study, job: Job, screen: Screen) -> Result:
 
 
 @contextmanager
-def _in_background(function: Any) -> Iterator[None]:
+def _in_background(function: Callable[[], None]) -> Iterator[None]:
     """Run a function in a thread beside the block, and raise its error once the block is done."""
     errors: list[BaseException] = []
 
@@ -301,7 +302,7 @@ def _study_record(
     keys = [search.plan.key for search in searches]
     return StudyRecord(
         name=prepared.name,
-        digest=_digest([prepared.name, keys]),
+        digest=_digest([prepared.name, keys])[:16],
         metric=study.search.metric,
         question=study.question,
         settings=study.settings(),

@@ -196,6 +196,34 @@ def tracking_uri(project: Path) -> str:
     return os.environ.get("MLFLOW_TRACKING_URI") or f"sqlite:///{project.resolve() / DATABASE}"
 
 
+@contextlib.contextmanager
+def _refusing(uri: str) -> Iterator[None]:
+    """Turn what a store answers into one line that a user can act on."""
+    try:
+        yield
+    except BenchmarkError:
+        raise
+    except Exception as error:
+        raise BenchmarkError(
+            f"MLflow at {_without_user(uri)} can't be used: {_line(error)} "
+            "Start or mend it, or set MLFLOW_TRACKING_URI to another."
+        ) from error
+
+
+def reach(uri: str, artifacts: Path) -> None:
+    """Refuse a store that can't be used, before anything is done for it; make one that is missing.
+
+    Takes two to three seconds, nearly all of it imports; may run in a thread of the caller's.
+
+    Raises
+    ------
+    BenchmarkError
+        If the store can't be reached, can't be used by this version of MLflow, or refuses.
+    """
+    with _refusing(uri):
+        _client(uri, artifacts).search_experiments(max_results=1)
+
+
 class Tracker:
     """The runs of one study in MLflow.
 
@@ -242,14 +270,12 @@ class Tracker:
     def open(self) -> None:
         """Connect to the store and find or make the experiment.
 
-        Takes two to three seconds, nearly all of it imports; may run in a thread of the caller's.
-
         Raises
         ------
         BenchmarkError
             If the store can't be reached, can't be used by this version of MLflow, or refuses.
         """
-        with self._refusing():
+        with _refusing(self.uri):
             client = _client(self.uri, self.artifacts)
             location = None if _on_server(self.uri) else self.artifacts
             self._store = client, _experiment(client, self.experiment, location)
@@ -265,7 +291,7 @@ class Tracker:
         if self._store is None:
             self.open()
         assert self._store is not None
-        with self._refusing():
+        with _refusing(self.uri):
             runs = _Runs(*self._store, study)
             runs.find()
             runs.begin()
@@ -321,18 +347,6 @@ class Tracker:
             self._retry_at = time.monotonic() + PAUSE_S
         finally:
             self.seconds += time.perf_counter() - started
-
-    @contextlib.contextmanager
-    def _refusing(self) -> Iterator[None]:
-        try:
-            yield
-        except BenchmarkError:
-            raise
-        except Exception as error:
-            raise BenchmarkError(
-                f"MLflow at {_without_user(self.uri)} can't be used: {_line(error)} "
-                "Start or mend it, or set MLFLOW_TRACKING_URI to another."
-            ) from error
 
 
 class _Runs:
