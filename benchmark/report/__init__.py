@@ -152,7 +152,7 @@ def _draw_search(board: Leaderboard, model: str) -> bytes | None:
             ]
         )
         where = f"{title(model)}, {words.protocol_words(protocol).column}"
-        names.append([f"{where}: history", f"{where}: importance"])
+        names.append([f"{where}: history", "importance of its parameters"])
     if not any(row[1] for row in rows):
         rows, names = [[row[0] for row in rows]], [[pair[0] for pair in names]]
     return figures.search_figure(rows, names) if rows[0] else None

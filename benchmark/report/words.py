@@ -137,7 +137,7 @@ def _gap_sentence(board: Leaderboard) -> str:
 def _difference(lost: Score) -> str:
     """Return what the step from known to unseen speakers costs, no surer than its interval is."""
     if lost.low > 0:
-        return f"{figure(lost, bold=True)} of the figure is knowing the speaker."
+        return f"a gap of {figure(lost, bold=True)}."
     if lost.high < 0:
         return f"unseen speakers are no harder here; the difference is {figure(lost)}."
     return f"the difference, {figure(lost)}, can't be told from none."
