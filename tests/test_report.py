@@ -284,7 +284,7 @@ def test_the_headline_holds_the_computed_figures_of_the_chosen_models(
         seed = bootstrap_seed(result.settings["seed"], protocol)
         score = evaluate(part, result.emotions, seed).scores["uar"]
         assert f"**{number(score.value)}** {interval(score)}" in page.split("## ", maxsplit=1)[0]
-    assert "of the figure is knowing the speaker." in page
+    assert ": a gap of **" in page
 
 
 def test_the_chosen_model_is_chosen_on_the_inner_folds_not_on_the_test_rows(result: Result) -> None:
@@ -472,7 +472,7 @@ def test_a_gap_that_may_be_none_is_not_called_a_finding() -> None:
     twice = pd.concat([known, known.assign(protocol="speaker")], ignore_index=True)
     text = headline_table(replace(same, predictions=twice))
     assert "can't be told from none" in text
-    assert "is knowing the speaker" not in text
+    assert "a gap of" not in text
 
 
 @pytest.mark.parametrize(
