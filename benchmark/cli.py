@@ -173,7 +173,7 @@ def report(project: ProjectOption = HERE) -> None:
     with _plainly() as screen:
         from benchmark import run
 
-        for page in run.write_reports(run.Project(project)):
+        for page in run.write_reports(run.Project(project), screen):
             screen.output.print(str(page))
 
 
@@ -317,12 +317,13 @@ def _job(
     storage: str | None,
 ) -> Job:
     from benchmark import run
+    from benchmark.study import effective
     from benchmark.workers import available_cores
 
     return run.Job(
         project=run.Project(project),
         sources=sources,
-        overrides=tuple(changes or ()),
+        overrides=effective(changes or ()),
         workers=workers or available_cores(),
         storage=storage,
     )

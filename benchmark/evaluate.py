@@ -214,36 +214,6 @@ def score(
     return float(METRICS[metric].of_counts(counts))
 
 
-def scores(predictions: pd.DataFrame, emotions: Sequence[str]) -> pd.DataFrame:
-    """Return the figures alone, without intervals.
-
-    Returns
-    -------
-    DataFrame
-        A column a metric; a row for "all" rows, one for each corpus, one "mean over corpora".
-    """
-    parts = {"all": predictions} | {str(name): rows for name, rows in predictions.groupby("corpus")}
-    counts = {name: confusion(rows, emotions) for name, rows in parts.items()}
-    table = pd.DataFrame(
-        {
-            metric: {name: float(of_counts(part)) for name, part in counts.items()}
-            for metric, (_, of_counts) in METRICS.items()
-        }
-    )
-    table.loc["mean over corpora"] = table.drop(index="all").mean()
-    return table
-
-
-def test_metrics(predictions: pd.DataFrame, emotions: Sequence[str]) -> dict[str, float]:
-    """Return `scores` under flat names: uar, uar_<corpus>, uar_mean_over_corpora, and so on."""
-    table = scores(predictions, emotions)
-    return {
-        str(metric) if row == "all" else f"{metric}_{str(row).replace(' ', '_')}": float(value)
-        for metric in table
-        for row, value in table[metric].items()
-    }
-
-
 def confusion(predictions: pd.DataFrame, emotions: Sequence[str]) -> Counts:
     """Return the clips by true and predicted emotion, of shape (n_emotions, n_emotions).
 

@@ -6,7 +6,6 @@ import hashlib
 import json
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
-from importlib.metadata import version
 from pathlib import Path
 from typing import Any
 
@@ -17,7 +16,7 @@ from numpy.typing import NDArray
 from benchmark.corpora import CORPORA, Clip, Recordings, describe_shortfall, locate, read_corpus
 from benchmark.errors import BenchmarkError
 from benchmark.features import FEATURE_SETS, Extracted, extract
-from benchmark.results import UNUSABLE
+from benchmark.results import OWN_TABLES, UNUSABLE
 from benchmark.screen import Bars, Screen
 from benchmark.splits import (
     LeakError,
@@ -31,8 +30,6 @@ from benchmark.tables import IDENTITY, Table, read_csv, store_arrays, write_csv
 from benchmark.workers import Workers
 
 UNUSABLE_SHARE = 0.01  # more clips than this that can't be used are a mistake, not bad luck
-
-DECISIVE_LIBRARIES = ("librosa", "numpy", "scipy", "soundfile", "soxr")
 
 
 @dataclass(frozen=True)
@@ -172,6 +169,9 @@ def prepare(
             for protocol in study.split.protocols
         ]
         copies = _augment(study, originals, drawn, cache, workers, bars)
+        for augmentation, copy in copies.items():
+            for clip, reason in copy.unusable:
+                screen.say(f"copy left out: {clip} ({augmentation}): {reason}", style="yellow")
     name, changes = _name(study.name, (*overrides, *shortfalls))
     columns = FEATURE_SETS[study.features].columns
     splits = tuple(
@@ -187,7 +187,6 @@ def prepare(
             "features": FEATURE_SETS[study.features].recipe() | {"columns": len(columns)},
             "augment": list(study.augment),
             "emotions": sorted(study.emotions),
-            **{name: version(name) for name in DECISIVE_LIBRARIES},
         },
     )
 
@@ -354,7 +353,7 @@ def _from_tables(
     screen: Screen,
 ) -> Prepared:
     """Prepare a study on a user's own train and test tables."""
-    train, test = (_of_study(read_csv(path), study, path) for path in paths)
+    train, test = (_of_study(read_csv(path), study, path, screen) for path in paths)
     if train.columns != test.columns:
         differing = sorted(set(train.columns) ^ set(test.columns)) or ["their order"]
         raise BenchmarkError(
@@ -368,6 +367,7 @@ def _from_tables(
         + f", so the protocol is {protocol}"
     )
     frame = _own_clips(train, test, paths[0])
+    _check_emotions(study, frame)
     trained = frame["side"] == "train"
     divided = divide_training_clips(
         protocol, frame[trained].reset_index(drop=True), study.search.folds, study.seed
@@ -377,7 +377,7 @@ def _from_tables(
     check_split(Split(protocol, ~trained.to_numpy(), fold), frame)
     fold_of = dict(zip(frame["clip"], fold, strict=True))
     name, changes = _name(
-        study.name, (*overrides, f"own tables {train.digest[:12]} and {test.digest[:12]}")
+        study.name, (*overrides, f"{OWN_TABLES} {train.digest[:12]} and {test.digest[:12]}")
     )
     rows_fold = train.rows["clip"].map(fold_of).to_numpy(dtype=np.intp)
     tables = _stored(SplitTables(protocol, train, test, rows_fold, cache / name / protocol))
@@ -401,12 +401,12 @@ def _from_tables(
             "tables": {protocol: _table_facts(tables)},
             "folds": {protocol: _fold_facts(tables)},
         },
-        origin={"tables": "a user's own"},
+        origin={"tables": "a user's own", "emotions": sorted(study.emotions)},
     )  # fmt: skip
 
 
-def _of_study(table: Table, study: Study, path: Path) -> Table:
-    """Return the rows of a user's table that have the study's emotions."""
+def _of_study(table: Table, study: Study, path: Path, screen: Screen) -> Table:
+    """Return the rows of a user's table with the study's emotions; say what is left out."""
     wanted = table.rows["emotion"].isin(study.emotions).to_numpy()
     if not wanted.any():
         there = ", ".join(sorted(set(table.rows["emotion"])))
@@ -414,17 +414,20 @@ def _of_study(table: Table, study: Study, path: Path) -> Table:
             f"{path}: no row has an emotion of study {study.name} ({', '.join(study.emotions)}); "
             f"there are: {there}."
         )
+    if not wanted.all():
+        others = ", ".join(sorted(set(table.rows.loc[~wanted, "emotion"])))
+        screen.say(f"{path}: {(~wanted).sum()} rows of other emotions are left out: {others}")
     return Table(table.rows[wanted].reset_index(drop=True), table.values[wanted], table.columns)
 
 
 def _own_clips(train: Table, test: Table, path: Path) -> pd.DataFrame:
-    """Return a row a clip of a user's two tables; equal rows of features are one recording."""
-    sides = []
-    for side, table in (("train", train), ("test", test)):
-        rows = table.rows[table.originals].reset_index(drop=True)
-        values = table.values[table.originals]
-        sides.append(rows.assign(side=side, samples=[_digest(v.tobytes().hex()) for v in values]))
+    """Return a row a clip of a user's two tables; of recordings they tell nothing but the name."""
+    sides = [
+        table.rows[table.originals].assign(side=side)
+        for side, table in (("train", train), ("test", test))
+    ]
     frame = pd.concat(sides, ignore_index=True)
+    frame["samples"] = frame["clip"]
     twice = frame["clip"][frame["clip"].duplicated()]
     if len(twice):
         raise BenchmarkError(f"{path}: clip {twice.iloc[0]} stands in the two tables twice.")

@@ -13,8 +13,11 @@ predictions.csv
 
 from __future__ import annotations
 
+import hashlib
+import io
 import json
 import os
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -24,6 +27,12 @@ import pandas as pd
 from benchmark.errors import BenchmarkError
 
 FORMAT = 1
+
+CLIP = ("clip", "corpus", "speaker", "gender", "emotion")
+TEXTS = ("params", "reason")
+
+OWN_TABLES = "own tables"
+"""How the change begins that names a user's own tables."""
 
 UNUSABLE = "clips can't be used"
 """How the change ends that says of how many, where more than a study puts up with were let pass."""
@@ -83,9 +92,13 @@ class Result:
 
 
 def write_result(result: Result, folder: Path) -> None:
-    """Write a result below `folder`, whole or not at all: study.json, the last file, seals it."""
+    """Write a result below `folder`; study.json, written last, seals its tables by digest."""
     target = folder / result.name
     target.mkdir(parents=True, exist_ok=True)
+    tables = {
+        "trials.csv": result.trials.to_csv(index=False, lineterminator="\n"),
+        "predictions.csv": result.predictions.to_csv(index=False, lineterminator="\n"),
+    }
     record = {
         "format": FORMAT,
         "name": result.name,
@@ -94,11 +107,10 @@ def write_result(result: Result, folder: Path) -> None:
         "data": result.data,
         "versions": result.versions,
         "winners": result.winners,
+        "sha256": {name: _sha256(text.encode()) for name, text in tables.items()},
     }
-    write_text(target / "trials.csv", result.trials.to_csv(index=False, lineterminator="\n"))
-    write_text(
-        target / "predictions.csv", result.predictions.to_csv(index=False, lineterminator="\n")
-    )
+    for name, text in tables.items():
+        write_text(target / name, text)
     write_text(target / "study.json", json.dumps(record, indent=1, ensure_ascii=False) + "\n")
 
 
@@ -117,8 +129,15 @@ def read_result(folder: Path) -> Result:
                 f"{folder}: results of format {record.get('format')}; this version reads format "
                 f"{FORMAT}. Run the study again with it."
             )
-        trials = pd.read_csv(folder / "trials.csv", dtype={"reason": "string", "params": "string"})
-        predictions = pd.read_csv(folder / "predictions.csv")
+        tables = {name: (folder / name).read_bytes() for name in record["sha256"]}
+        if {name: _sha256(content) for name, content in tables.items()} != record["sha256"]:
+            raise BenchmarkError(
+                f"{folder}: its tables are not those that its study.json seals: a run was "
+                "interrupted as it wrote them, or they were changed. Run its study again: trials "
+                "are kept."
+            )
+        trials = _read_table(tables["trials.csv"], ("protocol", "model", "state", *TEXTS))
+        predictions = _read_table(tables["predictions.csv"], ("protocol", "model", *CLIP))
     except (OSError, ValueError) as error:
         raise BenchmarkError(
             f"{folder}: the result can't be read ({error}). Run its study again: trials are kept."
@@ -136,9 +155,31 @@ def read_result(folder: Path) -> Result:
     )
 
 
-def read_results(folder: Path) -> list[Result]:
-    """Return all results below `folder`, by name."""
-    return [read_result(path.parent) for path in sorted(folder.glob("*/study.json"))]
+def read_results(folder: Path) -> tuple[list[Result], list[str]]:
+    """Return all results below `folder` by name, and why those that can't be read can't."""
+    results, refusals = [], []
+    for path in sorted(folder.glob("*/study.json")):
+        try:
+            results.append(read_result(path.parent))
+        except BenchmarkError as refusal:
+            refusals.append(str(refusal))
+    return results, refusals
+
+
+def _read_table(content: bytes, words: Sequence[str]) -> pd.DataFrame:
+    """Return a table whose columns of words are words, whatever they look like: 007, NA, true."""
+    header = pd.read_csv(io.BytesIO(content), nrows=0).columns
+    numbers = [column for column in header if column not in words]
+    return pd.read_csv(
+        io.BytesIO(content),
+        dtype=dict.fromkeys(words, "str"),
+        keep_default_na=False,
+        na_values={column: [""] for column in numbers},
+    )
+
+
+def _sha256(content: bytes) -> str:
+    return hashlib.sha256(content).hexdigest()
 
 
 def write_text(path: Path, text: str) -> None:

@@ -223,7 +223,7 @@ def run_study(study: Study, job: Job, screen: Screen) -> Result:
             _search(searches, workers, tracker, screen)
             result, files = _evaluate(study, prepared, searches, workers, project, screen)
             write_result(result, project.results)
-            write_reports(project, only=result.name)
+            write_reports(project, screen, only=result.name)
             _log_winners(tracker, result, files)
         except BaseException as error:
             tracker.finish("KILLED" if isinstance(error, KeyboardInterrupt) else "FAILED")
@@ -274,7 +274,8 @@ def _plan_searches(
                 emotions=tuple(sorted(study.emotions)),
                 n_folds=tables.n_folds,
                 arrays=tables.arrays,
-                origin={**prepared.origin, "training table": tables.digest},
+                table=tables.digest,
+                origin=prepared.origin,
             )
             search = ModelSearch(plan, store, project.features_cache / "searches")
             search.open()
@@ -481,7 +482,7 @@ def _fit_winners(
         files[plan.protocol, plan.model] = target
         if not target.exists():
             seed = derive_seed(best.seed, "refit")
-            arguments = (plan.arrays, plan.key, plan.model, best.params, seed, target)
+            arguments = (plan.arrays, plan.table, plan.model, best.params, seed, target)
             workers.submit(fit_winner, *arguments, label=f"{plan.protocol} {plan.model}")
     with screen.bars() as bars:
         bar = bars.add("fitting the winners", len(searches))
@@ -592,6 +593,8 @@ def _log_winners(
             metrics[f"test_{name}_high"] = score.high
         for corpus, part in found.corpora.items():
             metrics |= {f"test_{corpus}_{name}": s.value for name, s in part.scores.items()}
+        for name, score in found.mean_over_corpora.items():
+            metrics[f"test_{name}_mean_over_corpora"] = score.value
         params = winner["params"] | ({"members": ", ".join(voters)} if voters else {})
         stored = files[protocol, model]
         picture = confusion_png(result, protocol, model)
@@ -608,7 +611,7 @@ def _log_winners(
         )
 
 
-def write_reports(project: Project, only: str | None = None) -> list[Path]:
+def write_reports(project: Project, screen: Screen, only: str | None = None) -> list[Path]:
     """Write the pages of all stored results, or of one and the leaderboard, and return their paths.
 
     Raises
@@ -618,7 +621,9 @@ def write_reports(project: Project, only: str | None = None) -> list[Path]:
     """
     from benchmark.report import update_readme, write_pages
 
-    results = read_results(project.results)
+    results, refusals = read_results(project.results)
+    for refusal in refusals:
+        screen.say(f"left out of the pages: {refusal}", style="yellow")
     if not results:
         raise BenchmarkError(
             f"{project.results}: nothing has been measured yet. `python -m benchmark run-study` "

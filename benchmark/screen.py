@@ -18,6 +18,7 @@ from rich.progress import (
     TimeRemainingColumn,
 )
 from rich.table import Table
+from rich.text import Text
 
 QUIET_S = 15.0  # seconds between progress lines where there is no terminal to draw bars on
 
@@ -66,13 +67,13 @@ class Screen:
         """Show progress bars until the block ends."""
         progress = Progress(
             SpinnerColumn(),
-            TextColumn("{task.description}"),
+            TextColumn("{task.description}", markup=False),
             BarColumn(bar_width=24),
             MofNCompleteColumn(),
             TimeElapsedColumn(),
             TextColumn("left"),
             TimeRemainingColumn(),
-            TextColumn("{task.fields[note]}"),
+            TextColumn("{task.fields[note]}", markup=False),
             console=self.console,
             disable=not self.drawn,
         )
@@ -93,7 +94,7 @@ class Screen:
             left = words or not place
             table.add_column(column, justify="left" if left else "right", no_wrap=not place)
         for row in rows:
-            table.add_row(*row)
+            table.add_row(*map(Text, row))
         self.output.print(table)
 
 

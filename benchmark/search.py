@@ -15,7 +15,9 @@ import json
 import time
 import warnings
 from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass, field
+from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -24,7 +26,7 @@ from numpy.typing import NDArray
 
 from benchmark import models
 from benchmark.errors import BenchmarkError
-from benchmark.evaluate import METRICS
+from benchmark.evaluate import score
 from benchmark.study import Model, Range, Search, derive_seed
 from benchmark.tables import load_arrays
 from benchmark.workers import Task, Workers
@@ -35,6 +37,7 @@ if TYPE_CHECKING:
 VERSION = 1  # of whatever in this module decides scores; raised when that changes
 
 DECISIVE_LIBRARIES = ("numpy", "optuna", "scikit-learn", "scipy")
+"""Beside those that decide the training table, whose digest is among the ingredients."""
 
 Probabilities = NDArray[np.float32]
 
@@ -104,8 +107,10 @@ class Plan:
     n_folds : int
     arrays : Path
         The folder of the split's training arrays.
+    table : str
+        A digest of the arrays: of the training table and its folds.
     origin : dict
-        What the arrays are made of, in words and digests; a part of the search's identity.
+        What the table is made of, in words and digests, so that a difference can be named.
     """
 
     study: str
@@ -117,6 +122,7 @@ class Plan:
     emotions: tuple[str, ...]
     n_folds: int
     arrays: Path
+    table: str
     origin: Mapping[str, Any]
 
     @property
@@ -127,6 +133,7 @@ class Plan:
         searched = self.search.model_dump(mode="json", exclude={"trials", "folds"})
         return {
             **self.origin,
+            "training table": self.table,
             **{f"search.{key}": value for key, value in searched.items()},
             "model": self.spec.model_dump(mode="json"),
             "seed": self.seed,
@@ -135,10 +142,10 @@ class Plan:
             "search code": VERSION,
         }
 
-    @property
+    @cached_property
     def key(self) -> str:
-        """A digest of the ingredients."""
-        text = json.dumps(self.ingredients, sort_keys=True)
+        """A digest of the ingredients, the order of parameters included: they are drawn in it."""
+        text = json.dumps([self.protocol, self.model, self.ingredients])
         return hashlib.blake2b(text.encode(), digest_size=16).hexdigest()
 
     @property
@@ -193,7 +200,8 @@ def grid(spec: Model) -> list[dict[str, Any]]:
         else:
             step = entry.step or 1
             count = int((entry.high - entry.low) / step + 1e-9) + 1
-            axes[name] = [entry.low + step * place for place in range(count)]
+            # 0.1 + 2 * 0.1 is a little more than 0.3; a grid has the number that was meant.
+            axes[name] = [round(entry.low + step * place, 12) for place in range(count)]
     return list(ParameterGrid(axes))
 
 
@@ -247,7 +255,7 @@ class TrialStore:
         import optuna
 
         optuna.logging.set_verbosity(optuna.logging.ERROR)
-        with self._told_plainly():
+        with _told_plainly(self.url):
             if self.url.startswith("sqlite"):
                 wait = {"connect_args": {"timeout": 30}}
                 self._storage = optuna.storages.RDBStorage(self.url, engine_kwargs=wait)
@@ -259,7 +267,7 @@ class TrialStore:
         import optuna
 
         prefix = f"{plan.study}/{plan.protocol}/{plan.model}/"
-        with self._told_plainly():
+        with _told_plainly(self.url):
             stored = optuna.get_all_study_names(self._storage)
             earlier = [name for name in stored if name.startswith(prefix)]
             name = prefix + plan.key
@@ -275,20 +283,27 @@ class TrialStore:
         return study, news
 
     def finished(self, study: optuna.Study) -> list[Trial]:
-        """Return the stored trials of a study in their order."""
-        with self._told_plainly():
-            return [
-                Trial(
-                    number=stored.number,
-                    params=json.loads(stored.user_attrs["params"]),
-                    sampled=dict(stored.params),
-                    scores=tuple(stored.user_attrs["fold_scores"]),
-                    seconds=stored.user_attrs["fit_seconds"],
-                    seed=stored.user_attrs["seed"],
-                    reason=stored.user_attrs["reason"],
-                )
-                for stored in study.get_trials(deepcopy=False)
-            ]
+        """Return the stored trials of a study by number.
+
+        Optuna's own numbers count what anything has added, a dashboard or a second process; ours
+        are kept with each trial, and the first of each number counts.
+        """
+        with _told_plainly(self.url):
+            stored = study.get_trials(deepcopy=False)
+        trials = [
+            Trial(
+                number=found.user_attrs["number"],
+                params=json.loads(found.user_attrs["params"]),
+                sampled=dict(found.params),
+                scores=tuple(found.user_attrs["fold_scores"]),
+                seconds=found.user_attrs["fit_seconds"],
+                seed=found.user_attrs["seed"],
+                reason=found.user_attrs["reason"],
+            )
+            for found in stored
+            if "number" in found.user_attrs
+        ]
+        return list({trial.number: trial for trial in reversed(trials)}.values())[::-1]
 
     def keep(self, study: optuna.Study, plan: Plan, trial: Trial) -> None:
         """Store a finished trial: one transaction, so it is there wholly or not at all."""
@@ -303,6 +318,7 @@ class TrialStore:
             params=trial.sampled,
             distributions={name: space[name] for name in trial.sampled},
             user_attrs={
+                "number": trial.number,
                 "params": json.dumps(trial.params),
                 "fold_scores": list(trial.scores),
                 "fit_seconds": trial.seconds,
@@ -310,35 +326,32 @@ class TrialStore:
                 "reason": trial.reason,
             },
         )
-        with self._told_plainly():
+        with _told_plainly(self.url):
             study.add_trial(frozen)
 
-    def _told_plainly(self) -> _StorageErrors:
-        return _StorageErrors(self.url)
 
+@contextmanager
+def _told_plainly(url: str) -> Iterator[None]:
+    """Turn what a database says into one line that a user can act on."""
+    from optuna.exceptions import OptunaError
+    from sqlalchemy.engine import make_url
+    from sqlalchemy.exc import ArgumentError, SQLAlchemyError
 
-class _StorageErrors:
-    """Turns what a database says into one line that a user can act on."""
-
-    def __init__(self, url: str) -> None:
-        self.url = url
-
-    def __enter__(self) -> None: ...
-
-    def __exit__(self, _: object, error: BaseException | None, __: object) -> None:
-        if error is None or isinstance(error, BenchmarkError | KeyboardInterrupt):
-            return
-        from optuna.exceptions import OptunaError
-        from sqlalchemy.engine import make_url
-        from sqlalchemy.exc import SQLAlchemyError
-
-        if isinstance(error, OptunaError | SQLAlchemyError | ImportError | RuntimeError):
-            cause = str(error.__cause__ or error).strip().splitlines()[0]
-            shown = make_url(self.url).render_as_string(hide_password=True)
-            raise BenchmarkError(
-                f"{shown}: the trial storage can't be used: {cause}. Finished trials are safe; "
-                "mend this and run the same command again."
-            ) from error
+    try:
+        shown = make_url(url).render_as_string(hide_password=True)
+    except ArgumentError as error:
+        raise BenchmarkError(
+            f"{url}: the trial storage can't be used: that is no address of a database. Examples: "
+            "sqlite:///optuna.db, postgresql://user@host/name."
+        ) from error
+    try:
+        yield
+    except (OptunaError, SQLAlchemyError, ImportError, RuntimeError) as error:
+        cause = (str(error.__cause__ or error).strip().splitlines() or ["no reason given"])[0]
+        raise BenchmarkError(
+            f"{shown}: the trial storage can't be used: {cause}. Finished trials are safe; mend "
+            "this and run the same command again."
+        ) from error
 
 
 def _difference(before: Mapping[str, Any], now: Mapping[str, Any]) -> str:
@@ -390,7 +403,9 @@ class _Asked:
     handle: Any  # Optuna's live trial; None for a first trial that its space does not hold
     seed: int
     outcomes: dict[int, FoldOutcome] = field(default_factory=dict)
-    reason: str = ""
+    errors: dict[int, str] = field(
+        default_factory=dict
+    )  # by fold: the first one tells, not the last
 
 
 class ModelSearch:
@@ -439,15 +454,17 @@ class ModelSearch:
         self._outside = not _lies_in(stored, self._space)
         if first and not self._outside:
             self._sampler_study.enqueue_trial(stored)
-        if self.plan.search.sampler == "grid":
-            for params in grid(self.plan.spec):
+        points = grid(self.plan.spec) if self.plan.search.sampler == "grid" else []
+        for params in points:
+            if params != stored:
                 self._sampler_study.enqueue_trial(params)
+        extra = bool(points) and bool(first) and stored not in points
+        self._total = self.plan.trial_count + int(extra)
 
     @property
     def total(self) -> int:
         """How many trials this search has when it is done."""
-        extra = bool(self.plan.spec.first) and self.plan.search.sampler == "grid"
-        return self.plan.trial_count + int(extra)
+        return self._total
 
     @property
     def done(self) -> bool:
@@ -483,8 +500,7 @@ class ModelSearch:
         if task.error is not None:
             name = type(task.error).__name__.removesuffix("Error")
             text = str(task.error).strip().splitlines() or [""]
-            asked.reason = asked.reason or f"fold {fold}: {name}: {text[0]}"
-            asked.outcomes[fold] = FoldOutcome(np.empty((0, 0), np.float32), 0.0)
+            asked.errors[fold] = f"fold {fold}: {name}: {text[0]}"
             return
         asked.outcomes[fold] = task.result
         self._keep_fold(number, fold, task.result)
@@ -537,7 +553,7 @@ class ModelSearch:
         plan = self.plan
         seed = derive_seed(self._seed(number), fold)
         workers.submit(
-            fit_fold, plan.arrays, plan.key, plan.model, params, seed, fold,
+            fit_fold, plan.arrays, plan.table, plan.model, params, seed, fold,
             label=(self, number, fold),
         )  # fmt: skip
 
@@ -550,7 +566,8 @@ class ModelSearch:
             )
 
     def _is_finished(self, number: int) -> bool:
-        return number in self._known or len(self._asked[number].outcomes) == self.plan.n_folds
+        asked = self._asked[number]
+        return number in self._known or len(asked.outcomes) + len(asked.errors) == self.plan.n_folds
 
     def _tell(self, number: int) -> Trial:
         """Make a finished trial durable, then tell the sampler."""
@@ -569,27 +586,22 @@ class ModelSearch:
         return trial
 
     def _measured(self, number: int, asked: _Asked) -> Trial:
-        outcomes = [asked.outcomes[fold] for fold in range(self.plan.n_folds)]
+        outcomes = [asked.outcomes[fold] for fold in sorted(asked.outcomes)]
         seconds = sum(outcome.seconds for outcome in outcomes)
-        scores = () if asked.reason else self.fold_scores([o.probabilities for o in outcomes])
-        return Trial(number, asked.params, asked.sampled, scores, seconds, asked.seed, asked.reason)
+        reason = asked.errors[min(asked.errors)] if asked.errors else ""
+        scores = () if reason else self.fold_scores([o.probabilities for o in outcomes])
+        return Trial(number, asked.params, asked.sampled, scores, seconds, asked.seed, reason)
 
     def fold_scores(self, out_of_fold: Sequence[Probabilities]) -> tuple[float, ...]:
         """Return the metric on each fold, given the probabilities for its validation rows."""
-        from sklearn.metrics import confusion_matrix
-
-        data = load_arrays(self.plan.arrays, self.plan.key)
+        data = load_arrays(self.plan.arrays, self.plan.table)
         emotions = np.array(self.plan.emotions)
-        of_counts = METRICS[self.plan.search.metric].of_counts
         return tuple(
-            float(
-                of_counts(
-                    confusion_matrix(
-                        data.emotions[data.validation_rows(fold)],
-                        emotions[probabilities.argmax(axis=1)],
-                        labels=emotions,
-                    )
-                )
+            score(
+                self.plan.search.metric,
+                data.emotions[data.validation_rows(fold)],
+                emotions[probabilities.argmax(axis=1)],
+                self.plan.emotions,
             )
             for fold, probabilities in enumerate(out_of_fold)
         )

@@ -132,8 +132,11 @@ def check_split(split: Split, clips: pd.DataFrame) -> None:
         for column, noun in kept_apart.items():
             shared = set(clips.loc[train, column]) & set(clips.loc[held_out, column])
             if shared:
+                named = clips.loc[
+                    clips[column] == min(shared), "clip" if column == "samples" else column
+                ]
                 raise LeakError(
-                    f"protocol {split.protocol}: {noun} {min(shared)} is on both sides of {name}."
+                    f"protocol {split.protocol}: {noun} {named.iloc[0]} is on both sides of {name}."
                 )
         _check_emotions(split.protocol, name, clips, train, held_out)
 
@@ -247,8 +250,9 @@ def _divide_speakers(clips: pd.DataFrame, n_folds: int, seed: int) -> Positions:
     used = len(set(fold))
     if used < n_folds:
         raise BenchmarkError(
-            f"protocol speaker: the {n_voices.sum()} speakers of the training side fill {used} of "
-            f"{n_folds} folds. Set search.folds = {max(2, used)} or add speakers."
+            f"protocol speaker: the training side has {n_voices.sum()} speakers (those who share a "
+            f"recording count as one), too few for {n_folds} folds. "
+            + (f"Set search.folds = {used}." if used > 1 else "Add speakers.")
         )
     return fold
 

@@ -8,6 +8,7 @@ from __future__ import annotations
 import hashlib
 import json
 import tomllib
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any, Literal
 
@@ -17,6 +18,14 @@ from benchmark.errors import BenchmarkError, unknown
 
 Scalar = bool | int | float | str
 METRICS = ("uar", "accuracy", "macro_f1")
+
+
+def _distinct(names: tuple[str, ...]) -> tuple[str, ...]:
+    """Refuse a name that stands twice where it counts once."""
+    twice = sorted({name for name in names if names.count(name) > 1})
+    if twice:
+        raise ValueError(f"{', '.join(twice)} stands there twice")
+    return names
 
 
 class Table(BaseModel):
@@ -74,6 +83,9 @@ class Model(Table):
         for name, values in choices.items():
             if not values:
                 raise ValueError(f"{name} has an empty list of choices")
+            if any(value in values[:place] for place, value in enumerate(values)):
+                # Python takes 1, 1.0 and true for equal, scikit-learn does not.
+                raise ValueError(f"{name} has two choices that are equal")
         fixed = {k: v for k, v in entries.items() if k not in ranges and k not in choices}
         return {"first": table.get("first", {}), "fixed": fixed, "space": ranges | choices}
 
@@ -81,8 +93,10 @@ class Model(Table):
 class Split(Table):
     """Who may be on both sides of a split, and how large the test side is."""
 
-    protocols: tuple[str, ...] = ("random", "speaker")
+    protocols: tuple[str, ...] = Field(default=("random", "speaker"), min_length=1)
     test_size: float = Field(default=0.25, gt=0, lt=1)
+
+    _distinct = field_validator("protocols")(_distinct)
 
 
 class Search(Table):
@@ -101,6 +115,8 @@ class Ensemble(Table):
     """Whose winners vote."""
 
     members: tuple[str, ...] = Field(min_length=2)
+
+    _distinct = field_validator("members")(_distinct)
 
 
 class Claims(BaseModel):
@@ -152,20 +168,14 @@ class Study(Table):
     emotions: tuple[str, ...] = Field(min_length=2)
     features: str
     augment: tuple[str, ...] = ()
-    seed: int = Field(default=0, ge=0)
+    seed: int = Field(default=0, ge=0, lt=2**32)
     split: Split = Split()
     search: Search
     models: dict[str, Model] = Field(min_length=1)
     ensemble: Ensemble | None = None
     claims: Claims | None = None
 
-    @field_validator("corpora", "emotions", "augment")
-    @classmethod
-    def _distinct(cls, names: tuple[str, ...]) -> tuple[str, ...]:
-        twice = sorted({name for name in names if names.count(name) > 1})
-        if twice:
-            raise ValueError(f"{', '.join(twice)} stands there twice")
-        return names
+    _distinct = field_validator("corpora", "emotions", "augment")(_distinct)
 
     def settings(self) -> dict[str, Any]:
         """The study as plain data, for results and digests."""
@@ -252,6 +262,12 @@ def _keys_at(place: list[str]) -> list[str]:
     if not place:
         return [name for name in Study.model_fields if name != "name"]
     return list(tables.get(place[0], Range).model_fields)
+
+
+def effective(overrides: Sequence[str]) -> tuple[str, ...]:
+    """Return overrides as they count: the last of each key, sorted."""
+    last = {text.partition("=")[0].strip(): text.partition("=")[2].strip() for text in overrides}
+    return tuple(f"{key}={value}" for key, value in sorted(last.items()))
 
 
 def derive_seed(seed: int, *purpose: object) -> int:

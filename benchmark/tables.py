@@ -18,6 +18,9 @@ from benchmark.errors import BenchmarkError, unknown
 IDENTITY = ("clip", "corpus", "speaker", "gender", "emotion", "augmentation")
 """The columns before the features; `augmentation` is empty for a clip as it was recorded."""
 
+OWN = "table"
+"""The corpus of a user's own table that names none."""
+
 
 @dataclass(frozen=True)
 class Table:
@@ -76,12 +79,21 @@ def read_csv(path: Path) -> Table:
     """
     try:
         frame = pd.read_csv(path, keep_default_na=False, dtype=dict.fromkeys(IDENTITY, "str"))
+        header = path.read_text(encoding="utf-8-sig").partition("\n")[0]
     except (OSError, ValueError) as error:
         raise BenchmarkError(f"{path}: the table can't be read: {error}.") from error
+    if header.startswith((",", '"",')):
+        raise BenchmarkError(
+            f"{path}: the first column has no name; it looks like the row numbers that pandas "
+            "writes. Write the table with to_csv(index=False)."
+        )
     for name in ("clip", "speaker", "emotion"):
         if name not in frame:
             raise unknown("column", name, [str(column) for column in frame], str(path))
-    for name, filler in (("corpus", path.stem), ("gender", "unknown"), ("augmentation", "")):
+        empty = frame.index[frame[name].str.strip() == ""]
+        if len(empty):
+            raise BenchmarkError(f"{path}: line {empty[0] + 2}: the {name} is empty.")
+    for name, filler in (("corpus", OWN), ("gender", "unknown"), ("augmentation", "")):
         if name not in frame:
             frame[name] = filler
     columns = [str(column) for column in frame if column not in IDENTITY]

@@ -58,6 +58,7 @@ class Task:
     result: Any = None
     error: BaseException | None = None
     future: Future[Any] | None = field(default=None, repr=False)
+    suspect: bool = False  # it ran alone, or beside others, when a worker died
 
 
 class WorkerLostError(Exception):
@@ -106,14 +107,12 @@ class Workers:
         self._fill()
         return task
 
-    def next_done(self, timeout_s: float | None = None) -> Task | None:
-        """Return the next finished task; None after `timeout_s` seconds without one."""
+    def next_done(self) -> Task | None:
+        """Return the next finished task, as soon as there is one; None if nothing is to be done."""
         self._fill()
         if not self._running:
             return None
-        finished, _ = wait(self._running, timeout=timeout_s, return_when=FIRST_COMPLETED)
-        if not finished:
-            return None
+        finished, _ = wait(self._running, return_when=FIRST_COMPLETED)
         future = next(iter(finished))
         error = future.exception()
         if isinstance(error, BrokenProcessPool):
@@ -153,11 +152,10 @@ class Workers:
         self._running.clear()
         if self._pool is not None:
             pool, self._pool = self._pool, None
-            pool.shutdown(wait=False, cancel_futures=True)
-            for process in multiprocessing.active_children():
+            # Python 3.14 has kill_workers(); until then this is how to reach them.
+            for process in list(pool._processes.values()):
                 process.kill()
-            # The executor's own thread reaps them; that the pool breaks is what we asked for.
-            pool.shutdown(wait=True)
+            pool.shutdown(wait=True, cancel_futures=True)
 
     def _fill(self) -> None:
         """Hand tasks to the pool: a few more than it has processes, or one suspect alone."""
@@ -193,11 +191,13 @@ class Workers:
         in_flight = list(self._running.values())
         self._running.clear()
         self._discard_pool()
-        if len(in_flight) == 1:
+        if len(in_flight) == 1 and in_flight[0].suspect:
             lost = in_flight[0]
             lost.future = None
             lost.error = WorkerLostError("its worker process died: killed, or out of memory")
             return lost
+        for task in in_flight:
+            task.suspect = True
         self._suspects.extend(in_flight)
         return self.next_done()
 

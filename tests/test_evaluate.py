@@ -171,17 +171,6 @@ def test_the_gap_is_the_difference_of_the_figures_with_draws_of_both_sides() -> 
     assert gap.high - gap.low > max(known.high - known.low, unseen.high - unseen.low)
 
 
-def test_flat_metrics_name_every_corpus_and_their_mean() -> None:
-    flat = evaluate.test_metrics(ROWS, EMOTIONS)
-    evaluation = evaluate.evaluate(ROWS, EMOTIONS, seed=0)
-    assert flat["uar"] == evaluation.scores["uar"].value
-    assert flat["macro_f1_savee"] == evaluation.corpora["savee"].scores["macro_f1"].value
-    assert flat["accuracy_mean_over_corpora"] == pytest.approx(
-        evaluation.mean_over_corpora["accuracy"].value
-    )
-    assert len(flat) == len(evaluate.METRICS) * 5
-
-
 def test_seeds_of_different_names_differ() -> None:
     seeds = {
         evaluate.bootstrap_seed(0, *names) for names in [(), ("random",), ("speaker",), ("r", "s")]

@@ -46,7 +46,8 @@ def plan(
     search = Search(trials=trials, folds=3, metric="uar", sampler=sampler)
     fields = {
         "study": "toy", "protocol": "random", "model": model, "spec": spec, "search": search,
-        "seed": 0, "emotions": EMOTIONS, "n_folds": 3, "arrays": arrays, "origin": {},
+        "seed": 0, "emotions": EMOTIONS, "n_folds": 3, "arrays": arrays,
+        "table": "toy", "origin": {},
     }  # fmt: skip
     return Plan(**(fields | changes))
 
@@ -164,6 +165,44 @@ def test_the_first_setting_is_tried_first_inside_the_space_or_outside_it(
     assert len(trials) == 8
 
 
+def test_a_grid_has_the_numbers_that_were_meant() -> None:
+    spec = Model.model_validate({"C": {"low": 0.1, "high": 0.3, "step": 0.1}})
+    assert [point["C"] for point in grid(spec)] == [0.1, 0.2, 0.3]
+
+
+def test_a_first_setting_on_the_grid_is_not_tried_twice(arrays: Path, tmp_path: Path) -> None:
+    spec = Model.model_validate({"first": {"C": 1.0}, "C": [0.1, 1.0, 10.0]})
+    tried = [trial.params["C"] for trial in searched(plan(arrays, spec, "grid"), tmp_path).trials]
+    assert tried == [1.0, 0.1, 10.0]
+
+
+def test_no_two_models_protocols_or_orders_of_parameters_share_a_search(arrays: Path) -> None:
+    both = {"C": [0.1, 1.0], "max_iter": [100, 200]}
+    turned = dict(reversed(both.items()))
+    plans = [
+        plan(arrays, Model()),
+        plan(arrays, Model(), model="majority"),
+        plan(arrays, Model(), protocol="speaker"),
+        plan(arrays, Model.model_validate(both)),
+        plan(arrays, Model.model_validate(turned)),
+    ]
+    assert len({one.key for one in plans}) == len(plans)
+
+
+def test_trials_that_something_else_added_are_no_trials_of_the_search(
+    arrays: Path, tmp_path: Path
+) -> None:
+    first = searched(plan(arrays, trials=4), tmp_path)
+    url = f"sqlite:///{tmp_path / 'optuna.db'}"
+    (name,) = optuna.get_all_study_names(url)
+    study = optuna.load_study(study_name=name, storage=url)
+    study.ask()
+    study.add_trial(study.trials[1])
+    more = searched(plan(arrays, trials=6), tmp_path)
+    assert more.resumed == 4
+    assert facts(more)[:4] == facts(first)
+
+
 def test_a_grid_has_every_combination_once(arrays: Path, tmp_path: Path) -> None:
     search = searched(plan(arrays, FOREST, "grid", trials=1), tmp_path)
     tried = [trial.params for trial in search.trials]
@@ -182,6 +221,7 @@ def test_a_failing_setting_is_kept_with_its_reason_and_stops_no_other(
     search = searched(plan(arrays, spec, "grid"), tmp_path)
     failed = [trial for trial in search.trials if trial.state == "failed"]
     assert [trial.params["l1_ratio"] for trial in failed] == [0.5, 0.5]
+    assert all(trial.reason.startswith("fold 0: ") for trial in failed)
     assert all("lbfgs" in trial.reason for trial in failed)
     assert search.best is not None
     assert searched(plan(arrays, spec, "grid"), tmp_path).trials == search.trials
@@ -216,7 +256,9 @@ def test_a_storage_that_something_else_changed_is_refused(arrays: Path, tmp_path
         searched(plan(arrays, trials=3), tmp_path)
 
 
-@pytest.mark.parametrize("url", ["sqlite:////nowhere/at/all.db", "nonsense://x", "postgresql://x"])
+@pytest.mark.parametrize(
+    "url", ["sqlite:////nowhere/at/all.db", "nonsense://x", "postgresql://x", "journal.log"]
+)
 def test_a_storage_that_cannot_be_used_is_refused_in_one_line(url: str) -> None:
     with pytest.raises(BenchmarkError, match="trial storage can't be used") as refusal:
         TrialStore(url).open()

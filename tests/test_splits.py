@@ -110,7 +110,7 @@ def test_a_corpus_with_one_speaker_is_refused_under_speaker(clips: pd.DataFrame)
 
 
 def test_too_few_speakers_for_the_folds_are_refused() -> None:
-    with pytest.raises(BenchmarkError, match=r"search.folds = 3"):
+    with pytest.raises(BenchmarkError, match=r"3 speakers .* Set search.folds = 3"):
         draw_split("speaker", corpus("men", {"a": 8, "b": 8, "c": 8, "d": 8}, "m"), 0.25, 5, 0)
 
 

@@ -8,7 +8,7 @@ import pytest
 
 from benchmark.errors import BenchmarkError
 from benchmark.run import check
-from benchmark.study import Range, derive_seed, read_study
+from benchmark.study import Range, derive_seed, effective, read_study
 
 STUDIES = sorted((Path(__file__).parent.parent / "studies").glob("*.toml"))
 
@@ -83,6 +83,11 @@ def test_the_floor_is_part_of_every_study(study_file: Path) -> None:
         ("[search]", '[ensemble]\nmembers = ["mlp", "svm"]\n[search]', ["member 'svm'"]),
         ("folds = 2", "folds = 2\nsampler = \"tep\"", ["sampler 'tep'", "Did you mean 'tpe'?"]),
         ("folds = 2", "folds = 2\nsampler = \"grid\"", ["grid", "alpha", "without a step"]),
+        ("[search]", "[split]\nprotocols = []\n[search]", ["protocols", "at least 1"]),
+        ("[search]", '[split]\nprotocols = ["random", "random"]\n[search]', ["stands there"]),
+        ("[search]", '[ensemble]\nmembers = ["mlp", "mlp"]\n[search]', ["mlp stands there twice"]),
+        ("features", "seed = 5000000000\nfeatures", ["seed", "less than 4294967296"]),
+        ("[[8], [16]]", "[8, 8.0]", ["two choices that are equal"]),
         ("[search]", "[search", ["not valid TOML"]),
         ("features", 'augment = ["nosie"]\nfeatures', ["nosie", "noise"]),
     ],
@@ -107,6 +112,11 @@ def test_an_override_changes_one_value(study_file: Path) -> None:
 def test_a_wrong_override_is_refused(study_file: Path, override: str) -> None:
     with pytest.raises(BenchmarkError, match="--set"):
         read_study(study_file, (override,))
+
+
+def test_of_two_overrides_of_one_key_the_last_counts() -> None:
+    assert effective(("seed=1", "a = 2", "seed=2")) == ("a=2", "seed=2")
+    assert effective(("seed=1", "seed=2")) != effective(("seed=2", "seed=1"))
 
 
 def test_a_missing_study_file_is_refused_with_a_way_on(tmp_path: Path) -> None:

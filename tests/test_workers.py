@@ -82,6 +82,14 @@ def test_tasks_beside_a_killed_worker_run_again(tmp_path: Path) -> None:
     assert sorted(map(str, results)) == sorted(["survived", *map(str, range(0, 12, 2))])
 
 
+def test_a_task_alone_has_a_second_try_too(tmp_path: Path) -> None:
+    with Workers(2) as workers:
+        workers.submit(die_once, str(tmp_path / "mark"))
+        task = workers.next_done()
+    assert task is not None
+    assert task.result == "survived"
+
+
 def test_a_task_that_kills_its_worker_every_time_is_handed_back_as_lost() -> None:
     with Workers(2) as workers:
         workers.submit(die, label="culprit")

@@ -32,6 +32,8 @@ class Augmentation:
         From samples, their rate in Hz, the amount and a generator to new samples.
     random : bool
         Whether the generator is used: if not, all seeds give the same copy.
+    version : int
+        Raised whenever the copies change, so that no cache serves the old ones.
     """
 
     name: str
@@ -42,6 +44,7 @@ class Augmentation:
     highest: float
     apply: Callable[[np.ndarray, int, float, np.random.Generator], np.ndarray]
     random: bool = False
+    version: int = 1
 
 
 @dataclass(frozen=True)
@@ -60,6 +63,12 @@ class Chain:
     def text(self) -> str:
         """The chain with all its amounts, the same for every way of writing it."""
         return "+".join(f"{name}={amount:.17g}" for name, amount in self.steps)
+
+    @property
+    def identity(self) -> str:
+        """The text, with the version of each step that is no longer its first."""
+        versions = [AUGMENTATIONS[name].version for name, _ in self.steps]
+        return self.text + "".join(f"@{v}" if v > 1 else "" for v in versions)
 
     def seed(self, study_seed: int, clip_id: str) -> bytes:
         """Return the seed of one copy, 16 bytes; none where no step is random."""

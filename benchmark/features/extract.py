@@ -101,7 +101,7 @@ def extract(  # noqa: PLR0913 - what, how, and where; each by its name
         orders = [(clips[places[0]].path, seeds[places[0]]) for places in unknown]
         for rows in _compute_all(workers, feature_set, chain, orders):
             store.write(
-                (row_key(digest, chain.text, orders[number][1]), row)
+                (row_key(digest, chain.identity, orders[number][1]), row)
                 for number, digest, row in rows
                 if digest
             )
@@ -166,7 +166,7 @@ def _look_up(table: _Table, store: Cache, chain: Chain, seeds: Sequence[bytes]) 
         if isinstance(digest, str):
             table.put(place, Row(reason=digest))
             continue
-        key = row_key(digest, chain.text, seeds[place])
+        key = row_key(digest, chain.identity, seeds[place])
         row = None if key in unknown else store.read(key)
         if row is None:
             unknown.setdefault(key, []).append(place)

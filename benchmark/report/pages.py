@@ -31,7 +31,7 @@ from benchmark.report.markdown import (
     table,
     title,
 )
-from benchmark.results import UNUSABLE, Result
+from benchmark.results import OWN_TABLES, UNUSABLE, Result
 
 OVERRIDE = re.compile(r"[A-Za-z_][\w.]*\s*=")
 """How a change by ``--set`` begins, ``search.trials=10``; the other changes are sentences."""
@@ -353,9 +353,11 @@ def _search(board: Leaderboard, figures: Sequence[str]) -> Iterator[str]:
     vote = " The ensemble votes on each fold with its members' out-of-fold probabilities."
     vote = vote if words.members_of(result) else ""
     yield "## The search"
+    grid = search["sampler"] == "grid"
+    trials = "every combination" if grid else counted(search["trials"], "trial")
     yield (
-        f"Sampler {code(search['sampler'])}, {counted(search['trials'], 'trial')} a model and "
-        f"protocol; a trial's score is its mean {METRICS[search['metric']].title} over "
+        f"Sampler {code(search['sampler'])}, {trials} a model and protocol; a trial's score is its "
+        f"mean {METRICS[search['metric']].title} over "
         f"{counted(search['folds'], 'inner fold')} of the training side, which follow the outer "
         f"protocol.{vote}"
     )
@@ -603,7 +605,7 @@ def run_command(result: Result) -> str:
         parts.append("--corpora DIR")
     if "csv" in corpora:
         parts.append("--corpus csv=TABLE.csv")
-    if any(change.startswith("own tables") for change in result.changes):
+    if any(change.startswith(OWN_TABLES) for change in result.changes):
         parts[1:] = ["--train TRAIN.csv --test TEST.csv"]
     unusable = any(change.endswith(UNUSABLE) for change in result.changes)
     if unusable or any(one["missing"] for one in corpora.values()):

@@ -29,7 +29,7 @@ from benchmark.report.markdown import (
     signed,
     title,
 )
-from benchmark.results import Result
+from benchmark.results import OWN_TABLES, Result
 
 
 class Protocol(NamedTuple):
@@ -250,12 +250,16 @@ def settings_line(result: Result) -> str:
     corpora = [title(name) for name in result.data["corpora"]]
     emotions = [plain(emotion) for emotion in result.emotions]
     copies = [code(chain) for chain in result.settings["augment"]]
+    made = [
+        f"features {code(result.settings['features'])}",
+        f"copies of the training clips with {listed(copies)}" if copies else "no augmentation",
+    ]
+    own = any(change.startswith(OWN_TABLES) for change in result.changes)
     parts = [
         f"Study {code(result.name)}",
         f"{counted(used, 'clip')} of {listed(corpora)}",
         f"{counted(len(emotions), 'emotion')}: {listed(emotions)}",
-        f"features {code(result.settings['features'])}",
-        f"copies of the training clips with {listed(copies)}" if copies else "no augmentation",
+        *(["features of the user's own tables"] if own else made),
     ]
     return " · ".join(part for part in parts if part)
 
