@@ -10,6 +10,7 @@ import os
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
+from shlex import quote
 from typing import TYPE_CHECKING, Annotated
 
 import typer
@@ -96,6 +97,23 @@ ProjectOption = Annotated[
 HERE = Path()
 
 
+def _show_version(wanted: bool) -> None:
+    if wanted:
+        from benchmark import __version__
+
+        typer.echo(f"ser-benchmark {__version__}")
+        raise typer.Exit
+
+
+@app.callback()
+def _main(
+    _: Annotated[
+        bool,
+        typer.Option("--version", callback=_show_version, is_eager=True, help="Say the version."),
+    ] = False,
+) -> None: ...
+
+
 @app.command("run-study")
 def run_study(
     study: StudyArgument = None,
@@ -133,7 +151,7 @@ def run_study(
     - `run-study capstone --set search.trials=10`: the same, changed for this run
     """
     with _plainly() as screen:
-        sources = _sources(corpora, corpus, train, test, allow_incomplete)
+        sources = _sources(project, corpora, corpus, allow_incomplete, _own(train, test))
         asked = _read(study, changes)
         from benchmark import run
 
@@ -154,7 +172,7 @@ def extract(
 ) -> None:
     """Run the feature stage of a study alone: train.csv and test.csv for each of its protocols."""
     with _plainly() as screen:
-        sources = _sources(corpora, corpus, None, None, allow_incomplete)
+        sources = _sources(project, corpora, corpus, allow_incomplete)
         asked = _read(study, changes)
         from benchmark import run
 
@@ -189,12 +207,13 @@ def list_all(
 
         studies = [(path.stem, _question(path)) for path in _study_files()]
         screen.table("studies", ("name", "question"), studies, words=True)
-        rows = _presence(_sources(corpora, corpus, None, None, False), project)
+        rows = _presence(_sources(project, corpora, corpus, False))
         screen.table("corpora", ("name", "here", "what it is"), rows, words=True)
         sets = [(f.name, str(len(f.columns)), f.description) for f in FEATURE_SETS.values()]
         screen.table("feature sets", ("name", "numbers", "what they measure"), sets, words=True)
         changes = [
-            (a.name, f"{a.name}={a.amount:g}", a.description) for a in AUGMENTATIONS.values()
+            (a.name, f"{a.name}={a.amount:g} ({a.unit})", a.description)
+            for a in AUGMENTATIONS.values()
         ]
         screen.table(
             "augmentations; chain them with +",
@@ -213,7 +232,7 @@ def fetch(
     corpus: Annotated[str, typer.Argument(help="A corpus; only ravdess can be fetched.")],
     into: Annotated[
         Path, typer.Option("--into", metavar="DIR", help="The folder below which it is unpacked.")
-    ],
+    ] = Path("corpora"),
 ) -> None:
     """Download a corpus, check its digest and unpack it; for the others, say where to get them."""
     with _plainly() as screen:
@@ -262,7 +281,8 @@ def _plainly() -> Iterator[Screen]:
     except OSError as error:
         if error.errno not in DISK_ERRORS:
             raise
-        place = f"{error.filename}: " if error.filename else ""
+        file = Path(str(error.filename or ""))
+        place = f"{file.parent if file.name.startswith('.') else file}: " if file.name else ""
         screen.say(
             f"error: {place}{error.strerror}. What is finished is kept: make room, or run in a "
             "folder of your own, and run the same command again.",
@@ -272,14 +292,15 @@ def _plainly() -> Iterator[Screen]:
 
 
 def _sources(
+    project: Path,
     corpora: Path | None,
     corpus: list[str] | None,
-    train: Path | None,
-    test: Path | None,
     allow_incomplete: bool,
+    tables: tuple[Path, Path] | None = None,
 ) -> Sources:
     from benchmark.corpora import CORPORA
     from benchmark.prepare import Sources
+    from benchmark.run import Project
 
     given: dict[str, Path] = {}
     for text in corpus or []:
@@ -291,14 +312,21 @@ def _sources(
         if name not in CORPORA:
             raise unknown("corpus", name, CORPORA, "--corpus")
         given[name] = Path(path).expanduser()
-    if (train is None) != (test is None):
-        raise BenchmarkError("--train and --test go together: give both tables, or neither.")
     return Sources(
+        cache=Project(project).features_cache,
         root=corpora.expanduser() if corpora else None,
         given=given,
-        tables=(train, test) if train is not None and test is not None else None,
+        tables=tables,
         allow_incomplete=allow_incomplete,
     )
+
+
+def _own(train: Path | None, test: Path | None) -> tuple[Path, Path] | None:
+    if train is None and test is None:
+        return None
+    if train is None or test is None:
+        raise BenchmarkError("--train and --test go together: give both tables, or neither.")
+    return train, test
 
 
 def _read(study: str | None, changes: list[str] | None) -> Study:
@@ -346,12 +374,15 @@ def _study_files() -> list[Path]:
 def _find(study: str) -> Path:
     """Return the file of a study that is given by path or by name."""
     path = Path(study).expanduser()
-    if path.is_file():
-        return path
+    for candidate in (path, path.with_suffix(".toml")):
+        if candidate.is_file():
+            return candidate
     for folder in _study_folders():
         named = folder / f"{path.stem}.toml"
         if named.is_file() and path.parent in {Path(), Path("studies")}:
             return named
+    if path.suffix == ".toml" or path.name != study:
+        raise BenchmarkError(f"{study}: there is no such file. `list` shows the studies there are.")
     raise unknown("study", study, [path.stem for path in _study_files()])
 
 
@@ -364,7 +395,7 @@ def _question(path: Path) -> str:
         return f"can't be read: {error}"
 
 
-def _presence(sources: Sources, project: Path) -> list[tuple[str, str, str]]:
+def _presence(sources: Sources) -> list[tuple[str, str, str]]:
     """Return for each corpus whether it is here and complete."""
     from benchmark.corpora import CORPORA, describe_shortfall, locate, read_corpus
 
@@ -374,9 +405,7 @@ def _presence(sources: Sources, project: Path) -> list[tuple[str, str, str]]:
             state = f"generated when needed, {corpus.official_clips} clips"
         else:
             try:
-                folder = locate(
-                    name, root=sources.root, given=sources.given, cache=project / "features_cache"
-                )
+                folder = locate(name, root=sources.root, given=sources.given, cache=sources.cache)
                 state = describe_shortfall(corpus, read_corpus(name, folder)).partition(": ")[2]
             except BenchmarkError as error:
                 state = (
@@ -418,4 +447,5 @@ def _summarise(result: Result, project: Project, screen: Screen) -> None:
     if "MLFLOW_TRACKING_URI" in os.environ:
         screen.output.print(f"{'runs:':<13}{os.environ['MLFLOW_TRACKING_URI']}")
     else:
-        screen.output.print(f"{'runs:':<13}python -m benchmark ui")
+        elsewhere = f" --project {quote(str(project.folder))}" if project.folder != HERE else ""
+        screen.output.print(f"{'runs:':<13}python -m benchmark ui{elsewhere}")

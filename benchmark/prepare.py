@@ -14,7 +14,7 @@ import pandas as pd
 from numpy.typing import NDArray
 
 from benchmark.corpora import CORPORA, Clip, Recordings, describe_shortfall, locate, read_corpus
-from benchmark.errors import BenchmarkError
+from benchmark.errors import BenchmarkError, unknown
 from benchmark.features import FEATURE_SETS, Extracted, extract
 from benchmark.results import OWN_TABLES, UNUSABLE
 from benchmark.screen import Bars, Screen
@@ -34,10 +34,12 @@ UNUSABLE_SHARE = 0.01  # more clips than this that can't be used are a mistake, 
 
 @dataclass(frozen=True)
 class Sources:
-    """Where the recordings, or a user's own tables, lie.
+    """Where the recordings, or a user's own tables, lie, and where what is made of them goes.
 
     Attributes
     ----------
+    cache : Path
+        features_cache/: for generated recordings, features and tables.
     root : Path or None
         A folder that holds a folder for each corpus.
     given : mapping of str to Path
@@ -48,6 +50,7 @@ class Sources:
         Whether missing clips, or many that can't be used, are accepted and reported.
     """
 
+    cache: Path
     root: Path | None = None
     given: Mapping[str, Path] = field(default_factory=dict)
     tables: tuple[Path, Path] | None = None
@@ -120,23 +123,23 @@ class Prepared:
 def prepare(
     study: Study,
     sources: Sources,
+    recordings: Mapping[str, Recordings],
     *,
     overrides: Sequence[str],
-    cache: Path,
     workers: Workers,
     screen: Screen,
 ) -> Prepared:
-    """Return a study's tables, written below `cache`.
+    """Return a study's tables, written below the cache.
 
     Parameters
     ----------
     study : Study
         Checked.
     sources : Sources
+    recordings : mapping of str to Recordings
+        From `read_corpora`.
     overrides : sequence of str
         What the command line changed of the study file.
-    cache : Path
-        features_cache/.
     workers : Workers
     screen : Screen
 
@@ -146,8 +149,8 @@ def prepare(
         If recordings are missing or can't be used, or the protocols can't be kept with them.
     """
     if sources.tables is not None:
-        return _from_tables(study, sources.tables, overrides, cache, screen)
-    recordings = _read_corpora(study, sources, cache, screen)
+        return _from_tables(study, sources.tables, overrides, sources.cache, screen)
+    cache = sources.cache
     shortfalls = [
         describe_shortfall(CORPORA[name], found)
         for name, found in recordings.items()
@@ -159,15 +162,16 @@ def prepare(
         for clip in found.clips
         if clip.emotion in study.emotions
     ]
+    # What clips' names tell is enough to see most of what can't be, before they are measured.
+    unmeasured = _frame(clips, [clip.id for clip in clips])
+    _check_emotions(study, recordings)
+    for protocol in study.split.protocols:
+        _draw(study, protocol, unmeasured)
     with screen.bars() as bars:
         originals = _extract(study, clips, "", cache, workers, bars)
         shortfalls += _check_usable(originals, len(clips), sources, screen)
-        frame = _frame(originals)
-        _check_emotions(study, frame)
-        drawn = [
-            draw_split(protocol, frame, study.split.test_size, study.search.folds, study.seed)
-            for protocol in study.split.protocols
-        ]
+        frame = _frame(originals.clips, originals.samples_digests)
+        drawn = [_draw(study, protocol, frame) for protocol in study.split.protocols]
         copies = _augment(study, originals, drawn, cache, workers, bars)
         for augmentation, copy in copies.items():
             for clip, reason in copy.unusable:
@@ -197,24 +201,40 @@ def _name(study: str, changes: Sequence[str]) -> tuple[str, tuple[str, ...]]:
     return (f"{study}@{_digest(sorted(distinct))[:8]}" if distinct else study), distinct
 
 
-def _read_corpora(
-    study: Study, sources: Sources, cache: Path, screen: Screen
-) -> dict[str, Recordings]:
-    """Read a study's corpora, and refuse what is incomplete unless that is allowed."""
+def read_corpora(study: Study, sources: Sources, screen: Screen) -> dict[str, Recordings]:
+    """Return the recordings of a study's corpora; of a study on a user's own tables, none.
+
+    Raises
+    ------
+    BenchmarkError
+        For all corpora that are not there, or are incomplete while that is not allowed.
+    """
     found: dict[str, Recordings] = {}
-    for name in study.corpora:
-        folder = locate(name, root=sources.root, given=sources.given, cache=cache)
-        found[name] = read_corpus(name, folder)
+    refused: list[str] = []
+    for name in study.corpora if sources.tables is None else ():
+        try:
+            folder = locate(name, root=sources.root, given=sources.given, cache=sources.cache)
+            found[name] = read_corpus(name, folder)
+        except BenchmarkError as error:
+            refused.append(str(error))
+            continue
+        state = describe_shortfall(CORPORA[name], found[name])
+        if found[name].missing and not sources.allow_incomplete:
+            refused.append(
+                f"{state}. Complete the copy, or accept it with --allow-incomplete, which the "
+                "report then shows."
+            )
+            continue
         aside = len(found[name].set_aside)
         extra = f", {aside} other audio files set aside" if aside else ""
-        screen.say(f"{describe_shortfall(CORPORA[name], found[name])}{extra}  ({folder})")
-    short = [describe_shortfall(CORPORA[name], r) for name, r in found.items() if r.missing]
-    if short and not sources.allow_incomplete:
-        raise BenchmarkError(
-            f"{'; '.join(short)}. Complete the copy, or accept it with --allow-incomplete, which "
-            "the report then shows."
-        )
+        screen.say(f"{state}{extra}  ({folder})")
+    if refused:
+        raise BenchmarkError(" | ".join(refused))
     return found
+
+
+def _draw(study: Study, protocol: str, clips: pd.DataFrame) -> Split:
+    return draw_split(protocol, clips, study.split.test_size, study.search.folds, study.seed)
 
 
 def _extract(
@@ -253,26 +273,24 @@ def _check_usable(originals: Extracted, asked: int, sources: Sources, screen: Sc
     return [f"{len(originals.unusable)} of {asked} {UNUSABLE}"]
 
 
-def _check_emotions(study: Study, frame: pd.DataFrame) -> None:
+def _check_emotions(study: Study, recordings: Mapping[str, Recordings]) -> None:
     """Refuse an emotion that no clip has."""
-    lacking = sorted(set(study.emotions) - set(frame["emotion"]))
-    if lacking:
-        present = ", ".join(sorted(set(frame["emotion"])))
-        raise BenchmarkError(
-            f"study {study.name}: no usable clip is {', '.join(lacking)}; there are: {present}."
-        )
+    there = sorted({clip.emotion for found in recordings.values() for clip in found.clips})
+    for emotion in study.emotions:
+        if emotion not in there:
+            raise unknown("emotion", emotion, there, f"study {study.name}")
 
 
-def _frame(extracted: Extracted) -> pd.DataFrame:
-    """Return what a protocol needs to know of each clip."""
+def _frame(clips: Sequence[Clip], samples: Sequence[str]) -> pd.DataFrame:
+    """Return what a protocol needs to know of each clip; `samples` tells equal recordings."""
     return pd.DataFrame(
         {
-            "clip": [clip.id for clip in extracted.clips],
-            "corpus": [clip.corpus for clip in extracted.clips],
-            "speaker": [clip.speaker for clip in extracted.clips],
-            "gender": [clip.gender for clip in extracted.clips],
-            "emotion": [clip.emotion for clip in extracted.clips],
-            "samples": list(extracted.samples_digests),
+            "clip": [clip.id for clip in clips],
+            "corpus": [clip.corpus for clip in clips],
+            "speaker": [clip.speaker for clip in clips],
+            "gender": [clip.gender for clip in clips],
+            "emotion": [clip.emotion for clip in clips],
+            "samples": list(samples),
         }
     )
 
@@ -367,7 +385,6 @@ def _from_tables(
         + f", so the protocol is {protocol}"
     )
     frame = _own_clips(train, test, paths[0])
-    _check_emotions(study, frame)
     trained = frame["side"] == "train"
     divided = divide_training_clips(
         protocol, frame[trained].reset_index(drop=True), study.search.folds, study.seed
@@ -407,13 +424,11 @@ def _from_tables(
 
 def _of_study(table: Table, study: Study, path: Path, screen: Screen) -> Table:
     """Return the rows of a user's table with the study's emotions; say what is left out."""
+    there = sorted(set(table.rows["emotion"]))
+    for emotion in study.emotions:
+        if emotion not in there:
+            raise unknown("emotion", emotion, there, f"study {study.name} on {path}")
     wanted = table.rows["emotion"].isin(study.emotions).to_numpy()
-    if not wanted.any():
-        there = ", ".join(sorted(set(table.rows["emotion"])))
-        raise BenchmarkError(
-            f"{path}: no row has an emotion of study {study.name} ({', '.join(study.emotions)}); "
-            f"there are: {there}."
-        )
     if not wanted.all():
         others = ", ".join(sorted(set(table.rows.loc[~wanted, "emotion"])))
         screen.say(f"{path}: {(~wanted).sum()} rows of other emotions are left out: {others}")

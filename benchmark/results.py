@@ -138,9 +138,9 @@ def read_result(folder: Path) -> Result:
             )
         trials = _read_table(tables["trials.csv"], ("protocol", "model", "state", *TEXTS))
         predictions = _read_table(tables["predictions.csv"], ("protocol", "model", *CLIP))
-    except (OSError, ValueError) as error:
+    except (OSError, ValueError, KeyError, TypeError) as error:
         raise BenchmarkError(
-            f"{folder}: the result can't be read ({error}). Run its study again: trials are kept."
+            f"{folder}: the result can't be read ({error!r}). Run its study again: trials are kept."
         ) from error
     probabilities = [column for column in predictions if str(column).startswith("p_")]
     return Result(

@@ -17,7 +17,7 @@ import numpy as np
 import pandas as pd
 
 from benchmark import __version__, models
-from benchmark.corpora import CORPORA
+from benchmark.corpora import CORPORA, Recordings
 from benchmark.corpora.clip import EMOTIONS
 from benchmark.ensemble import mean_by_fold, soft_vote
 from benchmark.errors import BenchmarkError, unknown
@@ -25,7 +25,7 @@ from benchmark.evaluate import METRICS, bootstrap_seed, evaluate
 from benchmark.features import FEATURE_SETS, parse_chain
 from benchmark.models import ENSEMBLE, FLOOR, MODELS
 from benchmark.models.storage import dump, load
-from benchmark.prepare import Prepared, Sources, SplitTables, prepare
+from benchmark.prepare import Prepared, Sources, SplitTables, prepare, read_corpora
 from benchmark.results import Result, read_results, write_result
 from benchmark.screen import Bar, Screen
 from benchmark.search import (
@@ -47,6 +47,7 @@ from benchmark.tracking import (
     Tracker,
     TrialRecord,
     WinnerRecord,
+    check_address,
     reach,
     tracking_uri,
 )
@@ -94,7 +95,7 @@ class Job:
     ----------
     project : Project
     sources : Sources
-        Where recordings or tables lie.
+        Where recordings or tables lie; its cache is the project's.
     overrides : tuple of str
         What the command line changed of the study file.
     workers : int
@@ -104,7 +105,7 @@ class Job:
     """
 
     project: Project
-    sources: Sources = field(default_factory=Sources)
+    sources: Sources
     overrides: tuple[str, ...] = ()
     workers: int = field(default_factory=available_cores)
     storage: str | None = None
@@ -124,7 +125,10 @@ def check(study: Study, where: str) -> Study:
     _check_names("sampler", (study.search.sampler,), SAMPLERS, f"{where}: [search] sampler")
     _check_names("model", study.models, MODELS, f"{where}: [models]")
     for chain in study.augment:
-        parse_chain(chain)
+        try:
+            parse_chain(chain)
+        except BenchmarkError as error:
+            raise BenchmarkError(f"{where}: augment: {error}") from error
     _check_emotions(study, where)
     for name, spec in study.models.items():
         models.check_parameters(name, spec, where)
@@ -188,16 +192,23 @@ def _alone(study: Study, project: Project) -> Iterator[None]:
 
 def extract_study(study: Study, job: Job, screen: Screen) -> Prepared:
     """Run the feature stage of a checked study alone: its tables are written, nothing is fitted."""
+    recordings = read_corpora(study, job.sources, screen)
     with _alone(study, job.project), Workers(job.workers) as workers:
-        return _prepare(study, job, workers, screen)
+        return _prepare(study, job, recordings, workers, screen)
 
 
-def _prepare(study: Study, job: Job, workers: Workers, screen: Screen) -> Prepared:
+def _prepare(
+    study: Study,
+    job: Job,
+    recordings: Mapping[str, Recordings],
+    workers: Workers,
+    screen: Screen,
+) -> Prepared:
     return prepare(
         study,
         job.sources,
+        recordings,
         overrides=job.overrides,
-        cache=job.project.features_cache,
         workers=workers,
         screen=screen,
     )
@@ -210,12 +221,14 @@ def run_study(study: Study, job: Job, screen: Screen) -> Result:
     gives the same bytes.
     """
     project = job.project
+    uri, artifacts = tracking_uri(project.folder), project.folder / ARTIFACTS
+    check_address(uri)
+    recordings = read_corpora(study, job.sources, screen)
     with _alone(study, project), Workers(job.workers) as workers:
         store = TrialStore(job.storage or project.storage_url)
         store.open()
-        uri, artifacts = tracking_uri(project.folder), project.folder / ARTIFACTS
         with _in_background(partial(reach, uri, artifacts)):
-            prepared = _prepare(study, job, workers, screen)
+            prepared = _prepare(study, job, recordings, workers, screen)
         tracker = Tracker(uri, prepared.name, artifacts=artifacts)
         searches = _plan_searches(study, prepared, store, project)
         tracker.begin(_study_record(study, prepared, searches, project))
@@ -379,16 +392,16 @@ def _search(
     searches: Sequence[ModelSearch], workers: Workers, tracker: Tracker, screen: Screen
 ) -> None:
     """Run all searches, showing and logging each trial as it is told."""
-    for search in searches:
-        if search.news:
-            screen.say(
-                f"{search.plan.protocol} {search.plan.model}: a new search, because these changed: "
-                f"{search.news}. The earlier trials are kept."
-            )
+    for news in dict.fromkeys(search.news for search in searches if search.news):
+        names = [f"{s.plan.protocol} {s.plan.model}" for s in searches if s.news == news]
+        screen.say(
+            f"new searches ({', '.join(names)}), because of: {news}. Earlier trials are kept."
+        )
     resumed = sum(search.resumed for search in searches)
     if resumed:
         screen.say(f"{resumed} finished trials of an earlier run are taken up")
-    with screen.bars() as bars:
+    with screen.bars(timed=False) as bars:
+        everything = bars.add("all searches", sum(search.total for search in searches))
         shown: dict[int, Bar] = {
             id(search): bars.add(f"{search.plan.protocol} {search.plan.model}", search.total)
             for search in searches
@@ -399,6 +412,9 @@ def _search(
             metric = METRICS[search.plan.search.metric].title
             note = f"best {metric} {best.score:.3f}" if best else f"failed: {trial.reason}"
             shown[id(search)].update(len(search.trials), search.total, note)
+            done = sum(len(search.trials) for search in searches)
+            total = sum(search.total for search in searches)
+            everything.update(done, total, _time_left(searches, workers.count))
             tracker.log_trial(_trial_record(search, trial))
 
         run_searches(searches, workers, on_trial)
@@ -409,6 +425,21 @@ def _search(
                 f"{plan.protocol} {plan.model}: all {search.total} trials failed, the first with: "
                 f"{search.trials[0].reason}. Change [models.{plan.model}] or the recordings."
             )
+
+
+def _time_left(searches: Sequence[ModelSearch], workers: int) -> str:
+    """Return in words how long searches will take, from what their trials took; "" if unknown."""
+    seconds = 0.0
+    for search in searches:
+        remaining = search.total - len(search.trials)
+        alike = [s for s in searches if s.plan.model == search.plan.model and s.trials]
+        took = [trial.seconds for s in ([search] if search.trials else alike) for trial in s.trials]
+        if remaining and not took:
+            return ""
+        seconds += remaining * float(np.median(took)) / workers if remaining else 0.0
+    if seconds < 90:
+        return f"about {seconds:.0f} s left" if seconds else ""
+    return f"about {seconds / 60:.0f} min left"
 
 
 def _trial_record(search: ModelSearch, trial: Trial) -> TrialRecord:
@@ -622,6 +653,8 @@ def write_reports(project: Project, screen: Screen, only: str | None = None) -> 
     from benchmark.report import update_readme, write_pages
 
     results, refusals = read_results(project.results)
+    if refusals and not results:
+        raise BenchmarkError(refusals[0])
     for refusal in refusals:
         screen.say(f"left out of the pages: {refusal}", style="yellow")
     if not results:

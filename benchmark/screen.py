@@ -63,16 +63,21 @@ class Screen:
         self.console.print(text, style=style or None, markup=False, soft_wrap=True)
 
     @contextmanager
-    def bars(self) -> Iterator[Bars]:
-        """Show progress bars until the block ends."""
+    def bars(self, *, timed: bool = True) -> Iterator[Bars]:
+        """Show progress bars until the block ends.
+
+        Parameters
+        ----------
+        timed : bool
+            Whether each bar shows its time left by its own pace; not where bars take turns.
+        """
+        clock = (TimeElapsedColumn(), TextColumn("left"), TimeRemainingColumn()) if timed else ()
         progress = Progress(
             SpinnerColumn(),
             TextColumn("{task.description}", markup=False),
             BarColumn(bar_width=24),
             MofNCompleteColumn(),
-            TimeElapsedColumn(),
-            TextColumn("left"),
-            TimeRemainingColumn(),
+            *clock,
             TextColumn("{task.fields[note]}", markup=False),
             console=self.console,
             disable=not self.drawn,

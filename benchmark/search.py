@@ -257,7 +257,7 @@ class TrialStore:
         optuna.logging.set_verbosity(optuna.logging.ERROR)
         with _told_plainly(self.url):
             if self.url.startswith("sqlite"):
-                wait = {"connect_args": {"timeout": 30}}
+                wait = {"connect_args": {"timeout": 15}}
                 self._storage = optuna.storages.RDBStorage(self.url, engine_kwargs=wait)
             else:
                 self._storage = optuna.storages.get_storage(self.url)
@@ -480,7 +480,8 @@ class ModelSearch:
     def best(self) -> Trial | None:
         """The told trial with the highest score, the earliest of equals; None without one."""
         complete = [trial for trial in self.trials if trial.scores]
-        return max(complete, key=lambda trial: (trial.score, -trial.number), default=None)
+        # Rounded, since the order in which a mean is summed must not choose among equals.
+        return max(complete, key=lambda found: (round(found.score, 9), -found.number), default=None)
 
     def advance(self, workers: Workers) -> Iterator[Trial]:
         """Tell what can be told, ask what may be asked, and yield each trial as it is told."""

@@ -160,6 +160,12 @@ def _hold_out_clips(clips: pd.DataFrame, test_size: float, seed: int) -> Mask:
     from sklearn.model_selection import train_test_split
 
     recordings = clips.drop_duplicates("samples")
+    rarest = recordings["emotion"].value_counts()
+    if rarest.min() < 2:
+        raise BenchmarkError(
+            f"protocol random: {rarest.idxmin()} has one clip only, so none is left to test on. "
+            "Add recordings, or leave the emotion out."
+        )
     try:
         _, drawn = train_test_split(
             recordings["samples"].to_numpy(),

@@ -206,7 +206,8 @@ def read_study(path: Path, overrides: tuple[str, ...] = ()) -> Study:
     try:
         return Study.model_validate({"name": path.stem, **table})
     except ValidationError as error:
-        raise _refusal(path, error) from error
+        changed = "".join(f" --set {override}" for override in overrides)
+        raise _refusal(f"{path}{changed}", error) from error
 
 
 def _override(table: dict[str, Any], text: str) -> None:
@@ -229,20 +230,39 @@ def _override(table: dict[str, Any], text: str) -> None:
     table[last] = parsed
 
 
-def _refusal(path: Path, error: ValidationError) -> BenchmarkError:
+WORDS = {
+    "greater_than_equal": "must be at least {ge}",
+    "greater_than": "must be above {gt}",
+    "less_than_equal": "must be at most {le}",
+    "less_than": "must be below {lt}",
+    "int_parsing": "must be a whole number",
+    "int_type": "must be a whole number",
+    "int_from_float": "must be a whole number",
+    "float_parsing": "must be a number",
+    "float_type": "must be a number",
+    "string_type": "must be text in quotes",
+    "too_short": "needs {min_length} or more",
+    "literal_error": "must be {expected}",
+    "tuple_type": "must be a list",
+}
+"""Our words for what pydantic finds, by its name for it."""
+
+
+def _refusal(path: str, error: ValidationError) -> BenchmarkError:
     """Return pydantic's first complaint as one line in the words of the study file."""
     # A key that is misspelt is also missing; only the first of the two tells what to do.
     first = min(error.errors(), key=lambda found: found["type"] != "extra_forbidden")
     place = [
         str(part) for part in first["loc"] if not str(part).startswith(("space", "Range", "func"))
     ]
-    where = f"{path}: [{'.'.join(place[:-1])}]" if len(place) > 1 else str(path)
+    where = f"{path}: [{'.'.join(place[:-1])}]" if len(place) > 1 else path
     key = place[-1] if place else ""
     if first["type"] == "extra_forbidden":
         return unknown("key", key, _keys_at(place[:-1]), where)
     if first["type"] == "missing":
         return BenchmarkError(f"{where}: the key {key!r} is missing.")
-    message = first["msg"].removeprefix("Value error, ")
+    message = WORDS.get(first["type"], first["msg"].removeprefix("Value error, "))
+    message = message.format(**first.get("ctx", {}))
     given = (
         ""
         if isinstance(first["input"], dict)

@@ -206,8 +206,21 @@ def _refusing(uri: str) -> Iterator[None]:
     except Exception as error:
         raise BenchmarkError(
             f"MLflow at {_without_user(uri)} can't be used: {_line(error)} "
-            "Start or mend it, or set MLFLOW_TRACKING_URI to another."
+            "Start it, mend it or make room, or set MLFLOW_TRACKING_URI to another."
         ) from error
+
+
+def check_address(uri: str) -> None:
+    """Refuse a server that does not answer; takes no time for a database, which `reach` looks at.
+
+    Raises
+    ------
+    BenchmarkError
+        If nothing answers there.
+    """
+    if uri.startswith(("http:", "https:")):
+        with _refusing(uri):
+            _check_server(uri)
 
 
 def reach(uri: str, artifacts: Path) -> None:
@@ -373,6 +386,8 @@ class _Runs:
             half = identity[0] == TRIAL and run.info.status == "RUNNING"
             parent = run.data.tags.get("mlflow.parentRunId", "")
             if half or identity in self.known or parent not in kept:
+                if run.info.status == "RUNNING":
+                    self.client.set_terminated(run.info.run_id, "KILLED")
                 self.client.delete_run(run.info.run_id)
                 continue
             kept.add(run.info.run_id)
@@ -790,6 +805,7 @@ def ui_command(uri: str, project: Path, port: int) -> tuple[list[str], dict[str,
                 f"Port {port} can't be used ({error.strerror}). Choose another with --port."
             ) from error
     command = [sys.executable, "-m", "mlflow", "server", "--host", "127.0.0.1", "--port", str(port)]
+    command += ["--uvicorn-opts", "--log-level warning"]
     command += ["--workers", "1", "--allowed-hosts", f"localhost:{port},127.0.0.1:{port}"]
     command += ["--backend-store-uri", uri]
     command += ["--artifacts-destination", str(project.resolve() / ARTIFACTS)]
@@ -797,6 +813,7 @@ def ui_command(uri: str, project: Path, port: int) -> tuple[list[str], dict[str,
         **os.environ,
         **SETTINGS,
         "MLFLOW_SERVER_ENABLE_JOB_EXECUTION": "false",
+        "PYTHONWARNINGS": "ignore",  # of MLflow's own libraries, about one another
     }
     return command, environment
 

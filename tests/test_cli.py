@@ -139,7 +139,7 @@ def test_a_locked_trial_storage_is_one_line(bench: Bench) -> None:
     assert bench.run().returncode == 0
 
 
-@pytest.mark.parametrize("after_s", [0.5, 2.5, 6.0])
+@pytest.mark.parametrize("after_s", [0.0, 2.0, 5.0])
 def test_ctrl_c_says_that_nothing_is_lost(bench: Bench, after_s: float) -> None:
     arguments = ("run-study", str(bench.study), "--corpus", f"csv={bench.table}")
     process = subprocess.Popen(
@@ -147,6 +147,8 @@ def test_ctrl_c_says_that_nothing_is_lost(bench: Bench, after_s: float) -> None:
         stderr=subprocess.PIPE,
         text=True,
     )
+    assert process.stderr is not None
+    assert process.stderr.readline().startswith("csv: 72 of 72 clips")
     time.sleep(after_s)
     process.send_signal(signal.SIGINT)
     _, errors = process.communicate(timeout=20)

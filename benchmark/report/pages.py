@@ -599,7 +599,7 @@ def _again(result: Result) -> Iterator[str]:
 
 def run_command(result: Result) -> str:
     """Return the command that makes a result again; DIR stands for the corpora's folder."""
-    parts = [f"python -m benchmark run-study studies/{result.settings['name']}.toml"]
+    parts = [f"python -m benchmark run-study {shlex.quote(result.settings['name'])}"]
     corpora = result.data["corpora"]
     if any(not one["generated"] for name, one in corpora.items() if name != "csv"):
         parts.append("--corpora DIR")

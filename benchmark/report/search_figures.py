@@ -58,7 +58,10 @@ def draw_history(study: optuna.Study, target_name: str) -> Axes:
 
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")  # the plots have been "experimental" since 2020
-        return plot_optimization_history(study, target_name=target_name)
+        axes = plot_optimization_history(study, target_name=target_name)
+    for line in axes.get_lines():
+        line.set_drawstyle("steps-post")  # the best does not rise between two trials
+    return axes
 
 
 def draw_importances(study: optuna.Study, target_name: str) -> Axes:

@@ -210,7 +210,7 @@ def intervals_note() -> str:
     """Return how intervals are made."""
     return (
         "Intervals are 95 % percentile intervals of 2,000 bootstrap resamples of whole speakers, "
-        "or of clips where there are fewer than six speakers."
+        "or of clips where there are fewer than six speakers, which can't show how speakers differ."
     )
 
 
