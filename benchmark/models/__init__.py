@@ -6,7 +6,6 @@ it is fitted inside the fold. Its last step is the classifier whose parameters a
 
 from __future__ import annotations
 
-import os
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from importlib.util import find_spec
@@ -133,8 +132,7 @@ def build(name: str, params: Mapping[str, Any], seed: int, *, fast: bool = False
 
 def has_fast_engine(name: str) -> bool:
     """Whether the search fits this model by scikit-learn-intelex on this machine."""
-    wanted = os.environ.get("SER_FAST", "1") != "0"
-    return wanted and MODELS[name].build_fast is not None and find_spec("sklearnex") is not None
+    return MODELS[name].build_fast is not None and find_spec("sklearnex") is not None
 
 
 def engine(name: str) -> str:

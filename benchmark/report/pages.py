@@ -76,8 +76,8 @@ def overview_page(boards: Sequence[Leaderboard]) -> str:
         "# Leaderboard",
         "One section a study, its best model first. **Known speakers** (protocol `random`): the "
         "speakers of the test clips are in training too, as in most papers. **Unseen speakers** "
-        "(protocol `speaker`): they are not. The **gap** is what the first figure owes to knowing "
-        f"the speaker. {words.intervals_note()}",
+        "(protocol `speaker`): they are not. The **gap** is the first figure less the second. "
+        f"{words.intervals_note()}",
         *(part for board in own for part in _overview_section(board)),
     ]
     if not own:
