@@ -584,10 +584,16 @@ def _splits(result: Result) -> Iterator[str]:
 def _again(result: Result) -> Iterator[str]:
     yield "## Run it again"
     yield f"```sh\n{run_command(result)}\n```"
+    fast = [
+        title(model)
+        for model, engine in result.versions.get("engines", {}).items()
+        if not engine.startswith("scikit-learn ")
+    ]
+    engines = f" In the search, {listed(fast)} was fitted by the extra `fast`." if fast else ""
     changed = "" if not _changed(result) else " The page is then made again from that changed run."
     yield (
         "The same recordings, code and versions give this page to the byte, on any number of "
-        f"cores; an interrupted run goes on where it was.{changed} "
+        f"cores; an interrupted run goes on where it was.{engines}{changed} "
         f"{link('Every trial and every prediction', 'results', result.name)} is stored: "
         "`python -m benchmark report` makes all pages from them without fitting."
     )
