@@ -525,11 +525,11 @@ def _left_out(result: Result) -> Iterator[str]:
         for reason, names in _by_reason(corpus["set_aside"]).items():
             files = counted(len(names), "file")
             lines.append(f"{name}: {files} set aside ({plain(reason)}): {_shortened(names)}.")
-        other = corpus["found"] - corpus["used"]
+        unusable = [clip for clip, _ in result.data["unusable"] if clip.startswith(f"{key}/")]
+        recordings = {clip for clip in unusable if not clip.endswith(")")}  # not a copy of one
+        other = corpus["found"] - corpus["used"] - len(recordings)
         if other:
-            lines.append(
-                f"{name}: {counted(other, 'clip')} not used: of another emotion, or unusable."
-            )
+            lines.append(f"{name}: {counted(other, 'clip')} of other emotions.")
     lines += [
         f"Can't be used, {plain(reason)}: {', '.join(names)}."
         for reason, names in _by_reason(result.data["unusable"]).items()
