@@ -805,8 +805,8 @@ def ui_command(uri: str, project: Path, port: int) -> tuple[list[str], dict[str,
                 f"Port {port} can't be used ({error.strerror}). Choose another with --port."
             ) from error
     command = [sys.executable, "-m", "mlflow", "server", "--host", "127.0.0.1", "--port", str(port)]
-    command += ["--uvicorn-opts", "--log-level warning"]
-    command += ["--workers", "1", "--allowed-hosts", f"localhost:{port},127.0.0.1:{port}"]
+    command += ["--workers", "1", "--uvicorn-opts", "--log-level warning"]
+    command += ["--allowed-hosts", f"localhost:{port},127.0.0.1:{port}"]
     command += ["--backend-store-uri", uri]
     command += ["--artifacts-destination", str(project.resolve() / ARTIFACTS)]
     environment = {

@@ -351,7 +351,7 @@ def test_every_model_stands_in_every_leaderboard(page: str, folder: Path, model:
         "RAVDESS: 12 files set aside (song, not speech)",
         "Can't be used, silent: `ravdess/03-01`",
         "`tess/a` and `tess/b`",
-        "python -m benchmark run-study studies/capstone.toml --corpora DIR",
+        "python -m benchmark run-study capstone --corpora DIR",
         "vote of random forest and MLP",
         "engines: mlp",
         "Trial 0 of these is a setting that the study names",
@@ -478,9 +478,9 @@ def test_a_gap_that_may_be_none_is_not_called_a_finding() -> None:
 @pytest.mark.parametrize(
     ("changes", "command"),
     [
-        (("search.trials=3",), "studies/small.toml --corpora DIR --set search.trials=3"),
+        (("search.trials=3",), "small --corpora DIR --set search.trials=3"),
         (("corpora=['tess']",), """--corpora DIR --set 'corpora=['"'"'tess'"'"']'"""),
-        (("own tables 12 and 34",), "studies/small.toml --train TRAIN.csv --test TEST.csv"),
+        (("own tables 12 and 34",), "small --train TRAIN.csv --test TEST.csv"),
     ],
 )
 def test_the_command_repeats_what_was_changed(changes: tuple[str, ...], command: str) -> None:
@@ -489,7 +489,7 @@ def test_the_command_repeats_what_was_changed(changes: tuple[str, ...], command:
 
 def test_generated_speech_needs_no_folder() -> None:
     result = make(**SMALL | {"corpora": ["synthetic"]})
-    assert run_command(result) == "python -m benchmark run-study studies/small.toml"
+    assert run_command(result) == "python -m benchmark run-study small"
 
 
 def test_the_readme_gets_the_table_between_its_markers(tmp_path: Path) -> None:
