@@ -36,6 +36,7 @@ from benchmark.search import (
     TrialStore,
     grid,
     run_searches,
+    warm_up,
 )
 from benchmark.splits import PROTOCOLS
 from benchmark.study import Model, Study, derive_seed
@@ -225,6 +226,7 @@ def run_study(study: Study, job: Job, screen: Screen) -> Result:
     check_address(uri)
     recordings = read_corpora(study, job.sources, screen)
     with _alone(study, project), Workers(job.workers) as workers:
+        workers.warm_up(warm_up)
         store = TrialStore(job.storage or project.storage_url)
         store.open()
         with _in_background(partial(reach, uri, artifacts)):
@@ -236,8 +238,9 @@ def run_study(study: Study, job: Job, screen: Screen) -> Result:
             _search(searches, workers, tracker, screen)
             result, files = _evaluate(study, prepared, searches, workers, project, screen)
             write_result(result, project.results)
+            _submit_artifacts(result, files, workers)
             write_reports(project, screen, only=result.name)
-            _log_winners(tracker, result, files)
+            _log_winners(tracker, result, files, _pictures(workers))
         except BaseException as error:
             tracker.finish("KILLED" if isinstance(error, KeyboardInterrupt) else "FAILED")
             raise
@@ -357,10 +360,8 @@ def _evaluate(
             vote = soft_vote(
                 {name: fitted[name] for name in members}, study.emotions, len(tables.test.columns)
             )
-            files[tables.protocol, ENSEMBLE] = (
-                folder / tables.protocol / "models" / "ensemble.skops"
-            )
-            dump(vote, files[tables.protocol, ENSEMBLE])
+            models_folder = folder / tables.protocol / "models"
+            files[tables.protocol, ENSEMBLE] = models_folder / "ensemble.skops"
             fitted[ENSEMBLE] = vote
         predictions += [
             _predict(model, name, tables, sorted(study.emotions)) for name, model in fitted.items()
@@ -518,10 +519,7 @@ def _fit_winners(
     with screen.bars() as bars:
         bar = bars.add("fitting the winners", len(searches))
         done = len(searches) - workers.pending
-        while workers.busy:
-            task = workers.next_done()
-            if task is None:
-                continue
+        for task in workers.drain():
             if task.error is not None:
                 raise BenchmarkError(
                     f"{task.label}: the winner could not be fitted on the whole training table: "
@@ -568,6 +566,38 @@ def _predict(model: Any, name: str, tables: SplitTables, emotions: list[str]) ->
     )
 
 
+def store_vote(members: Mapping[str, Path], result: Result, target: Path) -> None:
+    """Write the vote of stored members to `target`; runs in a worker."""
+    fitted = {name: load(path) for name, path in members.items()}
+    n_features = next(iter(fitted.values())).n_features_in_
+    dump(soft_vote(fitted, result.emotions, n_features), target)
+
+
+def _submit_artifacts(
+    result: Result, files: Mapping[tuple[str, str], Path], workers: Workers
+) -> None:
+    """Let workers store the votes and draw the winners' pictures while the pages are written."""
+    from benchmark.report.figures import confusion_png
+
+    for winner in result.winners:
+        protocol, model = winner["protocol"], winner["model"]
+        if model == ENSEMBLE:
+            members = {name: files[protocol, name] for name in winner["members"]}
+            workers.submit(store_vote, members, result, files[protocol, model])
+        workers.submit(confusion_png, result, protocol, model, label=(protocol, model))
+
+
+def _pictures(workers: Workers) -> dict[tuple[str, str], bytes]:
+    """Return the winners' pictures by protocol and model, once all artifacts are made."""
+    pictures = {}
+    for task in workers.drain():
+        if task.error is not None:
+            raise task.error
+        if task.label is not None:
+            pictures[task.label] = task.result
+    return pictures
+
+
 def _trials(searches: Sequence[ModelSearch]) -> pd.DataFrame:
     """Return all trials as a result holds them."""
     return pd.DataFrame(
@@ -606,10 +636,9 @@ def _log_winners(
     tracker: Tracker,
     result: Result,
     files: Mapping[tuple[str, str], Path],
+    pictures: Mapping[tuple[str, str], bytes],
 ) -> None:
     """Log each winner with its test figures, its picture and its fitted model."""
-    from benchmark.report.figures import confusion_png
-
     metric = result.settings["search"]["metric"]
     for winner in result.winners:
         protocol, model = winner["protocol"], winner["model"]
@@ -628,14 +657,16 @@ def _log_winners(
             metrics[f"test_{name}_mean_over_corpora"] = score.value
         params = winner["params"] | ({"members": ", ".join(voters)} if voters else {})
         stored = files[protocol, model]
-        picture = confusion_png(result, protocol, model)
         tracker.log_winner(
             WinnerRecord(
                 protocol=protocol,
                 model=model,
                 params=params,
                 metrics=metrics,
-                files={"model/model.skops": stored, "figures/confusion.png": picture},
+                files={
+                    "model/model.skops": stored,
+                    "figures/confusion.png": pictures[protocol, model],
+                },
                 trial=winner["trial"],
                 tags={"model_sha256": hashlib.sha256(stored.read_bytes()).hexdigest()},
             )

@@ -394,6 +394,12 @@ def fit_fold(
     return FoldOutcome(probabilities, time.perf_counter() - began)
 
 
+def warm_up() -> None:
+    """Import what fits need: a worker does it while the main process reads recordings."""
+    for name in models.MODELS:
+        models.build(name, {}, 0, fast=models.has_fast_engine(name))
+
+
 @dataclass
 class _Asked:
     """A trial under way."""
@@ -512,13 +518,11 @@ class ModelSearch:
         for fold, outcome in found.items():
             if outcome is None:
                 self._submit(workers, number, self.trials[number].params, fold)
-        while workers.busy:
-            task = workers.next_done()
-            if task is not None:
-                if task.error is not None:
-                    raise task.error
-                found[task.label[2]] = task.result
-                self._keep_fold(number, task.label[2], task.result)
+        for task in workers.drain():
+            if task.error is not None:
+                raise task.error
+            found[task.label[2]] = task.result
+            self._keep_fold(number, task.label[2], task.result)
         return [outcome.probabilities for outcome in found.values() if outcome is not None]
 
     def _ask(self, number: int, workers: Workers) -> None:
@@ -665,8 +669,6 @@ def run_searches(
 
     for search in searches:
         advance(search)
-    while workers.busy:
-        task = workers.next_done()
-        if task is not None:
-            task.label[0].accept(task)
-            advance(task.label[0])
+    for task in workers.drain():
+        task.label[0].accept(task)
+        advance(task.label[0])

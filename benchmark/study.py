@@ -106,9 +106,10 @@ class Search(Table):
     folds: int = Field(ge=2, le=100)
     metric: Literal["uar", "accuracy", "macro_f1"]
     sampler: str = "tpe"
-    lookahead: int = Field(default=4, ge=1, le=64)
-    """Trial n is asked when trials up to n - lookahead are told: part of the study, not of the
-    machine, so that any number of workers makes the same trials."""
+    lookahead: int = Field(default=1, ge=1, le=64)
+    """How many trials of one model are under way at once. It is part of the study, not of the
+    machine, so that any number of workers makes the same trials. With 1 the sampler knows all
+    earlier trials; their folds and the other models' searches keep the cores busy."""
 
 
 class Ensemble(Table):

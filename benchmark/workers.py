@@ -113,7 +113,7 @@ class Workers:
         if not self._running:
             return None
         finished, _ = wait(self._running, return_when=FIRST_COMPLETED)
-        future = next(iter(finished))
+        future = next(future for future in self._running if future in finished)
         error = future.exception()
         if isinstance(error, BrokenProcessPool):
             return self._recover()
@@ -123,6 +123,16 @@ class Workers:
         task.result = None if error else future.result()
         self._fill()
         return task
+
+    def warm_up(self, function: Callable[[], None]) -> None:
+        """Start the processes now and let each run a function first, so that it has its imports."""
+        for _ in range(self.count):
+            self._started().submit(function)
+
+    def drain(self) -> Iterator[Task]:
+        """Yield finished tasks until none is left."""
+        while (task := self.next_done()) is not None:
+            yield task
 
     def map(
         self, function: Callable[..., Any], arguments: Iterable[tuple[Any, ...]]
@@ -167,20 +177,23 @@ class Workers:
             self._start(self._waiting.popleft())
 
     def _start(self, task: Task) -> None:
-        if self._pool is None:
-            self._pool = ProcessPoolExecutor(
-                self.count,
-                mp_context=multiprocessing.get_context("spawn"),
-                initializer=_prepare_worker,
-            )
         try:
-            task.future = self._pool.submit(task.function, *task.arguments)
+            task.future = self._started().submit(task.function, *task.arguments)
         except BrokenProcessPool:
             # It broke between two calls: a fresh pool has lost nothing.
             self._discard_pool()
             self._start(task)
             return
         self._running[task.future] = task
+
+    def _started(self) -> ProcessPoolExecutor:
+        if self._pool is None:
+            self._pool = ProcessPoolExecutor(
+                self.count,
+                mp_context=multiprocessing.get_context("spawn"),
+                initializer=_prepare_worker,
+            )
+        return self._pool
 
     def _recover(self) -> Task | None:
         """Go on with a fresh pool after a worker's death.
