@@ -175,7 +175,7 @@ def _hold_out_clips(clips: pd.DataFrame, test_size: float, seed: int) -> Mask:
         )
     except ValueError as error:
         raise BenchmarkError(f"protocol random: the clips can't be split: {error}") from error
-    return clips["samples"].isin(drawn).to_numpy()
+    return np.asarray(clips["samples"].isin(drawn), dtype=np.bool_)
 
 
 def _divide_clips(clips: pd.DataFrame, n_folds: int, seed: int) -> Positions:
@@ -194,7 +194,7 @@ def _divide_clips(clips: pd.DataFrame, n_folds: int, seed: int) -> Positions:
     names = recordings["samples"].to_numpy()
     for number, (_, held_out) in enumerate(splitter.split(names, recordings["emotion"])):
         fold_of.update(dict.fromkeys(names[held_out], number))
-    return clips["samples"].map(fold_of).to_numpy().astype(np.intp)
+    return np.asarray(clips["samples"].map(fold_of), dtype=np.intp)
 
 
 def _hold_out_speakers(clips: pd.DataFrame, test_size: float, seed: int) -> Mask:
@@ -205,7 +205,7 @@ def _hold_out_speakers(clips: pd.DataFrame, test_size: float, seed: int) -> Mask
     counts = _emotion_counts(voices)
     draws = [[v for group in strata for v in _draw(group, test_size, rng)] for _ in range(DRAWS)]
     best = min(draws, key=lambda drawn: _imbalance(counts, drawn, test_size))
-    return voices["voice"].isin(best).to_numpy()
+    return np.asarray(voices["voice"].isin(best), dtype=np.bool_)
 
 
 def _strata(voices: pd.DataFrame) -> list[list[str]]:
@@ -275,7 +275,7 @@ def _deal(voices: pd.DataFrame, folds: Positions, rng: np.random.Generator) -> P
     deals = [[v for group in by_gender for v in rng.permutation(group)] for _ in range(DRAWS)]
     best = min(deals, key=imbalance)
     fold_of = {voice: folds[place % len(folds)] for place, voice in enumerate(best)}
-    return voices["voice"].map(fold_of).to_numpy(dtype=np.intp)
+    return np.asarray(voices["voice"].map(fold_of), dtype=np.intp)
 
 
 def _voices(clips: pd.DataFrame) -> pd.DataFrame:

@@ -42,7 +42,7 @@ class Table:
     @property
     def originals(self) -> NDArray[np.bool_]:
         """Which rows are clips as they were recorded, shape (n_rows,)."""
-        return (self.rows["augmentation"] == "").to_numpy()
+        return np.asarray(self.rows["augmentation"] == "", dtype=np.bool_)
 
     @property
     def digest(self) -> str:
