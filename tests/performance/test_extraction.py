@@ -2,7 +2,8 @@
 
 Run with ``pytest tests/performance/test_extraction.py``. On real recordings where SER_CORPORA names
 their folder, else on generated tones. Numbers in brackets are ratios to the table's fastest row;
-the last test prints the ratios that matter. Decoding is part of every time.
+the last test prints the ratios that matter. Decoding and trimming are part of every time but those
+called "features alone".
 """
 
 from __future__ import annotations
@@ -81,7 +82,6 @@ def plain_rows(paths: list[Path], augmentation: str = "") -> list[np.ndarray]:
 
 
 def plain_row(path: Path, augmentation: str) -> np.ndarray:
-    kind = librosa.feature
     loaded, rate_hz = librosa.load(path, sr=RATE_HZ)
     samples, _ = librosa.effects.trim(loaded, top_db=60)
     change: dict[str, Callable[[], np.ndarray]] = {
@@ -90,7 +90,11 @@ def plain_row(path: Path, augmentation: str) -> np.ndarray:
             librosa.effects.time_stretch(samples, rate=0.75), sr=rate_hz, n_steps=0.8
         ),
     }
-    samples = change[augmentation]()
+    return plain_features(change[augmentation](), rate_hz)
+
+
+def plain_features(samples: np.ndarray, rate_hz: float) -> np.ndarray:
+    kind = librosa.feature
     magnitude = np.abs(librosa.stft(samples))
     return np.concatenate(
         [
@@ -129,6 +133,25 @@ def test_one_core_ours(benchmark: Any, clips: list[Clip], augmentation: str) -> 
     timed(benchmark, f"one core, ours {augmentation}", measure, FEATURES, chain, orders)
 
 
+@pytest.fixture(scope="module")
+def trimmed(clips: list[Clip]) -> list[np.ndarray]:
+    """Trimmed samples of every clip."""
+    loaded = (librosa.load(clip.path, sr=RATE_HZ)[0] for clip in clips)
+    return [librosa.effects.trim(samples, top_db=60)[0] for samples in loaded]
+
+
+def test_features_alone_plain(benchmark: Any, trimmed: list[np.ndarray]) -> None:
+    benchmark.group = "features alone"
+    run = lambda: [plain_features(samples, RATE_HZ) for samples in trimmed]  # noqa: E731
+    timed(benchmark, "features alone, plain", run)
+
+
+def test_features_alone_ours(benchmark: Any, trimmed: list[np.ndarray]) -> None:
+    benchmark.group = "features alone"
+    run = lambda: [FEATURES.compute(samples, RATE_HZ) for samples in trimmed]  # noqa: E731
+    timed(benchmark, "features alone, ours", run)
+
+
 def test_two_cores_plain(benchmark: Any, clips: list[Clip], two_workers: Workers) -> None:
     benchmark.group = "two cores "
     chunks = [clips[n : n + CLIPS_A_TASK] for n in range(0, len(clips), CLIPS_A_TASK)]
@@ -157,6 +180,7 @@ def test_cold_and_warm_cache(clips: list[Clip], tmp_path: Path, two_workers: Wor
 
 
 PAIRS = (
+    ("features alone, plain", "features alone, ours"),
     ("one core, plain ", "one core, ours "),
     ("one core, plain stretch+pitch", "one core, ours stretch+pitch"),
     ("two cores, plain", "two cores, ours"),
