@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import hashlib
-import json
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -19,13 +18,13 @@ from benchmark.features import FEATURE_SETS, Extracted, extract
 from benchmark.results import OWN_TABLES, UNUSABLE
 from benchmark.screen import Bars, Screen
 from benchmark.splits import (
+    PROTOCOLS,
     LeakError,
     Split,
     check_split,
-    divide_training_clips,
     draw_split,
 )
-from benchmark.study import Study
+from benchmark.study import Study, digest_of
 from benchmark.tables import IDENTITY, Table, read_csv, store_arrays, write_csv
 from benchmark.workers import Workers
 
@@ -124,7 +123,6 @@ def prepare(
     study: Study,
     sources: Sources,
     recordings: Mapping[str, Recordings],
-    *,
     overrides: Sequence[str],
     workers: Workers,
     screen: Screen,
@@ -187,7 +185,7 @@ def prepare(
         splits=splits,
         data=_describe(study, recordings, originals, copies, frame, splits),
         origin={
-            "recordings": _digest(sorted(originals.samples_digests)),
+            "recordings": digest_of(sorted(originals.samples_digests)),
             "features": FEATURE_SETS[study.features].recipe() | {"columns": len(columns)},
             "augment": list(study.augment),
             "emotions": sorted(study.emotions),
@@ -198,7 +196,7 @@ def prepare(
 def _name(study: str, changes: Sequence[str]) -> tuple[str, tuple[str, ...]]:
     """Return the name under which results stand; a changed study never has the study's own."""
     distinct = tuple(dict.fromkeys(changes))
-    return (f"{study}@{_digest(sorted(distinct))[:8]}" if distinct else study), distinct
+    return (f"{study}@{digest_of(sorted(distinct))[:8]}" if distinct else study), distinct
 
 
 def read_corpora(study: Study, sources: Sources, screen: Screen) -> dict[str, Recordings]:
@@ -386,8 +384,8 @@ def _from_tables(
     )
     frame = _own_clips(train, test, paths[0])
     trained = frame["side"] == "train"
-    divided = divide_training_clips(
-        protocol, frame[trained].reset_index(drop=True), study.search.folds, study.seed
+    divided = PROTOCOLS[protocol].divide(
+        frame[trained].reset_index(drop=True), study.search.folds, study.seed
     )
     fold = np.full(len(frame), -1, dtype=np.intp)
     fold[trained.to_numpy()] = divided
@@ -526,7 +524,3 @@ def _fold_facts(tables: SplitTables) -> list[dict[str, Any]]:
             }
         )
     return facts
-
-
-def _digest(content: Any) -> str:
-    return hashlib.blake2b(json.dumps(content).encode(), digest_size=16).hexdigest()

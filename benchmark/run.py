@@ -17,11 +17,11 @@ import numpy as np
 import pandas as pd
 
 from benchmark import __version__, models
-from benchmark.corpora import CORPORA, Recordings
+from benchmark.corpora import CORPORA
 from benchmark.corpora.clip import EMOTIONS
 from benchmark.ensemble import mean_by_fold, soft_vote
 from benchmark.errors import BenchmarkError, unknown
-from benchmark.evaluate import METRICS, bootstrap_seed, evaluate
+from benchmark.evaluate import METRICS
 from benchmark.features import FEATURE_SETS, parse_chain
 from benchmark.models import ENSEMBLE, FLOOR, MODELS
 from benchmark.models.storage import dump, load
@@ -39,7 +39,7 @@ from benchmark.search import (
     warm_up,
 )
 from benchmark.splits import PROTOCOLS
-from benchmark.study import Model, Study, derive_seed
+from benchmark.study import Model, Study, derive_seed, digest_of
 from benchmark.tables import load_arrays
 from benchmark.tracking import (
     ARTIFACTS,
@@ -195,24 +195,7 @@ def extract_study(study: Study, job: Job, screen: Screen) -> Prepared:
     """Run the feature stage of a checked study alone: its tables are written, nothing is fitted."""
     recordings = read_corpora(study, job.sources, screen)
     with _alone(study, job.project), Workers(job.workers) as workers:
-        return _prepare(study, job, recordings, workers, screen)
-
-
-def _prepare(
-    study: Study,
-    job: Job,
-    recordings: Mapping[str, Recordings],
-    workers: Workers,
-    screen: Screen,
-) -> Prepared:
-    return prepare(
-        study,
-        job.sources,
-        recordings,
-        overrides=job.overrides,
-        workers=workers,
-        screen=screen,
-    )
+        return prepare(study, job.sources, recordings, job.overrides, workers, screen)
 
 
 def run_study(study: Study, job: Job, screen: Screen) -> Result:
@@ -230,7 +213,7 @@ def run_study(study: Study, job: Job, screen: Screen) -> Result:
         store = TrialStore(job.storage or project.storage_url)
         store.open()
         with _in_background(partial(reach, uri, artifacts)):
-            prepared = _prepare(study, job, recordings, workers, screen)
+            prepared = prepare(study, job.sources, recordings, job.overrides, workers, screen)
         tracker = Tracker(uri, prepared.name, artifacts=artifacts)
         searches = _plan_searches(study, prepared, store, project)
         tracker.begin(_study_record(study, prepared, searches, project))
@@ -319,7 +302,7 @@ def _study_record(
     keys = [search.plan.key for search in searches]
     return StudyRecord(
         name=prepared.name,
-        digest=_digest([prepared.name, keys])[:16],
+        digest=digest_of([prepared.name, keys])[:16],
         metric=study.search.metric,
         question=study.question,
         settings=study.settings(),
@@ -329,7 +312,7 @@ def _study_record(
         },
         tags={
             "seed": str(study.seed),
-            "data_digest": _digest([split.digest for split in prepared.splits]),
+            "data_digest": digest_of([split.digest for split in prepared.splits]),
             "code_digest": code_digest(),
             "benchmark_version": __version__,
             **({"changes": "; ".join(prepared.changes)} if prepared.changes else {}),
@@ -639,13 +622,15 @@ def _log_winners(
     pictures: Mapping[tuple[str, str], bytes],
 ) -> None:
     """Log each winner with its test figures, its picture and its fitted model."""
+    from benchmark.report.leaderboard import leaderboard
+
+    # The very figures of the pages.
+    standings = {standing.model: standing for standing in leaderboard(result).standings}
     metric = result.settings["search"]["metric"]
     for winner in result.winners:
         protocol, model = winner["protocol"], winner["model"]
         voters = winner.get("members", [])
-        rows = result.predictions.query("protocol == @protocol and model == @model")
-        seed = bootstrap_seed(result.settings["seed"], protocol)
-        found = evaluate(rows, result.emotions, seed)
+        found = standings[model].evaluations[protocol]
         metrics = {metric: winner["score"], "spread": winner["spread"]}
         for name, score in found.scores.items():
             metrics[f"test_{name}"] = score.value
@@ -707,7 +692,3 @@ def code_digest() -> str:
     for path in sorted(folder.rglob("*.py")):
         digest.update(path.relative_to(folder).as_posix().encode() + b"\0" + path.read_bytes())
     return digest.hexdigest()
-
-
-def _digest(content: Any) -> str:
-    return hashlib.blake2b(json.dumps(content).encode(), digest_size=16).hexdigest()

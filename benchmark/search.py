@@ -10,7 +10,6 @@ interruption.
 
 from __future__ import annotations
 
-import hashlib
 import json
 import time
 import warnings
@@ -27,7 +26,7 @@ from numpy.typing import NDArray
 from benchmark import models
 from benchmark.errors import BenchmarkError
 from benchmark.evaluate import score
-from benchmark.study import Model, Range, Search, derive_seed
+from benchmark.study import Model, Range, Search, derive_seed, digest_of
 from benchmark.tables import load_arrays
 from benchmark.workers import Task, Workers
 
@@ -145,8 +144,7 @@ class Plan:
     @cached_property
     def key(self) -> str:
         """A digest of the ingredients, the order of parameters included: they are drawn in it."""
-        text = json.dumps([self.protocol, self.model, self.ingredients])
-        return hashlib.blake2b(text.encode(), digest_size=16).hexdigest()
+        return digest_of([self.protocol, self.model, self.ingredients])
 
     @property
     def trial_count(self) -> int:
@@ -409,9 +407,8 @@ class _Asked:
     handle: Any  # Optuna's live trial; None for a first trial that its space does not hold
     seed: int
     outcomes: dict[int, FoldOutcome] = field(default_factory=dict)
-    errors: dict[int, str] = field(
-        default_factory=dict
-    )  # by fold: the first one tells, not the last
+    # By fold: the reason is that of the first fold, whichever failed first.
+    errors: dict[int, str] = field(default_factory=dict)
 
 
 class ModelSearch:

@@ -106,11 +106,6 @@ def draw_split(
     return split
 
 
-def divide_training_clips(protocol: str, clips: pd.DataFrame, n_folds: int, seed: int) -> Positions:
-    """Return the inner fold of each training clip of a table whose test side is already decided."""
-    return PROTOCOLS[protocol].divide(clips, n_folds, seed)
-
-
 def check_split(split: Split, clips: pd.DataFrame) -> None:
     """Stop if anything is on both sides that may not be, or a part lacks an emotion.
 

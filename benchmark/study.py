@@ -291,6 +291,11 @@ def effective(overrides: Sequence[str]) -> tuple[str, ...]:
     return tuple(f"{key}={value}" for key, value in sorted(last.items()))
 
 
+def digest_of(content: Any) -> str:
+    """Return a digest of plain data, 32 hexadecimal digits; the order of keys counts."""
+    return hashlib.blake2b(json.dumps(content).encode(), digest_size=16).hexdigest()
+
+
 def derive_seed(seed: int, *purpose: object) -> int:
     """Return a seed for one purpose: a whole number below 2**32 that no other purpose has.
 

@@ -126,8 +126,9 @@ class Workers:
 
     def warm_up(self, function: Callable[[], None]) -> None:
         """Start the processes now and let each run a function first, so that it has its imports."""
-        for _ in range(self.count):
-            self._started().submit(function)
+        with contextlib.suppress(BrokenProcessPool):  # one that dies now is replaced when needed
+            for _ in range(self.count):
+                self._started().submit(function)
 
     def drain(self) -> Iterator[Task]:
         """Yield finished tasks until none is left."""

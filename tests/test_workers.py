@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import multiprocessing
 import os
 import signal
 import subprocess
@@ -48,8 +49,8 @@ def test_every_task_comes_back_with_its_result(count: int) -> None:
 
 def test_no_process_starts_before_the_first_task() -> None:
     with Workers(2) as workers:
-        assert not workers.busy
         assert workers.next_done() is None
+        assert multiprocessing.active_children() == []
 
 
 def test_an_error_comes_back_with_its_task_and_stops_no_other() -> None:
