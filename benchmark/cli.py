@@ -80,6 +80,15 @@ IncompleteOption = Annotated[
         help="Go on with clips missing, or many that can't be used; the report shows it.",
     ),
 ]
+MissingOption = Annotated[
+    list[str] | None,
+    typer.Option(
+        "--allow-missing",
+        metavar="CORPUS",
+        help="Leave this corpus out where it is missing or not complete; every page says so. Can "
+        "be repeated.",
+    ),
+]
 WorkersOption = Annotated[
     int | None,
     typer.Option(
@@ -130,6 +139,7 @@ def run_study(
         Path | None, typer.Option(metavar="CSV", help="Your own test table; goes with --train.")
     ] = None,
     allow_incomplete: IncompleteOption = False,
+    allow_missing: MissingOption = None,
     workers: WorkersOption = None,
     storage: Annotated[
         str | None,
@@ -151,7 +161,8 @@ def run_study(
     - `run-study capstone --set search.trials=10`: the same, changed for this run
     """
     with _plainly() as screen:
-        sources = _sources(project, corpora, corpus, allow_incomplete, _own(train, test))
+        missing = tuple(allow_missing or ())
+        sources = _sources(project, corpora, corpus, allow_incomplete, missing, _own(train, test))
         asked = _read(study, changes)
         from benchmark import run
 
@@ -167,12 +178,13 @@ def extract(
     corpus: CorpusOption = None,
     changes: SetOption = None,
     allow_incomplete: IncompleteOption = False,
+    allow_missing: MissingOption = None,
     workers: WorkersOption = None,
     project: ProjectOption = HERE,
 ) -> None:
     """Run the feature stage of a study alone: train.csv and test.csv for each of its protocols."""
     with _plainly() as screen:
-        sources = _sources(project, corpora, corpus, allow_incomplete)
+        sources = _sources(project, corpora, corpus, allow_incomplete, tuple(allow_missing or ()))
         asked = _read(study, changes)
         from benchmark import run
 
@@ -183,6 +195,28 @@ def extract(
                 screen.output.print(
                     f"{path}: {len(table.rows)} rows, {len(table.columns)} features"
                 )
+
+
+@app.command()
+def explore(
+    study: StudyArgument = None,
+    corpora: CorporaOption = None,
+    corpus: CorpusOption = None,
+    changes: SetOption = None,
+    allow_incomplete: IncompleteOption = False,
+    allow_missing: MissingOption = None,
+    workers: WorkersOption = None,
+    project: ProjectOption = HERE,
+) -> None:
+    """Look at a study's recordings before any fit: reports/NAME_data.md, with pictures."""
+    with _plainly() as screen:
+        missing = tuple(allow_missing or ())
+        sources = _sources(project, corpora, corpus, allow_incomplete, missing)
+        asked = _read(study, changes)
+        from benchmark.explore import explore_study
+
+        page = explore_study(asked, _job(project, sources, changes, workers, None), screen)
+        screen.output.print(str(page))
 
 
 @app.command()
@@ -296,6 +330,7 @@ def _sources(
     corpora: Path | None,
     corpus: list[str] | None,
     allow_incomplete: bool,
+    allow_missing: tuple[str, ...] = (),
     tables: tuple[Path, Path] | None = None,
 ) -> Sources:
     from benchmark.corpora import CORPORA
@@ -318,6 +353,7 @@ def _sources(
         given=given,
         tables=tables,
         allow_incomplete=allow_incomplete,
+        allow_missing=allow_missing,
     )
 
 
@@ -419,13 +455,14 @@ def _summarise(result: Result, project: Project, screen: Screen) -> None:
     """Print the leaderboard, where everything lies and how to look further."""
     from benchmark.evaluate import METRICS
     from benchmark.report.leaderboard import leaderboard
+    from benchmark.report.words import model_title
     from benchmark.splits import PROTOCOLS
 
     board = leaderboard(result)
     metric = result.settings["search"]["metric"]
     rows = []
     for standing in board.standings:
-        row = [standing.model]
+        row = [model_title(result, standing.model)]
         for protocol in board.protocols:
             score = standing.evaluations[protocol].scores[metric]
             row.append(f"{score.value:.3f} [{score.low:.2f}, {score.high:.2f}]")

@@ -191,7 +191,7 @@ def gap(known: Score, unseen: Score) -> Score:
     difference. `bootstrap_seed` of different protocols sees to that.
     """
     over: Unit = known.over if known.over == unseen.over else "speakers or clips"
-    return _score(known.value - unseen.value, known.draws - unseen.draws, over)
+    return scored(known.value - unseen.value, known.draws - unseen.draws, over)
 
 
 def score(
@@ -220,7 +220,7 @@ def confusion(predictions: pd.DataFrame, emotions: Sequence[str]) -> Counts:
     The predicted emotion is the most probable one, the first of them where two are equal.
     """
     one_group = np.zeros(len(predictions), dtype=np.int64)
-    return np.asarray(_counts_by(one_group, predictions, emotions)[0], dtype=np.int64)
+    return np.asarray(counts_by(one_group, predictions, emotions)[0], dtype=np.int64)
 
 
 def bootstrap_seed(seed: int, *names: str) -> int:
@@ -232,26 +232,40 @@ def _evaluate_rows(
     rows: pd.DataFrame, emotions: Sequence[str], rng: np.random.Generator
 ) -> Evaluation:
     groups, speakers = pd.factorize(rows["speaker"], sort=True)
-    by_speaker = _counts_by(groups, rows, emotions)
+    by_speaker = counts_by(groups, rows, emotions)
     counts = by_speaker.sum(axis=0)
     over: Unit = "speakers" if len(speakers) >= FEWEST_SPEAKERS else "clips"
-    draws = _resample_groups(by_speaker, rng) if over == "speakers" else _resample(counts, rng)
+    draws = resample_groups(by_speaker, rng) if over == "speakers" else _resample(counts, rng)
     return Evaluation(
         emotions=tuple(emotions),
         confusion=counts,
         clips=len(rows),
         speakers=len(speakers),
         scores={
-            name: _score(float(of_counts(counts)), of_counts(draws), over)
+            name: scored(float(of_counts(counts)), of_counts(draws), over)
             for name, (_, of_counts) in METRICS.items()
         },
     )
 
 
-def _counts_by(
+def counts_by(
     groups: NDArray[np.int64], rows: pd.DataFrame, emotions: Sequence[str]
 ) -> NDArray[np.int64]:
-    """Return confusion counts of shape (n_groups, n_emotions, n_emotions)."""
+    """Return confusion counts of shape (n_groups, n_emotions, n_emotions).
+
+    Parameters
+    ----------
+    groups : ndarray of int, shape (n_clips,)
+        From 0 on.
+    rows : DataFrame of shape (n_clips, ...)
+        As `evaluate` takes them.
+    emotions : sequence of str
+
+    Raises
+    ------
+    BenchmarkError
+        If there are no rows, or one has an emotion that is not among `emotions`.
+    """
     size = len(emotions)
     true = pd.Index(emotions).get_indexer(pd.Index(rows["emotion"]))
     if not len(rows):
@@ -268,12 +282,16 @@ def _counts_by(
     return np.bincount(cells, minlength=n_groups * size * size).reshape(n_groups, size, size)
 
 
-def _resample_groups(by_group: Counts, rng: np.random.Generator) -> Counts:
-    """Return the counts of RESAMPLES draws of as many groups as there are, with replacement."""
-    n_groups, size, _ = by_group.shape
+def resample_groups(by_group: Counts, rng: np.random.Generator) -> Counts:
+    """Return the counts of RESAMPLES draws of as many groups as there are, with replacement.
+
+    The first axis of `by_group` is the groups; the same generator draws the same groups, whatever
+    is counted.
+    """
+    n_groups, *shape = by_group.shape
     times = rng.multinomial(n_groups, np.full(n_groups, 1 / n_groups), size=RESAMPLES)
     drawn = times @ by_group.reshape(n_groups, -1)
-    return np.asarray(drawn, dtype=np.int64).reshape(RESAMPLES, size, size)
+    return np.asarray(drawn, dtype=np.int64).reshape(RESAMPLES, *shape)
 
 
 def _resample(counts: Counts, rng: np.random.Generator) -> Counts:
@@ -286,7 +304,8 @@ def _resample(counts: Counts, rng: np.random.Generator) -> Counts:
     return drawn.reshape(RESAMPLES, *counts.shape)
 
 
-def _score(value: float, draws: Floats, over: Unit) -> Score:
+def scored(value: float, draws: Floats, over: Unit) -> Score:
+    """Return a figure with the percentile interval of its draws."""
     tail = (1 - LEVEL) / 2
     low, high = np.quantile(draws, [tail, 1 - tail])
     return Score(value, float(low), float(high), over, draws)
@@ -294,7 +313,7 @@ def _score(value: float, draws: Floats, over: Unit) -> Score:
 
 def _mean(parts: Sequence[Score]) -> Score:
     units = {part.over for part in parts}
-    return _score(
+    return scored(
         float(np.mean([part.value for part in parts])),
         np.mean([part.draws for part in parts], axis=0),
         units.pop() if len(units) == 1 else "speakers or clips",

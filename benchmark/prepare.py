@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 
 from benchmark.corpora import CORPORA, Clip, Recordings, describe_shortfall, locate, read_corpus
 from benchmark.errors import BenchmarkError, unknown
-from benchmark.features import FEATURE_SETS, Extracted, extract
+from benchmark.features import Extracted, extract, feature_set
 from benchmark.results import OWN_TABLES, UNUSABLE
 from benchmark.screen import Bars, Screen
 from benchmark.splits import (
@@ -47,6 +47,8 @@ class Sources:
         A user's own train and test tables, which take the place of corpora and features.
     allow_incomplete : bool
         Whether missing clips, or many that can't be used, are accepted and reported.
+    allow_missing : tuple of str
+        Corpora that are left out, and named on every page, where they are not complete.
     """
 
     cache: Path
@@ -54,6 +56,7 @@ class Sources:
     given: Mapping[str, Path] = field(default_factory=dict)
     tables: tuple[Path, Path] | None = None
     allow_incomplete: bool = False
+    allow_missing: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True)
@@ -174,10 +177,10 @@ def prepare(
         for augmentation, copy in copies.items():
             for clip, reason in copy.unusable:
                 screen.say(f"copy left out: {clip} ({augmentation}): {reason}", style="yellow")
-    name, changes = _name(study.name, (*overrides, *shortfalls))
-    columns = FEATURE_SETS[study.features].columns
+    name, changes = result_name(study.name, (*overrides, *shortfalls))
+    features = feature_set(study.features, study.sample_rate_hz)
     splits = tuple(
-        _write_split(split, frame, originals, copies, columns, cache / name) for split in drawn
+        _write_split(split, study, frame, originals, copies, cache / name) for split in drawn
     )
     return Prepared(
         name=name,
@@ -186,14 +189,16 @@ def prepare(
         data=_describe(study, recordings, originals, copies, frame, splits),
         origin={
             "recordings": digest_of(sorted(originals.samples_digests)),
-            "features": FEATURE_SETS[study.features].recipe() | {"columns": len(columns)},
+            "features": features.recipe() | {"columns": len(features.columns)},
             "augment": list(study.augment),
             "emotions": sorted(study.emotions),
+            **({"covariates": list(study.covariates)} if study.covariates else {}),
+            **({"rename": study.rename} if study.rename else {}),
         },
     )
 
 
-def _name(study: str, changes: Sequence[str]) -> tuple[str, tuple[str, ...]]:
+def result_name(study: str, changes: Sequence[str]) -> tuple[str, tuple[str, ...]]:
     """Return the name under which results stand; a changed study never has the study's own."""
     distinct = tuple(dict.fromkeys(changes))
     return (f"{study}@{digest_of(sorted(distinct))[:8]}" if distinct else study), distinct
@@ -209,14 +214,26 @@ def read_corpora(study: Study, sources: Sources, screen: Screen) -> dict[str, Re
     """
     found: dict[str, Recordings] = {}
     refused: list[str] = []
-    for name in study.corpora if sources.tables is None else ():
+    corpora = study.corpora if sources.tables is None else ()
+    for name in sources.allow_missing:
+        if name not in corpora:
+            raise unknown("corpus", name, corpora, f"--allow-missing, study {study.name}")
+    for name in corpora:
         try:
             folder = locate(name, root=sources.root, given=sources.given, cache=sources.cache)
             found[name] = read_corpus(name, folder)
         except BenchmarkError as error:
-            refused.append(str(error))
+            if name in sources.allow_missing:
+                found[name] = Recordings((), left_out=0)
+                screen.say(f"{name} is left out: {error}", style="yellow")
+            else:
+                refused.append(str(error))
             continue
         state = describe_shortfall(CORPORA[name], found[name])
+        if found[name].missing and name in sources.allow_missing:
+            found[name] = Recordings((), left_out=len(found[name].clips))
+            screen.say(f"{name} is left out: {state}", style="yellow")
+            continue
         if found[name].missing and not sources.allow_incomplete:
             refused.append(
                 f"{state}. Complete the copy, or accept it with --allow-incomplete, which the "
@@ -228,7 +245,17 @@ def read_corpora(study: Study, sources: Sources, screen: Screen) -> dict[str, Re
         screen.say(f"{state}{extra}  ({folder})")
     if refused:
         raise BenchmarkError(" | ".join(refused))
-    return found
+    if corpora and not any(recordings.clips for recordings in found.values()):
+        raise BenchmarkError(
+            f"study {study.name}: every corpus of it is left out ({', '.join(corpora)}). Give one."
+        )
+    return {name: _renamed(recordings, study.rename) for name, recordings in found.items()}
+
+
+def _renamed(recordings: Recordings, rename: Mapping[str, str]) -> Recordings:
+    """Return recordings whose emotions bear the names that the study gives them."""
+    clips = [replace(c, emotion=rename.get(c.emotion, c.emotion)) for c in recordings.clips]
+    return replace(recordings, clips=tuple(clips))
 
 
 def _draw(study: Study, protocol: str, clips: pd.DataFrame) -> Split:
@@ -246,7 +273,7 @@ def _extract(
     title = f"features {study.features}" + (f", {augmentation}" if augmentation else "")
     return extract(
         clips,
-        FEATURE_SETS[study.features],
+        feature_set(study.features, study.sample_rate_hz),
         augmentation=augmentation,
         seed=study.seed,
         cache=cache,
@@ -312,13 +339,15 @@ def _augment(
 
 def _write_split(
     split: Split,
+    study: Study,
     frame: pd.DataFrame,
     originals: Extracted,
     copies: Mapping[str, Extracted],
-    columns: tuple[str, ...],
     folder: Path,
 ) -> SplitTables:
     """Join the rows of a split's two sides and write them down."""
+    features = feature_set(study.features, study.sample_rate_hz)
+    columns = (*features.columns, *study.covariates)
     place = {clip: number for number, clip in enumerate(frame["clip"])}
     rows = frame.assign(augmentation="")[list(IDENTITY)]
     parts, values, folds = [rows[~split.test]], [originals.values[~split.test]], []
@@ -329,12 +358,33 @@ def _write_split(
         parts.append(rows.iloc[places[wanted]].assign(augmentation=augmentation))
         values.append(copy.values[wanted])
         folds.append(split.fold[places[wanted]])
-    train = Table(pd.concat(parts, ignore_index=True), np.concatenate(values), columns)
+    train_rows = pd.concat(parts, ignore_index=True)
     test_rows = rows[split.test].reset_index(drop=True)
-    test = Table(test_rows, originals.values[split.test], columns)
+    train_values = _with_covariates(np.concatenate(values), train_rows, study.covariates)
+    test_values = _with_covariates(originals.values[split.test], test_rows, study.covariates)
+    train = Table(train_rows, train_values, columns, features.shape)
+    test = Table(test_rows, test_values, columns, features.shape)
     return _stored(
         SplitTables(split.protocol, train, test, np.concatenate(folds), folder / split.protocol)
     )
+
+
+def _with_covariates(
+    values: NDArray[np.float32], rows: pd.DataFrame, covariates: Sequence[str]
+) -> NDArray[np.float32]:
+    """Return rows with what is known of their clips as further numbers."""
+    numbers = [COVARIATES[name](rows) for name in covariates]
+    return np.column_stack([values, *numbers]).astype(np.float32) if numbers else values
+
+
+def _gender_number(rows: pd.DataFrame) -> NDArray[np.float32]:
+    """Return 0 for a woman's clip, 1 for a man's, and between where nobody tells."""
+    numbers = rows["gender"].map({"female": 0.0, "male": 1.0}).fillna(0.5)
+    return numbers.to_numpy(dtype=np.float32)
+
+
+COVARIATES: dict[str, Callable[[pd.DataFrame], NDArray[np.float32]]] = {"gender": _gender_number}
+"""What may stand beside the features, by its name in study files."""
 
 
 def _stored(tables: SplitTables) -> SplitTables:
@@ -391,7 +441,7 @@ def _from_tables(
     fold[trained.to_numpy()] = divided
     check_split(Split(protocol, ~trained.to_numpy(), fold), frame)
     fold_of = dict(zip(frame["clip"], fold, strict=True))
-    name, changes = _name(
+    name, changes = result_name(
         study.name, (*overrides, f"{OWN_TABLES} {train.digest[:12]} and {test.digest[:12]}")
     )
     rows_fold = train.rows["clip"].map(fold_of).to_numpy(dtype=np.intp)
@@ -406,7 +456,7 @@ def _from_tables(
                     "title": "a user's own table", "home_page": "", "licence": "",
                     "official": None, "found": len(rows), "used": len(rows), "missing": [],
                     "speakers": int(rows["speaker"].nunique()),
-                    "set_aside": [], "generated": False,
+                    "set_aside": [], "generated": False, "left_out": False,
                 }
                 for corpus, rows in frame.groupby("corpus")
             },
@@ -470,7 +520,8 @@ def _describe(
             "home_page": corpus.home_page,
             "licence": corpus.licence,
             "official": corpus.official_clips,
-            "found": len(found.clips),
+            "found": len(found.clips) if found.left_out is None else found.left_out,
+            "left_out": found.left_out is not None,
             "used": int((frame["corpus"] == name).sum()),
             "speakers": int(frame.loc[frame["corpus"] == name, "speaker"].nunique()),
             "missing": list(found.missing),

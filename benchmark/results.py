@@ -1,14 +1,18 @@
 """Results: plain tables and a record for each study; all that is shown is computed from them.
 
 They hold no date, no duration and no path of a machine: the same study on the same recordings
-writes the same bytes. `reports/results/<study>/` has three files:
+writes the same bytes. `reports/results/<study>/` has these files:
 
 study.json
     What was asked and of what data: see `Result`.
 trials.csv
-    A row a trial: protocol, model, trial, state, score, spread, fold scores, parameters, reason.
+    A row a trial: protocol, model, trial, state, score, spread, fold scores, epochs, parameters,
+    reason.
 predictions.csv
     A row a test clip, protocol and model: identity, truth, and the probability of each emotion.
+curves.csv
+    A row a point of a learning curve: protocol, model, share, fold, rows, training score and
+    validation score; only of a study that asks for learning curves.
 """
 
 from __future__ import annotations
@@ -26,10 +30,10 @@ import pandas as pd
 
 from benchmark.errors import BenchmarkError
 
-FORMAT = 1
+FORMAT = 2
 
 CLIP = ("clip", "corpus", "speaker", "gender", "emotion")
-TEXTS = ("params", "reason")
+TEXTS = ("epochs", "params", "reason")
 
 OWN_TABLES = "own tables"
 """How the change begins that names a user's own tables."""
@@ -52,6 +56,7 @@ class Result:
         In what this run is not the study's own: overrides, incomplete corpora, a user's own tables.
     data : dict
         ``corpora``: by name: title, home_page, licence, official (int or None), found (clips read),
+        left_out (bool: not complete, and left out as the command line allowed),
         used (clips of the study's emotions that could be used), speakers (of the used clips;
         optional), missing (list of names), set_aside (list of [name, reason]), generated (bool).
         ``unusable``: list of [clip, reason]. ``duplicates``: lists of clips with the same samples.
@@ -61,14 +66,19 @@ class Result:
     versions : dict
         Versions of the libraries that decide scores, and which engine fitted what.
     winners : list of dict
-        protocol, model, trial (None for the ensemble), params, score and spread on the inner folds,
-        members (ensemble only).
+        protocol, model, trial (None for a vote), params, score and spread on the inner folds;
+        fold_scores; members (votes only); epochs (models that learn by epochs only): how many the
+        winner learned on the whole training table.
     trials : DataFrame
-        protocol, model, trial, state (complete or failed), score, spread, fold_0 .., params (JSON),
-        reason. The settings' order of models within a protocol.
+        protocol, model, trial, state (complete, failed, or cut: stopped early as it fell behind),
+        score, spread, fold_0 .., epochs (JSON: the best of each fold; empty for other models),
+        params (JSON), reason. The settings' order of models within a protocol.
     predictions : DataFrame
         protocol, model, clip, corpus, speaker, gender, emotion, then p_<emotion> for each emotion
         of the study in sorted order (float32).
+    curves : DataFrame or None
+        Learning curves: protocol, model, share (of the training clips), fold, rows (learned from),
+        training (score on them), validation (score on the fold's clips).
     """
 
     name: str
@@ -79,6 +89,7 @@ class Result:
     winners: list[dict[str, Any]]
     trials: pd.DataFrame
     predictions: pd.DataFrame
+    curves: pd.DataFrame | None = None
 
     @property
     def emotions(self) -> list[str]:
@@ -99,6 +110,8 @@ def write_result(result: Result, folder: Path) -> None:
         "trials.csv": result.trials.to_csv(index=False, lineterminator="\n"),
         "predictions.csv": result.predictions.to_csv(index=False, lineterminator="\n"),
     }
+    if result.curves is not None:
+        tables["curves.csv"] = result.curves.to_csv(index=False, lineterminator="\n")
     record = {
         "format": FORMAT,
         "name": result.name,
@@ -138,6 +151,7 @@ def read_result(folder: Path) -> Result:
             )
         trials = _read_table(tables["trials.csv"], ("protocol", "model", "state", *TEXTS))
         predictions = _read_table(tables["predictions.csv"], ("protocol", "model", *CLIP))
+        curves = tables.get("curves.csv")
     except (OSError, ValueError, KeyError, TypeError) as error:
         raise BenchmarkError(
             f"{folder}: the result can't be read ({error!r}). Run its study again: trials are kept."
@@ -152,6 +166,7 @@ def read_result(folder: Path) -> Result:
         winners=record["winners"],
         trials=trials,
         predictions=predictions.astype(dict.fromkeys(probabilities, "float32")),
+        curves=None if curves is None else _read_table(curves, ("protocol", "model")),
     )
 
 

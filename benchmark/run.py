@@ -19,10 +19,11 @@ import pandas as pd
 from benchmark import __version__, models
 from benchmark.corpora import CORPORA
 from benchmark.corpora.clip import EMOTIONS
+from benchmark.curves import learning_curves
 from benchmark.ensemble import mean_by_fold, soft_vote
 from benchmark.errors import BenchmarkError, unknown
 from benchmark.evaluate import METRICS
-from benchmark.features import FEATURE_SETS, parse_chain
+from benchmark.features import FEATURE_SETS, feature_set, parse_chain
 from benchmark.models import ENSEMBLE, FLOOR, MODELS
 from benchmark.models.storage import dump, load
 from benchmark.prepare import Prepared, Sources, SplitTables, prepare, read_corpora
@@ -34,6 +35,7 @@ from benchmark.search import (
     Plan,
     Trial,
     TrialStore,
+    fit_rows,
     grid,
     run_searches,
     warm_up,
@@ -53,6 +55,9 @@ from benchmark.tracking import (
     tracking_uri,
 )
 from benchmark.workers import Workers, available_cores
+
+PAGES = ("README", "claims")
+"""Pages over all studies, whose names no study can have."""
 
 
 @dataclass(frozen=True)
@@ -120,6 +125,10 @@ def check(study: Study, where: str) -> Study:
     BenchmarkError
         For the first name that no registry has, or value that can't be.
     """
+    if study.name in PAGES:
+        raise BenchmarkError(
+            f"{where}: reports/{study.name}.md is a page of its own; rename the file."
+        )
     _check_names("corpus", study.corpora, CORPORA, f"{where}: corpora")
     _check_names("feature set", (study.features,), FEATURE_SETS, f"{where}: features")
     _check_names("protocol", study.split.protocols, PROTOCOLS, f"{where}: [split] protocols")
@@ -131,19 +140,55 @@ def check(study: Study, where: str) -> Study:
         except BenchmarkError as error:
             raise BenchmarkError(f"{where}: augment: {error}") from error
     _check_emotions(study, where)
+    try:
+        features = feature_set(study.features, study.sample_rate_hz)
+    except BenchmarkError as error:
+        raise BenchmarkError(f"{where}: {error}") from error
+    if study.covariates and features.shape is not None:
+        raise BenchmarkError(
+            f"{where}: covariates: {study.features} has features over time, beside which a single "
+            "number has no place. Take another feature set, or leave covariates out."
+        )
     for name, spec in study.models.items():
-        models.check_parameters(name, spec, where)
-        if study.search.sampler == "grid":
-            grid(spec)
+        _check_model(study, name, spec, where)
+    _check_answers(study, where)
+    floor = {} if FLOOR in study.models else {FLOOR: Model()}
+    return study.model_copy(update={"models": floor | study.models})
+
+
+def _check_model(study: Study, name: str, spec: Model, where: str) -> None:
+    """Refuse a model whose settings, or whose place in this study, can't be."""
+    models.check_parameters(name, spec, where)
+    if study.search.sampler == "grid":
+        grid(spec)
+    if MODELS[name].by_epochs and study.search.folds < 3:
+        raise BenchmarkError(
+            f"{where}: [models.{name}] learns by epochs and stops by a fold of its own; set "
+            "search.folds to 3 or more."
+        )
+
+
+def _check_answers(study: Study, where: str) -> None:
+    """Refuse votes, comparisons and claims of what the study does not have."""
     voters = [name for name in study.models if name != FLOOR]
-    if study.ensemble is not None:
-        _check_names("member", study.ensemble.members, voters, f"{where}: [ensemble] members")
+    for vote, members in study.ensembles.items():
+        _check_names("member", members, voters, f"{where}: [ensembles] {vote}")
+        if vote in MODELS:
+            raise BenchmarkError(f"{where}: [ensembles] {vote}: is a model's name; take another.")
+    answering = (*study.models, *votes(study))
+    for pair in study.compare:
+        _check_names("model", pair, answering, f"{where}: compare")
     if study.claims is not None:
         place = f"{where}: [claims]"
         _check_names("protocol", (study.claims.protocol,), study.split.protocols, place)
-        _check_names("model", study.claims.values, (*study.models, ENSEMBLE), place)
-    floor = {} if FLOOR in study.models else {FLOOR: Model()}
-    return study.model_copy(update={"models": floor | study.models})
+        _check_names("model", study.claims.values, answering, place)
+        _check_names("model", study.claims.why, study.claims.values, f"{place} why")
+
+
+def votes(study: Study) -> dict[str, tuple[str, ...]]:
+    """Return the soft votes of a study: those that it names, or one of all models but the floor."""
+    everyone = tuple(name for name in study.models if name != FLOOR)
+    return study.ensembles or ({ENSEMBLE: everyone} if len(everyone) > 1 else {})
 
 
 def _check_names(kind: str, names: Any, allowed: Any, where: str) -> None:
@@ -157,7 +202,9 @@ def _check_emotions(study: Study, where: str) -> None:
     if "csv" in study.corpora:
         return
     _check_names("emotion", study.emotions, EMOTIONS, f"{where}: emotions")
-    there = {emotion for name in study.corpora for emotion in CORPORA[name].emotions}
+    original = {emotion for name in study.corpora for emotion in CORPORA[name].emotions}
+    _check_names("emotion", study.rename, original, f"{where}: [rename]")
+    there = {study.rename.get(emotion, emotion) for emotion in original}
     for emotion in study.emotions:
         if emotion not in there:
             raise BenchmarkError(
@@ -209,7 +256,7 @@ def run_study(study: Study, job: Job, screen: Screen) -> Result:
     check_address(uri)
     recordings = read_corpora(study, job.sources, screen)
     with _alone(study, project), Workers(job.workers) as workers:
-        workers.warm_up(warm_up)
+        workers.warm_up(partial(warm_up, tuple(study.models)))
         store = TrialStore(job.storage or project.storage_url)
         store.open()
         with _in_background(partial(reach, uri, artifacts)):
@@ -333,19 +380,17 @@ def _evaluate(
     winners = _winners(searches)
     folder = project.features_cache / prepared.name
     files = _fit_winners(searches, workers, folder, screen)
+    curves = _learning_curves(study, searches, workers, project, screen)
     predictions = []
     for tables in prepared.splits:
         here = [search for search in searches if search.plan.protocol == tables.protocol]
         fitted = {s.plan.model: load(files[tables.protocol, s.plan.model]) for s in here}
-        members = _members(study)
-        if members:
-            winners.append(_vote_on_folds(here, members, workers))
-            vote = soft_vote(
-                {name: fitted[name] for name in members}, study.emotions, len(tables.test.columns)
-            )
-            models_folder = folder / tables.protocol / "models"
-            files[tables.protocol, ENSEMBLE] = models_folder / "ensemble.skops"
-            fitted[ENSEMBLE] = vote
+        width = len(tables.test.columns)
+        for vote, members in votes(study).items():
+            winners.append(_vote_on_folds(vote, here, members, workers))
+            files[tables.protocol, vote] = folder / tables.protocol / "models" / f"{vote}.skops"
+            voters = {name: fitted[name] for name in members}
+            fitted[vote] = soft_vote(voters, study.emotions, width)
         predictions += [
             _predict(model, name, tables, sorted(study.emotions)) for name, model in fitted.items()
         ]
@@ -359,17 +404,27 @@ def _evaluate(
             winners=_ordered(winners, prepared),
             trials=_trials(searches),
             predictions=pd.concat(predictions, ignore_index=True),
+            curves=curves,
         ),
         files,
     )
 
 
-def _members(study: Study) -> tuple[str, ...]:
-    """Return who votes: the members that the study names, or all its models but the floor."""
-    if study.ensemble is not None:
-        return study.ensemble.members
-    everyone = tuple(name for name in study.models if name != FLOOR)
-    return everyone if len(everyone) > 1 else ()
+def _learning_curves(
+    study: Study,
+    searches: Sequence[ModelSearch],
+    workers: Workers,
+    project: Project,
+    screen: Screen,
+) -> pd.DataFrame | None:
+    """Return the learning curves of all winners but the floor, if the study asks for them."""
+    if study.learning_curves is None:
+        return None
+    learners = [search for search in searches if search.plan.model != FLOOR]
+    with screen.bars() as bars:
+        progress = bars.add("learning curves", 0).update
+        cache = project.features_cache / "curves"
+        return learning_curves(learners, study.learning_curves.shares, cache, workers, progress)
 
 
 def _search(
@@ -453,10 +508,20 @@ def _winners(searches: Sequence[ModelSearch]) -> list[dict[str, Any]]:
             "params": best.params,
             "score": best.score,
             "spread": best.spread,
+            "fold_scores": list(best.scores),
+            **({"epochs": _epochs(best)} if best.epochs else {}),
         }
         for search in searches
         for best in [_best(search)]
     ]
+
+
+def _epochs(trial: Trial) -> int:
+    """Return for how many epochs a winner learns on the whole table: the mean of the folds' best.
+
+    There are then no rows left that could tell when to stop.
+    """
+    return max(1, round(float(np.mean(trial.epochs))))
 
 
 def _best(search: ModelSearch) -> Trial:
@@ -475,14 +540,9 @@ def fit_winner(
     arrays: Path, identity: str, model: str, params: dict[str, Any], seed: int, target: Path
 ) -> None:
     """Fit a model on a whole training table and write it to `target`; runs in a worker."""
-    import warnings
-
     data = load_arrays(arrays, identity)
-    pipeline = models.build(model, params, seed)
-    with warnings.catch_warnings():
-        warnings.simplefilter("ignore")
-        pipeline.fit(np.asarray(data.values), data.emotions)
-    dump(pipeline, target)
+    everything = np.ones(len(data.fold), dtype=np.bool_)
+    dump(fit_rows(data, model, params, seed, everything), target)
 
 
 def _fit_winners(
@@ -497,7 +557,8 @@ def _fit_winners(
         files[plan.protocol, plan.model] = target
         if not target.exists():
             seed = derive_seed(best.seed, "refit")
-            arguments = (plan.arrays, plan.table, plan.model, best.params, seed, target)
+            params = best.params | ({"max_epochs": _epochs(best)} if best.epochs else {})
+            arguments = (plan.arrays, plan.table, plan.model, params, seed, target)
             workers.submit(fit_winner, *arguments, label=f"{plan.protocol} {plan.model}")
     with screen.bars() as bars:
         bar = bars.add("fitting the winners", len(searches))
@@ -514,9 +575,9 @@ def _fit_winners(
 
 
 def _vote_on_folds(
-    searches: Sequence[ModelSearch], members: Sequence[str], workers: Workers
+    vote: str, searches: Sequence[ModelSearch], members: Sequence[str], workers: Workers
 ) -> dict[str, Any]:
-    """Return the vote's entry among the winners: its score on the inner folds."""
+    """Return a vote's entry among the winners: its score on the inner folds."""
     voting = {s.plan.model: s for s in searches if s.plan.model in members}
     out_of_fold = [
         voting[name].out_of_fold(_best(voting[name]).number, workers) for name in members
@@ -525,12 +586,13 @@ def _vote_on_folds(
     scores = any_search.fold_scores(mean_by_fold(out_of_fold))
     return {
         "protocol": any_search.plan.protocol,
-        "model": ENSEMBLE,
+        "model": vote,
         "trial": None,
         "params": {},
         "members": list(members),
         "score": float(np.mean(scores)),
         "spread": float(np.std(scores)),
+        "fold_scores": list(scores),
     }
 
 
@@ -564,7 +626,7 @@ def _submit_artifacts(
 
     for winner in result.winners:
         protocol, model = winner["protocol"], winner["model"]
-        if model == ENSEMBLE:
+        if "members" in winner:
             members = {name: files[protocol, name] for name in winner["members"]}
             workers.submit(store_vote, members, result, files[protocol, model])
         workers.submit(confusion_png, result, protocol, model, label=(protocol, model))
@@ -596,6 +658,7 @@ def _trials(searches: Sequence[ModelSearch]) -> pd.DataFrame:
                     f"fold_{fold}": trial.scores[fold] if trial.scores else float("nan")
                     for fold in range(search.plan.n_folds)
                 },
+                "epochs": json.dumps(trial.epochs) if trial.epochs else "",
                 "params": json.dumps(trial.params),
                 "reason": trial.reason,
             }
@@ -607,10 +670,12 @@ def _trials(searches: Sequence[ModelSearch]) -> pd.DataFrame:
 
 def _versions(study: Study) -> dict[str, Any]:
     """Return the versions that decide scores, and what fitted each model in the search."""
-    libraries = ("librosa", "numpy", "optuna", "scikit-learn", "scipy", "soundfile", "soxr")
+    libraries = ["librosa", "numpy", "optuna", "scikit-learn", "scipy", "soundfile", "soxr"]
+    if any(MODELS[name].by_epochs for name in study.models):
+        libraries += ["skorch", "torch"]
     return {
         "ser-benchmark": __version__,
-        **{name: version(name) for name in libraries},
+        **{name: version(name).partition("+")[0] for name in libraries},
         "engines": {name: models.engine(name) for name in study.models},
     }
 

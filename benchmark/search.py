@@ -27,7 +27,7 @@ from benchmark import models
 from benchmark.errors import BenchmarkError
 from benchmark.evaluate import score
 from benchmark.study import Model, Range, Search, derive_seed, digest_of
-from benchmark.tables import load_arrays
+from benchmark.tables import TrainingArrays, load_arrays
 from benchmark.workers import Task, Workers
 
 if TYPE_CHECKING:
@@ -37,6 +37,12 @@ VERSION = 1  # of whatever in this module decides scores; raised when that chang
 
 DECISIVE_LIBRARIES = ("numpy", "optuna", "scikit-learn", "scipy")
 """Beside those that decide the training table, whose digest is among the ingredients."""
+
+RUNGS = (4, 12, 36)
+"""After how many epochs a trial is compared with those before it."""
+
+REDUCTION = 3
+"""Of so many trials that reach a rung, one goes on."""
 
 Probabilities = NDArray[np.float32]
 
@@ -61,6 +67,13 @@ class Trial:
         From which the seeds of its folds derive.
     reason : str
         Why it failed; empty if it did not.
+    epochs : tuple of int
+        The best epoch of each fold; empty for a model that does not learn by epochs.
+    rungs : tuple of dict
+        For each fold the score that decides when to stop, by the epochs of `RUNGS` that were
+        reached.
+    cut : bool
+        Whether a fold was stopped as it fell behind earlier trials.
     """
 
     number: int
@@ -70,11 +83,14 @@ class Trial:
     seconds: float
     seed: int
     reason: str = ""
+    epochs: tuple[int, ...] = ()
+    rungs: tuple[dict[int, float], ...] = ()
+    cut: bool = False
 
     @property
     def state(self) -> str:
-        """``complete`` or ``failed``."""
-        return "failed" if self.reason else "complete"
+        """``complete``, ``failed`` or ``cut``."""
+        return "failed" if self.reason else "cut" if self.cut else "complete"
 
     @property
     def score(self) -> float:
@@ -129,7 +145,9 @@ class Plan:
         """Everything that decides the scores of this search; the number of trials does not."""
         from importlib.metadata import version
 
-        searched = self.search.model_dump(mode="json", exclude={"trials", "folds"})
+        # A pruner cuts epochs; the searches of models without them are the same with it.
+        idle = set() if self.by_epochs and self.search.pruner != "none" else {"pruner"}
+        searched = self.search.model_dump(mode="json", exclude={"trials", "folds"} | idle)
         return {
             **self.origin,
             "training table": self.table,
@@ -140,6 +158,11 @@ class Plan:
             **{name: version(name) for name in DECISIVE_LIBRARIES},
             "search code": VERSION,
         }
+
+    @property
+    def by_epochs(self) -> bool:
+        """Whether the model learns by epochs."""
+        return models.MODELS[self.model].by_epochs
 
     @cached_property
     def key(self) -> str:
@@ -297,6 +320,9 @@ class TrialStore:
                 seconds=found.user_attrs["fit_seconds"],
                 seed=found.user_attrs["seed"],
                 reason=found.user_attrs["reason"],
+                epochs=tuple(found.user_attrs.get("epochs", ())),
+                rungs=tuple(_rungs(fold) for fold in found.user_attrs.get("rungs", ())),
+                cut=found.user_attrs.get("cut", False),
             )
             for found in stored
             if "number" in found.user_attrs
@@ -307,12 +333,13 @@ class TrialStore:
         """Store a finished trial: one transaction, so it is there wholly or not at all."""
         import optuna
 
-        failed = trial.state == "failed"
-        state = optuna.trial.TrialState.FAIL if failed else optuna.trial.TrialState.COMPLETE
+        states = optuna.trial.TrialState
+        state = {"failed": states.FAIL, "cut": states.PRUNED, "complete": states.COMPLETE}
         space = distributions(plan.spec)
+        epochs = {"epochs": list(trial.epochs), "rungs": list(trial.rungs), "cut": trial.cut}
         frozen = optuna.trial.create_trial(
-            state=state,
-            value=None if failed else trial.score,
+            state=state[trial.state],
+            value=None if trial.reason else trial.score,
             params=trial.sampled,
             distributions={name: space[name] for name in trial.sampled},
             user_attrs={
@@ -322,10 +349,16 @@ class TrialStore:
                 "fit_seconds": trial.seconds,
                 "seed": trial.seed,
                 "reason": trial.reason,
+                **(epochs if trial.epochs else {}),
             },
         )
         with _told_plainly(self.url):
             study.add_trial(frozen)
+
+
+def _rungs(stored: Mapping[str, float]) -> dict[int, float]:
+    """Return scores by epoch, whose numbers JSON has made words."""
+    return {int(epoch): score for epoch, score in stored.items()}
 
 
 @contextmanager
@@ -368,34 +401,109 @@ class FoldOutcome:
         In the order of the validation rows and of the sorted emotions.
     seconds : float
         Fitting and predicting.
+    epochs : int
+        The best one; 0 for a model that does not learn by epochs.
+    history : tuple of float
+        The score that decides when to stop, after each epoch.
+    cut : bool
+        Whether learning was stopped as it fell behind earlier trials.
     """
 
     probabilities: Probabilities
     seconds: float
+    epochs: int = 0
+    history: tuple[float, ...] = ()
+    cut: bool = False
+
+    @property
+    def rungs(self) -> dict[int, float]:
+        """The best score by each of the epochs of `RUNGS` that was reached."""
+        reached = [rung for rung in RUNGS if rung <= len(self.history)]
+        return {rung: max(self.history[:rung]) for rung in reached}
 
 
-def fit_fold(
-    arrays: Path, identity: str, model: str, params: dict[str, Any], seed: int, fold: int
-) -> FoldOutcome:
-    """Fit a model on all folds but one and return its probabilities for that one; pure."""
-    data = load_arrays(arrays, identity)
-    train, held_out = data.training_rows(fold), data.validation_rows(fold)
-    fast = models.has_fast_engine(model)
-    began = time.perf_counter()
-    pipeline = models.build(model, params, seed, fast=fast)
+def fit_rows(  # noqa: PLR0913 - what, with what, on what
+    data: TrainingArrays,
+    model: str,
+    params: Mapping[str, Any],
+    seed: int,
+    rows: NDArray[np.bool_],
+    *,
+    stop: int | None = None,
+    thresholds: Mapping[int, float] | None = None,
+    searching: bool = False,
+) -> Any:
+    """Return a model fitted on some rows of a training table.
+
+    Parameters
+    ----------
+    data : TrainingArrays
+    model, params, seed
+        As `models.build` takes them.
+    rows : ndarray of bool, shape (n_rows,)
+    stop : int or None
+        The fold among the rows that decides when to stop, for a model that learns by epochs.
+    thresholds : mapping of int to float, optional
+        By epoch, the score without which learning ends there.
+    searching : bool
+        Whether to fit what the search fits.
+    """
+    pipeline = models.build(model, params, seed, searching=searching, shape=data.shape)
+    stopping = np.zeros(rows.sum(), dtype=np.bool_) if stop is None else data.fold[rows] == stop
+    facts = models.Facts(data.fold[rows], data.genders[rows], stopping, thresholds or {})
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")  # a search visits settings that don't converge; scores tell
-        pipeline.fit(data.values[train], data.emotions[train])
-        probabilities = pipeline.predict_proba(data.values[held_out]).astype(np.float32)
+        return models.learn(model, pipeline, data.values[rows], data.emotions[rows], facts)
+
+
+def fit_fold(  # noqa: PLR0913 - a task's arguments stand in a row
+    arrays: Path,
+    identity: str,
+    model: str,
+    params: dict[str, Any],
+    seed: int,
+    fold: int,
+    thresholds: Mapping[int, float] | None = None,
+    voting: bool = False,
+) -> FoldOutcome:
+    """Fit a model on all folds but one and return its probabilities for that one; pure.
+
+    A model that is searched without probabilities has 1 for the emotion that it decides on and 0
+    for the others; `voting` asks for what its winner will answer.
+    """
+    data = load_arrays(arrays, identity)
+    stop = data.stop_fold(fold) if models.MODELS[model].by_epochs else None
+    rows = data.training_rows(fold, stop)
+    began = time.perf_counter()
+    fitted = fit_rows(
+        data, model, params, seed, rows, stop=stop, thresholds=thresholds, searching=not voting
+    )
+    probabilities = _answers(fitted, data.values[data.validation_rows(fold)])
+    seconds = time.perf_counter() - began
+    if stop is None:
+        return FoldOutcome(probabilities, seconds)
+    network = fitted[-1]
+    return FoldOutcome(probabilities, seconds, network.n_epochs_, network.history_, network.cut_)
+
+
+def _answers(fitted: Any, values: NDArray[np.float32]) -> Probabilities:
+    """Return a model's probabilities, or its decisions as such."""
+    if hasattr(fitted, "predict_proba"):
+        probabilities = fitted.predict_proba(values).astype(np.float32)
+    else:
+        decided = fitted.predict(values)
+        probabilities = (decided[:, None] == fitted.classes_[None, :]).astype(np.float32)
     if not np.isfinite(probabilities).all():
         raise FloatingPointError("its probabilities are not finite")
-    return FoldOutcome(probabilities, time.perf_counter() - began)
+    return np.asarray(probabilities, dtype=np.float32)
 
 
-def warm_up() -> None:
+def warm_up(names: Sequence[str]) -> None:
     """Import what fits need: a worker does it while the main process reads recordings."""
-    for name in models.MODELS:
-        models.build(name, {}, 0, fast=models.has_fast_engine(name))
+    for name in names:
+        models.build(name, {}, 0, searching=True)
+        if models.MODELS[name].by_epochs:
+            import benchmark.models.networks  # noqa: F401
 
 
 @dataclass
@@ -406,6 +514,7 @@ class _Asked:
     sampled: dict[str, Any]
     handle: Any  # Optuna's live trial; None for a first trial that its space does not hold
     seed: int
+    thresholds: Sequence[Mapping[int, float]]  # by fold
     outcomes: dict[int, FoldOutcome] = field(default_factory=dict)
     # By fold: the reason is that of the first fold, whichever failed first.
     errors: dict[int, str] = field(default_factory=dict)
@@ -481,8 +590,11 @@ class ModelSearch:
 
     @property
     def best(self) -> Trial | None:
-        """The told trial with the highest score, the earliest of equals; None without one."""
-        complete = [trial for trial in self.trials if trial.scores]
+        """The told trial with the highest score, the earliest of equals; None without one.
+
+        A cut trial has learned less than the others and is not ranked with them.
+        """
+        complete = [trial for trial in self.trials if trial.state == "complete"]
         # Rounded, since the order in which a mean is summed must not choose among equals.
         return max(complete, key=lambda found: (round(found.score, 9), -found.number), default=None)
 
@@ -510,16 +622,20 @@ class ModelSearch:
         self._keep_fold(number, fold, task.result)
 
     def out_of_fold(self, number: int, workers: Workers) -> list[Probabilities]:
-        """Return a trial's probabilities for each fold's validation rows, fitted again if lost."""
-        found = {fold: self._kept_fold(number, fold) for fold in range(self.plan.n_folds)}
+        """Return a trial's probabilities for each fold's validation rows, fitted again if lost.
+
+        Those of a model that is searched without probabilities are fitted for the vote alone.
+        """
+        voting = models.MODELS[self.plan.model].decides
+        found = {fold: self._kept_fold(number, fold, voting) for fold in range(self.plan.n_folds)}
         for fold, outcome in found.items():
             if outcome is None:
-                self._submit(workers, number, self.trials[number].params, fold)
+                self._submit(workers, number, self.trials[number].params, fold, {}, voting)
         for task in workers.drain():
             if task.error is not None:
                 raise task.error
             found[task.label[2]] = task.result
-            self._keep_fold(number, task.label[2], task.result)
+            self._keep_fold(number, task.label[2], task.result, voting)
         return [outcome.probabilities for outcome in found.values() if outcome is not None]
 
     def _ask(self, number: int, workers: Workers) -> None:
@@ -535,7 +651,7 @@ class ModelSearch:
             sampled = dict(handle.params)
             decoded = {name: self._decode.get(name, {}).get(v, v) for name, v in sampled.items()}
             params = {**spec.fixed, **decoded}
-        asked = _Asked(params, sampled, handle, seed)
+        asked = _Asked(params, sampled, handle, seed, self._thresholds())
         self._asked[number] = asked
         known = self._known.get(number)
         if known is not None:
@@ -544,18 +660,48 @@ class ModelSearch:
         for fold in range(self.plan.n_folds):
             outcome = self._kept_fold(number, fold)
             if outcome is None:
-                self._submit(workers, number, params, fold)
+                self._submit(workers, number, params, fold, asked.thresholds[fold])
             else:
                 asked.outcomes[fold] = outcome
+
+    def _thresholds(self) -> list[dict[int, float]]:
+        """Return, by fold and epoch, the score that the best of the told trials have reached.
+
+        Asynchronous successive halving (Li et al. 2020): at each rung the best of every
+        `REDUCTION` go on. What counts are the trials told when this one is asked, so that the same
+        trials are cut whatever the number of workers.
+        """
+        told = [trial.rungs for trial in self.trials if trial.rungs]
+        if self.plan.search.pruner != "asha" or not self.plan.by_epochs:
+            told = []
+        thresholds: list[dict[int, float]] = []
+        for fold in range(self.plan.n_folds):
+            reached = {rung: [t[fold][rung] for t in told if rung in t[fold]] for rung in RUNGS}
+            thresholds.append(
+                {
+                    rung: sorted(scores, reverse=True)[len(scores) // REDUCTION]
+                    for rung, scores in reached.items()
+                    if len(scores) >= REDUCTION
+                }
+            )
+        return thresholds
 
     def _seed(self, number: int) -> int:
         return derive_seed(self.plan.seed, self.plan.protocol, self.plan.model, "fit", number)
 
-    def _submit(self, workers: Workers, number: int, params: dict[str, Any], fold: int) -> None:
+    def _submit(
+        self,
+        workers: Workers,
+        number: int,
+        params: dict[str, Any],
+        fold: int,
+        thresholds: Mapping[int, float],
+        voting: bool = False,
+    ) -> None:
         plan = self.plan
         seed = derive_seed(self._seed(number), fold)
         workers.submit(
-            fit_fold, plan.arrays, plan.table, plan.model, params, seed, fold,
+            fit_fold, plan.arrays, plan.table, plan.model, params, seed, fold, thresholds, voting,
             label=(self, number, fold),
         )  # fmt: skip
 
@@ -592,7 +738,19 @@ class ModelSearch:
         seconds = sum(outcome.seconds for outcome in outcomes)
         reason = asked.errors[min(asked.errors)] if asked.errors else ""
         scores = () if reason else self.fold_scores([o.probabilities for o in outcomes])
-        return Trial(number, asked.params, asked.sampled, scores, seconds, asked.seed, reason)
+        by_epochs = self.plan.by_epochs and not reason
+        return Trial(
+            number,
+            asked.params,
+            asked.sampled,
+            scores,
+            seconds,
+            asked.seed,
+            reason,
+            epochs=tuple(outcome.epochs for outcome in outcomes) if by_epochs else (),
+            rungs=tuple(outcome.rungs for outcome in outcomes) if by_epochs else (),
+            cut=by_epochs and any(outcome.cut for outcome in outcomes),
+        )
 
     def fold_scores(self, out_of_fold: Sequence[Probabilities]) -> tuple[float, ...]:
         """Return the metric on each fold, given the probabilities for its validation rows."""
@@ -608,21 +766,31 @@ class ModelSearch:
             for fold, probabilities in enumerate(out_of_fold)
         )
 
-    def _fold_path(self, number: int, fold: int) -> Path:
-        return self._cache / f"trial_{number:04d}_fold_{fold}.npz"
+    def _fold_path(self, number: int, fold: int, voting: bool) -> Path:
+        return self._cache / f"trial_{number:04d}_fold_{fold}{'_vote' * voting}.npz"
 
-    def _keep_fold(self, number: int, fold: int, outcome: FoldOutcome) -> None:
-        path = self._fold_path(number, fold)
+    def _keep_fold(
+        self, number: int, fold: int, outcome: FoldOutcome, voting: bool = False
+    ) -> None:
+        path = self._fold_path(number, fold, voting)
         path.parent.mkdir(parents=True, exist_ok=True)
         partial = path.with_suffix(".partial.npz")
-        np.savez(partial, probabilities=outcome.probabilities, seconds=outcome.seconds)
+        kept: dict[str, Any] = {"probabilities": outcome.probabilities, "seconds": outcome.seconds}
+        if outcome.epochs:
+            kept |= {"epochs": outcome.epochs, "history": outcome.history, "cut": outcome.cut}
+        np.savez(partial, **kept)
         partial.replace(path)
 
-    def _kept_fold(self, number: int, fold: int) -> FoldOutcome | None:
+    def _kept_fold(self, number: int, fold: int, voting: bool = False) -> FoldOutcome | None:
         """Return a fold that was finished before; None if there is none, or its file is damaged."""
         try:
-            with np.load(self._fold_path(number, fold)) as kept:
-                return FoldOutcome(kept["probabilities"], float(kept["seconds"]))
+            with np.load(self._fold_path(number, fold, voting)) as kept:
+                learned = (
+                    (int(kept["epochs"]), tuple(kept["history"].tolist()), bool(kept["cut"]))
+                    if "epochs" in kept
+                    else ()
+                )
+                return FoldOutcome(kept["probabilities"], float(kept["seconds"]), *learned)
         except Exception:
             return None
 

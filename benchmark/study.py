@@ -86,7 +86,12 @@ class Model(Table):
             if any(value in values[:place] for place, value in enumerate(values)):
                 # Python takes 1, 1.0 and true for equal, scikit-learn does not.
                 raise ValueError(f"{name} has two choices that are equal")
+        # A list of one choice leaves nothing to choose: so a value that is a list is written.
+        choices, single = (
+            {k: v for k, v in choices.items() if (len(v) == 1) is alone} for alone in (False, True)
+        )
         fixed = {k: v for k, v in entries.items() if k not in ranges and k not in choices}
+        fixed |= {name: values[0] for name, values in single.items()}
         return {"first": table.get("first", {}), "fixed": fixed, "space": ranges | choices}
 
 
@@ -110,18 +115,28 @@ class Search(Table):
     """How many trials of one model are under way at once. It is part of the study, not of the
     machine, so that any number of workers makes the same trials. With 1 the sampler knows all
     earlier trials; their folds and the other models' searches keep the cores busy."""
+    pruner: Literal["none", "asha"] = "none"
+    """Whether trials of models that learn by epochs are cut when they fall behind the told ones."""
 
 
-class Ensemble(Table):
-    """Whose winners vote."""
+class LearningCurves(Table):
+    """On which shares of the training clips each winner is fitted once more, to draw its curve."""
 
-    members: tuple[str, ...] = Field(min_length=2)
+    shares: tuple[float, ...] = Field(default=(0.1, 0.33, 0.66, 1.0), min_length=2)
 
-    _distinct = field_validator("members")(_distinct)
+    @field_validator("shares")
+    @classmethod
+    def _rising(cls, shares: tuple[float, ...]) -> tuple[float, ...]:
+        if not all(0 < share <= 1 for share in shares) or list(shares) != sorted(set(shares)):
+            raise ValueError("must be rising numbers above 0 and at most 1")
+        return shares
 
 
 class Claims(BaseModel):
-    """What the source of a study says that it reaches: a figure for each model, by its protocol."""
+    """What the source of a study says that it reaches: a figure for each model, by its protocol.
+
+    `why` says for a model, as far as is known, why its figure is not reached.
+    """
 
     model_config = ConfigDict(extra="forbid", frozen=True)
 
@@ -129,7 +144,8 @@ class Claims(BaseModel):
     protocol: str
     metric: Literal["uar", "accuracy", "macro_f1"]
     note: str = ""
-    values: dict[str, float]
+    why: dict[str, str] = {}
+    values: dict[str, float] = Field(min_length=1)
 
     @model_validator(mode="before")
     @classmethod
@@ -137,7 +153,7 @@ class Claims(BaseModel):
         """Read every key that is no field as a model with its figure."""
         if not isinstance(table, dict) or "values" in table:
             return table
-        named = {"source", "protocol", "metric", "note"}
+        named = {"source", "protocol", "metric", "note", "why"}
         values = {key: value for key, value in table.items() if key not in named}
         return {k: v for k, v in table.items() if k in named} | {"values": values}
 
@@ -155,12 +171,24 @@ class Study(Table):
         Clips of these corpora with these emotions take part.
     features : str
         A feature set of the registry.
+    sample_rate_hz : int or None
+        To which recordings are brought first, where it is not the feature set's own rate.
+    rename : dict of str to str
+        Emotions of the corpora that count as another one: ``anxious`` as ``fearful``.
+    covariates : tuple of str
+        What is known of a clip and stands beside its features as one more number: ``gender``.
     augment : tuple of str
         Further copies of each training clip, each a chain such as ``stretch+pitch``.
     seed : int
         All randomness derives from it.
     models : dict of str to Model
         In the order in which pages show them.
+    ensembles : dict of str to tuple of str
+        Soft votes by name: the models whose winners vote. Without any, all models vote.
+    compare : tuple of (str, str)
+        Pairs of models that are compared on the same clips and folds.
+    learning_curves : LearningCurves or None
+        Drawn for each model where the study asks for them.
     """
 
     name: str
@@ -168,15 +196,28 @@ class Study(Table):
     corpora: tuple[str, ...] = Field(min_length=1)
     emotions: tuple[str, ...] = Field(min_length=2)
     features: str
+    sample_rate_hz: int | None = Field(default=None, ge=4000, le=192_000)
+    rename: dict[str, str] = {}
+    covariates: tuple[Literal["gender"], ...] = ()
     augment: tuple[str, ...] = ()
     seed: int = Field(default=0, ge=0, lt=2**32)
     split: Split = Split()
     search: Search
     models: dict[str, Model] = Field(min_length=1)
-    ensemble: Ensemble | None = None
+    ensembles: dict[str, tuple[str, ...]] = {}
+    compare: tuple[tuple[str, str], ...] = ()
+    learning_curves: LearningCurves | None = None
     claims: Claims | None = None
 
-    _distinct = field_validator("corpora", "emotions", "augment")(_distinct)
+    _distinct = field_validator("corpora", "emotions", "covariates", "augment")(_distinct)
+
+    @field_validator("ensembles")
+    @classmethod
+    def _several_voters(cls, ensembles: dict[str, tuple[str, ...]]) -> dict[str, tuple[str, ...]]:
+        for name, members in ensembles.items():
+            if len(_distinct(members)) < 2:
+                raise ValueError(f"{name} needs two members or more")
+        return ensembles
 
     def settings(self) -> dict[str, Any]:
         """The study as plain data, for results and digests."""
@@ -277,7 +318,7 @@ def _keys_at(place: list[str]) -> list[str]:
     tables: dict[str, type[BaseModel]] = {
         "split": Split,
         "search": Search,
-        "ensemble": Ensemble,
+        "learning_curves": LearningCurves,
         "claims": Claims,
     }
     if not place:

@@ -33,11 +33,14 @@ class Table:
     values : ndarray of float32, shape (n_rows, n_features)
     columns : tuple of str
         Names of the features.
+    shape : tuple of int, or None
+        (n_frames, n_coefficients) of features over time, which a row lists frame by frame.
     """
 
     rows: pd.DataFrame
     values: NDArray[np.float32]
     columns: tuple[str, ...]
+    shape: tuple[int, int] | None = None
 
     @property
     def originals(self) -> NDArray[np.bool_]:
@@ -128,16 +131,42 @@ class TrainingArrays:
         The fold in which the row's clip is validated.
     originals : ndarray of bool, shape (n_rows,)
         Rows that may be validated on: no augmented copies.
+    genders : ndarray of str, shape (n_rows,)
+    clips : ndarray of int, shape (n_rows,)
+        Equal for a clip and its copies.
+    frames : ndarray of int, shape (2,) or (0,)
+        n_frames and n_coefficients of features over time; empty for other features.
     """
 
     values: NDArray[np.float32]
     emotions: NDArray[np.str_]
     fold: NDArray[np.intp]
     originals: NDArray[np.bool_]
+    genders: NDArray[np.str_]
+    clips: NDArray[np.intp]
+    frames: NDArray[np.intp]
 
-    def training_rows(self, fold: int) -> NDArray[np.bool_]:
-        """Rows to learn from when `fold` is validated, copies included."""
-        return np.not_equal(self.fold, fold)
+    @property
+    def shape(self) -> tuple[int, int] | None:
+        """``(n_frames, n_coefficients)`` of features over time."""
+        return (int(self.frames[0]), int(self.frames[1])) if len(self.frames) else None
+
+    @property
+    def n_folds(self) -> int:
+        """How many inner folds there are."""
+        return int(self.fold.max()) + 1
+
+    def stop_fold(self, fold: int) -> int:
+        """Return the fold that decides when to stop learning while `fold` is validated."""
+        return (fold + 1) % self.n_folds
+
+    def training_rows(self, fold: int, stop: int | None = None) -> NDArray[np.bool_]:
+        """Rows to learn from when `fold` is validated, copies included.
+
+        Of a fold `stop`, which decides when to stop, only clips as they were recorded.
+        """
+        rows: NDArray[np.bool_] = (self.fold != fold) & ((self.fold != stop) | self.originals)
+        return rows
 
     def validation_rows(self, fold: int) -> NDArray[np.bool_]:
         """Rows to validate on: the fold's clips as they were recorded."""
@@ -153,6 +182,9 @@ def store_arrays(table: Table, fold: NDArray[np.intp], folder: Path) -> None:
         "emotions": table.rows["emotion"].to_numpy(dtype=np.str_),
         "fold": fold,
         "originals": table.originals,
+        "genders": table.rows["gender"].to_numpy(dtype=np.str_),
+        "clips": pd.factorize(table.rows["clip"])[0],
+        "frames": np.array(table.shape or (), dtype=np.intp),
     }
     for name, array in arrays.items():
         partial = folder / f".{name}.partial.npy"
@@ -164,6 +196,6 @@ def store_arrays(table: Table, fold: NDArray[np.intp], folder: Path) -> None:
 def load_arrays(folder: Path, identity: str) -> TrainingArrays:
     """Return the arrays of a folder; `identity` makes a worker forget those of another run."""
     del identity
-    names: Sequence[str] = ("emotions", "fold", "originals")
+    names: Sequence[str] = ("emotions", "fold", "originals", "genders", "clips", "frames")
     values = np.load(folder / "values.npy", mmap_mode="r")
     return TrainingArrays(values, *(np.load(folder / f"{name}.npy") for name in names))

@@ -11,12 +11,15 @@ import os  # noqa: E402
 import signal  # noqa: E402
 import subprocess  # noqa: E402
 import sys  # noqa: E402
+from collections.abc import Iterable  # noqa: E402
 from dataclasses import dataclass  # noqa: E402
 from pathlib import Path  # noqa: E402
 
 import numpy as np  # noqa: E402
 import pytest  # noqa: E402
 import soundfile  # noqa: E402
+
+from benchmark import models  # noqa: E402
 
 # A shell that runs the tests in the background has them ignore Ctrl-C, and what they start as well.
 signal.signal(signal.SIGINT, signal.default_int_handler)
@@ -54,6 +57,20 @@ def recordings() -> Path:
     if not folder:
         pytest.skip("needs the real recordings: set SER_CORPORA to the folder that holds them")
     return Path(folder)
+
+
+def needing_extras(names: Iterable[str]) -> list[object]:
+    """Models as parameters of a test, which is skipped for those whose extra is not installed."""
+    return [
+        pytest.param(
+            name,
+            marks=pytest.mark.skipif(
+                not models.available(name),
+                reason=f"{name} needs the extra `{models.MODELS[name].extra}`",
+            ),
+        )
+        for name in names
+    ]
 
 
 @dataclass(frozen=True)

@@ -90,6 +90,22 @@ def test_trimming_equals_librosa() -> None:
     np.testing.assert_array_equal(copy("trim=30"), librosa.effects.trim(clip(), top_db=30)[0])
 
 
+def test_shifting_moves_the_clip_round_by_at_most_its_amount() -> None:
+    places = [int(np.argmax(np.abs(copy("shift=0.1", seed)))) for seed in range(40)]
+    moved = np.array(places) - int(np.argmax(np.abs(clip())))
+    assert len(set(moved.tolist())) > 30
+    assert moved.min() < 0 < moved.max()
+    assert np.abs(moved).max() <= 0.1 * RATE_HZ
+    for seed, samples in enumerate(moved):
+        np.testing.assert_array_equal(copy("shift=0.1", seed), np.roll(clip(), samples))
+
+
+def test_the_copies_of_the_prediction_apis_later_notebook_can_be_named() -> None:
+    for text in ("noise=0.035", "pitch=0.7", "noise=0.035+pitch=0.7", "stretch=0.8", "shift"):
+        assert len(parse_chain(text).steps) == text.count("+") + 1
+    assert parse_chain("shift").steps == (("shift", 0.227),)
+
+
 def test_a_chain_applies_its_steps_in_order() -> None:
     stretched = copy("stretch")
     shifted = parse_chain("pitch").apply(stretched, RATE_HZ, b"")

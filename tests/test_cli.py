@@ -18,7 +18,7 @@ from benchmark.models import MODELS
 from benchmark.splits import PROTOCOLS
 from tests.conftest import Bench
 
-COMMANDS = ("run-study", "list", "extract", "report", "ui", "fetch")
+COMMANDS = ("run-study", "list", "extract", "explore", "report", "ui", "fetch")
 
 
 def answer(*arguments: str, **variables: str) -> subprocess.CompletedProcess[str]:
@@ -57,7 +57,7 @@ def test_help_needs_no_heavy_library() -> None:
         "import sys; sys.argv = ['benchmark', '--help']\n"
         "from benchmark.__main__ import main\n"
         "try:\n    main()\nexcept SystemExit:\n    pass\n"
-        "heavy = {'numpy', 'pandas', 'sklearn', 'optuna', 'mlflow', 'librosa', 'matplotlib'}\n"
+        "heavy = {'numpy', 'pandas', 'sklearn', 'optuna', 'mlflow', 'librosa', 'matplotlib', 'torch'}\n"
         "sys.stderr.write(', '.join(heavy & set(sys.modules)))"
     )
     asked = subprocess.run(

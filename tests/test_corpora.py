@@ -11,12 +11,18 @@ from pathlib import Path
 import pytest
 
 from benchmark.corpora import CORPORA, EMOTIONS, describe_shortfall, locate, read_corpus
+from benchmark.corpora.jl import _official as jl_clips
 from benchmark.corpora.ravdess import _official as ravdess_clips
 from benchmark.corpora.savee import _official as savee_clips
 from benchmark.corpora.tess import _official as tess_clips
 from benchmark.errors import BenchmarkError
 
-OFFICIAL = {"ravdess": ravdess_clips(), "tess": tess_clips(), "savee": savee_clips()}
+OFFICIAL = {
+    "ravdess": ravdess_clips(),
+    "tess": tess_clips(),
+    "savee": savee_clips(),
+    "jl": jl_clips(),
+}
 NAMED = tuple(OFFICIAL)
 
 
@@ -36,7 +42,7 @@ def write_table(folder: Path, *lines: str, encoding: str = "utf-8") -> Path:
 
 
 def test_the_generated_corpus_comes_first_and_a_table_of_ones_own_last() -> None:
-    assert list(CORPORA) == ["synthetic", "ravdess", "tess", "savee", "csv"]
+    assert list(CORPORA) == ["synthetic", "ravdess", "tess", "savee", "jl", "csv"]
 
 
 def test_importing_the_corpora_loads_no_heavy_library() -> None:
@@ -111,6 +117,47 @@ def test_tess_calls_pleasant_surprise_ps(tmp_path: Path) -> None:
 def test_a_savee_clip_has_one_name_in_every_layout(file: str, tmp_path: Path) -> None:
     clip = read_corpus("savee", fill(tmp_path, file)).clips[0]
     assert (clip.name, clip.speaker, clip.emotion) == ("DC_sa01", "savee/DC", "sad")
+
+
+def test_a_jl_name_tells_speaker_gender_emotion_and_sentence(tmp_path: Path) -> None:
+    clip = read_corpus("jl", fill(tmp_path, "wav/male2_encouraging_10a_1.wav")).clips[0]
+    assert (clip.id, clip.speaker) == ("jl/male2_encouraging_10a_1", "jl/male2")
+    assert (clip.gender, clip.emotion) == ("male", "encouraging")
+    assert clip.statement == "encouraging 10"
+
+
+def test_each_speaker_of_jl_has_sixty_clips_of_each_emotion() -> None:
+    counts = Counter((clip.speaker, clip.emotion) for clip in OFFICIAL["jl"].values())
+    assert len(counts) == 40
+    assert set(counts.values()) == {60}
+
+
+@pytest.mark.parametrize(
+    ("word", "emotion"),
+    [("pensive", "assertive"), ("worried", "concerned"), ("enthusiastic", "encouraging")],
+)
+def test_jl_names_with_the_words_of_papers_are_the_same_clips(
+    word: str, emotion: str, tmp_path: Path
+) -> None:
+    clip = read_corpus("jl", fill(tmp_path, f"female1_{word}_3b_2.wav")).clips[0]
+    assert (clip.name, clip.emotion) == (f"female1_{emotion}_3b_2", emotion)
+
+
+@pytest.mark.parametrize(
+    ("file", "reason"),
+    [
+        ("female1_sad_1a_1(1).wav", "a second copy, by its name"),
+        ("female1_sad_1a_1 (1).wav", "a second copy, by its name"),
+        ("female3_sad_1a_1.wav", "not a name of JL"),
+        ("female1_sad_16a_1.wav", "not a name of JL"),
+    ],
+)
+def test_stray_files_of_jl_are_set_aside_with_their_reason(
+    file: str, reason: str, tmp_path: Path
+) -> None:
+    recordings = read_corpus("jl", fill(tmp_path, file, "female1_sad_1a_1.wav"))
+    assert [clip.name for clip in recordings.clips] == ["female1_sad_1a_1"]
+    assert recordings.set_aside == ((file, reason),)
 
 
 @pytest.mark.parametrize(
@@ -346,3 +393,13 @@ def test_the_real_corpora_are_read_whole(name: str, speakers: int, recordings: P
     counts = Counter(clip.speaker for clip in found.clips)
     assert len(counts) == speakers
     assert len(set(counts.values())) == 1
+
+
+@pytest.mark.recordings
+def test_the_real_clips_of_jl_are_read_with_what_their_names_tell(recordings: Path) -> None:
+    found = read_corpus("jl", recordings / "jl")
+    assert (len(found.clips), len(found.missing), found.set_aside) == (50, 2350, ())
+    for clip in found.clips:
+        speaker, emotion, _, _ = clip.path.stem.split("_")
+        assert (clip.speaker, clip.emotion) == (f"jl/{speaker}", emotion)
+        assert speaker.startswith(clip.gender)

@@ -80,6 +80,46 @@ def test_rows_stand_in_the_order_of_the_clips(
     assert (extracted.computed, extracted.cached, extracted.unusable) == (COUNT, 0, ())
 
 
+@pytest.mark.parametrize("name", ["stats-164", "mfcc-frames-13", "mfcc-track-44k"])
+def test_a_recipe_measures_its_part_of_a_recording_and_no_more(
+    name: str, clips: list[Clip], cache: Path, workers: Workers
+) -> None:
+    feature_set = FEATURE_SETS[name]
+    rate_hz = feature_set.sample_rate_hz
+    taken = np.tile(voice(150.0), 20)[: round(feature_set.duration_s * rate_hz)]
+    before = np.zeros(round(feature_set.offset_s * rate_hz), dtype=np.int16)
+    loud = np.full(rate_hz, 20_000, dtype=np.int16)
+    recordings = ((before, taken), (before, taken, loud), (before + 90, taken, loud))
+    for clip, parts in zip(clips, recordings, strict=False):
+        soundfile.write(clip.path, np.concatenate(parts), rate_hz)
+    extracted = extract(clips[:3], feature_set, cache=cache, workers=workers)
+    assert len(extracted.clips) == 3
+    np.testing.assert_array_equal(extracted.values, extracted.values[[0, 0, 0]])
+
+
+def test_a_recording_that_ends_before_the_part_that_is_taken_is_listed(
+    clips: list[Clip], cache: Path, workers: Workers
+) -> None:
+    extracted = extract(clips[:2], FEATURE_SETS["stats-164"], cache=cache, workers=workers)
+    assert extracted.clips == ()
+    assert "shorter than a frame: 0.000 s" in extracted.unusable[0][1]
+
+
+@pytest.mark.parametrize("feature_set", FEATURE_SETS.values(), ids=FEATURE_SETS)
+def test_every_feature_set_comes_back_from_the_cache_as_it_was_computed(
+    feature_set, clips: list[Clip], cache: Path, workers: Workers
+) -> None:
+    for clip in clips[:2]:
+        soundfile.write(clip.path, np.tile(voice(100.0), 3), RATE_HZ)
+    ask = {"augmentation": "shift", "cache": cache, "workers": workers}
+    computed = extract(clips[:2], feature_set, **ask)
+    cached = extract(clips[:2], feature_set, **ask)
+    assert (computed.computed, cached.cached) == (2, 2)
+    assert computed.values.shape == (2, len(feature_set.columns))
+    np.testing.assert_array_equal(cached.values, computed.values)
+    assert not np.array_equal(computed.values[0], computed.values[1])
+
+
 def test_what_is_known_is_not_computed_again(
     clips: list[Clip], cache: Path, workers: Workers
 ) -> None:

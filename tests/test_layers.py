@@ -10,7 +10,7 @@ import pytest
 PACKAGE = Path(__file__).parent.parent / "benchmark"
 
 DOORS = {
-    "librosa": ("features/",),
+    "librosa": ("features/", "report/data_figures.py"),
     "soundfile": ("features/", "corpora/synthetic.py"),
     "optuna": ("search.py", "report/search_figures.py"),
     "mlflow": ("tracking.py",),
@@ -20,15 +20,19 @@ DOORS = {
     "typer": ("cli.py",),
     "rich": ("screen.py",),
     "sklearnex": ("models/",),
+    "torch": ("models/networks.py",),
+    "skorch": ("models/networks.py",),
+    "safetensors": ("models/networks.py",),
 }
 
 LAYERS = (
     ("errors", "workers", "corpora.clip"),
     ("study", "corpora"),
     ("features", "models", "splits", "tables", "evaluate", "results", "ensemble", "screen"),
-    ("tracking", "tracking_views", "prepare", "search"),
+    ("compare", "tracking", "tracking_views", "prepare", "search"),
+    ("curves",),
     ("report",),
-    ("run",),
+    ("run", "explore"),
     ("cli",),
     ("__main__",),
 )

@@ -2,32 +2,58 @@
 
 from __future__ import annotations
 
+from pathlib import Path
+
 import numpy as np
 import pytest
 from sklearn.base import clone
 from sklearn.datasets import make_blobs
+from sklearn.linear_model import LogisticRegression
+from sklearn.metrics import balanced_accuracy_score
 
 from benchmark import models
 from benchmark.ensemble import mean_by_fold, soft_vote
 from benchmark.errors import BenchmarkError
-from benchmark.models import FLOOR, MODELS
+from benchmark.models import FLOOR, MODELS, storage
+from benchmark.models.gender_first import GenderFirst
 from benchmark.study import Model
+from tests.conftest import needing_extras
 
 EMOTIONS = np.array(["angry", "happy", "sad"])
-LEARNERS = [name for name in MODELS if name != FLOOR]
+ALL = needing_extras(MODELS)
+LEARNERS = needing_extras(name for name in MODELS if name != FLOOR)
+NETWORKS = needing_extras(name for name in MODELS if MODELS[name].by_epochs)
+
+
+SMALL = {
+    "conv1d": {"filters": (16, 8, 16)},
+    "conv1d_pairs": {"filters": (8, 16), "dropouts": (0.1, 0.1), "dense": 16},
+    "cnn_2d": {"filters": (8, 8), "kernel_sizes": (5, 3), "learning_rate": 5e-3},
+    "cnn_1d": {"filters": (16, 16)},
+    "cnn_lstm": {"filters": (16,), "hidden": 16, "learning_rate": 1e-2},
+}
+"""Sizes with which a network learns in a second."""
+
+
+def fit(name: str, X: np.ndarray, y: np.ndarray, seed: int = 0, **how: object) -> object:
+    """A model fitted with all that a study knows of its training rows."""
+    rows = np.arange(len(X))
+    genders = np.where(rows % 2, "female", "male")
+    facts = models.Facts(rows % 3, genders, np.zeros(len(X), bool), {})
+    return models.learn(name, models.build(name, SMALL.get(name, {}), seed, **how), X, y, facts)
 
 
 @pytest.fixture(scope="module")
 def blobs() -> tuple[np.ndarray, np.ndarray]:
     """Three emotions that lie apart, in one feature loud and in another faint."""
     X, y = make_blobs(120, n_features=4, centers=3, cluster_std=1.0, random_state=0)
-    return (X * [1000, 1, 1, 0.01]).astype(np.float32), EMOTIONS[y]
+    return (X * [30, 1, 1, 0.5]).astype(np.float32), EMOTIONS[y]
 
 
 @pytest.mark.parametrize("name", LEARNERS)
 def test_a_model_learns_what_can_be_learned(name: str, blobs: tuple[np.ndarray, ...]) -> None:
     X, y = blobs
-    model = models.build(name, {}, 0).fit(X[::2], y[::2])
+    model = fit(name, X[::2], y[::2])
     assert (model.predict(X[1::2]) == y[1::2]).mean() > 0.9
 
 
@@ -37,28 +63,28 @@ def test_the_floor_says_the_most_frequent_emotion(blobs: tuple[np.ndarray, ...])
     assert set(model.predict(X)) == {"sad"}
 
 
-@pytest.mark.parametrize("name", MODELS)
+@pytest.mark.parametrize("name", ALL)
 def test_probabilities_are_in_sorted_order_and_sum_to_one(
     name: str, blobs: tuple[np.ndarray, ...]
 ) -> None:
     X, y = blobs
-    model = models.build(name, {}, 0).fit(X, y)
+    model = fit(name, X, y)
     assert model.classes_.tolist() == sorted(EMOTIONS)
     assert model.predict_proba(X).sum(axis=1) == pytest.approx(1.0, abs=1e-5)
 
 
-@pytest.mark.parametrize("fast", [False, True])
-@pytest.mark.parametrize("name", MODELS)
+@pytest.mark.parametrize("searching", [False, True])
+@pytest.mark.parametrize("name", ALL)
 def test_the_same_seed_gives_the_same_model(
-    name: str, fast: bool, blobs: tuple[np.ndarray, ...]
+    name: str, searching: bool, blobs: tuple[np.ndarray, ...]
 ) -> None:
     X, y = blobs
-    fast = fast and models.has_fast_engine(name)
-    one, other = (models.build(name, {}, 5, fast=fast).fit(X, y) for _ in range(2))
-    assert (one.predict_proba(X) == other.predict_proba(X)).all()
+    one, other = (fit(name, X, y, 5, searching=searching) for _ in range(2))
+    answers = [getattr(model, "predict_proba", model.predict)(X) for model in (one, other)]
+    assert (answers[0] == answers[1]).all()
 
 
-@pytest.mark.parametrize("name", MODELS)
+@pytest.mark.parametrize("name", ALL)
 def test_a_model_can_be_cloned(name: str) -> None:
     model = models.build(name, {}, 5)
     assert repr(clone(model)) == repr(model)
@@ -67,9 +93,158 @@ def test_a_model_can_be_cloned(name: str) -> None:
 @pytest.mark.parametrize("name", LEARNERS)
 def test_a_model_refuses_a_wrong_width(name: str, blobs: tuple[np.ndarray, ...]) -> None:
     X, y = blobs
-    model = models.build(name, {}, 0).fit(X, y)
+    model = fit(name, X, y)
     with pytest.raises(ValueError, match="features"):
         model.predict(X[:, :2])
+
+
+@pytest.mark.parametrize("name", LEARNERS)
+def test_a_model_refuses_what_is_no_number(name: str, blobs: tuple[np.ndarray, ...]) -> None:
+    X, y = blobs
+    holed = X.copy()
+    holed[3, 1] = np.nan
+    with pytest.raises(ValueError, match="NaN"):
+        fit(name, X, y).predict(holed)
+
+
+@pytest.mark.parametrize("name", ALL)
+def test_a_stored_model_gives_the_same_probabilities(
+    name: str, tmp_path: Path, blobs: tuple[np.ndarray, ...]
+) -> None:
+    X, y = blobs
+    model = fit(name, X, y)
+    digest = storage.dump(model, tmp_path / "model.skops")
+    again = storage.load(tmp_path / "model.skops", digest)
+    np.testing.assert_array_equal(again.predict_proba(X), model.predict_proba(X))
+
+
+@pytest.mark.parametrize("name", NETWORKS)
+def test_a_stored_network_holds_settings_and_safetensors_and_nothing_else(
+    name: str, tmp_path: Path, blobs: tuple[np.ndarray, ...]
+) -> None:
+    from safetensors.numpy import load
+
+    network = fit(name, *blobs)[-1]
+    state = network.__getstate__()
+    assert "module_" not in state
+    assert load(state["weights_"])["0.mean"].shape == (4,)
+
+
+@pytest.mark.parametrize("name", NETWORKS)
+def test_a_network_reads_features_over_time(name: str) -> None:
+    rng = np.random.default_rng(0)
+    y = EMOTIONS[np.arange(90) % 3]
+    X = rng.normal(size=(90, 20, 6)).astype(np.float32)
+    X[y == "sad", :, 2] += 3
+    X[y == "angry", :, 4] += 3
+    rows = X.reshape(90, -1)
+    model = fit(name, rows[::2], y[::2], shape=(20, 6))
+    assert (model.predict(rows[1::2]) == y[1::2]).mean() > 0.8
+    with pytest.raises(ValueError, match="features"):
+        fit(name, rows[:, :-1], y, shape=(20, 6))
+
+
+@pytest.mark.parametrize("name", NETWORKS)
+def test_a_network_keeps_the_epoch_that_was_best_on_the_rows_it_stops_by(
+    name: str, blobs: tuple[np.ndarray, ...]
+) -> None:
+    X, y = blobs
+    stop = np.arange(len(X)) < 40
+    network = models.build(name, {**SMALL[name], "max_epochs": 12, "patience": 4}, 0)[-1]
+    network.fit(X, y, validation=stop)
+    uar = balanced_accuracy_score(y[stop], network.predict(X[stop]))
+    assert network.history_[network.n_epochs_ - 1] == max(network.history_) == uar
+    assert len(network.history_) <= network.n_epochs_ + 4
+
+
+@pytest.mark.parametrize("name", NETWORKS)
+def test_rows_that_tell_when_to_stop_are_not_learned_from(
+    name: str, blobs: tuple[np.ndarray, ...]
+) -> None:
+    X, y = blobs
+    stop = np.arange(len(X)) < 40
+    changed = np.where(stop[:, None], X + 100, X)
+    one, other = (
+        models.build(name, {**SMALL[name], "max_epochs": 1}, 0)[-1].fit(rows, y, validation=stop)
+        for rows in (X, changed)
+    )
+    assert (one.predict_proba(X) == other.predict_proba(X)).all()
+
+
+def test_a_network_that_falls_behind_is_cut(blobs: tuple[np.ndarray, ...]) -> None:
+    pytest.importorskip("torch", reason="needs the extra `deep`")
+    X, y = blobs
+    stop = np.arange(len(X)) < 40
+    network = models.build("cnn_1d", {"max_epochs": 12, "learning_rate": 1e-9}, 0)[-1]
+    network.fit(X, y, validation=stop, thresholds={2: 0.99})
+    assert (network.cut_, len(network.history_)) == (True, 2)
+
+
+def test_learning_leaves_the_random_numbers_of_others_alone(
+    blobs: tuple[np.ndarray, ...],
+) -> None:
+    torch = pytest.importorskip("torch", reason="needs the extra `deep`")
+    before = torch.random.get_rng_state()
+    fit("cnn_1d", *blobs)
+    assert (torch.random.get_rng_state() == before).all()
+
+
+def test_gender_first_asks_the_voice_and_then_its_own_part(
+    blobs: tuple[np.ndarray, ...],
+) -> None:
+    X, y = blobs
+    genders = np.where(np.arange(len(X)) % 2, "female", "male")
+    X = np.column_stack([X, np.where(genders == "male", 5.0, -5.0)])
+    flipped = np.where(genders == "male", y, EMOTIONS[(np.searchsorted(EMOTIONS, y) + 1) % 3])
+    scaled = (X - X.mean(axis=0)) / X.std(axis=0)
+    flat = LogisticRegression().fit(scaled, flipped)
+    first = GenderFirst(LogisticRegression()).fit(scaled, flipped, genders)
+    assert flat.score(scaled, flipped) < 0.8
+    assert first.score(scaled, flipped) > 0.97
+    assert first.predict_proba(scaled).sum(axis=1) == pytest.approx(1.0)
+
+
+@pytest.mark.parametrize("told", [None, np.full(120, "unknown"), np.full(120, "male")])
+def test_gender_first_is_the_flat_model_where_nobody_tells_two_genders(
+    told: np.ndarray | None, blobs: tuple[np.ndarray, ...]
+) -> None:
+    X, y = blobs
+    flat = LogisticRegression(max_iter=500).fit(X, y)
+    first = GenderFirst(LogisticRegression(max_iter=500)).fit(X, y, told)
+    assert first.predict_proba(X) == pytest.approx(flat.predict_proba(X))
+
+
+def test_an_emotion_that_one_gender_lacks_has_no_probability_there(
+    blobs: tuple[np.ndarray, ...],
+) -> None:
+    X, y = blobs
+    genders = np.where(y == "sad", "female", np.where(np.arange(120) % 2, "female", "male"))
+    first = GenderFirst(LogisticRegression(max_iter=500)).fit(X, y, genders)
+    assert first.emotion_[1].classes_.tolist() == ["angry", "happy"]
+    assert first.predict_proba(X).shape == (120, 3)
+
+
+def test_the_winning_svm_is_calibrated_on_the_folds_of_the_study(
+    blobs: tuple[np.ndarray, ...],
+) -> None:
+    fitted = fit("svc", *blobs)[-1]
+    assert fitted.cv.get_n_splits() == 3
+    assert not hasattr(models.build("svc", {}, 0, searching=True)[-1], "predict_proba")
+
+
+@pytest.mark.parametrize(
+    ("spec", "words"),
+    [
+        ({"filters": [[8, 0]], "dropouts": [[0.1, 0.2]]}, "whole numbers from 1 on"),
+        ({"filters": [[8, 8]]}, "as long as 'filters'"),
+        ({"dropouts": [[0.1, 0.2, 1.0]]}, "shares from 0 to below 1"),
+        ({"batch_size": 1}, "'batch_size' parameter must be"),
+    ],
+)
+def test_settings_that_no_network_has_are_refused(spec: dict[str, object], words: str) -> None:
+    pytest.importorskip("torch", reason="needs the extra `deep`")
+    with pytest.raises(BenchmarkError, match=words):
+        models.check_parameters("conv1d_pairs", Model.model_validate(spec), "study")
 
 
 def test_parameters_reach_the_classifier_and_a_seed_its_random_state() -> None:
@@ -87,7 +262,7 @@ def test_the_soft_vote_answers_with_the_mean_of_its_members(
     blobs: tuple[np.ndarray, ...],
 ) -> None:
     X, y = blobs
-    members = {name: models.build(name, {}, 0).fit(X, y) for name in LEARNERS}
+    members = {name: fit(name, X, y) for name in ("logistic_regression", "random_forest", "svc")}
     vote = soft_vote(members, EMOTIONS.tolist(), X.shape[1])
     mean = np.mean([member.predict_proba(X) for member in members.values()], axis=0)
     assert vote.predict_proba(X) == pytest.approx(mean)

@@ -39,6 +39,18 @@ def arrays(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return folder
 
 
+NETWORK = Model.model_validate(
+    {
+        "filters": [[4, 8], [8, 8]],
+        "learning_rate": {"low": 1e-5, "high": 1e-1, "log": True},
+        "max_epochs": 16,
+        "patience": 16,
+        "pool": 2,
+    }
+)
+SVM = Model.model_validate({"C": [0.1, 1.0, 10.0], "kernel": ["linear", "rbf"]})
+
+
 def plan(
     arrays: Path, spec: Model = SPEC, sampler: str = "tpe", trials: int = 8, **changes: object
 ) -> Plan:
@@ -101,6 +113,72 @@ def test_an_interrupted_search_ends_with_the_trials_of_an_unbroken_one(
     resumed = searched(plan(arrays), broken)
     assert resumed.resumed == stop + 1
     assert facts(resumed) == facts(searched(plan(arrays), unbroken))
+
+
+def network_plan(arrays: Path, pruner: str = "asha") -> Plan:
+    """A search for a network's settings."""
+    pytest.importorskip("torch", reason="needs the extra `deep`")
+    search = Search(trials=9, folds=3, metric="uar", sampler="tpe", pruner=pruner)
+    return plan(arrays, NETWORK, model="cnn_1d", search=search)
+
+
+def test_a_search_by_epochs_makes_the_same_trials_with_two_workers_and_after_an_interruption(
+    arrays: Path, tmp_path: Path
+) -> None:
+    def interrupt(_: ModelSearch, trial: Trial) -> None:
+        signal.raise_signal(signal.SIGINT) if trial.number == 5 else None
+
+    for name in ("one", "two", "broken"):
+        (tmp_path / name).mkdir()
+    asked = network_plan(arrays)
+    one = searched(asked, tmp_path / "one", 1)
+    two = searched(asked, tmp_path / "two", 2)
+    with pytest.raises(KeyboardInterrupt):
+        searched(asked, tmp_path / "broken", on_trial=interrupt)
+    resumed = searched(asked, tmp_path / "broken")
+    known = [
+        [(t.params, t.scores, t.epochs, t.rungs, t.state) for t in search.trials]
+        for search in (one, two, resumed)
+    ]
+    assert known[0] == known[1] == known[2]
+
+
+def test_hopeless_trials_are_cut_and_never_win(arrays: Path, tmp_path: Path) -> None:
+    search = searched(network_plan(arrays), tmp_path)
+    cut = [trial for trial in search.trials if trial.state == "cut"]
+    assert 0 < len(cut) < len(search.trials)
+    assert all(trial.number >= 3 for trial in cut)
+    assert all(min(max(rungs, default=0) for rungs in trial.rungs) < 16 for trial in cut)
+    assert search.best is not None
+    assert search.best.state == "complete"
+    with sqlite3.connect(tmp_path / "optuna.db") as database:
+        states = [state for (state,) in database.execute("SELECT state FROM trials")]
+    assert states.count("PRUNED") == len(cut)
+
+
+def test_without_a_pruner_nothing_is_cut(arrays: Path, tmp_path: Path) -> None:
+    search = searched(network_plan(arrays, "none"), tmp_path)
+    assert {trial.state for trial in search.trials} == {"complete"}
+
+
+def test_a_pruner_belongs_to_the_identity_of_searches_by_epochs_alone(arrays: Path) -> None:
+    assert network_plan(arrays).key != network_plan(arrays, "none").key
+    pruned = Search(trials=8, folds=3, metric="uar", sampler="tpe", pruner="asha")
+    assert plan(arrays).key == plan(arrays, search=pruned).key
+
+
+def test_an_svm_is_searched_by_decisions_and_votes_with_probabilities(
+    arrays: Path, tmp_path: Path
+) -> None:
+    search = searched(plan(arrays, SVM, trials=3, model="svc"), tmp_path)
+    assert search.best is not None
+    kept = np.load(next(tmp_path.rglob("trial_0000_fold_0.npz")))["probabilities"]
+    assert set(np.unique(kept)) == {0.0, 1.0}
+    with Workers(1) as pool:
+        votes = search.out_of_fold(search.best.number, pool)
+        again = search.out_of_fold(search.best.number, pool)
+    assert 0 < votes[0].min() < votes[0].max() < 1
+    assert all((one == other).all() for one, other in zip(votes, again, strict=True))
 
 
 def test_a_finished_search_is_answered_from_its_storage(arrays: Path, tmp_path: Path) -> None:

@@ -7,6 +7,7 @@ from pathlib import Path
 import pytest
 
 from benchmark.errors import BenchmarkError
+from benchmark.models import EXTRAS, available
 from benchmark.run import check
 from benchmark.study import Range, derive_seed, effective, read_study
 
@@ -38,7 +39,10 @@ def study_file(tmp_path: Path) -> Path:
 
 @pytest.mark.parametrize("path", STUDIES, ids=lambda path: path.stem)
 def test_a_study_that_comes_with_the_project_is_accepted(path: Path) -> None:
-    study = check(read_study(path), str(path))
+    study = read_study(path)
+    if not all(map(available, study.models)):
+        pytest.skip("names models of the extra `deep`, which is not installed")
+    study = check(study, str(path))
     assert study.name == path.stem
     assert study.question.endswith("?")
 
@@ -50,6 +54,35 @@ def test_entries_of_a_model_are_sorted_by_their_shape(study_file: Path) -> None:
         "alpha": Range(low=1e-4, high=1.0, log=True),
     }
     assert mlp.fixed == {"max_iter": 50}
+
+
+def test_a_list_of_one_choice_is_a_fixed_list(study_file: Path) -> None:
+    study_file.write_text(SMALL.replace("[[8], [16]]", "[[8, 16]]"))
+    mlp = read_study(study_file).models["mlp"]
+    assert list(mlp.space) == ["alpha"]
+    assert mlp.fixed == {"max_iter": 50, "hidden_layer_sizes": [8, 16]}
+
+
+def test_a_renamed_emotion_counts_as_one_of_the_study(study_file: Path) -> None:
+    renamed = SMALL.replace('"sad"]', '"gloomy"]') + '[rename]\nsad = "gloomy"\n'
+    study_file.write_text(renamed.replace("gloomy", "calm"))
+    assert check(read_study(study_file), "small").rename == {"sad": "calm"}
+
+
+def test_a_network_needs_a_third_fold_to_stop_by(study_file: Path) -> None:
+    pytest.importorskip("torch", reason="needs the extra `deep`")
+    study_file.write_text(SMALL + "[models.cnn_1d]\n")
+    with pytest.raises(BenchmarkError, match=r"search\.folds to 3 or more"):
+        check(read_study(study_file), "small")
+
+
+def test_a_missing_extra_is_named_with_the_way_to_install_it(
+    study_file: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setitem(EXTRAS, "deep", ("no_such_package",))
+    study_file.write_text(SMALL + "[models.cnn_1d]\n")
+    with pytest.raises(BenchmarkError, match=r"\[models.cnn_1d\].*`deep`.*pip install"):
+        check(read_study(study_file), "small")
 
 
 def test_the_floor_is_part_of_every_study(study_file: Path) -> None:
@@ -80,12 +113,20 @@ def test_the_floor_is_part_of_every_study(study_file: Path) -> None:
         ("[[8], [16]]", "[]", ["hidden_layer_sizes", "empty list"]),
         ("[search]", '[split]\nprotocols = ["speakers"]\n[search]', ["Did you mean 'speaker'?"]),
         ("[search]", "[split]\ntest_size = 1.5\n[search]", ["test_size: must be below 1"]),
-        ("[search]", '[ensemble]\nmembers = ["mlp", "svm"]\n[search]', ["member 'svm'"]),
+        ("[search]", '[ensembles]\ntwo = ["mlp", "svm"]\n[search]', ["member 'svm'"]),
+        ("[search]", '[ensembles]\nsvc = ["mlp", "mlp"]\n[search]', ["mlp stands there twice"]),
+        ("[search]", '[ensembles]\ntwo = ["mlp"]\n[search]', ["two needs two members or more"]),
+        ("features", 'compare = [["mlp", "svc"]]\nfeatures', ["compare", "model 'svc'"]),
+        ("features", 'covariates = ["age"]\nfeatures', ["covariates", "'gender'"]),
+        ("[search]", '[rename]\nangri = "sad"\n[search]', ["[rename]", "Did you mean 'angry'?"]),
+        ("folds = 2", 'folds = 2\npruner = "median"', ["pruner", "'none' or 'asha'"]),
+        ("[search]", "[learning_curves]\nshares = [1.0, 0.5]\n[search]", ["rising numbers"]),
+        ("means-184", 'mfcc-frames-13"\nsample_rate_hz = 16000 #', ["its own rate"]),
+        ("means-184", 'mfcc-frames-13"\ncovariates = ["gender"] #', ["features over time"]),
         ("folds = 2", "folds = 2\nsampler = \"tep\"", ["sampler 'tep'", "Did you mean 'tpe'?"]),
         ("folds = 2", "folds = 2\nsampler = \"grid\"", ["grid", "alpha", "without a step"]),
         ("[search]", "[split]\nprotocols = []\n[search]", ["protocols: needs 1 or more"]),
         ("[search]", '[split]\nprotocols = ["random", "random"]\n[search]', ["stands there"]),
-        ("[search]", '[ensemble]\nmembers = ["mlp", "mlp"]\n[search]', ["mlp stands there twice"]),
         ("features", "seed = 5000000000\nfeatures", ["seed: must be below 4294967296"]),
         ("[[8], [16]]", "[8, 8.0]", ["two choices that are equal"]),
         ("[search]", "[search", ["not valid TOML"]),

@@ -6,6 +6,7 @@ from collections.abc import Mapping
 from pathlib import Path
 
 from benchmark.corpora.clip import EMOTIONS, Clip, Corpus, Recordings
+from benchmark.corpora.jl import JL
 from benchmark.corpora.ravdess import RAVDESS
 from benchmark.corpora.savee import SAVEE
 from benchmark.corpora.synthetic import SYNTHETIC
@@ -25,7 +26,7 @@ __all__ = [
 ]
 
 CORPORA: dict[str, Corpus] = {
-    corpus.name: corpus for corpus in (SYNTHETIC, RAVDESS, TESS, SAVEE, CSV)
+    corpus.name: corpus for corpus in (SYNTHETIC, RAVDESS, TESS, SAVEE, JL, CSV)
 }
 
 NAMES_SHOWN = 5  # of missing clips, in one line

@@ -6,7 +6,22 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 
-EMOTIONS = ("angry", "calm", "disgust", "fearful", "happy", "neutral", "sad", "surprised")
+EMOTIONS = (
+    "angry",
+    "anxious",
+    "apologetic",
+    "assertive",
+    "calm",
+    "concerned",
+    "disgust",
+    "encouraging",
+    "excited",
+    "fearful",
+    "happy",
+    "neutral",
+    "sad",
+    "surprised",
+)
 """The one vocabulary; every corpus with file names of its own translates into it."""
 
 AUDIO_ENDINGS = (".wav", ".flac", ".ogg")
@@ -65,11 +80,14 @@ class Recordings:
         no official list.
     set_aside : tuple of (str, str)
         Audio files that are no clips of the corpus, with the reason ("song, not speech").
+    left_out : int
+        How many clips there were of a corpus that is left out since it is not complete.
     """
 
     clips: tuple[Clip, ...]
     missing: tuple[str, ...] = ()
     set_aside: tuple[tuple[str, str], ...] = ()
+    left_out: int | None = None
 
 
 @dataclass(frozen=True, slots=True)

@@ -23,7 +23,7 @@ class Augmentation:
     name, description : str
         Its name in study files, and what it does in one sentence.
     amount : float
-        The capstone's own amount, the default.
+        The default: that of the source system which it re-enacts.
     unit : str
         What the amount counts.
     lowest, highest : float
@@ -153,6 +153,14 @@ def _trim(
     return spectral.trim(samples, amount)
 
 
+def _shift(
+    samples: np.ndarray, rate_hz: int, amount: float, generator: np.random.Generator
+) -> np.ndarray:
+    import numpy as np
+
+    return np.roll(samples, int(generator.uniform(-amount, amount) * rate_hz))
+
+
 AUGMENTATIONS: dict[str, Augmentation] = {
     augmentation.name: augmentation
     for augmentation in (
@@ -192,6 +200,16 @@ AUGMENTATIONS: dict[str, Augmentation] = {
             lowest=1.0,
             highest=120.0,
             apply=_trim,
+        ),
+        Augmentation(
+            name="shift",
+            description="Moves the clip in time; what leaves at one end comes in at the other.",
+            amount=0.227,  # 5,000 samples at 22,050 Hz
+            unit="s at most, either way",
+            lowest=0.0,
+            highest=10.0,
+            apply=_shift,
+            random=True,
         ),
     )
 }

@@ -66,8 +66,9 @@ def extract(  # noqa: PLR0913 - what, how, and where; each by its name
 ) -> Extracted:
     """Return the features of clips, each under one augmentation.
 
-    A clip is trimmed by the recipe, changed by the augmentation, then measured. What is computed
-    goes to the cache as soon as it is there; a clip that can't be used is listed and stops nothing.
+    A clip is cut and trimmed by the recipe, changed by the augmentation, then measured. What is
+    computed goes to the cache as soon as it is there; a clip that can't be used is listed and stops
+    nothing.
 
     Parameters
     ----------
@@ -258,7 +259,7 @@ def _measure_one(content: bytes, feature_set: FeatureSet, chain: Chain, seed: by
         decoded = audio.decode(content, feature_set.sample_rate_hz)
     except audio.UnusableError as error:
         return Row(reason=str(error))
-    samples = decoded.samples
+    samples = decoded.samples[feature_set.part]
     if feature_set.trim_top_db is not None:
         samples = spectral.trim(samples, feature_set.trim_top_db)
     reason, numbers = "", b""

@@ -18,6 +18,10 @@ FRAME_LENGTH = 2048
 MEL_BANDS = 128
 CHROMA_BINS = 12
 
+CONTRAST_FROM_HZ = 200.0  # librosa's: the lowest band ends here, each next an octave higher
+CONTRAST_OCTAVES = 6
+CONTRAST_SHARE = 0.02  # of a band's bins are its peak, and as many its valley
+
 MEL_WIDTH_HZ = 200.0 / 3  # of a mel below 1 kHz (Slaney, Auditory Toolbox, 1998)
 MEL_LOG_FROM_HZ = 1000.0
 MEL_LOG_STEP = np.log(6.4) / 27.0  # above 1 kHz the frequency grows by this for each mel
@@ -37,11 +41,11 @@ def bin_frequencies_hz(sample_rate_hz: int) -> Floats:
 
 
 @cache
-def mel_bank(sample_rate_hz: int) -> Floats:
-    """Return triangular filters of equal area, evenly spaced in mel: (128, 1025)."""
+def mel_bank(sample_rate_hz: int, bands: int = MEL_BANDS) -> Floats:
+    """Return triangular filters of equal area, evenly spaced in mel: (bands, 1025)."""
     log_from = MEL_LOG_FROM_HZ / MEL_WIDTH_HZ
     highest = log_from + np.log(sample_rate_hz / 2 / MEL_LOG_FROM_HZ) / MEL_LOG_STEP
-    mels = np.linspace(0.0, highest, MEL_BANDS + 2)
+    mels = np.linspace(0.0, highest, bands + 2)
     edges = np.where(
         mels < log_from,
         MEL_WIDTH_HZ * mels,
@@ -107,3 +111,23 @@ def cosine_transform(count: int) -> Floats:
     transform: Floats = np.sqrt(2.0 / MEL_BANDS) * np.cos(phase)
     transform[:, 0] /= np.sqrt(2.0)
     return transform
+
+
+@cache
+def contrast_bands(sample_rate_hz: int) -> list[tuple[slice, int]]:
+    """Return the bins of each of the seven bands of spectral contrast, and how many make a peak.
+
+    Bands as librosa.feature.spectral_contrast draws them: each takes in the bin below it, none but
+    the highest its own last bin, and the highest goes up to half the sample rate.
+    """
+    frequencies = bin_frequencies_hz(sample_rate_hz)
+    edges = CONTRAST_FROM_HZ * 2.0 ** np.arange(CONTRAST_OCTAVES)
+    lows = np.searchsorted(frequencies, edges, side="left") - 1
+    highs = np.searchsorted(frequencies, edges, side="right")
+    starts = [0, *lows.tolist()]
+    ends = [*highs.tolist(), len(frequencies)]
+    bands = []
+    for number, (start, end) in enumerate(zip(starts, ends, strict=True)):
+        count = max(1, round(CONTRAST_SHARE * (end - start)))
+        bands.append((slice(start, end - (number < CONTRAST_OCTAVES)), count))
+    return bands

@@ -26,6 +26,7 @@ ROLLOFF_SHARE = 0.85
 TUNING_RANGE_HZ = (150.0, 4000.0)  # where librosa.piptrack looks for peaks
 TUNING_EDGES = np.linspace(-0.5, 0.5, 101)  # in semitones: hundredths, as librosa.pitch_tuning
 SILENCE_POWER = 1e-10  # librosa's floor for powers, and for the square of amplitudes
+AUDIBLE_DB = 80.0  # below a clip's largest power; librosa's top_db
 TINY = np.finfo(np.float32).tiny  # a sum below it divides nothing
 SILENCE_AMPLITUDE = np.float32(1e-10)  # below it a sample counts as zero for zero crossings
 
@@ -58,6 +59,18 @@ def mfcc_stats(samples: Floats, sample_rate_hz: int) -> Floats:
     """Return mean, standard deviation and maximum over frames of 20 MFCCs: (60,)."""
     mfcc = Frames(samples, sample_rate_hz).mfcc(20)
     return np.concatenate([mfcc.mean(axis=0), mfcc.std(axis=0), mfcc.max(axis=0)], dtype=np.float32)
+
+
+def stats_164(samples: Floats, sample_rate_hz: int) -> Floats:
+    """Return mean, standard deviation, maximum and minimum over frames of 41 quantities: (164,).
+
+    They are 20 MFCC, 12 chroma, 7 bands of spectral contrast, zero-crossing rate and RMS.
+    """
+    frames = Frames(samples, sample_rate_hz)
+    single = (frames.zero_crossing_rate, frames.rms)
+    rows = np.column_stack([frames.mfcc(20), frames.chroma, frames.contrast_db, *single])
+    statistics = (rows.mean(axis=0), rows.std(axis=0), rows.max(axis=0), rows.min(axis=0))
+    return np.concatenate(statistics, dtype=np.float32)
 
 
 @dataclass(frozen=True)
@@ -98,9 +111,7 @@ class Frames:
     @cached_property
     def mel_db(self) -> Floats:
         """Mel power spectrum in dB, at most 80 dB below the clip's maximum, (n_frames, 128)."""
-        decibels: Floats = 10.0 * np.log10(np.maximum(SILENCE_POWER, self.mel))
-        audible: Floats = np.maximum(decibels, decibels.max() - 80.0)
-        return audible
+        return decibels(self.mel)
 
     def mfcc(self, count: int) -> Floats:
         """Return the first `count` MFCCs, (n_frames, count)."""
@@ -177,6 +188,25 @@ class Frames:
         raw = self.magnitude @ filters.chroma_bank(self.sample_rate_hz, self.tuning)
         largest = raw.max(axis=1, keepdims=True)
         return raw / np.where(largest < TINY, np.float32(1.0), largest)
+
+    @cached_property
+    def contrast_db(self) -> Floats:
+        """Difference between peaks and valleys in each of seven bands, (n_frames, 7)."""
+        bands = filters.contrast_bands(self.sample_rate_hz)
+        peaks, valleys = np.empty((2, len(self.magnitude), len(bands)))
+        for number, (bins, count) in enumerate(bands):
+            band = self.magnitude[:, bins]
+            ordered = np.partition(band, (count - 1, band.shape[1] - count), axis=1)
+            valleys[:, number] = ordered[:, :count].mean(axis=1)
+            peaks[:, number] = ordered[:, -count:].mean(axis=1)
+        return decibels(peaks) - decibels(valleys)
+
+
+def decibels(power: Floats) -> Floats:
+    """Return powers in dB, at most 80 dB below the largest, as librosa.power_to_db does."""
+    level: Floats = 10.0 * np.log10(np.maximum(SILENCE_POWER, power))
+    audible: Floats = np.maximum(level, level.max() - AUDIBLE_DB)
+    return audible
 
 
 def spectrum(samples: Floats) -> NDArray[np.complex64]:

@@ -1,7 +1,8 @@
 """Models: unfitted scikit-learn estimators by name.
 
 An entry builds a pipeline in which everything that learns from data stands, the scaler too, so that
-it is fitted inside the fold. Its last step is the classifier whose parameters a study names.
+it is fitted inside the fold. Its last step is the classifier whose parameters a study names, or
+wraps it as its ``estimator``.
 """
 
 from __future__ import annotations
@@ -11,6 +12,9 @@ from dataclasses import dataclass
 from importlib.util import find_spec
 from typing import Any
 
+import numpy as np
+from numpy.typing import NDArray
+
 from benchmark.errors import BenchmarkError, unknown
 from benchmark.study import Model, Range
 
@@ -18,7 +22,34 @@ FLOOR = "majority"
 """Every study has it: what one gets without listening."""
 
 ENSEMBLE = "ensemble"
-"""The name under which the soft vote stands among the models of a result."""
+"""The name of the soft vote of all models, in a study that names no votes."""
+
+EXTRAS = {"deep": ("torch", "skorch", "safetensors"), "fast": ("sklearnex",)}
+"""What an extra of this package brings."""
+
+SET_BY_US = {"random_state", "n_jobs", "verbose", "shape"}
+"""Parameters that a study can't name."""
+
+
+@dataclass(frozen=True)
+class Facts:
+    """What is known of training rows beside their features and emotions.
+
+    Attributes
+    ----------
+    fold : ndarray of int, shape (n_rows,)
+        The inner fold of the row's clip: parts that may be kept apart under the protocol.
+    genders : ndarray of str, shape (n_rows,)
+    stop : ndarray of bool, shape (n_rows,)
+        Rows that decide when to stop learning, and are not learned from.
+    thresholds : mapping of int to float
+        By epoch, the score on those rows without which learning ends there.
+    """
+
+    fold: NDArray[np.intp]
+    genders: NDArray[np.str_]
+    stop: NDArray[np.bool_]
+    thresholds: Mapping[int, float]
 
 
 @dataclass(frozen=True, slots=True)
@@ -31,29 +62,49 @@ class ModelKind:
         For people.
     build : callable
         Makes the unfitted pipeline.
-    build_fast : callable or None
-        The same algorithm by another engine for the search alone, where that is installed; winners
-        are fitted by `build`, so that a stored model needs nothing but scikit-learn.
+    searched : callable or None
+        What the search fits in its place: the same by a faster engine, or without probabilities.
+        Winners are fitted by `build`.
+    extra : str
+        The extra without which the model can't be fitted; empty for none.
+    searched_extra : str
+        The extra without which `searched` is not used; empty for none.
+    decides : bool
+        Whether `searched` decides without probabilities.
+    by_epochs : bool
+        Whether it learns by epochs, and stops by rows that it does not learn from.
+    tell : callable or None
+        Tells the unfitted pipeline what is known of the training rows, and returns what its last
+        step's ``fit`` is given beside them.
     """
 
     title: str
     description: str
     build: Callable[[], Any]
-    build_fast: Callable[[], Any] | None = None
+    searched: Callable[[], Any] | None = None
+    extra: str = ""
+    searched_extra: str = ""
+    decides: bool = False
+    by_epochs: bool = False
+    tell: Callable[[Any, Facts], dict[str, Any]] | None = None
+
+
+def _pipeline(*steps: Any) -> Any:
+    from sklearn.pipeline import make_pipeline
+
+    return make_pipeline(*steps)
 
 
 def _scaled(classifier: Any) -> Any:
-    from sklearn.pipeline import make_pipeline
     from sklearn.preprocessing import StandardScaler
 
-    return make_pipeline(StandardScaler(), classifier)
+    return _pipeline(StandardScaler(), classifier)
 
 
 def _majority() -> Any:
     from sklearn.dummy import DummyClassifier
-    from sklearn.pipeline import make_pipeline
 
-    return make_pipeline(DummyClassifier(strategy="prior"))
+    return _pipeline(DummyClassifier(strategy="prior"))
 
 
 def _logistic_regression() -> Any:
@@ -64,22 +115,109 @@ def _logistic_regression() -> Any:
 
 def _random_forest() -> Any:
     from sklearn.ensemble import RandomForestClassifier
-    from sklearn.pipeline import make_pipeline
+    from sklearn.preprocessing import FunctionTransformer
 
-    return make_pipeline(RandomForestClassifier())  # trees don't care for scale
+    # Trees don't care for scale, and would take a missing number for a number: it is refused first.
+    return _pipeline(FunctionTransformer(validate=True), RandomForestClassifier())
 
 
 def _random_forest_fast() -> Any:
-    from sklearn.pipeline import make_pipeline
     from sklearnex.ensemble import RandomForestClassifier
 
-    return make_pipeline(RandomForestClassifier())
+    return _pipeline(RandomForestClassifier())
 
 
 def _mlp() -> Any:
     from sklearn.neural_network import MLPClassifier
 
     return _scaled(MLPClassifier())
+
+
+def _mlp_unscaled() -> Any:
+    from sklearn.neural_network import MLPClassifier
+
+    return _pipeline(MLPClassifier())
+
+
+def _svc() -> Any:
+    from sklearn.calibration import CalibratedClassifierCV
+    from sklearn.svm import SVC
+
+    return _scaled(CalibratedClassifierCV(SVC(), ensemble=False))
+
+
+def _svc_plain() -> Any:
+    from sklearn.svm import SVC
+
+    return _scaled(SVC())
+
+
+def _calibrate_by_fold(pipeline: Any, facts: Facts) -> dict[str, Any]:
+    """Calibrate on the study's own folds, which keep speakers and copies together."""
+    from sklearn.model_selection import PredefinedSplit
+
+    if hasattr(pipeline[-1], "cv"):
+        pipeline[-1].set_params(cv=PredefinedSplit(facts.fold))
+    return {}
+
+
+def _gender_first_logistic_regression() -> Any:
+    from sklearn.linear_model import LogisticRegression
+
+    from benchmark.models.gender_first import GenderFirst
+
+    return _scaled(GenderFirst(LogisticRegression(max_iter=1000)))
+
+
+def _gender_first_mlp() -> Any:
+    from sklearn.neural_network import MLPClassifier
+
+    from benchmark.models.gender_first import GenderFirst
+
+    return _scaled(GenderFirst(MLPClassifier()))
+
+
+def _tell_genders(_pipeline: Any, facts: Facts) -> dict[str, Any]:
+    return {"genders": facts.genders}
+
+
+def _conv1d() -> Any:
+    from benchmark.models.deep import Conv1d
+
+    return _pipeline(Conv1d())
+
+
+def _conv1d_pairs() -> Any:
+    from benchmark.models.deep import Conv1dPairs
+
+    return _pipeline(Conv1dPairs())
+
+
+def _cnn_2d() -> Any:
+    from benchmark.models.deep import Cnn2d
+
+    return _pipeline(Cnn2d())
+
+
+def _cnn_1d() -> Any:
+    from benchmark.models.deep import Cnn1d
+
+    return _pipeline(Cnn1d())
+
+
+def _cnn_lstm() -> Any:
+    from benchmark.models.deep import CnnLstm
+
+    return _pipeline(CnnLstm())
+
+
+def _stop_early(_pipeline: Any, facts: Facts) -> dict[str, Any]:
+    return {"validation": facts.stop, "thresholds": facts.thresholds}
+
+
+def _network(title: str, description: str, build: Callable[[], Any]) -> ModelKind:
+    """Return the entry of a network; each standardises its rows itself."""
+    return ModelKind(title, description, build, extra="deep", by_epochs=True, tell=_stop_early)
 
 
 MODELS: dict[str, ModelKind] = {
@@ -97,18 +235,81 @@ MODELS: dict[str, ModelKind] = {
         "Random forest",
         "bagged decision trees; searched by scikit-learn-intelex where the extra `fast` is",
         _random_forest,
-        _random_forest_fast,
+        searched=_random_forest_fast,
+        searched_extra="fast",
     ),
     "mlp": ModelKind(
         "MLP",
         "multi-layer perceptron on standardised features",
         _mlp,
     ),
+    "mlp_unscaled": ModelKind(
+        "MLP, unscaled",
+        "multi-layer perceptron on features as they are",
+        _mlp_unscaled,
+    ),
+    "svc": ModelKind(
+        "SVM",
+        "support vector machine on standardised features; calibrated once its settings are found",
+        _svc,
+        searched=_svc_plain,
+        decides=True,
+        tell=_calibrate_by_fold,
+    ),
+    "gender_first_logistic_regression": ModelKind(
+        "Gender first, logistic regression",
+        "a logistic regression for each gender, weighted by how likely the voice is of it",
+        _gender_first_logistic_regression,
+        tell=_tell_genders,
+    ),
+    "gender_first_mlp": ModelKind(
+        "Gender first, MLP",
+        "an MLP for each gender, weighted by how likely the voice is of it",
+        _gender_first_mlp,
+        tell=_tell_genders,
+    ),
+    "conv1d": _network(
+        "Conv1D",
+        "convolutions with batch normalisation over the row of numbers (extra `deep`)",
+        _conv1d,
+    ),
+    "conv1d_pairs": _network(
+        "Conv1D in pairs",
+        "pairs of convolutions over the row of numbers, then a dense layer (extra `deep`)",
+        _conv1d_pairs,
+    ),
+    "cnn_2d": _network(
+        "CNN, 2-D",
+        "convolutions over the picture of coefficients by frames (extra `deep`)",
+        _cnn_2d,
+    ),
+    "cnn_1d": _network(
+        "CNN, 1-D",
+        "convolutions over time (extra `deep`)",
+        _cnn_1d,
+    ),
+    "cnn_lstm": _network(
+        "CNN-LSTM",
+        "convolutions over time, then an LSTM (extra `deep`)",
+        _cnn_lstm,
+    ),
 }
 
 
-def build(name: str, params: Mapping[str, Any], seed: int, *, fast: bool = False) -> Any:
-    """Return an unfitted pipeline of model `name` with parameters of its last step.
+def _named(pipeline: Any) -> Any:
+    """Return the classifier whose parameters a study names: the last step, or what it wraps."""
+    return pipeline[-1].get_params(deep=False).get("estimator", pipeline[-1])
+
+
+def build(
+    name: str,
+    params: Mapping[str, Any],
+    seed: int,
+    *,
+    searching: bool = False,
+    shape: tuple[int, int] | None = None,
+) -> Any:
+    """Return an unfitted pipeline of model `name` with parameters of its classifier.
 
     Parameters
     ----------
@@ -118,60 +319,94 @@ def build(name: str, params: Mapping[str, Any], seed: int, *, fast: bool = False
         Parameters of the classifier by scikit-learn's names.
     seed : int
         Its ``random_state``, where it has one.
-    fast : bool
-        Whether to take the faster engine of the search; see `engine`.
+    searching : bool
+        Whether to take what the search fits; see `ModelKind`.
+    shape : tuple of int, or None
+        (n_frames, n_coefficients) of features over time, for models that make use of it.
     """
     kind = MODELS[name]
-    pipeline = (kind.build_fast if fast and kind.build_fast else kind.build)()
-    classifier = pipeline[-1]
-    classifier.set_params(**params)
-    if "random_state" in classifier.get_params():
-        classifier.set_params(random_state=seed)
+    pipeline = (kind.searched if searching and kind.searched and _usable(kind) else kind.build)()
+    classifier = _named(pipeline)
+    ours = {"random_state": seed, "shape": shape}
+    there = classifier.get_params()
+    classifier.set_params(**params, **{key: value for key, value in ours.items() if key in there})
     return pipeline
 
 
-def has_fast_engine(name: str) -> bool:
-    """Whether the search fits this model by scikit-learn-intelex on this machine."""
-    return MODELS[name].build_fast is not None and find_spec("sklearnex") is not None
+def learn(
+    name: str, pipeline: Any, values: NDArray[Any], emotions: NDArray[np.str_], facts: Facts
+) -> Any:
+    """Fit a pipeline of model `name`, with what is known of the rows, and return it."""
+    tell = MODELS[name].tell
+    step = pipeline.steps[-1][0]
+    told = {} if tell is None else tell(pipeline, facts)
+    return pipeline.fit(values, emotions, **{f"{step}__{key}": told[key] for key in told})
+
+
+def _installed(extra: str) -> bool:
+    return all(find_spec(package) is not None for package in EXTRAS.get(extra, ()))
+
+
+def _usable(kind: ModelKind) -> bool:
+    """Whether the search can fit what it would rather fit."""
+    return kind.searched is not None and _installed(kind.searched_extra)
+
+
+def available(name: str) -> bool:
+    """Whether the extra that a model needs is installed."""
+    return _installed(MODELS[name].extra)
 
 
 def engine(name: str) -> str:
     """Return what fits this model in the search, with its version; part of a search's identity."""
     from importlib.metadata import version
 
-    package = "scikit-learn-intelex" if has_fast_engine(name) else "scikit-learn"
+    kind = MODELS[name]
+    if kind.extra == "deep":
+        # The same numbers by any build of a release: 2.13.0+cpu, 2.13.0+cu130.
+        return f"torch {version('torch').partition('+')[0]}, skorch {version('skorch')}"
+    intelex = kind.searched_extra == "fast" and _usable(kind)
+    package = "scikit-learn-intelex" if intelex else "scikit-learn"
     return f"{package} {version(package)}"
 
 
 def check_parameters(name: str, model: Model, where: str) -> None:
-    """Refuse parameters that the model does not have, and values that it would refuse when fitted.
+    """Refuse a model whose extra is missing, and parameters that it lacks or would refuse.
 
     Raises
     ------
     BenchmarkError
-        For the first wrong name or value.
+        For the missing extra, or the first wrong name or value.
     """
-    classifier = MODELS[name].build()[-1]
-    allowed = [
-        key for key in classifier.get_params() if key not in {"random_state", "n_jobs", "verbose"}
-    ]
+    place = f"{where}: [models.{name}]"
+    if not available(name):
+        extra = MODELS[name].extra
+        raise BenchmarkError(
+            f"{place}: needs the extra `{extra}`, which is not installed. Install it, "
+            f'pip install -e ".[{extra}]", or take the model out of the study.'
+        )
+    classifier = _named(MODELS[name].build())
+    allowed = [key for key in classifier.get_params(deep=False) if key not in SET_BY_US]
     for key in (*model.first, *model.fixed, *model.space):
         if key not in allowed:
-            raise unknown("parameter", key, allowed, f"{where}: [models.{name}]")
-    for params in (model.first, model.fixed, *_examples(model)):
-        candidate = MODELS[name].build()[-1].set_params(**params)
+            raise unknown("parameter", key, allowed, place)
+    for params in _examples(model):
+        candidate = _named(MODELS[name].build()).set_params(**params)
         try:
             # What scikit-learn itself calls first in fit: the ranges and words that it accepts.
             candidate._validate_params()
         except ValueError as error:
             message = str(error).replace(f" of {type(classifier).__name__}", "")
-            raise BenchmarkError(f"{where}: [models.{name}]: {message}") from error
+            raise BenchmarkError(f"{place}: {message}") from error
 
 
 def _examples(model: Model) -> list[dict[str, Any]]:
-    """Return each end of each range and each choice, alone."""
-    return [
-        {key: value}
+    """Return settings in which each end of each range and each choice occurs, and the first."""
+    ends = {
+        key: (entry.low, entry.high) if isinstance(entry, Range) else entry
         for key, entry in model.space.items()
-        for value in ((entry.low, entry.high) if isinstance(entry, Range) else entry)
-    ]
+    }
+    plain = {**model.fixed, **{key: values[0] for key, values in ends.items()}}
+    changed = [{**plain, key: value} for key, values in ends.items() for value in values]
+    first = [{**model.fixed, **model.first}] if model.first else []
+    return [plain, *first, *changed]

@@ -18,13 +18,25 @@ from benchmark.results import write_bytes
 
 TRUSTED = frozenset(
     {
+        "benchmark.models.deep.Cnn1d",
+        "benchmark.models.deep.Cnn2d",
+        "benchmark.models.deep.CnnLstm",
+        "benchmark.models.deep.Conv1d",
+        "benchmark.models.deep.Conv1dPairs",
+        "benchmark.models.gender_first.GenderFirst",
+        "sklearn.calibration._CalibratedClassifier",
+        "sklearn.calibration._SigmoidCalibration",
+        "sklearn.model_selection._split.PredefinedSplit",
         "sklearn.neural_network._stochastic_optimizers.AdamOptimizer",
         "sklearn.neural_network._stochastic_optimizers.SGDOptimizer",
         "sklearn.tree._tree.Tree",
         "sklearn.utils._bunch.Bunch",
     }
 )
-"""Types that our models hold beside those that skops itself trusts: plain records of numbers."""
+"""Types that our models hold beside those that skops itself trusts: plain records of numbers.
+
+Networks hold their weights as safetensors bytes, and make themselves anew from their settings.
+"""
 
 MAX_MEMBERS = 100_000  # a forest of 1,000 trees has some 20,000
 MAX_BYTES = 4 << 30  # unpacked; the largest forest of our studies has 300 MB

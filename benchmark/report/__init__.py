@@ -6,10 +6,11 @@ import re
 from collections.abc import Sequence
 from functools import partial
 from pathlib import Path
+from textwrap import fill
 
 from benchmark.errors import BenchmarkError
 from benchmark.evaluate import METRICS
-from benchmark.report import figures, pages, words
+from benchmark.report import claims_page, curves, figures, pages, words
 from benchmark.report.leaderboard import Leaderboard, leaderboard
 from benchmark.report.markdown import title
 from benchmark.results import Result, write_bytes, write_text
@@ -25,7 +26,8 @@ def write_pages(results: Sequence[Result], folder: Path, only: str | None = None
     results : sequence of Result
         All that the leaderboard is to show.
     folder : Path
-        Receives ``<name>.md``, ``figures/<name>/*.png`` and ``README.md``.
+        Receives ``<name>.md``, ``figures/<name>/*.png``, ``claims.md`` where a study has claims,
+        and ``README.md``.
     only : str or None
         The one result whose page is to be written anew, beside the leaderboard; None for all.
 
@@ -45,6 +47,12 @@ def write_pages(results: Sequence[Result], folder: Path, only: str | None = None
         page = folder / f"{board.result.name}.md"
         write_text(page, pages.study_page(board, list(drawn)))
         written.append(page)
+    claimed = claims_page.claims_page(boards)
+    if claimed:
+        write_text(folder / claims_page.NAME, claimed)
+        written.append(folder / claims_page.NAME)
+    else:
+        (folder / claims_page.NAME).unlink(missing_ok=True)
     overview = folder / "README.md"
     write_text(overview, pages.overview_page(boards))
     return [*written, overview]
@@ -56,10 +64,10 @@ def headline_table(result: Result) -> str:
 
 
 def update_readme(readme: Path, results: Sequence[Result]) -> None:
-    """Put each study's headline table between its markers in a README.
+    """Put each study's headline table, and all claims, between their markers in a README.
 
-    The markers are ``<!-- leaderboard:NAME -->`` and ``<!-- /leaderboard -->``; a study without a
-    result keeps what stands there.
+    The markers are ``<!-- leaderboard:NAME -->`` and ``<!-- /leaderboard -->``, ``<!-- claims -->``
+    and ``<!-- /claims -->``. What has no result keeps what stands there.
 
     Raises
     ------
@@ -72,19 +80,28 @@ def update_readme(readme: Path, results: Sequence[Result]) -> None:
     def replaced(match: re.Match[str]) -> str:
         if not match["end"]:
             raise BenchmarkError(
-                f"{readme}: {match['start']} has no end; write <!-- /leaderboard --> behind it."
+                f"{readme}: {match['start']} has no end; write <!-- /{match['kind']} --> behind it."
             )
-        if match["name"] not in by_name:
-            return match[0]
-        return f"{match['start']}\n\n{headline_table(by_name[match['name']])}\n\n{match['end']}"
+        if match["kind"] == "claims":
+            body = _claims_table(results)
+        else:
+            body = headline_table(by_name[match["name"]]) if match["name"] in by_name else ""
+        return f"{match['start']}\n\n{body}\n\n{match['end']}" if body else match[0]
 
     pattern = (
-        r"(?P<start><!-- leaderboard:(?P<name>\S+) -->)"
-        r"(?:(?:(?!<!-- leaderboard:).)*?(?P<end><!-- /leaderboard -->))?"
+        r"(?P<start><!-- (?P<kind>leaderboard|claims)(?::(?P<name>\S+))? -->)"
+        r"(?:(?:(?!<!-- (?:leaderboard|claims)\b).)*?(?P<end><!-- /(?P=kind) -->))?"
     )
     updated = re.sub(pattern, replaced, text, flags=re.DOTALL)
     if updated != text:
         write_text(readme, updated)
+
+
+def _claims_table(results: Sequence[Result]) -> str:
+    """Return the claims in brief, for a page above ``reports/``; empty without any."""
+    claiming = [result for result in results if result.settings.get("claims")]
+    boards = [leaderboard(result) for result in claiming if not words.is_changed(result)]
+    return claims_page.claims_table(boards, "reports") if boards else ""
 
 
 def _draw(board: Leaderboard) -> dict[str, bytes]:
@@ -104,6 +121,10 @@ def _draw(board: Leaderboard) -> dict[str, bytes]:
         drawn["confusion_by_corpus.png"] = figures.confusion_figure(
             _corpus_panels(board), result.emotions, columns=min(3, len(board.corpora))
         )
+    grown = curves.panels(result)
+    if grown:
+        metric = METRICS[result.settings["search"]["metric"]].title
+        drawn[curves.PICTURE] = figures.learning_curves_figure(grown, metric, curves.size(result))
     for model in result.settings["models"]:
         picture = _draw_search(board, model)
         if picture:
@@ -112,13 +133,14 @@ def _draw(board: Leaderboard) -> dict[str, bytes]:
 
 
 def _heading(result: Result) -> str:
-    corpora = " + ".join(title(name) for name in result.data["corpora"])
+    corpora = " + ".join(words.used_corpora(result))
     kind = ", generated speech" if result.generated else ""
     return f"{result.name}: {len(result.emotions)} emotions, {corpora}{kind}"
 
 
 def _panel_title(board: Leaderboard, protocol: str) -> str:
-    return f"{words.protocol_words(protocol).column}: {title(board.chosen[protocol]['model'])}"
+    chosen = words.model_title(board.result, board.chosen[protocol]["model"])
+    return fill(f"{words.protocol_words(protocol).column}: {chosen}", 40)
 
 
 def _corpus_panels(board: Leaderboard) -> list[figures.Confusion]:
@@ -151,7 +173,7 @@ def _draw_search(board: Leaderboard, model: str) -> bytes | None:
                 partial(search_figures.draw_importances, study, metric) if importances else None,
             ]
         )
-        where = f"{title(model)}, {words.protocol_words(protocol).column}"
+        where = f"{words.model_title(result, model)}, {words.protocol_words(protocol).column}"
         names.append([f"{where}: history", "importance of its parameters"])
     if not any(row[1] for row in rows):
         rows, names = [[row[0] for row in rows]], [[pair[0] for pair in names]]

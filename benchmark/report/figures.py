@@ -5,12 +5,14 @@ from __future__ import annotations
 import io
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
+from textwrap import fill
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
 
 from benchmark.evaluate import METRICS, Counts, Score, confusion
+from benchmark.report import words
 from benchmark.report.leaderboard import METRIC, Leaderboard
 from benchmark.report.markdown import title
 from benchmark.results import Result
@@ -24,6 +26,9 @@ if TYPE_CHECKING:
 WIDTH_IN = 9.0
 """GitHub shows a page about 900 pixels wide, so that a point of type is 1.4 pixels there."""
 DPI = 160
+
+NAME_WIDTH = 30
+"""How many letters of a model's name stand in a line beside its dots."""
 
 BLUE, VERMILLION, GREEN, GREY, INK = "#0072B2", "#D55E00", "#009E73", "#999999", "#222222"
 """Okabe & Ito's colours (2008), which people with any colour vision tell apart."""
@@ -62,6 +67,24 @@ class Confusion(NamedTuple):
     counts: Counts
 
 
+class LearningCurve(NamedTuple):
+    """One panel of learning curves.
+
+    Attributes
+    ----------
+    title : str
+    rows : ndarray of float, shape (n_points,)
+        How many rows were learned from.
+    training, validation : ndarray of float, shape (n_points, n_folds)
+        Scores on them, and on the clips of each fold.
+    """
+
+    title: str
+    rows: NDArray[np.float64]
+    training: NDArray[np.float64]
+    validation: NDArray[np.float64]
+
+
 def confusion_figure(
     panels: Sequence[Confusion], emotions: Sequence[str], columns: int = 2
 ) -> bytes:
@@ -76,7 +99,7 @@ def confusion_figure(
     columns : int
         How many matrices stand in a row; figures in the cells are whole per cents.
     """
-    with _style():
+    with house_style():
         from matplotlib.figure import Figure
         from sklearn.metrics import ConfusionMatrixDisplay
 
@@ -113,20 +136,21 @@ def confusion_figure(
             axes.set_ylabel("true" if place % across == 0 else "")
             if place % across:
                 axes.set_yticklabels([])
-        return _png(figure)
+        return png_bytes(figure)
 
 
 def confusion_png(result: Result, protocol: str, model: str) -> bytes:
     """Return the confusion matrix of one model under one protocol."""
     predictions = result.predictions
     rows = predictions[(predictions["protocol"] == protocol) & (predictions["model"] == model)]
-    panel = Confusion(f"{title(model)}, protocol {protocol}", confusion(rows, result.emotions))
+    shown = words.model_title(result, model)
+    panel = Confusion(f"{shown}, protocol {protocol}", confusion(rows, result.emotions))
     return confusion_figure([panel], result.emotions)
 
 
 def gap_figure(board: Leaderboard, heading: str) -> bytes:
     """Return the leaderboard as dots with intervals: a row a model, a colour a protocol."""
-    with _style():
+    with house_style():
         from matplotlib.figure import Figure
         from matplotlib.layout_engine import ConstrainedLayoutEngine
 
@@ -153,7 +177,8 @@ def gap_figure(board: Leaderboard, heading: str) -> bytes:
             "guessing", (chance, 1), xycoords=("data", "axes fraction"), xytext=(0, 3),
             textcoords="offset points", color="#6B6B6B", fontsize=9.5, ha="center",
         )  # fmt: skip
-        axes.set_yticks(range(len(standings)), [title(one.model) for one in standings])
+        names = [words.model_title(board.result, one.model) for one in standings]
+        axes.set_yticks(range(len(standings)), [fill(name, NAME_WIDTH) for name in names])
         axes.set_ylim(-0.6, len(standings) - 0.35)
         axes.set_xlim(0, 1)
         axes.set_xlabel(f"{METRICS[METRIC].title} (bars: 95 % intervals)")
@@ -162,7 +187,44 @@ def gap_figure(board: Leaderboard, heading: str) -> bytes:
         axes.spines["left"].set_visible(False)
         axes.tick_params(axis="y", length=0, labelsize=10.5)
         figure.suptitle(heading, x=0.012, ha="left", fontsize=11.5, fontweight="bold")
-        return _png(figure)
+        return png_bytes(figure)
+
+
+def learning_curves_figure(
+    panels: Sequence[Sequence[LearningCurve]], metric: str, size: str
+) -> bytes:
+    """Return learning curves by scikit-learn, a row a model and a column a protocol.
+
+    Parameters
+    ----------
+    panels : rows of LearningCurve
+    metric, size : str
+        What the axes count: the score, and what was learned from.
+    """
+    with house_style():
+        from matplotlib.figure import Figure
+        from sklearn.model_selection import LearningCurveDisplay
+
+        across = max(len(row) for row in panels)
+        figure = Figure(figsize=(WIDTH_IN, 0.5 + 2.7 * len(panels)), layout="constrained")
+        grid = figure.subplots(len(panels), across, squeeze=False, sharey=True)
+        for axes in grid.flat:
+            axes.set_axis_off()
+        for places, row in zip(grid, panels, strict=True):
+            for axes, curve in zip(places, row, strict=False):
+                axes.set_axis_on()
+                display = LearningCurveDisplay(
+                    train_sizes=curve.rows,
+                    train_scores=curve.training,
+                    test_scores=curve.validation,
+                    score_name=metric,
+                )
+                display.plot(ax=axes, std_display_style="fill_between")
+                _restyle_curves(axes, curve.title, size)
+        grid[0][0].legend(
+            ["training", "validation"], loc="lower right", frameon=False, fontsize=9.5
+        )
+        return png_bytes(figure)
 
 
 def search_figure(panels: Sequence[Sequence[Draw]], titles: Sequence[Sequence[str]]) -> bytes:
@@ -187,7 +249,7 @@ def search_figure(panels: Sequence[Sequence[Draw]], titles: Sequence[Sequence[st
 
 def _panel(draw: Draw, name: str, width_in: float) -> NDArray[np.uint8]:
     """Return one plot in the house's style as pixels, of shape (height, width, 3)."""
-    with _style():
+    with house_style():
         import matplotlib.pyplot as plt
 
         height_in = 2.7
@@ -234,6 +296,21 @@ def _restyle(axes: Axes, name: str) -> None:
         legend.remove()
 
 
+def _restyle_curves(axes: Axes, name: str, size: str) -> None:
+    """Give scikit-learn's learning curves the house's colours, and no legend each."""
+    axes.set_title(name)
+    axes.set_xlabel(size)
+    axes.set_ylim(0, 1.03)
+    axes.grid(axis="y")
+    axes.set_axisbelow(True)
+    for colour, line, band in zip((GREY, BLUE), axes.lines, axes.collections, strict=True):
+        line.set(color=colour, marker="o", markersize=5)
+        band.set(color=colour, alpha=0.2, linewidth=0)
+    legend = axes.get_legend()
+    if legend is not None:
+        legend.remove()
+
+
 def _draw_score(
     axes: Axes, row: int, score: Score, style: tuple[str, str, str], below: bool
 ) -> None:
@@ -275,7 +352,7 @@ def _percent(counts: Counts) -> NDArray[np.float64]:
 
 
 @contextmanager
-def _style() -> Iterator[None]:
+def house_style() -> Iterator[None]:
     """Draw in the house's style, whatever the user's matplotlibrc says, and put theirs back."""
     import matplotlib
 
@@ -285,7 +362,7 @@ def _style() -> Iterator[None]:
         yield
 
 
-def _png(figure: Figure) -> bytes:
+def png_bytes(figure: Figure) -> bytes:
     from matplotlib.backends.backend_agg import FigureCanvasAgg
 
     figure.set_dpi(DPI)

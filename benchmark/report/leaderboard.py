@@ -100,12 +100,19 @@ class Claim:
         Ours under the source's protocol; None where the study did not measure it.
     unseen : Score or None
         Ours with unseen speakers, where the source's protocol is another one.
+    lost : Score or None
+        The first less the second, both sides resampled independently.
+    standard_error : float or None
+        Of an accuracy as high as the claim on as many test clips, were they drawn independently:
+        the binomial one. None for other metrics, and where nothing was measured.
     """
 
     model: str
     claimed: float
     measured: Score | None
     unseen: Score | None
+    lost: Score | None
+    standard_error: float | None
 
     @property
     def reached(self) -> bool:
@@ -145,23 +152,21 @@ def claims(board: Leaderboard) -> list[Claim]:
     claimed = board.result.settings.get("claims")
     if not claimed:
         return []
-    rows = [
-        Claim(
-            model,
-            value,
-            _measured(board, claimed["protocol"], model, claimed["metric"]),
-            _measured(board, UNSEEN, model, claimed["metric"])
-            if claimed["protocol"] != UNSEEN
-            else None,
-        )
-        for model, value in claimed["values"].items()
-    ]
+    rows = [_claim(board, claimed, model) for model in claimed["values"]]
     return sorted(rows, key=lambda claim: (-claim.claimed, claim.model))
 
 
-def _measured(board: Leaderboard, protocol: str, model: str, metric: str) -> Score | None:
+def _claim(board: Leaderboard, claimed: dict[str, Any], model: str) -> Claim:
+    protocol, metric, value = claimed["protocol"], claimed["metric"], claimed["values"][model]
     evaluation = board.evaluation(protocol, model)
-    return evaluation.scores[metric] if evaluation else None
+    measured = evaluation.scores[metric] if evaluation else None
+    elsewhere = board.evaluation(UNSEEN, model) if protocol != UNSEEN else None
+    unseen = elsewhere.scores[metric] if elsewhere else None
+    error = None
+    if evaluation and metric == "accuracy":
+        error = math.sqrt(value * (1 - value) / evaluation.clips)
+    lost = gap(measured, unseen) if measured and unseen else None
+    return Claim(model, value, measured, unseen, lost, error)
 
 
 def _gaps(parts: dict[str, Evaluation]) -> dict[str, Score]:

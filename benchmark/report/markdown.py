@@ -43,6 +43,11 @@ def address(*parts: str) -> str:
     return "/".join(quote(part, safe="@") for part in parts)
 
 
+def probability(p: float, equals: str = "= ") -> str:
+    """Return a p with three decimals, or that it is below what they can show."""
+    return "< 0.001" if p < 0.001 else f"{equals}{p:.3f}"
+
+
 def banner(kind: str, text: str) -> str:
     """Return an alert box: kind is GitHub's NOTE, IMPORTANT, WARNING or CAUTION."""
     return f"> [!{kind}]\n> {text}"
@@ -65,6 +70,12 @@ def number(value: float) -> str:
     return "0.000" if text == "-0.000" else text.replace("-", "−")
 
 
+def claimed(value: float) -> str:
+    """Return a source's figure as it prints it: ``0.8905``, ``0.724``, ``0.90``."""
+    whole, _, decimals = f"{value:.4f}".partition(".")
+    return f"{whole}.{decimals.rstrip('0').ljust(2, '0')}"
+
+
 def signed(value: float) -> str:
     """Return a difference with its sign and three decimals."""
     text = number(value)
@@ -72,8 +83,13 @@ def signed(value: float) -> str:
 
 
 def interval(score: Score) -> str:
+    """Return a score's interval; see `span`."""
+    return span(score.low, score.high)
+
+
+def span(lower: float, upper: float) -> str:
     """Return an interval with two decimals, which no line break parts: ``[0.35, 0.42]``."""
-    ends = (f"{end:.2f}" for end in (score.low, score.high))
+    ends = (f"{end:.2f}" for end in (lower, upper))
     low, high = ("0.00" if end == "-0.00" else end.replace("-", "−") for end in ends)
     return f"[{low},{NO_BREAK}{high}]"
 

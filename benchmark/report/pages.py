@@ -12,13 +12,14 @@ import pandas as pd
 
 from benchmark.evaluate import METRICS, Evaluation, Score
 from benchmark.models import FLOOR
-from benchmark.report import words
+from benchmark.report import claims_page, comparisons, curves, words
 from benchmark.report.leaderboard import METRIC, UNSEEN, Leaderboard, claims
 from benchmark.report.markdown import (
     NO_BREAK,
     NOTHING,
     address,
     capitalised,
+    claimed,
     code,
     count,
     counted,
@@ -60,6 +61,8 @@ def study_page(board: Leaderboard, figures: Sequence[str]) -> str:
         *_claims(board),
         *_per_corpus(board),
         *_chosen(board),
+        *comparisons.section(board),
+        *curves.section(result),
         *_search(board, figures),
         *_data(result),
         *_again(result),
@@ -69,8 +72,8 @@ def study_page(board: Leaderboard, figures: Sequence[str]) -> str:
 
 def overview_page(boards: Sequence[Leaderboard]) -> str:
     """Return the leaderboard over all studies, real recordings before generated ones, by name."""
-    own = [board for board in boards if not _changed(board.result)]
-    changed = [board for board in boards if _changed(board.result)]
+    own = [board for board in boards if not words.is_changed(board.result)]
+    changed = [board for board in boards if words.is_changed(board.result)]
     own.sort(key=lambda board: (board.result.generated, board.result.name))
     parts = [
         "# Leaderboard",
@@ -78,6 +81,9 @@ def overview_page(boards: Sequence[Leaderboard]) -> str:
         "speakers of the test clips are in training too, as in most papers. **Unseen speakers** "
         "(protocol `speaker`): they are not. The **gap** is the first figure less the second. "
         f"{words.intervals_note()}",
+        "What the sources say of themselves: " + link("every claim", claims_page.NAME) + "."
+        if claims_page.claimed_rows(boards)
+        else "",
         *(part for board in own for part in _overview_section(board)),
     ]
     if not own:
@@ -99,18 +105,21 @@ def headline_table(board: Leaderboard, folder: str = "") -> str:
     """
     result = board.result
     columns = [words.protocol_words(protocol).column for protocol in board.protocols]
-    claimed = {claim.model: claim for claim in claims(board)}
+    said = {claim.model: claim for claim in claims(board)}
     header = ["Model", *(f"UAR, {column}" for column in columns)]
     header += ["Gap"] * board.has_gap
-    if claimed:
+    if said:
         header.append(_claim_head(result))
     rows = []
     for standing in board.standings:
-        row = [title(standing.model), *_cells(board, standing.model, METRIC)]
+        row = [
+            words.model_title(board.result, standing.model),
+            *_cells(board, standing.model, METRIC),
+        ]
         row += [figure(standing.gaps.get(METRIC))] * board.has_gap
-        if claimed:
-            claim = claimed.get(standing.model)
-            row.append(number(claim.claimed) if claim else NOTHING)
+        if said:
+            claim = said.get(standing.model)
+            row.append(claimed(claim.claimed) if claim else NOTHING)
         rows.append(row)
     where = [*folder.split("/"), f"{result.name}.md"] if folder else [f"{result.name}.md"]
     notes = [*(words.protocol_note(board, p) for p in board.protocols), words.chosen_note(board)]
@@ -120,13 +129,9 @@ def headline_table(board: Leaderboard, folder: str = "") -> str:
 
 
 def _claim_head(result: Result) -> str:
-    claimed = result.settings["claims"]
-    column = words.protocol_words(claimed["protocol"]).column
-    return f"The source says ({METRICS[claimed['metric']].title}, {column})"
-
-
-def _changed(result: Result) -> bool:
-    return bool(result.changes) or "@" in result.name
+    settings = result.settings["claims"]
+    column = words.protocol_words(settings["protocol"]).column
+    return f"The source says ({METRICS[settings['metric']].title}, {column})"
 
 
 def _overview_section(board: Leaderboard) -> list[str]:
@@ -153,7 +158,7 @@ def _changed_runs(boards: Sequence[Leaderboard]) -> str:
                     link(plain(result.name), f"{result.name}.md") + generated,
                     listed([code(change) for change in result.changes]),
                     words.protocol_words(protocol).column,
-                    title(chosen),
+                    words.model_title(result, chosen),
                     figure(score),
                 ]
             )
@@ -196,7 +201,7 @@ def _leaderboard(board: Leaderboard) -> Iterator[str]:
     header += [f"Mean over corpora, {column}" for column in columns] * several
     rows = [
         [
-            title(standing.model),
+            words.model_title(board.result, standing.model),
             *_cells(board, standing.model, METRIC),
             *[figure(standing.gaps.get(METRIC))] * board.has_gap,
             *_means(board, standing.model, METRIC) * several,
@@ -220,7 +225,10 @@ def _leaderboard(board: Leaderboard) -> Iterator[str]:
             *(f"{_head(metric)}, {column}" for metric in others for column in columns),
         ],
         [
-            [title(one.model), *(c for metric in others for c in _cells(board, one.model, metric))]
+            [
+                words.model_title(board.result, one.model),
+                *(c for metric in others for c in _cells(board, one.model, metric)),
+            ]
             for one in board.standings
         ],
     )
@@ -243,14 +251,15 @@ def _claims(board: Leaderboard) -> Iterator[str]:
         header,
         [
             [
-                title(claim.model),
-                number(claim.claimed),
+                words.model_title(board.result, claim.model),
+                claimed(claim.claimed),
                 figure(claim.measured),
                 words.verdict(claim),
                 *[figure(claim.unseen)] * beside,
             ]
             for claim in rows
         ],
+        words=(0, 3),
     )
     measured = [p for p in (settings["protocol"], UNSEEN) if p in board.protocols]
     notes = [words.protocol_note(board, p, brief=True) for p in dict.fromkeys(measured)]
@@ -258,7 +267,15 @@ def _claims(board: Leaderboard) -> Iterator[str]:
         notes.insert(
             0, f"The study does not run the source's protocol {code(settings['protocol'])}."
         )
-    yield words.sentences(notes)
+    yield words.sentences([*notes, words.verdict_note()])
+    reasons = [
+        f"- {capitalised(words.model_title(board.result, claim.model))}: {plain(why)}"
+        for claim in rows
+        if (why := settings["why"].get(claim.model))
+    ]
+    if reasons:
+        yield "**Why, as far as is known**"
+        yield "\n".join(reasons)
     if settings["note"]:
         yield f"**What explains a difference.** {plain(settings['note'])}"
 
@@ -283,7 +300,7 @@ def _per_corpus(board: Leaderboard) -> Iterator[str]:
             ]
             bold = words.bold_of(board, protocol, standing)
             cells = [figure(part, bold) for part in [*parts, evaluation.mean_over_corpora[METRIC]]]
-            rows.append([title(standing.model), *cells])
+            rows.append([words.model_title(board.result, standing.model), *cells])
         column = words.protocol_words(protocol).column
         header = [f"UAR, {column}", *map(title, board.corpora), "mean over corpora"]
         yield table(header, rows)
@@ -350,8 +367,8 @@ def _chosen_by_corpus(board: Leaderboard, parts: dict[str, Evaluation]) -> Itera
 def _search(board: Leaderboard, figures: Sequence[str]) -> Iterator[str]:
     result = board.result
     search = result.settings["search"]
-    vote = " The ensemble votes on each fold with its members' out-of-fold probabilities."
-    vote = vote if words.members_of(result) else ""
+    vote = " A soft vote is taken on each fold from its members' out-of-fold probabilities."
+    vote = vote if words.has_vote(result) else ""
     yield "## The search"
     grid = search["sampler"] == "grid"
     trials = "every combination" if grid else counted(search["trials"], "trial")
@@ -361,25 +378,24 @@ def _search(board: Leaderboard, figures: Sequence[str]) -> Iterator[str]:
         f"{counted(search['folds'], 'inner fold')} of the training side, which follow the outer "
         f"protocol.{vote}"
     )
-    header = [
-        "Model",
-        "Protocol",
-        "Trials",
-        "Failed",
-        "Best trial",
-        "Inner score",
-        "Best parameters",
-    ]
-    yield table(
-        header, [_search_row(result, w) for w in result.winners if w["model"] != FLOOR], (0, 1, 6)
-    )
-    yield words.sentences(["Inner score: mean over the folds ± their standard deviation."])
+    winners = [winner for winner in result.winners if winner["model"] != FLOOR]
+    cut = bool((result.trials["state"] == "cut").any())
+    epochs = any(winner.get("epochs") for winner in winners)
+    header = ["Model", "Protocol", "Trials", "Failed", *["Cut"] * cut, "Best trial"]
+    header += ["Inner score", *["Epochs"] * epochs, "Best parameters"]
+    rows = [_search_row(result, winner, cut=cut, epochs=epochs) for winner in winners]
+    yield table(header, rows, (0, 1, len(header) - 1))
+    notes = ["Inner score: mean over the folds ± their standard deviation."]
+    notes += ["Cut: stopped early, as they fell behind."] * cut
+    notes += ["Epochs: how many the winner learned on the whole training side."] * epochs
+    yield words.sentences(notes)
     yield from _first_trials(result)
-    yield from _failures(result.trials)
+    yield from _failures(result)
     for model in result.settings["models"]:
         name = f"search_{model}.png"
         if name in figures:
-            yield _picture(result, name, f"Search history and parameter importance: {title(model)}")
+            shown = words.model_title(result, model)
+            yield _picture(result, name, f"Search history and parameter importance: {shown}")
     if any(name.startswith("search_") for name in figures):
         yield words.sentences(
             [
@@ -401,10 +417,12 @@ def _first_trials(result: Result) -> Iterator[str]:
         ["Model", "Protocol", "Inner score", "Parameters"],
         [
             [
-                title(row["model"]),
+                words.model_title(result, row["model"]),
                 plain(row["protocol"]),
-                _inner_score(row["score"], row["spread"]),
-                _parameters({"params": json.loads(row["params"])}),
+                _inner_score(row["score"], row["spread"])
+                if row["state"] == "complete"
+                else plain(row["state"]),
+                _parameters(result, {"params": json.loads(row["params"])}),
             ]
             for row in first.to_dict("records")
         ],
@@ -413,33 +431,33 @@ def _first_trials(result: Result) -> Iterator[str]:
 
 
 def _inner_score(score: float, spread: float | None) -> str:
-    if pd.isna(score):
-        return "failed"
     if spread is None or pd.isna(spread):
         return number(score)
     return f"{number(score)}{NO_BREAK}±{NO_BREAK}{number(spread)}"
 
 
-def _search_row(result: Result, winner: dict[str, Any]) -> list[str]:
+def _search_row(result: Result, winner: dict[str, Any], *, cut: bool, epochs: bool) -> list[str]:
     trials = result.trials
     mine = trials[(trials["protocol"] == winner["protocol"]) & (trials["model"] == winner["model"])]
-    failed = int((mine["state"] == "failed").sum())
+    ended = mine["state"].value_counts()
     searched = winner["trial"] is not None
+    counts = [len(mine), int(ended.get("failed", 0)), *[int(ended.get("cut", 0))] * cut]
+    learned = winner.get("epochs")
     return [
-        title(winner["model"]),
+        words.model_title(result, winner["model"]),
         plain(winner["protocol"]),
-        count(len(mine)) if searched else NOTHING,
-        count(failed) if searched else NOTHING,
+        *(count(one) if searched else NOTHING for one in counts),
         str(winner["trial"]) if searched else NOTHING,
         _inner_score(winner["score"], winner.get("spread")),
-        _parameters(winner),
+        *[count(learned) if learned else NOTHING] * epochs,
+        _parameters(result, winner),
     ]
 
 
-def _parameters(winner: dict[str, Any]) -> str:
+def _parameters(result: Result, winner: dict[str, Any]) -> str:
     members = winner.get("members")
     if members:
-        return f"vote of {listed([title(member) for member in members])}"
+        return f"vote of {listed([words.model_title(result, member) for member in members])}"
     return code(", ".join(f"{k}={_value(v)}" for k, v in winner["params"].items()) or "none")
 
 
@@ -447,13 +465,13 @@ def _value(value: Any) -> str:
     return f"{value:.4g}" if isinstance(value, float) else json.dumps(value)
 
 
-def _failures(trials: pd.DataFrame) -> Iterator[str]:
-    failed = trials[trials["state"] == "failed"]
+def _failures(result: Result) -> Iterator[str]:
+    failed = result.trials[result.trials["state"] == "failed"]
     if failed.empty:
         return
     rows = [
         [
-            title(str(model)),
+            words.model_title(result, str(model)),
             plain(protocol),
             _shortened([str(n) for n in part["trial"]]),
             plain(reason),
@@ -527,6 +545,9 @@ def _left_out(result: Result) -> Iterator[str]:
             lines.append(f"{name}: {files} set aside ({plain(reason)}): {_shortened(names)}.")
         unusable = [clip for clip, _ in result.data["unusable"] if clip.startswith(f"{key}/")]
         recordings = {clip for clip in unusable if not clip.endswith(")")}  # not a copy of one
+        if corpus.get("left_out"):
+            lines.append(f"{name}: left out, with the {counted(corpus['found'], 'clip')} found.")
+            continue
         other = corpus["found"] - corpus["used"] - len(recordings)
         if other:
             lines.append(f"{name}: {counted(other, 'clip')} of other emotions.")
@@ -585,12 +606,13 @@ def _again(result: Result) -> Iterator[str]:
     yield "## Run it again"
     yield f"```sh\n{run_command(result)}\n```"
     fast = [
-        title(model)
+        words.model_title(result, model)
         for model, engine in result.versions.get("engines", {}).items()
         if not engine.startswith("scikit-learn ")
     ]
     engines = f" In the search, {listed(fast)} was fitted by the extra `fast`." if fast else ""
-    changed = "" if not _changed(result) else " The page is then made again from that changed run."
+    again = " The page is then made again from that changed run."
+    changed = again if words.is_changed(result) else ""
     yield (
         "The same recordings, code and versions give this page to the byte, on any number of "
         f"cores; an interrupted run goes on where it was.{engines}{changed} "
@@ -614,8 +636,11 @@ def run_command(result: Result) -> str:
     if any(change.startswith(OWN_TABLES) for change in result.changes):
         parts[1:] = ["--train TRAIN.csv --test TEST.csv"]
     unusable = any(change.endswith(UNUSABLE) for change in result.changes)
-    if unusable or any(one["missing"] for one in corpora.values()):
+    missing = [one for one in corpora.values() if one["missing"] and not one.get("left_out")]
+    if unusable or missing:
         parts.append("--allow-incomplete")
+    left_out = [name for name, one in corpora.items() if one.get("left_out")]
+    parts += [f"--allow-missing {shlex.quote(name)}" for name in left_out]
     overrides = [change for change in result.changes if OVERRIDE.match(change)]
     return " ".join([*parts, *(f"--set {shlex.quote(override)}" for override in overrides)])
 

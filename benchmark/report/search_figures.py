@@ -36,14 +36,17 @@ def rebuilt_study(trials: pd.DataFrame, model: dict[str, Any]) -> optuna.Study:
     space = distributions(spec)
     optuna.logging.set_verbosity(optuna.logging.ERROR)
     study = optuna.create_study(direction="maximize")
+    states = {
+        "complete": optuna.trial.TrialState.COMPLETE,
+        "failed": optuna.trial.TrialState.FAIL,
+        "cut": optuna.trial.TrialState.PRUNED,
+    }
     for row in trials.sort_values("trial").to_dict("records"):
         complete = row["state"] == "complete"
         searched = _searched(json.loads(row["params"]), model["space"])
         study.add_trial(
             optuna.trial.create_trial(
-                state=optuna.trial.TrialState.COMPLETE
-                if complete
-                else optuna.trial.TrialState.FAIL,
+                state=states[row["state"]],
                 value=row["score"] if complete else None,
                 params=searched,
                 distributions={name: space[name] for name in searched},

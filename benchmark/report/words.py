@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterable
 from typing import Any, NamedTuple
 
 from benchmark.evaluate import METRICS, Evaluation, Score, gap
-from benchmark.models import ENSEMBLE, FLOOR
+from benchmark.models import FLOOR, MODELS
 from benchmark.report.leaderboard import (
     KNOWN,
     METRIC,
@@ -19,6 +20,7 @@ from benchmark.report.leaderboard import (
 from benchmark.report.markdown import (
     banner,
     capitalised,
+    claimed,
     code,
     count,
     counted,
@@ -59,17 +61,80 @@ def protocol_words(name: str) -> Protocol:
     return PROTOCOLS.get(name, Protocol(plain(name), f"the test clips of {code(name)}", ""))
 
 
+def model_title(result: Result, model: str) -> str:
+    """Return a model in a few words, for tables and plots; a vote says whose it is."""
+    members = members_of(result, model)
+    if not members:
+        return _registered_title(model)
+    searched = set(result.settings["models"]) - {FLOOR}
+    if len(members) > 2 and set(members) == searched:
+        return "soft vote of all winners"
+    return f"soft vote of {' + '.join(_registered_title(member) for member in members)}"
+
+
 def named(result: Result, model: str) -> str:
-    """Return a model in words; an ensemble says whose vote it is."""
-    if model == ENSEMBLE:
-        return f"the soft vote of {listed([title(member) for member in members_of(result)])}"
-    return f"the {title(model)}" if model != FLOOR else "always the commonest emotion"
+    """Return a model as a sentence has it; a vote names all its members."""
+    members = members_of(result, model)
+    if members:
+        return f"the soft vote of {listed([_registered_title(member) for member in members])}"
+    return f"the {_registered_title(model)}" if model != FLOOR else "always the commonest emotion"
 
 
-def members_of(result: Result) -> list[str]:
-    """Return the models whose winners vote; empty without an ensemble."""
-    votes = [winner["members"] for winner in result.winners if winner["model"] == ENSEMBLE]
-    return list(votes[0]) if votes else []
+def members_of(result: Result, model: str) -> list[str]:
+    """Return the models whose winners vote under this name; empty for a model that is no vote."""
+    for winner in result.winners:
+        if winner["model"] == model and winner.get("members"):
+            return list(winner["members"])
+    return list(result.settings["ensembles"].get(model, []))
+
+
+def has_vote(result: Result) -> bool:
+    """Whether any winners vote."""
+    return any(winner.get("members") for winner in result.winners)
+
+
+def _registered_title(model: str) -> str:
+    """Return the registry's title, as within a sentence; a model no longer there by its name."""
+    kind = MODELS.get(model)
+    if kind is None:
+        return title(model)
+    first, space, rest = kind.title.partition(" ")
+    # An abbreviation keeps its capitals: MLP, Conv1D, CNN + LSTM.
+    first = first.lower() if re.fullmatch("[A-Z][a-z-]+", first) else first
+    # In a list of models a comma would part a title in two.
+    head, comma, kind_of_it = f"{first}{space}{rest}".partition(", ")
+    return plain(f"{head} ({kind_of_it})" if comma else head)
+
+
+def used_corpora(result: Result) -> list[str]:
+    """Return the titles of the corpora that take part: all but those that were left out."""
+    corpora = result.data["corpora"]
+    return [title(name) for name, corpus in corpora.items() if not corpus.get("left_out")]
+
+
+def partial_data(result: Result) -> str:
+    """Return in a few words what a study lacked; empty for one that had all its data."""
+    corpora = result.data["corpora"]
+    notes = []
+    if any(corpus.get("left_out") for corpus in corpora.values()):
+        notes.append(f"measured on {listed(used_corpora(result))} alone")
+    notes += [
+        f"{title(name)} incomplete: {found_of(corpus)} clips"
+        for name, corpus in corpora.items()
+        if corpus["missing"] and not corpus.get("left_out")
+    ]
+    return "; ".join([*notes, *["on generated speech"] * result.generated])
+
+
+def found_of(corpus: dict[str, Any]) -> str:
+    """Return how many clips of a corpus were there, of how many."""
+    expected = corpus["official"] or corpus["found"] + len(corpus["missing"])
+    return f"{count(corpus['found'])} of {count(expected)}"
+
+
+def is_changed(result: Result) -> bool:
+    """Whether a run is not the study's own, as the command line changed something."""
+    return bool(result.changes) or "@" in result.name
 
 
 def banners(result: Result) -> list[str]:
@@ -83,17 +148,7 @@ def banners(result: Result) -> list[str]:
                 "everything works; they say nothing of how well people's emotions are recognised.",
             )
         )
-    for name, corpus in result.data["corpora"].items():
-        if corpus["missing"]:
-            expected = corpus["official"] or corpus["found"] + len(corpus["missing"])
-            boxes.append(
-                banner(
-                    "CAUTION",
-                    f"**Incomplete corpus.** {title(name)}: "
-                    f"{count(corpus['found'])} of {count(expected)} clips were there. "
-                    "Figures of a part can't stand beside figures of the whole.",
-                )
-            )
+    boxes += [_corpus_banner(result, name) for name in result.data["corpora"]]
     if result.changes:
         boxes.append(
             banner(
@@ -102,7 +157,25 @@ def banners(result: Result) -> list[str]:
                 f"file has it, but with {listed([code(change) for change in result.changes])}.",
             )
         )
-    return boxes
+    return [box for box in boxes if box]
+
+
+def _corpus_banner(result: Result, name: str) -> str:
+    """Return a box for a corpus that is not complete, left out or not; empty for one that is."""
+    corpus = result.data["corpora"][name]
+    if corpus.get("left_out"):
+        return banner(
+            "CAUTION",
+            f"**{title(name)} corpus was left out**: {found_of(corpus)} clips were there. "
+            f"All figures are of {listed(used_corpora(result))} alone.",
+        )
+    if corpus["missing"]:
+        return banner(
+            "CAUTION",
+            f"**Incomplete corpus.** {title(name)}: {found_of(corpus)} clips were there. "
+            "Figures of a part can't stand beside figures of the whole.",
+        )
+    return ""
 
 
 def headline(board: Leaderboard) -> str:
@@ -215,45 +288,74 @@ def intervals_note() -> str:
 
 
 def verdict(claim: Claim) -> str:
-    """Return whether a claim was reached, and by how much it was not."""
+    """Return whether a claim was reached, by how much, and what chance alone could do to it."""
     if claim.measured is None:
         return "not measured"
-    difference = claim.measured.value - claim.claimed
-    shown = signed(difference)
+    notes = [_missed_by(claim), f"{'inside' if claim.within else 'outside'} our interval"]
+    if claim.standard_error is not None:
+        notes.append(f"standard error {number(claim.standard_error)}")
+    return f"{_reached(claim)} ({', '.join(notes)})"
+
+
+def brief_verdict(claim: Claim) -> str:
+    """Return whether a claim was reached, and by how much."""
+    return f"{_reached(claim)} ({_missed_by(claim)})" if claim.measured else "not measured"
+
+
+def _reached(claim: Claim) -> str:
+    return "reached" if claim.reached else "**not reached**"
+
+
+def _missed_by(claim: Claim) -> str:
+    """Return our figure less the claim."""
+    difference = claim.measured.value - claim.claimed if claim.measured else 0.0
     if number(difference) == "0.000" and not claim.reached:
-        shown = "by less than 0.001"
-    inside = "" if claim.reached or not claim.within else ", inside our interval"
-    return f"{'reached' if claim.reached else '**not reached**'} ({shown}{inside})"
+        return "by less than 0.001"
+    return signed(difference)
+
+
+def verdict_note() -> str:
+    """Return what stands in the brackets of a verdict."""
+    return (
+        "Verdict: in brackets our figure less the claim, whether the claim lies inside our "
+        "interval, and the binomial standard error of an accuracy as high as claimed on as many "
+        "test clips: what chance alone does to it."
+    )
 
 
 def claims_sentence(board: Leaderboard) -> str:
     """Return how many of the source's claims were reached, and what is left of the best of them."""
-    rows = [claim for claim in claims(board) if claim.measured]
-    if not rows:
+    rows = claims(board)
+    measured = [claim for claim in rows if claim.measured]
+    if not measured:
         return ""
     settings: dict[str, Any] = board.result.settings["claims"]
     metric = METRICS[settings["metric"]].title
     reached = sum(claim.reached for claim in rows)
-    best = rows[0]
+    missing = len(rows) - len(measured)
+    not_measured = f", {missing} not measured" if missing else ""
+    best = measured[0]
+    which = "Its best" if best == rows[0] else "The best that was measured"
     unseen = f", and {figure(best.unseen)} on unseen speakers" if best.unseen else ""
     return (
         f"Of {counted(len(rows), 'figure')} that {plain(settings['source'])} gives, {reached} "
         f"{'is' if reached == 1 else 'are'} reached under its own protocol, "
-        f"{code(settings['protocol'])}. Its best, {number(best.claimed)} {metric} "
-        f"({title(best.model)}), is {figure(best.measured)} here{unseen}."
+        f"{code(settings['protocol'])}{not_measured}. {which}, {claimed(best.claimed)} {metric} "
+        f"({model_title(board.result, best.model)}), is {figure(best.measured)} here{unseen}."
     )
 
 
 def settings_line(result: Result) -> str:
     """Return the study in a line: its name, clips, emotions, features and augmentation."""
     used = sum(corpus["used"] for corpus in result.data["corpora"].values())
-    corpora = [title(name) for name in result.data["corpora"]]
+    corpora = used_corpora(result)
     emotions = [plain(emotion) for emotion in result.emotions]
     copies = [code(chain) for chain in result.settings["augment"]]
     made = [
         f"features {code(result.settings['features'])}",
         f"copies of the training clips with {listed(copies)}" if copies else "no augmentation",
     ]
+    made += [f"{plain(name)} as one more feature" for name in result.settings["covariates"]]
     own = any(change.startswith(OWN_TABLES) for change in result.changes)
     parts = [
         f"Study {code(result.name)}",

@@ -1,0 +1,109 @@
+"""Length, loudness and pitch of a clip, as a page about the data shows them."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.lib.stride_tricks import sliding_window_view
+from numpy.typing import NDArray
+
+from benchmark.features import spectral
+from benchmark.features.filters import FRAME_LENGTH, Floats
+from benchmark.features.spectral import HOP_LENGTH
+
+LOWEST_HZ, HIGHEST_HZ = 65.0, 600.0
+TROUGH = 0.1  # YIN's absolute threshold, librosa's default
+VOICED_APERIODICITY = 0.4  # of 0.15 to 0.5 the one whose medians come nearest to librosa.pyin's
+VOICED_DB = 30.0  # a frame that far below the loudest is breath or room
+SILENCE_RMS = 1e-5  # -100 dB of full scale, the least that is told apart
+ROUNDING = 1e-12  # of a frame's energy: what a transform to and fro leaves of nothing
+TRANSFORM_LENGTH = 2_592  # a fast length above a frame and the longest period that is sought
+
+
+@dataclass(frozen=True)
+class Pitch:
+    """Pitch of frames.
+
+    Attributes
+    ----------
+    f0_hz : ndarray of float64, shape (n_frames,)
+        The most likely fundamental frequency, whether or not a frame is voiced.
+    aperiodicity : ndarray of float64, shape (n_frames,)
+        The normalised difference between a frame and itself a period later: 0 if they are equal,
+        about 1 for noise.
+    """
+
+    f0_hz: Floats
+    aperiodicity: Floats
+
+
+def prosody(samples: Floats, sample_rate_hz: int) -> Floats:
+    """Return length in s, two levels in dB, three pitches in Hz, share of voiced frames: (7,).
+
+    Pitch is the median and the 10th and 90th percentile of the voiced frames; 0 where there are
+    none. Levels are those of the mean and the largest RMS of a frame.
+    """
+    rms = spectral.frame_rms(samples)
+    mean_db, max_db = 20.0 * np.log10(np.maximum(SILENCE_RMS, [rms.mean(), rms.max()]))
+    pitch = yin(samples, sample_rate_hz)
+    loud = rms > max(SILENCE_RMS, rms.max() * 10.0 ** (-VOICED_DB / 20.0))
+    voiced = loud & (pitch.aperiodicity < VOICED_APERIODICITY)
+    f0_hz = pitch.f0_hz[voiced] if voiced.any() else np.zeros(1)
+    median_hz, low_hz, high_hz = np.percentile(f0_hz, [50, 10, 90])
+    duration_s = len(samples) / sample_rate_hz
+    return np.array(
+        [duration_s, mean_db, max_db, median_hz, low_hz, high_hz, voiced.mean()], dtype=np.float32
+    )
+
+
+def yin(samples: Floats, sample_rate_hz: int) -> Pitch:
+    """Return the pitch of each centred frame, as librosa.yin computes it from doubles.
+
+    The lag of the first trough of the normalised difference that lies below a threshold, or of its
+    lowest point, refined by a parabola (de Cheveigné & Kawahara, YIN, 2002).
+    """
+    shortest = int(sample_rate_hz / HIGHEST_HZ)
+    longest = int(np.ceil(sample_rate_hz / LOWEST_HZ))
+    difference = _normalised_difference(samples, longest)[:, shortest - 1 :]
+    rows = np.arange(len(difference))
+    lag = _first_trough(difference)
+    period = shortest + lag + _parabola_shift(difference, rows, lag)
+    return Pitch(sample_rate_hz / period, difference[rows, lag])
+
+
+def _normalised_difference(samples: Floats, longest: int) -> Floats:
+    """Return the cumulative mean normalised difference at lags from 1 on: (n_frames, longest)."""
+    padded = np.pad(samples.astype(np.float64), FRAME_LENGTH // 2)
+    frames = sliding_window_view(padded, FRAME_LENGTH)[::HOP_LENGTH]
+    length = max(TRANSFORM_LENGTH, FRAME_LENGTH + longest)
+    transformed = np.fft.rfft(frames, n=length, axis=1)
+    power = np.square(transformed.real) + np.square(transformed.imag)
+    likeness = np.fft.irfft(power, n=length, axis=1)[:, : longest + 1]
+    energy = np.cumsum(np.square(frames[:, :longest]), axis=1)
+    difference = 2.0 * (likeness[:, :1] - likeness[:, 1:]) - energy
+    mean = np.cumsum(difference, axis=1) / np.arange(1, longest + 1)
+    # An empty frame, and rounding in one that is nearly empty, has no period.
+    normalised: Floats = np.ones_like(difference)
+    np.divide(difference, mean, out=normalised, where=mean > ROUNDING * likeness[:, :1])
+    return normalised
+
+
+def _first_trough(difference: Floats) -> NDArray[np.intp]:
+    """Return the place of each row's first trough below the threshold, or of its lowest point."""
+    below = np.pad(difference, ((0, 0), (1, 1)), constant_values=np.inf)
+    trough = (difference < below[:, :-2]) & (difference <= below[:, 2:]) & (difference < TROUGH)
+    place: NDArray[np.intp] = np.where(
+        trough.any(axis=1), trough.argmax(axis=1), difference.argmin(axis=1)
+    )
+    return place
+
+
+def _parabola_shift(difference: Floats, rows: NDArray[np.intp], place: NDArray[np.intp]) -> Floats:
+    """Return how far from each place the parabola through it and its neighbours is lowest."""
+    inner = np.clip(place, 1, difference.shape[1] - 2)
+    left, centre, right = (difference[rows, inner + step] for step in (-1, 0, 1))
+    curvature, slope = left + right - 2.0 * centre, (right - left) / 2.0
+    inside = (np.abs(slope) < np.abs(curvature)) & (inner == place)
+    shift: Floats = np.where(inside, -slope / np.where(inside, curvature, 1.0), 0.0)
+    return shift

@@ -1,0 +1,212 @@
+"""The page of claims: what every source says, beside what we measure, with no row left out."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+
+from benchmark.evaluate import METRICS
+from benchmark.report import words
+from benchmark.report.leaderboard import UNSEEN, Claim, Leaderboard, claims
+from benchmark.report.markdown import (
+    capitalised,
+    claimed,
+    code,
+    counted,
+    details,
+    figure,
+    link,
+    listed,
+    number,
+    plain,
+    table,
+)
+from benchmark.results import Result
+
+NAME = "claims.md"
+"""The page's file."""
+
+HEADER = ("System", "Model", "Claim", "Ours, as it was split", "Ours, unseen speakers", "Gap")
+WORDS = (0, 1, 6)
+"""The columns of words."""
+
+
+@dataclass(frozen=True)
+class Row:
+    """One claim of one study.
+
+    Attributes
+    ----------
+    board : Leaderboard
+        Of the study that checks it.
+    claim : Claim
+    """
+
+    board: Leaderboard
+    claim: Claim
+
+    @property
+    def result(self) -> Result:
+        """The study's result."""
+        return self.board.result
+
+    @property
+    def settings(self) -> dict[str, Any]:
+        """The study's table of claims."""
+        settings: dict[str, Any] = self.result.settings["claims"]
+        return settings
+
+
+def claimed_rows(boards: Sequence[Leaderboard]) -> list[Row]:
+    """Return all claims by system, the highest first; changed runs check no claim."""
+    rows = [
+        Row(board, claim)
+        for board in boards
+        if not words.is_changed(board.result)
+        for claim in claims(board)
+    ]
+    return sorted(
+        rows,
+        key=lambda row: (
+            row.settings["source"], -row.claim.claimed, row.result.name, row.claim.model
+        ),
+    )  # fmt: skip
+
+
+def claims_page(boards: Sequence[Leaderboard]) -> str:
+    """Return the page of all claims; empty where no study has any."""
+    rows = claimed_rows(boards)
+    if not rows:
+        return ""
+    parts = [
+        "# What the sources say, and what we measure",
+        headline(rows),
+        table([*HEADER, "Verdict"], [_cells(rows, row) for row in rows], WORDS),
+        words.sentences(_notes(rows)),
+    ]
+    return "\n\n".join(parts) + "\n"
+
+
+def claims_table(boards: Sequence[Leaderboard], folder: str) -> str:
+    """Return the headline and the claims in brief, for a README above the pages' `folder`."""
+    rows = claimed_rows(boards)
+    # With the reasons each row would be as tall as a page.
+    brief = [[*_cells(rows, row, folder)[:-1], _brief_verdict(row)] for row in rows]
+    more = link("All claims with their reasons on a page", folder, NAME)
+    notes = [_split_note(rows), "In brackets: our figure less the claim.", words.intervals_note()]
+    parts = [
+        headline(rows),
+        table([*HEADER, "Verdict"], brief, WORDS),
+        words.sentences(notes),
+        _reasons(rows),
+        f"{more}.",
+    ]
+    return "\n\n".join(part for part in parts if part)
+
+
+def headline(rows: Sequence[Row]) -> str:
+    """Return how many claims were reached, and what is left of them on unseen speakers."""
+    measured = [row for row in rows if row.claim.measured]
+    reached = sum(row.claim.reached for row in rows)
+    missing = len(rows) - len(measured)
+    verb = "was" if 1 in (reached, len(rows)) else "were"
+    text = (
+        f"**{reached} of {counted(len(rows), 'claim')} {verb} reached** under the claim's own "
+        "protocol."
+    )
+    if missing:
+        text += f" {counted(missing, 'claim')} {'was' if missing == 1 else 'were'} not measured."
+    pairs = [
+        (row.claim.claimed, row.claim.measured.value, row.claim.unseen.value)
+        for row in measured
+        if row.claim.measured and row.claim.unseen
+    ]
+    if pairs:
+        said, known, unseen = np.mean(pairs, axis=0)
+        metric = listed(sorted({METRICS[row.settings["metric"]].title for row in rows}), "or")
+        text += (
+            f" Their mean {metric}: the sources say {number(said)}, we measure "
+            f"**{number(known)}** under their own protocols and **{number(unseen)}** on speakers "
+            f"that the models have never heard ({counted(len(pairs), 'claim')} measured both ways)."
+        )
+    return text
+
+
+def _cells(rows: Sequence[Row], row: Row, folder: str = "") -> list[str]:
+    claim = row.claim
+    # A claim on unseen speakers is its own test of them.
+    unseen = claim.measured if row.settings["protocol"] == UNSEEN else claim.unseen
+    return [
+        _system(rows, row, folder),
+        words.model_title(row.result, claim.model),
+        f"{METRICS[row.settings['metric']].title} {claimed(claim.claimed)}",
+        figure(claim.measured),
+        figure(unseen),
+        figure(claim.lost),
+        _verdict(row),
+    ]
+
+
+def _system(rows: Sequence[Row], row: Row, folder: str) -> str:
+    """Return the source's name, linked to its study's page; with the study where it has several."""
+    source = row.settings["source"]
+    studies = {one.result.name for one in rows if one.settings["source"] == source}
+    shown = f"{source}: {row.result.name}" if len(studies) > 1 else source
+    return link(plain(shown), *[folder] * bool(folder), f"{row.result.name}.md")
+
+
+def _verdict(row: Row) -> str:
+    """Return the verdict, what the data lacked, and why the claim was not reached."""
+    parts = [words.verdict(row.claim), words.partial_data(row.result), _why(row)]
+    first, *others = [part for part in parts if part]
+    return ". ".join([first, *map(capitalised, others)]) + "."
+
+
+def _why(row: Row) -> str:
+    """Return why a claim was not reached, as far as is known; empty with nothing to say."""
+    why = row.settings["why"].get(row.claim.model, "")
+    if why:
+        return plain(why).rstrip(".")
+    missed = row.claim.measured and not row.claim.reached
+    return "why is not known" if missed else ""
+
+
+def _reasons(rows: Sequence[Row]) -> str:
+    """Return the reasons in a part that opens on a click."""
+    lines = [
+        f"- {plain(row.settings['source'])}, {words.model_title(row.result, row.claim.model)} "
+        f"({claimed(row.claim.claimed)}): {why}."
+        for row in rows
+        if (why := _why(row))
+    ]
+    return details("Why, as far as is known", "\n".join(lines)) if lines else ""
+
+
+def _brief_verdict(row: Row) -> str:
+    parts = [words.brief_verdict(row.claim), words.partial_data(row.result)]
+    return "; ".join(part for part in parts if part)
+
+
+def _notes(rows: Sequence[Row]) -> list[str]:
+    return [
+        _split_note(rows),
+        "Gap: the first less the second, both sides resampled independently.",
+        words.verdict_note(),
+        words.intervals_note(),
+        "All settings were chosen on inner folds of the training side.",
+    ]
+
+
+def _split_note(rows: Sequence[Row]) -> str:
+    """Return in a line what it means to split as the sources do."""
+    meanings = [
+        f"protocol {code(name)} ({words.protocol_words(name).meaning})".replace(" ()", "")
+        for name in dict.fromkeys(row.settings["protocol"] for row in rows)
+    ]
+    return (
+        f"As it was split: under the claim's own protocol, here {listed(meanings)}. Unseen "
+        f"speakers: {words.protocol_words(UNSEEN).meaning}."
+    )

@@ -1,0 +1,380 @@
+"""The figures of the data page: clips in a plane, durations, voices, and one clip an emotion."""
+
+from __future__ import annotations
+
+import colorsys
+from collections.abc import Iterator, Mapping, Sequence
+from typing import TYPE_CHECKING, Any, NamedTuple, Protocol
+
+import numpy as np
+import pandas as pd
+from numpy.typing import NDArray
+
+from benchmark.report.figures import (
+    BLUE,
+    GREEN,
+    GREY,
+    INK,
+    VERMILLION,
+    WIDTH_IN,
+    house_style,
+    png_bytes,
+)
+from benchmark.report.markdown import title
+
+if TYPE_CHECKING:
+    from matplotlib.axes import Axes
+
+EMOTION_COLOURS = {
+    "angry": VERMILLION,
+    "calm": "#56B4E9",
+    "disgust": GREEN,
+    "fearful": "#882255",
+    "happy": "#E69F00",
+    "neutral": GREY,
+    "sad": BLUE,
+    "surprised": "#CC79A7",
+}
+"""Okabe & Ito's colours, but for one: their yellow is hardly seen on white."""
+
+MORE_COLOURS = ("#117733", "#332288", "#AA4499", "#44AA99", "#999933", "#661100", "#6699CC", INK)
+"""For emotions that are not among the eight, and for corpora (Tol 2021)."""
+
+GENDER_COLOURS = {"female": VERMILLION, "male": BLUE, "unknown": GREY}
+MARKERS = "o^sDvPX*"
+GOLDEN = 0.618034  # steps of a circle that never come near one another
+
+VOICE = (("level_db", "level", "dB of full scale"), ("pitch_hz", "pitch", "Hz"))
+"""What is shown of voices: column, name, unit."""
+
+SHOWN_SHARE, BINS = 0.995, 40  # of a corpus's clips; longer ones stand in the last bar
+
+
+class Picture(NamedTuple):
+    """How numbers over time are coloured, and what stands at their left."""
+
+    lowest: float
+    highest: float
+    colours: str
+    ticks: tuple[int, ...]
+    tick_names: tuple[str, ...]
+    y_axis: str | None = None
+
+
+N_MFCC = 20
+MEL = Picture(-70.0, 0.0, "magma", (512, 2048, 8192), ("512", "2048", "8192"), "mel")  # dB
+MFCC = Picture(-2.5, 2.5, "RdBu_r", (0, 9, N_MFCC - 1), ("1", "10", "20"))  # standard deviations
+
+
+class Sound(Protocol):
+    """What is drawn of a clip."""
+
+    @property
+    def emotion(self) -> str:
+        """Its emotion."""
+
+    @property
+    def samples(self) -> NDArray[np.float32]:
+        """Mono samples."""
+
+    @property
+    def sample_rate_hz(self) -> int:
+        """Their rate."""
+
+
+def plane_figure(plane: pd.DataFrame, emotions: Sequence[str]) -> bytes:
+    """Return the clips in two dimensions: by emotion, speaker, corpus and gender.
+
+    Corpus and gender have a panel where there are several.
+
+    Parameters
+    ----------
+    plane : DataFrame
+        A row a clip: x, y, emotion, speaker, corpus, gender.
+    emotions : sequence of str
+        In the order of the legend.
+    """
+    with house_style():
+        from matplotlib.figure import Figure
+
+        panels = ["emotion", "speaker"]
+        panels += [name for name in ("corpus", "gender") if len(set(plane[name])) > 1]
+        down, across = ((2, 2), (1, len(panels)))[len(panels) < 4]
+        height_in = down * (WIDTH_IN / across + 0.55)  # square panels, each with its legend below
+        figure = Figure(figsize=(WIDTH_IN, height_in), layout="constrained")
+        grid = figure.subplots(down, across, squeeze=False)
+        size = float(np.clip(24_000 / across / len(plane), 6, 24))
+        for name, axes in zip(panels, grid.flat, strict=True):
+            _DRAWN[name](axes, plane, size, emotions)
+            axes.set_aspect("equal", adjustable="datalim")
+            axes.set(xticks=[], yticks=[])
+            axes.spines[:].set_visible(True)
+            axes.spines[:].set_color("#CCCCCC")
+        return png_bytes(figure)
+
+
+def _by_emotion(axes: Axes, plane: pd.DataFrame, size: float, emotions: Sequence[str]) -> None:
+    colours = emotion_colours(emotions)
+    _scatter(axes, plane, [colours[name] for name in plane["emotion"]], size)
+    axes.set_title("by emotion")
+    _legend(axes, {name: (colours[name], "o") for name in emotions})
+
+
+def _by_speaker(axes: Axes, plane: pd.DataFrame, size: float, _: Sequence[str]) -> None:
+    speakers = sorted(set(plane["speaker"]))
+    colours = dict(zip(speakers, speaker_colours(len(speakers)), strict=True))
+    _scatter(axes, plane, [colours[name] for name in plane["speaker"]], size)
+    axes.set_title(f"by speaker: {len(speakers)}, a colour each")
+    if len(speakers) <= 8:
+        _legend(axes, {name: (colours[name], "o") for name in speakers})
+        return
+    counts = plane.groupby("corpus", sort=False)["speaker"].nunique()
+    if len(counts) == 1:
+        return
+    entries = {
+        f"{title(str(corpus))} ({count})": (INK, marker)
+        for marker, (corpus, count) in zip(_markers(plane), counts.items(), strict=True)
+    }
+    _legend(axes, entries)
+
+
+def _by_corpus(axes: Axes, plane: pd.DataFrame, size: float, _: Sequence[str]) -> None:
+    corpora = list(dict.fromkeys(plane["corpus"]))
+    palette = (BLUE, VERMILLION, GREEN, *MORE_COLOURS)
+    colours = {name: palette[place % len(palette)] for place, name in enumerate(corpora)}
+    _scatter(axes, plane, [colours[name] for name in plane["corpus"]], size)
+    axes.set_title("by corpus")
+    _legend(axes, {title(name): (colours[name], "o") for name in corpora})
+
+
+def _by_gender(axes: Axes, plane: pd.DataFrame, size: float, _: Sequence[str]) -> None:
+    _scatter(axes, plane, [GENDER_COLOURS[name] for name in plane["gender"]], size)
+    axes.set_title("by gender")
+    there = [name for name in GENDER_COLOURS if name in set(plane["gender"])]
+    _legend(axes, {name: (GENDER_COLOURS[name], "o") for name in there})
+
+
+_DRAWN = {
+    "emotion": _by_emotion,
+    "speaker": _by_speaker,
+    "corpus": _by_corpus,
+    "gender": _by_gender,
+}
+
+
+def _markers(plane: pd.DataFrame) -> Iterator[str]:
+    for place in range(plane["corpus"].nunique()):
+        yield MARKERS[place % len(MARKERS)]
+
+
+def _scatter(axes: Axes, plane: pd.DataFrame, colours: Sequence[Any], size: float) -> None:
+    """Draw the clips, a marker a corpus."""
+    coloured = np.array(colours, dtype=object)
+    for marker, corpus in zip(_markers(plane), dict.fromkeys(plane["corpus"]), strict=True):
+        those = (plane["corpus"] == corpus).to_numpy()
+        axes.scatter(
+            plane["x"][those], plane["y"][those], c=list(coloured[those]), s=size,
+            marker=marker, linewidths=0, alpha=0.85,
+        )  # fmt: skip
+
+
+def _legend(axes: Axes, entries: Mapping[str, tuple[Any, str]]) -> None:
+    """Name colours and markers below the panel."""
+    from matplotlib.lines import Line2D
+
+    figure: Any = axes.get_figure()
+    columns = 3 if len(figure.axes) == 3 else 4
+    handles = [
+        Line2D([], [], ls="", color=colour, marker=marker, ms=6, label=name)
+        for name, (colour, marker) in entries.items()
+    ]
+    axes.legend(
+        handles=handles, loc="upper center", bbox_to_anchor=(0.5, -0.01), frameon=False,
+        ncols=min(columns, len(handles)), fontsize=9, handletextpad=0.1, columnspacing=1.0,
+    )  # fmt: skip
+
+
+def emotion_colours(emotions: Sequence[str]) -> dict[str, str]:
+    """Return a colour for each emotion: the eight have the same on every page."""
+    others = [name for name in emotions if name not in EMOTION_COLOURS]
+    more = {name: MORE_COLOURS[place % len(MORE_COLOURS)] for place, name in enumerate(others)}
+    return {name: EMOTION_COLOURS.get(name) or more[name] for name in emotions}
+
+
+def speaker_colours(count: int) -> list[tuple[float, float, float]]:
+    """Return as many colours as there are speakers; neighbours in the list differ most."""
+    return [
+        colorsys.hls_to_rgb(place * GOLDEN % 1.0, (0.36, 0.5, 0.64)[place % 3], 0.75)
+        for place in range(count)
+    ]
+
+
+def durations_figure(clips: pd.DataFrame, corpora: Sequence[str]) -> bytes:
+    """Return the durations of files and of speech in them, a panel a corpus.
+
+    Parameters
+    ----------
+    clips : DataFrame
+        corpus, duration_s and trimmed_s of each clip.
+    corpora : sequence of str
+        In the order of the panels.
+    """
+    with house_style():
+        from matplotlib.figure import Figure
+
+        across = min(3, len(corpora))
+        down = -(-len(corpora) // across)
+        figure = Figure(figsize=(WIDTH_IN, 2.3 * down + 0.35), layout="constrained")
+        grid = figure.subplots(down, across, squeeze=False, sharex=True)
+        longest = float(clips.groupby("corpus")["duration_s"].quantile(SHOWN_SHARE).max()) * 1.04
+        edges = np.linspace(0.0, longest, BINS + 1)
+        for place, axes in enumerate(grid.flat):
+            if place >= len(corpora):
+                axes.set_axis_off()
+                continue
+            rows = clips[clips["corpus"] == corpora[place]]
+            for column, colour, label in (
+                ("duration_s", "#B5CDE3", "file"),
+                ("trimmed_s", BLUE, "without silent ends"),
+            ):
+                values = rows[column].dropna().clip(upper=longest)
+                weights = np.full(len(values), 100 / max(len(values), 1))
+                filled = column == "duration_s"
+                axes.hist(
+                    values, bins=edges, weights=weights, color=colour, label=label,
+                    histtype="stepfilled" if filled else "step", lw=0 if filled else 1.6,
+                )  # fmt: skip
+            axes.set_title(f"{title(corpora[place])}: {len(rows):,} clips")
+            axes.set_xlabel("duration (s)")
+            axes.set_ylabel("clips (%)" if place % across == 0 else "")
+            axes.grid(axis="y")
+            axes.set_axisbelow(True)
+            axes.set_xlim(0, longest)
+        handles, labels = grid.flat[0].get_legend_handles_labels()
+        figure.legend(handles, labels, loc="outside upper right", ncols=2, frameon=False)
+        return png_bytes(figure)
+
+
+def voices_figure(clips: pd.DataFrame, corpora: Sequence[str], emotions: Sequence[str]) -> bytes:
+    """Return loudness and pitch by emotion and gender, a row of panels a corpus.
+
+    Parameters
+    ----------
+    clips : DataFrame
+        corpus, emotion, gender, level_db and pitch_hz of each clip.
+    corpora, emotions : sequence of str
+        In the order of panels, and of boxes.
+    """
+    with house_style():
+        from matplotlib.figure import Figure
+        from matplotlib.patches import Patch
+
+        figure = Figure(figsize=(WIDTH_IN, 2.55 * len(corpora) + 0.6), layout="constrained")
+        grid = figure.subplots(len(corpora), 2, squeeze=False, sharex=True, sharey="col")
+        genders = [name for name in GENDER_COLOURS if name in set(clips["gender"])]
+        for row, corpus in zip(grid, corpora, strict=True):
+            rows = clips[clips["corpus"] == corpus]
+            for axes, (quantity, name, unit) in zip(row, VOICE, strict=True):
+                _boxes(axes, rows, quantity, emotions, genders)
+                axes.set_title(f"{title(corpus)}: {name}")
+                axes.set_ylabel(f"{name} ({unit})")
+                axes.grid(axis="y")
+                axes.set_axisbelow(True)
+        for axes in grid[-1]:
+            axes.set_xticks(range(len(emotions)), emotions)
+            axes.tick_params(axis="x", labelrotation=40)
+            for label in axes.get_xticklabels():
+                label.set(ha="right", rotation_mode="anchor")
+        handles = [Patch(color=GENDER_COLOURS[name], label=name) for name in genders]
+        figure.legend(handles=handles, loc="outside upper right", ncols=3, frameon=False)
+        return png_bytes(figure)
+
+
+def _boxes(
+    axes: Axes,
+    rows: pd.DataFrame,
+    quantity: str,
+    emotions: Sequence[str],
+    genders: Sequence[str],
+) -> None:
+    """Draw a box an emotion and gender: quartiles, and whiskers to the 5 % at either end."""
+    there = [name for name in genders if name in set(rows["gender"])]
+    width = 0.7 / max(len(there), 1)
+    for number, gender in enumerate(there):
+        values, places = [], []
+        for place, emotion in enumerate(emotions):
+            those = (rows["gender"] == gender) & (rows["emotion"] == emotion)
+            known = rows.loc[those, quantity].dropna().to_numpy()
+            if len(known):
+                values.append(known)
+                places.append(place + (number - (len(there) - 1) / 2) * width)
+        if not values:
+            continue
+        colour = GENDER_COLOURS[gender]
+        axes.boxplot(
+            values, positions=places, widths=width * 0.8, whis=(5, 95), showfliers=False,
+            patch_artist=True, manage_ticks=False,
+            boxprops={"facecolor": colour, "alpha": 0.55, "edgecolor": colour},
+            medianprops={"color": INK, "lw": 1.4},
+            whiskerprops={"color": colour}, capprops={"color": colour},
+        )  # fmt: skip
+
+
+def examples_figure(examples: Sequence[Sound]) -> bytes:
+    """Return waveform, spectrogram and MFCC of clips, a row each.
+
+    Spectrogram and MFCC are those of the features (`spectral.Frames`); librosa draws them.
+    """
+    with house_style():
+        from matplotlib.figure import Figure
+
+        from benchmark.features.spectral import Frames
+
+        figure = Figure(figsize=(WIDTH_IN, 1.35 * len(examples) + 0.55), layout="constrained")
+        grid = figure.subplots(len(examples), 3, squeeze=False, sharex=True)
+        colours = emotion_colours([example.emotion for example in examples])
+        frames = [Frames(example.samples, example.sample_rate_hz) for example in examples]
+        mfcc = _standardised([part.mfcc(N_MFCC) for part in frames])
+        for row, example, part, coefficients in zip(grid, examples, frames, mfcc, strict=True):
+            _draw_waveform(row[0], example, colours[example.emotion])
+            _draw_frames(row[1], part.mel_db.T - part.mel_db.max(), example, MEL)
+            _draw_frames(row[2], coefficients.T, example, MFCC)
+        titles = ("waveform", "mel spectrogram (Hz)", "MFCC 1 to 20")
+        for axes, name in zip(grid[0], titles, strict=True):
+            axes.set_title(name)
+        for axes in grid[-1]:
+            axes.set_xlabel("time (s)")
+        return png_bytes(figure)
+
+
+def _standardised(tables: Sequence[NDArray[np.float32]]) -> list[NDArray[np.float64]]:
+    """Return tables whose columns, over all of them, have mean 0 and standard deviation 1."""
+    everything = np.concatenate(tables).astype(np.float64)
+    spread = everything.std(axis=0)
+    scale = np.where(spread > 0, spread, 1.0)
+    return [(table - everything.mean(axis=0)) / scale for table in tables]
+
+
+def _draw_waveform(axes: Axes, example: Sound, colour: str) -> None:
+    from librosa.display import waveshow
+
+    peak = float(np.abs(example.samples).max()) or 1.0
+    waveshow(example.samples / peak, sr=example.sample_rate_hz, ax=axes, color=colour)
+    axes.set(xlabel="", ylim=(-1.05, 1.05), yticks=[])
+    axes.set_ylabel(example.emotion, fontsize=10, fontweight="bold")
+    axes.tick_params(labelsize=8)
+
+
+def _draw_frames(axes: Axes, values: NDArray[Any], example: Sound, kind: Picture) -> None:
+    """Draw what is known of each frame: (n_rows, n_frames)."""
+    from librosa.display import specshow
+
+    from benchmark.features.spectral import HOP_LENGTH
+
+    specshow(
+        values, sr=example.sample_rate_hz, hop_length=HOP_LENGTH, x_axis="time", ax=axes,
+        y_axis=kind.y_axis, cmap=kind.colours, vmin=kind.lowest, vmax=kind.highest,
+    )  # fmt: skip
+    axes.set(xlabel="", ylabel="")
+    axes.set_yticks(kind.ticks, list(kind.tick_names))
+    axes.tick_params(labelsize=8)
