@@ -6,7 +6,7 @@ import hashlib
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 import pandas as pd
@@ -347,7 +347,7 @@ def _write_split(
 ) -> SplitTables:
     """Join the rows of a split's two sides and write them down."""
     features = feature_set(study.features, study.sample_rate_hz)
-    columns = (*features.columns, *study.covariates)
+    columns = (*features.columns, *(COVARIATES[name].column for name in study.covariates))
     place = {clip: number for number, clip in enumerate(frame["clip"])}
     rows = frame.assign(augmentation="")[list(IDENTITY)]
     parts, values, folds = [rows[~split.test]], [originals.values[~split.test]], []
@@ -373,7 +373,7 @@ def _with_covariates(
     values: NDArray[np.float32], rows: pd.DataFrame, covariates: Sequence[str]
 ) -> NDArray[np.float32]:
     """Return rows with what is known of their clips as further numbers."""
-    numbers = [COVARIATES[name](rows) for name in covariates]
+    numbers = [COVARIATES[name].number(rows) for name in covariates]
     return np.column_stack([values, *numbers]).astype(np.float32) if numbers else values
 
 
@@ -383,7 +383,14 @@ def _gender_number(rows: pd.DataFrame) -> NDArray[np.float32]:
     return numbers.to_numpy(dtype=np.float32)
 
 
-COVARIATES: dict[str, Callable[[pd.DataFrame], NDArray[np.float32]]] = {"gender": _gender_number}
+class Covariate(NamedTuple):
+    """A number that is known of a clip: the name of its column, and how a table's rows tell it."""
+
+    column: str
+    number: Callable[[pd.DataFrame], NDArray[np.float32]]
+
+
+COVARIATES = {"gender": Covariate("gender_male", _gender_number)}
 """What may stand beside the features, by its name in study files."""
 
 

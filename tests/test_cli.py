@@ -57,7 +57,8 @@ def test_help_needs_no_heavy_library() -> None:
         "import sys; sys.argv = ['benchmark', '--help']\n"
         "from benchmark.__main__ import main\n"
         "try:\n    main()\nexcept SystemExit:\n    pass\n"
-        "heavy = {'numpy', 'pandas', 'sklearn', 'optuna', 'mlflow', 'librosa', 'matplotlib', 'torch'}\n"
+        "heavy = {'numpy', 'pandas', 'sklearn', 'optuna', 'mlflow', 'librosa', 'matplotlib',\n"
+        "         'torch'}\n"
         "sys.stderr.write(', '.join(heavy & set(sys.modules)))"
     )
     asked = subprocess.run(

@@ -133,6 +133,88 @@ def test_ten_kills_and_a_resume_give_the_bytes_of_an_unbroken_run(
     assert runs_in_mlflow(bench) == runs_in_mlflow(finished)
 
 
+DEEP_STUDY = """
+question = "Can tones be told apart over time?"
+corpora  = ["csv", "jl"]
+emotions = ["low", "middle", "high"]
+features = "log-mel-frames"
+compare  = [["cnn_1d", "svc"]]
+
+[search]
+trials = 5
+folds  = 3
+metric = "uar"
+pruner = "asha"
+
+[models.cnn_1d]
+filters = [[4, 8], [8, 8]]
+learning_rate = { low = 1e-4, high = 1e-1, log = true }
+max_epochs = 14
+
+[models.svc]
+C = [0.1, 10.0]
+
+[ensembles]
+both = ["cnn_1d", "svc"]
+
+[learning_curves]
+shares = [0.5, 1.0]
+
+[claims]
+source   = "Nobody"
+protocol = "random"
+metric   = "accuracy"
+cnn_1d   = 0.99
+"""
+
+
+def test_a_deep_study_that_is_killed_and_resumed_by_more_workers_gives_the_same_bytes(
+    tones: Path, tmp_path: Path
+) -> None:
+    pytest.importorskip("torch", reason="needs the extra `deep`")
+    study = tmp_path / "deep.toml"
+    study.write_text(DEEP_STUDY)
+    unbroken, broken = (Bench(study, tones, tmp_path / name) for name in ("unbroken", "broken"))
+    unbroken.project.mkdir()
+    broken.project.mkdir()
+    began = time.monotonic()
+    unbroken.run("--workers", "1", "--allow-missing", "jl")
+    whole_s = time.monotonic() - began
+    command = broken.command(
+        "run-study", str(study), "--corpus", f"csv={tones}", "--allow-missing", "jl"
+    )
+    ends = []
+    for share in (0.3, 0.5, 0.4):
+        process = subprocess.Popen(command, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
+        time.sleep(share * whole_s)
+        process.kill()
+        ends.append(process.wait())
+    assert -signal.SIGKILL in ends
+    broken.run("--workers", "2", "--allow-missing", "jl")
+    assert broken.bytes_of("reports") == unbroken.bytes_of("reports")
+    assert trials_in_optuna(broken) == trials_in_optuna(unbroken)
+    assert runs_in_mlflow(broken) == runs_in_mlflow(unbroken)
+    page = (broken.project / "reports/deep.md").read_text()
+    for words in ("Learning curves", "Compared", "JL corpus was left out", "soft vote of"):
+        assert words in page
+    assert "Nobody" in (broken.project / "reports/claims.md").read_text()
+
+
+def test_gender_stands_beside_the_features_where_a_study_asks_for_it(
+    bench: Bench, tones: Path
+) -> None:
+    text = bench.study.read_text()
+    bench.study.write_text(text.replace("augment", 'covariates = ["gender"]\naugment'))
+    subprocess.run(
+        bench.command("extract", str(bench.study), "--corpus", f"csv={tones}"),
+        check=True,
+        capture_output=True,
+    )
+    train = pd.read_csv(bench.project / "features_cache/small/speaker/train.csv")
+    assert list(train)[-1] == "gender_male"
+    assert (train["gender_male"] == (train["gender"] == "male")).all()
+
+
 def test_pages_come_again_from_stored_results_alone(finished: Bench, tmp_path: Path) -> None:
     shutil.copytree(finished.project / "reports/results", tmp_path / "reports/results")
     copy = Bench(finished.study, finished.table, tmp_path)

@@ -363,6 +363,7 @@ def house_style() -> Iterator[None]:
 
 
 def png_bytes(figure: Figure) -> bytes:
+    """Return a figure as PNG, without the date and the versions that would change its bytes."""
     from matplotlib.backends.backend_agg import FigureCanvasAgg
 
     figure.set_dpi(DPI)
