@@ -495,6 +495,7 @@ def _trial_record(search: ModelSearch, trial: Trial) -> TrialRecord:
         seconds=trial.seconds,
         seed=trial.seed,
         reason=trial.reason,
+        epochs=trial.epochs,
     )
 
 

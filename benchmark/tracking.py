@@ -129,7 +129,7 @@ class TrialRecord:
     protocol, model, number
         Which trial it is.
     state : str
-        ``complete``, ``stopped early`` or ``failed``.
+        ``complete``, ``cut`` or ``failed``.
     params : dict
         Its parameters, without the model's name.
     score, spread : float or None
@@ -141,7 +141,9 @@ class TrialRecord:
     seed : int
         The trial's own.
     reason : str
-        Why it failed or was stopped.
+        Why it failed.
+    epochs : tuple of int
+        The best epoch of each inner fold; empty for a model that does not learn by epochs.
     ended : float or None
         When, in seconds since 1970; None for now.
     """
@@ -157,6 +159,7 @@ class TrialRecord:
     seconds: float
     seed: int
     reason: str = ""
+    epochs: tuple[int, ...] = ()
     ended: float | None = None
 
 
@@ -432,6 +435,7 @@ class _Runs:
             "spread": record.spread,
             "fit_seconds": record.seconds,
             **{f"fold_{fold}": score for fold, score in enumerate(record.fold_scores)},
+            **({"epochs": sum(record.epochs) / len(record.epochs)} if record.epochs else {}),
         }
         self._log(run.info.run_id, record.protocol, record.model, record.params, metrics)
         status = "FAILED" if record.state == "failed" else "FINISHED"

@@ -525,6 +525,16 @@ def test_a_changed_run_is_never_among_the_studies_own(folder: Path) -> None:
     assert own.index("capstone.md") < own.index("quickstart.md")
 
 
+def test_the_overview_links_the_page_on_the_recordings_where_there_is_one(
+    result: Result, tmp_path: Path
+) -> None:
+    write_pages([result], tmp_path, only="none")
+    assert "_data.md" not in (tmp_path / "README.md").read_text()
+    (tmp_path / f"{result.name}_data.md").write_text("# What the data are like")
+    write_pages([result], tmp_path, only="none")
+    assert f"({result.name}_data.md)" in (tmp_path / "README.md").read_text()
+
+
 def test_a_study_without_claims_votes_or_curves_has_no_such_section(folder: Path) -> None:
     text = (folder / "quickstart.md").read_text(encoding="utf-8")
     assert "What the source says" not in text

@@ -54,7 +54,9 @@ def write_pages(results: Sequence[Result], folder: Path, only: str | None = None
     else:
         (folder / claims_page.NAME).unlink(missing_ok=True)
     overview = folder / "README.md"
-    write_text(overview, pages.overview_page(boards))
+    names = [board.result.name for board in boards]
+    explored = [name for name in names if (folder / f"{name}_data.md").is_file()]
+    write_text(overview, pages.overview_page(boards, explored))
     return [*written, overview]
 
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import re
 import shlex
-from collections.abc import Iterator, Sequence
+from collections.abc import Collection, Iterator, Sequence
 from typing import Any
 
 import pandas as pd
@@ -70,8 +70,15 @@ def study_page(board: Leaderboard, figures: Sequence[str]) -> str:
     return "\n\n".join(part for part in parts if part) + "\n"
 
 
-def overview_page(boards: Sequence[Leaderboard]) -> str:
-    """Return the leaderboard over all studies, real recordings before generated ones, by name."""
+def overview_page(boards: Sequence[Leaderboard], explored: Collection[str] = ()) -> str:
+    """Return the leaderboard over all studies, real recordings before generated ones, by name.
+
+    Parameters
+    ----------
+    boards : sequence of Leaderboard
+    explored : collection of str
+        Names of the results that have a page on their recordings beside their own.
+    """
     own = [board for board in boards if not words.is_changed(board.result)]
     changed = [board for board in boards if words.is_changed(board.result)]
     own.sort(key=lambda board: (board.result.generated, board.result.name))
@@ -84,7 +91,7 @@ def overview_page(boards: Sequence[Leaderboard]) -> str:
         "What the sources say of themselves: " + link("every claim", claims_page.NAME) + "."
         if claims_page.claimed_rows(boards)
         else "",
-        *(part for board in own for part in _overview_section(board)),
+        *(part for board in own for part in _overview_section(board, explored)),
     ]
     if not own:
         parts.append("No study has run yet: `python -m benchmark run-study` runs the quickstart.")
@@ -134,13 +141,15 @@ def _claim_head(result: Result) -> str:
     return f"The source says ({METRICS[settings['metric']].title}, {column})"
 
 
-def _overview_section(board: Leaderboard) -> list[str]:
+def _overview_section(board: Leaderboard, explored: Collection[str]) -> list[str]:
     result = board.result
+    data = link("What the recordings are like", f"{result.name}_data.md") + "."
     return [
         f"## {link(plain(result.name), f'{result.name}.md')}",
         f"**{plain(result.settings['question'])}**",
         words.settings_line(result),
         headline_table(board),
+        data if result.name in explored else "",
     ]
 
 
