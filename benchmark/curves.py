@@ -18,7 +18,7 @@ from benchmark import models
 from benchmark.errors import BenchmarkError
 from benchmark.evaluate import score
 from benchmark.search import ModelSearch, fit_rows
-from benchmark.study import derive_seed, digest_of
+from benchmark.study import derive_seed
 from benchmark.tables import TrainingArrays, load_arrays
 from benchmark.workers import Workers
 
@@ -98,7 +98,7 @@ def learning_curves(
     for search in searches:
         plan, best = search.plan, search.best
         assert best is not None
-        kept = cache / f"{plan.key}_{digest_of([best.number, list(shares)])[:8]}"
+        kept = cache / f"{plan.key}_{best.number:04d}"
         for fold in range(plan.n_folds):
             seed = derive_seed(best.seed, "curve", fold)
             for share in shares:
@@ -118,7 +118,8 @@ def learning_curves(
         name, path = task.label
         if task.error is not None:
             raise BenchmarkError(
-                f"{name[0]} {name[1]}: the learning curve could not be drawn: {task.error}."
+                f"{name[0]} {name[1]}: the learning curve could not be drawn, at a share of "
+                f"{name[2]:g}: {task.error}. Raise the shares of [learning_curves], or take it out."
             ) from task.error
         _keep(path, task.result)
         rows[name] = task.result

@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 
 from benchmark.corpora import CORPORA, Clip, Recordings, describe_shortfall
 from benchmark.errors import BenchmarkError
-from benchmark.features import FEATURE_SETS, Extracted, extract
+from benchmark.features import FEATURE_SETS, Extracted, FeatureSet, extract, feature_set
 from benchmark.features.inspect import FileFacts, inspect_files
 from benchmark.prepare import Sources, read_corpora, result_name
 from benchmark.report.data_page import (
@@ -66,17 +66,18 @@ def explore_study(study: Study, job: Job, screen: Screen) -> Path:
         for clip in found.clips
         if clip.emotion in study.emotions
     ]
+    recipe = feature_set(study.features, study.sample_rate_hz)
     with Workers(job.workers) as workers:
         with screen.bars() as bars:
-            features = _extract(study.features, clips, job.sources, workers, bars)
-            prosody = _extract("prosody", clips, job.sources, workers, bars)
+            features = _extract(recipe, clips, job.sources, workers, bars)
+            prosody = _extract(FEATURE_SETS["prosody"], clips, job.sources, workers, bars)
             files = _inspect(features.clips, workers, bars)
         if len(features.clips) <= len(study.emotions):
             raise BenchmarkError(
                 f"study {study.name}: {len(features.clips)} clips can be used, too few to look at."
             )
         table = clip_table(features, prosody, files)
-        drawn = draw_clips(table, PLANE_CLIPS, derive_seed(study.seed, "plane"))
+        drawn = draw_alike(table, PLANE_CLIPS, derive_seed(study.seed, "plane"))
         screen.say(f"laying {len(drawn)} clips out in two dimensions")
         workers.submit(plane, features.values[drawn])
         shortfalls = [
@@ -98,7 +99,7 @@ def explore_study(study: Study, job: Job, screen: Screen) -> Path:
             odd=odd_recordings(table),
             neighbours=neighbours(features.values, table),
             explained=explained_variance(table),
-            feature_facts=feature_facts(features.values, FEATURE_SETS[study.features].columns),
+            feature_facts=feature_facts(features.values, recipe.columns),
             examples=_examples(table, features.clips),
             plane=_laid_out(workers, table, drawn),
         )
@@ -106,14 +107,14 @@ def explore_study(study: Study, job: Job, screen: Screen) -> Path:
 
 
 def _extract(
-    feature_set: str, clips: Sequence[Clip], sources: Sources, workers: Workers, bars: Bars
+    features: FeatureSet, clips: Sequence[Clip], sources: Sources, workers: Workers, bars: Bars
 ) -> Extracted:
     return extract(
         clips,
-        FEATURE_SETS[feature_set],
+        features,
         cache=sources.cache,
         workers=workers,
-        progress=bars.add(f"features {feature_set}", len(clips)).update,
+        progress=bars.add(f"features {features.name}", len(clips)).update,
     )
 
 
@@ -405,7 +406,7 @@ def _is_constant(column: Floats) -> bool:
     return bool(counts.max() > SAME_SHARE * len(column))
 
 
-def draw_clips(clips: pd.DataFrame, count: int, seed: int) -> NDArray[np.intp]:
+def draw_alike(clips: pd.DataFrame, count: int, seed: int) -> NDArray[np.intp]:
     """Return the positions of at most `count` clips in which all groups keep their shares.
 
     Groups are speakers and their emotions: clips are shuffled, ordered by group, and taken at even

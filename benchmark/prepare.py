@@ -478,16 +478,27 @@ def _from_tables(
 
 
 def _of_study(table: Table, study: Study, path: Path, screen: Screen) -> Table:
-    """Return the rows of a user's table with the study's emotions; say what is left out."""
-    there = sorted(set(table.rows["emotion"]))
+    """Return what a study takes of a user's table, as it takes it; say what it leaves out."""
+    rows = table.rows.assign(emotion=table.rows["emotion"].replace(study.rename))
+    there = sorted(set(rows["emotion"]))
     for emotion in study.emotions:
         if emotion not in there:
             raise unknown("emotion", emotion, there, f"study {study.name} on {path}")
-    wanted = table.rows["emotion"].isin(study.emotions).to_numpy()
+    wanted = rows["emotion"].isin(study.emotions).to_numpy()
     if not wanted.all():
-        others = ", ".join(sorted(set(table.rows.loc[~wanted, "emotion"])))
+        others = ", ".join(sorted(set(rows.loc[~wanted, "emotion"])))
         screen.say(f"{path}: {(~wanted).sum()} rows of other emotions are left out: {others}")
-    return Table(table.rows[wanted].reset_index(drop=True), table.values[wanted], table.columns)
+    rows = rows[wanted].reset_index(drop=True)
+    shape = feature_set(study.features, study.sample_rate_hz).shape
+    if shape is not None and len(table.columns) != shape[0] * shape[1]:
+        raise BenchmarkError(
+            f"{path}: {len(table.columns)} features, but the study's {study.features} are "
+            f"{shape[0]} frames of {shape[1]} numbers each. Give a table of those, or name a "
+            "feature set without frames with --set features=NAME."
+        )
+    lacking = [name for name in study.covariates if COVARIATES[name].column not in table.columns]
+    columns = (*table.columns, *(COVARIATES[name].column for name in lacking))
+    return Table(rows, _with_covariates(table.values[wanted], rows, lacking), columns, shape)
 
 
 def _own_clips(train: Table, test: Table, path: Path) -> pd.DataFrame:

@@ -59,6 +59,9 @@ from benchmark.workers import Workers, available_cores
 PAGES = ("README", "claims")
 """Pages over all studies, whose names no study can have."""
 
+DATA_PAGE = "_data"
+"""How the name of the page on a study's recordings ends."""
+
 
 @dataclass(frozen=True)
 class Project:
@@ -125,10 +128,8 @@ def check(study: Study, where: str) -> Study:
     BenchmarkError
         For the first name that no registry has, or value that can't be.
     """
-    if study.name in PAGES:
-        raise BenchmarkError(
-            f"{where}: reports/{study.name}.md is a page of its own; rename the file."
-        )
+    if study.name in PAGES or study.name.endswith(DATA_PAGE):
+        raise BenchmarkError(f"{where}: reports/ has a page of that name; rename the file.")
     _check_names("corpus", study.corpora, CORPORA, f"{where}: corpora")
     _check_names("feature set", (study.features,), FEATURE_SETS, f"{where}: features")
     _check_names("protocol", study.split.protocols, PROTOCOLS, f"{where}: [split] protocols")
@@ -161,10 +162,11 @@ def _check_model(study: Study, name: str, spec: Model, where: str) -> None:
     models.check_parameters(name, spec, where)
     if study.search.sampler == "grid":
         grid(spec)
-    if MODELS[name].by_epochs and study.search.folds < 3:
+    fewest = models.fewest_folds(name)
+    if study.search.folds < fewest:
         raise BenchmarkError(
-            f"{where}: [models.{name}] learns by epochs and stops by a fold of its own; set "
-            "search.folds to 3 or more."
+            f"{where}: [models.{name}] needs a fold of its own, to stop learning or to calibrate "
+            f"by; set search.folds to {fewest} or more."
         )
 
 
@@ -173,11 +175,16 @@ def _check_answers(study: Study, where: str) -> None:
     voters = [name for name in study.models if name != FLOOR]
     for vote, members in study.ensembles.items():
         _check_names("member", members, voters, f"{where}: [ensembles] {vote}")
-        if vote in MODELS:
-            raise BenchmarkError(f"{where}: [ensembles] {vote}: is a model's name; take another.")
+        if vote in MODELS or not vote.isidentifier():
+            raise BenchmarkError(
+                f"{where}: [ensembles] {vote}: must be a word of its own, such as forest_and_mlp, "
+                "and no model's name."
+            )
     answering = (*study.models, *votes(study))
-    for pair in study.compare:
-        _check_names("model", pair, answering, f"{where}: compare")
+    for first, second in study.compare:
+        _check_names("model", (first, second), answering, f"{where}: compare")
+        if first == second:
+            raise BenchmarkError(f"{where}: compare: {first} is compared with itself.")
     if study.claims is not None:
         place = f"{where}: [claims]"
         _check_names("protocol", (study.claims.protocol,), study.split.protocols, place)
@@ -600,6 +607,11 @@ def _vote_on_folds(
 def _predict(model: Any, name: str, tables: SplitTables, emotions: list[str]) -> pd.DataFrame:
     """Return a model's row of probabilities for each test clip: the one look at the test rows."""
     probabilities = model.predict_proba(tables.test.values).astype(np.float32)
+    if not np.isfinite(probabilities).all():
+        raise BenchmarkError(
+            f"{tables.protocol} {name}: its probabilities for the test clips are not finite: what "
+            "it learned on the whole training table has run away. Narrow its space in the study."
+        )
     rows = tables.test.rows[["clip", "corpus", "speaker", "gender", "emotion"]]
     columns = pd.DataFrame(probabilities, columns=[f"p_{emotion}" for emotion in emotions])
     return pd.concat(

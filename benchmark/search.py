@@ -42,7 +42,7 @@ RUNGS = (4, 12, 36)
 """After how many epochs a trial is compared with those before it."""
 
 REDUCTION = 3
-"""Of so many trials that reach a rung, one goes on."""
+"""A fold goes on that is among the best one in so many of those that reached the rung."""
 
 Probabilities = NDArray[np.float32]
 
@@ -73,7 +73,8 @@ class Trial:
         For each fold the score that decides when to stop, by the epochs of `RUNGS` that were
         reached.
     cut : bool
-        Whether a fold was stopped as it fell behind earlier trials.
+        Whether most of its folds were stopped as they fell behind earlier trials. A single fold may
+        be unlucky; stopped early, it lowers the mean a little and flatters nothing.
     """
 
     number: int
@@ -146,8 +147,10 @@ class Plan:
         from importlib.metadata import version
 
         # A pruner cuts epochs; the searches of models without them are the same with it.
-        idle = set() if self.by_epochs and self.search.pruner != "none" else {"pruner"}
+        prunes = self.by_epochs and self.search.pruner != "none"
+        idle = set() if prunes else {"pruner"}
         searched = self.search.model_dump(mode="json", exclude={"trials", "folds"} | idle)
+        model_version = models.MODELS[self.model].version
         return {
             **self.origin,
             "training table": self.table,
@@ -155,6 +158,8 @@ class Plan:
             "model": self.spec.model_dump(mode="json"),
             "seed": self.seed,
             "engine": models.engine(self.model),
+            **({"rungs": [*RUNGS, REDUCTION]} if prunes else {}),
+            **({"model version": model_version} if model_version > 1 else {}),
             **{name: version(name) for name in DECISIVE_LIBRARIES},
             "search code": VERSION,
         }
@@ -417,8 +422,11 @@ class FoldOutcome:
 
     @property
     def rungs(self) -> dict[int, float]:
-        """The best score by each of the epochs of `RUNGS` that was reached."""
-        reached = [rung for rung in RUNGS if rung <= len(self.history)]
+        """The best score by each of the epochs of `RUNGS`; a cut fold has those it has reached.
+
+        A fold that ended by itself has learned all it can: later rungs know its best.
+        """
+        reached = [rung for rung in RUNGS if rung <= len(self.history) or not self.cut]
         return {rung: max(self.history[:rung]) for rung in reached}
 
 
@@ -464,19 +472,19 @@ def fit_fold(  # noqa: PLR0913 - a task's arguments stand in a row
     seed: int,
     fold: int,
     thresholds: Mapping[int, float] | None = None,
-    voting: bool = False,
+    searching: bool = True,
 ) -> FoldOutcome:
     """Fit a model on all folds but one and return its probabilities for that one; pure.
 
     A model that is searched without probabilities has 1 for the emotion that it decides on and 0
-    for the others; `voting` asks for what its winner will answer.
+    for the others; without `searching` it is fitted as a winner is, and has its probabilities.
     """
     data = load_arrays(arrays, identity)
     stop = data.stop_fold(fold) if models.MODELS[model].by_epochs else None
     rows = data.training_rows(fold, stop)
     began = time.perf_counter()
     fitted = fit_rows(
-        data, model, params, seed, rows, stop=stop, thresholds=thresholds, searching=not voting
+        data, model, params, seed, rows, stop=stop, thresholds=thresholds, searching=searching
     )
     probabilities = _answers(fitted, data.values[data.validation_rows(fold)])
     seconds = time.perf_counter() - began
@@ -626,16 +634,21 @@ class ModelSearch:
 
         Those of a model that is searched without probabilities are fitted for the vote alone.
         """
-        voting = models.MODELS[self.plan.model].decides
-        found = {fold: self._kept_fold(number, fold, voting) for fold in range(self.plan.n_folds)}
+        searching = not models.MODELS[self.plan.model].decides
+        folds = range(self.plan.n_folds)
+        found = {fold: self._kept_fold(number, fold, searching) for fold in folds}
         for fold, outcome in found.items():
             if outcome is None:
-                self._submit(workers, number, self.trials[number].params, fold, {}, voting)
+                self._submit(workers, number, self.trials[number].params, fold, {}, searching)
         for task in workers.drain():
+            fold = task.label[2]
             if task.error is not None:
-                raise task.error
-            found[task.label[2]] = task.result
-            self._keep_fold(number, task.label[2], task.result, voting)
+                raise BenchmarkError(
+                    f"{self.plan.protocol} {self.plan.model}: trial {number} could not be fitted "
+                    f"again for the vote, on fold {fold}: {task.error}."
+                ) from task.error
+            found[fold] = task.result
+            self._keep_fold(number, fold, task.result, searching)
         return [outcome.probabilities for outcome in found.values() if outcome is not None]
 
     def _ask(self, number: int, workers: Workers) -> None:
@@ -696,13 +709,13 @@ class ModelSearch:
         params: dict[str, Any],
         fold: int,
         thresholds: Mapping[int, float],
-        voting: bool = False,
+        searching: bool = True,
     ) -> None:
         plan = self.plan
         seed = derive_seed(self._seed(number), fold)
         workers.submit(
-            fit_fold, plan.arrays, plan.table, plan.model, params, seed, fold, thresholds, voting,
-            label=(self, number, fold),
+            fit_fold, plan.arrays, plan.table, plan.model, params, seed, fold, thresholds,
+            searching, label=(self, number, fold),
         )  # fmt: skip
 
     def _compare(self, known: Trial, asked: _Asked) -> None:
@@ -749,7 +762,7 @@ class ModelSearch:
             reason,
             epochs=tuple(outcome.epochs for outcome in outcomes) if by_epochs else (),
             rungs=tuple(outcome.rungs for outcome in outcomes) if by_epochs else (),
-            cut=by_epochs and any(outcome.cut for outcome in outcomes),
+            cut=by_epochs and 2 * sum(outcome.cut for outcome in outcomes) > len(outcomes),
         )
 
     def fold_scores(self, out_of_fold: Sequence[Probabilities]) -> tuple[float, ...]:
@@ -766,13 +779,13 @@ class ModelSearch:
             for fold, probabilities in enumerate(out_of_fold)
         )
 
-    def _fold_path(self, number: int, fold: int, voting: bool) -> Path:
-        return self._cache / f"trial_{number:04d}_fold_{fold}{'_vote' * voting}.npz"
+    def _fold_path(self, number: int, fold: int, searching: bool) -> Path:
+        return self._cache / f"trial_{number:04d}_fold_{fold}{'' if searching else '_vote'}.npz"
 
     def _keep_fold(
-        self, number: int, fold: int, outcome: FoldOutcome, voting: bool = False
+        self, number: int, fold: int, outcome: FoldOutcome, searching: bool = True
     ) -> None:
-        path = self._fold_path(number, fold, voting)
+        path = self._fold_path(number, fold, searching)
         path.parent.mkdir(parents=True, exist_ok=True)
         partial = path.with_suffix(".partial.npz")
         kept: dict[str, Any] = {"probabilities": outcome.probabilities, "seconds": outcome.seconds}
@@ -781,10 +794,10 @@ class ModelSearch:
         np.savez(partial, **kept)
         partial.replace(path)
 
-    def _kept_fold(self, number: int, fold: int, voting: bool = False) -> FoldOutcome | None:
+    def _kept_fold(self, number: int, fold: int, searching: bool = True) -> FoldOutcome | None:
         """Return a fold that was finished before; None if there is none, or its file is damaged."""
         try:
-            with np.load(self._fold_path(number, fold, voting)) as kept:
+            with np.load(self._fold_path(number, fold, searching)) as kept:
                 learned = (
                     (int(kept["epochs"]), tuple(kept["history"].tolist()), bool(kept["cut"]))
                     if "epochs" in kept

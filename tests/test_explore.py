@@ -266,20 +266,20 @@ def test_values_that_are_equal_or_unknown_are_no_outliers() -> None:
 
 def test_drawn_clips_keep_the_shares_of_speakers_and_emotions() -> None:
     table = pd.concat([clips()] * 50, ignore_index=True)
-    drawn = table.iloc[explore.draw_clips(table, 100, seed=0)]
+    drawn = table.iloc[explore.draw_alike(table, 100, seed=0)]
     assert len(drawn) == 100
     assert set(drawn.groupby(["speaker", "emotion"]).size()) == {25}
 
 
 def test_a_draw_follows_its_seed() -> None:
     table = pd.concat([clips()] * 50, ignore_index=True)
-    first, again, other_seed = (explore.draw_clips(table, 40, seed).tolist() for seed in (0, 0, 1))
+    first, again, other_seed = (explore.draw_alike(table, 40, seed).tolist() for seed in (0, 0, 1))
     assert first == again
     assert first != other_seed
 
 
 def test_few_clips_are_all_drawn() -> None:
-    assert explore.draw_clips(clips(), 100, seed=0).tolist() == list(range(8))
+    assert explore.draw_alike(clips(), 100, seed=0).tolist() == list(range(8))
 
 
 def test_examples_are_of_one_speaker_and_statement_spoken_normally() -> None:

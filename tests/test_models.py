@@ -119,6 +119,18 @@ def test_a_stored_model_gives_the_same_probabilities(
 
 
 @pytest.mark.parametrize("name", NETWORKS)
+def test_a_stored_vote_with_a_network_gives_the_same_probabilities(
+    name: str, tmp_path: Path, blobs: tuple[np.ndarray, ...]
+) -> None:
+    X, y = blobs
+    members = {member: fit(member, X, y) for member in ("logistic_regression", name)}
+    vote = soft_vote(members, EMOTIONS.tolist(), X.shape[1])
+    storage.dump(vote, tmp_path / "vote.skops")
+    again = storage.load(tmp_path / "vote.skops")
+    np.testing.assert_array_equal(again.predict_proba(X), vote.predict_proba(X))
+
+
+@pytest.mark.parametrize("name", NETWORKS)
 def test_a_stored_network_holds_settings_and_safetensors_and_nothing_else(
     name: str, tmp_path: Path, blobs: tuple[np.ndarray, ...]
 ) -> None:
@@ -180,6 +192,34 @@ def test_a_network_that_falls_behind_is_cut(blobs: tuple[np.ndarray, ...]) -> No
     assert (network.cut_, len(network.history_)) == (True, 2)
 
 
+@pytest.mark.parametrize("name", NETWORKS)
+def test_a_gpu_learns_what_a_cpu_learns_but_for_rounding(
+    name: str, blobs: tuple[np.ndarray, ...], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    torch = pytest.importorskip("torch")
+    if not torch.cuda.is_available():
+        pytest.skip("needs a GPU")
+    from benchmark.models import networks
+
+    X, y = blobs
+    settings = {**SMALL[name], "max_epochs": 2}
+    on_gpu = models.build(name, settings, 0)[-1].fit(X, y).predict_proba(X)
+    monkeypatch.setattr(networks, "device", lambda: "cpu")
+    on_cpu = models.build(name, settings, 0)[-1].fit(X, y).predict_proba(X)
+    assert on_gpu == pytest.approx(on_cpu, abs=1e-3)
+
+
+def test_settings_that_ask_for_more_than_the_file_holds_cost_no_memory(
+    tmp_path: Path, blobs: tuple[np.ndarray, ...]
+) -> None:
+    pytest.importorskip("torch", reason="needs the extra `deep`")
+    model = fit("conv1d_pairs", *blobs)
+    model[-1].dense = 10**12  # four terabytes of weights
+    storage.dump(model, tmp_path / "crafted.skops")
+    with pytest.raises(BenchmarkError, match="the weights don't fit the network"):
+        storage.load(tmp_path / "crafted.skops")
+
+
 def test_learning_leaves_the_random_numbers_of_others_alone(
     blobs: tuple[np.ndarray, ...],
 ) -> None:
@@ -202,6 +242,16 @@ def test_gender_first_asks_the_voice_and_then_its_own_part(
     assert flat.score(scaled, flipped) < 0.8
     assert first.score(scaled, flipped) > 0.97
     assert first.predict_proba(scaled).sum(axis=1) == pytest.approx(1.0)
+
+
+def test_a_gender_with_one_emotion_alone_is_told_by_all_clips(
+    blobs: tuple[np.ndarray, ...],
+) -> None:
+    X, y = blobs
+    genders = np.where(y == "sad", "male", "female")
+    genders[np.flatnonzero(y == "sad")[:3]] = "female"
+    first = GenderFirst(LogisticRegression(max_iter=500)).fit(X, y, genders)
+    assert [part.classes_.tolist() for part in first.emotion_] == [sorted(EMOTIONS)] * 2
 
 
 @pytest.mark.parametrize("told", [None, np.full(120, "unknown"), np.full(120, "male")])
@@ -237,6 +287,8 @@ def test_the_winning_svm_is_calibrated_on_the_folds_of_the_study(
     [
         ({"filters": [[8, 0]], "dropouts": [[0.1, 0.2]]}, "whole numbers from 1 on"),
         ({"filters": [[8, 8]]}, "as long as 'filters'"),
+        ({"filters": [["a", "b", "c"]]}, "whole numbers from 1 on"),
+        ({"filters": [[]], "dropouts": [[]]}, "as long as 'filters'"),
         ({"dropouts": [[0.1, 0.2, 1.0]]}, "shares from 0 to below 1"),
         ({"batch_size": 1}, "'batch_size' parameter must be"),
     ],

@@ -14,7 +14,16 @@ import pandas as pd
 import pytest
 
 from benchmark.errors import BenchmarkError
-from benchmark.search import SAMPLERS, ModelSearch, Plan, Trial, TrialStore, grid, run_searches
+from benchmark.search import (
+    SAMPLERS,
+    FoldOutcome,
+    ModelSearch,
+    Plan,
+    Trial,
+    TrialStore,
+    grid,
+    run_searches,
+)
 from benchmark.study import Model, Search
 from benchmark.tables import IDENTITY, Table, store_arrays
 from benchmark.workers import Workers
@@ -143,12 +152,34 @@ def test_a_search_by_epochs_makes_the_same_trials_with_two_workers_and_after_an_
     assert known[0] == known[1] == known[2]
 
 
+def test_a_rung_asks_for_the_best_third_of_the_folds_that_reached_it(
+    arrays: Path, tmp_path: Path
+) -> None:
+    search = searched(network_plan(arrays), tmp_path)
+    told = [(0.5, 0.6), (0.3, None), (0.9, 0.4), (0.7, 0.5)]
+    search.trials = [
+        Trial(n, {}, {}, (0.5,), 0.0, 0, rungs=({4: a} | ({12: b} if b else {}),) * 3)
+        for n, (a, b) in enumerate(told)
+    ]
+    assert search._thresholds() == [{4: 0.7, 12: 0.5}] * 3
+    search.trials = search.trials[:2]
+    assert search._thresholds() == [{}] * 3
+
+
+def test_a_fold_that_ended_by_itself_counts_at_every_rung_and_a_cut_one_where_it_was() -> None:
+    nothing = np.zeros((0, 3), np.float32)
+    ended = FoldOutcome(nothing, 0.0, 2, (0.3, 0.5, 0.4, 0.2, 0.1))
+    assert ended.rungs == {4: 0.5, 12: 0.5, 36: 0.5}
+    cut = FoldOutcome(nothing, 0.0, 2, (0.3, 0.5, 0.4, 0.2), cut=True)
+    assert cut.rungs == {4: 0.5}
+
+
 def test_hopeless_trials_are_cut_and_never_win(arrays: Path, tmp_path: Path) -> None:
     search = searched(network_plan(arrays), tmp_path)
     cut = [trial for trial in search.trials if trial.state == "cut"]
     assert 0 < len(cut) < len(search.trials)
     assert all(trial.number >= 3 for trial in cut)
-    assert all(min(max(rungs, default=0) for rungs in trial.rungs) < 16 for trial in cut)
+    assert all(sum(36 not in rungs for rungs in trial.rungs) >= 2 for trial in cut)
     assert search.best is not None
     assert search.best.state == "complete"
     with sqlite3.connect(tmp_path / "optuna.db") as database:

@@ -116,6 +116,9 @@ def test_the_floor_is_part_of_every_study(study_file: Path) -> None:
         ("[search]", '[ensembles]\ntwo = ["mlp", "svm"]\n[search]', ["member 'svm'"]),
         ("[search]", '[ensembles]\nsvc = ["mlp", "mlp"]\n[search]', ["mlp stands there twice"]),
         ("[search]", '[ensembles]\ntwo = ["mlp"]\n[search]', ["two needs two members or more"]),
+        ("features", 'compare = [["mlp", "mlp"]]\nfeatures', ["mlp is compared with itself"]),
+        ("[search]", '[ensembles]\n"a/b" = ["mlp", "mlp"]\n[search]', ["mlp stands there twice"]),
+        ("[models.mlp]", "[models.svc]\n[models.mlp]", ["[models.svc]", "folds to 3 or more"]),
         ("features", 'compare = [["mlp", "svc"]]\nfeatures', ["compare", "model 'svc'"]),
         ("features", 'covariates = ["age"]\nfeatures', ["covariates", "'gender'"]),
         ("[search]", '[rename]\nangri = "sad"\n[search]', ["[rename]", "Did you mean 'angry'?"]),
@@ -147,6 +150,13 @@ def test_a_mistake_is_refused_in_one_line_that_names_it(
 def test_an_override_changes_one_value(study_file: Path) -> None:
     study = read_study(study_file, ("search.trials=7", "features=mfcc-stats", "seed = 3"))
     assert (study.search.trials, study.features, study.seed) == (7, "mfcc-stats", 3)
+
+
+@pytest.mark.parametrize("name", ["README", "claims", "small_data"])
+def test_a_study_whose_page_would_be_another_page_is_refused(name: str, study_file: Path) -> None:
+    study = read_study(study_file).model_copy(update={"name": name})
+    with pytest.raises(BenchmarkError, match="rename the file"):
+        check(study, "small")
 
 
 @pytest.mark.parametrize("override", ["search.trials", "=3", "question.words=3", "search..x=1"])

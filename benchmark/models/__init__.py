@@ -33,7 +33,7 @@ SET_BY_US = {"random_state", "n_jobs", "verbose", "shape"}
 
 @dataclass(frozen=True)
 class Facts:
-    """What is known of training rows beside their features and emotions.
+    """What is known of training rows beside their features and emotions, and when to stop learning.
 
     Attributes
     ----------
@@ -72,7 +72,9 @@ class ModelKind:
     decides : bool
         Whether `searched` decides without probabilities.
     by_epochs : bool
-        Whether it learns by epochs, and stops by rows that it does not learn from.
+        Whether it learns by epochs, and stops by a fold that it does not learn from.
+    version : int
+        Raised whenever its fits change, so that no stored trial of the old ones is taken up.
     tell : callable or None
         Tells the unfitted pipeline what is known of the training rows, and returns what its last
         step's ``fit`` is given beside them.
@@ -86,6 +88,7 @@ class ModelKind:
     searched_extra: str = ""
     decides: bool = False
     by_epochs: bool = False
+    version: int = 1
     tell: Callable[[Any, Facts], dict[str, Any]] | None = None
 
 
@@ -352,6 +355,15 @@ def _usable(kind: ModelKind) -> bool:
     return kind.searched is not None and _installed(kind.searched_extra)
 
 
+def fewest_folds(name: str) -> int:
+    """Return with how many inner folds a model can be searched.
+
+    One is validated, one is learned from, and a third tells when to stop or calibrates.
+    """
+    kind = MODELS[name]
+    return 3 if kind.by_epochs or kind.decides else 2
+
+
 def available(name: str) -> bool:
     """Whether the extra that a model needs is installed."""
     return _installed(MODELS[name].extra)
@@ -395,7 +407,7 @@ def check_parameters(name: str, model: Model, where: str) -> None:
         try:
             # What scikit-learn itself calls first in fit: the ranges and words that it accepts.
             candidate._validate_params()
-        except ValueError as error:
+        except (TypeError, ValueError) as error:
             message = str(error).replace(f" of {type(classifier).__name__}", "")
             raise BenchmarkError(f"{place}: {message}") from error
 

@@ -97,10 +97,12 @@ class NeuralNetwork(ClassifierMixin, BaseEstimator):
     def _validate_list(self, name: str, values: list[Any]) -> None:
         """Refuse a list that is not one fit number a layer."""
         if name == "dropouts":
-            fit, what = all(0 <= value < 1 for value in values), "shares from 0 to below 1"
+            fit = all(isinstance(value, int | float) and 0 <= value < 1 for value in values)
+            what = "shares from 0 to below 1"
         else:
-            fit, what = all(value == int(value) >= 1 for value in values), "whole numbers from 1 on"
-        if not fit or len(values) != len(self.filters):
+            fit = all(isinstance(value, int) and value >= 1 for value in values)
+            what = "whole numbers from 1 on"
+        if not fit or not values or len(values) != len(self.filters):
             raise ValueError(
                 f"The '{name}' parameter of {type(self).__name__} must be a list of {what}, as "
                 f"long as 'filters'. Got {values!r} instead."
@@ -191,8 +193,9 @@ class NeuralNetwork(ClassifierMixin, BaseEstimator):
             from benchmark.models import networks
 
             shape = None if self.shape is None else (self.shape[0], self.shape[1])
-            empty = networks.build(self.network, self.n_features_in_, shape, self._settings())
-            self.module_ = networks.from_bytes(empty, weights)
+            self.module_ = networks.from_bytes(
+                weights, self.network, self.n_features_in_, shape, self._settings()
+            )
 
 
 @settings_of_a_network

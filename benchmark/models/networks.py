@@ -19,8 +19,6 @@ from sklearn.metrics import balanced_accuracy_score
 from skorch import NeuralNetClassifier
 from torch import Tensor, nn
 
-torch.set_num_threads(1)  # as with BLAS: the cores are kept busy by other fits
-
 Floats = NDArray[np.float32]
 Classes = NDArray[np.int64]
 
@@ -249,7 +247,7 @@ def learn(
     thresholds : mapping of int to float
         By epoch, the UAR that must have been reached by then.
     """
-    with _seeded(settings["seed"]):
+    with _seeded(settings["seed"]), _repeatable():
         module = build(network, training[0].shape[1], shape, settings)
         standardise(module, training[0], shape)
         net = _net(module, settings)
@@ -301,13 +299,26 @@ def device() -> str:
 
 @contextmanager
 def _seeded(seed: int) -> Iterator[None]:
-    """Seed torch for the block alone, and let a GPU compute as a CPU does."""
-    torch.backends.cudnn.allow_tf32 = False
-    torch.backends.cudnn.deterministic = True
-    torch.backends.cudnn.benchmark = False
+    """Seed torch for the block alone."""
     with torch.random.fork_rng():
         torch.manual_seed(seed)
         yield
+
+
+@contextmanager
+def _repeatable() -> Iterator[None]:
+    """Let torch compute in one order, and a GPU as exactly as a CPU, for the block alone.
+
+    One thread, as with BLAS: the cores are kept busy by other fits.
+    """
+    threads = torch.get_num_threads()
+    torch.set_num_threads(1)
+    exact = {"enabled": True, "benchmark": False, "deterministic": True, "allow_tf32": False}
+    try:
+        with torch.backends.cudnn.flags(**exact):
+            yield
+    finally:
+        torch.set_num_threads(threads)
 
 
 def standardise(module: nn.Module, values: Floats, shape: tuple[int, int] | None) -> None:
@@ -331,7 +342,7 @@ def scores(module: nn.Module, values: Floats, batch_size: int = 512) -> Floats:
     """Return the logit of each emotion for each row, (n_rows, n_emotions)."""
     place = next(module.parameters()).device
     module.eval()
-    with torch.inference_mode():
+    with torch.inference_mode(), _repeatable():
         parts = [
             module(torch.from_numpy(values[first : first + batch_size]).to(place)).cpu()
             for first in range(0, len(values), batch_size)
@@ -347,8 +358,17 @@ def to_bytes(module: nn.Module) -> bytes:
     return bytes(save({name: state[name].cpu().contiguous() for name in sorted(state)}))
 
 
-def from_bytes(module: nn.Module, content: bytes) -> nn.Module:
-    """Return the network with the weights that `to_bytes` wrote.
+def from_bytes(
+    content: bytes,
+    network: str,
+    n_features: int,
+    shape: tuple[int, int] | None,
+    settings: Mapping[str, Any],
+) -> nn.Module:
+    """Return the network with the weights that `to_bytes` wrote; the rest is as `build` takes it.
+
+    Nothing is reserved for the network before its weights are seen to fit: settings that ask for
+    more than the file holds cost no memory.
 
     Raises
     ------
@@ -358,8 +378,10 @@ def from_bytes(module: nn.Module, content: bytes) -> nn.Module:
     from safetensors import SafetensorError
     from safetensors.torch import load
 
+    with torch.device("meta"):
+        module = build(network, n_features, shape, settings)
     try:
-        module.load_state_dict(load(content))
+        module.load_state_dict(load(content), assign=True)
     except (RuntimeError, SafetensorError) as error:
         raise ValueError(f"the weights don't fit the network: {error}") from error
     return module.eval()

@@ -159,5 +159,5 @@ def _refuse(path: Path, untrusted: list[str]) -> None:
     if refused:
         raise BenchmarkError(
             f"{path}: the model holds types that are not allowed: {', '.join(refused)}. "
-            "Allowed are those of scikit-learn's own models, see benchmark/models/storage.py."
+            "Allowed are those of this package's models, see benchmark/models/storage.py."
         )

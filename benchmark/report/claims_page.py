@@ -167,11 +167,10 @@ def _verdict(row: Row) -> str:
 
 def _why(row: Row) -> str:
     """Return why a claim was not reached, as far as is known; empty with nothing to say."""
+    if row.claim.measured is None or row.claim.reached:
+        return ""
     why = row.settings["why"].get(row.claim.model, "")
-    if why:
-        return plain(why).rstrip(".")
-    missed = row.claim.measured and not row.claim.reached
-    return "why is not known" if missed else ""
+    return plain(why).rstrip(".") or "why is not known"
 
 
 def _reasons(rows: Sequence[Row]) -> str:

@@ -101,7 +101,16 @@ def _on_folds(result: Result, protocol: str, first: str, second: str) -> FoldTes
     train, validation = (
         float(np.mean([fold[key] for fold in folds])) for key in ("train_clips", "validation_clips")
     )
+    if _stops_by_a_fold(result, protocol, first) or _stops_by_a_fold(result, protocol, second):
+        train -= validation  # the fold that tells when to stop is not learned from
     return compare_on_folds(scores[0], scores[1], train, validation)
+
+
+def _stops_by_a_fold(result: Result, protocol: str, model: str) -> bool:
+    """Whether a model, or a voter of it, learns by epochs."""
+    winners = {one["model"]: one for one in result.winners if one["protocol"] == protocol}
+    members = winners[model].get("members", [model])
+    return any("epochs" in winners[member] for member in members)
 
 
 def _fold_scores(result: Result, protocol: str, model: str) -> list[float]:

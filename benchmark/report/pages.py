@@ -396,7 +396,14 @@ def _search(board: Leaderboard, figures: Sequence[str]) -> Iterator[str]:
     yield table(header, rows, (0, 1, len(header) - 1))
     notes = ["Inner score: mean over the folds ± their standard deviation."]
     notes += ["Cut: stopped early, as they fell behind."] * cut
-    notes += ["Epochs: how many the winner learned on the whole training side."] * epochs
+    notes += [
+        "Epochs: how many the winner learned on the whole training side. In the search each "
+        "network stopped by a fold of its own, and so learned from one fold less than the others."
+    ] * epochs
+    notes += [
+        "An SVM's inner score is of its decisions, its test figures are of its calibrated "
+        "probabilities."
+    ] * ("svc" in result.settings["models"])
     yield words.sentences(notes)
     yield from _first_trials(result)
     yield from _failures(result)
