@@ -13,6 +13,8 @@ import pytest
 import soundfile
 
 from benchmark import explore
+from benchmark.features import feature_set
+from benchmark.features.cache import cache_name
 from benchmark.features.inspect import inspect_file
 from benchmark.report.data_figures import emotion_colours, speaker_colours
 from benchmark.report.data_page import ODD_KINDS
@@ -134,6 +136,13 @@ def test_a_changed_study_has_a_page_of_its_own(bench: Bench) -> None:
     (page,) = (bench.project / "reports").glob("*.md")
     assert page.name.startswith("small@")
     assert "Not the study's own data" in page.read_text()
+
+
+def test_the_features_are_at_the_studys_own_rate(bench: Bench) -> None:
+    look(bench, "--set", "sample_rate_hz=16000")
+    expected = cache_name(feature_set("mfcc-stats", 16_000))
+    found = {path.name for path in (bench.project / "features_cache").glob("mfcc-stats-*.sqlite")}
+    assert found == {expected}
 
 
 def test_neighbours_of_the_same_speaker_say_nothing_of_the_emotion_elsewhere() -> None:

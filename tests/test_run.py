@@ -246,6 +246,39 @@ def test_a_study_runs_on_tables_of_ones_own(finished: Bench, bench: Bench) -> No
     assert set(ours["protocol"]) == {"speaker"}
 
 
+def test_tables_of_ones_own_get_what_the_study_asks_for_beside_the_features(
+    finished: Bench, bench: Bench
+) -> None:
+    folder = finished.project / "features_cache/small/speaker"
+    text = bench.study.read_text().replace('"high"]', '"loud"]', 1)
+    renamed = text.replace("augment", 'covariates = ["gender"]\naugment')
+    bench.study.write_text(renamed + '[rename]\nhigh = "loud"\n')
+    tables = ("--train", str(folder / "train.csv"), "--test", str(folder / "test.csv"))
+    subprocess.run(
+        bench.command("run-study", str(bench.study), *tables, "--set", "search.trials=1"),
+        check=True,
+    )
+    (own,) = (bench.project / "features_cache").glob("small@*/speaker/train.csv")
+    train = pd.read_csv(own)
+    assert set(train["emotion"]) == {"low", "middle", "loud"}
+    assert set(train["gender_male"]) == {0.0, 1.0}
+
+
+def test_tables_of_ones_own_are_refused_where_a_study_reads_frames(
+    finished: Bench, bench: Bench
+) -> None:
+    folder = finished.project / "features_cache/small/speaker"
+    tables = ("--train", str(folder / "train.csv"), "--test", str(folder / "test.csv"))
+    refused = subprocess.run(
+        bench.command("run-study", str(bench.study), *tables, "--set", "features=log-mel-frames"),
+        check=False,
+        capture_output=True,
+        text=True,
+    )
+    assert refused.returncode == 2
+    assert "65 frames of 40 numbers" in refused.stderr
+
+
 def test_clips_that_cannot_be_used_are_counted_and_named(bench: Bench, tmp_path: Path) -> None:
     folder = tmp_path / "damaged"
     shutil.copytree(bench.table.parent, folder)
