@@ -17,7 +17,8 @@ from numpy.typing import NDArray
 from benchmark import models
 from benchmark.errors import BenchmarkError
 from benchmark.evaluate import score
-from benchmark.search import ModelSearch, fit_rows
+from benchmark.fitting import fit_rows
+from benchmark.search import ModelSearch
 from benchmark.study import derive_seed
 from benchmark.tables import TrainingArrays, load_arrays
 from benchmark.workers import Workers

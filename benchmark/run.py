@@ -24,6 +24,7 @@ from benchmark.ensemble import mean_by_fold, soft_vote
 from benchmark.errors import BenchmarkError, unknown
 from benchmark.evaluate import METRICS
 from benchmark.features import FEATURE_SETS, feature_set, parse_chain
+from benchmark.fitting import fit_rows, warm_up
 from benchmark.models import ENSEMBLE, FLOOR, MODELS
 from benchmark.models.storage import dump, load
 from benchmark.prepare import Prepared, Sources, SplitTables, prepare, read_corpora
@@ -35,10 +36,8 @@ from benchmark.search import (
     Plan,
     Trial,
     TrialStore,
-    fit_rows,
     grid,
     run_searches,
-    warm_up,
 )
 from benchmark.splits import PROTOCOLS
 from benchmark.study import Model, Study, derive_seed, digest_of

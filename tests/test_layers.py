@@ -29,6 +29,7 @@ LAYERS = (
     ("errors", "workers", "corpora.clip"),
     ("study", "corpora"),
     ("features", "models", "splits", "tables", "evaluate", "results", "ensemble", "screen"),
+    ("fitting",),
     ("compare", "tracking", "tracking_views", "prepare", "search"),
     ("curves",),
     ("report",),
