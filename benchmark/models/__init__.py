@@ -260,13 +260,13 @@ MODELS: dict[str, ModelKind] = {
         tell=_calibrate_by_fold,
     ),
     "gender_first_logistic_regression": ModelKind(
-        "Gender first, logistic regression",
+        "Gender-first logistic regression",
         "a logistic regression for each gender, weighted by how likely the voice is of it",
         _gender_first_logistic_regression,
         tell=_tell_genders,
     ),
     "gender_first_mlp": ModelKind(
-        "Gender first, MLP",
+        "Gender-first MLP",
         "an MLP for each gender, weighted by how likely the voice is of it",
         _gender_first_mlp,
         tell=_tell_genders,

@@ -351,16 +351,20 @@ def settings_line(result: Result) -> str:
     corpora = used_corpora(result)
     emotions = [plain(emotion) for emotion in result.emotions]
     copies = [code(chain) for chain in result.settings["augment"]]
+    rate_hz = result.settings["sample_rate_hz"]
+    rate = f" at {count(rate_hz)} Hz" if rate_hz else ""
     made = [
-        f"features {code(result.settings['features'])}",
+        f"features {code(result.settings['features'])}{rate}",
         f"copies of the training clips with {listed(copies)}" if copies else "no augmentation",
     ]
     made += [f"{plain(name)} as one more feature" for name in result.settings["covariates"]]
+    renamed = [f"{plain(a)} counts as {plain(b)}" for a, b in result.settings["rename"].items()]
     own = any(change.startswith(OWN_TABLES) for change in result.changes)
     parts = [
         f"Study {code(result.name)}",
         f"{counted(used, 'clip')} of {listed(corpora)}",
-        f"{counted(len(emotions), 'emotion')}: {listed(emotions)}",
+        f"{counted(len(emotions), 'emotion')}: {listed(emotions)}"
+        + (f" ({listed(renamed)})" if renamed else ""),
         *(["features of the user's own tables"] if own else made),
     ]
     return " · ".join(part for part in parts if part)
