@@ -83,7 +83,7 @@ def test_list_says_which_corpora_are_incomplete(tmp_path: Path) -> None:
     ("arguments", "words"),
     [
         (("run-study", "capstoen"), "Did you mean 'capstone'?"),
-        (("run-study", "capstone", "--corpora", "nowhere"), "nowhere"),
+        (("run-study", "mini_project", "--corpora", "nowhere"), "nowhere"),
         (("run-study", "capstone", "--corpus", "ravdes=here"), "Did you mean 'ravdess'?"),
         (("run-study", "capstone", "--corpus", "ravdess"), "NAME=DIR"),
         (("run-study", "--set", "search.trails=1"), "Did you mean 'trials'?"),

@@ -7,6 +7,7 @@ score (logit) for each emotion.
 
 from __future__ import annotations
 
+import warnings
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -315,7 +316,9 @@ def _repeatable() -> Iterator[None]:
     torch.set_num_threads(1)
     exact = {"enabled": True, "benchmark": False, "deterministic": True, "allow_tf32": False}
     try:
-        with torch.backends.cudnn.flags(**exact):
+        with torch.backends.cudnn.flags(**exact), warnings.catch_warnings():
+            # An even kernel is padded by a copy: what torch says of it is no news to a user.
+            warnings.filterwarnings("ignore", "Using padding='same' with even kernel", UserWarning)
             yield
     finally:
         torch.set_num_threads(threads)
