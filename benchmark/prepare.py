@@ -379,8 +379,9 @@ def _with_covariates(
 
 def _gender_number(rows: pd.DataFrame) -> NDArray[np.float32]:
     """Return 0 for a woman's clip, 1 for a man's, and between where nobody tells."""
-    numbers = rows["gender"].map({"female": 0.0, "male": 1.0}).fillna(0.5)
-    return numbers.to_numpy(dtype=np.float32)
+    told = rows["gender"].map({"female": 0.0, "male": 1.0}).fillna(0.5)
+    numbers: NDArray[np.float32] = told.to_numpy(dtype=np.float32)
+    return numbers
 
 
 class Covariate(NamedTuple):
