@@ -96,6 +96,20 @@ class SplitTables:
         digest.update(np.ascontiguousarray(self.fold, dtype=np.int64).tobytes())
         return digest.hexdigest()
 
+    @property
+    def clips_digest(self) -> str:
+        """A digest of the clips, their emotions, sides and folds, whatever is measured of them."""
+        originals = self.train.originals
+        folds = self.fold[originals].tolist()
+        sides = ((self.train.rows[originals], folds), (self.test.rows, [-1] * len(self.test.rows)))
+        return digest_of(
+            sorted(
+                (clip, emotion, fold)
+                for rows, fold_of in sides
+                for clip, emotion, fold in zip(rows["clip"], rows["emotion"], fold_of, strict=True)
+            )
+        )
+
 
 @dataclass(frozen=True)
 class Prepared:
@@ -113,6 +127,8 @@ class Prepared:
         As `results.Result.data` wants it.
     origin : dict
         What the tables are made of, in words and digests.
+    recipe : dict or None
+        Of the features; None where they are a user's own.
     """
 
     name: str
@@ -120,6 +136,13 @@ class Prepared:
     splits: tuple[SplitTables, ...]
     data: dict[str, Any]
     origin: dict[str, Any]
+    recipe: dict[str, Any] | None = None
+
+    @property
+    def clips_digests(self) -> dict[str, str]:
+        """By protocol, a digest of the recordings, their emotions, sides and folds."""
+        heard = self.origin.get("recordings", "")
+        return {split.protocol: digest_of([heard, split.clips_digest]) for split in self.splits}
 
 
 def prepare(
@@ -195,6 +218,7 @@ def prepare(
             **({"covariates": list(study.covariates)} if study.covariates else {}),
             **({"rename": study.rename} if study.rename else {}),
         },
+        recipe=features.recipe(),
     )
 
 

@@ -17,6 +17,7 @@ import numpy as np
 import pandas as pd
 
 from benchmark import __version__, models
+from benchmark.card import write_cards
 from benchmark.corpora import CORPORA
 from benchmark.corpora.clip import EMOTIONS
 from benchmark.curves import learning_curves
@@ -277,6 +278,7 @@ def run_study(study: Study, job: Job, screen: Screen) -> Result:
             _submit_artifacts(result, files, workers)
             write_reports(project, screen, only=result.name)
             _log_winners(tracker, result, files, _pictures(workers))
+            write_cards(result, prepared.recipe, prepared.clips_digests, files)
         except BaseException as error:
             tracker.finish("KILLED" if isinstance(error, KeyboardInterrupt) else "FAILED")
             raise
@@ -605,7 +607,7 @@ def _vote_on_folds(
 
 def _predict(model: Any, name: str, tables: SplitTables, emotions: list[str]) -> pd.DataFrame:
     """Return a model's row of probabilities for each test clip: the one look at the test rows."""
-    probabilities = model.predict_proba(tables.test.values).astype(np.float32)
+    probabilities = models.probabilities(model, tables.test.values)
     if not np.isfinite(probabilities).all():
         raise BenchmarkError(
             f"{tables.protocol} {name}: its probabilities for the test clips are not finite: what "

@@ -23,6 +23,8 @@ if TYPE_CHECKING:
 CLIPS_A_TASK = 12
 """Half a hundredth of a second each: few enough that little is lost when a run is killed."""
 
+UNCHANGED = Chain(())
+
 FILES_AT_ONCE = 1000
 """Queued for the threads that read them, so that memory does not grow with the number of clips."""
 
@@ -92,7 +94,7 @@ def extract(  # noqa: PLR0913 - what, how, and where; each by its name
     BenchmarkError
         If the augmentation is unknown, or the cache can't be written.
     """
-    chain = parse_chain(augmentation) if augmentation else Chain(())
+    chain = parse_chain(augmentation) if augmentation else UNCHANGED
     seeds = [chain.seed(seed, clip.id) for clip in clips]
     table = _Table(clips, len(feature_set.columns))
     with Cache(cache, feature_set) as store:
@@ -252,23 +254,52 @@ def measure(
 
 def _measure_one(content: bytes, feature_set: FeatureSet, chain: Chain, seed: bytes) -> Row:
     """Return one recording's row, with the reason where it can't be used."""
-    from benchmark.features import audio, spectral
-    from benchmark.features.filters import FRAME_LENGTH
+    from benchmark.features import audio
 
     try:
         decoded = audio.decode(content, feature_set.sample_rate_hz)
     except audio.UnusableError as error:
         return Row(reason=str(error))
-    samples = decoded.samples[feature_set.part]
+    facts = decoded.digest, decoded.duration_s, decoded.sample_rate_hz
+    try:
+        row = features_of(decoded.samples, feature_set, chain, seed)
+    except audio.UnusableError as error:
+        return Row(*facts, reason=str(error))
+    return Row(*facts, numbers=row.astype("<f4").tobytes())
+
+
+def features_of(
+    samples: np.ndarray, feature_set: FeatureSet, chain: Chain = UNCHANGED, seed: bytes = b""
+) -> np.ndarray:
+    """Return the row of features of one recording, cut, trimmed and changed as its recipe says.
+
+    Whatever is learned from, tested on or heard by a service has gone through this function.
+
+    Parameters
+    ----------
+    samples : ndarray of float32, shape (n_samples,)
+        Mono, full scale 1.0, at the feature set's rate, with some sound in them.
+    feature_set : FeatureSet
+        The recipe.
+    chain : Chain
+        How the samples are changed first; by default not at all.
+    seed : bytes
+        Of what is random in that change.
+
+    Raises
+    ------
+    UnusableError
+        If what is left of the samples is shorter than a frame.
+    """
+    from benchmark.features import audio, spectral
+    from benchmark.features.filters import FRAME_LENGTH
+
+    samples = samples[feature_set.part]
     if feature_set.trim_top_db is not None:
         samples = spectral.trim(samples, feature_set.trim_top_db)
-    reason, numbers = "", b""
     if len(samples) >= FRAME_LENGTH:
         samples = chain.apply(samples, feature_set.sample_rate_hz, seed)
     if len(samples) < FRAME_LENGTH:
         seconds = len(samples) / feature_set.sample_rate_hz
-        reason = f"shorter than a frame: {seconds:.3f} s of sound"
-    else:
-        row = feature_set.compute(samples, feature_set.sample_rate_hz)
-        numbers = row.astype("<f4").tobytes()
-    return Row(decoded.digest, decoded.duration_s, decoded.sample_rate_hz, reason, numbers)
+        raise audio.UnusableError("too-short", f"shorter than a frame: {seconds:.3f} s of sound")
+    return feature_set.compute(samples, feature_set.sample_rate_hz)

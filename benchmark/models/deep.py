@@ -157,7 +157,8 @@ class NeuralNetwork(ClassifierMixin, BaseEstimator):
 
         check_is_fitted(self)
         X = validate_data(self, X, dtype=np.float32, reset=False)
-        logits = networks.scores(self.module_, np.ascontiguousarray(X))
+        # One by one: how a batch is computed, and so its last digits, depends on its size.
+        logits = networks.scores(self.module_, np.ascontiguousarray(X), batch_size=1)
         probabilities: NDArray[np.float64] = softmax(logits.astype(np.float64), axis=1)
         return probabilities
 
