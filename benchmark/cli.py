@@ -103,6 +103,15 @@ ProjectOption = Annotated[
         help="The folder for features_cache/, reports/, optuna.db and mlflow.db.",
     ),
 ]
+ModelOption = Annotated[
+    str,
+    typer.Option(
+        "--model",
+        metavar="WHICH",
+        help="An alias or a version of MLflow's registered model, or the file of a model's card, "
+        "features_cache/STUDY/SPLIT/models/MODEL.json.",
+    ),
+]
 HERE = Path()
 
 
@@ -298,6 +307,189 @@ def ui(
         raise typer.Exit(process.returncode)
 
 
+@app.command()
+def promote(
+    study: Annotated[str, typer.Argument(help="A study that has run, by name.")],
+    model: Annotated[
+        str | None,
+        typer.Option(help="A model of it, by its name there; by default the winner.", metavar="M"),
+    ] = None,
+    split: Annotated[
+        str | None,
+        typer.Option(
+            metavar="S",
+            help="On whose training side it learned: speaker or random. By default the one with "
+            "unseen speakers.",
+        ),
+    ] = None,
+    force: Annotated[
+        bool, typer.Option("--force", help="Make it champion though it does not beat the present.")
+    ] = False,
+    project: ProjectOption = HERE,
+) -> None:
+    """Make a study's winner the champion of MLflow's model registry: the model that answers.
+
+    The winner is the model with the best score on the inner folds; a champion is replaced by a
+    model that beats it there, on the same clips. No test row chooses.
+
+    - `promote capstone`: its winner on unseen speakers
+    - `promote capstone --model mlp --split random`: another of its models
+    """
+    with _plainly() as screen:
+        from benchmark import registry
+        from benchmark.card import find_card, read_card
+        from benchmark.run import Project
+        from benchmark.serving.command import introduce
+        from benchmark.tracking import ARTIFACTS, tracking_uri
+
+        name = Path(study).stem
+        card = find_card(Project(project).features_cache / name, name, split, model)
+        introduce(read_card(card), screen)
+        done = registry.promote(card, tracking_uri(project), project / ARTIFACTS, force=force)
+        state = "new" if done.new else "registered before"
+        screen.output.print(
+            f"{registry.REGISTERED} version {done.version} ({state}). {done.reason}"
+        )
+        if done.champion:
+            screen.say("Ask it: `python -m benchmark predict FILE`, `python -m benchmark serve`.")
+
+
+@app.command()
+def predict(
+    recordings: Annotated[
+        list[str],
+        typer.Argument(
+            help="Recordings, folders of recordings, and tables (.csv) with a column path.",
+            show_default=False,
+        ),
+    ],
+    timeline: Annotated[
+        bool,
+        typer.Option(
+            "--timeline", help="Emotion over time: windows of 3 s every second, channel by channel."
+        ),
+    ] = False,
+    as_json: Annotated[
+        bool, typer.Option("--json", help="Print JSON, every bit of each probability, no table.")
+    ] = False,
+    csv: Annotated[
+        Path | None, typer.Option("--csv", metavar="FILE", help="Write a table there instead.")
+    ] = None,
+    picture: Annotated[
+        Path | None,
+        typer.Option(
+            "--picture",
+            metavar="FILE",
+            help="Where a timeline is drawn, .png or .svg; by default RECORDING_timeline.png in "
+            "the current folder.",
+        ),
+    ] = None,
+    model: ModelOption = "champion",
+    workers: WorkersOption = None,
+    project: ProjectOption = HERE,
+) -> None:
+    """Say which emotion recordings show, and how far to trust that.
+
+    - `predict call.wav clips/ list.csv`: a table
+    - `predict clips/ --csv predictions.csv`: many files
+    - `predict --timeline call.wav`: a long one over time, with a picture; stereo as agent (left)
+      and customer (right)
+
+    Exit status 2 if a file could not be used; the others are answered all the same.
+    """
+    with _plainly() as screen:
+        from benchmark.card import read_card
+        from benchmark.run import Project
+        from benchmark.serving import command
+        from benchmark.serving.files import find_files
+        from benchmark.workers import Workers, available_cores
+
+        files = find_files(recordings)
+        card = _card(model, project)
+        command.introduce(read_card(card), screen)
+        output = command.Output(as_json, csv, picture)
+        cache = Project(project).features_cache
+        with Workers(workers or available_cores()) as pool:
+            if timeline:
+                complete = command.predict_over_time(files, card, output, pool, screen)
+            else:
+                complete = command.predict(files, card, output, cache, pool, screen)
+        if not complete:
+            raise typer.Exit(USER_ERROR)
+
+
+@app.command()
+def serve(
+    host: Annotated[
+        str,
+        typer.Option(
+            help="The address to listen at. Any but this machine's own needs a token: SER_TOKEN "
+            "or --token-file."
+        ),
+    ] = "127.0.0.1",
+    port: Annotated[int, typer.Option(min=0, max=65535, help="0 for any that is free.")] = 8000,
+    token_file: Annotated[
+        Path | None,
+        typer.Option(
+            metavar="FILE",
+            help="Whose first line whoever asks must show: `Authorization: Bearer ...`. The "
+            "environment variable SER_TOKEN does as well.",
+        ),
+    ] = None,
+    allow_host: Annotated[
+        list[str] | None,
+        typer.Option(
+            "--allow-host",
+            metavar="NAME",
+            help="A name that the service goes by besides its address. Can be repeated.",
+        ),
+    ] = None,
+    upload_mb: Annotated[float, typer.Option(min=0.001, help="Of one request, in MiB.")] = 32,
+    clip_seconds: Annotated[float, typer.Option(min=0.1, help="Of a recording to predict.")] = 60,
+    timeline_seconds: Annotated[float, typer.Option(min=0.1, help="Of one in windows.")] = 900,
+    concurrent: Annotated[
+        int, typer.Option(min=1, help="Requests at once; one more is asked to come again.")
+    ] = 16,
+    request_seconds: Annotated[float, typer.Option(min=0.1, help="For one request.")] = 30,
+    memory_mb: Annotated[
+        int, typer.Option(min=64, help="That a recording may take of a worker, in MiB.")
+    ] = 1024,
+    workers: Annotated[
+        int | None,
+        typer.Option("--workers", min=1, help="Processes that predict; by default all cores."),
+    ] = None,
+    model: ModelOption = "champion",
+    project: ProjectOption = HERE,
+) -> None:
+    """Answer over REST and on a web page with a microphone, on this machine alone, until Ctrl-C.
+
+    Nothing that is uploaded is kept, and no outside host is asked for anything. Needs the extra
+    `serve`: pip install "ser-benchmark[serve]".
+    """
+    with _plainly() as screen:
+        from benchmark.serving import server
+        from benchmark.serving.limits import Limits
+        from benchmark.workers import available_cores
+
+        limits = Limits(
+            upload_bytes=int(upload_mb * 2**20),
+            clip_s=clip_seconds,
+            timeline_s=timeline_seconds,
+            concurrent=concurrent,
+            request_s=request_seconds,
+            memory_bytes=memory_mb * 2**20,
+        )
+        options = server.Options(
+            host=host,
+            port=port,
+            token=_token(token_file),
+            hosts=tuple(allow_host or ()),
+            limits=limits,
+            workers=workers or available_cores(),
+        )
+        server.serve(_card(model, project), options, screen)
+
+
 @contextmanager
 def _plainly() -> Iterator[Screen]:
     """Give a command its screen; say a mistake in one line, and end with the right status."""
@@ -391,6 +583,31 @@ def _job(
         workers=workers or available_cores(),
         storage=storage,
     )
+
+
+def _token(file: Path | None) -> str | None:
+    """Return the token that is asked of others: a file's first line, or SER_TOKEN's."""
+    if file is None:
+        return os.environ.get("SER_TOKEN") or None
+    try:
+        token = file.expanduser().read_text(encoding="utf-8").partition("\n")[0].strip()
+    except (OSError, UnicodeDecodeError) as error:
+        raise BenchmarkError(f"--token-file {file}: can't be read ({error}).") from error
+    if not token:
+        raise BenchmarkError(f"--token-file {file}: its first line is empty; it must be the token.")
+    return token
+
+
+def _card(which: str, project: Path) -> Path:
+    """Return the card of a model: a file, or that of an alias or a version of the registry."""
+    from benchmark import registry
+    from benchmark.run import Project
+    from benchmark.tracking import ARTIFACTS, tracking_uri
+
+    if which.endswith(".json"):
+        return Path(which).expanduser()
+    cache = Project(project).features_cache / "registry"
+    return registry.find(tracking_uri(project), project / ARTIFACTS, cache, which)
 
 
 def _study_folders() -> list[Path]:

@@ -97,7 +97,9 @@ class Screen:
         table = Table(title=title, title_justify="left", title_style="bold")
         for place, column in enumerate(columns):
             left = words or not place
-            table.add_column(column, justify="left" if left else "right", no_wrap=not place)
+            table.add_column(
+                column, justify="left" if left else "right", no_wrap=not place, overflow="fold"
+            )
         for row in rows:
             table.add_row(*map(Text, row))
         self.output.print(table)

@@ -44,6 +44,7 @@ SETTINGS = {
     "DO_NOT_TRACK": "true",
     "MLFLOW_DISABLE_AGENT_HINT": "true",
     "MLFLOW_SUPPRESS_PRINTING_URL_TO_STDOUT": "true",
+    "MLFLOW_ENABLE_ARTIFACTS_PROGRESS_BAR": "false",
     # MLflow's own: seven tries of two minutes each, for a server that is simply not there.
     "MLFLOW_HTTP_REQUEST_TIMEOUT": "10",
     "MLFLOW_HTTP_REQUEST_MAX_RETRIES": "1",
@@ -200,7 +201,7 @@ def tracking_uri(project: Path) -> str:
 
 
 @contextlib.contextmanager
-def _refusing(uri: str) -> Iterator[None]:
+def refusing(uri: str) -> Iterator[None]:
     """Turn what a store answers into one line that a user can act on."""
     try:
         yield
@@ -208,7 +209,7 @@ def _refusing(uri: str) -> Iterator[None]:
         raise
     except Exception as error:
         raise BenchmarkError(
-            f"MLflow at {_without_user(uri)} can't be used: {_line(error)} "
+            f"MLflow at {_without_user(uri)} can't be used: {first_line(error)} "
             "Start it, mend it or make room, or set MLFLOW_TRACKING_URI to another."
         ) from error
 
@@ -222,7 +223,7 @@ def check_address(uri: str) -> None:
         If nothing answers there.
     """
     if uri.startswith(("http:", "https:")):
-        with _refusing(uri):
+        with refusing(uri):
             _check_server(uri)
 
 
@@ -236,8 +237,8 @@ def reach(uri: str, artifacts: Path) -> None:
     BenchmarkError
         If the store can't be reached, can't be used by this version of MLflow, or refuses.
     """
-    with _refusing(uri):
-        _client(uri, artifacts).search_experiments(max_results=1)
+    with refusing(uri):
+        connect(uri, artifacts).search_experiments(max_results=1)
 
 
 class Tracker:
@@ -291,10 +292,10 @@ class Tracker:
         BenchmarkError
             If the store can't be reached, can't be used by this version of MLflow, or refuses.
         """
-        with _refusing(self.uri):
-            client = _client(self.uri, self.artifacts)
-            location = None if _on_server(self.uri) else self.artifacts
-            self._store = client, _experiment(client, self.experiment, location)
+        with refusing(self.uri):
+            client = connect(self.uri, self.artifacts)
+            location = None if on_server(self.uri) else self.artifacts
+            self._store = client, experiment_of(client, self.experiment, location)
 
     def begin(self, study: StudyRecord) -> None:
         """Start a study's runs, or take up those of its earlier, interrupted run.
@@ -307,7 +308,7 @@ class Tracker:
         if self._store is None:
             self.open()
         assert self._store is not None
-        with _refusing(self.uri):
+        with refusing(self.uri):
             runs = _Runs(*self._store, study)
             runs.find()
             runs.begin()
@@ -359,7 +360,7 @@ class Tracker:
                 self._unwritten.popleft()
             self.reason = ""
         except Exception as error:  # any failure of any store: the study must go on
-            self.reason = _line(error)
+            self.reason = first_line(error)
             self._retry_at = time.monotonic() + PAUSE_S
         finally:
             self.seconds += time.perf_counter() - started
@@ -372,7 +373,7 @@ class _Runs:
         self.client = client
         self.experiment = experiment
         self.study = study
-        self.tags = {"digest": study.digest, "study": study.name, **study.tags, **_source_tags()}
+        self.tags = {"digest": study.digest, "study": study.name, **study.tags, **source_tags()}
         self.known: dict[Identity, Any] = {}
         self.running: set[Identity] = set()
 
@@ -620,7 +621,7 @@ def _fingerprint(record: WinnerRecord) -> str:
     return digest.hexdigest()
 
 
-def _client(uri: str, artifacts: Path) -> Any:
+def connect(uri: str, artifacts: Path) -> Any:
     """Return MLflow's client of a store that exists, answers and is of this version."""
     for name, value in SETTINGS.items():
         os.environ.setdefault(name, value)
@@ -634,21 +635,22 @@ def _client(uri: str, artifacts: Path) -> Any:
             f"MLflow no longer keeps runs in folders such as {uri}. "
             "Set MLFLOW_TRACKING_URI to a server or a database, such as sqlite:///mlflow.db."
         )
-    file = _sqlite_file(uri)
+    file = sqlite_file(uri)
     if file is not None:
         _create_database(file, artifacts)
     if uri.startswith(("http:", "https:")):
         _check_server(uri)
-    elif not _on_server(uri):
+    elif not on_server(uri):
         _check_database(uri)
     return MlflowClient(tracking_uri=uri)
 
 
-def _on_server(uri: str) -> bool:
+def on_server(uri: str) -> bool:
+    """Return whether an address is a server's, which chooses by itself where files lie."""
     return uri.startswith(("http:", "https:", "databricks"))
 
 
-def _experiment(client: Any, name: str, artifacts: Path | None) -> str:
+def experiment_of(client: Any, name: str, artifacts: Path | None) -> str:
     """Return the id of an experiment, made where there is none."""
     found = client.get_experiment_by_name(name)
     if found is None:
@@ -667,7 +669,8 @@ def _experiment(client: Any, name: str, artifacts: Path | None) -> str:
     return str(found.experiment_id)
 
 
-def _sqlite_file(uri: str) -> Path | None:
+def sqlite_file(uri: str) -> Path | None:
+    """Return the file of a SQLite database; None for any other store."""
     path = uri.removeprefix("sqlite:///")
     return None if path == uri or path in {"", ":memory:"} else Path(path)
 
@@ -745,8 +748,8 @@ def _check_database(uri: str) -> None:
         )
 
 
-def _source_tags() -> dict[str, str]:
-    """Tags that MLflow's fluent interface would set: who, by what, at which commit."""
+def source_tags() -> dict[str, str]:
+    """Return the tags that MLflow's fluent interface would set: who, by what, at which commit."""
     tags = {"mlflow.source.name": "benchmark", "mlflow.source.type": "LOCAL"}
     with contextlib.suppress(OSError, KeyError):  # a user id without a name, as in containers
         tags["mlflow.user"] = getpass.getuser()
@@ -772,7 +775,7 @@ def _without_user(uri: str) -> str:
     return parts._replace(netloc=parts.netloc.rpartition("@")[2]).geturl() if parts.netloc else uri
 
 
-def _line(error: BaseException) -> str:
+def first_line(error: BaseException) -> str:
     """Return the first line of an error's cause as a sentence."""
     while error.__cause__ is not None:  # MLflow and SQLAlchemy wrap the one that says something
         error = error.__cause__
@@ -795,7 +798,7 @@ def ui_command(uri: str, project: Path, port: int) -> tuple[list[str], dict[str,
     """
     if uri.startswith(("http:", "https:")):
         raise BenchmarkError(f"The runs lie on a server: open {_without_user(uri)} in a browser.")
-    file = _sqlite_file(uri)
+    file = sqlite_file(uri)
     if file is not None and not file.exists():
         raise BenchmarkError(
             f"{file}: there are no runs yet. Make some with `python -m benchmark run-study`."
@@ -827,7 +830,7 @@ def ui_addresses(uri: str, project: Path, port: int) -> list[tuple[str, str]]:
 
     The UI's own first page is about language models; these lead past it.
     """
-    client = _client(uri, project / ARTIFACTS)
+    client = connect(uri, project / ARTIFACTS)
     return [
         (found.name, f"http://127.0.0.1:{port}/{view_address('trials', found.experiment_id)}")
         for found in client.search_experiments(order_by=["last_update_time DESC"])

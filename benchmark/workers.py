@@ -192,7 +192,7 @@ class Workers:
             self._pool = ProcessPoolExecutor(
                 self.count,
                 mp_context=multiprocessing.get_context("spawn"),
-                initializer=_prepare_worker,
+                initializer=prepare_worker,
             )
         return self._pool
 
@@ -222,7 +222,7 @@ class Workers:
                 pool.shutdown(wait=False, cancel_futures=True)
 
 
-def _prepare_worker() -> None:
+def prepare_worker() -> None:
     """Make a worker leave Ctrl-C to the main process, and end when that is gone."""
     signal.signal(signal.SIGINT, signal.SIG_IGN)
     limit_threads()

@@ -18,7 +18,6 @@ DOORS = {
     "starlette": ("serving/",),
     "uvicorn": ("serving/",),
     "gradio": ("serving/",),
-    "pebble": ("serving/",),
     "prometheus_client": ("serving/",),
     "matplotlib": ("report/",),
     "pooch": ("corpora/fetch.py",),

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
 
@@ -11,8 +11,14 @@ from benchmark.corpora.clip import AUDIO_ENDINGS, Clip, Recordings
 from benchmark.errors import BenchmarkError
 
 
-def audio_files(folder: Path) -> list[Path]:
+def audio_files(folder: Path, endings: Sequence[str] = AUDIO_ENDINGS) -> list[Path]:
     """Return the audio files at any depth below a folder, sorted by path; hidden ones are none.
+
+    Parameters
+    ----------
+    folder : Path
+    endings : sequence of str
+        Of the files that are taken, in small letters.
 
     Raises
     ------
@@ -32,7 +38,7 @@ def audio_files(folder: Path) -> list[Path]:
                 and os.path.realpath(os.path.join(parent, name)) not in seen  # noqa: PTH118
             ]
             paths = [Path(parent, name) for name in names if not name.startswith(".")]
-            files += [path for path in paths if path.suffix.lower() in AUDIO_ENDINGS]
+            files += [path for path in paths if path.suffix.lower() in endings]
         # A link to nothing is no recording: its clip is then named as missing.
         return sorted(path for path in files if path.is_file())
     except OSError as error:

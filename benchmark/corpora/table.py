@@ -64,7 +64,7 @@ def _rows(table: Path) -> list[Row]:
     """Return the rows of a table with their needed cells, stripped."""
     try:
         text = table.read_text(encoding="utf-8-sig")
-        header, *lines = csv.reader(io.StringIO(text), delimiter=_delimiter(text))
+        header, *lines = csv.reader(io.StringIO(text), delimiter=delimiter(text))
     except OSError as error:
         raise BenchmarkError(
             f"{table}: can't read the table ({error.strerror}). "
@@ -88,7 +88,7 @@ def _rows(table: Path) -> list[Row]:
     return rows
 
 
-def _delimiter(text: str) -> str:
+def delimiter(text: str) -> str:
     """Return the sign that separates the header's cells; spreadsheets of many countries write ;."""
     header = text.partition("\n")[0]
     return max(",;\t", key=header.count)

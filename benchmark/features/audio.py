@@ -12,6 +12,8 @@ from typing import TYPE_CHECKING, Literal
 import numpy as np
 
 if TYPE_CHECKING:
+    from mmap import mmap
+
     import soundfile
 
 TRUNCATED = "truncated: the file ends before its own header says"
@@ -22,6 +24,11 @@ SILENCE_PEAK = 1e-4
 
 MOST_SAMPLES = 60_000_000
 """Over all channels, of a recording whose length is bounded: 240 MB while it is decoded."""
+
+UNTOLD = 2**63 - 1
+"""Frames of a recording whose header does not tell them, in libsndfile's word: FLAC from a pipe."""
+
+BLOCK_FRAMES = 1 << 20
 
 Fault = Literal["not-audio", "damaged", "silent", "too-short", "too-long"]
 
@@ -37,7 +44,11 @@ class UnusableError(Exception):
 
     def __init__(self, fault: Fault, reason: str) -> None:
         super().__init__(reason)
-        self.fault = fault
+        self.fault: Fault = fault
+
+    def __reduce__(self) -> tuple[type[UnusableError], tuple[Fault, str]]:
+        # An exception is otherwise made again from its message alone, when it comes from a worker.
+        return UnusableError, (self.fault, str(self))
 
 
 @dataclass(frozen=True)
@@ -82,10 +93,10 @@ def decode(content: bytes, sample_rate_hz: int, longest_s: float | None = None) 
         If the bytes are empty, no audio, cut short, silent, or hold numbers that are none.
     """
     with open_sound(content, longest_s) as file:
+        if ends_early(content):
+            raise UnusableError("damaged", TRUNCATED)
         own_rate_hz = file.samplerate
-        samples = read_samples(file)
-    if _ends_early(content):
-        raise UnusableError("damaged", TRUNCATED)
+        samples = read_samples(file, longest_s)
     duration_s = len(samples) / own_rate_hz
     if samples.ndim > 1:
         samples = np.mean(samples.T, axis=0)
@@ -94,8 +105,17 @@ def decode(content: bytes, sample_rate_hz: int, longest_s: float | None = None) 
 
 
 @contextmanager
-def open_sound(content: bytes, longest_s: float | None = None) -> Iterator[soundfile.SoundFile]:
+def open_sound(
+    content: bytes | mmap, longest_s: float | None = None
+) -> Iterator[soundfile.SoundFile]:
     """Open a recording for the block, and turn what libsndfile says of it into a reason.
+
+    Parameters
+    ----------
+    content : bytes or mmap
+        A file's.
+    longest_s : float, optional
+        A longer recording is refused, where its header tells its length.
 
     Raises
     ------
@@ -107,41 +127,94 @@ def open_sound(content: bytes, longest_s: float | None = None) -> Iterator[sound
     if not content:
         raise UnusableError("not-audio", "empty file")
     try:
-        with soundfile.SoundFile(io.BytesIO(content)) as file:
-            if longest_s is not None:
-                _check_length(file, longest_s)
+        source = io.BytesIO(content) if isinstance(content, bytes) else content
+        with soundfile.SoundFile(source) as file:
+            # soundfile seeks after each read it makes of a file that can seek: MP3 read by parts
+            # then comes out otherwise, and FLAC from a pipe is refused.
+            file.seekable = lambda: False
+            if longest_s is not None and file.frames != UNTOLD:
+                _check_length(file, file.frames, longest_s)
             yield file
     except soundfile.LibsndfileError as error:
         raise _unreadable(content, str(error.error_string)) from error
 
 
-def _check_length(file: soundfile.SoundFile, longest_s: float) -> None:
-    duration_s = file.frames / file.samplerate
+def _check_length(file: soundfile.SoundFile, n_frames: int, longest_s: float) -> None:
+    duration_s = n_frames / file.samplerate
     if duration_s > longest_s:
         raise UnusableError("too-long", f"{duration_s:.1f} s long; at most {longest_s:g} s")
-    if file.frames * file.channels > MOST_SAMPLES:
+
+
+def _check_size(file: soundfile.SoundFile, n_frames: int) -> None:
+    n_samples = n_frames * file.channels
+    if n_samples > MOST_SAMPLES:
         raise UnusableError(
             "too-long",
-            f"{file.frames * file.channels} samples in {file.channels} channels; "
-            f"at most {MOST_SAMPLES}",
+            f"{n_samples} samples in {file.channels} channels; at most {MOST_SAMPLES}",
         )
 
 
-def read_samples(file: soundfile.SoundFile) -> np.ndarray:
+def read_samples(file: soundfile.SoundFile, longest_s: float | None = None) -> np.ndarray:
     """Return all samples of an open recording, (n_frames,) or (n_frames, n_channels).
+
+    Raises
+    ------
+    UnusableError
+        If there are none, fewer than its header promises, or, where the length is bounded, too
+        many.
+    """
+    if longest_s is not None and file.frames != UNTOLD:
+        _check_size(file, file.frames)
+    if file.frames * file.channels > MOST_SAMPLES:
+        return _read_as_it_comes(file, longest_s)
+    promised = file.frames
+    samples: np.ndarray = file.read(promised, dtype="float32")
+    _check_end(len(samples), promised)
+    return samples
+
+
+def _read_as_it_comes(file: soundfile.SoundFile, longest_s: float | None) -> np.ndarray:
+    """Return all samples; no memory is taken for what a header promises and the file hasn't."""
+    blocks = []
+    for block in read_blocks(file, BLOCK_FRAMES, longest_s):
+        blocks.append(block)
+        if longest_s is not None:
+            _check_size(file, sum(map(len, blocks)))
+    samples = np.concatenate(blocks)
+    return samples if file.channels > 1 else samples[:, 0]
+
+
+def read_blocks(
+    file: soundfile.SoundFile, n_frames: int, longest_s: float | None = None
+) -> Iterator[np.ndarray]:
+    """Yield an open recording's samples, (n_frames, n_channels) at a time and fewer at its end.
+
+    Parameters
+    ----------
+    file : SoundFile
+    n_frames : int
+    longest_s : float, optional
+        A longer recording is refused when that is read.
 
     Raises
     ------
     UnusableError
         If there are none, or fewer than its header promises.
     """
-    promised = file.frames
-    samples: np.ndarray = file.read(dtype="float32")
-    if len(samples) < promised:
+    total = 0
+    while len(block := file.read(n_frames, dtype="float32", always_2d=True)):
+        total += len(block)
+        if longest_s is not None:
+            _check_length(file, total, longest_s)
+        yield block
+    _check_end(total, 0 if file.frames == UNTOLD else file.frames)
+
+
+def _check_end(n_frames: int, promised: int) -> None:
+    if n_frames < promised:
         raise UnusableError("damaged", TRUNCATED)
-    if not len(samples):
+    if not n_frames:
         raise UnusableError("too-short", "no samples")
-    return samples
 
 
 def check_samples(samples: np.ndarray) -> None:
@@ -169,14 +242,14 @@ def resample(samples: np.ndarray, from_hz: float, to_hz: float) -> np.ndarray:
     return np.pad(changed, (0, length - len(changed)))
 
 
-def _unreadable(content: bytes, message: str) -> UnusableError:
+def _unreadable(content: bytes | mmap, message: str) -> UnusableError:
     """Return why libsndfile refused: cut short, or no audio at all."""
     if content[:4] in {b"RIFF", b"fLaC", b"OggS", b"FORM"}:
         return UnusableError("damaged", f"damaged or truncated ({message.strip().rstrip('.')})")
     return UnusableError("not-audio", "not audio")
 
 
-def _ends_early(content: bytes) -> bool:
+def ends_early(content: bytes | mmap) -> bool:
     """Whether a file's own words say that more should follow; libsndfile forgives it silently."""
     kind = content[:4]
     if kind == b"OggS":
@@ -195,7 +268,7 @@ def _ends_early(content: bytes) -> bool:
     return True
 
 
-def _ogg_ends_early(content: bytes) -> bool:
+def _ogg_ends_early(content: bytes | mmap) -> bool:
     """Whether the last page is no end of stream (flag 4), or is itself cut."""
     page = content.rfind(b"OggS")
     if page + 27 > len(content) or not content[page + 5] & 4:

@@ -44,6 +44,8 @@ class Extracted:
     samples_digests : tuple of str
         Of each usable clip's own samples, before trimming and augmentation; equal where two clips
         are the same recording, whatever their files' formats.
+    durations_s : tuple of float
+        Length of each usable recording.
     computed, cached : int
         How many rows were computed now, and how many were known.
     """
@@ -52,6 +54,7 @@ class Extracted:
     values: np.ndarray
     unusable: tuple[tuple[str, str], ...]
     samples_digests: tuple[str, ...]
+    durations_s: tuple[float, ...]
     computed: int
     cached: int
 
@@ -125,6 +128,7 @@ class _Table:
         self.values = np.zeros((len(clips), n_features), dtype=np.float32)
         self.reasons = [""] * len(clips)
         self.samples_digests = [""] * len(clips)
+        self.durations_s = [0.0] * len(clips)
         self.done = 0
         self.cached = 0
 
@@ -137,6 +141,7 @@ class _Table:
         else:
             self.values[place] = np.frombuffer(row.numbers, dtype="<f4")
         self.samples_digests[place] = row.samples_digest
+        self.durations_s[place] = row.duration_s
         self.done += 1
 
     def finished(self) -> Extracted:
@@ -152,6 +157,7 @@ class _Table:
                 if reason
             ),
             samples_digests=tuple(self.samples_digests[place] for place in usable),
+            durations_s=tuple(self.durations_s[place] for place in usable),
             computed=self.done - self.cached,
             cached=self.cached,
         )

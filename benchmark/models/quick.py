@@ -34,14 +34,17 @@ class QuickForest(RandomForestClassifier):
 
 
 def quickened(model: Any) -> Any:
-    """Return a fitted model whose forests, wherever they stand in it, have become `QuickForest`."""
+    """Return a fitted model, itself changed, that answers sooner and the same.
+
+    Its forests, wherever they stand in it, have become `QuickForest`; members of a vote stand there
+    as they are, for what keeps them from being fitted again takes half a millisecond each.
+    """
+    if isinstance(model, FrozenEstimator):
+        return quickened(model.estimator)
     if isinstance(model, RandomForestClassifier):
         model.__class__ = QuickForest
     elif isinstance(model, Pipeline):
         quickened(model[-1])
     elif isinstance(model, VotingClassifier):
-        for member in model.estimators_:
-            quickened(member)
-    elif isinstance(model, FrozenEstimator):
-        quickened(model.estimator)
+        model.estimators_ = [quickened(member) for member in model.estimators_]
     return model

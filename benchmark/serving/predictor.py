@@ -8,6 +8,7 @@ from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
+from threadpoolctl import threadpool_limits
 
 from benchmark.card import Card, load_model, recipe_of
 from benchmark.features import FeatureSet
@@ -56,12 +57,16 @@ class Predictor:
     def load(cls, card: Path) -> Predictor:
         """Return the predictor of a card and the model that lies beside it.
 
+        From then on this process uses one BLAS thread, as those that trained the model did: a sum
+        that two threads share comes out otherwise in its last digits.
+
         Raises
         ------
         BenchmarkError
             See `card.load_model`.
         """
         found, model = load_model(card)
+        threadpool_limits(1)
         return cls(found, recipe_of(found, str(card)), quickened(model))
 
     def predict(self, content: bytes, longest_s: float | None = None) -> Prediction:

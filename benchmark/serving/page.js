@@ -1,0 +1,155 @@
+// The voice input: a file, a recording, or a voice that is followed while it speaks.
+// Gradio runs this once with `element` and `trigger`; what is sent is never written to a disk.
+
+const PART = 2048; // samples that the recorder hands over at once
+const TAP = `registerProcessor("tap", class extends AudioWorkletProcessor {
+  part = new Float32Array(${PART}); filled = 0;
+  process([[samples]]) {
+    for (const sample of samples ?? []) {
+      this.part[this.filled++] = sample;
+      if (this.filled === ${PART}) { this.port.postMessage(this.part.slice()); this.filled = 0; }
+    }
+    return true;
+  }
+})`;
+
+const input = element.querySelector("input");
+const drop = element.querySelector(".drop");
+const record = element.querySelector(".record");
+const live = element.querySelector(".live");
+const meter = element.querySelector("meter");
+const status = element.querySelector(".status");
+const limits = drop.dataset;
+let ear = null; // what listens at present
+
+const say = (text) => { status.textContent = text; };
+
+function wav(parts, rate) {
+  const samples = parts.flatMap((part) => Array.from(part));
+  const view = new DataView(new ArrayBuffer(44 + 2 * samples.length));
+  const word = (at, text) => [...text].forEach((c, i) => view.setUint8(at + i, c.charCodeAt(0)));
+  word(0, "RIFF"); view.setUint32(4, 36 + 2 * samples.length, true); word(8, "WAVEfmt ");
+  view.setUint32(16, 16, true); view.setUint16(20, 1, true); view.setUint16(22, 1, true);
+  view.setUint32(24, rate, true); view.setUint32(28, 2 * rate, true);
+  view.setUint16(32, 2, true); view.setUint16(34, 16, true);
+  word(36, "data"); view.setUint32(40, 2 * samples.length, true);
+  samples.forEach((sample, i) =>
+    view.setInt16(44 + 2 * i, Math.max(-1, Math.min(1, sample)) * 32767, true));
+  return new Blob([view], { type: "audio/wav" });
+}
+
+function base64(blob) {
+  return new Promise((resolve, reject) => {
+    const reader = new FileReader();
+    reader.onload = () => resolve(reader.result.split(",", 2)[1] ?? "");
+    reader.onerror = () => reject(reader.error);
+    reader.readAsDataURL(blob);
+  });
+}
+
+async function send(event, name, blob) {
+  if (blob.size > Number(limits.bytes)) {
+    say(`${name} is too large: at most ${Math.floor(limits.bytes / 2 ** 20)} MB.`);
+    return;
+  }
+  if (event === "submit") {
+    URL.revokeObjectURL(window.lastRecording ?? "");
+    window.lastRecording = URL.createObjectURL(blob);
+    say(`${name} was sent.`);
+  }
+  trigger(event, { name, data: await base64(blob) });
+}
+
+async function open(button) {
+  if (!navigator.mediaDevices) {
+    throw new Error("A browser lends its microphone only to this computer's own pages, or by https.");
+  }
+  const stream = await navigator.mediaDevices.getUserMedia({
+    audio: { echoCancellation: false, noiseSuppression: false, autoGainControl: false },
+  });
+  const context = new AudioContext();
+  const module = URL.createObjectURL(new Blob([TAP], { type: "text/javascript" }));
+  await context.audioWorklet.addModule(module);
+  URL.revokeObjectURL(module);
+  const tap = new AudioWorkletNode(context, "tap", { channelCount: 1, channelCountMode: "explicit" });
+  context.createMediaStreamSource(stream).connect(tap);
+  const heard = { button, stream, context, parts: [], timer: null, longest: Infinity };
+  tap.port.onmessage = ({ data }) => {
+    heard.parts.push(data);
+    if (heard.parts.length > heard.longest) heard.parts.shift();
+    meter.value = Math.max(...data.map(Math.abs));
+  };
+  return heard;
+}
+
+function close() {
+  clearTimeout(ear.timer);
+  clearInterval(ear.timer);
+  ear.stream.getTracks().forEach((track) => track.stop());
+  ear.context.close();
+  ear.button.setAttribute("aria-pressed", "false");
+  ear.button.textContent = ear.button.dataset.start;
+  meter.value = 0;
+  const closed = ear;
+  ear = null;
+  return closed;
+}
+
+async function begin(button) {
+  button.disabled = true;
+  try {
+    ear = await open(button);
+    button.setAttribute("aria-pressed", "true");
+    button.textContent = button.dataset.stop;
+  } catch (error) {
+    const known = { NotAllowedError: "The microphone was not allowed.",
+                    NotFoundError: "No microphone was found." };
+    say(known[error.name] ?? error.message);
+  }
+  button.disabled = false;
+  return ear !== null;
+}
+
+function finishRecording() {
+  const { parts, context } = close();
+  if (parts.length) send("submit", "your recording", wav(parts, context.sampleRate));
+  else say("Nothing was recorded.");
+}
+
+record.onclick = async () => {
+  if (ear?.button === record) return finishRecording();
+  if (ear) close();
+  if (!(await begin(record))) return;
+  ear.timer = setTimeout(finishRecording, 1000 * limits.seconds);
+  say(`Recording, up to ${limits.seconds} s. Press again to stop.`);
+};
+
+live.onclick = async () => {
+  if (ear?.button === live) {
+    close();
+    return say("Stopped.");
+  }
+  if (ear) close();
+  if (!(await begin(live))) return;
+  const { parts, context } = ear;
+  ear.longest = Math.ceil((limits.liveSeconds * context.sampleRate) / PART);
+  ear.timer = setInterval(() => {
+    if (parts.length) send("input", "live", wav(parts, context.sampleRate));
+  }, 1000 * limits.everySeconds);
+  say("Speak. The answer follows every second.");
+};
+
+input.onchange = () => {
+  const [file] = input.files;
+  if (file) send("submit", file.name, file);
+  input.value = ""; // so that the same file may be chosen once more
+};
+
+for (const name of ["dragover", "dragleave", "drop"]) {
+  drop.addEventListener(name, (event) => {
+    event.preventDefault();
+    drop.classList.toggle("over", name === "dragover");
+    const [file] = (name === "drop" && event.dataTransfer.files) || [];
+    if (file) send("submit", file.name, file);
+  });
+}
