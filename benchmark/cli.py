@@ -303,6 +303,8 @@ def ui(
         screen.say("MLflow's pages will be ready in a few seconds; Ctrl-C ends them.")
         for study, address in ui_addresses(uri, project, port):
             screen.output.print(f"{study}: {address}", soft_wrap=True)
+        address = f"http://127.0.0.1:{port}/#/models"
+        screen.output.print(f"promoted models: {address}", soft_wrap=True)
         process = subprocess.run(command, env=environment, cwd=project, check=False)
         raise typer.Exit(process.returncode)
 

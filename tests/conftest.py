@@ -16,6 +16,7 @@ from dataclasses import dataclass  # noqa: E402
 from pathlib import Path  # noqa: E402
 
 import numpy as np  # noqa: E402
+import pandas as pd  # noqa: E402
 import pytest  # noqa: E402
 import soundfile  # noqa: E402
 
@@ -93,6 +94,18 @@ class Bench:
             text=True,
             check=check,
         )
+
+    def card(self, split: str = "speaker", model: str = "ensemble") -> Path:
+        """The card of one of the small study's fitted models."""
+        return self.project / f"features_cache/small/{split}/models/{model}.json"
+
+    def stored(self, split: str = "speaker", model: str = "ensemble") -> pd.DataFrame:
+        """The stored test predictions of a model, float32, by the path of the recording."""
+        table = pd.read_csv(self.project / "reports/results/small/predictions.csv")
+        rows = table[(table["protocol"] == split) & (table["model"] == model)]
+        paths = [self.table.parent / f"{clip.removeprefix('csv/')}.wav" for clip in rows["clip"]]
+        columns = [column for column in rows if column.startswith("p_")]
+        return rows[columns].astype(np.float32).set_index(pd.Index(paths))
 
     def bytes_of(self, folder: str) -> dict[str, bytes]:
         """Every file below a folder of the project, by its path there."""

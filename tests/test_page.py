@@ -31,7 +31,7 @@ from benchmark.serving.pool import BusyError, LostError, SlowError  # noqa: E402
 from benchmark.serving.timeline import Window  # noqa: E402
 from tests.conftest import Bench  # noqa: E402
 
-pytest.importorskip("playwright", reason="needs Playwright, of the extra `browser`")
+pytest.importorskip("playwright", reason="needs Playwright, of the extra `dev`")
 from playwright.sync_api import Browser, FilePayload, Page, expect, sync_playwright  # noqa: E402
 
 CHROMIUM = shutil.which("chromium") or shutil.which("chromium-browser")
@@ -97,10 +97,6 @@ class Service:
     log: Path
 
 
-def card_of(bench: Bench) -> Path:
-    return bench.project / "features_cache" / "small" / "speaker" / "models" / "ensemble.json"
-
-
 @pytest.fixture(scope="module")
 def service(finished: Bench, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Service]:
     with socket.socket() as free:
@@ -109,7 +105,7 @@ def service(finished: Bench, tmp_path_factory: pytest.TempPathFactory) -> Iterat
     folder, log = tmp_path_factory.mktemp("temporary"), tmp_path_factory.mktemp("log") / "log"
     with log.open("w") as file:
         process = subprocess.Popen(
-            [sys.executable, "-c", SERVER, str(card_of(finished)), str(port)],
+            [sys.executable, "-c", SERVER, str(finished.card()), str(port)],
             stdout=file,
             stderr=subprocess.STDOUT,
             env=os.environ | {"TMPDIR": str(folder)},
@@ -223,6 +219,20 @@ def test_a_file_is_chosen_and_its_bars_appear(page: Page, emotion: str) -> None:
     assert page.inner_text("#answer h2").lower() == emotion
     assert page.locator("#answer .bars li").count() == len(PITCHES_HZ)
     assert page.inner_text("#answer .bars .first .name") == emotion
+
+
+@needs_browser
+def test_test_clips_are_answered_as_in_the_stored_results(page: Page, finished: Bench) -> None:
+    stored = finished.stored()
+    for path in stored.index[:6]:
+        page.set_input_files("#voice-file", path)
+        said(page, path.name)
+        shown = {
+            row.locator(".name").inner_text(): row.locator(".percent").get_attribute("value")
+            for row in page.locator("#answer .bars li").all()
+        }
+        exact = [np.float32(shown[column.removeprefix("p_")]) for column in stored]
+        assert exact == stored.loc[path].tolist()
 
 
 @needs_browser
@@ -443,7 +453,7 @@ def test_the_stylesheets_name_no_other_host(service: Service) -> None:
 
 @pytest.fixture
 def card(finished: Bench) -> Card:
-    return read_card(card_of(finished))
+    return read_card(finished.card())
 
 
 def test_the_header_tells_the_figure_of_unseen_speakers_and_what_guessing_gives(card: Card) -> None:

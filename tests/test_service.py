@@ -51,7 +51,7 @@ TOKEN = "a-long-and-secret-word"
 @pytest.fixture(scope="module")
 def card(finished: Bench) -> Path:
     """The card of a small model."""
-    return finished.project / "features_cache/small/speaker/models/logistic_regression.json"
+    return finished.card(model="logistic_regression")
 
 
 @pytest.fixture(scope="module")
@@ -111,6 +111,15 @@ def test_a_recording_is_answered_as_the_predictor_answers(rest: TestClient, card
             }
         ],
     }
+
+
+def test_test_clips_are_answered_as_in_the_stored_results(
+    rest: TestClient, finished: Bench
+) -> None:
+    for path, stored in finished.stored(model="logistic_regression").iterrows():
+        answer = rest.post("/predict", files=upload(path.read_bytes()))
+        [found] = answer.json()["predictions"]
+        assert np.array_equal(np.float32(list(found["probabilities"].values())), stored)
 
 
 def test_several_recordings_are_answered_in_their_order(rest: TestClient) -> None:

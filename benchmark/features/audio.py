@@ -21,6 +21,9 @@ TRUNCATED = "truncated: the file ends before its own header says"
 SILENCE_PEAK = 1e-4
 """A recording whose largest sample is below it (-80 dB of full scale) holds no voice."""
 
+LOUDEST_PEAK = 1e10
+"""Above what any integer's scale gives; far beyond it, sums of squares are no float32 any more."""
+
 
 MOST_SAMPLES = 60_000_000
 """Over all channels, of a recording whose length is bounded: 240 MB while it is decoded."""
@@ -227,7 +230,10 @@ def check_samples(samples: np.ndarray) -> None:
     """
     if not np.isfinite(samples).all():
         raise UnusableError("damaged", "samples that are no numbers (NaN or infinite)")
-    if np.abs(samples).max() < SILENCE_PEAK:
+    peak = np.abs(samples).max()
+    if peak > LOUDEST_PEAK:
+        raise UnusableError("damaged", f"a sample of {peak:.0e}; full scale is 1")
+    if peak < SILENCE_PEAK:
         raise UnusableError("silent", "silent: no sample above -80 dB of full scale")
 
 

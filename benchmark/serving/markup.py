@@ -156,7 +156,7 @@ def bars(prediction: Prediction, ranked: bool = True) -> str:
         f"<li{' class=first' if emotion == prediction.emotion else ''}>"
         f'<span class="name">{escape(emotion)}</span>'
         f'<span class="track"><span class="bar" style="width:{probability:.2%}"></span></span>'
-        f'<span class="percent">{_percent(probability, 0)}</span></li>'
+        f'<data class="percent" value="{probability}">{_percent(probability, 0)}</data></li>'
         for emotion, probability in shown
     )
     return (
