@@ -10,14 +10,22 @@ import hashlib
 import json
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Any
+from typing import Annotated, Any, Self
 
-from pydantic import BaseModel, ConfigDict, ValidationError, field_validator
+from pydantic import (
+    BaseModel,
+    ConfigDict,
+    Field,
+    ValidationError,
+    field_validator,
+    model_validator,
+)
 
 from benchmark.errors import BenchmarkError, unknown
 from benchmark.features import FEATURE_SETS, FeatureSet, feature_set
 from benchmark.models.storage import load
 from benchmark.report.leaderboard import Leaderboard, leaderboard
+from benchmark.report.markdown import listed
 from benchmark.report.words import model_title, protocol_words
 from benchmark.results import Result, write_text
 from benchmark.splits import PROTOCOLS
@@ -110,7 +118,7 @@ class Card(_Part):
     split: str
     model: str
     title: str
-    emotions: tuple[str, ...]
+    emotions: Annotated[tuple[str, ...], Field(min_length=1)]
     features: dict[str, Any] | None
     covariates: tuple[str, ...]
     corpora: tuple[str, ...]
@@ -119,7 +127,7 @@ class Card(_Part):
     metric: str
     inner_score: float
     inner_spread: float
-    measured: tuple[Measured, ...]
+    measured: Annotated[tuple[Measured, ...], Field(min_length=1)]
     versions: dict[str, Any]
     file: str
     sha256: str
@@ -127,9 +135,17 @@ class Card(_Part):
     @field_validator("file")
     @classmethod
     def _beside(cls, file: str) -> str:
-        if Path(file).name != file:
+        if Path(file).name != file or file in {"", ".."} or "\0" in file:
             raise ValueError("must be a file's name, without a folder")
         return file
+
+    @model_validator(mode="after")
+    def _figures(self) -> Self:
+        needed = {"uar", "accuracy", self.metric}
+        lacking = [one.protocol for one in self.measured if not needed <= one.figures.keys()]
+        if lacking:
+            raise ValueError(f"{listed(sorted(needed))} must be measured under {listed(lacking)}")
+        return self
 
     @property
     def reference(self) -> str:
@@ -238,9 +254,9 @@ def read_card(path: Path) -> Card:
         raise BenchmarkError(f"{path}: can't read the model's card ({error.strerror}).") from error
     except ValidationError as error:
         first = error.errors()[0]
-        place = ".".join(str(part) for part in first["loc"])
+        place = ".".join(str(part) for part in first["loc"]) or "all of it"
         raise BenchmarkError(f"{path}: not a model's card: {place}: {first['msg']}.") from error
-    except ValueError as error:
+    except (ValueError, RecursionError) as error:
         raise BenchmarkError(f"{path}: not a model's card: {error}.") from error
 
 
@@ -263,9 +279,10 @@ def recipe_of(card: Card, where: str) -> FeatureSet:
             f"{where}: {card.reference} also takes {', '.join(card.covariates)}, which no "
             "recording tells. Promote a model of a study without covariates."
         )
-    name = card.features.get("name")
+    name = str(card.features.get("name"))
     known = name in FEATURE_SETS and FEATURE_SETS[name].shape is None
-    rate_hz = card.features.get("sample_rate_hz") if known else None
+    told_hz = card.features.get("sample_rate_hz")
+    rate_hz = told_hz if known and isinstance(told_hz, int) else None
     ours = feature_set(name, rate_hz) if name in FEATURE_SETS else None
     if ours is None or _told(ours.recipe()) != card.features:
         raise BenchmarkError(
@@ -288,7 +305,13 @@ def load_model(path: Path) -> tuple[Card, Any]:
     """
     card = read_card(path)
     recipe_of(card, str(path))
-    return card, load(path.with_name(card.file), card.sha256)
+    model = load(path.with_name(card.file), card.sha256)
+    if len(model.classes_) != len(card.emotions):
+        raise BenchmarkError(
+            f"{path}: the model tells apart {len(model.classes_)} emotions, and its card names "
+            f"{len(card.emotions)}."
+        )
+    return card, model
 
 
 def find_card(folder: Path, study: str, split: str | None, model: str | None) -> Path:

@@ -406,10 +406,13 @@ def predict(
         from benchmark.serving.files import find_files
         from benchmark.workers import Workers, available_cores
 
+        if picture is not None and not timeline:
+            raise BenchmarkError(f"--picture {picture}: only a timeline is drawn. Add --timeline.")
         files = find_files(recordings)
+        output = command.Output(as_json, csv, picture)
+        command.check_output(output, [*map(Path, recordings), *files])
         card = _card(model, project)
         command.introduce(read_card(card), screen)
-        output = command.Output(as_json, csv, picture)
         cache = Project(project).features_cache
         with Workers(workers or available_cores()) as pool:
             if timeline:
@@ -589,8 +592,10 @@ def _job(
 
 def _token(file: Path | None) -> str | None:
     """Return the token that is asked of others: a file's first line, or SER_TOKEN's."""
+    # Taken away, so that no process that decodes what others send has it.
+    told = os.environ.pop("SER_TOKEN", "")
     if file is None:
-        return os.environ.get("SER_TOKEN") or None
+        return told or None
     try:
         token = file.expanduser().read_text(encoding="utf-8").partition("\n")[0].strip()
     except (OSError, UnicodeDecodeError) as error:

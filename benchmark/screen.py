@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import time
 from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager
@@ -22,6 +23,14 @@ from rich.text import Text
 
 QUIET_S = 15.0  # seconds between progress lines where there is no terminal to draw bars on
 
+COMMANDS = re.compile("[\x00-\x08\x0b-\x1f\x7f-\x9f\ud800-\udfff]")
+"""What a terminal would obey or could not show; names of files may hold it."""
+
+
+def legible(text: str) -> str:
+    """Return a text in which signs that command a terminal are seen as their escapes."""
+    return COMMANDS.sub(lambda found: ascii(found[0])[1:-1], text)
+
 
 class Bar:
     """One line of progress: so many of so many, and a word on how it goes."""
@@ -29,8 +38,8 @@ class Bar:
     def __init__(self, screen: Screen, progress: Progress, title: str, total: int) -> None:
         self._screen = screen
         self._progress = progress
-        self._title = title
-        self._id: TaskID = progress.add_task(title, total=total, note="")
+        self._title = legible(title)
+        self._id: TaskID = progress.add_task(self._title, total=total, note="")
         self._spoken = time.monotonic()
 
     def update(self, done: int, total: int, note: str = "") -> None:
@@ -60,7 +69,7 @@ class Screen:
 
     def say(self, text: str, style: str = "") -> None:
         """Say one line."""
-        self.console.print(text, style=style or None, markup=False, soft_wrap=True)
+        self.console.print(legible(text), style=style or None, markup=False, soft_wrap=True)
 
     @contextmanager
     def bars(self, *, timed: bool = True) -> Iterator[Bars]:
@@ -94,14 +103,14 @@ class Screen:
         words: bool = False,
     ) -> None:
         """Print a table to standard output; the columns after the first hold numbers or `words`."""
-        table = Table(title=title, title_justify="left", title_style="bold")
+        table = Table(title=Text(legible(title)), title_justify="left", title_style="bold")
         for place, column in enumerate(columns):
             left = words or not place
             table.add_column(
                 column, justify="left" if left else "right", no_wrap=not place, overflow="fold"
             )
         for row in rows:
-            table.add_row(*map(Text, row))
+            table.add_row(*(Text(legible(cell)) for cell in row))
         self.output.print(table)
 
 

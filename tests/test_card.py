@@ -54,6 +54,13 @@ def test_a_card_is_stored_as_it_was_read(card: Path) -> None:
         ({"covariates": ["age", "pitch_range"]}, "also takes age, pitch_range"),
         ({"file": "../model.skops"}, "file: Value error, must be a file's name"),
         ({"file": "/etc/passwd"}, "file: Value error, must be a file's name"),
+        ({"file": ".."}, "file: Value error, must be a file's name"),
+        ({"file": ""}, "file: Value error, must be a file's name"),
+        ({"file": "a\0b"}, "file: Value error, must be a file's name"),
+        ({"measured": []}, "measured: Tuple should have at least 1 item"),
+        ({"metric": "luck"}, "accuracy, luck and uar must be measured"),
+        ({"emotions": []}, "emotions: Tuple should have at least 1 item"),
+        ({"emotions": ["high"]}, "tells apart 3 emotions, and its card names 1"),
         ({"sha256": "0" * 64}, "its digest differs"),
         ({"file": "absent.skops"}, "can't read the model"),
         ({"inner_score": float("nan")}, "inner_score"),
@@ -78,6 +85,8 @@ def test_what_can_not_be_loaded_is_refused_in_a_line(
         {"sample_rate_hz": 48_000},
         {"digest": "0" * 32},
         {"name": "log-mel-frames"},
+        {"name": ["means-184"]},
+        {"sample_rate_hz": "often"},
     ],
 )
 def test_a_recipe_that_this_version_does_not_make_is_refused(
@@ -113,7 +122,9 @@ def test_a_pickle_is_refused_and_not_run(card: Path, tmp_path: Path) -> None:
     assert not (tmp_path / "mark").exists()
 
 
-@pytest.mark.parametrize("content", [b"", b"not json", b"[]", b"{}", b"\xff\xfe", b"null"])
+@pytest.mark.parametrize(
+    "content", [b"", b"not json", b"[]", b"{}", b"\xff\xfe", b"null", b"[" * 99_999]
+)
 def test_what_is_no_card_is_refused_in_a_line(tmp_path: Path, content: bytes) -> None:
     (tmp_path / "card.json").write_bytes(content)
     with pytest.raises(BenchmarkError, match=r"card\.json"):

@@ -5,6 +5,7 @@ from __future__ import annotations
 import csv
 import io
 import json
+import os
 import shutil
 from pathlib import Path
 
@@ -26,6 +27,7 @@ from benchmark.serving.answers import (
     to_csv,
     to_json,
 )
+from benchmark.serving.command import Output, check_output, predict_over_time
 from benchmark.serving.files import find_files, predict_files, timeline_files
 from benchmark.serving.predictor import Predictor
 from benchmark.workers import Workers
@@ -186,6 +188,53 @@ def test_timelines_are_told_as_csv_and_json(folder: Path, card: Path) -> None:
 def _probabilities(one: FileTimeline) -> dict[str, float]:
     assert one.timeline is not None
     return one.timeline.windows[0].probabilities
+
+
+@pytest.mark.parametrize(
+    ("target", "words"),
+    [
+        ("clips/b.wav", "was named to be read"),
+        ("list.csv", "was named to be read"),
+        ("clips", "no plain file"),
+        ("link.csv", "no plain file"),
+        ("absent/answers.csv", "there is no folder"),
+    ],
+)
+def test_answers_are_written_over_nothing_that_matters(
+    folder: Path, target: str, words: str
+) -> None:
+    above = folder.parent
+    (above / "link.csv").symlink_to(above / "answers.csv")
+    named = [above / "list.csv", folder / "deep" / ".." / "b.wav"]
+    check_output(Output(csv=above / "answers.csv"), named)
+    with pytest.raises(BenchmarkError, match=words):
+        check_output(Output(csv=above / target), named)
+
+
+def test_a_user_whom_nobody_knows_and_a_name_too_long_are_refused_in_a_line() -> None:
+    for name in ("~nobody-of-that-name/a.wav", 300 * "a"):
+        with pytest.raises(BenchmarkError, match="can't be looked for"):
+            find_files([name])
+
+
+STRANGE = os.fsdecode(b"[/x] \xff $\\frac{$ \x1b[31m.wav")  # markup, no UTF-8, a formula, a command
+
+
+def test_any_name_of_a_file_is_told_and_drawn(
+    folder: Path, card: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    strange = folder / STRANGE
+    strange.parent.mkdir()
+    (folder / "b.wav").rename(strange)
+    table, picture = folder.parent / "answers.csv", folder.parent / "picture.svg"
+    for as_json in (False, True):
+        output = Output(as_json, table if as_json else None, picture)
+        assert predict_over_time([strange], card, output, Workers(1), Screen())
+        told = capsys.readouterr()
+        assert "\x1b[31m" not in told.out + told.err
+    assert json.loads(told.out)["answers"][0]["file"] == str(strange)
+    assert table.read_text().splitlines()[1].startswith(str(folder))
+    assert picture.read_bytes().startswith(b"<?xml")
 
 
 def test_a_model_that_can_not_be_loaded_ends_the_work(

@@ -85,6 +85,13 @@ def upload(*contents: bytes) -> list[tuple[str, tuple[str, bytes]]]:
     return [("file", (f"{number}.wav", content)) for number, content in enumerate(contents)]
 
 
+def named(charset: str) -> dict[str, Any]:
+    """A form whose file has a name that means another thing in each charset."""
+    kind = f"multipart/form-data; boundary=x; charset={charset}"
+    head = b'--x\r\nContent-Disposition: form-data; name="file"; filename="\\ud800"\r\n\r\n'
+    return {"content": head + b"hello\r\n--x--\r\n", "headers": {"content-type": kind}}
+
+
 UNUSABLE = {
     "not-audio": (415, b"hello"),
     "damaged": (422, wav(tone(1.0))[:-100]),
@@ -179,10 +186,15 @@ def test_a_timeline_tells_of_each_channel(rest: TestClient) -> None:
         ({"content": b"", "headers": {"content-type": "multipart/form-data; boundary=x"}}, 422),
         ({"content": b"...", "headers": {"content-type": "multipart/form-data; boundary=x"}}, 422),
         ({"content": b"...", "headers": {"content-type": "multipart/form-data"}}, 422),
+        (named("undefined"), 422),
+        (named("unicode_escape"), 415),
         ({}, 415),
     ],
-    ids=["no form", "other field", "text", "too many", "empty", "broken", "no boundary", "nothing"],
-)
+    ids=[
+        "no form", "other field", "text", "too many", "empty", "broken", "no boundary",
+        "unreadable name", "name of half a sign", "nothing",
+    ],
+)  # fmt: skip
 def test_what_is_no_form_with_recordings_is_refused(
     rest: TestClient, asked: dict[str, Any], status: int
 ) -> None:
@@ -286,8 +298,12 @@ def test_the_services_own_names_are_let_in(host: str) -> None:
 
 
 @pytest.mark.parametrize(
-    "origin", ["http://evil.example", "null", "http://127.0.0.1:3000", "http://127.0.0.1"]
-)
+    "origin",
+    [
+        "http://evil.example", "null", "http://127.0.0.1:3000", "http://127.0.0.1", "http://[x]",
+        "127.0.0.1:8000", "http://127.0.0.1:8000@evil.example",
+    ],
+)  # fmt: skip
 def test_a_page_of_another_origin_can_not_ask(origin: str) -> None:
     answer = guarded().post("/", headers={"origin": origin})
     assert (answer.status_code, answer.json()["type"]) == (403, TYPE + "foreign-origin")
@@ -428,8 +444,9 @@ def test_a_sender_that_goes_away_harms_nobody(address: tuple[str, int]) -> None:
         (Options(host="0.0.0.0"), "needs a token"),
         (Options(host="no.such.host.invalid"), "no.such.host.invalid"),
         (Options(token=""), "token"),
+        (Options(token="0123456789abcde"), "15 signs and could be guessed"),
     ],
-    ids=["open to others", "unknown", "empty token"],
+    ids=["open to others", "unknown", "empty token", "short token"],
 )
 def test_an_address_that_must_not_or_can_not_be_had_is_refused(
     card: Path, options: Options, words: str

@@ -130,7 +130,7 @@ def open_sound(
     if not content:
         raise UnusableError("not-audio", "empty file")
     try:
-        source = io.BytesIO(content) if isinstance(content, bytes) else content
+        source = _Source(content) if isinstance(content, bytes) else content
         with soundfile.SoundFile(source) as file:
             # soundfile seeks after each read it makes of a file that can seek: MP3 read by parts
             # then comes out otherwise, and FLAC from a pipe is refused.
@@ -140,6 +140,21 @@ def open_sound(
             yield file
     except soundfile.LibsndfileError as error:
         raise _unreadable(content, str(error.error_string)) from error
+
+
+class _Source(io.BytesIO):
+    """Bytes whose reader may ask for a place before their beginning, as damaged headers make it.
+
+    It stays where it is then. An error would be lost between C and Python, but for its traceback on
+    the terminal.
+    """
+
+    def seek(self, offset: int, whence: int = io.SEEK_SET, /) -> int:
+        """Go to a place, if there is such a one, and return where it is now."""
+        try:
+            return super().seek(offset, whence)
+        except (OverflowError, ValueError):
+            return self.tell()
 
 
 def _check_length(file: soundfile.SoundFile, n_frames: int, longest_s: float) -> None:

@@ -96,6 +96,11 @@ def load(path: Path, sha256: str | None = None) -> Any:
         return skops.io.loads(content, trusted=sorted(TRUSTED))
     except BenchmarkError:
         raise
+    except ModuleNotFoundError as error:
+        raise BenchmarkError(
+            f"{path}: the model needs {error.name}, which is not installed here. Networks need the "
+            "extra `deep`: pip install 'ser-benchmark[deep]'."
+        ) from error
     except Exception as error:  # whatever a crafted or damaged description leads skops into
         raise BenchmarkError(
             f"{path}: the model can't be loaded ({type(error).__name__}: {error})."

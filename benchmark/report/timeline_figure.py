@@ -103,7 +103,9 @@ def timeline_figure(
         _draw_time(grid[-1], duration_s, width_in)
         _name_emotions(figure, colours, panels, width_in)
         if heading:
-            figure.suptitle(heading, x=0.012, ha="left", fontsize=11, fontweight="bold")
+            figure.suptitle(
+                heading, x=0.012, ha="left", fontsize=11, fontweight="bold", parse_math=False
+            )
         return png_bytes(figure) if picture == "png" else _svg_bytes(figure)
 
 

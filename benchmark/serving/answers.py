@@ -236,7 +236,7 @@ def _csv(header: Sequence[str], rows: Iterable[Sequence[object]]) -> str:
     writer = csv.writer(text, lineterminator="\n")
     writer.writerow(header)
     writer.writerows(rows)
-    return text.getvalue()
+    return _encodable(text.getvalue())
 
 
 def _json(card: Card, answers: Sequence[dict[str, Any]]) -> str:
@@ -246,4 +246,9 @@ def _json(card: Card, answers: Sequence[dict[str, Any]]) -> str:
         "measured": card.trust.model_dump(mode="json"),
         "answers": answers,
     }
-    return json.dumps(told, indent=1, ensure_ascii=False) + "\n"
+    return _encodable(json.dumps(told, indent=1, ensure_ascii=False) + "\n")
+
+
+def _encodable(text: str) -> str:
+    """Return a text whose parts of file names that are no UTF-8 are escapes, which JSON knows."""
+    return text.encode(errors="backslashreplace").decode()

@@ -83,7 +83,9 @@ class _InMemory(MultiPartParser):
     spool_max_size = sys.maxsize
 
 
-def create_app(pool: Pool, limits: Limits, *, token: bool = False) -> FastAPI:
+def create_app(
+    pool: Pool, limits: Limits, *, token: bool = False, address: str = "http://127.0.0.1:8000"
+) -> FastAPI:
     """Return the REST application; the page can be mounted on it.
 
     Parameters
@@ -93,11 +95,13 @@ def create_app(pool: Pool, limits: Limits, *, token: bool = False) -> FastAPI:
     limits : Limits
     token : bool
         Whether its description tells of a bearer token. It is `Guard` that asks for it.
+    address : str
+        At which its description's examples ask.
     """
     app = FastAPI(
         title="Speech emotion",
         version=__version__,
-        description=schema.introduction(pool.card, limits),
+        description=schema.introduction(pool.card, limits, address, token=token),
         docs_url=None,
         redoc_url=None,
         openapi_tags=[{"name": "recordings"}, {"name": "service"}],
@@ -225,6 +229,9 @@ def _add_problems(app: FastAPI) -> None:
 
     @app.exception_handler(RefusedError)
     async def refused(_: Request, error: RefusedError) -> JSONResponse:
+        # Its frames hold what was uploaded, and some of them the error itself: both would stay
+        # until they are found to be garbage.
+        error.__traceback__ = None
         return _problem_response(error.document, error.headers)
 
     @app.exception_handler(GoneError)
@@ -278,6 +285,8 @@ async def _files(request: Request, most: int) -> list[tuple[str, bytes]]:
         form = await parser.parse()
     except MultiPartException as error:
         raise RefusedError("invalid", error.message) from error
+    except UnicodeError as error:  # in a charset of the form's own choosing
+        raise RefusedError("invalid", "The form's names can't be read: write UTF-8.") from error
     try:
         files = [await _read(field, value) for field, value in form.multi_items()]
     finally:
@@ -294,7 +303,8 @@ async def _read(field: str, value: UploadFile | str) -> tuple[str, bytes]:
         )
     if isinstance(value, str):
         raise RefusedError("invalid", f"The form's field `{schema.FIELD}` holds text and no file.")
-    return value.filename or "", await value.read()
+    name = (value.filename or "").encode(errors="replace").decode()  # half a sign is no UTF-8
+    return name, await value.read()
 
 
 async def _unless_gone(request: Request, asked: Coroutine[Any, Any, T]) -> T:

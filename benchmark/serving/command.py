@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+import os
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal
@@ -10,7 +11,7 @@ from typing import Literal
 from benchmark.card import Card, read_card
 from benchmark.errors import BenchmarkError
 from benchmark.results import write_bytes, write_text
-from benchmark.screen import Screen
+from benchmark.screen import Screen, legible
 from benchmark.serving import answers
 from benchmark.serving.answers import Answer, FileTimeline
 from benchmark.serving.files import predict_files, timeline_files
@@ -35,6 +36,35 @@ class Output:
     as_json: bool = False
     csv: Path | None = None
     picture: Path | None = None
+
+
+def check_output(output: Output, named: Iterable[Path]) -> None:
+    """Refuse places that can't or shouldn't be written to, before any work is done for them.
+
+    Parameters
+    ----------
+    output : Output
+    named : iterable of Path
+        Recordings and tables, which no answer may overwrite.
+
+    Raises
+    ------
+    BenchmarkError
+        If a place is in no folder, or is something other than a file of answers.
+    """
+    kept = {os.path.realpath(path) for path in named}
+    for target in (output.csv, output.picture):
+        if target is None:
+            continue
+        if not target.parent.is_dir():
+            raise BenchmarkError(f"{target}: there is no folder {target.parent}. Make it first.")
+        if target.is_symlink() or (target.exists() and not target.is_file()):
+            raise BenchmarkError(
+                f"{target}: is there already, and is no plain file. Name another; standard output "
+                "gets the answers where no file is named."
+            )
+        if os.path.realpath(target) in kept:
+            raise BenchmarkError(f"{target}: was named to be read. Write the answers elsewhere.")
 
 
 def predict(
@@ -62,9 +92,8 @@ def predict(
     Raises
     ------
     BenchmarkError
-        If the model can't be loaded, or the output can't be written.
+        If the model can't be loaded.
     """
-    _check_folders(output.csv)
     told = read_card(card)
     found = predict_files(files, card, cache, workers, screen)
     if output.as_json:
@@ -93,7 +122,6 @@ def predict_over_time(
             f"--picture {output.picture}: there are {len(files)} recordings, each of which has a "
             "picture of its own. Leave the option out, or name one recording."
         )
-    _check_folders(output.csv, output.picture)
     form = _form(output.picture)
     told = read_card(card)
     found = timeline_files(files, Predictor.load(card), workers, screen)
@@ -108,7 +136,7 @@ def predict_over_time(
                 screen.table(one.file, answers.TIMELINE_COLUMNS, rows, words=True)
     for one, target in zip(found, _pictures(files, output.picture), strict=True):
         if one.timeline is not None:
-            heading = Path(one.file).name
+            heading = legible(Path(one.file).name)
             drawn = answers.picture(one.timeline, told.emotions, heading=heading, form=form)
             write_bytes(target, drawn)
             screen.say(f"picture: {target}")
@@ -149,13 +177,6 @@ def _said_of_unusable(found: Sequence[Answer | FileTimeline], screen: Screen) ->
     return not unusable
 
 
-def _check_folders(*targets: Path | None) -> None:
-    """Refuse a place that can't be written to before any work is done for it."""
-    for target in targets:
-        if target is not None and not target.parent.is_dir():
-            raise BenchmarkError(f"{target}: there is no folder {target.parent}. Make it first.")
-
-
 def _form(picture: Path | None) -> Literal["png", "svg"]:
     ending = ".png" if picture is None else picture.suffix.lower()
     if ending not in {".png", ".svg"}:
@@ -178,4 +199,4 @@ def _pictures(files: Sequence[Path], picture: Path | None) -> list[Path]:
 
 def _write(target: Path, text: str, screen: Screen) -> None:
     write_text(target, text)
-    screen.output.print(f"{target}: {text.count(chr(10)) - 1} rows", markup=False)
+    screen.say(f"table: {target}")

@@ -211,9 +211,20 @@ def find_files(arguments: Sequence[str]) -> tuple[Path, ...]:
     """
     files: dict[str, Path] = {}
     for argument in arguments:
-        for file in _expanded(Path(argument).expanduser()):
+        for file in _expanded(_path(argument)):
             files.setdefault(os.path.abspath(file), file)  # noqa: PTH100 - links are kept
     return tuple(files.values())
+
+
+def _path(argument: str) -> Path:
+    """Return the file or folder that an argument names, which need not be there."""
+    try:
+        path = Path(argument).expanduser()
+        path.exists()
+    except (OSError, RuntimeError) as error:  # a name too long, or a user whom nobody knows
+        reason = error.strerror if isinstance(error, OSError) else error
+        raise BenchmarkError(f"{argument}: can't be looked for ({reason}).") from error
+    return path
 
 
 def _expanded(path: Path) -> Sequence[Path]:

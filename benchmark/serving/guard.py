@@ -117,7 +117,7 @@ class Guard:
             return Refusal(
                 "unknown-host", "Name it with --allow-host where the service is started."
             )
-        if origin is not None and urlsplit(origin).netloc.lower() != host.lower():
+        if origin is not None and origin.lower().partition("://")[2] != host.lower():
             return Refusal("foreign-origin", "Only pages of this service may ask it.")
         if not self._known(scope, headers):
             detail = "Send `Authorization: Bearer TOKEN`, or open /?token=TOKEN in a browser."
@@ -146,7 +146,7 @@ class Guard:
         if self.token is None or scope["method"] != "GET" or not _shown(scope):
             return ""
         path: str = scope.get("raw_path", b"/").decode("latin-1")
-        return "/" + path.lstrip("/")
+        return "/" + path.lstrip("/\\")  # two of them would lead to another host
 
     def _too_large(self) -> Refusal:
         mebibytes = self.limits.upload_bytes / 2**20

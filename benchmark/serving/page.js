@@ -96,7 +96,7 @@ function close() {
 }
 
 async function begin(button) {
-  button.disabled = true;
+  record.disabled = live.disabled = true; // or both would open it, and one never close it
   try {
     ear = await open(button);
     button.setAttribute("aria-pressed", "true");
@@ -106,7 +106,7 @@ async function begin(button) {
                     NotFoundError: "No microphone was found." };
     say(known[error.name] ?? error.message);
   }
-  button.disabled = false;
+  record.disabled = live.disabled = false;
   return ear !== null;
 }
 

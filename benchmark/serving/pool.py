@@ -177,6 +177,10 @@ class Pool:
         except asyncio.CancelledError:
             worker.kill_later(answer, until - time.monotonic())
             raise
+        finally:
+            # An error holds this frame, and with it what was uploaded; the frame must not hold the
+            # error as well, or both would stay until they are found to be garbage.
+            del answer
 
     async def _begin(
         self, until: float, call: Callable[[Predictor], T]

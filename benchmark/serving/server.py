@@ -8,7 +8,7 @@ import os
 import signal
 import socket
 from collections.abc import Iterator
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from importlib.util import find_spec
 from ipaddress import ip_address
 from pathlib import Path
@@ -33,9 +33,13 @@ OFFLINE = {
 }
 """Set before Gradio is imported, whatever the user's shell says: no outside host is asked."""
 
+EVERYWHERE = ("0.0.0.0", "::")
+"""Addresses that stand for all of a machine's, and by which no other machine can ask for it."""
+
 LIBRARIES = ("fastapi", "gradio", "multipart", "prometheus_client", "swagger_ui_bundle", "uvicorn")
 """Of the extra `serve`."""
 
+LEAST_TOKEN = 16  # signs: nobody who guesses is slowed down
 KEEP_ALIVE_S = 5
 BACKLOG = 256
 END_S = 3  # for answers on their way when the service ends
@@ -67,6 +71,12 @@ class Options:
     limits: Limits = field(default_factory=Limits)
     workers: int = 1
 
+    @property
+    def address(self) -> str:
+        """Where the service is found, without a path."""
+        host = f"[{self.host}]" if ":" in self.host else self.host
+        return f"http://{host}:{self.port}"
+
 
 def serve(card: Path, options: Options, screen: Screen) -> None:
     """Answer REST and show the page, until Ctrl-C.
@@ -89,13 +99,14 @@ def serve(card: Path, options: Options, screen: Screen) -> None:
     from benchmark.serving.pool import Pool
 
     with contextlib.closing(listen(options.host, options.port)) as listener:
+        options = replace(options, port=listener.getsockname()[1])
         pool = Pool(card, options.limits, options.workers)
         screen.say(f"Loading {pool.card.reference} ...")
         with _ended_by_sigterm():
             try:
                 pool.start()
                 app = service(pool, options)
-                _say(pool.card, options, listener.getsockname()[1], screen)
+                _say(pool.card, options, screen)
                 server(app).run(sockets=[listener])
             except KeyboardInterrupt:
                 screen.say("The service has ended.")
@@ -117,6 +128,11 @@ def check_options(options: Options) -> None:
     ):
         raise BenchmarkError(
             "The token must be of letters, digits and signs, without spaces around."
+        )
+    if token is not None and len(token) < LEAST_TOKEN:
+        raise BenchmarkError(
+            f"The token has {len(token)} signs and could be guessed; it must have at least "
+            f"{LEAST_TOKEN}. `openssl rand -hex 16` makes one."
         )
     if token is None and not is_loopback(options.host):
         raise BenchmarkError(
@@ -164,7 +180,8 @@ def service(pool: Pool, options: Options) -> ASGIApp:
     from benchmark.serving.guard import LOOPBACK, Guard
     from benchmark.serving.page import mount_page
 
-    app = create_app(pool, options.limits, token=options.token is not None)
+    token = options.token is not None
+    app = create_app(pool, options.limits, token=token, address=options.address)
     whole = mount_page(app, pool, options.limits)
     hosts = (*LOOPBACK, options.host, *options.hosts)
     guard = Guard(whole, options.limits, hosts, options.token)
@@ -206,15 +223,15 @@ def _check_libraries() -> None:
         )
 
 
-def _say(card: Card, options: Options, port: int, screen: Screen) -> None:
+def _say(card: Card, options: Options, screen: Screen) -> None:
     """Say where the service is, what it is and how far to trust it."""
     from benchmark.serving.command import introduce
 
-    host = f"[{options.host}]" if ":" in options.host else options.host
-    address = f"http://{host}:{port}"
     introduce(card, screen)
-    screen.output.print(f"page: {address}/")
-    screen.output.print(f"REST: {address}/docs")
+    screen.output.print(f"page: {options.address}/")
+    screen.output.print(f"REST: {options.address}/docs")
+    if options.host in EVERYWHERE and not options.hosts:
+        screen.say("Other machines are refused until --allow-host tells by which name they ask.")
     if options.token is not None:
         screen.say(
             "Open the page once as /?token=TOKEN; ask REST with `Authorization: Bearer TOKEN`."

@@ -313,7 +313,17 @@ def reading(
         hop = min(window, max(1, round(hop_s * rate_hz)))
         grid = Grid(rate_hz, channels, window, hop)
         expected = 0 if file.frames == UNTOLD else grid.count(file.frames) * channels
+        if longest_s is not None:
+            _check_windows(expected, 2 * grid.count(round(longest_s * rate_hz)), channels)
         yield Reading(read_blocks(file, grid.block, longest_s), grid, expected)
+
+
+def _check_windows(n_windows: int, most: int, channels: int) -> None:
+    """Refuse more work than a stereo recording makes that is as long as may be."""
+    if n_windows > most:
+        raise UnusableError(
+            "too-long", f"{n_windows} windows in {channels} channels; at most {most}"
+        )
 
 
 def measure_span(feature_set: FeatureSet, grid: Grid, span: Span) -> list[Measured]:

@@ -14,6 +14,7 @@ import io
 import json
 import os
 import re
+import shutil
 import signal
 import socket
 import subprocess
@@ -36,6 +37,23 @@ HERE = Path(__file__).parent
 SECONDS = float(os.environ.get("SER_SECONDS", "20"))
 WARM_UP = 30
 BOUNDARY = "----ser-benchmark"
+
+EXTRACTED = """
+question = "How long do features take?"
+corpora = ["csv"]
+emotions = ["angry", "sad"]
+features = "means-184"
+
+[split]
+protocols = ["random"]
+
+[search]
+metric = "uar"
+trials = 1
+folds = 3
+
+[models.logistic_regression]
+"""
 
 held: dict[str, Held] = {}
 
@@ -231,12 +249,34 @@ def test_the_figures(record: Callable[[str], None]) -> None:
         record(f"{name}: {figures}; the service answers {ratio:.1f} times as many")
 
 
-@pytest.fixture
-def record(capsys: pytest.CaptureFixture[str]) -> Callable[[str], None]:
-    """Print a line whether or not pytest captures."""
-
-    def say(line: str) -> None:
-        with capsys.disabled():
-            print(line)  # noqa: T201 - the figures are what this file is for
-
-    return say
+@pytest.mark.recordings
+def test_predicting_files_costs_little_more_than_their_features(
+    card: Path, recordings: Path, tmp_path: Path, record: Callable[[str], None]
+) -> None:
+    """Whole processes on all cores, in turn, each with an empty cache: extract, then predict."""
+    corpora = [recordings / name for name in ("ravdess", "tess", "savee")]
+    files = sorted(path for corpus in corpora for path in corpus.rglob("*") if path.is_file())
+    table = tmp_path / "clips.csv"
+    rows = [
+        f"{path.resolve()},{'angry' if place % 2 else 'sad'},speaker{place % 8}"
+        for place, path in enumerate(files)
+    ]
+    table.write_text("path,emotion,speaker\n" + "\n".join(rows))
+    study = tmp_path / "features.toml"
+    study.write_text(EXTRACTED)
+    extract = ["extract", str(study), "--corpus", f"csv={table}"]
+    predict = ["predict", str(table), "--model", str(card), "--csv", str(tmp_path / "said.csv")]
+    seconds: dict[str, list[float]] = {"extract": [], "predict": []}
+    for _ in range(3):
+        for command in (extract, predict):
+            project = tmp_path / command[0]
+            shutil.rmtree(project, ignore_errors=True)
+            project.mkdir()
+            started = time.perf_counter()
+            benchmark_command(project, *command)
+            seconds[command[0]].append(time.perf_counter() - started)
+    extracting, predicting = (float(np.median(seconds[name])) for name in ("extract", "predict"))
+    record(
+        f"{len(files)} recordings: features {extracting:.1f} s, predicted {predicting:.1f} s, "
+        f"{predicting / extracting:.2f} of it"
+    )

@@ -90,14 +90,3 @@ def test_the_ratios(record: Callable[[str], None]) -> None:
         for search, best in scores[name].items():
             ours = scores["study"][search]
             record(f"  {search}: best inner UAR {best:.3f}, the study {ours:.3f}")
-
-
-@pytest.fixture
-def record(capsys: pytest.CaptureFixture[str]) -> Callable[[str], None]:
-    """Print a line whether or not pytest captures."""
-
-    def say(line: str) -> None:
-        with capsys.disabled():
-            print(line)  # noqa: T201 - the figures are what this file is for
-
-    return say
