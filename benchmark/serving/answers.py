@@ -151,7 +151,7 @@ def _middle_s(window: Window) -> float:
 
 
 def timelines_to_csv(timelines: Iterable[FileTimeline], emotions: Sequence[str]) -> str:
-    """Return timelines as CSV, a row a window: its file, times, channel (from 1) and answer."""
+    """Return timelines as CSV, a row a window: its file, times, channel (from 0) and answer."""
     header = ["file", "start_s", "end_s", "channel", "emotion"]
     header += [*(f"p_{name}" for name in emotions), "reason"]
     rows: list[list[object]] = []
@@ -161,7 +161,7 @@ def timelines_to_csv(timelines: Iterable[FileTimeline], emotions: Sequence[str])
             continue
         for window in one.timeline.windows:
             exact = _exact(window.probabilities, emotions)
-            place = [one.file, window.start_s, window.end_s, window.channel + 1]
+            place = [one.file, window.start_s, window.end_s, window.channel]
             rows.append([*place, window.emotion, *exact, window.reason])
     return _csv(header, rows)
 
@@ -172,27 +172,8 @@ def timelines_to_json(card: Card, timelines: Iterable[FileTimeline]) -> str:
 
 
 def _timeline(one: FileTimeline) -> dict[str, Any]:
-    timeline = one.timeline
-    if timeline is None:
-        return {"file": one.file, "reason": one.reason}
-    return {
-        "file": one.file,
-        "duration_s": timeline.duration_s,
-        "channels": [
-            channel_title(channel, timeline.channels) for channel in range(timeline.channels)
-        ],
-        "windows": [
-            {
-                "start_s": window.start_s,
-                "end_s": window.end_s,
-                "channel": window.channel + 1,
-                "emotion": window.emotion or None,
-                "probabilities": window.probabilities,
-                **({"reason": window.reason} if window.reason else {}),
-            }
-            for window in timeline.windows
-        ],
-    }
+    told = {"reason": one.reason} if one.timeline is None else one.timeline.told()
+    return {"file": one.file, **told}
 
 
 def picture(

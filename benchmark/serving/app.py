@@ -27,7 +27,7 @@ from benchmark.serving.pool import BusyError, LostError, Pool, SlowError
 from benchmark.serving.predictor import Prediction, Predictor
 from benchmark.serving.problems import MEDIA_TYPE, problem
 from benchmark.serving.sample import sample
-from benchmark.serving.timeline import Timeline, channel_title, timeline
+from benchmark.serving.timeline import timeline
 
 T = TypeVar("T")
 
@@ -150,7 +150,7 @@ def _add_timeline(app: FastAPI, pool: Pool, limits: Limits) -> None:
         found = await _unless_gone(request, _outcome(asked))
         if isinstance(found, RefusedError):
             raise found
-        return _timeline_answer(pool.card.reference, name, found)
+        return schema.TimelineAnswer(model=pool.card.reference, file=name, **found.told())
 
 
 def _add_service(app: FastAPI, pool: Pool) -> None:
@@ -370,24 +370,4 @@ def _answer(name: str, found: Prediction | RefusedError) -> schema.Predicted | s
         emotion=found.emotion,
         probabilities=found.probabilities,
         duration_s=found.duration_s,
-    )
-
-
-def _timeline_answer(reference: str, name: str, found: Timeline) -> schema.TimelineAnswer:
-    return schema.TimelineAnswer(
-        model=reference,
-        file=name,
-        duration_s=found.duration_s,
-        channels=[channel_title(channel, found.channels) for channel in range(found.channels)],
-        windows=[
-            schema.TimelineWindow(
-                start_s=window.start_s,
-                end_s=window.end_s,
-                channel=window.channel,
-                emotion=window.emotion,
-                probabilities=window.probabilities,
-                reason=window.reason,
-            )
-            for window in found.windows
-        ],
     )

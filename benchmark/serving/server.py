@@ -7,12 +7,13 @@ import logging
 import os
 import signal
 import socket
+import traceback
 from collections.abc import Iterator
 from dataclasses import dataclass, field, replace
 from importlib.util import find_spec
 from ipaddress import ip_address
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from benchmark.errors import BenchmarkError
 from benchmark.serving.limits import Limits
@@ -78,6 +79,15 @@ class Options:
         return f"http://{host}:{self.port}"
 
 
+class WithoutMessages(logging.Formatter):
+    """Tells where something went wrong and never of what: a message may hold what was sent."""
+
+    def formatException(self, ei: Any) -> str:  # noqa: N802 - logging's own name
+        """Return the frames of an exception and its kind."""
+        kind, _, where = ei
+        return "".join([*traceback.format_tb(where), getattr(kind, "__name__", "")])
+
+
 def serve(card: Path, options: Options, screen: Screen) -> None:
     """Answer REST and show the page, until Ctrl-C.
 
@@ -96,6 +106,9 @@ def serve(card: Path, options: Options, screen: Screen) -> None:
     os.environ.update(OFFLINE)
     check_options(options)
     _check_libraries()
+    handler = logging.StreamHandler()
+    handler.setFormatter(WithoutMessages())
+    logging.basicConfig(handlers=[handler], level=logging.WARNING)
     from benchmark.serving.pool import Pool
 
     with contextlib.closing(listen(options.host, options.port)) as listener:

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass, field
+from dataclasses import asdict, dataclass, field
 from mmap import mmap
-from typing import Literal, NamedTuple
+from typing import Any, Literal, NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
@@ -89,6 +89,14 @@ class Timeline:
     channels: int
     windows: tuple[Window, ...]
     envelope: tuple[tuple[float, ...], ...] = field(default=(), repr=False)
+
+    def told(self) -> dict[str, Any]:
+        """Return it as plain data, as the command line and REST tell it: without the envelope."""
+        return {
+            "duration_s": self.duration_s,
+            "channels": [channel_title(channel, self.channels) for channel in range(self.channels)],
+            "windows": [asdict(window) for window in self.windows],
+        }
 
 
 class Grid(NamedTuple):
