@@ -2,15 +2,20 @@
 
 from __future__ import annotations
 
+import contextlib
+import math
 import sys
 from collections.abc import Iterator
 
+import numpy as np
 import pytest
 
 pytest.importorskip("fastapi", reason="needs the extra `serve`")
 pytest.importorskip("gradio", reason="needs the extra `serve`")
 
+from benchmark.features.audio import UnusableError, decode
 from benchmark.serving.sample import sample
+from benchmark.serving.timeline import reading
 from tests.conftest import Bench
 from tests.hostile.service import Service, faults, service
 from tests.hostile.uploads import (
@@ -18,6 +23,7 @@ from tests.hostile.uploads import (
     SECRET,
     file_part,
     form,
+    good_files,
     posted,
     uploaded,
     uploads,
@@ -70,3 +76,28 @@ def test_nothing_that_was_uploaded_is_kept_or_told(running: Service) -> None:
     assert not running.left_behind()
     assert "Traceback" not in log
     assert SECRET not in log
+
+
+def test_many_channels_make_no_more_work_than_two() -> None:
+    content = wav(b"\1\1" * 255 * 1_568, channels=255, rate_hz=2)
+    with (
+        pytest.raises(UnusableError, match="windows in 255 channels"),
+        reading(content, 3.0, 1.0, longest_s=900.0),
+    ):
+        pytest.fail("it was opened")
+
+
+@pytest.mark.parametrize("value", [1e38, -3e38, math.inf, math.nan])
+def test_samples_whose_squares_are_no_numbers_are_damaged(value: float) -> None:
+    content = wav(np.full(8_000, value, dtype="<f4").tobytes(), tag=3, bits=32)
+    with pytest.raises(UnusableError) as refused:
+        decode(content, 22_050)
+    assert refused.value.fault == "damaged"
+
+
+@pytest.mark.filterwarnings("error::pytest.PytestUnraisableExceptionWarning")
+def test_places_before_the_beginning_are_sought_without_a_traceback() -> None:
+    _, content = next(file for file in good_files() if file[0] == "AIFF")
+    for place in range(4, 100):
+        with contextlib.suppress(UnusableError):
+            decode(content[:place] + b"\xff" * 8 + content[place + 8 :], 22_050, 60.0)

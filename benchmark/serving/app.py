@@ -43,6 +43,9 @@ ROUTES = (
 )
 """All of REST; whatever else there is, is the page."""
 
+PAGE_ROUTES = ("/page/hear", "/page/listen")
+"""Of the page, that are counted by name too."""
+
 GONE = 499  # nobody reads it; nginx counts them by this number
 
 PREDICT = (
@@ -69,6 +72,7 @@ class RefusedError(Exception):
 
     def __init__(self, name: str, detail: str, headers: dict[str, str] | None = None) -> None:
         super().__init__(name)
+        self.name = name
         self.document = problem(name, detail)
         self.headers = headers
 
@@ -107,7 +111,7 @@ def create_app(
         openapi_tags=[{"name": "recordings"}, {"name": "service"}],
     )
     app.openapi_version = schema.VERSION
-    app.state.metrics = Metrics(pool, ROUTES)
+    app.state.metrics = Metrics(pool, ROUTES + PAGE_ROUTES)
     _add_problems(app)
     _add_predict(app, pool, limits)
     _add_timeline(app, pool, limits)
@@ -127,7 +131,7 @@ def _add_predict(app: FastAPI, pool: Pool, limits: Limits) -> None:
     )
     async def predict(request: Request, response: Response) -> schema.Predictions:
         files = await _files(request, limits.files)
-        outcomes = await _unless_gone(request, _predict_all(pool, files, limits))
+        outcomes = await unless_gone(request, _predict_all(pool, files, limits))
         answers = [_answer(name, found) for (name, _), found in zip(files, outcomes, strict=True)]
         refused = [found for found in outcomes if isinstance(found, RefusedError)]
         if len(refused) == len(files):
@@ -147,7 +151,7 @@ def _add_timeline(app: FastAPI, pool: Pool, limits: Limits) -> None:
     async def over_time(request: Request) -> schema.TimelineAnswer:
         [(name, content)] = await _files(request, 1)
         asked = pool.ask(timeline, content, longest_s=limits.timeline_s)
-        found = await _unless_gone(request, _outcome(asked))
+        found = await unless_gone(request, outcome(asked))
         if isinstance(found, RefusedError):
             raise found
         return schema.TimelineAnswer(model=pool.card.reference, file=name, **found.told())
@@ -307,7 +311,7 @@ async def _read(field: str, value: UploadFile | str) -> tuple[str, bytes]:
     return name, await value.read()
 
 
-async def _unless_gone(request: Request, asked: Coroutine[Any, Any, T]) -> T:
+async def unless_gone(request: Request, asked: Coroutine[Any, Any, T]) -> T:
     """Return what is asked for, unless whoever asks goes away first.
 
     Raises
@@ -336,11 +340,11 @@ async def _predict_all(
     pool: Pool, files: list[tuple[str, bytes]], limits: Limits
 ) -> list[Prediction | RefusedError]:
     return [
-        await _outcome(pool.ask(Predictor.predict, content, limits.clip_s)) for _, content in files
+        await outcome(pool.ask(Predictor.predict, content, limits.clip_s)) for _, content in files
     ]
 
 
-async def _outcome(asked: Awaitable[T]) -> T | RefusedError:
+async def outcome(asked: Awaitable[T]) -> T | RefusedError:
     """Return what a worker answers of one recording, or what is wrong with the recording.
 
     Raises

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import base64
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from html import escape
 from itertools import pairwise
 
@@ -25,13 +25,23 @@ WAVE_POINTS = 240
 
 def header(card: Card) -> str:
     """Return what the model is and how often it is right on voices that it has never heard."""
-    learned = f"Learned from {escape(', '.join(card.corpora))}"
-    generated = " (<b>made by code, not people</b>)" if card.generated else ""
     return (
-        f'<header class="model"><h1>Voice to emotion: {escape(card.title)}</h1>'
-        f'<p class="what">{learned}{generated}; knows {len(card.emotions)} emotions.</p>'
+        '<header class="model"><h1><span class="wide">Voice to emotion: </span>'
+        f'{escape(card.title)}</h1><p class="what">{_learned(card)}</p>'
         f'<p class="trust">{_trust(card)}</p></header>'
     )
+
+
+def _learned(card: Card) -> str:
+    """Return from what a model has learned; on a phone only that it was no human voice."""
+    corpora = escape(", ".join(card.corpora))
+    knows = f"; knows {len(card.emotions)} emotions."
+    if card.generated:
+        return (
+            "<b>Learned from voices made by code, not people</b>"
+            f'<span class="wide"> ({corpora}){knows}</span>'
+        )
+    return f'<span class="wide">Learned from {corpora}{knows}</span>'
 
 
 def _trust(card: Card) -> str:
@@ -95,8 +105,9 @@ def _measured(measured: Measured) -> str:
 
 
 def waiting() -> str:
-    """Return what stands where the answer will be."""
-    return '<p class="hint">The answer will be shown here.</p>'
+    """Return the place of the answers; one that changes is read aloud."""
+    hint = '<p class="hint">The answer will be shown here.</p>'
+    return f'<div class="said" aria-live="polite">{hint}</div>'
 
 
 def problem(reason: str) -> str:
@@ -104,12 +115,20 @@ def problem(reason: str) -> str:
     return f'<p class="problem" role="alert"><b>No answer.</b> {escape(reason)}</p>'
 
 
-def voice(limits: Limits) -> str:
-    """Return what takes a voice: a place for files, and the microphone; `page.js` makes it work."""
-    # A file travels as base64 in a request of which the bytes are limited.
-    size = limits.upload_bytes * 3 // 4 - 4096
+def voice(limits: Limits, samples: Iterable[str]) -> str:
+    """Return what takes a voice; `page.js` makes it work.
+
+    Parameters
+    ----------
+    limits : Limits
+    samples : iterable of str
+        Emotions of the generated voices to click.
+    """
+    buttons = "".join(
+        f'<button data-sample="{escape(emotion)}">{escape(emotion)}</button>' for emotion in samples
+    )
     return (
-        f'<div class="drop" data-bytes="{size}" data-seconds="{limits.clip_s:g}" '
+        f'<div class="drop" data-bytes="{limits.upload_bytes}" data-seconds="{limits.clip_s:g}" '
         f'data-live-seconds="{LIVE_S:g}" data-every-seconds="{EVERY_S:g}">'
         '<input type="file" id="voice-file" accept="audio/*,.wav,.flac,.ogg,.mp3,.aiff">'
         '<label for="voice-file">Choose a recording</label><span>or drop it here</span></div>'
@@ -117,16 +136,17 @@ def voice(limits: Limits) -> str:
         'data-stop="Stop and hear">Record</button><button class="live" aria-pressed="false" '
         'data-start="Live" data-stop="Stop">Live</button><meter max="1" value="0" '
         'aria-label="Level of the microphone"></meter></div><p class="status" role="status"></p>'
+        f'<h2>Or try a voice made by code</h2><div class="samples">{buttons}</div>'
     )
 
 
-def answer(name: str, heard: Heard, limits: Limits, played: bytes | None = None) -> str:
+def answer(heard: Heard, limits: Limits, played: bytes | None = None) -> str:
     """Return what was heard in a recording: bars, and a waveform with the emotions over time.
+
+    By which name its user knows the recording, only the browser can tell.
 
     Parameters
     ----------
-    name : str
-        What the user knows the recording by.
     heard : Heard
     limits : Limits
     played : bytes, optional
@@ -140,7 +160,7 @@ def answer(name: str, heard: Heard, limits: Limits, played: bytes | None = None)
     else:
         whole = bars(heard.prediction)
     together = ", channels together" if heard.timeline.channels > 1 else ""
-    facts = f"{escape(name)}, {heard.timeline.duration_s:.1f} s{together}"
+    facts = f"{heard.timeline.duration_s:.1f} s{together}"
     return (
         f'<section class="answer"><p class="facts">{facts}</p>{whole}{over_time(heard)}'
         f"{_player(played)}{_table(heard.timeline)}</section>"
@@ -166,7 +186,7 @@ def bars(prediction: Prediction, ranked: bool = True) -> str:
 
 
 def _player(played: bytes | None) -> str:
-    """Return a player; of what the browser sent, `ANSWER_JS` of the page gives it the sound."""
+    """Return a player; of what the browser sent, `page.js` gives it the sound."""
     if played is None:
         return '<audio class="replay" controls aria-label="The recording"></audio>'
     data = base64.b64encode(played).decode()

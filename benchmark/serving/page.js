@@ -1,5 +1,5 @@
 // The voice input: a file, a recording, or a voice that is followed while it speaks.
-// Gradio runs this once with `element` and `trigger`; what is sent is never written to a disk.
+// Gradio runs this once with `element`; what is sent is never written to a disk.
 
 const PART = 2048; // samples that the recorder hands over at once
 const TAP = `registerProcessor("tap", class extends AudioWorkletProcessor {
@@ -20,7 +20,10 @@ const live = element.querySelector(".live");
 const meter = element.querySelector("meter");
 const status = element.querySelector(".status");
 const limits = drop.dataset;
+const answer = () => document.querySelector("#answer .said"); // it may come after this
 let ear = null; // what listens at present
+let asking = null; // what the latest answer can be given up by, while it is waited for
+let played = ""; // the address, in this browser, of the recording that was answered
 
 const say = (text) => { status.textContent = text; };
 
@@ -38,26 +41,52 @@ function wav(parts, rate) {
   return new Blob([view], { type: "audio/wav" });
 }
 
-function base64(blob) {
-  return new Promise((resolve, reject) => {
-    const reader = new FileReader();
-    reader.onload = () => resolve(reader.result.split(",", 2)[1] ?? "");
-    reader.onerror = () => reject(reader.error);
-    reader.readAsDataURL(blob);
-  });
+async function ask(path, recording, show) {
+  asking?.abort();
+  const own = new AbortController();
+  asking = own;
+  answer().setAttribute("aria-busy", "true");
+  try {
+    const response = await fetch(path, {
+      method: "POST", body: recording, signal: own.signal,
+      headers: { "content-type": "application/octet-stream" },
+    });
+    if (response.headers.get("content-type").startsWith("text/html")) {
+      show(await response.text());
+    } else {
+      const { title, detail } = await response.json();
+      refuse(`${title}. ${detail}`);
+    }
+  } catch {
+    if (!own.signal.aborted) refuse("The service can't be reached. Does it still run?");
+  }
+  if (asking === own) {
+    asking = null;
+    answer().removeAttribute("aria-busy");
+  }
 }
 
-async function send(event, name, blob) {
-  if (blob.size > Number(limits.bytes)) {
+function refuse(why) {
+  answer().innerHTML = '<p class="problem" role="alert"><b>No answer.</b> </p>';
+  answer().firstChild.append(why);
+}
+
+function show(html, name, recording) {
+  answer().innerHTML = html; // the service's own, which holds nothing that was sent
+  answer().querySelector(".facts")?.prepend(`${name}, `);
+  URL.revokeObjectURL(played);
+  const player = answer().querySelector(".replay");
+  if (player) player.src = played = URL.createObjectURL(recording);
+}
+
+function hear(name, recording) {
+  if (ear?.button === live) close();
+  if (recording.size > Number(limits.bytes)) {
     say(`${name} is too large: at most ${Math.floor(limits.bytes / 2 ** 20)} MB.`);
     return;
   }
-  if (event === "submit") {
-    URL.revokeObjectURL(window.lastRecording ?? "");
-    window.lastRecording = URL.createObjectURL(blob);
-    say(`${name} was sent.`);
-  }
-  trigger(event, { name, data: await base64(blob) });
+  say(`${name} was sent.`);
+  ask("page/hear", recording, (html) => show(html, name, recording));
 }
 
 async function open(button) {
@@ -112,7 +141,7 @@ async function begin(button) {
 
 function finishRecording() {
   const { parts, context } = close();
-  if (parts.length) send("submit", "your recording", wav(parts, context.sampleRate));
+  if (parts.length) hear("your recording", wav(parts, context.sampleRate));
   else say("Nothing was recorded.");
 }
 
@@ -134,14 +163,15 @@ live.onclick = async () => {
   const { parts, context } = ear;
   ear.longest = Math.ceil((limits.liveSeconds * context.sampleRate) / PART);
   ear.timer = setInterval(() => {
-    if (parts.length) send("input", "live", wav(parts, context.sampleRate));
+    if (asking || !parts.length) return;
+    ask("page/listen", wav(parts, context.sampleRate), (html) => { answer().innerHTML = html; });
   }, 1000 * limits.everySeconds);
   say("Speak. The answer follows every second.");
 };
 
 input.onchange = () => {
   const [file] = input.files;
-  if (file) send("submit", file.name, file);
+  if (file) hear(file.name, file);
   input.value = ""; // so that the same file may be chosen once more
 };
 
@@ -150,6 +180,15 @@ for (const name of ["dragover", "dragleave", "drop"]) {
     event.preventDefault();
     drop.classList.toggle("over", name === "dragover");
     const [file] = (name === "drop" && event.dataTransfer.files) || [];
-    if (file) send("submit", file.name, file);
+    if (file) hear(file.name, file);
   });
+}
+
+for (const button of element.querySelectorAll("[data-sample]")) {
+  button.onclick = () => {
+    if (ear?.button === live) close();
+    const name = `generated voice, ${button.dataset.sample}`;
+    const path = `page/samples/${encodeURIComponent(button.dataset.sample)}`;
+    ask(path, null, (html) => show(html, name));
+  };
 }

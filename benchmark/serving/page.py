@@ -2,65 +2,60 @@
 
 from __future__ import annotations
 
-import base64
 import os
 import re
 import tempfile
-from collections.abc import Iterator
+from base64 import b64encode
+from collections.abc import Coroutine, Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass
-from functools import partial
+from hashlib import sha256
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, TypeVar
 
 import gradio as gr
 import gradio.routes
+from fastapi import FastAPI, Request
+from fastapi.responses import HTMLResponse
 from starlette.routing import Match, Mount
 
 from benchmark.card import Card
 from benchmark.corpora import synthetic
 from benchmark.corpora.clip import Clip
-from benchmark.features.audio import UnusableError
 from benchmark.serving import markup
+from benchmark.serving.app import RefusedError, outcome, unless_gone
 from benchmark.serving.heard import hear
 from benchmark.serving.limits import Limits
-from benchmark.serving.pool import BusyError, LostError, Pool, SlowError
+from benchmark.serving.pool import Pool
 from benchmark.serving.predictor import Predictor
 from benchmark.serving.sample import sample
 
 if TYPE_CHECKING:
-    from fastapi import FastAPI
     from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
-LONGEST_NAME = 80
+T = TypeVar("T")
+
 LONGEST_LIVE_S = 10.0
-FAULTS = (UnusableError, SlowError, BusyError, LostError)
 QUIET = ("silent", "too-short")  # of a voice that is followed, no fault but a pause
-NOTHING_SENT = "The recording did not arrive. Send it again."
 
 SAMPLES = ("angry", "happy", "neutral", "sad")
 """What the generated voices to click are like, where the model knows these emotions."""
 
-PATHS = {
-    "GET": re.compile(
-        r"/|/(config|theme\.css|favicon\.ico|manifest\.json)|/(assets|static)/.+"
-        r"|/gradio_api/(queue/data|heartbeat/\w+|startup-events)"
-    ),
-    "POST": re.compile(r"/gradio_api/(queue/join|cancel|reset)"),
-}
-"""What the page itself asks of Gradio. All else that Gradio would answer does not exist here:
-its API, its monitor, files of this computer, a proxy and fetching from other hosts among it."""
+SHELL = re.compile(r"/|/(theme\.css|favicon\.ico|manifest\.json)|/(assets|static)/.+")
+"""What the page asks of Gradio, by GET alone. All else that Gradio would answer does not exist
+here: its queue, which keeps answers that nobody fetches, its API, its monitor, files of this
+computer, a proxy and fetching from other hosts among it."""
 
 POLICY = (
-    "default-src 'self'; script-src 'self' 'unsafe-inline' 'unsafe-eval' blob:; "
-    "style-src 'self' 'unsafe-inline'; img-src 'self' data: blob:; media-src 'self' data: blob:; "
-    "font-src 'self' data:; worker-src 'self' blob:; connect-src 'self'; "
-    "frame-ancestors 'none'; form-action 'none'; base-uri 'self'; object-src 'none'"
+    "default-src 'self'; script-src 'self' {scripts} 'unsafe-eval' blob:; "
+    "style-src 'self' 'unsafe-inline'; img-src 'self' data:; media-src data: blob:; "
+    "worker-src 'none'; connect-src 'self'; frame-src 'none'; frame-ancestors 'none'; "
+    "form-action 'none'; base-uri 'self'; object-src 'none'"
 )
-"""A browser asks no other host for anything, whatever a script on the page wants. Gradio makes
-functions from strings; the microphone's worklet is a blob."""
+"""A browser asks no other host for anything, whatever a script on the page wants, and runs no
+script that somebody has put into the page. Gradio makes functions from strings; the microphone's
+worklet is a blob."""
 
-POLICY_HEADER = (b"content-security-policy", POLICY.encode())
+INLINE = re.compile(rb"<script(?![^>]*\ssrc=)[^>]*>(.*?)</script>", re.DOTALL)
 
 ICON = (
     "<svg xmlns='http://www.w3.org/2000/svg' viewBox='0 0 16 16'><rect width='16' height='16' "
@@ -69,96 +64,67 @@ ICON = (
 )
 HEAD = f'<link rel="icon" href="data:image/svg+xml,{ICON}"><meta name="robots" content="noindex">'
 
-ANSWER_JS = """
-element.setAttribute("aria-live", "polite");
-watch("value", () => {
-  const replay = element.querySelector(".replay");
-  if (replay) replay.src = window.lastRecording;
-});
-"""
-"""A changed answer is read aloud; what was sent is played from the browser's own memory."""
+
+def _add_answers(app: FastAPI, pool: Pool, limits: Limits, samples: dict[str, bytes]) -> None:
+    """Add what the page's script asks for: recordings in, pieces of the page out."""
+
+    async def answered(request: Request, content: bytes, played: bytes | None) -> HTMLResponse:
+        heard = await _asked(request, pool.ask(hear, content, limits))
+        if isinstance(heard, RefusedError):
+            return _problem(heard, limits)
+        return HTMLResponse(markup.answer(heard, limits, played))
+
+    @app.post("/page/hear", include_in_schema=False)
+    async def recording(request: Request) -> HTMLResponse:
+        return await answered(request, await request.body(), None)
+
+    @app.post("/page/samples/{emotion}", include_in_schema=False)
+    async def generated(request: Request, emotion: str) -> HTMLResponse:
+        if emotion not in samples:
+            raise RefusedError("not-found", f"There are samples of {', '.join(samples)}.")
+        return await answered(request, samples[emotion], samples[emotion])
+
+    @app.post("/page/listen", include_in_schema=False)
+    async def listen(request: Request) -> HTMLResponse:
+        content = await request.body()
+        heard = await _asked(request, pool.ask(Predictor.predict, content, LONGEST_LIVE_S))
+        if not isinstance(heard, RefusedError):
+            return HTMLResponse(markup.live(heard))
+        if heard.name in QUIET:
+            return HTMLResponse(markup.quiet(heard.document["detail"]))
+        return _problem(heard, limits)
 
 
-@dataclass(frozen=True)
-class Sent:
-    """A recording that somebody sent: what they call it, and its file's bytes."""
-
-    name: str
-    content: bytes
-
-
-class Listener:
-    """The page's answers.
-
-    Parameters
-    ----------
-    pool : Pool
-    limits : Limits
-    """
-
-    def __init__(self, pool: Pool, limits: Limits) -> None:
-        self._pool = pool
-        self._limits = limits
-
-    async def hear(self, event: gr.EventData) -> str:
-        """Return what is heard in a recording that was sent, or why nothing is."""
-        sent = sent_in(event)
-        return await self._answer(sent, None) if sent else markup.problem(NOTHING_SENT)
-
-    async def hear_sample(self, chosen: Sent) -> str:
-        """Return what is heard in one of the generated voices."""
-        return await self._answer(chosen, chosen.content)
-
-    async def listen(self, event: gr.EventData) -> str:
-        """Return what is heard in the last seconds of a voice that speaks."""
-        sent = sent_in(event)
-        if sent is None:
-            return markup.problem(NOTHING_SENT)
-        try:
-            return markup.live(
-                await self._pool.ask(Predictor.predict, sent.content, LONGEST_LIVE_S)
-            )
-        except FAULTS as error:
-            quiet = isinstance(error, UnusableError) and error.fault in QUIET
-            told = reason(error, self._limits)
-            return markup.quiet(str(error)) if quiet else markup.problem(told)
-
-    async def _answer(self, sent: Sent, played: bytes | None) -> str:
-        try:
-            heard = await self._pool.ask(hear, sent.content, self._limits)
-        except FAULTS as error:
-            return markup.problem(reason(error, self._limits))
-        return markup.answer(sent.name, heard, self._limits, played)
-
-
-def sent_in(event: gr.EventData) -> Sent | None:
-    """Return the recording that the page's script sent; None where there is none."""
-    data = event._data
-    if not isinstance(data, dict):
-        return None
-    name, content = data.get("name"), data.get("data")
-    if not isinstance(name, str) or not isinstance(content, str):
-        return None
+async def _asked(request: Request, asked: Coroutine[Any, Any, T]) -> T | RefusedError:
+    """Return what a worker answers, or why it does not."""
     try:
-        return Sent(name[:LONGEST_NAME], base64.b64decode(content, validate=True))
-    except ValueError:
-        return None
+        return await unless_gone(request, outcome(asked))
+    except RefusedError as error:
+        error.__traceback__ = None  # its frames hold what was sent
+        return error
 
 
-def reason(error: Exception, limits: Limits) -> str:
+def _problem(refused: RefusedError, limits: Limits) -> HTMLResponse:
+    told = markup.problem(reason(refused, limits))
+    return HTMLResponse(told, refused.document["status"], refused.headers)
+
+
+def reason(refused: RefusedError, limits: Limits) -> str:
     """Return why there is no answer, and what to do, as a visitor is told."""
-    if isinstance(error, UnusableError):
-        advice = " WAV, FLAC, OGG and MP3 can be read." if error.fault == "not-audio" else ""
-        return f"This recording can't be used: {error}.{advice}"
-    if isinstance(error, SlowError):
-        return f"It took longer than {limits.request_s:g} s and was stopped. Try a shorter one."
-    if isinstance(error, BusyError):
-        return "Too many recordings are being heard at present. Try again in a moment."
-    return "This recording took more memory than it may, and was stopped. Try a shorter one."
+    words = {
+        "slow": f"It took longer than {limits.request_s:g} s and was stopped. Try a shorter one.",
+        "busy": "Too many recordings are being heard at present. Try again in a moment.",
+        "too-heavy": "This recording took more memory than it may, and was stopped. "
+        "Try a shorter one.",
+    }
+    if refused.name in words:
+        return words[refused.name]
+    advice = " WAV, FLAC, OGG and MP3 can be read." if refused.name == "not-audio" else ""
+    return f"This recording can't be used: {refused.document['detail']}.{advice}"
 
 
-def sample_clips(emotions: tuple[str, ...]) -> dict[str, Sent]:
-    """Return generated voices to try, by emotion: of those a model knows, where it knows any.
+def sample_clips(emotions: tuple[str, ...]) -> dict[str, bytes]:
+    """Return generated voices to try, WAV, by emotion: of those a model knows, where it knows any.
 
     Parameters
     ----------
@@ -168,10 +134,7 @@ def sample_clips(emotions: tuple[str, ...]) -> dict[str, Sent]:
     known = [name for name in (*SAMPLES, *synthetic.MANNERS) if name in emotions]
     chosen = list(dict.fromkeys(known))[: len(SAMPLES)] or SAMPLES
     speakers = synthetic.SPEAKERS
-    return {
-        emotion: Sent(f"generated voice, {emotion}", _spoken(emotion, speakers[place]))
-        for place, emotion in enumerate(chosen)
-    }
+    return {emotion: _spoken(emotion, speakers[place]) for place, emotion in enumerate(chosen)}
 
 
 def _spoken(emotion: str, speaker: str) -> bytes:
@@ -185,30 +148,43 @@ class PageRoute(Mount):
 
     def matches(self, scope: Scope) -> tuple[Match, Scope]:
         """Leave to the app's own routes, and their errors, all that is not the page's."""
-        method = "GET" if scope.get("method") == "HEAD" else scope.get("method", "")
-        asked = PATHS.get(method)
-        if scope["type"] != "http" or asked is None or not asked.fullmatch(scope["path"]):
+        read = scope["type"] == "http" and scope["method"] in ("GET", "HEAD")
+        if not read or not SHELL.fullmatch(scope["path"]):
             return Match.NONE, {}
         return super().matches(scope)
 
 
 class Policed:
-    """An ASGI app whose answers tell the browser to ask no other host for anything."""
+    """An ASGI app whose page tells the browser what to run, and to ask no other host."""
 
     def __init__(self, app: ASGIApp) -> None:
         self._app = app
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Answer one request."""
-        if scope["path"] == "/":
-            scope = {**scope, "query_string": b""}  # Gradio would open what it names
+        if scope["path"] != "/":
+            await self._app(scope, receive, send)
+            return
+        # Gradio would open what the query names; a packed page does not show its scripts.
+        plain = [pair for pair in scope["headers"] if pair[0] != b"accept-encoding"]
+        start: Message = {}
+        page = bytearray()
 
-        async def send_with_policy(message: Message) -> None:
-            if message["type"] == "http.response.start":
-                message["headers"] = [*message.get("headers", []), POLICY_HEADER]
-            await send(message)
+        async def taken(message: Message) -> None:
+            start.update(message if message["type"] == "http.response.start" else {})
+            page.extend(message.get("body", b""))
 
-        await self._app(scope, receive, send_with_policy)
+        await self._app({**scope, "query_string": b"", "headers": plain}, receive, taken)
+        told = (b"content-security-policy", policy(bytes(page)).encode())
+        await send({**start, "headers": [*start["headers"], told]})
+        await send({"type": "http.response.body", "body": bytes(page)})
+
+
+def policy(page: bytes) -> str:
+    """Return what a page's browser is told: to run the scripts that are in it, and no others."""
+    digests = (sha256(script).digest() for script in INLINE.findall(page))
+    scripts = " ".join(f"'sha256-{b64encode(digest).decode()}'" for digest in digests)
+    return POLICY.format(scripts=scripts)
 
 
 @contextmanager
@@ -235,48 +211,22 @@ def _theme() -> gr.themes.Base:
     )
 
 
-def _blocks(listener: Listener, card: Card, limits: Limits) -> gr.Blocks:
-    """Return the page's components, and what they ask of the listener."""
-    asked = _asked(limits)
+def _blocks(card: Card, limits: Limits, samples: dict[str, bytes]) -> gr.Blocks:
+    """Return the page; none of its components asks Gradio for anything."""
     blocks = gr.Blocks(title=f"Voice to emotion: {card.title}", analytics_enabled=False)
     with blocks:
         gr.HTML(markup.header(card), elem_id="model")
         with gr.Row(elem_id="work"):
             with gr.Column(min_width=300):
-                voice = gr.HTML(markup.voice(limits), elem_id="voice", js_on_load=_script())
-                samples = _samples(card)
+                gr.HTML(markup.voice(limits, samples), elem_id="voice", js_on_load=_script())
             with gr.Column(min_width=300):
-                answer = gr.HTML(markup.waiting(), elem_id="answer", js_on_load=ANSWER_JS)
+                gr.HTML(markup.waiting(), elem_id="answer")
         gr.HTML(markup.about(card), elem_id="about")
-        voice.submit(listener.hear, None, answer, **asked)
-        voice.input(listener.listen, None, answer, **asked | {"show_progress": "hidden"})
-        for button, sent in samples:
-            button.click(partial(listener.hear_sample, sent), None, answer, **asked)
-    most = limits.concurrent
-    blocks.queue(api_open=False, max_size=4 * most, default_concurrency_limit=most)
     return blocks
 
 
 def _script() -> str:
     return Path(__file__).with_name("page.js").read_text(encoding="utf-8")
-
-
-def _samples(card: Card) -> list[tuple[gr.Button, Sent]]:
-    gr.HTML("<h2>Or try a voice made by code</h2>", elem_id="samples-title")
-    with gr.Row(elem_id="samples"):
-        return [
-            (gr.Button(emotion, size="sm", min_width=90), sent)
-            for emotion, sent in sample_clips(card.emotions).items()
-        ]
-
-
-def _asked(limits: Limits) -> dict[str, Any]:
-    """Return how anything is asked: by the page alone, with many at once."""
-    return {
-        "api_visibility": "private",
-        "concurrency_limit": limits.concurrent,
-        "show_progress": "minimal",
-    }
 
 
 def mount_page(app: FastAPI, pool: Pool, limits: Limits) -> FastAPI:
@@ -290,10 +240,12 @@ def mount_page(app: FastAPI, pool: Pool, limits: Limits) -> FastAPI:
         Started.
     limits : Limits
     """
+    samples = sample_clips(pool.card.emotions)
+    _add_answers(app, pool, limits, samples)
     with _private_folder():
         gr.mount_gradio_app(
             app,
-            _blocks(Listener(pool, limits), pool.card, limits),
+            _blocks(pool.card, limits, samples),
             path="/",
             footer_links=[],
             run_history=False,
