@@ -15,7 +15,7 @@ import pytest
 from benchmark.errors import BenchmarkError
 from benchmark.features.audio import UnusableError
 from benchmark.serving.limits import Limits
-from benchmark.serving.pool import BusyError, LostError, Pool, SlowError
+from benchmark.serving.pool import LostError, Pool, SlowError
 from benchmark.serving.predictor import Predictor
 from benchmark.serving.sample import sample
 from tests.conftest import Bench
@@ -113,16 +113,6 @@ def test_an_answer_that_takes_too_long_ends_with_its_worker(pool: Pool) -> None:
         asyncio.run(pool.ask(dawdle, 60.0))
     assert time.monotonic() - began < LIMITS.request_s + 1
     assert asyncio.run(pool.ask(worker)) != before
-
-
-def test_more_than_is_allowed_at_once_is_busy(pool: Pool) -> None:
-    async def all_at_once() -> list[object]:
-        asked = [pool.ask(dawdle, 0.2) for _ in range(LIMITS.concurrent + 1)]
-        return await asyncio.gather(*asked, return_exceptions=True)
-
-    *done, refused = asyncio.run(all_at_once())
-    assert done == [None] * LIMITS.concurrent
-    assert isinstance(refused, BusyError)
 
 
 def test_the_next_is_answered_when_one_who_asked_has_gone_away(pool: Pool) -> None:

@@ -20,10 +20,9 @@ from starlette.types import Receive, Scope, Send
 from benchmark import __version__
 from benchmark.features.audio import UnusableError
 from benchmark.serving import schema
-from benchmark.serving.guard import RETRY_S
 from benchmark.serving.limits import Limits
 from benchmark.serving.metrics import Metrics
-from benchmark.serving.pool import BusyError, LostError, Pool, SlowError
+from benchmark.serving.pool import LostError, Pool, SlowError
 from benchmark.serving.predictor import Prediction, Predictor
 from benchmark.serving.problems import MEDIA_TYPE, problem
 from benchmark.serving.sample import sample
@@ -67,14 +66,12 @@ class RefusedError(Exception):
     name : str
         Of `problems.PROBLEMS`.
     detail : str
-    headers : dict, optional
     """
 
-    def __init__(self, name: str, detail: str, headers: dict[str, str] | None = None) -> None:
+    def __init__(self, name: str, detail: str) -> None:
         super().__init__(name)
         self.name = name
         self.document = problem(name, detail)
-        self.headers = headers
 
 
 class GoneError(Exception):
@@ -236,7 +233,7 @@ def _add_problems(app: FastAPI) -> None:
         # Its frames hold what was uploaded, and some of them the error itself: both would stay
         # until they are found to be garbage.
         error.__traceback__ = None
-        return _problem_response(error.document, error.headers)
+        return _problem_response(error.document)
 
     @app.exception_handler(GoneError)
     async def gone(_: Request, __: GoneError) -> Response:
@@ -359,9 +356,6 @@ async def outcome(asked: Awaitable[T]) -> T | RefusedError:
     except LostError:
         detail = "The process that read it ran out of the memory it may take, or crashed."
         return RefusedError("too-heavy", detail)
-    except BusyError as error:
-        headers = {"Retry-After": str(RETRY_S)}
-        raise RefusedError("busy", "Try again soon.", headers) from error
     except SlowError as error:
         raise RefusedError("slow", "Send a shorter recording, or fewer at once.") from error
 

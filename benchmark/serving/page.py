@@ -106,7 +106,7 @@ async def _asked(request: Request, asked: Coroutine[Any, Any, T]) -> T | Refused
 
 def _problem(refused: RefusedError, limits: Limits) -> HTMLResponse:
     told = markup.problem(reason(refused, limits))
-    return HTMLResponse(told, refused.document["status"], refused.headers)
+    return HTMLResponse(told, refused.document["status"])
 
 
 def reason(refused: RefusedError, limits: Limits) -> str:

@@ -40,10 +40,6 @@ WORN = 0.5  # of the bound of memory, kept by an idle worker: it is replaced bef
 log = logging.getLogger(__name__)
 
 
-class BusyError(Exception):
-    """As much is asked already as the limits allow."""
-
-
 class SlowError(Exception):
     """It took longer than the limits allow."""
 
@@ -60,7 +56,7 @@ class Pool:
     card : Path
         Of the model.
     limits : Limits
-        Of them `concurrent`, `request_s` and `memory_bytes` are kept here.
+        Of them `request_s` and `memory_bytes` are kept here; how many may ask, by `Guard`.
     workers : int
         How many processes.
 
@@ -78,7 +74,6 @@ class Pool:
         self._limits = limits
         self._count = workers
         self._lock = threading.Lock()
-        self._asked = 0
         self._workers: set[_Worker] = set()
         self._idle: deque[_Worker] = deque()
         self._waiting: deque[Future[_Worker]] = deque()
@@ -141,8 +136,6 @@ class Pool:
 
         Raises
         ------
-        BusyError
-            If `concurrent` are asked already.
         SlowError
             If it took longer than `request_s`, waiting included; its worker was replaced.
         LostError
@@ -151,19 +144,12 @@ class Pool:
             What the function raised, for example `UnusableError`.
         """
         until = time.monotonic() + self._limits.request_s
-        with self._lock:
-            if self._asked >= self._limits.concurrent:
-                raise BusyError
-            self._asked += 1
         try:
             return await self._answer(until, partial(_call, function, arguments, named))
         except TimeoutError as error:
             raise SlowError from error
         except (BrokenProcessPool, MemoryError) as error:
             raise LostError from error
-        finally:
-            with self._lock:
-                self._asked -= 1
 
     async def _answer(self, until: float, call: Callable[[Predictor], T]) -> T:
         worker, answer = await self._begin(until, call)

@@ -1,0 +1,1 @@
+"""The long run of hostile uploads; not part of the default run."""
