@@ -9,6 +9,7 @@ from __future__ import annotations
 import hashlib
 import io
 import json
+import sys
 from pathlib import Path
 from typing import Any
 from zipfile import ZIP_DEFLATED, BadZipFile, ZipFile, ZipInfo
@@ -57,10 +58,9 @@ def dump(model: Any, path: Path) -> str:
     BenchmarkError
         If the model holds a type that `load` would refuse.
     """
-    import skops.io
-
-    content = _compact(skops.io.dumps(model))
-    _refuse(path, skops.io.get_untrusted_types(data=content))
+    skops = _skops()
+    content = _compact(skops.dumps(model))
+    _refuse(path, skops.get_untrusted_types(data=content))
     path.parent.mkdir(parents=True, exist_ok=True)
     write_bytes(path, content)
     return hashlib.sha256(content).hexdigest()
@@ -82,8 +82,7 @@ def load(path: Path, sha256: str | None = None) -> Any:
         If the file can't be read, is no skops file (a pickle, say), differs from its record,
         unpacks to more than any of our models does, or names a type that is not allowed.
     """
-    import skops.io
-
+    skops = _skops()
     try:
         content = path.read_bytes()
     except OSError as error:
@@ -92,8 +91,8 @@ def load(path: Path, sha256: str | None = None) -> Any:
         raise BenchmarkError(f"{path}: not the model that was stored here; its digest differs.")
     _check_zip(path)
     try:
-        _refuse(path, skops.io.get_untrusted_types(data=content))
-        return skops.io.loads(content, trusted=sorted(TRUSTED))
+        _refuse(path, skops.get_untrusted_types(data=content))
+        return skops.loads(content, trusted=sorted(TRUSTED))
     except BenchmarkError:
         raise
     except ModuleNotFoundError as error:
@@ -105,6 +104,23 @@ def load(path: Path, sha256: str | None = None) -> Any:
         raise BenchmarkError(
             f"{path}: the model can't be loaded ({type(error).__name__}: {error})."
         ) from error
+
+
+def _skops() -> Any:
+    """Return skops.io, imported without torch.
+
+    To learn what there is it imports all of scikit-learn, and with it torch where that is
+    installed: a second and 200 MB that only networks have a use for, who import it themselves.
+    """
+    hidden = "skops.io" not in sys.modules and "torch" not in sys.modules
+    if hidden:
+        sys.modules["torch"] = None  # type: ignore[assignment]
+    try:
+        import skops.io
+    finally:
+        if hidden:
+            del sys.modules["torch"]
+    return skops.io
 
 
 def _compact(content: bytes) -> bytes:
