@@ -112,15 +112,24 @@ def _skops() -> Any:
     To learn what there is it imports all of scikit-learn, and with it torch where that is
     installed: a second and 200 MB that only networks have a use for, who import it themselves.
     """
-    hidden = "skops.io" not in sys.modules and "torch" not in sys.modules
-    if hidden:
-        sys.modules["torch"] = None  # type: ignore[assignment]
-    try:
-        import skops.io
-    finally:
-        if hidden:
-            del sys.modules["torch"]
+    if "skops.io" not in sys.modules:
+        sys.meta_path.insert(0, _WithoutTorch)
+        try:
+            import skops.io
+        finally:
+            sys.meta_path.remove(_WithoutTorch)
+    import skops.io
+
     return skops.io
+
+
+class _WithoutTorch:
+    """Finds no torch, for whoever takes that for an answer, as scikit-learn does."""
+
+    @staticmethod
+    def find_spec(name: str, _path: object = None, _target: object = None) -> None:
+        if name == "torch":
+            raise ModuleNotFoundError(name=name)
 
 
 def _compact(content: bytes) -> bytes:
