@@ -140,6 +140,32 @@ def test_a_locked_trial_storage_is_one_line(bench: Bench) -> None:
     assert bench.run().returncode == 0
 
 
+SWALLOWED = """
+import sys, time, weakref
+from benchmark.__main__ import interrupt_again
+
+class Thing: pass
+
+def callback(_):
+    raise KeyboardInterrupt
+
+sys.unraisablehook = interrupt_again
+thing = Thing()
+reference = weakref.ref(thing, callback)
+try:
+    del thing
+    time.sleep(20)
+except KeyboardInterrupt:
+    print("stopped")
+"""
+
+
+def test_ctrl_c_stops_even_where_python_swallows_it() -> None:
+    command = [sys.executable, "-c", SWALLOWED]
+    done = subprocess.run(command, capture_output=True, text=True, check=False)
+    assert (done.stdout, done.stderr) == ("stopped\n", "")
+
+
 @pytest.mark.parametrize("after_s", [0.0, 2.0, 5.0])
 def test_ctrl_c_says_that_nothing_is_lost(bench: Bench, after_s: float) -> None:
     arguments = ("run-study", str(bench.study), "--corpus", f"csv={bench.table}")

@@ -113,7 +113,6 @@ def reason(refused: RefusedError, limits: Limits) -> str:
     """Return why there is no answer, and what to do, as a visitor is told."""
     words = {
         "slow": f"It took longer than {limits.request_s:g} s and was stopped. Try a shorter one.",
-        "busy": "Too many recordings are being heard at present. Try again in a moment.",
         "too-heavy": "This recording took more memory than it may, and was stopped. "
         "Try a shorter one.",
     }

@@ -116,6 +116,8 @@ class Pool:
             self._idle.clear()
         for worker in workers:
             worker.kill()
+        for worker in workers:
+            worker.wait()
 
     async def ask(
         self,
@@ -303,6 +305,10 @@ class _Worker:
         for process in self._processes():
             process.kill()
         self._executor.shutdown(wait=False, cancel_futures=True)
+
+    def wait(self) -> None:
+        """Wait until the killed process is gone, and the thread that waits for its answers."""
+        self._executor.shutdown(wait=True)
 
     def kill_later(self, answer: Future[Any], seconds: float) -> None:
         """End the process after some time, unless it has answered by then."""
