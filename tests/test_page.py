@@ -27,7 +27,6 @@ from benchmark.card import Card, read_card  # noqa: E402
 from benchmark.serving import markup  # noqa: E402
 from benchmark.serving.limits import Limits  # noqa: E402
 from benchmark.serving.page import sample_clips  # noqa: E402
-from benchmark.serving.timeline import Window  # noqa: E402
 from tests.conftest import Bench  # noqa: E402
 
 pytest.importorskip("playwright", reason="needs Playwright, of the extra `dev`")
@@ -561,9 +560,3 @@ def test_a_model_of_generated_speech_says_so(card: Card) -> None:
 def test_the_samples_are_of_emotions_that_the_model_knows() -> None:
     assert list(sample_clips(("disgust", "sad", "tired"))) == ["sad", "disgust"]
     assert list(sample_clips(("high", "low"))) == ["angry", "happy", "neutral", "sad"]
-
-
-def test_a_moment_is_shown_as_the_window_whose_middle_is_nearest() -> None:
-    windows = [Window(start, start + 3.0, 0, "low", {"low": 1.0}) for start in (0.0, 1.0, 2.0)]
-    shown = [(start, end) for start, end, _ in markup.spans(windows, 5.0)]
-    assert shown == [(0.0, 2.0), (2.0, 3.0), (3.0, 5.0)]

@@ -19,7 +19,14 @@ from benchmark.screen import Screen
 from benchmark.serving.answers import picture, timeline_rows
 from benchmark.serving.files import FEW_WINDOWS, timeline_files
 from benchmark.serving.predictor import Predictor
-from benchmark.serving.timeline import Grid, Timeline, channel_title, reading, timeline
+from benchmark.serving.timeline import (
+    Grid,
+    Timeline,
+    Window,
+    channel_title,
+    reading,
+    timeline,
+)
 from benchmark.workers import Workers
 from tests.conftest import Bench
 
@@ -310,3 +317,10 @@ def test_a_call_of_real_voices_is_answered_as_its_parts_are(
     for window in timeline(predictor, written(call)).windows:
         part = call[round(window.start_s * RATE_HZ) : round(window.end_s * RATE_HZ)]
         assert predictor.predict(written(part)).probabilities == window.probabilities
+
+
+def test_a_moment_is_shown_as_the_window_whose_middle_is_nearest() -> None:
+    starts_s = (0.0, 1.0, 2.0)
+    windows = tuple(Window(start, start + 3.0, 0, "low", {"low": 1.0}) for start in starts_s)
+    shown = [(start, end) for start, end, _ in Timeline(5.0, 1, windows).moments(0)]
+    assert shown == [(0.0, 2.0), (2.0, 3.0), (3.0, 5.0)]

@@ -5,8 +5,9 @@ from __future__ import annotations
 import csv
 import io
 import json
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
+from itertools import groupby
 from typing import Any, Literal
 
 import numpy as np
@@ -116,38 +117,22 @@ def _answer(answer: Answer) -> dict[str, Any]:
 def timeline_rows(timeline: Timeline) -> list[tuple[str, ...]]:
     """Return a timeline as rows of `TIMELINE_COLUMNS`, for people.
 
-    Windows overlap, so each moment is told as the window whose middle is nearest; neighbours of the
-    same emotion are one row, with the mean of its probability.
+    Neighbours of the same emotion are one row, with the mean of its probability.
     """
     rows: list[tuple[str, ...]] = []
     for channel in range(timeline.channels):
         title = channel_title(channel, timeline.channels)
-        windows = [window for window in timeline.windows if window.channel == channel]
-        start_s = 0.0
-        for run, following in _runs(windows):
-            last = _middle_s(run[-1])
-            end_s = (last + _middle_s(following)) / 2 if following else timeline.duration_s
-            sure = [window.probabilities[window.emotion] for window in run if window.emotion]
-            said = run[0].emotion or run[0].reason
+        for said, group in groupby(timeline.moments(channel), key=_said):
+            run = list(group)
+            sure = [window.probabilities[window.emotion] for *_, window in run if window.emotion]
             certainty = _percent(float(np.mean(sure))) if sure else ""
-            rows.append((f"{clock(start_s)} to {clock(end_s)}", title, said, certainty))
-            start_s = end_s
+            rows.append((f"{clock(run[0][0])} to {clock(run[-1][1])}", title, said, certainty))
     return rows
 
 
-def _runs(windows: Sequence[Window]) -> Iterator[tuple[list[Window], Window | None]]:
-    """Yield groups of neighbours that say the same, each with the window that follows it."""
-    run: list[Window] = []
-    for window in windows:
-        if run and (run[0].emotion, run[0].reason) != (window.emotion, window.reason):
-            yield run, window
-            run = []
-        run.append(window)
-    yield run, None
-
-
-def _middle_s(window: Window) -> float:
-    return (window.start_s + window.end_s) / 2
+def _said(moment: tuple[float, float, Window]) -> str:
+    *_, window = moment
+    return window.emotion or window.reason
 
 
 def timelines_to_csv(timelines: Iterable[FileTimeline], emotions: Sequence[str]) -> str:
@@ -199,7 +184,7 @@ def _panel(timeline: Timeline, emotions: Sequence[str], channel: int) -> Channel
     windows = [window for window in timeline.windows if window.channel == channel]
     return ChannelPanel(
         title=channel_title(channel, timeline.channels),
-        middles_s=np.array([_middle_s(window) for window in windows]),
+        middles_s=np.array([(window.start_s + window.end_s) / 2 for window in windows]),
         probabilities=np.array(
             [[window.probabilities.get(name, np.nan) for name in emotions] for window in windows]
         ),

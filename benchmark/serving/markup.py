@@ -5,7 +5,6 @@ from __future__ import annotations
 import base64
 from collections.abc import Iterable, Sequence
 from html import escape
-from itertools import pairwise
 
 from benchmark.card import Card, Figure, Measured
 from benchmark.features.audio import SILENCE_PEAK
@@ -218,24 +217,13 @@ def _channel(
 ) -> str:
     title = channel_title(number, timeline.channels)
     caption = f'<p class="channel">{escape(title)}</p>' if title else ""
-    windows = [window for window in timeline.windows if window.channel == number]
     strip = "".join(
         f'<i style="left:{start / timeline.duration_s:.3%};'
         f"width:{(end - start) / timeline.duration_s:.3%};"
         f'background:{colours.get(window.emotion, "transparent")}"></i>'
-        for start, end, window in spans(windows, timeline.duration_s)
+        for start, end, window in timeline.moments(number)
     )
     return f'{caption}{_wave(peaks)}<div class="strip" aria-hidden="true">{strip}</div>'
-
-
-def spans(windows: Sequence[Window], duration_s: float) -> list[tuple[float, float, Window]]:
-    """Return where each of the windows of a channel is shown, from and to in seconds.
-
-    Windows overlap, so a moment is shown as the window whose middle is nearest.
-    """
-    middles = [(window.start_s + window.end_s) / 2 for window in windows]
-    between = [(left + right) / 2 for left, right in pairwise(middles)]
-    return list(zip([0.0, *between], [*between, duration_s], windows, strict=True))
 
 
 def _wave(envelope: Sequence[float]) -> str:

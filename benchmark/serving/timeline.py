@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from dataclasses import asdict, dataclass, field
+from itertools import pairwise
 from mmap import mmap
 from typing import Any, Literal, NamedTuple
 
@@ -89,6 +90,16 @@ class Timeline:
     channels: int
     windows: tuple[Window, ...]
     envelope: tuple[tuple[float, ...], ...] = field(default=(), repr=False)
+
+    def moments(self, channel: int) -> list[tuple[float, float, Window]]:
+        """Return from when to when, in seconds, each window of a channel is shown.
+
+        Windows overlap, so a moment is shown as the window whose middle is nearest.
+        """
+        windows = [window for window in self.windows if window.channel == channel]
+        middles_s = [(window.start_s + window.end_s) / 2 for window in windows]
+        between_s = [(left + right) / 2 for left, right in pairwise(middles_s)]
+        return list(zip([0.0, *between_s], [*between_s, self.duration_s], windows, strict=True))
 
     def told(self) -> dict[str, Any]:
         """Return it as plain data, as the command line and REST tell it: without the envelope."""
