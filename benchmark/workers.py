@@ -1,22 +1,26 @@
-"""Where tasks run: a pool of local processes that survives the death of one of them.
+"""Where tasks run: local processes that survive the death of one of them.
 
 The main process asks, tells and logs; a worker runs pure functions of its arguments. So results do
-not depend on how many workers there are, and a killed worker costs only the tasks it held.
+not depend on how many workers there are, and a killed worker costs only the task it held.
 """
 
 from __future__ import annotations
 
 import contextlib
+import heapq
 import multiprocessing
 import os
+import queue
 import signal
 import threading
-from collections import deque
+import time
 from collections.abc import Callable, Iterable, Iterator
-from concurrent.futures import FIRST_COMPLETED, Future, ProcessPoolExecutor, wait
+from concurrent.futures import Future, ProcessPoolExecutor
 from concurrent.futures.process import BrokenProcessPool
 from dataclasses import dataclass, field
+from functools import partial
 from multiprocessing.connection import wait as wait_for
+from pathlib import Path
 from typing import Any
 
 from benchmark.errors import BenchmarkError
@@ -30,9 +34,8 @@ THREAD_LIMITS = (
 """One BLAS thread a process: two made logistic regression 14 to 31 times slower. They are read when
 numpy is first imported, so they are set before it, and workers inherit them."""
 
-PREFETCH = (
-    1  # tasks that lie ready beside the running ones, so that no worker waits for the main process
-)
+TRIES = 2
+"""A task that loses its worker so often is handed back as lost: it may be the cause."""
 
 
 def limit_threads() -> None:
@@ -50,23 +53,44 @@ def available_cores() -> int:
 
 @dataclass
 class Task:
-    """One call of a function in a worker: what was asked, then its result or its error."""
+    """One call of a function in a worker: what was asked, then its result or its error.
+
+    Attributes
+    ----------
+    function, arguments
+        What is called.
+    label : object
+        The caller's own.
+    limit_s : float or None
+        After so many seconds it is given up.
+    result, error
+        One of them, once it is handed back.
+    losses : int
+        How many workers have died with it.
+    until : float
+        By the monotonic clock: when it will be given up.
+    """
 
     function: Callable[..., Any]
     arguments: tuple[Any, ...]
     label: Any = None
+    limit_s: float | None = None
     result: Any = None
     error: BaseException | None = None
-    future: Future[Any] | None = field(default=None, repr=False)
-    suspect: bool = False  # it ran alone, or beside others, when a worker died
+    losses: int = 0
+    until: float = field(default=float("inf"), repr=False)
 
 
 class WorkerLostError(Exception):
     """The process that ran a task ended without an answer: killed, or out of memory."""
 
 
+class LimitError(Exception):
+    """A task took longer than it was given, and was stopped."""
+
+
 class Workers:
-    """A pool of processes.
+    """Processes that run tasks, each a pool of its own, so that one that dies takes no other along.
 
     A task is a function at the top of a module with arguments that can be pickled. `submit` never
     blocks; `next_done` hands back finished tasks in the order in which they finish.
@@ -79,10 +103,13 @@ class Workers:
 
     def __init__(self, count: int) -> None:
         self.count = count
-        self._pool: ProcessPoolExecutor | None = None
-        self._waiting: deque[Task] = deque()
-        self._running: dict[Future[Any], Task] = {}
-        self._suspects: deque[Task] = deque()  # ran when a worker died: once more, one by one
+        self._lock = threading.RLock()
+        self._waiting: list[tuple[float, int, Task]] = []  # a heap: priority, order
+        self._order = 0
+        self._running: list[Task] = []
+        self._finished: queue.SimpleQueue[Task] = queue.SimpleQueue()
+        self._idle = [_Process() for _ in range(count)]
+        self._busy: dict[int, _Process] = {}  # by the identity of the task it runs
 
     def __enter__(self) -> Workers:
         return self
@@ -98,37 +125,62 @@ class Workers:
     @property
     def pending(self) -> int:
         """How many tasks are still to be handed back."""
-        return len(self._waiting) + len(self._running) + len(self._suspects)
+        with self._lock:
+            return len(self._waiting) + len(self._running)
 
-    def submit(self, function: Callable[..., Any], *arguments: Any, label: Any = None) -> Task:
-        """Queue one call and return its task."""
-        task = Task(function, arguments, label)
-        self._waiting.append(task)
-        self._fill()
+    def submit(
+        self,
+        function: Callable[..., Any],
+        *arguments: Any,
+        label: Any = None,
+        limit_s: float | None = None,
+        priority: float = 0.0,
+    ) -> Task:
+        """Queue one call and return its task.
+
+        Parameters
+        ----------
+        function : callable
+        *arguments
+        label : object
+            The caller's own, to know the task by.
+        limit_s : float, optional
+            Seconds after which it is stopped and handed back with a `LimitError`.
+        priority : float
+            Among waiting tasks the one with the lowest begins first, of equals the earliest.
+        """
+        task = Task(function, arguments, label, limit_s)
+        with self._lock:
+            self._wait(task, priority)
+            self._fill()
         return task
+
+    def withdraw(self, wanted: Callable[[Any], bool]) -> None:
+        """Forget the waiting tasks whose labels are `wanted`; what runs goes on."""
+        with self._lock:
+            self._waiting = [entry for entry in self._waiting if not wanted(entry[2].label)]
+            heapq.heapify(self._waiting)
 
     def next_done(self) -> Task | None:
         """Return the next finished task, as soon as there is one; None if nothing is to be done."""
-        self._fill()
-        if not self._running:
-            return None
-        finished, _ = wait(self._running, return_when=FIRST_COMPLETED)
-        future = next(future for future in self._running if future in finished)
-        error = future.exception()
-        if isinstance(error, BrokenProcessPool):
-            return self._recover()
-        task = self._running.pop(future)
-        task.future = None
-        task.error = error
-        task.result = None if error else future.result()
-        self._fill()
-        return task
-
-    def warm_up(self, function: Callable[[], None]) -> None:
-        """Start the processes now and let each run a function first, so that it has its imports."""
-        with contextlib.suppress(BrokenProcessPool):  # one that dies now is replaced when needed
-            for _ in range(self.count):
-                self._started().submit(function)
+        while self.busy:
+            with self._lock:
+                until = min((task.until for task in self._running), default=float("inf"))
+            try:
+                # Without a limit a minute is as good as for ever: it is waited for again.
+                task = self._finished.get(timeout=min(60.0, max(0.0, until - time.monotonic())))
+            except queue.Empty:
+                self._stop_overdue()
+                continue
+            with self._lock:
+                self._running.remove(task)
+                if isinstance(task.error, WorkerLostError) and task.losses < TRIES:
+                    task.error = None
+                    self._wait(task, float("-inf"))
+                    self._fill()
+                    continue
+            return task
+        return None
 
     def drain(self) -> Iterator[Task]:
         """Yield finished tasks until none is left."""
@@ -145,7 +197,7 @@ class Workers:
         todo = enumerate(arguments)
         exhausted = False
         while True:
-            while not exhausted and len(self._waiting) + len(self._running) < 2 * self.count + 1:
+            while not exhausted and self.pending < 2 * self.count + 1:
                 position, values = next(todo, (-1, ()))
                 if position < 0:
                     exhausted = True
@@ -156,76 +208,143 @@ class Workers:
                 return
             yield done
 
+    def warm_up(self, function: Callable[[], None]) -> None:
+        """Start the processes now and let each run a function first, so that it has its imports."""
+        with self._lock:
+            for process in self._idle:
+                process.warm_up(function)
+
     def close(self) -> None:
         """End every worker at once; what they were doing is lost."""
-        self._waiting.clear()
-        self._suspects.clear()
-        self._running.clear()
-        if self._pool is not None:
-            pool, self._pool = self._pool, None
-            # Python 3.14 has kill_workers(); until then this is how to reach them.
-            for process in list(pool._processes.values()):
-                process.kill()
-            pool.shutdown(wait=True, cancel_futures=True)
+        with self._lock:
+            self._waiting.clear()
+            self._running.clear()
+            processes = [*self._idle, *self._busy.values()]
+            self._idle, self._busy = [], {}
+        for process in processes:
+            process.end()
+
+    def _wait(self, task: Task, priority: float) -> None:
+        self._order += 1
+        heapq.heappush(self._waiting, (priority, self._order, task))
 
     def _fill(self) -> None:
-        """Hand tasks to the pool: a few more than it has processes, or one suspect alone."""
-        if self._suspects:
-            if not self._running:
-                self._start(self._suspects.popleft())
-            return
-        while self._waiting and len(self._running) < self.count + PREFETCH:
-            self._start(self._waiting.popleft())
+        """Begin waiting tasks while there are free places; the lock is held."""
+        while self._waiting and self._free():
+            _, _, task = heapq.heappop(self._waiting)
+            task.until = time.monotonic() + (task.limit_s or float("inf"))
+            self._running.append(task)
+            self._begin(task)
 
-    def _start(self, task: Task) -> None:
-        try:
-            task.future = self._started().submit(task.function, *task.arguments)
-        except BrokenProcessPool:
-            # It broke between two calls: a fresh pool has lost nothing.
-            self._discard_pool()
-            self._start(task)
-            return
-        self._running[task.future] = task
+    def _free(self) -> bool:
+        """Whether another task can begin."""
+        return bool(self._idle)
 
-    def _started(self) -> ProcessPoolExecutor:
-        if self._pool is None:
-            self._pool = ProcessPoolExecutor(
-                self.count,
-                mp_context=multiprocessing.get_context("spawn"),
-                initializer=prepare_worker,
-            )
-        return self._pool
+    def _begin(self, task: Task) -> None:
+        """Start a task on a free place; `_end` is called, from any thread, once it is finished."""
+        process = self._idle.pop(0)
+        self._busy[id(task)] = process
+        process.submit(task).add_done_callback(partial(self._answered, process, task))
 
-    def _recover(self) -> Task | None:
-        """Go on with a fresh pool after a worker's death.
+    def _answered(self, process: _Process, task: Task, answer: Future[Any]) -> None:
+        """Take what a process answers, and give it the next task before anyone looks at that."""
+        with self._lock:
+            if self._busy.pop(id(task), None) is None:
+                return  # the workers are closed
+            self._idle.append(process)
+            error = answer.exception()
+            if isinstance(error, BrokenProcessPool):
+                process.forget()
+                error = _loss(task)
+            task.error = error
+            task.result = None if error else answer.result()
+            self._end(task)
 
-        Everything in flight failed with it. One of those tasks may be the cause, so they run again
-        one at a time; the one that takes its worker with it when alone is handed back as lost.
-        """
-        in_flight = list(self._running.values())
-        self._running.clear()
-        self._discard_pool()
-        if len(in_flight) == 1 and in_flight[0].suspect:
-            lost = in_flight[0]
-            lost.future = None
-            lost.error = WorkerLostError("its worker process died: killed, or out of memory")
-            return lost
-        for task in in_flight:
-            task.suspect = True
-        self._suspects.extend(in_flight)
-        return self.next_done()
+    def _end(self, task: Task) -> None:
+        """Hand back a task whose result or error is set, and begin the next."""
+        with self._lock:
+            self._finished.put(task)
+            self._fill()
 
-    def _discard_pool(self) -> None:
+    def _stop_overdue(self) -> None:
+        """Stop the tasks that have had their time; each is handed back as its worker ends."""
+        with self._lock:
+            now = time.monotonic()
+            for task in [task for task in self._running if task.until <= now]:
+                task.until = float("inf")
+                self._stop(task)
+
+    def _stop(self, task: Task) -> None:
+        """End a running task, which is then handed back with a `LimitError`."""
+        process = self._busy.get(id(task))
+        if process is not None:
+            process.kill()
+
+
+def _loss(task: Task) -> Exception:
+    """Return why a task has no answer when its worker is gone."""
+    if task.limit_s is not None and task.until == float("inf"):
+        return LimitError(f"it took longer than {task.limit_s:g} s")
+    task.losses += 1
+    return WorkerLostError("its worker process died: killed, or out of memory")
+
+
+class _Process:
+    """A process that is started when first needed, and again when it has died."""
+
+    def __init__(self) -> None:
+        self._pool: ProcessPoolExecutor | None = None
+
+    def submit(self, task: Task) -> Future[Any]:
+        """Return what will hold the answer to a task."""
+        for _ in range(TRIES):
+            try:
+                return self._started().submit(task.function, *task.arguments)
+            except BrokenProcessPool:
+                # It died while it had nothing to do: a fresh one has lost nothing.
+                self.forget()
+        lost: Future[Any] = Future()
+        lost.set_exception(BrokenProcessPool())
+        return lost
+
+    def warm_up(self, function: Callable[[], None]) -> None:
+        with contextlib.suppress(BrokenProcessPool):  # one that dies now is replaced when needed
+            self._started().submit(function)
+
+    def kill(self) -> None:
+        if self._pool is not None:
+            # Python 3.14 has kill_workers(); until then this is how to reach them.
+            for process in list((self._pool._processes or {}).values()):
+                process.kill()
+
+    def forget(self) -> None:
+        """Let go of a pool whose process has died."""
         pool, self._pool = self._pool, None
         if pool is not None:
             with contextlib.suppress(OSError):
                 pool.shutdown(wait=False, cancel_futures=True)
+
+    def end(self) -> None:
+        """Kill the process, and wait until it is gone."""
+        self.kill()
+        pool, self._pool = self._pool, None
+        if pool is not None:
+            pool.shutdown(wait=True, cancel_futures=True)
+
+    def _started(self) -> ProcessPoolExecutor:
+        if self._pool is None:
+            context = multiprocessing.get_context("spawn")
+            self._pool = ProcessPoolExecutor(1, mp_context=context, initializer=prepare_worker)
+        return self._pool
 
 
 def prepare_worker() -> None:
     """Make a worker leave Ctrl-C to the main process, and end when that is gone."""
     signal.signal(signal.SIGINT, signal.SIG_IGN)
     limit_threads()
+    # Where memory runs out, Linux ends a worker, whose task can be done again, and not the study.
+    with contextlib.suppress(OSError):
+        Path("/proc/self/oom_score_adj").write_text("500")
     parent = multiprocessing.parent_process()
     if parent is None:  # pragma: no cover - only when called outside a worker
         raise BenchmarkError("A worker was prepared outside a pool.")

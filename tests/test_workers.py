@@ -12,7 +12,7 @@ from pathlib import Path
 
 import pytest
 
-from benchmark.workers import THREAD_LIMITS, WorkerLostError, Workers
+from benchmark.workers import THREAD_LIMITS, LimitError, WorkerLostError, Workers
 
 
 def double(number: int) -> int:
@@ -102,6 +102,50 @@ def test_a_task_that_kills_its_worker_every_time_is_handed_back_as_lost() -> Non
     lost = [task for task in done if task is not None and task.error is not None]
     assert [(task.label, type(task.error)) for task in lost] == [("culprit", WorkerLostError)]
     assert len(done) == 3
+
+
+def test_a_task_over_its_limit_is_stopped_and_no_other() -> None:
+    with Workers(2) as workers:
+        workers.submit(time.sleep, 60, label="slow", limit_s=1.5)
+        for number in range(4):
+            workers.submit(double, number, label=number, limit_s=30)
+        done = {task.label: task for task in workers.drain()}
+    assert {label: task.result for label, task in done.items() if task.error is None} == {
+        number: 2 * number for number in range(4)
+    }
+    assert isinstance(done["slow"].error, LimitError)
+    assert "1.5 s" in str(done["slow"].error)
+
+
+def test_the_lowest_priority_begins_first_and_equals_in_order() -> None:
+    with Workers(1) as workers:
+        workers.submit(time.sleep, 0.2, label="running")
+        for label, priority in (("c", 1.0), ("a", 0.0), ("d", 1.0), ("b", 0.0)):
+            workers.submit(double, 1, label=label, priority=priority)
+        order = [task.label for task in workers.drain()]
+    assert order == ["running", "a", "b", "c", "d"]
+
+
+def test_a_withdrawn_task_never_comes_back() -> None:
+    with Workers(1) as workers:
+        workers.submit(time.sleep, 0.2, label="running")
+        for number in range(4):
+            workers.submit(double, number, label=number)
+        workers.withdraw(lambda label: label in (1, 2))
+        assert [task.label for task in workers.drain()] == ["running", 0, 3]
+
+
+def test_a_worker_killed_while_idle_costs_nothing() -> None:
+    with Workers(1) as workers:
+        workers.submit(os.getpid)
+        first = workers.next_done()
+        assert first is not None
+        os.kill(first.result, signal.SIGKILL)
+        time.sleep(0.3)
+        workers.submit(double, 4)
+        second = workers.next_done()
+    assert second is not None
+    assert second.result == 8
 
 
 def test_workers_end_with_a_main_process_that_is_killed(tmp_path: Path) -> None:
