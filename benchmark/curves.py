@@ -20,7 +20,7 @@ from benchmark.evaluate import score
 from benchmark.fitting import fit_rows
 from benchmark.search import ModelSearch
 from benchmark.study import derive_seed
-from benchmark.tables import TrainingArrays, load_arrays
+from benchmark.tables import StoredArrays, TrainingArrays, load_arrays
 from benchmark.workers import Workers
 
 COLUMNS = ("protocol", "model", "share", "fold", "rows", "training", "validation")
@@ -45,8 +45,7 @@ def draw_clips(
 
 
 def fit_share(  # noqa: PLR0913 - a task's arguments stand in a row
-    arrays: Path,
-    identity: str,
+    arrays: StoredArrays | TrainingArrays,
     model: str,
     params: Mapping[str, Any],
     seed: int,
@@ -55,7 +54,7 @@ def fit_share(  # noqa: PLR0913 - a task's arguments stand in a row
     metric: str,
 ) -> Point:
     """Return how many rows a share has, the score on its clips and on the fold's; pure."""
-    data = load_arrays(arrays, identity)
+    data = load_arrays(arrays)
     stop = data.stop_fold(fold) if models.MODELS[model].by_epochs else None
     rows = data.training_rows(fold, stop)
     stopping = rows & (data.fold == stop) if stop is not None else np.zeros_like(rows)
@@ -111,7 +110,7 @@ def learning_curves(
                     rows[name] = known
                     continue
                 workers.submit(
-                    fit_share, plan.arrays, plan.table, plan.model, best.params, seed, fold, share,
+                    fit_share, plan.arrays, plan.model, best.params, seed, fold, share,
                     plan.search.metric, label=(name, path),
                 )  # fmt: skip
     progress(len(rows), len(names))

@@ -9,14 +9,13 @@ import time
 import warnings
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from pathlib import Path
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
 from benchmark import models
-from benchmark.tables import TrainingArrays, load_arrays
+from benchmark.tables import StoredArrays, TrainingArrays, load_arrays
 
 RUNGS = (4, 12, 36)
 """After how many epochs a trial is compared with those before it."""
@@ -93,8 +92,7 @@ def fit_rows(  # noqa: PLR0913 - what, with what, on what
 
 
 def fit_fold(  # noqa: PLR0913 - a task's arguments stand in a row
-    arrays: Path,
-    identity: str,
+    arrays: StoredArrays | TrainingArrays,
     model: str,
     params: dict[str, Any],
     seed: int,
@@ -107,7 +105,7 @@ def fit_fold(  # noqa: PLR0913 - a task's arguments stand in a row
     A model that is searched without probabilities has 1 for the emotion that it decides on and 0
     for the others; without `searching` it is fitted as a winner is, and has its probabilities.
     """
-    data = load_arrays(arrays, identity)
+    data = load_arrays(arrays)
     stop = data.stop_fold(fold) if models.MODELS[model].by_epochs else None
     rows = data.training_rows(fold, stop)
     began = time.perf_counter()

@@ -25,7 +25,7 @@ from benchmark.splits import (
     draw_split,
 )
 from benchmark.study import Study, digest_of
-from benchmark.tables import IDENTITY, Table, read_csv, store_arrays, write_csv
+from benchmark.tables import IDENTITY, StoredArrays, Table, read_csv, store_arrays, write_csv
 from benchmark.workers import Workers
 
 UNUSABLE_SHARE = 0.01  # more clips than this that can't be used are a mistake, not bad luck
@@ -80,9 +80,9 @@ class SplitTables:
     folder: Path
 
     @property
-    def arrays(self) -> Path:
-        """The folder of the workers' arrays."""
-        return self.folder / "arrays"
+    def arrays(self) -> StoredArrays:
+        """The workers' arrays."""
+        return StoredArrays(self.folder / "arrays", self.digest)
 
     @property
     def n_folds(self) -> int:
@@ -432,7 +432,7 @@ def _stored(tables: SplitTables) -> SplitTables:
             f"protocol {tables.protocol}: copies of {by_clip.idxmax()} are in two folds."
         )
     try:
-        store_arrays(tables.train, tables.fold, tables.arrays)
+        store_arrays(tables.train, tables.fold, tables.arrays.folder)
         write_csv(tables.train, tables.folder / "train.csv")
         write_csv(tables.test, tables.folder / "test.csv")
     except OSError as error:

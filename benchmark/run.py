@@ -27,9 +27,9 @@ from benchmark.evaluate import METRICS
 from benchmark.features import FEATURE_SETS, feature_set, parse_chain
 from benchmark.fitting import fit_rows, warm_up
 from benchmark.models import ENSEMBLE, FLOOR, MODELS
-from benchmark.models.storage import dump, load
+from benchmark.models.storage import dump, load, packed
 from benchmark.prepare import Prepared, Sources, SplitTables, prepare, read_corpora
-from benchmark.results import Result, read_results, write_result
+from benchmark.results import Result, read_results, write_bytes, write_result
 from benchmark.screen import Bar, Screen
 from benchmark.search import (
     SAMPLERS,
@@ -42,7 +42,7 @@ from benchmark.search import (
 )
 from benchmark.splits import PROTOCOLS
 from benchmark.study import Model, Study, derive_seed, digest_of
-from benchmark.tables import load_arrays
+from benchmark.tables import StoredArrays, TrainingArrays, load_arrays
 from benchmark.tracking import (
     ARTIFACTS,
     StudyRecord,
@@ -328,7 +328,6 @@ def _plan_searches(
                 emotions=tuple(sorted(study.emotions)),
                 n_folds=tables.n_folds,
                 arrays=tables.arrays,
-                table=tables.digest,
                 origin=prepared.origin,
             )
             search = ModelSearch(plan, store, project.features_cache / "searches")
@@ -546,12 +545,12 @@ def _ordered(winners: list[dict[str, Any]], prepared: Prepared) -> list[dict[str
 
 
 def fit_winner(
-    arrays: Path, identity: str, model: str, params: dict[str, Any], seed: int, target: Path
-) -> None:
-    """Fit a model on a whole training table and write it to `target`; runs in a worker."""
-    data = load_arrays(arrays, identity)
+    arrays: StoredArrays | TrainingArrays, model: str, params: dict[str, Any], seed: int
+) -> bytes:
+    """Fit a model on a whole training table and return its file; runs in a worker."""
+    data = load_arrays(arrays)
     everything = np.ones(len(data.fold), dtype=np.bool_)
-    dump(fit_rows(data, model, params, seed, everything), target)
+    return packed(fit_rows(data, model, params, seed, everything))
 
 
 def _fit_winners(
@@ -567,17 +566,19 @@ def _fit_winners(
         if not target.exists():
             seed = derive_seed(best.seed, "refit")
             params = best.params | ({"max_epochs": _epochs(best)} if best.epochs else {})
-            arguments = (plan.arrays, plan.table, plan.model, params, seed, target)
-            workers.submit(fit_winner, *arguments, label=f"{plan.protocol} {plan.model}")
+            arguments = (plan.arrays, plan.model, params, seed)
+            workers.submit(fit_winner, *arguments, label=(plan.protocol, plan.model))
     with screen.bars() as bars:
         bar = bars.add("fitting the winners", len(searches))
         done = len(searches) - workers.pending
         for task in workers.drain():
             if task.error is not None:
                 raise BenchmarkError(
-                    f"{task.label}: the winner could not be fitted on the whole training table: "
-                    f"{task.error}."
+                    f"{' '.join(task.label)}: the winner could not be fitted on the whole "
+                    f"training table: {task.error}."
                 ) from task.error
+            files[task.label].parent.mkdir(parents=True, exist_ok=True)
+            write_bytes(files[task.label], task.result)
             done += 1
             bar.update(done, len(searches))
     return files

@@ -25,7 +25,7 @@ from benchmark.errors import BenchmarkError
 from benchmark.evaluate import score
 from benchmark.fitting import RUNGS, FoldOutcome, Probabilities, fit_fold
 from benchmark.study import Model, Range, Search, derive_seed, digest_of
-from benchmark.tables import load_arrays
+from benchmark.tables import StoredArrays, load_arrays
 from benchmark.workers import Task, Workers
 
 if TYPE_CHECKING:
@@ -114,10 +114,8 @@ class Plan:
     emotions : tuple of str
         Sorted: the order of probabilities.
     n_folds : int
-    arrays : Path
-        The folder of the split's training arrays.
-    table : str
-        A digest of the arrays: of the training table and its folds.
+    arrays : StoredArrays
+        Of the split's training table and its folds.
     origin : dict
         What the table is made of, in words and digests, so that a difference can be named.
     """
@@ -130,8 +128,7 @@ class Plan:
     seed: int
     emotions: tuple[str, ...]
     n_folds: int
-    arrays: Path
-    table: str
+    arrays: StoredArrays
     origin: Mapping[str, Any]
 
     @property
@@ -146,7 +143,7 @@ class Plan:
         model_version = models.MODELS[self.model].version
         return {
             **self.origin,
-            "training table": self.table,
+            "training table": self.arrays.identity,
             **{f"search.{key}": value for key, value in searched.items()},
             "model": self.spec.model_dump(mode="json"),
             "seed": self.seed,
@@ -589,7 +586,7 @@ class ModelSearch:
         plan = self.plan
         seed = derive_seed(self._seed(number), fold)
         workers.submit(
-            fit_fold, plan.arrays, plan.table, plan.model, params, seed, fold, thresholds,
+            fit_fold, plan.arrays, plan.model, params, seed, fold, thresholds,
             searching, label=(self, number, fold),
         )  # fmt: skip
 
@@ -642,7 +639,7 @@ class ModelSearch:
 
     def fold_scores(self, out_of_fold: Sequence[Probabilities]) -> tuple[float, ...]:
         """Return the metric on each fold, given the probabilities for its validation rows."""
-        data = load_arrays(self.plan.arrays, self.plan.table)
+        data = load_arrays(self.plan.arrays)
         emotions = np.array(self.plan.emotions)
         return tuple(
             score(

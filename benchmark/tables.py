@@ -174,6 +174,21 @@ class TrainingArrays:
         return rows
 
 
+@dataclass(frozen=True)
+class StoredArrays:
+    """Where a training table's arrays lie: what a task is given in their place.
+
+    Attributes
+    ----------
+    folder : Path
+    identity : str
+        A digest of the table and its folds: it makes a worker forget those of another run.
+    """
+
+    folder: Path
+    identity: str
+
+
 def store_arrays(table: Table, fold: NDArray[np.intp], folder: Path) -> None:
     """Write a training table and the fold of each row as `TrainingArrays` into a folder."""
     folder.mkdir(parents=True, exist_ok=True)
@@ -192,10 +207,14 @@ def store_arrays(table: Table, fold: NDArray[np.intp], folder: Path) -> None:
         partial.replace(folder / f"{name}.npy")
 
 
+def load_arrays(arrays: StoredArrays | TrainingArrays) -> TrainingArrays:
+    """Return a training table's arrays; on a cluster's worker they have come along already."""
+    return _mapped(arrays) if isinstance(arrays, StoredArrays) else arrays
+
+
 @lru_cache(maxsize=4)
-def load_arrays(folder: Path, identity: str) -> TrainingArrays:
-    """Return the arrays of a folder; `identity` makes a worker forget those of another run."""
-    del identity
+def _mapped(arrays: StoredArrays) -> TrainingArrays:
+    folder = arrays.folder
     names: Sequence[str] = ("emotions", "fold", "originals", "genders", "clips", "frames")
     values = np.load(folder / "values.npy", mmap_mode="r")
     return TrainingArrays(values, *(np.load(folder / f"{name}.npy") for name in names))

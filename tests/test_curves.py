@@ -11,7 +11,14 @@ import pytest
 from benchmark.curves import COLUMNS, draw_clips, fit_share, learning_curves
 from benchmark.search import ModelSearch, Plan, TrialStore, run_searches
 from benchmark.study import Model, Search
-from benchmark.tables import IDENTITY, Table, TrainingArrays, load_arrays, store_arrays
+from benchmark.tables import (
+    IDENTITY,
+    StoredArrays,
+    Table,
+    TrainingArrays,
+    load_arrays,
+    store_arrays,
+)
 from benchmark.workers import Workers
 
 EMOTIONS = ("angry", "happy", "sad")
@@ -35,7 +42,7 @@ def arrays(tmp_path_factory: pytest.TempPathFactory) -> Path:
 @pytest.fixture
 def data(arrays: Path) -> TrainingArrays:
     """The same, as workers read it."""
-    return load_arrays(arrays, "toy")
+    return load_arrays(StoredArrays(arrays, "toy"))
 
 
 @pytest.mark.parametrize("share", [0.1, 0.5, 1.0])
@@ -61,7 +68,7 @@ def test_a_point_of_all_clips_has_the_score_of_the_trial(arrays: Path, tmp_path:
     search = _searched(arrays, tmp_path)
     assert search.best is not None
     rows, training, validation = fit_share(
-        arrays, "toy", "logistic_regression", search.best.params, 0, 1, 1.0, "uar"
+        StoredArrays(arrays, "toy"), "logistic_regression", search.best.params, 0, 1, 1.0, "uar"
     )
     assert rows == 120
     assert validation == pytest.approx(search.best.scores[1])
@@ -101,8 +108,7 @@ def _searched(arrays: Path, folder: Path) -> ModelSearch:
         seed=0,
         emotions=EMOTIONS,
         n_folds=3,
-        arrays=arrays,
-        table="toy",
+        arrays=StoredArrays(arrays, "toy"),
         origin={},
     )
     store = TrialStore(f"sqlite:///{folder / 'optuna.db'}")

@@ -25,7 +25,7 @@ from benchmark.search import (
     run_searches,
 )
 from benchmark.study import Model, Search
-from benchmark.tables import IDENTITY, Table, store_arrays
+from benchmark.tables import IDENTITY, StoredArrays, Table, store_arrays
 from benchmark.workers import Workers
 
 EMOTIONS = ("angry", "happy", "sad")
@@ -36,7 +36,7 @@ FOREST = Model.model_validate(
 
 
 @pytest.fixture(scope="module")
-def arrays(tmp_path_factory: pytest.TempPathFactory) -> Path:
+def arrays(tmp_path_factory: pytest.TempPathFactory) -> StoredArrays:
     """Ninety clips in three folds, of three emotions that overlap."""
     rng = np.random.default_rng(0)
     emotion = np.arange(90) % 3
@@ -45,7 +45,7 @@ def arrays(tmp_path_factory: pytest.TempPathFactory) -> Path:
     rows["emotion"] = [EMOTIONS[number] for number in emotion]
     folder = tmp_path_factory.mktemp("arrays")
     store_arrays(Table(rows, values, tuple("abcde")), np.arange(90) // 3 % 3, folder)
-    return folder
+    return StoredArrays(folder, "toy")
 
 
 NETWORK = Model.model_validate(
@@ -61,14 +61,18 @@ SVM = Model.model_validate({"C": [0.1, 1.0, 10.0], "kernel": ["linear", "rbf"]})
 
 
 def plan(
-    arrays: Path, spec: Model = SPEC, sampler: str = "tpe", trials: int = 8, **changes: object
+    arrays: StoredArrays,
+    spec: Model = SPEC,
+    sampler: str = "tpe",
+    trials: int = 8,
+    **changes: object,
 ) -> Plan:
     model = "random_forest" if spec is FOREST else "logistic_regression"
     search = Search(trials=trials, folds=3, metric="uar", sampler=sampler)
     fields = {
         "study": "toy", "protocol": "random", "model": model, "spec": spec, "search": search,
         "seed": 0, "emotions": EMOTIONS, "n_folds": 3, "arrays": arrays,
-        "table": "toy", "origin": {},
+        "origin": {},
     }  # fmt: skip
     return Plan(**(fields | changes))
 
@@ -96,7 +100,7 @@ def facts(search: ModelSearch) -> list[tuple[int, dict[str, object], tuple[float
 @pytest.mark.parametrize("sampler", [name for name in SAMPLERS if name != "grid"])
 @pytest.mark.parametrize("spec", [SPEC, FOREST], ids=["logistic_regression", "random_forest"])
 def test_one_worker_and_two_make_the_same_trials(
-    arrays: Path, tmp_path: Path, spec: Model, sampler: str
+    arrays: StoredArrays, tmp_path: Path, spec: Model, sampler: str
 ) -> None:
     results = []
     for workers in (1, 2):
@@ -109,7 +113,7 @@ def test_one_worker_and_two_make_the_same_trials(
 
 @pytest.mark.parametrize("stop", [0, 1, 5])
 def test_an_interrupted_search_ends_with_the_trials_of_an_unbroken_one(
-    arrays: Path, tmp_path: Path, stop: int
+    arrays: StoredArrays, tmp_path: Path, stop: int
 ) -> None:
     def interrupt(_: ModelSearch, trial: Trial) -> None:
         signal.raise_signal(signal.SIGINT) if trial.number == stop else None
@@ -124,7 +128,7 @@ def test_an_interrupted_search_ends_with_the_trials_of_an_unbroken_one(
     assert facts(resumed) == facts(searched(plan(arrays), unbroken))
 
 
-def network_plan(arrays: Path, pruner: str = "asha") -> Plan:
+def network_plan(arrays: StoredArrays, pruner: str = "asha") -> Plan:
     """A search for a network's settings."""
     pytest.importorskip("torch", reason="needs the extra `deep`")
     search = Search(trials=9, folds=3, metric="uar", sampler="tpe", pruner=pruner)
@@ -132,7 +136,7 @@ def network_plan(arrays: Path, pruner: str = "asha") -> Plan:
 
 
 def test_a_search_by_epochs_makes_the_same_trials_with_two_workers_and_after_an_interruption(
-    arrays: Path, tmp_path: Path
+    arrays: StoredArrays, tmp_path: Path
 ) -> None:
     def interrupt(_: ModelSearch, trial: Trial) -> None:
         signal.raise_signal(signal.SIGINT) if trial.number == 5 else None
@@ -153,7 +157,7 @@ def test_a_search_by_epochs_makes_the_same_trials_with_two_workers_and_after_an_
 
 
 def test_a_rung_asks_for_the_best_third_of_the_folds_that_reached_it(
-    arrays: Path, tmp_path: Path
+    arrays: StoredArrays, tmp_path: Path
 ) -> None:
     search = searched(network_plan(arrays), tmp_path)
     told = [(0.5, 0.6), (0.3, None), (0.9, 0.4), (0.7, 0.5)]
@@ -174,7 +178,7 @@ def test_a_fold_that_ended_by_itself_counts_at_every_rung_and_a_cut_one_where_it
     assert cut.rungs == {4: 0.5}
 
 
-def test_hopeless_trials_are_cut_and_never_win(arrays: Path, tmp_path: Path) -> None:
+def test_hopeless_trials_are_cut_and_never_win(arrays: StoredArrays, tmp_path: Path) -> None:
     search = searched(network_plan(arrays), tmp_path)
     cut = [trial for trial in search.trials if trial.state == "cut"]
     assert 0 < len(cut) < len(search.trials)
@@ -187,19 +191,19 @@ def test_hopeless_trials_are_cut_and_never_win(arrays: Path, tmp_path: Path) -> 
     assert states.count("PRUNED") == len(cut)
 
 
-def test_without_a_pruner_nothing_is_cut(arrays: Path, tmp_path: Path) -> None:
+def test_without_a_pruner_nothing_is_cut(arrays: StoredArrays, tmp_path: Path) -> None:
     search = searched(network_plan(arrays, "none"), tmp_path)
     assert {trial.state for trial in search.trials} == {"complete"}
 
 
-def test_a_pruner_belongs_to_the_identity_of_searches_by_epochs_alone(arrays: Path) -> None:
+def test_a_pruner_belongs_to_the_identity_of_searches_by_epochs_alone(arrays: StoredArrays) -> None:
     assert network_plan(arrays).key != network_plan(arrays, "none").key
     pruned = Search(trials=8, folds=3, metric="uar", sampler="tpe", pruner="asha")
     assert plan(arrays).key == plan(arrays, search=pruned).key
 
 
 def test_an_svm_is_searched_by_decisions_and_votes_with_probabilities(
-    arrays: Path, tmp_path: Path
+    arrays: StoredArrays, tmp_path: Path
 ) -> None:
     search = searched(plan(arrays, SVM, trials=3, model="svc"), tmp_path)
     assert search.best is not None
@@ -212,7 +216,9 @@ def test_an_svm_is_searched_by_decisions_and_votes_with_probabilities(
     assert all((one == other).all() for one, other in zip(votes, again, strict=True))
 
 
-def test_a_finished_search_is_answered_from_its_storage(arrays: Path, tmp_path: Path) -> None:
+def test_a_finished_search_is_answered_from_its_storage(
+    arrays: StoredArrays, tmp_path: Path
+) -> None:
     first = searched(plan(arrays), tmp_path)
     (tmp_path / "folds").rename(tmp_path / "lost")
     store = TrialStore(f"sqlite:///{tmp_path / 'optuna.db'}")
@@ -225,7 +231,7 @@ def test_a_finished_search_is_answered_from_its_storage(arrays: Path, tmp_path: 
     assert again.trials == first.trials
 
 
-def test_raising_trials_continues_a_search(arrays: Path, tmp_path: Path) -> None:
+def test_raising_trials_continues_a_search(arrays: StoredArrays, tmp_path: Path) -> None:
     short = searched(plan(arrays, trials=5), tmp_path)
     raised = searched(plan(arrays, trials=9), tmp_path)
     assert raised.resumed == 5
@@ -244,7 +250,7 @@ def test_raising_trials_continues_a_search(arrays: Path, tmp_path: Path) -> None
     ],
 )
 def test_a_change_that_decides_scores_starts_a_new_search_and_says_so(
-    arrays: Path, tmp_path: Path, changes: dict[str, object], words: str
+    arrays: StoredArrays, tmp_path: Path, changes: dict[str, object], words: str
 ) -> None:
     searched(plan(arrays, trials=2), tmp_path)
     changed = searched(plan(arrays, trials=2, **changes), tmp_path)
@@ -252,7 +258,7 @@ def test_a_change_that_decides_scores_starts_a_new_search_and_says_so(
     assert changed.news == words
 
 
-def test_stored_trials_are_readable_by_optuna_itself(arrays: Path, tmp_path: Path) -> None:
+def test_stored_trials_are_readable_by_optuna_itself(arrays: StoredArrays, tmp_path: Path) -> None:
     search = searched(plan(arrays), tmp_path)
     (name,) = optuna.get_all_study_names(f"sqlite:///{tmp_path / 'optuna.db'}")
     study = optuna.load_study(study_name=name, storage=f"sqlite:///{tmp_path / 'optuna.db'}")
@@ -265,7 +271,7 @@ def test_stored_trials_are_readable_by_optuna_itself(arrays: Path, tmp_path: Pat
     ("first", "sampled"), [({"C": 1.0}, True), ({"C": 1.0, "solver": "saga"}, False)]
 )
 def test_the_first_setting_is_tried_first_inside_the_space_or_outside_it(
-    arrays: Path, tmp_path: Path, first: dict[str, object], sampled: bool
+    arrays: StoredArrays, tmp_path: Path, first: dict[str, object], sampled: bool
 ) -> None:
     spec = SPEC.model_copy(update={"first": first})
     trials = searched(plan(arrays, spec), tmp_path).trials
@@ -279,13 +285,17 @@ def test_a_grid_has_the_numbers_that_were_meant() -> None:
     assert [point["C"] for point in grid(spec)] == [0.1, 0.2, 0.3]
 
 
-def test_a_first_setting_on_the_grid_is_not_tried_twice(arrays: Path, tmp_path: Path) -> None:
+def test_a_first_setting_on_the_grid_is_not_tried_twice(
+    arrays: StoredArrays, tmp_path: Path
+) -> None:
     spec = Model.model_validate({"first": {"C": 1.0}, "C": [0.1, 1.0, 10.0]})
     tried = [trial.params["C"] for trial in searched(plan(arrays, spec, "grid"), tmp_path).trials]
     assert tried == [1.0, 0.1, 10.0]
 
 
-def test_no_two_models_protocols_or_orders_of_parameters_share_a_search(arrays: Path) -> None:
+def test_no_two_models_protocols_or_orders_of_parameters_share_a_search(
+    arrays: StoredArrays,
+) -> None:
     both = {"C": [0.1, 1.0], "max_iter": [100, 200]}
     turned = dict(reversed(both.items()))
     plans = [
@@ -299,7 +309,7 @@ def test_no_two_models_protocols_or_orders_of_parameters_share_a_search(arrays: 
 
 
 def test_trials_that_something_else_added_are_no_trials_of_the_search(
-    arrays: Path, tmp_path: Path
+    arrays: StoredArrays, tmp_path: Path
 ) -> None:
     first = searched(plan(arrays, trials=4), tmp_path)
     url = f"sqlite:///{tmp_path / 'optuna.db'}"
@@ -312,19 +322,19 @@ def test_trials_that_something_else_added_are_no_trials_of_the_search(
     assert facts(more)[:4] == facts(first)
 
 
-def test_a_grid_has_every_combination_once(arrays: Path, tmp_path: Path) -> None:
+def test_a_grid_has_every_combination_once(arrays: StoredArrays, tmp_path: Path) -> None:
     search = searched(plan(arrays, FOREST, "grid", trials=1), tmp_path)
     tried = [trial.params for trial in search.trials]
     assert len(tried) == len(grid(FOREST)) == 12
     assert len({str(params) for params in tried}) == 12
 
 
-def test_a_model_without_a_space_is_tried_once(arrays: Path, tmp_path: Path) -> None:
+def test_a_model_without_a_space_is_tried_once(arrays: StoredArrays, tmp_path: Path) -> None:
     assert len(searched(plan(arrays, Model()), tmp_path).trials) == 1
 
 
 def test_a_failing_setting_is_kept_with_its_reason_and_stops_no_other(
-    arrays: Path, tmp_path: Path
+    arrays: StoredArrays, tmp_path: Path
 ) -> None:
     spec = Model.model_validate({"C": [1.0, 2.0], "l1_ratio": [0.0, 0.5]})
     search = searched(plan(arrays, spec, "grid"), tmp_path)
@@ -336,7 +346,7 @@ def test_a_failing_setting_is_kept_with_its_reason_and_stops_no_other(
     assert searched(plan(arrays, spec, "grid"), tmp_path).trials == search.trials
 
 
-def test_a_trial_is_the_mean_over_its_folds(arrays: Path, tmp_path: Path) -> None:
+def test_a_trial_is_the_mean_over_its_folds(arrays: StoredArrays, tmp_path: Path) -> None:
     search = searched(plan(arrays), tmp_path)
     with Workers(1) as workers:
         out_of_fold = search.out_of_fold(3, workers)
@@ -344,7 +354,7 @@ def test_a_trial_is_the_mean_over_its_folds(arrays: Path, tmp_path: Path) -> Non
     assert search.trials[3].score == pytest.approx(np.mean(search.trials[3].scores))
 
 
-def test_lost_or_damaged_fold_files_are_fitted_again(arrays: Path, tmp_path: Path) -> None:
+def test_lost_or_damaged_fold_files_are_fitted_again(arrays: StoredArrays, tmp_path: Path) -> None:
     search = searched(plan(arrays), tmp_path)
     files = sorted((tmp_path / "folds").rglob("trial_0003_*.npz"))
     files[0].unlink()
@@ -354,7 +364,9 @@ def test_lost_or_damaged_fold_files_are_fitted_again(arrays: Path, tmp_path: Pat
     assert search.fold_scores(out_of_fold) == search.trials[3].scores
 
 
-def test_a_storage_that_something_else_changed_is_refused(arrays: Path, tmp_path: Path) -> None:
+def test_a_storage_that_something_else_changed_is_refused(
+    arrays: StoredArrays, tmp_path: Path
+) -> None:
     searched(plan(arrays, trials=3), tmp_path)
     with sqlite3.connect(tmp_path / "optuna.db") as database:
         database.execute(
@@ -374,7 +386,7 @@ def test_a_storage_that_cannot_be_used_is_refused_in_one_line(url: str) -> None:
     assert "\n" not in str(refusal.value)
 
 
-def test_a_worker_that_dies_in_a_fold_costs_no_trial(arrays: Path, tmp_path: Path) -> None:
+def test_a_worker_that_dies_in_a_fold_costs_no_trial(arrays: StoredArrays, tmp_path: Path) -> None:
     def kill_workers(_: ModelSearch, trial: Trial) -> None:
         import multiprocessing
 

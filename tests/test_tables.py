@@ -9,7 +9,15 @@ import pandas as pd
 import pytest
 
 from benchmark.errors import BenchmarkError
-from benchmark.tables import IDENTITY, Table, load_arrays, read_csv, store_arrays, write_csv
+from benchmark.tables import (
+    IDENTITY,
+    StoredArrays,
+    Table,
+    load_arrays,
+    read_csv,
+    store_arrays,
+    write_csv,
+)
 
 
 @pytest.fixture
@@ -57,7 +65,7 @@ def test_a_changed_number_or_name_changes_the_digest(table: Table) -> None:
 
 def test_a_worker_validates_on_clips_as_they_were_recorded(table: Table, tmp_path: Path) -> None:
     store_arrays(table, np.array([0, 1, 1]), tmp_path)
-    arrays = load_arrays(tmp_path, table.digest)
+    arrays = load_arrays(StoredArrays(tmp_path, table.digest))
     assert arrays.validation_rows(1).tolist() == [False, True, False]
     assert arrays.training_rows(0).tolist() == [False, True, True]
     assert arrays.values.tobytes() == table.values.tobytes()

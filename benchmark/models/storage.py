@@ -58,12 +58,24 @@ def dump(model: Any, path: Path) -> str:
     BenchmarkError
         If the model holds a type that `load` would refuse.
     """
-    skops = _skops()
-    content = _compact(skops.dumps(model))
-    _refuse(path, skops.get_untrusted_types(data=content))
+    content = packed(model)
     path.parent.mkdir(parents=True, exist_ok=True)
     write_bytes(path, content)
     return hashlib.sha256(content).hexdigest()
+
+
+def packed(model: Any) -> bytes:
+    """Return the content of a fitted model's file.
+
+    Raises
+    ------
+    BenchmarkError
+        If the model holds a type that `load` would refuse.
+    """
+    skops = _skops()
+    content = _compact(skops.dumps(model))
+    _refuse(type(model).__name__, skops.get_untrusted_types(data=content))
+    return content
 
 
 def load(path: Path, sha256: str | None = None) -> Any:
@@ -184,10 +196,10 @@ def _check_zip(path: Path) -> None:
         )
 
 
-def _refuse(path: Path, untrusted: list[str]) -> None:
+def _refuse(what: Path | str, untrusted: list[str]) -> None:
     refused = sorted(set(untrusted) - TRUSTED)
     if refused:
         raise BenchmarkError(
-            f"{path}: the model holds types that are not allowed: {', '.join(refused)}. "
+            f"{what}: the model holds types that are not allowed: {', '.join(refused)}. "
             "Allowed are those of this package's models, see benchmark/models/storage.py."
         )

@@ -15,7 +15,7 @@ import pytest
 
 from benchmark.search import ModelSearch, Plan, TrialStore, run_searches
 from benchmark.study import Model, Search
-from benchmark.tables import IDENTITY, Table, store_arrays
+from benchmark.tables import IDENTITY, StoredArrays, Table, store_arrays
 from benchmark.workers import Workers
 
 pytest.importorskip("torch", reason="needs the extra `deep`")
@@ -67,8 +67,7 @@ def test_a_search_by_epochs(benchmark: Any, pruner: str, arrays: Path, tmp_path:
         seed=0,
         emotions=EMOTIONS,
         n_folds=4,
-        arrays=arrays,
-        table="speed",
+        arrays=StoredArrays(arrays, "speed"),
         origin={},
     )
     store = TrialStore(f"sqlite:///{tmp_path / 'optuna.db'}")
