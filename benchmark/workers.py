@@ -69,6 +69,8 @@ class Task:
         How many workers have died with it.
     until : float
         By the monotonic clock: when it will be given up.
+    stopped : bool
+        Whether it was.
     """
 
     function: Callable[..., Any]
@@ -79,6 +81,7 @@ class Task:
     error: BaseException | None = None
     losses: int = 0
     until: float = field(default=float("inf"), repr=False)
+    stopped: bool = False
 
 
 class WorkerLostError(Exception):
@@ -104,7 +107,7 @@ class Workers:
     def __init__(self, count: int) -> None:
         self.count = count
         self._lock = threading.RLock()
-        self._waiting: list[tuple[float, int, Task]] = []  # a heap: priority, order
+        self._waiting: list[tuple[tuple[float, ...], int, Task]] = []  # a heap: priority, order
         self._order = 0
         self._running: list[Task] = []
         self._finished: queue.SimpleQueue[Task] = queue.SimpleQueue()
@@ -134,7 +137,7 @@ class Workers:
         *arguments: Any,
         label: Any = None,
         limit_s: float | None = None,
-        priority: float = 0.0,
+        priority: tuple[float, ...] = (0.0,),
     ) -> Task:
         """Queue one call and return its task.
 
@@ -146,7 +149,7 @@ class Workers:
             The caller's own, to know the task by.
         limit_s : float, optional
             Seconds after which it is stopped and handed back with a `LimitError`.
-        priority : float
+        priority : tuple of float
             Among waiting tasks the one with the lowest begins first, of equals the earliest.
         """
         task = Task(function, arguments, label, limit_s)
@@ -161,22 +164,28 @@ class Workers:
             self._waiting = [entry for entry in self._waiting if not wanted(entry[2].label)]
             heapq.heapify(self._waiting)
 
-    def next_done(self) -> Task | None:
-        """Return the next finished task, as soon as there is one; None if nothing is to be done."""
+    def next_done(self, until: float = float("inf")) -> Task | None:
+        """Return the next finished task, as soon as there is one.
+
+        None if nothing is to be done, or it is later than `until` by the monotonic clock.
+        """
         while self.busy:
             with self._lock:
-                until = min((task.until for task in self._running), default=float("inf"))
+                first = min((task.until for task in self._running), default=float("inf"))
+            seconds = max(0.0, min(first, until) - time.monotonic())
             try:
                 # Without a limit a minute is as good as for ever: it is waited for again.
-                task = self._finished.get(timeout=min(60.0, max(0.0, until - time.monotonic())))
+                task = self._finished.get(timeout=min(60.0, seconds))
             except queue.Empty:
                 self._stop_overdue()
+                if time.monotonic() >= until:
+                    return None
                 continue
             with self._lock:
                 self._running.remove(task)
                 if isinstance(task.error, WorkerLostError) and task.losses < TRIES:
                     task.error = None
-                    self._wait(task, float("-inf"))
+                    self._wait(task, ())  # before all others
                     self._fill()
                     continue
             return task
@@ -186,6 +195,16 @@ class Workers:
         """Yield finished tasks until none is left."""
         while (task := self.next_done()) is not None:
             yield task
+
+    def abandon(self) -> None:
+        """Forget what waits and stop what runs; the workers are ready for other tasks then."""
+        with self._lock:
+            self._waiting.clear()
+            for task in self._running:
+                task.stopped = True
+                self._stop(task)
+        for _ in self.drain():
+            pass
 
     def map(
         self, function: Callable[..., Any], arguments: Iterable[tuple[Any, ...]]
@@ -224,7 +243,7 @@ class Workers:
         for process in processes:
             process.end()
 
-    def _wait(self, task: Task, priority: float) -> None:
+    def _wait(self, task: Task, priority: tuple[float, ...]) -> None:
         self._order += 1
         heapq.heappush(self._waiting, (priority, self._order, task))
 
@@ -271,7 +290,7 @@ class Workers:
         with self._lock:
             now = time.monotonic()
             for task in [task for task in self._running if task.until <= now]:
-                task.until = float("inf")
+                task.until, task.stopped = float("inf"), True
                 self._stop(task)
 
     def _stop(self, task: Task) -> None:
@@ -283,8 +302,8 @@ class Workers:
 
 def _loss(task: Task) -> Exception:
     """Return why a task has no answer when its worker is gone."""
-    if task.limit_s is not None and task.until == float("inf"):
-        return LimitError(f"it took longer than {task.limit_s:g} s")
+    if task.stopped:
+        return LimitError("stopped" if task.limit_s is None else f"longer than {task.limit_s:g} s")
     task.losses += 1
     return WorkerLostError("its worker process died: killed, or out of memory")
 

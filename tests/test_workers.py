@@ -120,7 +120,7 @@ def test_a_task_over_its_limit_is_stopped_and_no_other() -> None:
 def test_the_lowest_priority_begins_first_and_equals_in_order() -> None:
     with Workers(1) as workers:
         workers.submit(time.sleep, 0.2, label="running")
-        for label, priority in (("c", 1.0), ("a", 0.0), ("d", 1.0), ("b", 0.0)):
+        for label, priority in (("c", (1.0, 5.0)), ("a", (0.0,)), ("d", (1.0, 6.0)), ("b", (0.0,))):
             workers.submit(double, 1, label=label, priority=priority)
         order = [task.label for task in workers.drain()]
     assert order == ["running", "a", "b", "c", "d"]
@@ -133,6 +133,17 @@ def test_a_withdrawn_task_never_comes_back() -> None:
             workers.submit(double, number, label=number)
         workers.withdraw(lambda label: label in (1, 2))
         assert [task.label for task in workers.drain()] == ["running", 0, 3]
+
+
+def test_abandoned_tasks_are_gone_and_the_workers_ready_for_others() -> None:
+    with Workers(2) as workers:
+        for _ in range(4):
+            workers.submit(time.sleep, 60)
+        assert workers.next_done(until=time.monotonic() + 1) is None
+        workers.abandon()
+        assert not workers.busy
+        workers.submit(double, 4)
+        assert [task.result for task in workers.drain()] == [8]
 
 
 def test_a_worker_killed_while_idle_costs_nothing() -> None:
