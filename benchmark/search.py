@@ -20,13 +20,14 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from benchmark import models
+from benchmark import models, pruning
 from benchmark.errors import BenchmarkError
 from benchmark.evaluate import score
-from benchmark.fitting import RUNGS, FoldOutcome, Probabilities, fit_fold
+from benchmark.fitting import FoldOutcome, Probabilities, fit_fold
+from benchmark.pruning import REDUCTION, RUNGS
 from benchmark.study import Model, Range, Search, derive_seed, digest_of
 from benchmark.tables import StoredArrays, load_arrays
-from benchmark.workers import Task, Workers
+from benchmark.workers import Task, WorkerLostError, Workers
 
 if TYPE_CHECKING:
     import optuna
@@ -35,9 +36,6 @@ VERSION = 1  # of whatever here or in `fitting` decides scores; raised when that
 
 DECISIVE_LIBRARIES = ("numpy", "optuna", "scikit-learn", "scipy")
 """Beside those that decide the training table, whose digest is among the ingredients."""
-
-REDUCTION = 3
-"""A fold goes on that is among the best one in so many of those that reached the rung."""
 
 
 @dataclass(frozen=True)
@@ -53,7 +51,8 @@ class Trial:
     sampled : dict
         The part that Optuna chose, in its own words.
     scores : tuple of float
-        Of the study's metric, a fold each; empty if the trial failed.
+        Of the study's metric, a fold each; empty if the trial failed, and of the first folds if it
+        was given up after them.
     seconds : float
         Fitting and predicting, summed over folds.
     seed : int
@@ -66,8 +65,12 @@ class Trial:
         For each fold the score that decides when to stop, by the epochs of `RUNGS` that were
         reached.
     cut : bool
-        Whether most of its folds were stopped as they fell behind earlier trials. A single fold may
-        be unlucky; stopped early, it lowers the mean a little and flatters nothing.
+        Whether it was given up as it fell behind earlier trials: after its first folds, or in the
+        first epochs of most folds. A single fold may be unlucky; stopped early, it lowers the mean
+        a little and flatters nothing.
+    estimate : float or None
+        Of a trial that was given up after its first folds: the best trial's score and by how much
+        it was behind that on them. It is what the sampler is told.
     """
 
     number: int
@@ -80,6 +83,7 @@ class Trial:
     epochs: tuple[int, ...] = ()
     rungs: tuple[dict[int, float], ...] = ()
     cut: bool = False
+    estimate: float | None = None
 
     @property
     def state(self) -> str:
@@ -89,6 +93,8 @@ class Trial:
     @property
     def score(self) -> float:
         """Mean over the inner folds."""
+        if self.estimate is not None:
+            return self.estimate
         return float(np.mean(self.scores)) if self.scores else float("nan")
 
     @property
@@ -136,10 +142,12 @@ class Plan:
         """Everything that decides the scores of this search; the number of trials does not."""
         from importlib.metadata import version
 
-        # A pruner cuts epochs; the searches of models without them are the same with it.
-        prunes = self.by_epochs and self.search.pruner != "none"
-        idle = set() if prunes else {"pruner"}
-        searched = self.search.model_dump(mode="json", exclude={"trials", "folds"} | idle)
+        # What decides where a search ends, or when a fit is given up, changes no score; nor does a
+        # pruner of epochs where there are none.
+        ends = {"trials", "folds", "patience", "fit_limit_s", "pruner"}
+        searched = self.search.model_dump(mode="json", exclude=ends)
+        pruners = [*["asha"] * self.cuts_epochs, *["paired"] * self.cuts_folds]
+        searched |= {"pruner": "+".join(pruners)} if pruners else {}
         model_version = models.MODELS[self.model].version
         return {
             **self.origin,
@@ -148,7 +156,8 @@ class Plan:
             "model": self.spec.model_dump(mode="json"),
             "seed": self.seed,
             "engine": models.engine(self.model),
-            **({"rungs": [*RUNGS, REDUCTION]} if prunes else {}),
+            **({"rungs": [*RUNGS, REDUCTION]} if self.cuts_epochs else {}),
+            **({"paired": [pruning.FEWEST, pruning.CHANCE]} if self.cuts_folds else {}),
             **({"model version": model_version} if model_version > 1 else {}),
             **{name: version(name) for name in DECISIVE_LIBRARIES},
             "search code": VERSION,
@@ -158,6 +167,17 @@ class Plan:
     def by_epochs(self) -> bool:
         """Whether the model learns by epochs."""
         return models.MODELS[self.model].by_epochs
+
+    @property
+    def cuts_epochs(self) -> bool:
+        """Whether its trials may be given up by their first epochs."""
+        kind = models.MODELS[self.model]
+        return "asha" in self.search.pruner and (kind.by_epochs or kind.watched)
+
+    @property
+    def cuts_folds(self) -> bool:
+        """Whether its trials may be given up by their first folds."""
+        return "paired" in self.search.pruner
 
     @cached_property
     def key(self) -> str:
@@ -318,6 +338,7 @@ class TrialStore:
                 epochs=tuple(found.user_attrs.get("epochs", ())),
                 rungs=tuple(_rungs(fold) for fold in found.user_attrs.get("rungs", ())),
                 cut=found.user_attrs.get("cut", False),
+                estimate=found.user_attrs.get("estimate"),
             )
             for found in stored
             if "number" in found.user_attrs
@@ -331,7 +352,9 @@ class TrialStore:
         states = optuna.trial.TrialState
         state = {"failed": states.FAIL, "cut": states.PRUNED, "complete": states.COMPLETE}
         space = distributions(plan.spec)
-        epochs = {"epochs": list(trial.epochs), "rungs": list(trial.rungs), "cut": trial.cut}
+        epochs = {"epochs": list(trial.epochs)} if trial.epochs else {}
+        rungs = {"rungs": list(trial.rungs), "cut": trial.cut} if trial.rungs or trial.cut else {}
+        estimate = {} if trial.estimate is None else {"estimate": trial.estimate}
         frozen = optuna.trial.create_trial(
             state=state[trial.state],
             value=None if trial.reason else trial.score,
@@ -344,7 +367,9 @@ class TrialStore:
                 "fit_seconds": trial.seconds,
                 "seed": trial.seed,
                 "reason": trial.reason,
-                **(epochs if trial.epochs else {}),
+                **epochs,
+                **rungs,
+                **estimate,
             },
         )
         with _told_plainly(self.url):
@@ -394,10 +419,23 @@ class _Asked:
     sampled: dict[str, Any]
     handle: Any  # Optuna's live trial; None for a first trial that its space does not hold
     seed: int
-    thresholds: Sequence[Mapping[int, float]]  # by fold
+    rival: pruning.Rival | None  # None where no trial is given up by its folds, or not yet
     outcomes: dict[int, FoldOutcome] = field(default_factory=dict)
     # By fold: the reason is that of the first fold, whichever failed first.
     errors: dict[int, str] = field(default_factory=dict)
+    scores: dict[int, float] = field(default_factory=dict)  # by fold
+
+    @property
+    def given_up_after(self) -> int | None:
+        """After how many of its first folds it is given up; None if it is not, or not yet."""
+        if self.rival is None:
+            return None
+        first: list[float] = []
+        while len(first) in self.scores:
+            first.append(self.scores[len(first)])
+            if self.rival.beats(first):
+                return len(first)
+        return None
 
 
 class ModelSearch:
@@ -421,6 +459,7 @@ class ModelSearch:
         self._cache = folds_cache / plan.key
         self._asked: dict[int, _Asked] = {}
         self._next = 0
+        self._spent_s = 0.0
 
     def open(self) -> None:
         """Look up what is already known, and prepare the sampler to go through it again."""
@@ -455,13 +494,23 @@ class ModelSearch:
 
     @property
     def total(self) -> int:
-        """How many trials this search has when it is done."""
-        return self._total
+        """How many trials this search has when it is done, as far as is known."""
+        return len(self.trials) if self._ended else self._total
 
     @property
     def done(self) -> bool:
-        """Whether every trial has been told."""
+        """Whether every trial has been told, or none was better for long enough."""
         return len(self.trials) >= self.total
+
+    @property
+    def _ended(self) -> bool:
+        """Whether as many trials as the study's patience have brought nothing better."""
+        patience, best = self.plan.search.patience, self.best
+        return (
+            patience is not None
+            and best is not None
+            and len(self.trials) - 1 - best.number >= patience
+        )
 
     @property
     def resumed(self) -> int:
@@ -480,26 +529,51 @@ class ModelSearch:
 
     def advance(self, workers: Workers) -> Iterator[Trial]:
         """Tell what can be told, ask what may be asked, and yield each trial as it is told."""
-        while True:
+        while not self.done:
             while self._next < min(self.total, len(self.trials) + self.plan.search.lookahead):
                 self._ask(self._next, workers)
                 self._next += 1
             number = len(self.trials)
-            if self.done or not self._is_finished(number):
+            if not self._is_finished(number):
                 return
             yield self._tell(number)
+        # Trials that were asked before patience ended are not told.
+        workers.withdraw(lambda label: label[0] is self)
 
-    def accept(self, task: Task) -> None:
-        """Take a fold that a worker has finished, or could not."""
+    def accept(self, task: Task, workers: Workers) -> None:
+        """Take a fold that a worker has finished, or could not.
+
+        Raises
+        ------
+        BenchmarkError
+            If the machine is at fault, and not the setting: a trial that another machine can fit is
+            no failed one.
+        """
         _, number, fold = task.label
-        asked = self._asked[number]
+        asked = self._asked.get(number)
+        if asked is None or self.done:
+            return  # its trial was given up meanwhile
+        if isinstance(task.error, MemoryError | WorkerLostError):
+            raise BenchmarkError(
+                f"{self.plan.protocol} {self.plan.model}: trial {number} could not be fitted, on "
+                f"fold {fold}: {str(task.error) or 'out of memory'}. Finished trials are safe. Run "
+                "the same command again with fewer --workers or more memory, or narrow "
+                f"[models.{self.plan.model}]; its settings were {json.dumps(asked.params)}."
+            )
         if task.error is not None:
             name = type(task.error).__name__.removesuffix("Error")
             text = str(task.error).strip().splitlines() or [""]
             asked.errors[fold] = f"fold {fold}: {name}: {text[0]}"
             return
-        asked.outcomes[fold] = task.result
+        self._spent_s += task.result.seconds
+        self._take(asked, fold, task.result)
         self._keep_fold(number, fold, task.result)
+        if asked.given_up_after is not None:
+            workers.withdraw(lambda label: label[:2] == (self, number))
+
+    def _take(self, asked: _Asked, fold: int, outcome: FoldOutcome) -> None:
+        asked.outcomes[fold] = outcome
+        asked.scores[fold] = self._fold_score(fold, outcome.probabilities)
 
     def out_of_fold(self, number: int, workers: Workers) -> list[Probabilities]:
         """Return a trial's probabilities for each fold's validation rows, fitted again if lost.
@@ -511,7 +585,7 @@ class ModelSearch:
         found = {fold: self._kept_fold(number, fold, searching) for fold in folds}
         for fold, outcome in found.items():
             if outcome is None:
-                self._submit(workers, number, self.trials[number].params, fold, {}, searching)
+                self._submit(workers, number, self.trials[number].params, fold, searching)
         for task in workers.drain():
             fold = task.label[2]
             if task.error is not None:
@@ -536,7 +610,7 @@ class ModelSearch:
             sampled = dict(handle.params)
             decoded = {name: self._decode.get(name, {}).get(v, v) for name, v in sampled.items()}
             params = {**spec.fixed, **decoded}
-        asked = _Asked(params, sampled, handle, seed, self._thresholds())
+        asked = _Asked(params, sampled, handle, seed, self._rival(number))
         self._asked[number] = asked
         known = self._known.get(number)
         if known is not None:
@@ -544,32 +618,26 @@ class ModelSearch:
             return
         for fold in range(self.plan.n_folds):
             outcome = self._kept_fold(number, fold)
-            if outcome is None:
-                self._submit(workers, number, params, fold, asked.thresholds[fold])
-            else:
-                asked.outcomes[fold] = outcome
-
-    def _thresholds(self) -> list[dict[int, float]]:
-        """Return, by fold and epoch, the score that the best of the told trials have reached.
-
-        Asynchronous successive halving (Li et al. 2020): at each rung the best of every
-        `REDUCTION` go on. What counts are the trials told when this one is asked, so that the same
-        trials are cut whatever the number of workers.
-        """
-        told = [trial.rungs for trial in self.trials if trial.rungs]
-        if self.plan.search.pruner != "asha" or not self.plan.by_epochs:
-            told = []
-        thresholds: list[dict[int, float]] = []
+            if outcome is not None:
+                self._take(asked, fold, outcome)
         for fold in range(self.plan.n_folds):
-            reached = {rung: [t[fold][rung] for t in told if rung in t[fold]] for rung in RUNGS}
-            thresholds.append(
-                {
-                    rung: sorted(scores, reverse=True)[len(scores) // REDUCTION]
-                    for rung, scores in reached.items()
-                    if len(scores) >= REDUCTION
-                }
-            )
-        return thresholds
+            if asked.given_up_after is None and fold not in asked.outcomes:
+                self._submit(workers, number, params, fold)
+
+    def _told_before(self, number: int) -> list[Trial]:
+        """Return the trials that were told when trial `number` was asked."""
+        return self.trials[: max(0, number - self.plan.search.lookahead + 1)]
+
+    def _rival(self, number: int) -> pruning.Rival | None:
+        if not self.plan.cuts_folds:
+            return None
+        told = self._told_before(number)
+        return pruning.rival([trial.scores for trial in told if trial.state == "complete"])
+
+    def _thresholds(self, number: int, fold: int) -> dict[int, float] | None:
+        if not self.plan.cuts_epochs:
+            return None
+        return pruning.thresholds([trial.rungs for trial in self._told_before(number)], fold)
 
     def _seed(self, number: int) -> int:
         return derive_seed(self.plan.seed, self.plan.protocol, self.plan.model, "fit", number)
@@ -580,14 +648,16 @@ class ModelSearch:
         number: int,
         params: dict[str, Any],
         fold: int,
-        thresholds: Mapping[int, float],
         searching: bool = True,
     ) -> None:
         plan = self.plan
         seed = derive_seed(self._seed(number), fold)
+        # The search that had least goes first; later folds of a trial that may be given up go last.
+        later = fold if plan.cuts_folds and searching else 0
         workers.submit(
-            fit_fold, plan.arrays, plan.model, params, seed, fold, thresholds,
-            searching, label=(self, number, fold),
+            fit_fold, plan.arrays, plan.model, params, seed, fold, self._thresholds(number, fold),
+            searching, label=(self, number, fold), limit_s=plan.search.fit_limit_s,
+            priority=(later, self._spent_s),
         )  # fmt: skip
 
     def _compare(self, known: Trial, asked: _Asked) -> None:
@@ -600,7 +670,11 @@ class ModelSearch:
 
     def _is_finished(self, number: int) -> bool:
         asked = self._asked[number]
-        return number in self._known or len(asked.outcomes) + len(asked.errors) == self.plan.n_folds
+        return (
+            number in self._known
+            or asked.given_up_after is not None
+            or len(asked.outcomes) + len(asked.errors) == self.plan.n_folds
+        )
 
     def _tell(self, number: int) -> Trial:
         """Make a finished trial durable, then tell the sampler."""
@@ -619,11 +693,17 @@ class ModelSearch:
         return trial
 
     def _measured(self, number: int, asked: _Asked) -> Trial:
-        outcomes = [asked.outcomes[fold] for fold in sorted(asked.outcomes)]
+        first = asked.given_up_after  # what came in of its other folds counts for nothing
+        folds = sorted(asked.outcomes) if first is None else range(first)
+        outcomes = [asked.outcomes[fold] for fold in folds]
         seconds = sum(outcome.seconds for outcome in outcomes)
-        reason = asked.errors[min(asked.errors)] if asked.errors else ""
-        scores = () if reason else self.fold_scores([o.probabilities for o in outcomes])
+        reason = asked.errors[min(asked.errors)] if asked.errors and first is None else ""
+        scores = () if reason else tuple(asked.scores[fold] for fold in folds)
         by_epochs = self.plan.by_epochs and not reason
+        watched = (self.plan.by_epochs or self.plan.cuts_epochs) and not reason
+        estimate = None
+        if first is not None and asked.rival is not None:
+            estimate = float(np.mean(asked.rival.scores)) + asked.rival.lead(scores)
         return Trial(
             number,
             asked.params,
@@ -633,23 +713,22 @@ class ModelSearch:
             asked.seed,
             reason,
             epochs=tuple(outcome.epochs for outcome in outcomes) if by_epochs else (),
-            rungs=tuple(outcome.rungs for outcome in outcomes) if by_epochs else (),
-            cut=by_epochs and 2 * sum(outcome.cut for outcome in outcomes) > len(outcomes),
+            rungs=tuple(outcome.rungs for outcome in outcomes) if watched else (),
+            cut=first is not None or 2 * sum(outcome.cut for outcome in outcomes) > len(outcomes),
+            estimate=estimate,
         )
 
     def fold_scores(self, out_of_fold: Sequence[Probabilities]) -> tuple[float, ...]:
         """Return the metric on each fold, given the probabilities for its validation rows."""
-        data = load_arrays(self.plan.arrays)
-        emotions = np.array(self.plan.emotions)
         return tuple(
-            score(
-                self.plan.search.metric,
-                data.emotions[data.validation_rows(fold)],
-                emotions[probabilities.argmax(axis=1)],
-                self.plan.emotions,
-            )
-            for fold, probabilities in enumerate(out_of_fold)
+            self._fold_score(fold, probabilities) for fold, probabilities in enumerate(out_of_fold)
         )
+
+    def _fold_score(self, fold: int, probabilities: Probabilities) -> float:
+        data = load_arrays(self.plan.arrays)
+        predicted = np.array(self.plan.emotions)[probabilities.argmax(axis=1)]
+        truth = data.emotions[data.validation_rows(fold)]
+        return score(self.plan.search.metric, truth, predicted, self.plan.emotions)
 
     def _fold_path(self, number: int, fold: int, searching: bool) -> Path:
         return self._cache / f"trial_{number:04d}_fold_{fold}{'' if searching else '_vote'}.npz"
@@ -700,8 +779,9 @@ def run_searches(
     searches: Sequence[ModelSearch],
     workers: Workers,
     on_trial: Callable[[ModelSearch, Trial], None],
+    until: Callable[[], float] = lambda: float("inf"),
 ) -> None:
-    """Run searches side by side in one pool until each is done.
+    """Run searches side by side in one pool until each is done, or the time is over.
 
     Parameters
     ----------
@@ -711,6 +791,9 @@ def run_searches(
         No other task may be in it.
     on_trial : callable
         Called with each trial once it is durable, in each search's own order.
+    until : callable
+        Returns, by the monotonic clock, when the searches are to end; what is under way then is
+        given up, and its finished folds are kept.
     """
 
     def advance(search: ModelSearch) -> None:
@@ -719,6 +802,7 @@ def run_searches(
 
     for search in searches:
         advance(search)
-    for task in workers.drain():
-        task.label[0].accept(task)
+    while (task := workers.next_done(until())) is not None:
+        task.label[0].accept(task, workers)
         advance(task.label[0])
+    workers.abandon()

@@ -115,8 +115,13 @@ class Search(Table):
     """How many trials of one model are under way at once. It is part of the study, not of the
     machine, so that any number of workers makes the same trials. With 1 the sampler knows all
     earlier trials; their folds and the other models' searches keep the cores busy."""
-    pruner: Literal["none", "asha"] = "none"
-    """Whether trials of models that learn by epochs are cut when they fall behind the told ones."""
+    pruner: Literal["none", "asha", "paired", "asha+paired"] = "none"
+    """When trials are given up: `asha` by their first epochs, for models that learn by epochs;
+    `paired` by their first folds, fold by fold against the best trial."""
+    patience: int | None = Field(default=None, ge=1)
+    """After how many trials without a better one a model's search ends; None for all trials."""
+    fit_limit_s: float | None = Field(default=None, gt=0)
+    """Seconds for the fit of one fold, after which its trial has failed; None for no limit."""
 
 
 class LearningCurves(Table):

@@ -33,7 +33,17 @@ DOORS = {
 LAYERS = (
     ("errors", "workers", "corpora.clip"),
     ("study", "corpora"),
-    ("features", "models", "splits", "tables", "evaluate", "results", "ensemble", "screen"),
+    (
+        "features",
+        "models",
+        "splits",
+        "tables",
+        "evaluate",
+        "results",
+        "ensemble",
+        "screen",
+        "pruning",
+    ),
     ("fitting",),
     ("compare", "tracking", "tracking_views", "prepare", "search"),
     ("curves",),

@@ -156,20 +156,6 @@ def test_a_search_by_epochs_makes_the_same_trials_with_two_workers_and_after_an_
     assert known[0] == known[1] == known[2]
 
 
-def test_a_rung_asks_for_the_best_third_of_the_folds_that_reached_it(
-    arrays: StoredArrays, tmp_path: Path
-) -> None:
-    search = searched(network_plan(arrays), tmp_path)
-    told = [(0.5, 0.6), (0.3, None), (0.9, 0.4), (0.7, 0.5)]
-    search.trials = [
-        Trial(n, {}, {}, (0.5,), 0.0, 0, rungs=({4: a} | ({12: b} if b else {}),) * 3)
-        for n, (a, b) in enumerate(told)
-    ]
-    assert search._thresholds() == [{4: 0.7, 12: 0.5}] * 3
-    search.trials = search.trials[:2]
-    assert search._thresholds() == [{}] * 3
-
-
 def test_a_fold_that_ended_by_itself_counts_at_every_rung_and_a_cut_one_where_it_was() -> None:
     nothing = np.zeros((0, 3), np.float32)
     ended = FoldOutcome(nothing, 0.0, 2, (0.3, 0.5, 0.4, 0.2, 0.1))
@@ -189,6 +175,78 @@ def test_hopeless_trials_are_cut_and_never_win(arrays: StoredArrays, tmp_path: P
     with sqlite3.connect(tmp_path / "optuna.db") as database:
         states = [state for (state,) in database.execute("SELECT state FROM trials")]
     assert states.count("PRUNED") == len(cut)
+
+
+def paired_plan(
+    arrays: StoredArrays, model: str = "logistic_regression", **changes: object
+) -> Plan:
+    """A search in which most settings are hopeless, and tell it on the first fold."""
+    spec = {
+        "logistic_regression": {"C": {"low": 1e-6, "high": 10.0, "log": True}},
+        "mlp": {
+            "hidden_layer_sizes": [[8], [16]],
+            "learning_rate_init": {"low": 1e-5, "high": 1e-1, "log": True},
+            "max_iter": 40,
+        },
+    }[model]
+    settings = {"trials": 14, "folds": 3, "metric": "uar", "pruner": "asha+paired", **changes}
+    return plan(arrays, Model.model_validate(spec), model=model, search=Search(**settings))
+
+
+def told(search: ModelSearch) -> list[tuple[object, ...]]:
+    return [(t.params, t.scores, t.score, t.rungs, t.state) for t in search.trials]
+
+
+@pytest.mark.parametrize("model", ["logistic_regression", "mlp"])
+@pytest.mark.parametrize("lookahead", [1, 4])
+def test_the_same_trials_are_given_up_by_one_worker_and_two_and_after_an_interruption(
+    arrays: StoredArrays, tmp_path: Path, model: str, lookahead: int
+) -> None:
+    def interrupt(_: ModelSearch, trial: Trial) -> None:
+        signal.raise_signal(signal.SIGINT) if trial.number == 7 else None
+
+    asked = paired_plan(arrays, model, lookahead=lookahead)
+    for name in ("one", "two", "broken"):
+        (tmp_path / name).mkdir()
+    one, two = (searched(asked, tmp_path / name, n) for name, n in (("one", 1), ("two", 2)))
+    with pytest.raises(KeyboardInterrupt):
+        searched(asked, tmp_path / "broken", on_trial=interrupt)
+    assert told(one) == told(two) == told(searched(asked, tmp_path / "broken"))
+    assert told(one) == told(searched(asked, tmp_path / "two"))  # from the storage alone
+    assert "cut" in {trial.state for trial in one.trials}
+
+
+def test_a_trial_that_is_given_up_by_its_folds_has_their_scores_and_an_estimate(
+    arrays: StoredArrays, tmp_path: Path
+) -> None:
+    search = searched(paired_plan(arrays), tmp_path)
+    given_up = [trial for trial in search.trials if trial.estimate is not None]
+    assert given_up
+    assert all(0 < len(trial.scores) < 3 and trial.state == "cut" for trial in given_up)
+    assert search.best is not None
+    assert search.best.state == "complete"
+    assert len(search.best.scores) == 3
+    assert all(trial.score < search.best.score for trial in given_up)
+
+
+def test_patience_ends_a_search_that_finds_nothing_better(
+    arrays: StoredArrays, tmp_path: Path
+) -> None:
+    endless = plan(arrays, search=Search(trials=60, folds=3, metric="uar", lookahead=3, patience=6))
+    search = searched(endless, tmp_path, 2)
+    assert search.best is not None
+    assert len(search.trials) == search.best.number + 1 + 6 < 60
+    without = plan(arrays, search=Search(trials=60, folds=3, metric="uar", lookahead=3))
+    assert endless.key == without.key  # more trials take up where it ended
+
+
+def test_a_fit_over_its_limit_is_a_failed_trial(arrays: StoredArrays, tmp_path: Path) -> None:
+    spec = Model.model_validate({"max_iter": [2, 1_000_000_000], "tol": 0.0, "solver": "saga"})
+    limited = Search(trials=2, folds=3, metric="uar", sampler="grid", fit_limit_s=3)
+    search = searched(plan(arrays, spec, search=limited), tmp_path)
+    quick, hung = search.trials
+    assert (quick.state, hung.state) == ("complete", "failed")
+    assert hung.reason == "fold 0: Limit: longer than 3 s"
 
 
 def test_without_a_pruner_nothing_is_cut(arrays: StoredArrays, tmp_path: Path) -> None:
