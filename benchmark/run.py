@@ -54,6 +54,7 @@ from benchmark.tracking import (
     reach,
     tracking_uri,
 )
+from benchmark.versions import code_digest
 from benchmark.workers import Workers, available_cores
 
 PAGES = ("README", "claims")
@@ -763,12 +764,3 @@ def write_reports(project: Project, screen: Screen, only: str | None = None) -> 
     if readme.is_file():
         update_readme(readme, results)
     return pages
-
-
-def code_digest() -> str:
-    """Return a digest of this package's source, so that a run can be traced to its code."""
-    folder = Path(__file__).parent
-    digest = hashlib.blake2b(digest_size=16)
-    for path in sorted(folder.rglob("*.py")):
-        digest.update(path.relative_to(folder).as_posix().encode() + b"\0" + path.read_bytes())
-    return digest.hexdigest()

@@ -11,7 +11,9 @@ PACKAGE = Path(__file__).parent.parent / "benchmark"
 
 DOORS = {
     "librosa": ("features/", "report/data_figures.py"),
-    "soundfile": ("features/", "corpora/synthetic.py"),
+    "soundfile": ("features/", "corpora/synthetic.py", "versions.py"),
+    "dask": ("cluster.py",),
+    "distributed": ("cluster.py",),
     "optuna": ("search.py", "report/search_figures.py"),
     "mlflow": ("tracking.py", "registry.py", "serving/pyfunc.py"),
     "fastapi": ("serving/",),
@@ -31,7 +33,7 @@ DOORS = {
 }
 
 LAYERS = (
-    ("errors", "workers", "corpora.clip"),
+    ("errors", "workers", "versions", "corpora.clip"),
     ("study", "corpora"),
     (
         "features",
@@ -44,7 +46,7 @@ LAYERS = (
         "screen",
         "pruning",
     ),
-    ("fitting",),
+    ("fitting", "cluster"),
     ("compare", "tracking", "tracking_views", "prepare", "search"),
     ("curves",),
     ("report",),
