@@ -51,7 +51,7 @@ def available_cores() -> int:
     return int(cpu_count())
 
 
-@dataclass
+@dataclass(eq=False)
 class Task:
     """One call of a function in a worker: what was asked, then its result or its error.
 
@@ -274,7 +274,7 @@ class Workers:
             error = answer.exception()
             if isinstance(error, BrokenProcessPool):
                 process.forget()
-                error = _loss(task)
+                error = loss_of(task)
             task.error = error
             task.result = None if error else answer.result()
             self._end(task)
@@ -300,7 +300,7 @@ class Workers:
             process.kill()
 
 
-def _loss(task: Task) -> Exception:
+def loss_of(task: Task) -> Exception:
     """Return why a task has no answer when its worker is gone."""
     if task.stopped:
         return LimitError("stopped" if task.limit_s is None else f"longer than {task.limit_s:g} s")
