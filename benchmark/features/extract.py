@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from hashlib import blake2b
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -22,6 +22,9 @@ if TYPE_CHECKING:
 
 CLIPS_A_TASK = 12
 """Half a hundredth of a second each: few enough that little is lost when a run is killed."""
+
+SENT_BYTES = 4 * 2**20
+"""A task whose recordings are sent with it has no more of them than this, but one at least."""
 
 UNCHANGED = Chain(())
 
@@ -101,13 +104,12 @@ def extract(  # noqa: PLR0913 - what, how, and where; each by its name
     seeds = [chain.seed(seed, clip.id) for clip in clips]
     table = _Table(clips, len(feature_set.columns))
     with Cache(cache, feature_set) as store:
-        unknown = _look_up(table, store, chain, seeds)
+        orders, unknown = _look_up(table, store, chain, seeds)
         table.cached = table.done
         _tell(progress, table)
-        orders = [(clips[places[0]].path, seeds[places[0]]) for places in unknown]
         for rows in _compute_all(workers, feature_set, chain, orders):
             store.write(
-                (row_key(digest, chain.identity, orders[number][1]), row)
+                (row_key(digest, chain.identity, orders[number].seed), row)
                 for number, digest, row in rows
                 if digest
             )
@@ -168,20 +170,47 @@ def _tell(progress: Callable[[int, int], None] | None, table: _Table) -> None:
         progress(table.done, len(table.clips))
 
 
-def _look_up(table: _Table, store: Cache, chain: Chain, seeds: Sequence[bytes]) -> list[list[int]]:
-    """Fill in what is known; return the places of all else, those of equal rows together."""
-    unknown: dict[bytes, list[int]] = {}
+@dataclass(frozen=True, slots=True)
+class Order:
+    """What a worker is asked to measure.
+
+    Attributes
+    ----------
+    path : Path
+        Where the recording lies on the driver's machine, and perhaps on the worker's.
+    digest : bytes
+        Of its bytes when it was looked up.
+    seed : bytes
+        Of what is random in its augmentation.
+    content : bytes, str or None
+        Its bytes, or why they can't be read, for a worker that has not found them at the path.
+    """
+
+    path: Path
+    digest: bytes
+    seed: bytes
+    content: bytes | str | None = None
+
+
+def _look_up(
+    table: _Table, store: Cache, chain: Chain, seeds: Sequence[bytes]
+) -> tuple[list[Order], list[list[int]]]:
+    """Fill in what is known; return orders for all else, and the places of each order's row."""
+    unknown: dict[bytes, tuple[Order, list[int]]] = {}
     for place, digest in enumerate(_file_digests([clip.path for clip in table.clips])):
         if isinstance(digest, str):
             table.put(place, Row(reason=digest))
             continue
         key = row_key(digest, chain.identity, seeds[place])
-        row = None if key in unknown else store.read(key)
+        if key in unknown:
+            unknown[key][1].append(place)
+            continue
+        row = store.read(key)
         if row is None:
-            unknown.setdefault(key, []).append(place)
+            unknown[key] = Order(table.clips[place].path, digest, seeds[place]), [place]
         else:
             table.put(place, row)
-    return list(unknown.values())
+    return [order for order, _ in unknown.values()], [places for _, places in unknown.values()]
 
 
 def _file_digests(paths: Sequence[Path]) -> Iterator[bytes | str]:
@@ -211,51 +240,103 @@ def _unreadable(error: OSError) -> str:
 
 
 def _compute_all(
-    workers: Workers,
-    feature_set: FeatureSet,
-    chain: Chain,
-    orders: Sequence[tuple[Path, bytes]],
+    workers: Workers, feature_set: FeatureSet, chain: Chain, orders: Sequence[Order]
 ) -> Iterator[list[tuple[int, bytes, Row]]]:
     """Yield computed rows as they come: number of the order, digest of the file, row.
 
-    A recording that takes its worker with it is found by trying the clips of its task one by one.
+    Recordings that a worker does not find, on a machine of its own, are sent in a second round. One
+    that takes its worker with it is found by trying the clips of its task one by one.
     """
-    chunks = [
-        range(n, min(n + CLIPS_A_TASK, len(orders))) for n in range(0, len(orders), CLIPS_A_TASK)
-    ]
+    everything = list(range(len(orders)))
+    chunks = [everything[n : n + CLIPS_A_TASK] for n in everything[::CLIPS_A_TASK]]
+    sent = False
     while chunks:
-        lost: list[range] = []
-        arguments = ((feature_set, chain, [orders[n] for n in chunk]) for chunk in chunks)
-        for task in workers.map(measure, arguments):
+        lost: list[list[int]] = []
+        lacking: list[int] = []
+        for task in workers.map(measure, _arguments(feature_set, chain, orders, chunks, sent)):
             chunk = chunks[task.label]
             if task.error is None:
-                yield [(n, *measured) for n, measured in zip(chunk, task.result, strict=True)]
+                found = zip(chunk, task.result, strict=True)
+                yield [(number, *measured) for number, measured in found if measured is not None]
+                lacking += [n for n, row in zip(chunk, task.result, strict=True) if row is None]
             elif not isinstance(task.error, WorkerLostError):
                 raise task.error
             elif len(chunk) == 1:
                 yield [(chunk[0], b"", Row(reason=f"can't be decoded: {task.error}"))]
             else:
-                lost += [range(n, n + 1) for n in chunk]
-        chunks = lost
+                lost += [[number] for number in chunk]
+        # Asked for by path alone, lost ones could be lacking once more: sent, all are answered.
+        sent = True
+        chunks = lost + _sendable(orders, sorted(lacking))
+
+
+def _arguments(
+    feature_set: FeatureSet,
+    chain: Chain,
+    orders: Sequence[Order],
+    chunks: Sequence[Sequence[int]],
+    sent: bool,
+) -> Iterator[tuple[FeatureSet, Chain, list[Order]]]:
+    """Yield the arguments of one task after another; recordings are read as they are sent."""
+    for chunk in chunks:
+        asked = [orders[number] for number in chunk]
+        yield feature_set, chain, [_with_content(order) for order in asked] if sent else asked
+
+
+def _with_content(order: Order) -> Order:
+    try:
+        return replace(order, content=order.path.read_bytes())
+    except OSError as error:
+        return replace(order, content=_unreadable(error))
+
+
+def _sendable(orders: Sequence[Order], numbers: Sequence[int]) -> list[list[int]]:
+    """Return numbers of orders in chunks of few clips and few bytes."""
+    chunks: list[list[int]] = []
+    room = 0
+    for number in numbers:
+        try:
+            size = orders[number].path.stat().st_size
+        except OSError:
+            size = 0  # a worker answers why
+        if not chunks or len(chunks[-1]) == CLIPS_A_TASK or size > room:
+            chunks.append([])
+            room = SENT_BYTES
+        chunks[-1].append(number)
+        room -= size
+    return chunks
 
 
 def measure(
-    feature_set: FeatureSet, chain: Chain, orders: Sequence[tuple[Path, bytes]]
-) -> list[tuple[bytes, Row]]:
-    """Return the digest of each file and its row; what a worker does.
+    feature_set: FeatureSet, chain: Chain, orders: Sequence[Order]
+) -> list[tuple[bytes, Row] | None]:
+    """Return the digest of each recording and its row; what a worker does.
 
-    The digest is that of the bytes that were decoded: the file may have changed since it was
-    looked up.
+    None for a recording whose bytes this machine does not have at its path. The digest is that of
+    the bytes that were decoded: the file may have changed since it was looked up, and is then sent.
     """
-    measured = []
-    for path, seed in orders:
-        try:
-            content = path.read_bytes()
-        except OSError as error:
-            measured.append((b"", Row(reason=_unreadable(error))))
+    measured: list[tuple[bytes, Row] | None] = []
+    for order in orders:
+        content = _content(order)
+        if content is None:
+            measured.append(None)
+        elif isinstance(content, str):
+            measured.append((b"", Row(reason=content)))
         else:
-            measured.append((_digest(content), _measure_one(content, feature_set, chain, seed)))
+            row = _measure_one(content, feature_set, chain, order.seed)
+            measured.append((_digest(content), row))
     return measured
+
+
+def _content(order: Order) -> bytes | str | None:
+    """Return a recording's bytes, or why nobody can read it; None if it is not here."""
+    if order.content is not None:
+        return order.content
+    try:
+        content = order.path.read_bytes() if order.path.is_file() else b""
+    except OSError:
+        return None
+    return content if _digest(content) == order.digest else None
 
 
 def _measure_one(content: bytes, feature_set: FeatureSet, chain: Chain, seed: bytes) -> Row:

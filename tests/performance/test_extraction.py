@@ -21,7 +21,7 @@ import soundfile
 from benchmark.corpora.clip import AUDIO_ENDINGS, Clip
 from benchmark.features import FEATURE_SETS, extract, parse_chain
 from benchmark.features.augment import Chain
-from benchmark.features.extract import CLIPS_A_TASK, measure
+from benchmark.features.extract import CLIPS_A_TASK, Order, measure
 from benchmark.workers import Workers
 
 FEATURES = FEATURE_SETS["means-184"]
@@ -128,7 +128,7 @@ def test_one_core_plain(benchmark: Any, clips: list[Clip], augmentation: str) ->
 def test_one_core_ours(benchmark: Any, clips: list[Clip], augmentation: str) -> None:
     benchmark.group = f"one core {augmentation}"
     chain = {"": Chain(())}.get(augmentation) or parse_chain(augmentation)
-    orders = [(clip.path, b"") for clip in clips]
+    orders = [Order(clip.path, b"", b"", clip.path.read_bytes()) for clip in clips]
     measure(FEATURES, chain, orders[:2])
     timed(benchmark, f"one core, ours {augmentation}", measure, FEATURES, chain, orders)
 
