@@ -56,3 +56,16 @@ def _version(package: str) -> str:
         return version(package).partition("+")[0]
     except PackageNotFoundError:
         return ABSENT
+
+
+def kernels() -> str:
+    """Return which processor kernels this machine's linear algebra takes, as OpenBLAS calls them.
+
+    Another kernel sums in another order, so that last digits can differ.
+    """
+    import numpy as np
+    import threadpoolctl
+
+    del np  # loads its library, of which is asked
+    found = {str(pool.get("architecture", "")) for pool in threadpoolctl.threadpool_info()}
+    return ", ".join(sorted(found - {""})) or ABSENT
