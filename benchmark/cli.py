@@ -95,6 +95,16 @@ WorkersOption = Annotated[
         "--workers", min=1, help="Processes; by default all cores. No result depends on it."
     ),
 ]
+ClusterOption = Annotated[
+    str | None,
+    typer.Option(
+        "--cluster",
+        metavar="ADDRESS",
+        help="Extract and fit on the workers of a Dask cluster: tcp://HOST:8786, tls://HOST:8786, "
+        "a scheduler file (.json), or `config` for the scheduler of Dask's own configuration. No "
+        "result depends on it.",
+    ),
+]
 ProjectOption = Annotated[
     Path,
     typer.Option(
@@ -150,6 +160,7 @@ def run_study(
     allow_incomplete: IncompleteOption = False,
     allow_missing: MissingOption = None,
     workers: WorkersOption = None,
+    cluster: ClusterOption = None,
     storage: Annotated[
         str | None,
         typer.Option(
@@ -175,7 +186,7 @@ def run_study(
         asked = _read(study, changes)
         from benchmark import run
 
-        job = _job(project, sources, changes, workers, storage)
+        job = _job(project, sources, changes, workers, storage, cluster)
         result = run.run_study(asked, job, screen)
         _summarise(result, job.project, screen)
 
@@ -189,6 +200,7 @@ def extract(
     allow_incomplete: IncompleteOption = False,
     allow_missing: MissingOption = None,
     workers: WorkersOption = None,
+    cluster: ClusterOption = None,
     project: ProjectOption = HERE,
 ) -> None:
     """Run the feature stage of a study alone: train.csv and test.csv for each of its protocols."""
@@ -197,7 +209,8 @@ def extract(
         asked = _read(study, changes)
         from benchmark import run
 
-        prepared = run.extract_study(asked, _job(project, sources, changes, workers, None), screen)
+        job = _job(project, sources, changes, workers, None, cluster)
+        prepared = run.extract_study(asked, job, screen)
         for tables in prepared.splits:
             for side, table in (("train", tables.train), ("test", tables.test)):
                 path = tables.folder / f"{side}.csv"
@@ -576,6 +589,7 @@ def _job(
     changes: list[str] | None,
     workers: int | None,
     storage: str | None,
+    cluster: str | None = None,
 ) -> Job:
     from benchmark import run
     from benchmark.study import effective
@@ -587,6 +601,7 @@ def _job(
         overrides=effective(changes or ()),
         workers=workers or available_cores(),
         storage=storage,
+        cluster=cluster,
     )
 
 

@@ -112,6 +112,8 @@ class Job:
         Processes.
     storage : str or None
         An Optuna storage URL; by default optuna.db in the project's folder.
+    cluster : str or None
+        Where the scheduler of a Dask cluster is, whose workers extract and fit; see `Cluster`.
     """
 
     project: Project
@@ -119,6 +121,7 @@ class Job:
     overrides: tuple[str, ...] = ()
     workers: int = field(default_factory=available_cores)
     storage: str | None = None
+    cluster: str | None = None
 
 
 def check(study: Study, where: str) -> Study:
@@ -246,10 +249,19 @@ def _alone(study: Study, project: Project) -> Iterator[None]:
         lock.release()
 
 
+def hire(job: Job, screen: Screen) -> Workers:
+    """Return who extracts and fits: processes of this machine, or the workers of a cluster."""
+    if job.cluster is None:
+        return Workers(job.workers)
+    from benchmark.cluster import Cluster
+
+    return Cluster(job.cluster, screen.say)
+
+
 def extract_study(study: Study, job: Job, screen: Screen) -> Prepared:
     """Run the feature stage of a checked study alone: its tables are written, nothing is fitted."""
     recordings = read_corpora(study, job.sources, screen)
-    with _alone(study, job.project), Workers(job.workers) as workers:
+    with _alone(study, job.project), hire(job, screen) as workers:
         return prepare(study, job.sources, recordings, job.overrides, workers, screen)
 
 
@@ -263,7 +275,9 @@ def run_study(study: Study, job: Job, screen: Screen) -> Result:
     uri, artifacts = tracking_uri(project.folder), project.folder / ARTIFACTS
     check_address(uri)
     recordings = read_corpora(study, job.sources, screen)
-    with _alone(study, project), Workers(job.workers) as workers:
+    with _alone(study, project), hire(job, screen) as workers, Workers(job.workers) as processes:
+        # What needs files of this project is done by processes of this machine.
+        here = workers if job.cluster is None else processes
         workers.warm_up(partial(warm_up, tuple(study.models)))
         store = TrialStore(job.storage or project.storage_url)
         store.open()
@@ -276,9 +290,9 @@ def run_study(study: Study, job: Job, screen: Screen) -> Result:
             _search(searches, workers, tracker, screen)
             result, files = _evaluate(study, prepared, searches, workers, project, screen)
             write_result(result, project.results)
-            _submit_artifacts(result, files, workers)
+            _submit_artifacts(result, files, here)
             write_reports(project, screen, only=result.name)
-            _log_winners(tracker, result, files, _pictures(workers))
+            _log_winners(tracker, result, files, _pictures(here))
             write_cards(result, prepared.recipe, prepared.clips_digests, files)
         except BaseException as error:
             tracker.finish("KILLED" if isinstance(error, KeyboardInterrupt) else "FAILED")
