@@ -23,6 +23,7 @@ import json
 import os
 from collections.abc import Sequence
 from dataclasses import dataclass
+from glob import escape
 from pathlib import Path
 from typing import Any
 
@@ -203,10 +204,28 @@ def write_text(path: Path, text: str) -> None:
 
 
 def write_bytes(path: Path, content: bytes) -> None:
-    """Write a file so that a reader sees the old one or the new one, never a part."""
+    """Write a file so that a reader sees the old one or the new one, never a part.
+
+    Whatever a process that was killed here has left behind is swept away by the next one.
+    """
     partial = path.with_name(f".{path.name}.{os.getpid()}.partial")
     try:
         partial.write_bytes(content)
-        partial.replace(path)
+        while not _moved(partial, path):
+            partial.write_bytes(content)
+        for left in path.parent.glob(f".{escape(path.name)}.*.partial"):
+            left.unlink(missing_ok=True)
+    except OSError as error:
+        error.filename = error.filename or str(path)  # a full disk does not tell where it is
+        raise
     finally:
         partial.unlink(missing_ok=True)
+
+
+def _moved(partial: Path, path: Path) -> bool:
+    """Put a file in its place, unless another process has swept it away in the meantime."""
+    try:
+        partial.replace(path)
+    except FileNotFoundError:
+        return False
+    return True
