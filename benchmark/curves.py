@@ -18,6 +18,7 @@ from benchmark import models
 from benchmark.errors import BenchmarkError
 from benchmark.evaluate import score
 from benchmark.fitting import fit_rows
+from benchmark.kept import keep, kept
 from benchmark.search import ModelSearch
 from benchmark.study import derive_seed
 from benchmark.tables import StoredArrays, TrainingArrays, load_arrays
@@ -98,14 +99,14 @@ def learning_curves(
     for search in searches:
         plan, best = search.plan, search.best
         assert best is not None
-        kept = cache / f"{plan.key}_{best.number:04d}"
+        folder = cache / f"{plan.key}_{best.number:04d}"
         for fold in range(plan.n_folds):
             seed = derive_seed(best.seed, "curve", fold)
             for share in shares:
                 name = (plan.protocol, plan.model, share, fold)
-                path = kept / f"{fold}_{share}.npy"
+                path = folder / f"{fold}_{share}.npz"
                 names.append(name)
-                known = _kept(path)
+                known = _known(path)
                 if known is not None:
                     rows[name] = known
                     continue
@@ -121,23 +122,20 @@ def learning_curves(
                 f"{name[0]} {name[1]}: the learning curve could not be drawn, at a share of "
                 f"{name[2]:g}: {task.error}. Raise the shares of [learning_curves], or take it out."
             ) from task.error
-        _keep(path, task.result)
         rows[name] = task.result
+        keep(path, **dict(zip(("rows", "training", "validation"), task.result, strict=True)))
         progress(len(rows), len(names))
     return pd.DataFrame([(*name, *rows[name]) for name in names], columns=list(COLUMNS))
 
 
-def _keep(path: Path, point: Point) -> None:
-    path.parent.mkdir(parents=True, exist_ok=True)
-    partial = path.with_suffix(".partial.npy")
-    np.save(partial, np.array(point, dtype=np.float64))
-    partial.replace(path)
-
-
-def _kept(path: Path) -> Point | None:
+def _known(path: Path) -> Point | None:
     """Return a point of an earlier run; None if there is none, or its file is damaged."""
+    found = kept(path)
+    if found is not None:
+        return int(found["rows"]), float(found["training"]), float(found["validation"])
     try:
-        rows, training, validation = np.load(path)
+        # Earlier versions kept the three numbers bare.
+        rows, training, validation = np.load(path.with_suffix(".npy"))
     except Exception:
         return None
     return int(rows), float(training), float(validation)

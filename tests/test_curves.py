@@ -85,8 +85,9 @@ def test_curves_are_the_same_with_two_workers_and_kept_points_are_not_fitted_aga
     assert list(tables[0]) == list(COLUMNS)
     assert len(tables[0]) == 2 * 3
     pd.testing.assert_frame_equal(*tables)
-    kept = sorted((tmp_path / "one").rglob("*.npy"))
-    np.save(kept[0], np.array([60.0, 0.5, 5.0]))
+    kept = sorted((tmp_path / "one").rglob("*.npz"))
+    kept[0].unlink()
+    np.save(kept[0].with_suffix(".npy"), np.array([60.0, 0.5, 5.0]))  # as earlier versions did
     kept[1].write_bytes(b"damaged")
     with Workers(1) as pool:
         again = learning_curves([search], (0.3, 1.0), tmp_path / "one", pool, _silent)

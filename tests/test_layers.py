@@ -42,6 +42,7 @@ LAYERS = (
         "tables",
         "evaluate",
         "results",
+        "kept",
         "ensemble",
         "screen",
         "pruning",
