@@ -24,6 +24,7 @@ from benchmark import models, pruning
 from benchmark.errors import BenchmarkError
 from benchmark.evaluate import score
 from benchmark.fitting import FoldOutcome, Probabilities, fit_fold
+from benchmark.kept import keep, kept
 from benchmark.pruning import REDUCTION, RUNGS
 from benchmark.study import Model, Range, Search, derive_seed, digest_of
 from benchmark.tables import StoredArrays, load_arrays
@@ -736,27 +737,23 @@ class ModelSearch:
     def _keep_fold(
         self, number: int, fold: int, outcome: FoldOutcome, searching: bool = True
     ) -> None:
-        path = self._fold_path(number, fold, searching)
-        path.parent.mkdir(parents=True, exist_ok=True)
-        partial = path.with_suffix(".partial.npz")
-        kept: dict[str, Any] = {"probabilities": outcome.probabilities, "seconds": outcome.seconds}
+        learned: dict[str, Any] = {}
         if outcome.epochs:
-            kept |= {"epochs": outcome.epochs, "history": outcome.history, "cut": outcome.cut}
-        np.savez(partial, **kept)
-        partial.replace(path)
+            learned = {"epochs": outcome.epochs, "history": outcome.history, "cut": outcome.cut}
+        path = self._fold_path(number, fold, searching)
+        keep(path, probabilities=outcome.probabilities, seconds=outcome.seconds, **learned)
 
     def _kept_fold(self, number: int, fold: int, searching: bool = True) -> FoldOutcome | None:
         """Return a fold that was finished before; None if there is none, or its file is damaged."""
-        try:
-            with np.load(self._fold_path(number, fold, searching)) as kept:
-                learned = (
-                    (int(kept["epochs"]), tuple(kept["history"].tolist()), bool(kept["cut"]))
-                    if "epochs" in kept
-                    else ()
-                )
-                return FoldOutcome(kept["probabilities"], float(kept["seconds"]), *learned)
-        except Exception:
+        found = kept(self._fold_path(number, fold, searching))
+        if found is None:
             return None
+        learned = (
+            (int(found["epochs"]), tuple(found["history"].tolist()), bool(found["cut"]))
+            if "epochs" in found
+            else ()
+        )
+        return FoldOutcome(found["probabilities"], float(found["seconds"]), *learned)
 
 
 def _lies_in(
