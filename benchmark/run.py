@@ -27,7 +27,7 @@ from benchmark.evaluate import METRICS
 from benchmark.features import FEATURE_SETS, feature_set, parse_chain
 from benchmark.fitting import fit_rows, warm_up
 from benchmark.models import ENSEMBLE, FLOOR, MODELS
-from benchmark.models.storage import dump, load, packed
+from benchmark.models.storage import dump, is_whole, load, packed
 from benchmark.prepare import Prepared, Sources, SplitTables, prepare, read_corpora
 from benchmark.results import Result, read_results, write_bytes, write_result
 from benchmark.screen import Bar, Screen
@@ -578,7 +578,7 @@ def _fit_winners(
         name = f"{plan.model}_{plan.key[:12]}_{best.number:04d}.skops"
         target = folder / plan.protocol / "models" / name
         files[plan.protocol, plan.model] = target
-        if not target.exists():
+        if not is_whole(target):
             seed = derive_seed(best.seed, "refit")
             params = best.params | ({"max_epochs": _epochs(best)} if best.epochs else {})
             arguments = (plan.arrays, plan.model, params, seed)

@@ -118,6 +118,15 @@ def load(path: Path, sha256: str | None = None) -> Any:
         ) from error
 
 
+def is_whole(path: Path) -> bool:
+    """Whether a file is there and holds what `dump` wrote, by the checksums of all its parts."""
+    try:
+        with ZipFile(path) as archive:
+            return archive.testzip() is None
+    except Exception:  # a damaged file leads zipfile and zlib into errors of every kind
+        return False
+
+
 def _skops() -> Any:
     """Return skops.io, imported without torch.
 
