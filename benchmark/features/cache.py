@@ -186,7 +186,16 @@ class Cache:
         if tables and mark != APPLICATION_ID:
             connection.execute("ROLLBACK")
             raise sqlite3.DatabaseError("not a features cache")
+        (version,) = connection.execute("PRAGMA user_version").fetchone()
+        if version not in {0, FORMAT}:  # the first files said nothing of it
+            connection.execute("ROLLBACK")
+            raise BenchmarkError(
+                f"{self.path}: a features cache of format {version}; this version reads format "
+                f"{FORMAT}. Use the version that wrote it, or move the file away, which costs the "
+                "time of the extraction."
+            )
         connection.execute(f"PRAGMA application_id = {APPLICATION_ID}")
+        connection.execute(f"PRAGMA user_version = {FORMAT}")
         connection.execute(SCHEMA)
         connection.execute("COMMIT")
 
