@@ -18,6 +18,7 @@ import hashlib
 import io
 import os
 import wave
+import zlib
 from dataclasses import replace
 from itertools import product
 from pathlib import Path
@@ -142,7 +143,7 @@ def read(folder: Path) -> Recordings:
     ]
     try:
         for clip in clips:
-            if not clip.path.exists():
+            if not _is_whole(clip.path):
                 _write(clip.path, samples(clip))
     except OSError as error:
         raise BenchmarkError(
@@ -163,10 +164,25 @@ def _write(path: Path, signal: Numbers) -> None:
     path.parent.mkdir(parents=True, exist_ok=True)
     partial = path.with_name(f".{path.name}.{os.getpid()}.partial")
     try:
-        partial.write_bytes(content.getvalue())
+        partial.write_bytes(_sealed(content.getvalue()))
         partial.replace(path)
     finally:
         partial.unlink(missing_ok=True)
+
+
+def _sealed(recording: bytes) -> bytes:
+    """Return a RIFF file with a last chunk that holds its checksum; who plays it passes over it."""
+    size = int.from_bytes(recording[4:8], "little") + 12
+    sealed = recording[:4] + size.to_bytes(4, "little") + recording[8:] + b"crc \x04\0\0\0"
+    return sealed + zlib.crc32(sealed).to_bytes(4, "little")
+
+
+def _is_whole(path: Path) -> bool:
+    """Whether a recording is there as it was written."""
+    if not path.exists():
+        return False
+    content = path.read_bytes()
+    return content[-4:] == zlib.crc32(content[:-4]).to_bytes(4, "little")
 
 
 def samples(clip: Clip) -> Numbers:
