@@ -21,7 +21,8 @@ FORMAT = 1  # files that say nothing of it are of this one
 def keep(path: Path, **numbers: Any) -> None:
     """Write numbers to an .npz file, which holds a checksum of each."""
     content = io.BytesIO()
-    np.savez(content, format=FORMAT, **numbers)
+    # How many there are, since a damaged directory of a zip file may end too early.
+    np.savez(content, format=(FORMAT, len(numbers)), **numbers)
     path.parent.mkdir(parents=True, exist_ok=True)
     write_bytes(path, content.getvalue())
 
@@ -37,7 +38,8 @@ def kept(path: Path) -> dict[str, NDArray[Any]] | None:
     try:
         with np.load(path) as file:
             numbers = {name: file[name] for name in file.files}
-        version = int(numbers.pop("format", FORMAT))
+        told = numbers.pop("format", np.array((FORMAT, len(numbers))))
+        version, count = told.tolist()
     except Exception:  # a damaged file leads numpy and zipfile into errors of every kind
         return None
     if version != FORMAT:
@@ -45,4 +47,4 @@ def kept(path: Path) -> dict[str, NDArray[Any]] | None:
             f"{path}: kept in format {version}; this version reads format {FORMAT}. Use the "
             "version that wrote it, or delete its folder, which costs the time of those fits."
         )
-    return numbers
+    return numbers if len(numbers) == count else None
