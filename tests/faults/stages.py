@@ -1,0 +1,170 @@
+"""In which stage a running study is, told by the stack of its main process."""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import re
+import signal
+import subprocess
+import sys
+import tempfile
+import time
+from pathlib import Path
+from typing import Self
+
+from tests.conftest import Bench
+from tests.test_run import runs_in_mlflow, trials_in_optuna
+
+STAGE_OF = {
+    "_fit_winners": "ensemble",
+    "_learning_curves": "ensemble",
+    "_vote_on_folds": "ensemble",
+    "soft_vote": "ensemble",
+    "_evaluate": "evaluation",
+    "write_result": "evaluation",
+    "_submit_artifacts": "report",
+    "write_reports": "report",
+    "_log_winners": "logging",
+    "finish": "logging",
+    "write_cards": "logging",
+    "_search": "search",
+    "_plan_searches": "search",
+    "begin": "search",
+    "prepare": "extraction",
+}
+"""By the functions that the main process is in, the innermost first."""
+
+STAGES = ("extraction", "search", "ensemble", "evaluation", "report", "logging")
+
+EVERY_S = 0.02  # between two looks
+
+TELLING = """
+import atexit, signal, sys, traceback
+told = open(sys.argv.pop(1), "w")
+def tell(*_):
+    for frame in list(sys._current_frames().values()):
+        traceback.print_stack(frame, file=told)
+    print("that is all", file=told, flush=True)
+signal.signal(signal.SIGUSR1, tell)
+atexit.register(signal.signal, signal.SIGUSR1, signal.SIG_IGN)
+tell()
+from benchmark.__main__ import main
+main()
+"""
+"""The command line as it is, in a process that writes down where it is when it is asked."""
+
+
+class Watched:
+    """A study that runs in a process of its own, whose stage can be asked for at any time.
+
+    Parameters
+    ----------
+    bench : Bench
+    *arguments : str
+        Further ones of `run-study`.
+    """
+
+    def __init__(self, bench: Bench, *arguments: str) -> None:
+        self._folder = tempfile.TemporaryDirectory()
+        self._stacks = Path(self._folder.name) / "stacks"
+        self._errors = Path(self._folder.name) / "errors"
+        own = bench.command("run-study", str(bench.study), "--corpus", f"csv={bench.table}")[3:]
+        with self._errors.open("wb") as errors:
+            self.process = subprocess.Popen(
+                [sys.executable, "-c", TELLING, str(self._stacks), *own, *arguments],
+                stdout=subprocess.DEVNULL,
+                stderr=errors,
+            )
+        while not self._told_so_far() and self.process.poll() is None:
+            time.sleep(EVERY_S)
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.process.kill()
+        self.process.wait()
+        self._folder.cleanup()
+
+    def told(self) -> str:
+        """What it has said on standard error."""
+        return self._errors.read_text()
+
+    def stack(self) -> str:
+        """Where all its threads are now; empty when it has ended."""
+        before = self._told_so_far()
+        with contextlib.suppress(ProcessLookupError):
+            self.process.send_signal(signal.SIGUSR1)
+        while self.process.poll() is None:
+            time.sleep(0.002)
+            told = self._stacks.read_bytes()[before:].decode()
+            if told.endswith("that is all\n"):
+                return told
+        return ""
+
+    def stage(self) -> str:
+        """The stage it is in: one of `STAGES`, ``start``, or ``end``."""
+        stack = self.stack()
+        inside = set(re.findall(r'benchmark/\w+\.py", line \d+, in (\w+)', stack))
+        found = [stage for function, stage in STAGE_OF.items() if function in inside]
+        return found[0] if found else "start" if stack else "end"
+
+    def watch(self, until: str = "end") -> dict[str, float]:
+        """Wait for a stage, or the end, and return how many seconds each one took before it."""
+        seconds = dict.fromkeys(STAGES, 0.0)
+        last = time.monotonic()
+        while (stage := self.stage()) not in (until, "end"):
+            time.sleep(EVERY_S)
+            now = time.monotonic()
+            seconds[stage] = seconds.get(stage, 0.0) + now - last
+            last = now
+        return seconds
+
+    def workers(self) -> list[int]:
+        """The processes that it has started to work for it."""
+        try:
+            told = Path(f"/proc/{self.process.pid}/task/{self.process.pid}/children").read_text()
+        except OSError:
+            return []
+        return [child for child in map(int, told.split()) if "spawn_main" in _command(child)]
+
+    def _told_so_far(self) -> int:
+        return self._stacks.stat().st_size if self._stacks.exists() else 0
+
+
+def _command(process: int) -> str:
+    with contextlib.suppress(OSError):
+        return Path(f"/proc/{process}/cmdline").read_text()
+    return ""
+
+
+def kill(process: int) -> bool:
+    """Kill a process, and return whether it was still there."""
+    try:
+        os.kill(process, signal.SIGKILL)
+    except ProcessLookupError:
+        return False
+    return True
+
+
+def differences(bench: Bench, unbroken: Bench) -> list[str]:
+    """In what a study that has ended differs from an unbroken run of it."""
+    ours, theirs = bench.bytes_of("reports"), unbroken.bytes_of("reports")
+    different = [name for name in {**ours, **theirs} if ours.get(name) != theirs.get(name)]
+    if trials_in_optuna(bench) != trials_in_optuna(unbroken):
+        different.append("trials in Optuna")
+    if runs_in_mlflow(bench) != runs_in_mlflow(unbroken):
+        different.append("runs in MLflow")
+    return different
+
+
+def refused_in_one_line(ended: subprocess.CompletedProcess[str]) -> bool:
+    """Whether a command has ended with status 2 and a last line that says why."""
+    return refusal(ended.returncode, ended.stderr)
+
+
+def refusal(status: int, told: str) -> bool:
+    """Whether a status and what was told are those of an error in one line."""
+    errors = [line for line in told.splitlines() if line.startswith("error: ")]
+    return status == 2 and len(errors) == 1 and "Traceback" not in told

@@ -1,0 +1,97 @@
+"""Processes that are killed: the study ends with the bytes of an unbroken run.
+
+    pytest tests/faults/test_processes.py -s
+
+FAULTS_KILLS=N kills the main process so often, FAULTS_WORKER_KILLS=N a worker; some twenty minutes
+each on two cores. FAULTS_SEED=N has other moments.
+"""
+
+from __future__ import annotations
+
+import os
+import random
+import shutil
+import signal
+import sys
+import time
+from collections import Counter
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+
+from tests.conftest import Bench
+from tests.faults.conftest import full_bench
+from tests.faults.stages import STAGES, Watched, differences, kill
+
+KILLS = int(os.environ.get("FAULTS_KILLS", "100"))
+WORKER_KILLS = int(os.environ.get("FAULTS_WORKER_KILLS", "50"))
+SEED = int(os.environ.get("FAULTS_SEED", "0"))
+
+pytestmark = pytest.mark.skipif(sys.platform != "linux", reason="reads /proc")
+
+Unbroken = tuple[Bench, dict[str, float]]
+
+
+def kill_in(bench: Bench, stage: str, after_s: float, workers: int) -> tuple[str, str]:
+    """Run a study until so many seconds after a stage has begun; where it was as it was killed."""
+    with Watched(bench, "--workers", str(workers)) as study:
+        study.watch(stage)
+        time.sleep(after_s)
+        stack = study.stack()
+        found = study.stage()
+        study.process.kill()
+        killed = study.process.wait() == -signal.SIGKILL
+    return (found if killed else "end"), stack
+
+
+def test_a_killed_main_process_loses_nothing_in_any_stage(
+    unbroken: Unbroken, tones: Path, tmp_path: Path, record: Callable[[str], None]
+) -> None:
+    whole, seconds = unbroken
+    moments = random.Random(SEED)
+    killed: Counter[str] = Counter()
+    logging = chains = 0
+    wrong: list[str] = []
+    record(f"\nseconds a stage: { {stage: round(s, 2) for stage, s in seconds.items()} }")
+    while killed.total() < KILLS:
+        chains += 1
+        bench = full_bench(tones, tmp_path / str(chains))
+        for stage in STAGES:
+            after_s = moments.uniform(0.0, seconds[stage])
+            found, stack = kill_in(bench, stage, after_s, workers=1 + chains % 2)
+            killed.update([found] if found != "end" else [])
+            logging += "log_trial" in stack
+        bench.run()
+        wrong += [f"chain {chains}: {name}" for name in differences(bench, whole)]
+        shutil.rmtree(tmp_path / str(chains))
+        record(f"kills by stage: {dict(killed)}, of {chains} chains; wrong: {wrong}")
+    record(f"kills of the main process: {killed.total()}; as a trial was logged: {logging}")
+    assert not wrong
+    assert all(killed[stage] for stage in STAGES)
+
+
+def test_a_killed_worker_costs_a_study_nothing(
+    unbroken: Unbroken, tones: Path, tmp_path: Path, record: Callable[[str], None]
+) -> None:
+    whole, seconds = unbroken
+    moments = random.Random(SEED)
+    killed: Counter[str] = Counter()
+    wrong: list[str] = []
+    runs = 0
+    while killed.total() < WORKER_KILLS:
+        runs += 1
+        bench = full_bench(tones, tmp_path / str(runs))
+        with Watched(bench, "--workers", "2") as study:
+            study.watch("extraction")
+            time.sleep(moments.uniform(0.0, sum(seconds[stage] for stage in STAGES)))
+            stage, workers = study.stage(), study.workers()
+            killed.update([stage] if workers and kill(moments.choice(workers)) else [])
+            status = study.process.wait()
+            told = study.told()
+        wrong += [f"run {runs}: status {status}: {told}"] if status else []
+        wrong += [f"run {runs}: {name}" for name in differences(bench, whole)]
+        shutil.rmtree(tmp_path / str(runs))
+        record(f"kills of a worker by stage: {dict(killed)}; runs: {runs}; wrong: {wrong}")
+    record(f"kills of a worker: {killed.total()}, of as many studies; none run again")
+    assert not wrong
