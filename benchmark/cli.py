@@ -27,7 +27,15 @@ if TYPE_CHECKING:
 USER_ERROR = 2
 INTERRUPTED = 130  # as a shell has it for Ctrl-C
 
-DISK_ERRORS = {errno.ENOSPC, errno.EROFS, errno.EACCES, errno.EPERM, errno.EDQUOT}
+DISK_ERRORS = {
+    errno.ENOSPC,
+    errno.EDQUOT,
+    errno.EFBIG,
+    errno.EIO,
+    errno.EROFS,
+    errno.EACCES,
+    errno.EPERM,
+}
 
 app = typer.Typer(
     name="python -m benchmark",

@@ -110,6 +110,23 @@ def test_a_damaged_file_is_moved_aside_and_work_goes_on(tmp_path: Path, damage: 
     assert len(list(tmp_path.glob("*.damaged-1"))) == 1
 
 
+def test_a_cache_of_another_format_is_refused_and_stays_where_it_is(tmp_path: Path) -> None:
+    path = stored(tmp_path, [KEY])
+    with sqlite3.connect(path) as connection:
+        connection.execute("PRAGMA user_version = 99")
+    connection.close()
+    with pytest.raises(BenchmarkError, match=r"format 99; this version reads format 1\. .*move"):
+        read(tmp_path)
+    assert path.exists()
+
+
+def test_a_cache_that_says_nothing_of_its_format_is_of_the_first(tmp_path: Path) -> None:
+    with sqlite3.connect(stored(tmp_path, [KEY])) as connection:
+        connection.execute("PRAGMA user_version = 0")
+    connection.close()
+    assert read(tmp_path) == ROW
+
+
 @pytest.mark.parametrize("content", [b"", b"S"])
 def test_a_file_that_was_hardly_begun_becomes_a_cache(tmp_path: Path, content: bytes) -> None:
     (tmp_path / cache_name(FEATURES)).write_bytes(content)

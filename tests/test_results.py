@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import multiprocessing
 from pathlib import Path
 
 import numpy as np
@@ -9,7 +10,7 @@ import pandas as pd
 import pytest
 
 from benchmark.errors import BenchmarkError
-from benchmark.results import Result, read_result, read_results, write_result
+from benchmark.results import Result, read_result, read_results, write_bytes, write_result
 
 
 @pytest.fixture
@@ -76,3 +77,27 @@ def test_a_damaged_result_is_refused_and_stops_no_other(
     results, refusals = read_results(tmp_path)
     assert (len(results), len(refusals)) == (1, 1)
     assert words in refusals[0]
+
+
+def test_a_writer_sweeps_away_what_killed_ones_have_left(tmp_path: Path) -> None:
+    for left in (".page.md.1.partial", ".page.md.22.partial", ".other.md.1.partial"):
+        (tmp_path / left).touch()
+    write_bytes(tmp_path / "page.md", b"new")
+    assert sorted(path.name for path in tmp_path.iterdir()) == [".other.md.1.partial", "page.md"]
+
+
+def test_writers_of_one_file_do_not_disturb_each_other(tmp_path: Path) -> None:
+    context = multiprocessing.get_context("spawn")
+    writers = [context.Process(target=write_often, args=(tmp_path / "page.md",)) for _ in range(3)]
+    for writer in writers:
+        writer.start()
+    for writer in writers:
+        writer.join()
+    assert [writer.exitcode for writer in writers] == [0, 0, 0]
+    assert [path.name for path in tmp_path.iterdir()] == ["page.md"]
+    assert len((tmp_path / "page.md").read_bytes()) == 10_000
+
+
+def write_often(path: Path) -> None:
+    for _ in range(200):
+        write_bytes(path, bytes(10_000))

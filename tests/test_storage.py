@@ -111,6 +111,19 @@ def test_a_file_that_would_fill_the_memory_is_refused(
         storage.load(path)
 
 
+@pytest.mark.parametrize("part", [0.0, 0.3, 0.5, 0.7, 0.95])
+def test_a_damaged_file_is_not_whole(tmp_path: Path, part: float) -> None:
+    path = tmp_path / "model.skops"
+    storage.dump(fitted("random_forest"), path)
+    whole = path.read_bytes()
+    place = int(part * len(whole))
+    assert storage.is_whole(path)
+    path.write_bytes(whole[:place])
+    assert not storage.is_whole(path)
+    path.write_bytes(whole[:place] + bytes(100) + whole[place + 100 :])
+    assert not storage.is_whole(path)
+
+
 def test_a_missing_file_is_named(tmp_path: Path) -> None:
     with pytest.raises(BenchmarkError, match=r"model\.skops: can't read the model"):
         storage.load(tmp_path / "model.skops")

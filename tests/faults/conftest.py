@@ -13,7 +13,9 @@ from tests.performance.conftest import record
 __all__ = ["record"]
 
 FULL_STUDY = (
-    SMALL_STUDY.replace("augment", 'compare = [["svc", "logistic_regression"]]\naugment')
+    SMALL_STUDY.replace("augment", 'compare = [["svc", "logistic_regression"]]\naugment').replace(
+        '"random", "speaker"', '"speaker"'
+    )
     + """
 [models.svc]
 C = [0.1, 1.0, 10.0]
@@ -26,7 +28,7 @@ three = ["logistic_regression", "random_forest", "svc"]
 shares = [0.5, 1.0]
 """
 )
-"""The small study, and whatever else a study can ask for that takes a stage longer."""
+"""The small study under one protocol, and whatever else makes a stage longer."""
 
 
 def full_bench(tones: Path, folder: Path) -> Bench:

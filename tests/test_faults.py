@@ -1,0 +1,86 @@
+"""What goes wrong beside the code: damaged files, a full disk, a second run; nothing is lost.
+
+The same at length, with kills at random moments of every stage, is in tests/faults.
+"""
+
+from __future__ import annotations
+
+import resource
+import shutil
+import signal
+import subprocess
+import time
+from pathlib import Path
+
+from tests.conftest import Bench
+from tests.test_run import runs_in_mlflow, trials_in_optuna
+
+
+def files_of_ours(bench: Bench) -> list[Path]:
+    """Every file of a project that we write ourselves."""
+    written = [*bench.project.glob("features_cache/*.sqlite")]
+    for folder in ("features_cache/small", "features_cache/searches", "reports"):
+        written += [path for path in (bench.project / folder).rglob("*") if path.is_file()]
+    return written
+
+
+def test_a_study_whose_every_file_is_torn_gives_the_same_bytes(
+    finished: Bench, tmp_path: Path
+) -> None:
+    shutil.copytree(finished.project, tmp_path / "project")
+    copy = Bench(finished.study, finished.table, tmp_path / "project")
+    torn = files_of_ours(copy)
+    for path in torn:
+        path.write_bytes(path.read_bytes()[: path.stat().st_size // 2])
+    (copy.project / "reports/.small.md.1.partial").write_text("of a killed process")
+    copy.run()
+    assert len(torn) > 100
+    assert copy.bytes_of("reports") == finished.bytes_of("reports")
+    tables = [name for name in finished.bytes_of("features_cache/small") if "models" not in name]
+    ours, theirs = (bench.bytes_of("features_cache/small") for bench in (copy, finished))
+    assert [name for name in tables if ours[name] != theirs[name]] == []
+    assert trials_in_optuna(copy) == trials_in_optuna(finished)
+    assert runs_in_mlflow(copy) == runs_in_mlflow(finished)
+
+
+def test_a_second_run_of_a_study_is_refused_and_does_not_disturb_the_first(
+    finished: Bench, bench: Bench
+) -> None:
+    command = bench.command("run-study", str(bench.study), "--corpus", f"csv={bench.table}")
+    first = subprocess.Popen(command, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
+    while not (bench.project / "features_cache/.small.lock").exists():
+        time.sleep(0.05)
+    second = bench.run(check=False)
+    assert second.returncode == 2
+    assert second.stderr.splitlines()[-1].startswith("error: study small is already running")
+    assert "Traceback" not in second.stderr
+    assert first.wait() == 0
+    assert bench.bytes_of("reports") == finished.bytes_of("reports")
+    assert trials_in_optuna(bench) == trials_in_optuna(finished)
+    assert runs_in_mlflow(bench) == runs_in_mlflow(finished)
+
+
+def allow_small_files_alone() -> None:
+    """Let this process write no file beyond a kilobyte: what a full disk does, on any system."""
+    signal.signal(signal.SIGXFSZ, signal.SIG_IGN)
+    resource.setrlimit(resource.RLIMIT_FSIZE, (1000, 1000))
+
+
+def test_pages_that_find_no_room_are_refused_in_one_line_and_left_as_they_were(
+    finished: Bench, tmp_path: Path
+) -> None:
+    shutil.copytree(finished.project / "reports", tmp_path / "reports")
+    copy = Bench(finished.study, finished.table, tmp_path)
+    before = copy.bytes_of("reports")
+    refused = subprocess.run(
+        copy.command("report"),
+        preexec_fn=allow_small_files_alone,
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert refused.returncode == 2
+    (line,) = refused.stderr.splitlines()
+    assert line.startswith(f"error: {tmp_path}/reports/")
+    assert "make room" in line
+    assert copy.bytes_of("reports") == before
