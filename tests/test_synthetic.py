@@ -53,12 +53,14 @@ def test_clips_last_a_second_or_two_and_do_not_overload(generated: Recordings) -
 def test_clips_are_the_same_bytes_each_time_and_are_made_again_alone(
     generated: Recordings,
 ) -> None:
-    lost = generated.clips[7].path
-    content = lost.read_bytes()
+    lost, torn, flipped = (generated.clips[number].path for number in (7, 8, 9))
+    contents = [path.read_bytes() for path in (lost, torn, flipped)]
     lost.unlink()
+    torn.write_bytes(contents[1][:-1000])
+    flipped.write_bytes(contents[2][:5000] + b"\0\xff" + contents[2][5002:])
     folder = lost.parents[2]
     assert read_corpus("synthetic", folder).clips == generated.clips
-    assert lost.read_bytes() == content
+    assert [path.read_bytes() for path in (lost, torn, flipped)] == contents
 
 
 def test_clips_that_are_there_are_not_made_again(generated: Recordings) -> None:
