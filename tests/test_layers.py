@@ -33,7 +33,7 @@ DOORS = {
 }
 
 LAYERS = (
-    ("errors", "workers", "versions", "corpora.clip"),
+    ("errors", "databases", "workers", "versions", "corpora.clip"),
     ("study", "corpora"),
     (
         "features",
