@@ -15,12 +15,22 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from functools import cached_property
+from itertools import count
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
 from benchmark import models, pruning
+from benchmark.databases import (
+    AwayError,
+    cause_of,
+    engine_options,
+    locked,
+    patiently,
+    raise_when_away,
+    with_driver,
+)
 from benchmark.errors import BenchmarkError
 from benchmark.evaluate import score
 from benchmark.fitting import FoldOutcome, Probabilities, fit_fold
@@ -165,6 +175,11 @@ class Plan:
         }
 
     @property
+    def prefix(self) -> str:
+        """How the names of stored studies begin that searched for the same, in whatever way."""
+        return f"{self.study}/{self.protocol}/{self.model}/"
+
+    @property
     def by_epochs(self) -> bool:
         """Whether the model learns by epochs."""
         return models.MODELS[self.model].by_epochs
@@ -268,13 +283,19 @@ SAMPLERS: dict[str, Callable[[int], Any]] = {
 }
 
 
+HOME = "The trial storage"
+
+
 class TrialStore:
     """The durable home of finished trials: an Optuna storage, readable by optuna-dashboard.
+
+    Each method waits for a database that is locked by another program, and each but `open` for a
+    server that is away; for a minute at most, and it is said.
 
     Parameters
     ----------
     url : str
-        Any storage URL that Optuna takes.
+        Of any database that Optuna takes.
     """
 
     def __init__(self, url: str) -> None:
@@ -292,32 +313,47 @@ class TrialStore:
         import optuna
 
         optuna.logging.set_verbosity(optuna.logging.ERROR)
+        url = with_driver(self.url)
         with _told_plainly(self.url):
-            if self.url.startswith("sqlite"):
-                wait = {"connect_args": {"timeout": 15}}
-                self._storage = optuna.storages.RDBStorage(self.url, engine_kwargs=wait)
-            else:
-                self._storage = optuna.storages.get_storage(self.url)
+            options = engine_options(url)
+
+            def connect() -> optuna.storages.RDBStorage:
+                return optuna.storages.RDBStorage(url, engine_kwargs=options)
+
+            # A server that is not there now is rather a mistake in its address: said at once.
+            self._storage = patiently(HOME, connect, locked)
+            raise_when_away(self._storage.engine)
 
     def study_of(self, plan: Plan) -> tuple[optuna.Study, str]:
         """Return a plan's stored study; and, if it is new, in what it differs from the last."""
+        with _told_plainly(self.url):
+            news = patiently(HOME, lambda: self._news(plan))
+            return patiently(HOME, lambda: self._study(plan)), news
+
+    def _news(self, plan: Plan) -> str:
+        """Return in what a plan differs from the last stored one; nothing where it is stored."""
         import optuna
 
-        prefix = f"{plan.study}/{plan.protocol}/{plan.model}/"
-        with _told_plainly(self.url):
-            stored = optuna.get_all_study_names(self._storage)
-            earlier = [name for name in stored if name.startswith(prefix)]
-            name = prefix + plan.key
-            news = ""
-            if earlier and name not in earlier:
-                last = optuna.load_study(study_name=earlier[-1], storage=self._storage)
-                news = _difference(last.user_attrs.get("ingredients", {}), plan.ingredients)
-            study = optuna.create_study(
-                storage=self._storage, study_name=name, direction="maximize", load_if_exists=True
-            )
-            if "ingredients" not in study.user_attrs:
-                study.set_user_attr("ingredients", plan.ingredients)
-        return study, news
+        stored = optuna.get_all_study_names(self._storage)
+        earlier = [name for name in stored if name.startswith(plan.prefix)]
+        if not earlier or plan.prefix + plan.key in earlier:
+            return ""
+        last = optuna.load_study(study_name=earlier[-1], storage=self._storage)
+        return _difference(last.user_attrs.get("ingredients", {}), plan.ingredients)
+
+    def _study(self, plan: Plan) -> optuna.Study:
+        """Return a plan's study, made where there is none."""
+        import optuna
+
+        study = optuna.create_study(
+            storage=self._storage,
+            study_name=plan.prefix + plan.key,
+            direction="maximize",
+            load_if_exists=True,
+        )
+        if "ingredients" not in study.user_attrs:
+            study.set_user_attr("ingredients", plan.ingredients)
+        return study
 
     def finished(self, study: optuna.Study) -> list[Trial]:
         """Return the stored trials of a study by number.
@@ -326,7 +362,7 @@ class TrialStore:
         are kept with each trial, and the first of each number counts.
         """
         with _told_plainly(self.url):
-            stored = study.get_trials(deepcopy=False)
+            stored = patiently(HOME, lambda: study.get_trials(deepcopy=False))
         trials = [
             Trial(
                 number=found.user_attrs["number"],
@@ -373,8 +409,16 @@ class TrialStore:
                 **estimate,
             },
         )
+        tries = count(1)
+
+        def add() -> None:
+            stored = study.get_trials(deepcopy=False) if next(tries) > 1 else []
+            # A database that went away as it answered may have stored the trial.
+            if trial.number not in {found.user_attrs.get("number") for found in stored}:
+                study.add_trial(frozen)
+
         with _told_plainly(self.url):
-            study.add_trial(frozen)
+            patiently(HOME, add)
 
 
 def _rungs(stored: Mapping[str, float]) -> dict[int, float]:
@@ -391,18 +435,17 @@ def _told_plainly(url: str) -> Iterator[None]:
 
     try:
         shown = make_url(url).render_as_string(hide_password=True)
-    except ArgumentError as error:
+    except (ArgumentError, ValueError) as error:
         raise BenchmarkError(
             f"{url}: the trial storage can't be used: that is no address of a database. Examples: "
             "sqlite:///optuna.db, postgresql://user@host/name."
         ) from error
     try:
         yield
-    except (OptunaError, SQLAlchemyError, ImportError, RuntimeError) as error:
-        cause = (str(error.__cause__ or error).strip().splitlines() or ["no reason given"])[0]
+    except (OptunaError, SQLAlchemyError, AwayError, ImportError, RuntimeError) as error:
         raise BenchmarkError(
-            f"{shown}: the trial storage can't be used: {cause}. Finished trials are safe; mend "
-            "this and run the same command again."
+            f"{shown}: the trial storage can't be used: {cause_of(error)}. Finished trials are "
+            "safe; mend this and run the same command again."
         ) from error
 
 
