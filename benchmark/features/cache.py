@@ -19,6 +19,7 @@ from importlib.metadata import version
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from benchmark.databases import TRY_S, locked, patiently
 from benchmark.errors import BenchmarkError
 
 if TYPE_CHECKING:
@@ -26,7 +27,7 @@ if TYPE_CHECKING:
 
 FORMAT = 1  # of the table and its keys
 APPLICATION_ID = 0x53455246  # "SERF": marks the file as ours
-BUSY_S = 60.0  # how long another process may hold the file
+HOME = "The features cache"
 
 SCHEMA = """
 CREATE TABLE IF NOT EXISTS rows (
@@ -105,7 +106,7 @@ class Cache:
     def __enter__(self) -> Cache:
         with self._refusals():
             self.path.parent.mkdir(parents=True, exist_ok=True)
-            self._connect()
+            patiently(HOME, self._connect, locked)
         return self
 
     def __exit__(self, *_: object) -> None:
@@ -130,7 +131,7 @@ class Cache:
         ]
         with self._refusals():
             try:
-                self._insert(values)
+                patiently(HOME, lambda: self._insert(values), locked)
             except sqlite3.OperationalError:
                 raise
             except sqlite3.DatabaseError:
@@ -147,14 +148,9 @@ class Cache:
 
     def read(self, key: bytes) -> Row | None:
         """Return the row of a key; None where there is none, or none that is whole."""
-        assert self._connection is not None
         with self._refusals():
             try:
-                found = self._connection.execute(
-                    "SELECT samples, duration_s, sample_rate_hz, reason, numbers, checksum "
-                    "FROM rows WHERE key = ?",
-                    (key,),
-                ).fetchone()
+                found = patiently(HOME, lambda: self._select(key), locked)
             except sqlite3.OperationalError:
                 raise
             except sqlite3.DatabaseError:
@@ -164,6 +160,15 @@ class Cache:
             return None
         row = Row(*found[:5])
         return row if row.checksum(key) == found[5] else None
+
+    def _select(self, key: bytes) -> tuple[Any, ...] | None:
+        assert self._connection is not None
+        found: tuple[Any, ...] | None = self._connection.execute(
+            "SELECT samples, duration_s, sample_rate_hz, reason, numbers, checksum "
+            "FROM rows WHERE key = ?",
+            (key,),
+        ).fetchone()
+        return found
 
     def _connect(self) -> None:
         try:
@@ -175,7 +180,7 @@ class Cache:
 
     def _open(self) -> None:
         """Open the file, making it where it is missing; DatabaseError where it is not ours."""
-        connection = sqlite3.connect(self.path, timeout=BUSY_S, isolation_level=None)
+        connection = sqlite3.connect(self.path, timeout=TRY_S, isolation_level=None)
         self._connection = connection
         connection.execute("PRAGMA journal_mode = WAL")
         # A killed process loses nothing; a power cut loses what the last seconds added.
