@@ -32,6 +32,16 @@ from urllib.parse import urlsplit
 
 from filelock import FileLock
 
+from benchmark.databases import (
+    PATIENCE_S,
+    TRY_S,
+    engine_options,
+    locked,
+    passes,
+    patiently,
+    tell,
+    with_driver,
+)
 from benchmark.errors import BenchmarkError
 from benchmark.tracking_views import TAG, log_axis, study_views, view_address
 
@@ -51,7 +61,7 @@ SETTINGS = {
 }
 """Set before MLflow is imported, where the user has not said otherwise."""
 
-PAUSE_S = 60.0  # after a failure, before the store is tried again
+PAUSE_S = 10.0  # after a failure, before the store is tried again
 MAX_TEXT = 5000  # MLflow takes tags of 8,000 characters and parameters of 6,000
 
 STUDY, SPLIT, MODEL, TRIAL = "study", "split", "model", "trial"
@@ -196,8 +206,15 @@ class WinnerRecord:
 
 
 def tracking_uri(project: Path) -> str:
-    """Return where runs go: MLFLOW_TRACKING_URI, or MLflow's own default for the project."""
-    return os.environ.get("MLFLOW_TRACKING_URI") or f"sqlite:///{project.resolve() / DATABASE}"
+    """Return where runs go: MLFLOW_TRACKING_URI, or MLflow's own default for the project.
+
+    Raises
+    ------
+    BenchmarkError
+        If that is PostgreSQL, and there is no driver for it.
+    """
+    told = os.environ.get("MLFLOW_TRACKING_URI")
+    return with_driver(told) if told else f"sqlite:///{project.resolve() / DATABASE}"
 
 
 @contextlib.contextmanager
@@ -237,8 +254,12 @@ def reach(uri: str, artifacts: Path) -> None:
     BenchmarkError
         If the store can't be reached, can't be used by this version of MLflow, or refuses.
     """
-    with refusing(uri):
+
+    def ask() -> None:
         connect(uri, artifacts).search_experiments(max_results=1)
+
+    with refusing(uri):
+        patiently("MLflow's database", ask, locked)
 
 
 class Tracker:
@@ -246,6 +267,7 @@ class Tracker:
 
     `open` and `begin` raise what is wrong before any fit. From then on records are written by a
     thread of their own: the study never waits for the store, and no failure of it stops the study.
+    Only at its end, where a store went away within the last minute, it is waited for.
 
     Parameters
     ----------
@@ -257,6 +279,8 @@ class Tracker:
     artifacts : Path
         The folder for files of a new experiment, ``mlruns`` in the project's folder; a server
         chooses for itself.
+    patience_s : float
+        For how long a store may be away at the end of a study.
 
     Attributes
     ----------
@@ -266,17 +290,24 @@ class Tracker:
         Why the store could not be written when last tried; empty where it could.
     """
 
-    def __init__(self, uri: str, experiment: str, *, artifacts: Path) -> None:
+    def __init__(
+        self, uri: str, experiment: str, *, artifacts: Path, patience_s: float = PATIENCE_S
+    ) -> None:
         self.uri = uri
         self.experiment = experiment
         self.artifacts = artifacts
+        self.patience_s = patience_s
         self.seconds = 0.0
         self.reason = ""
         self._store: tuple[Any, str] | None = None
         self._runs: _Runs | None = None
+        self._study: StudyRecord | None = None
         self._queue: queue.SimpleQueue[Callable[[_Runs], None] | None] = queue.SimpleQueue()
         self._unwritten: deque[Callable[[_Runs], None]] = deque()
         self._retry_at = 0.0
+        self._away_since = 0.0
+        self._passes = False  # whether what failed last is likely to pass by itself
+        self._status = ""
         self._thread: threading.Thread | None = None
 
     @property
@@ -293,26 +324,26 @@ class Tracker:
             If the store can't be reached, can't be used by this version of MLflow, or refuses.
         """
         with refusing(self.uri):
-            client = connect(self.uri, self.artifacts)
-            location = None if on_server(self.uri) else self.artifacts
-            self._store = client, experiment_of(client, self.experiment, location)
+            self._connect()
 
     def begin(self, study: StudyRecord) -> None:
         """Start a study's runs, or take up those of its earlier, interrupted run.
+
+        A store that is away for now gets them when it is back.
 
         Raises
         ------
         BenchmarkError
             If the store can't be written.
         """
-        if self._store is None:
-            self.open()
-        assert self._store is not None
+        self._study = study
         with refusing(self.uri):
-            runs = _Runs(*self._store, study)
-            runs.find()
-            runs.begin()
-        self._runs = runs
+            try:
+                self._take_up()
+            except Exception as error:
+                self._note(error)
+                if not self._passes:
+                    raise
         self._thread = threading.Thread(target=self._write_all, name="tracking", daemon=True)
         self._thread.start()
 
@@ -334,13 +365,30 @@ class Tracker:
         """
         if self._thread is None:
             return
+        self._status = status
         self._queue.put(None)
+        self._thread.join(TRY_S)
+        if self._thread.is_alive():
+            tell("Waiting for MLflow to take the last records; nothing else is left to do.")
         self._thread.join()
         self._thread = None
-        self._unwritten.append(lambda runs: runs.end(status))
-        self._write_pending()
-        if self.reason:
-            self._unwritten.pop()  # the end of the runs is no record
+
+    def _connect(self) -> tuple[Any, str]:
+        if self._store is None:
+            client = connect(self.uri, self.artifacts)
+            location = None if on_server(self.uri) else self.artifacts
+            self._store = client, experiment_of(client, self.experiment, location)
+        return self._store
+
+    def _take_up(self) -> _Runs:
+        """Return the study's runs as the store has them, started where they are new."""
+        assert self._study is not None
+        runs = self._runs or _Runs(*self._connect(), self._study)
+        runs.find()
+        if self._runs is None:
+            runs.begin()
+            self._runs = runs
+        return runs
 
     def _write_all(self) -> None:
         """Write records in order; after a failure keep them, and try again after a while."""
@@ -348,22 +396,41 @@ class Tracker:
             self._unwritten.append(write)
             if time.monotonic() >= self._retry_at:
                 self._write_pending()
+        self._unwritten.append(lambda runs: runs.end(self._status))
+        self._write_pending()
+        while self.reason and self._may_come_back():
+            time.sleep(1)
+            self._write_pending()
+        if self.reason:
+            self._unwritten.pop()  # the end of the runs is no record
+
+    def _may_come_back(self) -> bool:
+        """Whether a store that failed is worth waiting for at the end of a study."""
+        patient = self._status == "FINISHED" and self._passes
+        return patient and time.monotonic() < self._away_since + self.patience_s
 
     def _write_pending(self) -> None:
-        assert self._runs is not None
         started = time.perf_counter()
         try:
-            if self.reason:
-                self._runs.find()  # the failure may have left half a run
+            # A failure may have left half a run.
+            runs = self._take_up() if self.reason or self._runs is None else self._runs
             while self._unwritten:
-                self._unwritten[0](self._runs)
+                self._unwritten[0](runs)
                 self._unwritten.popleft()
             self.reason = ""
         except Exception as error:  # any failure of any store: the study must go on
-            self.reason = first_line(error)
-            self._retry_at = time.monotonic() + PAUSE_S
+            self._note(error)
         finally:
             self.seconds += time.perf_counter() - started
+
+    def _note(self, error: Exception) -> None:
+        """Keep why the store could not be written, since when, and when to try again."""
+        now = time.monotonic()
+        if not self.reason:
+            self._away_since = now
+        self.reason = first_line(error)
+        self._passes = _server_fails(error) if on_server(self.uri) else passes(error)
+        self._retry_at = now + PAUSE_S
 
 
 class _Runs:
@@ -587,6 +654,12 @@ class _Runs:
         self.running.discard(identity)
 
 
+def _server_fails(error: Exception) -> bool:
+    """Whether a server could not answer, rather than refused."""
+    status = getattr(error, "get_http_status_code", None)  # MLflow's own errors have it
+    return not isinstance(error, BenchmarkError) and (status is None or status() >= 500)
+
+
 def _parent(identity: Identity) -> Identity:
     role, protocol, model, _ = identity
     above = ROLES[ROLES.index(role) - 1]
@@ -728,8 +801,7 @@ def _check_database(uri: str) -> None:
     import sqlalchemy
     from mlflow.store.db.utils import _get_latest_schema_revision
 
-    seconds = {"timeout": 5} if uri.startswith("sqlite") else {"connect_timeout": 5}
-    engine = sqlalchemy.create_engine(uri, connect_args=seconds)
+    engine = sqlalchemy.create_engine(uri, **engine_options(uri))
     try:
         if not sqlalchemy.inspect(engine).has_table("alembic_version"):
             return
@@ -738,6 +810,11 @@ def _check_database(uri: str) -> None:
             found = connection.execute(query).scalar()
     finally:
         engine.dispose()
+    if str(found).startswith("v"):  # as Optuna counts; MLflow's are digits and letters at random
+        raise BenchmarkError(
+            f"{_without_user(uri)} is the database of the trial storage. Both keep a table of the "
+            "same name: make MLflow a database of its own, and set MLFLOW_TRACKING_URI to it."
+        )
     expected = _get_latest_schema_revision()  # type: ignore[no-untyped-call]
     if found != expected:
         raise BenchmarkError(
@@ -814,11 +891,11 @@ def ui_command(uri: str, project: Path, port: int) -> tuple[list[str], dict[str,
     command = [sys.executable, "-m", "mlflow", "server", "--host", "127.0.0.1", "--port", str(port)]
     command += ["--workers", "1", "--uvicorn-opts", "--log-level warning"]
     command += ["--allowed-hosts", f"localhost:{port},127.0.0.1:{port}"]
-    command += ["--backend-store-uri", uri]
     command += ["--artifacts-destination", str(project.resolve() / ARTIFACTS)]
     environment = {
         **os.environ,
         **SETTINGS,
+        "MLFLOW_BACKEND_STORE_URI": uri,  # it may hold a password, and everyone sees a command
         "MLFLOW_SERVER_ENABLE_JOB_EXECUTION": "false",
         "PYTHONWARNINGS": "ignore",  # of MLflow's own libraries, about one another
     }

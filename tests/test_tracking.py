@@ -293,7 +293,7 @@ def test_the_table_of_runs_has_views_ready_made(project: Path, experiment: str) 
 def test_a_server_that_dies_midway_loses_no_trial(project: Path, experiment: str) -> None:
     port = free_port()
     with served(project, port) as address:
-        tracker = Tracker(address, experiment, artifacts=project / "mlruns")
+        tracker = Tracker(address, experiment, artifacts=project / "mlruns", patience_s=1)
         tracker.begin(STUDY)
         tracker.log_trial(TRIALS[0])
         while tracker._queue.qsize() or tracker._unwritten:
