@@ -26,10 +26,11 @@ from benchmark.databases import (
     AwayError,
     cause_of,
     engine_options,
-    locked,
+    making_or_locked,
     patiently,
     raise_when_away,
     with_driver,
+    without_user,
 )
 from benchmark.errors import BenchmarkError
 from benchmark.evaluate import score
@@ -321,7 +322,7 @@ class TrialStore:
                 return optuna.storages.RDBStorage(url, engine_kwargs=options)
 
             # A server that is not there now is rather a mistake in its address: said at once.
-            self._storage = patiently(HOME, connect, locked)
+            self._storage = patiently(HOME, connect, making_or_locked)
             raise_when_away(self._storage.engine)
 
     def study_of(self, plan: Plan) -> tuple[optuna.Study, str]:
@@ -437,7 +438,8 @@ def _told_plainly(url: str) -> Iterator[None]:
         shown = make_url(url).render_as_string(hide_password=True)
     except (ArgumentError, ValueError) as error:
         raise BenchmarkError(
-            f"{url}: the trial storage can't be used: that is no address of a database. Examples: "
+            f"{without_user(url)}: the trial storage can't be used: that is no address of a "
+            "database. Examples: "
             "sqlite:///optuna.db, postgresql://user@host/name."
         ) from error
     try:
