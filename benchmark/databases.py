@@ -7,6 +7,7 @@ wrong password or a missing table, is raised at once.
 from __future__ import annotations
 
 import logging
+import re
 import sqlite3
 import time
 from collections.abc import Callable
@@ -71,6 +72,11 @@ def with_driver(url: str) -> str:
     )
 
 
+def without_user(url: str) -> str:
+    """Return a store's address without the name and password that it may hold."""
+    return re.sub("(?<=://).*@", "", url)
+
+
 def engine_options(url: str) -> dict[str, Any]:
     """Return what SQLAlchemy's engine of a database is to be made with."""
     from sqlalchemy.engine import make_url
@@ -95,7 +101,7 @@ def raise_when_away(engine: Engine) -> None:
         error = context.sqlalchemy_exception
         if context.is_pre_ping or error is None or not passes(error):
             return None
-        return AwayError(cause_of(error))
+        return AwayError(cause_of(context.original_exception))
 
     def limit(connection: Any) -> None:
         connection.exec_driver_sql(f"SET LOCAL lock_timeout = '{TRY_S}s'")
@@ -108,11 +114,17 @@ def raise_when_away(engine: Engine) -> None:
 def locked(error: BaseException | None) -> bool:
     """Whether an error, or what caused it, is a lock that another program holds."""
     while error is not None:
-        if isinstance(error, sqlite3.OperationalError):
-            code = getattr(error, "sqlite_errorcode", 0) & 0xFF  # the rest says which kind of it
+        driver_says = getattr(error, "orig", error)  # as SQLAlchemy wraps it, before it is raised
+        if isinstance(driver_says, sqlite3.OperationalError):
+            code = getattr(driver_says, "sqlite_errorcode", 0) & 0xFF  # the rest is its kind
             return code in {sqlite3.SQLITE_BUSY, sqlite3.SQLITE_LOCKED}
         error = error.__cause__
     return False
+
+
+def making_or_locked(error: BaseException) -> bool:
+    """Whether an error is a lock, or says that another process makes the same tables just now."""
+    return locked(error) or "already exists" in str(error)
 
 
 def passes(error: BaseException | None) -> bool:
@@ -161,7 +173,7 @@ def patiently(
             waited_s = time.monotonic() - began
             if waited_s > PATIENCE_S or not passing(error):
                 raise
-            if not told and waited_s >= TRY_S:
+            if not told and waited_s > TRY_S - PAUSE_S:
                 told = True
                 tell(f"{name} can't be used for now ({cause_of(error)}); waiting for it.")
             time.sleep(PAUSE_S)

@@ -28,7 +28,6 @@ from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
-from urllib.parse import urlsplit
 
 from filelock import FileLock
 
@@ -41,6 +40,7 @@ from benchmark.databases import (
     patiently,
     tell,
     with_driver,
+    without_user,
 )
 from benchmark.errors import BenchmarkError
 from benchmark.tracking_views import TAG, log_axis, study_views, view_address
@@ -226,7 +226,7 @@ def refusing(uri: str) -> Iterator[None]:
         raise
     except Exception as error:
         raise BenchmarkError(
-            f"MLflow at {_without_user(uri)} can't be used: {first_line(error)} "
+            f"MLflow at {without_user(uri)} can't be used: {first_line(error)} "
             "Start it, mend it or make room, or set MLFLOW_TRACKING_URI to another."
         ) from error
 
@@ -790,7 +790,7 @@ def _made(file: Path) -> bool:
 def _check_server(uri: str) -> None:
     """Find out in one try whether a server answers at all; what it answers is no matter here."""
     with contextlib.suppress(urllib.error.HTTPError):
-        urllib.request.urlopen(_without_user(uri), timeout=10).close()
+        urllib.request.urlopen(without_user(uri), timeout=10).close()
 
 
 def _check_database(uri: str) -> None:
@@ -812,15 +812,15 @@ def _check_database(uri: str) -> None:
         engine.dispose()
     if str(found).startswith("v"):  # as Optuna counts; MLflow's are digits and letters at random
         raise BenchmarkError(
-            f"{_without_user(uri)} is the database of the trial storage. Both keep a table of the "
+            f"{without_user(uri)} is the database of the trial storage. Both keep a table of the "
             "same name: make MLflow a database of its own, and set MLFLOW_TRACKING_URI to it."
         )
     expected = _get_latest_schema_revision()  # type: ignore[no-untyped-call]
     if found != expected:
         raise BenchmarkError(
-            f"MLflow's database {_without_user(uri)} was made by another version of MLflow "
+            f"MLflow's database {without_user(uri)} was made by another version of MLflow "
             f"(schema {found}, here {expected}). If that was an older one: keep a copy, then "
-            f"`mlflow db upgrade {_without_user(uri)}`. Otherwise install the newer MLflow, or set "
+            f"`mlflow db upgrade {without_user(uri)}`. Otherwise install the newer MLflow, or set "
             "MLFLOW_TRACKING_URI to another store."
         )
 
@@ -846,12 +846,6 @@ def source_tags() -> dict[str, str]:
     return tags
 
 
-def _without_user(uri: str) -> str:
-    """Return a store's address without the name and password that it may hold."""
-    parts = urlsplit(uri)
-    return parts._replace(netloc=parts.netloc.rpartition("@")[2]).geturl() if parts.netloc else uri
-
-
 def first_line(error: BaseException) -> str:
     """Return the first line of an error's cause as a sentence."""
     while error.__cause__ is not None:  # MLflow and SQLAlchemy wrap the one that says something
@@ -874,7 +868,7 @@ def ui_command(uri: str, project: Path, port: int) -> tuple[list[str], dict[str,
         If the runs lie on a server, there are none yet, or the port is taken.
     """
     if uri.startswith(("http:", "https:")):
-        raise BenchmarkError(f"The runs lie on a server: open {_without_user(uri)} in a browser.")
+        raise BenchmarkError(f"The runs lie on a server: open {without_user(uri)} in a browser.")
     file = sqlite_file(uri)
     if file is not None and not file.exists():
         raise BenchmarkError(
