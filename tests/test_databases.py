@@ -14,8 +14,8 @@ from pathlib import Path
 
 import optuna
 import pytest
-from sqlalchemy import create_engine, text
-from sqlalchemy.engine import make_url
+from sqlalchemy import create_engine, inspect, text
+from sqlalchemy.engine import Engine, make_url
 
 from benchmark import databases
 from benchmark.databases import with_driver
@@ -63,9 +63,9 @@ def stored_runs(uri: str) -> list[tuple[object, ...]]:
     return sorted(found, key=str)
 
 
-def run_on(bench: Bench, storage: str, tracking: str) -> subprocess.Popen[str]:
+def run_on(bench: Bench, storage: str, tracking: str, *further: str) -> subprocess.Popen[str]:
     """The small study with its trials in one store and its runs in another, under way."""
-    arguments = (str(bench.study), "--corpus", f"csv={bench.table}", "--workers", "2")
+    arguments = (str(bench.study), "--corpus", f"csv={bench.table}", "--workers", "2", *further)
     return subprocess.Popen(
         bench.command("run-study", *arguments, "--storage", storage),
         env={**os.environ, "MLFLOW_TRACKING_URI": tracking},
@@ -82,15 +82,18 @@ def assert_same(bench: Bench, storage: str, tracking: str, finished: Bench) -> N
     assert stored_runs(tracking) == stored_runs(f"sqlite:///{finished.project}/mlflow.db")
 
 
+def trials_of(engine: Engine) -> int:
+    """How many trials an Optuna storage has."""
+    with engine.connect() as connection:
+        return int(connection.execute(text("SELECT count(*) FROM trials")).scalar() or 0)
+
+
 def wait_for_trials(url: str, many: int, process: subprocess.Popen[str]) -> None:
     """Wait until a study under way has stored so many trials."""
     engine = create_engine(with_driver(url))
     while process.poll() is None:
         time.sleep(0.1)
-        with engine.connect() as connection:
-            made = connection.execute(text("SELECT to_regclass('trials')")).scalar()
-            trials = made and connection.execute(text("SELECT count(*) FROM trials")).scalar()
-        if trials and trials >= many:
+        if inspect(engine).has_table("trials") and trials_of(engine) >= many:
             break
     engine.dispose()
 
@@ -111,9 +114,7 @@ def test_a_study_goes_on_after_its_database_was_restarted_midway(
     storage, tracking = postgres.database(), postgres.database()
     with run_on(bench, storage, tracking) as process:
         wait_for_trials(storage, 5, process)
-        postgres.crash()
-        time.sleep(5)
-        postgres.start()
+        postgres.restart(away_s=5)
         said = process.communicate()[1]
     assert process.returncode == 0, said
     assert "The trial storage is back after" in said

@@ -112,9 +112,9 @@ def runs_of(tracker: Tracker) -> dict[str, Any]:
 
 
 @contextmanager
-def served(project: Path, port: int) -> Iterator[str]:
+def served(project: Path, port: int, store: str = "") -> Iterator[str]:
     """The runs of a project behind a server of MLflow's, as the command `ui` starts it."""
-    uri = f"sqlite:///{project / 'mlflow.db'}"
+    uri = store or f"sqlite:///{project / 'mlflow.db'}"
     command, environment = tracking.ui_command(uri, project, port)
     address = f"http://127.0.0.1:{port}"
     with subprocess.Popen(

@@ -1,0 +1,153 @@
+"""Databases that fail midway through whole studies, again and again; each test prints its count.
+
+Run with ``pytest tests/faults/test_databases.py``; it takes about a quarter of an hour on two
+cores. Each study must end by itself, with the bytes, the trials and the runs of an unbroken one.
+"""
+
+from __future__ import annotations
+
+import random
+import subprocess
+import time
+from collections.abc import Callable, Iterator
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+
+from tests.conftest import Bench
+from tests.postgres import Postgres, running
+from tests.test_databases import assert_same, held, run_on, wait_for_trials
+from tests.test_tracking import free_port, served
+
+LONGER = ("--set", "search.trials=20")
+"""Some half a minute of search: long enough for a database to fail in many places."""
+
+
+@pytest.fixture(scope="module")
+def postgres() -> Iterator[Postgres]:
+    with running() as server:
+        yield server
+
+
+@pytest.fixture(scope="module")
+def unbroken(finished: Bench, tmp_path_factory: pytest.TempPathFactory) -> Bench:
+    """The small study with more trials, run on SQLite without any fault."""
+    bench = replace(finished, project=tmp_path_factory.mktemp("unbroken"))
+    bench.run("--workers", "1", *LONGER)
+    return bench
+
+
+def end_of(process: subprocess.Popen[str]) -> str:
+    """What a study said, once it has ended by itself and well."""
+    said = process.communicate()[1]
+    assert process.returncode == 0, said
+    return said
+
+
+@pytest.mark.parametrize("seed", range(3))
+def test_ten_restarts_at_random_moments(
+    unbroken: Bench, bench: Bench, postgres: Postgres, record: Callable[[str], None], seed: int
+) -> None:
+    moments = random.Random(seed)
+    storage, tracking = postgres.database(), postgres.database()
+    restarts = 0
+    with run_on(bench, storage, tracking, *LONGER) as process:
+        wait_for_trials(storage, 1, process)
+        while process.poll() is None and restarts < 10:
+            time.sleep(moments.uniform(0.1, 2.0))
+            postgres.restart(away_s=moments.uniform(0.0, 4.0))
+            restarts += 1
+        said = end_of(process)
+    assert_same(bench, storage, tracking, unbroken)
+    record(f"PostgreSQL restarted {restarts} times: same bytes; told {said.count('is back')} times")
+
+
+@pytest.mark.parametrize("seed", range(3))
+def test_a_crash_of_the_server(
+    unbroken: Bench, bench: Bench, postgres: Postgres, record: Callable[[str], None], seed: int
+) -> None:
+    storage, tracking = postgres.database(), postgres.database()
+    with run_on(bench, storage, tracking, *LONGER) as process:
+        wait_for_trials(storage, 5 + 20 * seed, process)
+        postgres.crash()
+        time.sleep(2)
+        postgres.start()
+        said = end_of(process)
+    assert_same(bench, storage, tracking, unbroken)
+    record(f"PostgreSQL crashed: same bytes; told {said.count('is back')} times")
+
+
+def test_a_server_that_stays_away_and_a_resume(
+    unbroken: Bench, bench: Bench, postgres: Postgres, record: Callable[[str], None]
+) -> None:
+    storage = postgres.database()
+    tracking = f"sqlite:///{bench.project / 'mlflow.db'}"
+    with run_on(bench, storage, tracking, *LONGER) as process:
+        wait_for_trials(storage, 10, process)
+        postgres.stop()
+        began = time.monotonic()
+        said = process.communicate()[1]
+        waited_s = time.monotonic() - began
+    errors = [line for line in said.splitlines() if "the trial storage can't be used" in line]
+    assert process.returncode == 2, said
+    assert len(errors) == 1, said
+    postgres.start()
+    with run_on(bench, storage, tracking, *LONGER) as process:
+        end_of(process)
+    assert_same(bench, storage, tracking, unbroken)
+    record(f"PostgreSQL gone: refused after {waited_s:.0f} s, resumed to the same bytes")
+
+
+@pytest.mark.parametrize("name", ["optuna.db", "mlflow.db", "features_cache"])
+def test_a_database_that_another_program_holds_for_half_a_minute(
+    unbroken: Bench, bench: Bench, record: Callable[[str], None], name: str
+) -> None:
+    storage, tracking = (f"sqlite:///{bench.project / file}" for file in ("optuna.db", "mlflow.db"))
+    with run_on(bench, storage, tracking, *LONGER) as process:
+        file = first_of(bench.project, name, process)
+        with held(file, 30):
+            said = end_of(process) if name == "mlflow.db" else ""
+        said = said or end_of(process)
+    assert_same(bench, storage, tracking, unbroken)
+    told = [
+        line for line in said.splitlines() if "can't be used for now" in line or "Waiting" in line
+    ]
+    record(f"{name} held for 30 s: same bytes; told: {told}")
+
+
+def first_of(project: Path, name: str, process: subprocess.Popen[str]) -> Path:
+    """A database of a study under way, as soon as it is there and has something in it."""
+    pattern = {"features_cache": "features_cache/mfcc-stats-*.sqlite"}.get(name, name)
+    while process.poll() is None:
+        found = [path for path in project.glob(pattern) if path.stat().st_size > 8192]
+        if found:
+            return found[0]
+        time.sleep(0.02)
+    return pytest.fail(f"the study ended without {name}")
+
+
+@pytest.mark.parametrize("gone_s", [2, 25])
+def test_a_server_of_mlflow_that_is_gone_and_back(
+    unbroken: Bench,
+    bench: Bench,
+    postgres: Postgres,
+    record: Callable[[str], None],
+    tmp_path: Path,
+    gone_s: float,
+) -> None:
+    storage = f"sqlite:///{bench.project / 'optuna.db'}"
+    backend, port = postgres.database(), free_port()
+    with served(tmp_path, port, backend) as address:
+        process = run_on(bench, storage, address, *LONGER)
+        wait_for_trials(storage, 10, process)
+    time.sleep(gone_s)
+    with served(tmp_path, port, backend), process:
+        said = end_of(process)
+        if "could not be logged" in said:
+            end_of(run_on(bench, storage, address, *LONGER))
+    assert_same(bench, storage, backend, unbroken)
+    again = "could not be logged" in said
+    record(
+        f"MLflow's server gone for {gone_s} s: nothing lost or twice; a second run needed: {again}"
+    )
