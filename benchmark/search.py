@@ -265,19 +265,32 @@ def _stored(value: Any) -> Any:
     )
 
 
-def _tpe(seed: int) -> optuna.samplers.BaseSampler:
+Space = Mapping[str, "optuna.distributions.BaseDistribution"]
+
+
+def _tpe(seed: int, space: Space) -> optuna.samplers.BaseSampler:
     import optuna
 
-    return optuna.samplers.TPESampler(seed=seed, multivariate=True, constant_liar=True)
+    class KnownSpaceSampler(optuna.samplers.TPESampler):
+        """TPE that is told the space, which it would else seek among all trials, each time anew."""
+
+        def infer_relative_search_space(
+            self, study: optuna.Study, trial: optuna.trial.FrozenTrial
+        ) -> dict[str, optuna.distributions.BaseDistribution]:
+            del study, trial
+            return {name: space[name] for name in sorted(space) if not space[name].single()}
+
+    return KnownSpaceSampler(seed=seed, multivariate=True, constant_liar=True)
 
 
-def _random(seed: int) -> optuna.samplers.BaseSampler:
+def _random(seed: int, space: Space) -> optuna.samplers.BaseSampler:
     import optuna
 
+    del space
     return optuna.samplers.RandomSampler(seed=seed)
 
 
-SAMPLERS: dict[str, Callable[[int], Any]] = {
+SAMPLERS: dict[str, Callable[[int, Space], Any]] = {
     "tpe": _tpe,
     "random": _random,
     "grid": _random,  # every trial of a grid is enqueued, so there is nothing to sample
@@ -650,7 +663,8 @@ class ModelSearch:
             params, sampled, handle = {**spec.fixed, **spec.first}, {}, None
         else:
             purpose = (self.plan.protocol, self.plan.model, "ask", number)
-            sampler = SAMPLERS[self.plan.search.sampler](derive_seed(self.plan.seed, *purpose))
+            seed_of_ask = derive_seed(self.plan.seed, *purpose)
+            sampler = SAMPLERS[self.plan.search.sampler](seed_of_ask, self._space)
             self._sampler_study.sampler = sampler
             handle = self._sampler_study.ask(self._space)
             sampled = dict(handle.params)
