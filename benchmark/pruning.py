@@ -92,5 +92,5 @@ def rival(complete: Sequence[tuple[float, ...]]) -> Rival | None:
         return None
     # Rounded, since the order in which a mean is summed must not choose among equals.
     best = max(complete, key=lambda scores: round(float(np.mean(scores)), 9))
-    others = [np.subtract(scores, best) for scores in complete if scores is not best]
-    return Rival(best, float(np.sqrt(np.median([lead.var(ddof=1) for lead in others]))))
+    others = np.array([scores for scores in complete if scores is not best])
+    return Rival(best, float(np.sqrt(np.median((others - best).var(axis=1, ddof=1)))))

@@ -60,6 +60,9 @@ from benchmark.workers import Workers, available_cores
 PAGES = ("README", "claims")
 """Pages over all studies, whose names no study can have."""
 
+RECENT = 100
+"""Trials from whose seconds the time left is told: all of thousands took longer than a fit."""
+
 DATA_PAGE = "_data"
 """How the name of the page on a study's recordings ends."""
 
@@ -494,7 +497,8 @@ def _time_left(searches: Sequence[ModelSearch], workers: int) -> str:
     for search in searches:
         remaining = search.total - len(search.trials)
         alike = [s for s in searches if s.plan.model == search.plan.model and s.trials]
-        took = [trial.seconds for s in ([search] if search.trials else alike) for trial in s.trials]
+        told = [search] if search.trials else alike
+        took = [trial.seconds for s in told for trial in s.trials[-RECENT:]]
         if remaining and not took:
             return ""
         seconds += remaining * float(np.median(took)) / workers if remaining else 0.0

@@ -102,7 +102,7 @@ class Trial:
         """``complete``, ``failed`` or ``cut``."""
         return "failed" if self.reason else "cut" if self.cut else "complete"
 
-    @property
+    @cached_property
     def score(self) -> float:
         """Mean over the inner folds."""
         if self.estimate is not None:
@@ -519,6 +519,7 @@ class ModelSearch:
         self._asked: dict[int, _Asked] = {}
         self._next = 0
         self._spent_s = 0.0
+        self._best: Trial | None = None  # kept, since it is asked for after each trial
 
     def open(self) -> None:
         """Look up what is already known, and prepare the sampler to go through it again."""
@@ -582,9 +583,7 @@ class ModelSearch:
 
         A cut trial has learned less than the others and is not ranked with them.
         """
-        complete = [trial for trial in self.trials if trial.state == "complete"]
-        # Rounded, since the order in which a mean is summed must not choose among equals.
-        return max(complete, key=lambda found: (round(found.score, 9), -found.number), default=None)
+        return self._best
 
     def advance(self, workers: Workers) -> Iterator[Trial]:
         """Tell what can be told, ask what may be asked, and yield each trial as it is told."""
@@ -750,6 +749,8 @@ class ModelSearch:
             state = optuna.trial.TrialState.FAIL if failed else None
             self._sampler_study.tell(asked.handle, None if failed else trial.score, state=state)
         self.trials.append(trial)
+        if trial.state == "complete" and (self._best is None or _rank(trial) > _rank(self._best)):
+            self._best = trial
         return trial
 
     def _measured(self, number: int, asked: _Asked) -> Trial:
@@ -813,6 +814,12 @@ class ModelSearch:
             else ()
         )
         return FoldOutcome(found["probabilities"], float(found["seconds"]), *learned)
+
+
+def _rank(trial: Trial) -> tuple[float, int]:
+    """Return by what trials are ranked, the best highest: the score, the earliest of equals."""
+    # Rounded, since the order in which a mean is summed must not choose among equals.
+    return round(trial.score, 9), -trial.number
 
 
 def _lies_in(
