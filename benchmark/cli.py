@@ -9,6 +9,7 @@ import errno
 import os
 from collections.abc import Iterator
 from contextlib import contextmanager
+from dataclasses import replace
 from pathlib import Path
 from shlex import quote
 from typing import TYPE_CHECKING, Annotated
@@ -169,6 +170,14 @@ def run_study(
     allow_missing: MissingOption = None,
     workers: WorkersOption = None,
     cluster: ClusterOption = None,
+    minutes: Annotated[
+        float | None,
+        typer.Option(
+            min=0.25,
+            help="End after so many minutes with what is found by then. Models share the time; "
+            "the result is kept apart and says what was cut; its trials count for the next run.",
+        ),
+    ] = None,
     storage: Annotated[
         str | None,
         typer.Option(
@@ -195,7 +204,7 @@ def run_study(
         from benchmark import run
 
         job = _job(project, sources, changes, workers, storage, cluster)
-        result = run.run_study(asked, job, screen)
+        result = run.run_study(asked, replace(job, minutes=minutes), screen)
         _summarise(result, job.project, screen)
 
 

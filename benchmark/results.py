@@ -39,6 +39,9 @@ TEXTS = ("epochs", "params", "reason")
 OWN_TABLES = "own tables"
 """How the change begins that names a user's own tables."""
 
+OUT_OF_TIME = "minutes of time"
+"""How the change ends that says what budget of time a run had."""
+
 UNUSABLE = "clips can't be used"
 """How the change ends that says of how many, where more than a study puts up with were let pass."""
 
@@ -64,6 +67,8 @@ class Result:
         ``clips``: list of [corpus, emotion, gender, clips, speakers] counts.
         ``tables``: by protocol: train/test: rows, clips, speakers (list), digest.
         ``folds``: by protocol: list of {train_clips, validation_clips, validation_speakers}.
+        ``cut``: only of a run with a budget of time: list of {protocol, model, told, trials}, the
+        searches that had not all their trials.
     versions : dict
         Versions of the libraries that decide scores, and which engine fitted what.
     winners : list of dict

@@ -5,6 +5,7 @@ from __future__ import annotations
 import hashlib
 import json
 import threading
+import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
@@ -17,6 +18,7 @@ import numpy as np
 import pandas as pd
 
 from benchmark import __version__, models
+from benchmark.budget import Budget, cut_searches
 from benchmark.card import write_cards
 from benchmark.corpora import CORPORA
 from benchmark.corpora.clip import EMOTIONS
@@ -29,7 +31,7 @@ from benchmark.fitting import fit_rows, warm_up
 from benchmark.models import ENSEMBLE, FLOOR, MODELS
 from benchmark.models.storage import dump, is_whole, load, packed
 from benchmark.prepare import Prepared, Sources, SplitTables, prepare, read_corpora
-from benchmark.results import Result, read_results, write_bytes, write_result
+from benchmark.results import OUT_OF_TIME, Result, read_results, write_bytes, write_result
 from benchmark.screen import Bar, Screen
 from benchmark.search import (
     SAMPLERS,
@@ -115,6 +117,10 @@ class Job:
         Processes.
     storage : str or None
         An Optuna storage URL; by default optuna.db in the project's folder.
+    minutes : float or None
+        A budget of time for the whole run.
+    began : float
+        When it did, by the monotonic clock.
     cluster : str or None
         Where the scheduler of a Dask cluster is, whose workers extract and fit; see `Cluster`.
     """
@@ -125,6 +131,8 @@ class Job:
     workers: int = field(default_factory=available_cores)
     storage: str | None = None
     cluster: str | None = None
+    minutes: float | None = None
+    began: float = field(default_factory=time.monotonic)
 
 
 def check(study: Study, where: str) -> Study:
@@ -285,13 +293,15 @@ def run_study(study: Study, job: Job, screen: Screen) -> Result:
         store = TrialStore(job.storage or project.storage_url)
         store.open()
         with _in_background(partial(reach, uri, artifacts)):
-            prepared = prepare(study, job.sources, recordings, job.overrides, workers, screen)
+            limited = (f"{job.minutes:g} {OUT_OF_TIME}",) if job.minutes is not None else ()
+            overrides = (*job.overrides, *limited)
+            prepared = prepare(study, job.sources, recordings, overrides, workers, screen)
         tracker = Tracker(uri, prepared.name, artifacts=artifacts)
         searches = _plan_searches(study, prepared, store, project)
         tracker.begin(_study_record(study, prepared, searches, project))
         try:
-            _search(searches, workers, tracker, screen)
-            result, files = _evaluate(study, prepared, searches, workers, project, screen)
+            found = _search(searches, workers, tracker, _budget(study, job), screen)
+            result, files = _evaluate(study, prepared, found, workers, project, screen)
             write_result(result, project.results)
             _submit_artifacts(result, files, here)
             write_reports(project, screen, only=result.name)
@@ -393,15 +403,32 @@ def _study_record(
     )
 
 
+@dataclass(frozen=True)
+class Found:
+    """What the searches have found.
+
+    Attributes
+    ----------
+    searches : sequence of ModelSearch
+        Each with a winner.
+    cut : list of dict, or None
+        Of a run with a budget of time: as `Result.data` has it.
+    """
+
+    searches: Sequence[ModelSearch]
+    cut: list[dict[str, object]] | None = None
+
+
 def _evaluate(
     study: Study,
     prepared: Prepared,
-    searches: Sequence[ModelSearch],
+    found: Found,
     workers: Workers,
     project: Project,
     screen: Screen,
 ) -> tuple[Result, dict[tuple[str, str], Path]]:
     """Return the result of finished searches, and fitted models' files by protocol and model."""
+    searches = found.searches
     winners = _winners(searches)
     folder = project.features_cache / prepared.name
     files = _fit_winners(searches, workers, folder, screen)
@@ -412,6 +439,8 @@ def _evaluate(
         fitted = {s.plan.model: load(files[tables.protocol, s.plan.model]) for s in here}
         width = len(tables.test.columns)
         for vote, members in votes(study).items():
+            if not set(members) <= set(fitted):
+                continue  # the time was too short for one of them
             winners.append(_vote_on_folds(vote, here, members, workers))
             files[tables.protocol, vote] = folder / tables.protocol / "models" / f"{vote}.skops"
             voters = {name: fitted[name] for name in members}
@@ -424,7 +453,7 @@ def _evaluate(
             name=prepared.name,
             settings=study.settings(),
             changes=prepared.changes,
-            data=prepared.data,
+            data=prepared.data | ({} if found.cut is None else {"cut": found.cut}),
             versions=_versions(study),
             winners=_ordered(winners, prepared),
             trials=_trials(searches),
@@ -452,9 +481,20 @@ def _learning_curves(
         return learning_curves(learners, study.learning_curves.shares, cache, workers, progress)
 
 
+def _budget(study: Study, job: Job) -> Budget | None:
+    if job.minutes is None:
+        return None
+    shares = study.learning_curves.shares if study.learning_curves else ()
+    return Budget(job.minutes, job.began, job.workers, shares)
+
+
 def _search(
-    searches: Sequence[ModelSearch], workers: Workers, tracker: Tracker, screen: Screen
-) -> None:
+    searches: Sequence[ModelSearch],
+    workers: Workers,
+    tracker: Tracker,
+    budget: Budget | None,
+    screen: Screen,
+) -> Found:
     """Run all searches, showing and logging each trial as it is told."""
     for news in dict.fromkeys(search.news for search in searches if search.news):
         names = [f"{s.plan.protocol} {s.plan.model}" for s in searches if s.news == news]
@@ -478,21 +518,40 @@ def _search(
             shown[id(search)].update(len(search.trials), search.total, note)
             done = sum(len(search.trials) for search in searches)
             total = sum(search.total for search in searches)
-            everything.update(done, total, _time_left(searches, workers.count))
+            left_s = _seconds_left(searches, workers.count)
+            if budget is not None:
+                left_s = min(left_s, budget.search_until(searches) - time.monotonic())
+            everything.update(done, total, _in_words(left_s))
             tracker.log_trial(_trial_record(search, trial))
 
-        run_searches(searches, workers, on_trial)
+        until = budget.search_until if budget else lambda _: float("inf")
+        run_searches(searches, workers, on_trial, partial(until, searches))
     for search in searches:
-        if search.best is None:
+        if search.best is None and search.done:
             plan = search.plan
             raise BenchmarkError(
                 f"{plan.protocol} {plan.model}: all {search.total} trials failed, the first with: "
                 f"{search.trials[0].reason}. Change [models.{plan.model}] or the recordings."
             )
+    return _found(searches, budget, screen)
 
 
-def _time_left(searches: Sequence[ModelSearch], workers: int) -> str:
-    """Return in words how long searches will take, from what their trials took; "" if unknown."""
+def _found(searches: Sequence[ModelSearch], budget: Budget | None, screen: Screen) -> Found:
+    """Leave out the models for which the time was too short, and say what else it has cut."""
+    if budget is None:
+        return Found(searches)
+    cut = cut_searches(searches)
+    for one in cut:
+        name = f"{one['protocol']} {one['model']}"
+        screen.say(f"cut by time: {name}, {one['told']} of {one['trials']} trials", style="yellow")
+    lacking = {search.plan.model for search in searches if search.best is None}
+    for model in sorted(lacking):
+        screen.say(f"left out, as no trial of it is complete: {model}", style="yellow")
+    return Found([search for search in searches if search.plan.model not in lacking], cut)
+
+
+def _seconds_left(searches: Sequence[ModelSearch], workers: int) -> float:
+    """Return how long searches will take, from what their trials took; infinity if unknown."""
     seconds = 0.0
     for search in searches:
         remaining = search.total - len(search.trials)
@@ -500,10 +559,17 @@ def _time_left(searches: Sequence[ModelSearch], workers: int) -> str:
         told = [search] if search.trials else alike
         took = [trial.seconds for s in told for trial in s.trials[-RECENT:]]
         if remaining and not took:
-            return ""
+            return float("inf")
         seconds += remaining * float(np.median(took)) / workers if remaining else 0.0
+    return seconds
+
+
+def _in_words(seconds: float) -> str:
+    """Return a time left in words; "" for none, or one that is not known."""
+    if seconds == float("inf"):
+        return ""
     if seconds < 90:
-        return f"about {seconds:.0f} s left" if seconds else ""
+        return f"about {seconds:.0f} s left" if seconds > 0 else ""
     return f"about {seconds / 60:.0f} min left"
 
 

@@ -49,7 +49,7 @@ LAYERS = (
     ),
     ("fitting", "cluster"),
     ("compare", "tracking", "tracking_views", "prepare", "search"),
-    ("curves",),
+    ("curves", "budget"),
     ("report",),
     ("card",),
     ("run", "explore", "registry"),

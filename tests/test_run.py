@@ -109,6 +109,25 @@ def test_two_workers_give_the_bytes_of_one(finished: Bench, bench: Bench) -> Non
     )
 
 
+def test_a_run_with_a_budget_of_time_says_what_it_cut_and_leaves_its_trials_to_the_next(
+    bench: Bench, finished: Bench
+) -> None:
+    bench.run("--minutes", "0.25", "--set", "search.trials=100000")
+    (cut,) = (bench.project / "reports/results").glob("small@*/study.json")
+    record = json.loads(cut.read_text())
+    assert "0.25 minutes of time" in record["changes"]
+    told = {(one["protocol"], one["model"]): one for one in record["data"]["cut"]}
+    assert set(told) == {(split, model) for split in SPLITS for model in MODELS[1:3]}
+    assert all(1 <= one["told"] < one["trials"] == 100_000 for one in told.values())
+    page = (bench.project / f"reports/{record['name']}.md").read_text()
+    assert "**Cut by time**" in page
+    assert "--minutes 0.25" in page
+    stored = trials_in_optuna(bench)
+    bench.run()
+    assert set(stored) <= set(trials_in_optuna(bench))
+    assert bench.bytes_of("reports")["small.md"] == finished.bytes_of("reports")["small.md"]
+
+
 def test_ten_kills_and_a_resume_give_the_bytes_of_an_unbroken_run(
     finished: Bench, bench: Bench
 ) -> None:

@@ -32,7 +32,7 @@ from benchmark.report.markdown import (
     table,
     title,
 )
-from benchmark.results import OWN_TABLES, UNUSABLE, Result
+from benchmark.results import OUT_OF_TIME, OWN_TABLES, UNUSABLE, Result
 
 OVERRIDE = re.compile(r"[A-Za-z_][\w.]*\s*=")
 """How a change by ``--set`` begins, ``search.trials=10``; the other changes are sentences."""
@@ -657,6 +657,8 @@ def run_command(result: Result) -> str:
         parts.append("--allow-incomplete")
     left_out = [name for name, one in corpora.items() if one.get("left_out")]
     parts += [f"--allow-missing {shlex.quote(name)}" for name in left_out]
+    minutes = [change for change in result.changes if change.endswith(OUT_OF_TIME)]
+    parts += [f"--minutes {change.split()[0]}" for change in minutes]
     overrides = [change for change in result.changes if OVERRIDE.match(change)]
     return " ".join([*parts, *(f"--set {shlex.quote(override)}" for override in overrides)])
 

@@ -157,7 +157,24 @@ def banners(result: Result) -> list[str]:
                 f"file has it, but with {listed([code(change) for change in result.changes])}.",
             )
         )
+    if "cut" in result.data:
+        boxes.append(_time_banner(result))
     return [box for box in boxes if box]
+
+
+def _time_banner(result: Result) -> str:
+    """Return the box of a run that had a budget of time: what it did not come to."""
+    cut = [
+        f"{model_title(result, one['model'])} ({one['protocol']}) "
+        f"{one['told']} of {one['trials']} trials"
+        for one in result.data["cut"]
+    ]
+    measured = {winner["model"] for winner in result.winners}
+    lacking = [m for m in result.settings["models"] if m not in measured]
+    if not cut:
+        return banner("NOTE", "**The time was enough**: every search had all its trials.")
+    without = f" Without a figure: {listed(lacking)}." if lacking else ""
+    return banner("CAUTION", f"**Cut by time**: {listed(cut)}.{without}")
 
 
 def _corpus_banner(result: Result, name: str) -> str:

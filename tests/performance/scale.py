@@ -228,13 +228,19 @@ def measured_command(command: str, size: int, arguments: Sequence[str]) -> dict[
     watch.ends.append(time.perf_counter())
     thread.join()
     if process.wait() or mark is not None:
-        raise SystemExit(f"{command} ended with {process.returncode} before {mark!r}:\n{''.join(said)}")
+        raise SystemExit(
+            f"{command} ended with {process.returncode} before {mark!r}:\n{''.join(said)}"
+        )
     starts = [began, *watch.ends]
     seconds = {
         stage: round(end - start, 3)
         for stage, start, end in zip(watch.stages, starts, watch.ends, strict=False)
     }
-    return {"seconds": seconds, "main_mb": _rounded(watch.main), "worker_mb": _rounded(watch.worker)}
+    return {
+        "seconds": seconds,
+        "main_mb": _rounded(watch.main),
+        "worker_mb": _rounded(watch.worker),
+    }
 
 
 def _rounded(peaks: dict[str, Peak]) -> dict[str, dict[str, float]]:
@@ -568,7 +574,9 @@ def in_browser(address: str) -> dict[str, Any]:
         for _ in range(3):  # the first has the page's own code to load
             began = time.perf_counter()
             page.goto(address)
-            page.get_by_text("logistic_regression random", exact=False).first.wait_for(timeout=120_000)
+            page.get_by_text("logistic_regression random", exact=False).first.wait_for(
+                timeout=120_000
+            )
             seconds.append(round(time.perf_counter() - began, 3))
             page.goto("about:blank")
         browser.close()

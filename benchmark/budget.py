@@ -1,0 +1,73 @@
+"""A budget of time: when searches have to end so that the whole run ends with it."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from benchmark import models
+from benchmark.models import FLOOR
+from benchmark.search import ModelSearch, Trial
+
+CLOSING_S = 8.0
+"""Seconds for what follows the last fit: votes, predictions, pages, MLflow."""
+
+MARGIN = 0.02
+"""Share of the budget that is kept for what no estimate foresees."""
+
+SLOWER = 3.0
+"""How much longer a winner takes than its folds where the search had a faster engine."""
+
+
+@dataclass(frozen=True)
+class Budget:
+    """So many minutes for a whole run.
+
+    Attributes
+    ----------
+    minutes : float
+    began : float
+        When the run did, by the monotonic clock.
+    cores : int
+        How many fits run at once.
+    shares : tuple of float
+        Of the learning curves that follow the search; empty for none.
+    """
+
+    minutes: float
+    began: float
+    cores: int
+    shares: tuple[float, ...] = ()
+
+    def search_until(self, searches: Sequence[ModelSearch]) -> float:
+        """Return when searches have to end, by the monotonic clock, as far as is known now.
+
+        Never before the floor is measured, so that there always is a result.
+        """
+        if not all(search.done for search in searches if search.plan.model == FLOOR):
+            return float("inf")
+        fits_s = [self._fits_after(one, one.best) for one in searches if one.best is not None]
+        after_s = CLOSING_S + max(sum(fits_s) / self.cores, max(fits_s, default=0.0))
+        return self.began + 60 * self.minutes * (1 - MARGIN) - after_s
+
+    def _fits_after(self, search: ModelSearch, best: Trial) -> float:
+        """Return in seconds what the winner and its learning curve take, from what its folds did."""
+        folds = search.plan.n_folds
+        fold_s = best.seconds / len(best.scores)
+        faster = models.MODELS[search.plan.model].searched_extra == "fast"
+        whole_s = fold_s * folds / (folds - 1) * (SLOWER if faster else 1.0)
+        return whole_s + fold_s * folds * sum(self.shares)
+
+
+def cut_searches(searches: Sequence[ModelSearch]) -> list[dict[str, object]]:
+    """Return which searches have not had all their trials, as a result holds them."""
+    return [
+        {
+            "protocol": search.plan.protocol,
+            "model": search.plan.model,
+            "told": len(search.trials),
+            "trials": search.total,
+        }
+        for search in searches
+        if not search.done
+    ]
