@@ -51,7 +51,7 @@ class Budget:
         return self.began + 60 * self.minutes * (1 - MARGIN) - after_s
 
     def _fits_after(self, search: ModelSearch, best: Trial) -> float:
-        """Return in seconds what the winner and its learning curve take, from what its folds did."""
+        """Return how many seconds the winner and its learning curve take, given its folds."""
         folds = search.plan.n_folds
         fold_s = best.seconds / len(best.scores)
         faster = models.MODELS[search.plan.model].searched_extra == "fast"
