@@ -6,11 +6,12 @@ up whatever the number of workers. One that was given up is never ranked.
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from statistics import NormalDist
 
 import numpy as np
-from scipy.special import ndtr
 
 RUNGS = (4, 12, 36)
 """After how many epochs a trial is compared with those before it."""
@@ -77,9 +78,9 @@ class Rival:
         k, n = len(scores), len(self.scores)
         if not 0 < k < n:
             return False
-        deviation = (n - k) / n * self.spread * np.sqrt(1 / k + 1 / (n - k))
+        deviation = (n - k) / n * self.spread * math.sqrt(1 / k + 1 / (n - k))
         lead = self.lead(scores)
-        return bool(lead < 0 if deviation == 0 else ndtr(lead / deviation) < CHANCE)
+        return lead < 0 if deviation == 0 else NormalDist().cdf(lead / deviation) < CHANCE
 
 
 def rival(complete: Sequence[tuple[float, ...]]) -> Rival | None:
