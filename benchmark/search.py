@@ -49,6 +49,10 @@ VERSION = 1  # of whatever here or in `fitting` decides scores; raised when that
 DECISIVE_LIBRARIES = ("numpy", "optuna", "scikit-learn", "scipy")
 """Beside those that decide the training table, whose digest is among the ingredients."""
 
+ASKED_AGAIN = 20
+"""So many stored trials the sampler is asked for again, to see that they are the search's own. The
+others it is told of as they are: to ask for 10,000 again takes as long as it did at first."""
+
 
 @dataclass(frozen=True)
 class Trial:
@@ -661,11 +665,7 @@ class ModelSearch:
         if number < offset:
             params, sampled, handle = {**spec.fixed, **spec.first}, {}, None
         else:
-            purpose = (self.plan.protocol, self.plan.model, "ask", number)
-            seed_of_ask = derive_seed(self.plan.seed, *purpose)
-            sampler = SAMPLERS[self.plan.search.sampler](seed_of_ask, self._space)
-            self._sampler_study.sampler = sampler
-            handle = self._sampler_study.ask(self._space)
+            handle = self._handle(number)
             sampled = dict(handle.params)
             decoded = {name: self._decode.get(name, {}).get(v, v) for name, v in sampled.items()}
             params = {**spec.fixed, **decoded}
@@ -682,6 +682,17 @@ class ModelSearch:
         for fold in range(self.plan.n_folds):
             if asked.given_up_after is None and fold not in asked.outcomes:
                 self._submit(workers, number, params, fold)
+
+    def _handle(self, number: int) -> optuna.Trial:
+        """Return Optuna's live trial: sampled, or one that is stored as it was sampled then."""
+        name, known = self.plan.search.sampler, self._known.get(number)
+        if known is not None and number >= ASKED_AGAIN and name != "grid":
+            self._sampler_study.enqueue_trial(known.sampled)
+            name = "random"  # nothing is left to sample
+        purpose = (self.plan.protocol, self.plan.model, "ask", number)
+        seed = derive_seed(self.plan.seed, *purpose)
+        self._sampler_study.sampler = SAMPLERS[name](seed, self._space)
+        return self._sampler_study.ask(self._space)
 
     def _told_before(self, number: int) -> list[Trial]:
         """Return the trials that were told when trial `number` was asked."""

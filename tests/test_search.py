@@ -15,6 +15,7 @@ import pytest
 
 from benchmark.errors import BenchmarkError
 from benchmark.search import (
+    ASKED_AGAIN,
     SAMPLERS,
     FoldOutcome,
     ModelSearch,
@@ -126,6 +127,20 @@ def test_an_interrupted_search_ends_with_the_trials_of_an_unbroken_one(
     resumed = searched(plan(arrays), broken)
     assert resumed.resumed == stop + 1
     assert facts(resumed) == facts(searched(plan(arrays), unbroken))
+
+
+@pytest.mark.parametrize("spec", [SPEC, FOREST], ids=["logistic_regression", "random_forest"])
+def test_trials_that_are_not_asked_for_again_leave_the_later_ones_as_they_are(
+    arrays: StoredArrays, tmp_path: Path, spec: Model
+) -> None:
+    first, whole = (
+        plan(arrays, spec, trials=trials) for trials in (ASKED_AGAIN + 5, ASKED_AGAIN + 12)
+    )
+    (tmp_path / "whole").mkdir()
+    searched(first, tmp_path)
+    resumed = searched(whole, tmp_path)
+    assert resumed.resumed == ASKED_AGAIN + 5
+    assert facts(resumed) == facts(searched(whole, tmp_path / "whole"))
 
 
 def network_plan(arrays: StoredArrays, pruner: str = "asha") -> Plan:

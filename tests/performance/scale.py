@@ -2,11 +2,11 @@
 
     python -m tests.performance.scale --scratch FOLDER
 
-measures everything and writes the page; FOLDER takes 4 GB, and about 25 minutes pass on two cores.
-Each measurement is a line of reports/scale.jsonl as soon as it is made, and what stands there is not
-measured again, so an interruption loses one measurement at most. Stages can be run singly with
-`--stages clips`, `trials`, `ui` or `page`; `--again` measures anew. Linux alone: memory is read from
-/proc.
+measures everything and writes the page; FOLDER takes 4 GB, and about 25 minutes pass on two quiet
+cores. Each measurement is a line of reports/scale.jsonl as soon as it is made, and what stands there
+is not measured again, so an interruption loses one measurement at most. Stages can be run singly
+with `--stages clips`, `trials`, `ui` or `page`; `--again` measures anew. Linux alone: memory is read
+from /proc.
 """
 
 from __future__ import annotations
@@ -228,19 +228,15 @@ def measured_command(command: str, size: int, arguments: Sequence[str]) -> dict[
     watch.ends.append(time.perf_counter())
     thread.join()
     if process.wait() or mark is not None:
-        raise SystemExit(
-            f"{command} ended with {process.returncode} before {mark!r}:\n{''.join(said)}"
-        )
+        ended = f"{command} ended with {process.returncode} before {mark!r}"
+        raise SystemExit(f"{ended}:\n{''.join(said)}")
     starts = [began, *watch.ends]
     seconds = {
         stage: round(end - start, 3)
         for stage, start, end in zip(watch.stages, starts, watch.ends, strict=False)
     }
-    return {
-        "seconds": seconds,
-        "main_mb": _rounded(watch.main),
-        "worker_mb": _rounded(watch.worker),
-    }
+    peaks = {"main_mb": _rounded(watch.main), "worker_mb": _rounded(watch.worker)}
+    return {"seconds": seconds, **peaks}
 
 
 def _rounded(peaks: dict[str, Peak]) -> dict[str, dict[str, float]]:
@@ -329,7 +325,7 @@ def clocked(owner: type, name: str, spent: list[float]) -> Iterator[None]:
 
 
 def tiny_arrays(folder: Path) -> None:
-    """Write a training table on which a fit takes about a millisecond: ninety clips, three folds."""
+    """Write a training table on which a fit takes a few milliseconds: ninety clips, three folds."""
     from benchmark.tables import IDENTITY, Table, store_arrays
 
     rng = np.random.default_rng(0)
@@ -344,6 +340,7 @@ def trial_search(scratch: Path, trials: int) -> Any:
     """Return the search of so many trials, with its storage; not opened."""
     from benchmark.search import ModelSearch, Plan, TrialStore
     from benchmark.study import Model, Search
+    from benchmark.tables import StoredArrays
 
     space = {
         "C": {"low": 1e-3, "high": 10.0, "log": True},
@@ -354,8 +351,8 @@ def trial_search(scratch: Path, trials: int) -> Any:
     plan = Plan(
         study="trials", protocol="random", model="logistic_regression",
         spec=Model.model_validate(space), search=Search(trials=trials, folds=3, metric="uar"),
-        seed=0, emotions=("angry", "happy", "sad"), n_folds=3, arrays=scratch / "arrays",
-        table="tiny", origin={},
+        seed=0, emotions=("angry", "happy", "sad"), n_folds=3, origin={},
+        arrays=StoredArrays(scratch / "arrays", "tiny"),
     )  # fmt: skip
     store = TrialStore(f"sqlite:///{scratch / 'optuna.db'}")
     store.open()
@@ -497,7 +494,7 @@ UI_PAGE = 100  # runs that MLflow's page asks for at once
 
 @contextmanager
 def served_ui(scratch: Path, port: int) -> Iterator[tuple[str, float]]:
-    """Serve the runs as `python -m benchmark ui` does; yield the address and the seconds it took."""
+    """Serve the runs as `python -m benchmark ui` does; yield the address and how long it took."""
     from benchmark.tracking import tracking_uri, ui_command
 
     command, environment = ui_command(tracking_uri(scratch), scratch, port)
@@ -574,9 +571,7 @@ def in_browser(address: str) -> dict[str, Any]:
         for _ in range(3):  # the first has the page's own code to load
             began = time.perf_counter()
             page.goto(address)
-            page.get_by_text("logistic_regression random", exact=False).first.wait_for(
-                timeout=120_000
-            )
+            page.get_by_text("logistic_regression random").first.wait_for(timeout=120_000)
             seconds.append(round(time.perf_counter() - began, 3))
             page.goto("about:blank")
         browser.close()
