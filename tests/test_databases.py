@@ -24,6 +24,7 @@ from benchmark.features import feature_set
 from benchmark.features.cache import Cache, Row, row_key
 from benchmark.search import Plan, Trial, TrialStore
 from benchmark.study import Model, Search
+from benchmark.tables import StoredArrays
 from benchmark.tracking import Tracker
 from tests.conftest import Bench
 from tests.postgres import PoorLine, Postgres, running
@@ -63,12 +64,14 @@ def stored_runs(uri: str) -> list[tuple[object, ...]]:
     return sorted(found, key=str)
 
 
-def run_on(bench: Bench, storage: str, tracking: str, *further: str) -> subprocess.Popen[str]:
+def run_on(
+    bench: Bench, storage: str, tracking: str, *further: str, **variables: str
+) -> subprocess.Popen[str]:
     """The small study with its trials in one store and its runs in another, under way."""
     arguments = (str(bench.study), "--corpus", f"csv={bench.table}", "--workers", "2", *further)
     return subprocess.Popen(
         bench.command("run-study", *arguments, "--storage", storage),
-        env={**os.environ, "MLFLOW_TRACKING_URI": tracking},
+        env={**os.environ, "MLFLOW_TRACKING_URI": tracking, **variables},
         stdout=subprocess.PIPE,
         stderr=subprocess.PIPE,
         text=True,
@@ -130,8 +133,7 @@ PLAN = Plan(
     seed=0,
     emotions=("angry", "happy"),
     n_folds=3,
-    arrays=Path(),
-    table="toy",
+    arrays=StoredArrays(Path(), "toy"),
     origin={},
 )
 

@@ -31,9 +31,9 @@ def postgres() -> Iterator[Postgres]:
 
 
 @pytest.fixture(scope="module")
-def unbroken(finished: Bench, tmp_path_factory: pytest.TempPathFactory) -> Bench:
+def longer(finished: Bench, tmp_path_factory: pytest.TempPathFactory) -> Bench:
     """The small study with more trials, run on SQLite without any fault."""
-    bench = replace(finished, project=tmp_path_factory.mktemp("unbroken"))
+    bench = replace(finished, project=tmp_path_factory.mktemp("longer"))
     bench.run("--workers", "1", *LONGER)
     return bench
 
@@ -47,7 +47,7 @@ def end_of(process: subprocess.Popen[str]) -> str:
 
 @pytest.mark.parametrize("seed", range(3))
 def test_ten_restarts_at_random_moments(
-    unbroken: Bench, bench: Bench, postgres: Postgres, record: Callable[[str], None], seed: int
+    longer: Bench, bench: Bench, postgres: Postgres, record: Callable[[str], None], seed: int
 ) -> None:
     moments = random.Random(seed)
     storage, tracking = postgres.database(), postgres.database()
@@ -59,13 +59,13 @@ def test_ten_restarts_at_random_moments(
             postgres.restart(away_s=moments.uniform(0.0, 4.0))
             restarts += 1
         said = end_of(process)
-    assert_same(bench, storage, tracking, unbroken)
+    assert_same(bench, storage, tracking, longer)
     record(f"PostgreSQL restarted {restarts} times: same bytes; told {said.count('is back')} times")
 
 
 @pytest.mark.parametrize("seed", range(3))
 def test_a_crash_of_the_server(
-    unbroken: Bench, bench: Bench, postgres: Postgres, record: Callable[[str], None], seed: int
+    longer: Bench, bench: Bench, postgres: Postgres, record: Callable[[str], None], seed: int
 ) -> None:
     storage, tracking = postgres.database(), postgres.database()
     with run_on(bench, storage, tracking, *LONGER) as process:
@@ -74,12 +74,12 @@ def test_a_crash_of_the_server(
         time.sleep(2)
         postgres.start()
         said = end_of(process)
-    assert_same(bench, storage, tracking, unbroken)
+    assert_same(bench, storage, tracking, longer)
     record(f"PostgreSQL crashed: same bytes; told {said.count('is back')} times")
 
 
 def test_a_server_that_stays_away_and_a_resume(
-    unbroken: Bench, bench: Bench, postgres: Postgres, record: Callable[[str], None]
+    longer: Bench, bench: Bench, postgres: Postgres, record: Callable[[str], None]
 ) -> None:
     storage = postgres.database()
     tracking = f"sqlite:///{bench.project / 'mlflow.db'}"
@@ -95,13 +95,13 @@ def test_a_server_that_stays_away_and_a_resume(
     postgres.start()
     with run_on(bench, storage, tracking, *LONGER) as process:
         end_of(process)
-    assert_same(bench, storage, tracking, unbroken)
+    assert_same(bench, storage, tracking, longer)
     record(f"PostgreSQL gone: refused after {waited_s:.0f} s, resumed to the same bytes")
 
 
 @pytest.mark.parametrize("name", ["optuna.db", "mlflow.db", "features_cache"])
 def test_a_database_that_another_program_holds_for_half_a_minute(
-    unbroken: Bench, bench: Bench, record: Callable[[str], None], name: str
+    longer: Bench, bench: Bench, record: Callable[[str], None], name: str
 ) -> None:
     storage, tracking = (f"sqlite:///{bench.project / file}" for file in ("optuna.db", "mlflow.db"))
     with run_on(bench, storage, tracking, *LONGER) as process:
@@ -109,7 +109,7 @@ def test_a_database_that_another_program_holds_for_half_a_minute(
         with held(file, 30):
             said = end_of(process) if name == "mlflow.db" else ""
         said = said or end_of(process)
-    assert_same(bench, storage, tracking, unbroken)
+    assert_same(bench, storage, tracking, longer)
     told = [
         line for line in said.splitlines() if "can't be used for now" in line or "Waiting" in line
     ]
@@ -129,7 +129,7 @@ def first_of(project: Path, name: str, process: subprocess.Popen[str]) -> Path:
 
 @pytest.mark.parametrize("gone_s", [2, 25])
 def test_a_server_of_mlflow_that_is_gone_and_back(
-    unbroken: Bench,
+    longer: Bench,
     bench: Bench,
     postgres: Postgres,
     record: Callable[[str], None],
@@ -146,7 +146,7 @@ def test_a_server_of_mlflow_that_is_gone_and_back(
         said = end_of(process)
         if "could not be logged" in said:
             end_of(run_on(bench, storage, address, *LONGER))
-    assert_same(bench, storage, backend, unbroken)
+    assert_same(bench, storage, backend, longer)
     again = "could not be logged" in said
     record(
         f"MLflow's server gone for {gone_s} s: nothing lost or twice; a second run needed: {again}"
