@@ -709,6 +709,7 @@ def _presence(sources: Sources) -> list[tuple[str, str, str]]:
 
 def _summarise(result: Result, project: Project, screen: Screen) -> None:
     """Print the leaderboard, where everything lies and how to look further."""
+    from benchmark.databases import without_user
     from benchmark.evaluate import METRICS
     from benchmark.report.leaderboard import leaderboard
     from benchmark.report.words import model_title
@@ -738,7 +739,7 @@ def _summarise(result: Result, project: Project, screen: Screen) -> None:
     ):
         screen.output.print(f"{label + ':':<13}{path}")
     if "MLFLOW_TRACKING_URI" in os.environ:
-        screen.output.print(f"{'runs:':<13}{os.environ['MLFLOW_TRACKING_URI']}")
+        screen.output.print(f"{'runs:':<13}{without_user(os.environ['MLFLOW_TRACKING_URI'])}")
     else:
         elsewhere = f" --project {quote(str(project.folder))}" if project.folder != HERE else ""
         screen.output.print(f"{'runs:':<13}python -m benchmark ui{elsewhere}")
