@@ -23,6 +23,7 @@ from benchmark.card import write_cards
 from benchmark.corpora import CORPORA
 from benchmark.corpora.clip import EMOTIONS
 from benchmark.curves import learning_curves
+from benchmark.databases import check_whole
 from benchmark.ensemble import mean_by_fold, soft_vote
 from benchmark.errors import BenchmarkError, unknown
 from benchmark.evaluate import METRICS
@@ -54,6 +55,7 @@ from benchmark.tracking import (
     WinnerRecord,
     check_address,
     reach,
+    sqlite_file,
     tracking_uri,
 )
 from benchmark.versions import code_digest
@@ -290,6 +292,7 @@ def run_study(study: Study, job: Job, screen: Screen) -> Result:
         # What needs files of this project is done by processes of this machine.
         here = workers if job.cluster is None else processes
         workers.warm_up(partial(warm_up, tuple(study.models)))
+        check_databases(job.storage or project.storage_url, uri)
         store = TrialStore(job.storage or project.storage_url)
         store.open()
         with _in_background(partial(reach, uri, artifacts)):
@@ -318,6 +321,25 @@ def run_study(study: Study, job: Job, screen: Screen) -> Result:
             style="yellow",
         )
     return result
+
+
+def check_databases(storage: str, tracking: str) -> None:
+    """Refuse damaged SQLite files, before a study is stopped by one in the middle.
+
+    Raises
+    ------
+    BenchmarkError
+        For the first of them.
+    """
+    remedies = {
+        storage: "its folds are kept in features_cache, and its trials are made of them anew.",
+        tracking: "it logs the study's runs anew. Other studies log theirs when they are run "
+        "again, and models can be promoted again.",
+    }
+    for address, remedy in remedies.items():
+        file = sqlite_file(address)
+        if file is not None:
+            check_whole(file, f"Move it away and run the same command again: {remedy}")
 
 
 @contextmanager

@@ -12,6 +12,10 @@ import subprocess
 import time
 from pathlib import Path
 
+import pytest
+
+from benchmark.errors import BenchmarkError
+from benchmark.run import check_databases
 from tests.conftest import Bench
 from tests.test_run import runs_in_mlflow, trials_in_optuna
 
@@ -58,6 +62,26 @@ def test_a_second_run_of_a_study_is_refused_and_does_not_disturb_the_first(
     assert bench.bytes_of("reports") == finished.bytes_of("reports")
     assert trials_in_optuna(bench) == trials_in_optuna(finished)
     assert runs_in_mlflow(bench) == runs_in_mlflow(finished)
+
+
+@pytest.mark.parametrize("name", ["optuna.db", "mlflow.db"])
+@pytest.mark.parametrize("part", [0.3, 0.6, 0.97])
+def test_a_torn_database_is_refused_in_one_line_that_says_what_to_do(
+    finished: Bench, tmp_path: Path, name: str, part: float
+) -> None:
+    whole = (finished.project / name).read_bytes()
+    (tmp_path / name).write_bytes(whole[: int(part * len(whole))])
+    with pytest.raises(BenchmarkError, match=rf"{name}: the database is damaged .*Move it away"):
+        check_databases(
+            f"sqlite:///{tmp_path / 'optuna.db'}", f"sqlite:///{tmp_path / 'mlflow.db'}"
+        )
+
+
+def test_whole_databases_and_those_that_are_not_there_yet_are_let_pass(
+    finished: Bench, tmp_path: Path
+) -> None:
+    for folder in (finished.project, tmp_path):
+        check_databases(f"sqlite:///{folder / 'optuna.db'}", f"sqlite:///{folder / 'mlflow.db'}")
 
 
 def allow_small_files_alone() -> None:
