@@ -255,6 +255,19 @@ def test_patience_ends_a_search_that_finds_nothing_better(
     assert endless.key == without.key  # more trials take up where it ended
 
 
+def test_a_fit_that_memory_cannot_hold_ends_the_search_and_leaves_no_failed_trial(
+    arrays: StoredArrays, tmp_path: Path
+) -> None:
+    sizes = {"hidden_layer_sizes": [[4], [1_000_000, 1_000_000]], "max_iter": 5}
+    spec = Model.model_validate(sizes)
+    with pytest.raises(BenchmarkError, match=r"could not be fitted.*fewer --workers") as refusal:
+        searched(plan(arrays, spec, "grid", model="mlp"), tmp_path)
+    assert "\n" not in str(refusal.value)
+    with sqlite3.connect(tmp_path / "optuna.db") as database:
+        states = [state for (state,) in database.execute("SELECT state FROM trials")]
+    assert states == ["COMPLETE"]
+
+
 def test_a_fit_over_its_limit_is_a_failed_trial(arrays: StoredArrays, tmp_path: Path) -> None:
     spec = Model.model_validate({"max_iter": [2, 1_000_000_000], "tol": 0.0, "solver": "saga"})
     limited = Search(trials=2, folds=3, metric="uar", sampler="grid", fit_limit_s=3)
