@@ -43,7 +43,7 @@ quick fit."""
 
 KEPT_TABLES = 4  # of a worker: one for each split of a study with four protocols
 
-CONNECT_S = 30.0
+CONNECT_S = 10.0
 FIRST_WORKER_S = 60.0
 WITHOUT_WORKERS_S = 600.0
 LOOK_EVERY_S = 1.0
@@ -611,9 +611,14 @@ async def _connected(address: str) -> Any:
             f"(.json), and `{CONFIGURED}` for the scheduler of Dask's own configuration."
         )
     warnings.simplefilter("ignore", VersionMismatchWarning)
+    untyped: Any = distributed.Client
     try:
-        client: Any = distributed.Client  # without types
-        return await client(**where, asynchronous=True, set_as_default=False, timeout=CONNECT_S)
+        client = untyped(**where, asynchronous=True, set_as_default=False, timeout=CONNECT_S)
+        try:
+            return await client
+        except BaseException:
+            await client.close(timeout=LEAVE_S)
+            raise
     except Exception as error:
         raise BenchmarkError(
             f"{address}: no scheduler of a Dask cluster answers ({_first_line(error)}). Start one "
@@ -627,9 +632,9 @@ def _first_line(error: object) -> str:
 
 def _why_dumb(told: object) -> str:
     """Return why a worker could not say what it computes with."""
-    if isinstance(told, ModuleNotFoundError | AttributeError):
-        return f"this package, or this version of it, is not installed: {_first_line(told)}"
-    return _first_line(told) if told is not None else "it does not answer"
+    if told is None or isinstance(told, OSError | TimeoutError):
+        return "it does not answer"
+    return f"this package, or this version of it, is not installed: {_first_line(told)}"
 
 
 def _differences(wanted: Mapping[str, str], theirs: Mapping[str, str]) -> str:

@@ -1,0 +1,120 @@
+"""A Dask cluster as its users start one: `dask scheduler` and `dask worker`, each a process."""
+
+from __future__ import annotations
+
+import os
+import signal
+import socket
+import subprocess
+import sys
+import time
+from collections.abc import Callable, Mapping, Sequence
+from pathlib import Path
+
+ROOT = Path(__file__).parent.parent
+
+PATIENCE_S = 60.0
+
+
+def free_port() -> int:
+    """Return a port that nobody listens on."""
+    with socket.socket() as asked:
+        asked.bind(("127.0.0.1", 0))
+        return int(asked.getsockname()[1])
+
+
+def wait_until(true: Callable[[], object], seconds: float = PATIENCE_S) -> None:
+    """Wait until something is true, but not for ever."""
+    deadline = time.monotonic() + seconds
+    while not true():
+        assert time.monotonic() < deadline, "it has not come to be"
+        time.sleep(0.1)
+
+
+class DaskProcesses:
+    """A scheduler and workers.
+
+    Parameters
+    ----------
+    folder : Path
+        For logs and for what Dask writes.
+    host : str
+        Where the scheduler listens.
+    """
+
+    def __init__(self, folder: Path, host: str = "127.0.0.1") -> None:
+        self.folder = folder
+        self.host = host
+        self.port = free_port()
+        self.processes: list[subprocess.Popen[bytes]] = []
+
+    @property
+    def address(self) -> str:
+        return f"tcp://{self.host}:{self.port}"
+
+    def scheduler(self) -> subprocess.Popen[bytes]:
+        """Start a scheduler, in an environment that lacks the package."""
+        lacking = self.folder / "lacking"
+        lacking.mkdir(exist_ok=True)
+        (lacking / "benchmark.py").write_text("raise ModuleNotFoundError('not here')")
+        where = ["--host", self.host, "--port", str(self.port)]
+        return self._start("scheduler", ["scheduler", *where], path=lacking)
+
+    def worker(
+        self,
+        *options: str,
+        path: Path = ROOT,
+        inside: Sequence[str] = (),
+        environment: Mapping[str, str] | None = None,
+    ) -> subprocess.Popen[bytes]:
+        """Start a worker, by default with a nanny and one thread.
+
+        Parameters
+        ----------
+        *options
+            Of `dask worker`.
+        path : Path
+            The folder of the package.
+        inside : sequence of str
+            A command that runs it, as that of a network namespace.
+        environment : mapping, optional
+            Further variables.
+        """
+        name = f"worker-{len(self.processes)}"
+        command = ["worker", self.address, "--local-directory", str(self.folder / name)]
+        threads = [] if "--nthreads" in options else ["--nthreads", "1"]
+        return self._start(
+            name, [*command, *threads, *options], path=path, inside=inside, extra=environment
+        )
+
+    def _start(
+        self,
+        name: str,
+        command: Sequence[str],
+        path: Path,
+        inside: Sequence[str] = (),
+        extra: Mapping[str, str] | None = None,
+    ) -> subprocess.Popen[bytes]:
+        folder = self.folder / f"{name}-{len(self.processes)}"
+        folder.mkdir()
+        with (folder / "log").open("wb") as log:
+            process = subprocess.Popen(
+                [*inside, sys.executable, "-m", "dask", *command, "--no-dashboard"],
+                cwd=folder,
+                env=os.environ | {"PYTHONPATH": str(path)} | dict(extra or {}),
+                stdout=log,
+                stderr=log,
+                start_new_session=True,
+            )
+        self.processes.append(process)
+        return process
+
+    def stop(self, process: subprocess.Popen[bytes]) -> None:
+        """Kill a process with its children, as a machine that loses its power does."""
+        if process.poll() is None:
+            os.killpg(process.pid, signal.SIGKILL)
+        process.wait()
+
+    def close(self) -> None:
+        for process in self.processes:
+            self.stop(process)
