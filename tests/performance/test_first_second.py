@@ -1,0 +1,59 @@
+"""How soon the tool answers: help, a refusal, and the first trial of a study with known features.
+
+Run with ``pytest tests/performance/test_first_second.py``. Whole processes, median of five. Aims:
+half a second, a second and a half, six seconds.
+"""
+
+from __future__ import annotations
+
+import shutil
+import sqlite3
+import subprocess
+import sys
+import time
+from collections.abc import Callable
+from datetime import UTC, datetime
+from pathlib import Path
+from statistics import median
+
+import pytest
+
+ROOT = Path(__file__).parent.parent.parent
+ROUNDS = 5
+TOOL = [sys.executable, "-m", "benchmark"]
+
+COMMANDS = {
+    "--help": ["--help"],
+    "run-study --help": ["run-study", "--help"],
+    "a refused study": ["run-study", "capstone", "--set", "models.logistic_regresion.C=1"],
+    "a refused value": ["run-study", "capstone", "--set", "models.logistic_regression.C=-1"],
+}
+
+
+@pytest.mark.parametrize("name", COMMANDS)
+def test_an_answer(name: str, record: Callable[[str], None]) -> None:
+    seconds = []
+    for _ in range(ROUNDS):
+        began = time.perf_counter()
+        subprocess.run([*TOOL, *COMMANDS[name]], cwd=ROOT, check=False, capture_output=True)
+        seconds.append(time.perf_counter() - began)
+    record(f"{name}: {median(seconds):.2f} s")
+
+
+def test_the_first_trial_of_a_warm_study(tmp_path: Path, record: Callable[[str], None]) -> None:
+    warm = tmp_path / "warm"
+    command = [*TOOL, "extract", "--project", str(warm)]
+    subprocess.run(command, cwd=ROOT, check=True, capture_output=True)
+    seconds = []
+    for number in range(ROUNDS):
+        project = tmp_path / str(number)
+        shutil.copytree(warm, project)
+        began = time.time()
+        command = [*TOOL, "run-study", "--project", str(project)]
+        subprocess.run(command, cwd=ROOT, check=True, capture_output=True)
+        with sqlite3.connect(project / "optuna.db") as database:
+            query = "SELECT min(datetime_complete) FROM trials"
+            (first,) = database.execute(query).fetchone()
+        ended = datetime.fromisoformat(first).replace(tzinfo=UTC).timestamp()
+        seconds.append(ended - began)
+    record(f"the first trial of a warm study: {median(seconds):.1f} s")
