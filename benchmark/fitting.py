@@ -34,7 +34,7 @@ class FoldOutcome:
     epochs : int
         The best one; 0 for a model that does not learn by epochs.
     history : tuple of float
-        The score that decides when to stop or to cut, after each epoch.
+        The score that decides when to stop, after each epoch.
     cut : bool
         Whether learning was stopped as it fell behind earlier trials.
     """
@@ -52,8 +52,6 @@ class FoldOutcome:
         A fold that ended by itself has learned all it can: later rungs know its best.
         """
         reached = [rung for rung in RUNGS if rung <= len(self.history) or not self.cut]
-        if not self.history:
-            return {}
         return {rung: max(self.history[:rung]) for rung in reached}
 
 
@@ -66,7 +64,6 @@ def fit_rows(  # noqa: PLR0913 - what, with what, on what
     *,
     stop: int | None = None,
     thresholds: Mapping[int, float] | None = None,
-    watch: tuple[NDArray[Any], NDArray[np.str_]] | None = None,
     searching: bool = False,
 ) -> Any:
     """Return a model fitted on some rows of a training table.
@@ -81,14 +78,12 @@ def fit_rows(  # noqa: PLR0913 - what, with what, on what
         The fold among the rows that decides when to stop, for a model that learns by epochs.
     thresholds : mapping of int to float, optional
         By epoch, the score without which learning ends there.
-    watch : tuple of ndarray, optional
-        As `models.Facts` has it.
     searching : bool
         Whether to fit what the search fits.
     """
     pipeline = models.build(model, params, seed, searching=searching, shape=data.shape)
     stopping = np.zeros(rows.sum(), dtype=np.bool_) if stop is None else data.fold[rows] == stop
-    facts = models.Facts(data.fold[rows], data.genders[rows], stopping, thresholds or {}, watch)
+    facts = models.Facts(data.fold[rows], data.genders[rows], stopping, thresholds or {})
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")  # a search visits settings that don't converge; scores tell
         return models.learn(model, pipeline, data.values[rows], data.emotions[rows], facts)
@@ -107,27 +102,20 @@ def fit_fold(  # noqa: PLR0913 - a task's arguments stand in a row
 
     A model that is searched without probabilities has 1 for the emotion that it decides on and 0
     for the others; without `searching` it is fitted as a winner is, and has its probabilities.
-    Thresholds are given where epochs may be cut, though there be none yet.
     """
     data = load_arrays(arrays)
-    kind = models.MODELS[model]
-    stop = data.stop_fold(fold) if kind.by_epochs else None
-    rows, validated = data.training_rows(fold, stop), data.validation_rows(fold)
-    watched = kind.watched and thresholds is not None
-    watch = (data.values[validated], data.emotions[validated]) if watched else None
+    stop = data.stop_fold(fold) if models.MODELS[model].by_epochs else None
+    rows = data.training_rows(fold, stop)
     began = time.perf_counter()
     fitted = fit_rows(
-        data, model, params, seed, rows,
-        stop=stop, thresholds=thresholds, watch=watch, searching=searching,
-    )  # fmt: skip
-    probabilities = _answers(fitted, data.values[validated])
+        data, model, params, seed, rows, stop=stop, thresholds=thresholds, searching=searching
+    )
+    probabilities = _answers(fitted, data.values[data.validation_rows(fold)])
     seconds = time.perf_counter() - began
-    last = fitted[-1]
-    if watched:
-        return FoldOutcome(probabilities, seconds, last.n_iter_, last.history_, last.cut_)
     if stop is None:
         return FoldOutcome(probabilities, seconds)
-    return FoldOutcome(probabilities, seconds, last.n_epochs_, last.history_, last.cut_)
+    network = fitted[-1]
+    return FoldOutcome(probabilities, seconds, network.n_epochs_, network.history_, network.cut_)
 
 
 def _answers(fitted: Any, values: NDArray[np.float32]) -> Probabilities:

@@ -22,7 +22,7 @@ REDUCTION = 3
 FEWEST = 3
 """Complete trials, without which it is not known how much a difference varies from fold to fold."""
 
-CHANCE = 0.05
+CHANCE = 0.1
 """A trial is given up whose chance to end above the best is smaller."""
 
 

@@ -77,8 +77,9 @@ class Result:
         winner learned on the whole training table.
     trials : DataFrame
         protocol, model, trial, state (complete, failed, or cut: stopped early as it fell behind),
-        score, spread, fold_0 .., epochs (JSON: the best of each fold; empty for other models),
-        params (JSON), reason. The settings' order of models within a protocol.
+        score (of one cut after its first folds, what they say of it), spread, fold_0 ..
+        (empty where it was not fitted), epochs (JSON: the best of each fold; empty for other
+        models), params (JSON), reason. The settings' order of models within a protocol.
     predictions : DataFrame
         protocol, model, clip, corpus, speaker, gender, emotion, then p_<emotion> for each emotion
         of the study in sorted order (float32).

@@ -11,6 +11,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass, field
 from functools import partial
 from importlib.metadata import version
+from itertools import zip_longest
 from pathlib import Path
 from typing import Any
 
@@ -777,8 +778,10 @@ def _trials(searches: Sequence[ModelSearch]) -> pd.DataFrame:
                 "score": trial.score,
                 "spread": trial.spread,
                 **{
-                    f"fold_{fold}": trial.scores[fold] if trial.scores else float("nan")
-                    for fold in range(search.plan.n_folds)
+                    f"fold_{fold}": score
+                    for fold, score in zip_longest(
+                        range(search.plan.n_folds), trial.scores, fillvalue=float("nan")
+                    )
                 },
                 "epochs": json.dumps(trial.epochs) if trial.epochs else "",
                 "params": json.dumps(trial.params),

@@ -192,8 +192,7 @@ class Plan:
     @property
     def cuts_epochs(self) -> bool:
         """Whether its trials may be given up by their first epochs."""
-        kind = models.MODELS[self.model]
-        return "asha" in self.search.pruner and (kind.by_epochs or kind.watched)
+        return "asha" in self.search.pruner and self.by_epochs
 
     @property
     def cuts_folds(self) -> bool:
@@ -772,7 +771,6 @@ class ModelSearch:
         reason = asked.errors[min(asked.errors)] if asked.errors and first is None else ""
         scores = () if reason else tuple(asked.scores[fold] for fold in folds)
         by_epochs = self.plan.by_epochs and not reason
-        watched = (self.plan.by_epochs or self.plan.cuts_epochs) and not reason
         estimate = None
         if first is not None and asked.rival is not None:
             estimate = float(np.mean(asked.rival.scores)) + asked.rival.lead(scores)
@@ -785,7 +783,7 @@ class ModelSearch:
             asked.seed,
             reason,
             epochs=tuple(outcome.epochs for outcome in outcomes) if by_epochs else (),
-            rungs=tuple(outcome.rungs for outcome in outcomes) if watched else (),
+            rungs=tuple(outcome.rungs for outcome in outcomes) if by_epochs else (),
             cut=first is not None or 2 * sum(outcome.cut for outcome in outcomes) > len(outcomes),
             estimate=estimate,
         )

@@ -116,8 +116,8 @@ class Search(Table):
     machine, so that any number of workers makes the same trials. With 1 the sampler knows all
     earlier trials; their folds and the other models' searches keep the cores busy."""
     pruner: Literal["none", "asha", "paired", "asha+paired"] = "none"
-    """When trials are given up: `asha` by their first epochs, for models that learn by epochs;
-    `paired` by their first folds, fold by fold against the best trial."""
+    """When trials are given up: `asha` by the first epochs of networks; `paired` by the first folds
+    of any model, fold by fold against the best trial."""
     patience: int | None = Field(default=None, ge=1)
     """After how many trials without a better one a model's search ends; None for all trials."""
     fit_limit_s: float | None = Field(default=None, gt=0)

@@ -128,6 +128,22 @@ def test_a_run_with_a_budget_of_time_says_what_it_cut_and_leaves_its_trials_to_t
     assert bench.bytes_of("reports")["small.md"] == finished.bytes_of("reports")["small.md"]
 
 
+def test_trials_that_were_given_up_by_their_folds_stand_in_results_and_runs_and_never_win(
+    bench: Bench,
+) -> None:
+    bench.run("--set", "search.pruner=asha+paired", "--set", "search.trials=12")
+    (result,) = map(read_result, (bench.project / "reports/results").glob("small@*"))
+    cut = result.trials[result.trials["state"] == "cut"]
+    assert len(cut)
+    assert cut["fold_0"].notna().all()
+    assert cut["fold_2"].isna().all()
+    best = {(one["protocol"], one["model"]): one["score"] for one in result.winners}
+    for protocol, model, score in zip(cut["protocol"], cut["model"], cut["score"], strict=True):
+        assert score < best[protocol, model]
+    states = [state for *_, state, _, _ in runs_in_mlflow(bench)]
+    assert states.count("cut") == len(cut)
+
+
 def test_ten_kills_and_a_resume_give_the_bytes_of_an_unbroken_run(
     finished: Bench, bench: Bench
 ) -> None:

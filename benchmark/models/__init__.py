@@ -43,17 +43,13 @@ class Facts:
     stop : ndarray of bool, shape (n_rows,)
         Rows that decide when to stop learning, and are not learned from.
     thresholds : mapping of int to float
-        By epoch, the score on those rows, or on `watch`, without which learning ends there.
-    watch : tuple of ndarray, or None
-        Further rows and their emotions, for a model that can be cut by its epochs but does not stop
-        by a fold: those of the fold that is validated.
+        By epoch, the score on those rows without which learning ends there.
     """
 
     fold: NDArray[np.intp]
     genders: NDArray[np.str_]
     stop: NDArray[np.bool_]
     thresholds: Mapping[int, float]
-    watch: tuple[NDArray[Any], NDArray[np.str_]] | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -77,8 +73,6 @@ class ModelKind:
         Whether `searched` decides without probabilities.
     by_epochs : bool
         Whether it learns by epochs, and stops by a fold that it does not learn from.
-    watched : bool
-        Whether it learns by epochs, and can be cut by them, but stops by itself.
     version : int
         Raised whenever its fits change, so that no stored trial of the old ones is taken up.
     tell : callable or None
@@ -94,7 +88,6 @@ class ModelKind:
     searched_extra: str = ""
     decides: bool = False
     by_epochs: bool = False
-    watched: bool = False
     version: int = 1
     tell: Callable[[Any, Facts], dict[str, Any]] | None = None
 
@@ -141,18 +134,6 @@ def _mlp() -> Any:
     from sklearn.neural_network import MLPClassifier
 
     return _scaled(MLPClassifier())
-
-
-def _mlp_watched() -> Any:
-    from benchmark.models.watched import WatchedMLP
-
-    return _scaled(WatchedMLP())
-
-
-def _mlp_unscaled_watched() -> Any:
-    from benchmark.models.watched import WatchedMLP
-
-    return _pipeline(WatchedMLP())
 
 
 def _mlp_unscaled() -> Any:
@@ -264,15 +245,11 @@ MODELS: dict[str, ModelKind] = {
         "MLP",
         "multi-layer perceptron on standardised features",
         _mlp,
-        searched=_mlp_watched,
-        watched=True,
     ),
     "mlp_unscaled": ModelKind(
         "MLP, unscaled",
         "multi-layer perceptron on features as they are",
         _mlp_unscaled,
-        searched=_mlp_unscaled_watched,
-        watched=True,
     ),
     "svc": ModelKind(
         "SVM",
@@ -365,22 +342,8 @@ def learn(
     """Fit a pipeline of model `name`, with what is known of the rows, and return it."""
     tell = MODELS[name].tell
     step = pipeline.steps[-1][0]
-    if MODELS[name].watched and facts.watch is not None:
-        return _learn_watched(pipeline, values, emotions, facts)
     told = {} if tell is None else tell(pipeline, facts)
     return pipeline.fit(values, emotions, **{f"{step}__{key}": told[key] for key in told})
-
-
-def _learn_watched(
-    pipeline: Any, values: NDArray[Any], emotions: NDArray[np.str_], facts: Facts
-) -> Any:
-    """Fit a pipeline step by step, as `fit` does, since the rows that watch are scaled as well."""
-    assert facts.watch is not None
-    watching, truth = facts.watch
-    for _, step in pipeline.steps[:-1]:
-        values, watching = step.fit_transform(values), step.transform(watching)
-    pipeline[-1].fit(values, emotions, watch=(watching, truth), thresholds=facts.thresholds)
-    return pipeline
 
 
 def probabilities(model: Any, values: NDArray[np.float32]) -> NDArray[np.float32]:

@@ -5,7 +5,7 @@ all of it the script's. Both search the capstone's tables of unseen speakers, by
 folds, with as many trials (50; SER_TRIALS changes that). Left out on both sides: the source's own
 settings, which the study file has tried first (one of them takes 12 core minutes, and no search can
 know beforehand that it is not worth that), and the network. The study gives up hopeless trials
-(`pruner = "asha+paired"`); it also fits its winners, votes, tests, stores and draws.
+(`pruner = "paired"`); it also fits its winners, votes, tests, stores and draws.
 
 The script is told nothing of this project: Optuna's `optimize`, `cross_val_score` on all cores, one
 BLAS thread, one nested MLflow run a trial. Whole processes are timed; features lie ready for both.
@@ -39,7 +39,7 @@ trials = {TRIALS}
 folds  = 5
 metric = "uar"
 lookahead = 2
-pruner = "asha+paired"
+pruner = "paired"
 
 """
 
