@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
 import signal
 import socket
@@ -40,25 +41,29 @@ class DaskProcesses:
         For logs and for what Dask writes.
     host : str
         Where the scheduler listens.
+    protocol : str
+        ``tcp`` or ``tls``.
     """
 
-    def __init__(self, folder: Path, host: str = "127.0.0.1") -> None:
+    def __init__(self, folder: Path, host: str = "127.0.0.1", protocol: str = "tcp") -> None:
         self.folder = folder
         self.host = host
+        self.protocol = protocol
         self.port = free_port()
         self.processes: list[subprocess.Popen[bytes]] = []
+        self._started = 0
 
     @property
     def address(self) -> str:
-        return f"tcp://{self.host}:{self.port}"
+        return f"{self.protocol}://{self.host}:{self.port}"
 
-    def scheduler(self) -> subprocess.Popen[bytes]:
+    def scheduler(self, inside: Sequence[str] = ()) -> subprocess.Popen[bytes]:
         """Start a scheduler, in an environment that lacks the package."""
         lacking = self.folder / "lacking"
         lacking.mkdir(exist_ok=True)
         (lacking / "benchmark.py").write_text("raise ModuleNotFoundError('not here')")
-        where = ["--host", self.host, "--port", str(self.port)]
-        return self._start("scheduler", ["scheduler", *where], path=lacking)
+        where = ["--host", f"{self.protocol}://{self.host}", "--port", str(self.port)]
+        return self._start("scheduler", ["scheduler", *where], path=lacking, inside=inside)
 
     def worker(
         self,
@@ -80,11 +85,10 @@ class DaskProcesses:
         environment : mapping, optional
             Further variables.
         """
-        name = f"worker-{len(self.processes)}"
-        command = ["worker", self.address, "--local-directory", str(self.folder / name)]
+        command = ["worker", self.address, "--local-directory", "spilled"]
         threads = [] if "--nthreads" in options else ["--nthreads", "1"]
         return self._start(
-            name, [*command, *threads, *options], path=path, inside=inside, extra=environment
+            "worker", [*command, *threads, *options], path=path, inside=inside, extra=environment
         )
 
     def _start(
@@ -95,7 +99,8 @@ class DaskProcesses:
         inside: Sequence[str] = (),
         extra: Mapping[str, str] | None = None,
     ) -> subprocess.Popen[bytes]:
-        folder = self.folder / f"{name}-{len(self.processes)}"
+        self._started += 1
+        folder = self.folder / f"{name}-{self._started}"
         folder.mkdir()
         with (folder / "log").open("wb") as log:
             process = subprocess.Popen(
@@ -111,10 +116,10 @@ class DaskProcesses:
 
     def stop(self, process: subprocess.Popen[bytes]) -> None:
         """Kill a process with its children, as a machine that loses its power does."""
-        if process.poll() is None:
+        with contextlib.suppress(ProcessLookupError):  # of a nanny that has gone, the worker stays
             os.killpg(process.pid, signal.SIGKILL)
         process.wait()
 
     def close(self) -> None:
-        for process in self.processes:
-            self.stop(process)
+        while self.processes:
+            self.stop(self.processes.pop())
