@@ -18,6 +18,9 @@ from benchmark import models
 from benchmark.pruning import RUNGS
 from benchmark.tables import StoredArrays, TrainingArrays, load_arrays
 
+OUT_OF_MEMORY = ("can't allocate memory", "not enough memory", "out of memory")
+"""How torch says it, in an error like any other; the other libraries raise `MemoryError`."""
+
 Probabilities = NDArray[np.float32]
 
 
@@ -86,7 +89,12 @@ def fit_rows(  # noqa: PLR0913 - what, with what, on what
     facts = models.Facts(data.fold[rows], data.genders[rows], stopping, thresholds or {})
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")  # a search visits settings that don't converge; scores tell
-        return models.learn(model, pipeline, data.values[rows], data.emotions[rows], facts)
+        try:
+            return models.learn(model, pipeline, data.values[rows], data.emotions[rows], facts)
+        except RuntimeError as error:
+            if any(words in str(error) for words in OUT_OF_MEMORY):
+                raise MemoryError(str(error).splitlines()[0]) from error
+            raise
 
 
 def fit_fold(  # noqa: PLR0913 - a task's arguments stand in a row
