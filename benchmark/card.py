@@ -33,6 +33,8 @@ from benchmark.study import digest_of
 
 FORMAT = 1
 
+AGAIN = "If a study made it, run that again: it writes its cards anew."
+
 
 class _Part(BaseModel):
     model_config = ConfigDict(extra="forbid", frozen=True, allow_inf_nan=False)
@@ -255,9 +257,10 @@ def read_card(path: Path) -> Card:
     except ValidationError as error:
         first = error.errors()[0]
         place = ".".join(str(part) for part in first["loc"]) or "all of it"
-        raise BenchmarkError(f"{path}: not a model's card: {place}: {first['msg']}.") from error
+        reason = f"{place}: {first['msg']}"
+        raise BenchmarkError(f"{path}: not a model's card: {reason}. {AGAIN}") from error
     except (ValueError, RecursionError) as error:
-        raise BenchmarkError(f"{path}: not a model's card: {error}.") from error
+        raise BenchmarkError(f"{path}: not a model's card: {error}. {AGAIN}") from error
 
 
 def recipe_of(card: Card, where: str) -> FeatureSet:

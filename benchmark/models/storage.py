@@ -100,7 +100,10 @@ def load(path: Path, sha256: str | None = None) -> Any:
     except OSError as error:
         raise BenchmarkError(f"{path}: can't read the model ({error.strerror}).") from error
     if sha256 is not None and hashlib.sha256(content).hexdigest() != sha256:
-        raise BenchmarkError(f"{path}: not the model that was stored here; its digest differs.")
+        raise BenchmarkError(
+            f"{path}: not the model that was stored here; its digest differs. If a study made it, "
+            "run that again: a damaged model is fitted anew."
+        )
     _check_zip(path)
     try:
         _refuse(path, skops.get_untrusted_types(data=content))
