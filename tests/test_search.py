@@ -14,6 +14,7 @@ import pandas as pd
 import pytest
 
 from benchmark.errors import BenchmarkError
+from benchmark.models import available
 from benchmark.search import (
     ASKED_AGAIN,
     SAMPLERS,
@@ -255,13 +256,23 @@ def test_patience_ends_a_search_that_finds_nothing_better(
     assert endless.key == without.key  # more trials take up where it ended
 
 
+@pytest.mark.parametrize(
+    ("model", "sizes"),
+    [
+        ("mlp", {"hidden_layer_sizes": [[4], [1_000_000, 1_000_000]], "max_iter": 5}),
+        pytest.param(
+            "cnn_1d",
+            {"filters": [[4, 8], [4, 10**12]], "max_epochs": 5, "pool": 2},
+            marks=pytest.mark.skipif(not available("cnn_1d"), reason="needs the extra `deep`"),
+        ),
+    ],
+)
 def test_a_fit_that_memory_cannot_hold_ends_the_search_and_leaves_no_failed_trial(
-    arrays: StoredArrays, tmp_path: Path
+    arrays: StoredArrays, tmp_path: Path, model: str, sizes: dict[str, object]
 ) -> None:
-    sizes = {"hidden_layer_sizes": [[4], [1_000_000, 1_000_000]], "max_iter": 5}
     spec = Model.model_validate(sizes)
     with pytest.raises(BenchmarkError, match=r"could not be fitted.*fewer --workers") as refusal:
-        searched(plan(arrays, spec, "grid", model="mlp"), tmp_path)
+        searched(plan(arrays, spec, "grid", model=model), tmp_path)
     assert "\n" not in str(refusal.value)
     with sqlite3.connect(tmp_path / "optuna.db") as database:
         states = [state for (state,) in database.execute("SELECT state FROM trials")]
