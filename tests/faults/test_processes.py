@@ -28,7 +28,7 @@ KILLS = int(os.environ.get("FAULTS_KILLS", "100"))
 WORKER_KILLS = int(os.environ.get("FAULTS_WORKER_KILLS", "50"))
 SEED = int(os.environ.get("FAULTS_SEED", "0"))
 
-PART = 0.7  # of the time of a stage in the unbroken run: a resumed one is shorter
+PART = 0.5  # of the time of a stage in the unbroken run: a resumed one is shorter
 
 pytestmark = pytest.mark.skipif(sys.platform != "linux", reason="reads /proc")
 
