@@ -25,7 +25,15 @@ from benchmark.splits import (
     draw_split,
 )
 from benchmark.study import Study, digest_of
-from benchmark.tables import IDENTITY, StoredArrays, Table, read_csv, store_arrays, write_csv
+from benchmark.tables import (
+    IDENTITY,
+    StoredArrays,
+    Table,
+    load_arrays,
+    read_csv,
+    store_arrays,
+    write_csv,
+)
 from benchmark.workers import Workers
 
 UNUSABLE_SHARE = 0.01  # more clips than this that can't be used are a mistake, not bad luck
@@ -278,6 +286,8 @@ def read_corpora(study: Study, sources: Sources, screen: Screen) -> dict[str, Re
 
 def _renamed(recordings: Recordings, rename: Mapping[str, str]) -> Recordings:
     """Return recordings whose emotions bear the names that the study gives them."""
+    if not rename:
+        return recordings
     clips = [replace(c, emotion=rename.get(c.emotion, c.emotion)) for c in recordings.clips]
     return replace(recordings, clips=tuple(clips))
 
@@ -374,23 +384,35 @@ def _write_split(
     columns = (*features.columns, *(COVARIATES[name].column for name in study.covariates))
     place = {clip: number for number, clip in enumerate(frame["clip"])}
     rows = frame.assign(augmentation="")[list(IDENTITY)]
-    parts, values, folds = [rows[~split.test]], [originals.values[~split.test]], []
+    parts, values, folds = [rows[~split.test]], [(originals.values, ~split.test)], []
     folds.append(split.fold[~split.test])
     for augmentation, copy in copies.items():
         places = np.array([place[clip.id] for clip in copy.clips], dtype=np.intp)
         wanted = ~split.test[places] if len(places) else np.zeros(0, bool)
         parts.append(rows.iloc[places[wanted]].assign(augmentation=augmentation))
-        values.append(copy.values[wanted])
+        values.append((copy.values, wanted))
         folds.append(split.fold[places[wanted]])
     train_rows = pd.concat(parts, ignore_index=True)
     test_rows = rows[split.test].reset_index(drop=True)
-    train_values = _with_covariates(np.concatenate(values), train_rows, study.covariates)
+    train_values = _with_covariates(_joined(values), train_rows, study.covariates)
     test_values = _with_covariates(originals.values[split.test], test_rows, study.covariates)
     train = Table(train_rows, train_values, columns, features.shape)
     test = Table(test_rows, test_values, columns, features.shape)
     return _stored(
         SplitTables(split.protocol, train, test, np.concatenate(folds), folder / split.protocol)
     )
+
+
+def _joined(
+    parts: Sequence[tuple[NDArray[np.float32], NDArray[np.bool_]]],
+) -> NDArray[np.float32]:
+    """Return the wanted rows of all parts below one another; they are never in memory twice."""
+    ends = np.cumsum([0, *(wanted.sum() for _, wanted in parts)])
+    joined = np.empty((ends[-1], parts[0][0].shape[1]), dtype=np.float32)
+    for (values, wanted), start, end in zip(parts, ends, ends[1:], strict=False):
+        # With another mode than "clip" NumPy would gather the rows apart first.
+        np.take(values, np.flatnonzero(wanted), axis=0, out=joined[start:end], mode="clip")
+    return joined
 
 
 def _with_covariates(
@@ -440,7 +462,9 @@ def _stored(tables: SplitTables) -> SplitTables:
             f"{tables.folder}: the tables can't be written ({error.strerror or error}). "
             "Features are kept; mend this and run the same command again."
         ) from error
-    return tables
+    # The tables of all protocols need not be in memory together.
+    values = load_arrays(tables.arrays).values
+    return replace(tables, train=replace(tables.train, values=values))
 
 
 def _from_tables(
@@ -571,7 +595,7 @@ def _describe(
             "set_aside": [list(pair) for pair in found.set_aside],
             "generated": corpus.generated,
         }
-    same = frame.groupby("samples")["clip"].apply(sorted)
+    repeated = frame[frame["samples"].duplicated(keep=False)]
     lost = [
         [f"{clip} ({augmentation})", reason]
         for augmentation, copy in copies.items()
@@ -580,7 +604,7 @@ def _describe(
     return {
         "corpora": corpora,
         "unusable": [list(pair) for pair in originals.unusable] + lost,
-        "duplicates": sorted(clips for clips in same if len(clips) > 1),
+        "duplicates": sorted(sorted(part) for _, part in repeated.groupby("samples")["clip"]),
         "clips": _counts(frame),
         "tables": {split.protocol: _table_facts(split) for split in splits},
         "folds": {split.protocol: _fold_facts(split) for split in splits},

@@ -5,7 +5,7 @@ from __future__ import annotations
 import hashlib
 from collections.abc import Sequence
 from dataclasses import dataclass
-from functools import lru_cache
+from functools import cached_property, lru_cache
 from pathlib import Path
 from typing import Any
 
@@ -17,6 +17,9 @@ from benchmark.errors import BenchmarkError, unknown
 
 IDENTITY = ("clip", "corpus", "speaker", "gender", "emotion", "augmentation")
 """The columns before the features; `augmentation` is empty for a clip as it was recorded."""
+
+ROWS_AT_ONCE = 5000
+"""Written in one go: a whole table would be held in memory once more."""
 
 OWN = "table"
 """The corpus of a user's own table that names none."""
@@ -47,14 +50,14 @@ class Table:
         """Which rows are clips as they were recorded, shape (n_rows,)."""
         return np.asarray(self.rows["augmentation"] == "", dtype=np.bool_)
 
-    @property
+    @cached_property
     def digest(self) -> str:
         """A digest of all identities, column names and numbers."""
         digest = hashlib.blake2b(digest_size=16)
         digest.update("\0".join((*IDENTITY, *self.columns)).encode())
         for column in IDENTITY:
             digest.update("\0".join(self.rows[column]).encode())
-        digest.update(np.ascontiguousarray(self.values).tobytes())
+        digest.update(np.ascontiguousarray(self.values).data)
         return digest.hexdigest()
 
 
@@ -63,10 +66,18 @@ def write_csv(table: Table, path: Path) -> None:
     import pyarrow as pa
     from pyarrow import csv
 
-    columns = {name: pa.array(table.rows[name].tolist(), pa.string()) for name in IDENTITY}
-    columns |= {name: pa.array(table.values[:, i]) for i, name in enumerate(table.columns)}
+    names = (*IDENTITY, *table.columns)
+    types = [*(pa.string() for _ in IDENTITY), *(pa.float32() for _ in table.columns)]
+    schema = pa.schema(list(zip(names, types, strict=True)))
     partial = path.with_name(f".{path.name}.partial")
-    csv.write_csv(pa.table(columns), str(partial), csv.WriteOptions(quoting_style="needed"))
+    options = csv.WriteOptions(quoting_style="needed")
+    with csv.CSVWriter(str(partial), schema, write_options=options) as file:
+        for first in range(0, max(1, len(table.rows)), ROWS_AT_ONCE):
+            rows = table.rows.iloc[first : first + ROWS_AT_ONCE]
+            values = table.values[first : first + ROWS_AT_ONCE]
+            texts = [pa.array(rows[name].tolist(), pa.string()) for name in IDENTITY]
+            numbers = [pa.array(column) for column in np.ascontiguousarray(values.T)]
+            file.write_table(pa.Table.from_arrays([*texts, *numbers], schema=schema))
     partial.replace(path)
 
 

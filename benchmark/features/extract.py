@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
+import tempfile
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from hashlib import blake2b
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import IO, TYPE_CHECKING
 
+from benchmark.errors import BenchmarkError
 from benchmark.features.augment import Chain, parse_chain
 from benchmark.features.cache import Cache, Row, row_key
 from benchmark.workers import WorkerLostError
@@ -102,8 +105,7 @@ def extract(  # noqa: PLR0913 - what, how, and where; each by its name
     """
     chain = parse_chain(augmentation) if augmentation else UNCHANGED
     seeds = [chain.seed(seed, clip.id) for clip in clips]
-    table = _Table(clips, len(feature_set.columns))
-    with Cache(cache, feature_set) as store:
+    with Cache(cache, feature_set) as store, _mapped_rows(clips, feature_set, cache) as table:
         orders, unknown = _look_up(table, store, chain, seeds)
         table.cached = table.done
         _tell(progress, table)
@@ -117,17 +119,33 @@ def extract(  # noqa: PLR0913 - what, how, and where; each by its name
                 for place in unknown[number]:
                     table.put(place, row)
             _tell(progress, table)
-    return table.finished()
+        return table.finished()
+
+
+@contextmanager
+def _mapped_rows(clips: Sequence[Clip], feature_set: FeatureSet, folder: Path) -> Iterator[_Table]:
+    """Yield an empty table in a folder; say plainly what the disk refuses."""
+    try:
+        with tempfile.TemporaryFile(dir=folder, prefix=".rows.") as file:
+            yield _Table(clips, len(feature_set.columns), file)
+    except OSError as error:
+        raise BenchmarkError(
+            f"{folder}: the features can't be gathered ({error.strerror or error}). Make room; "
+            "what was extracted so far is kept."
+        ) from error
 
 
 class _Table:
-    """The rows of all clips, filled in any order."""
+    """The rows of all clips, filled in any order; numbers lie in a file without a name.
 
-    def __init__(self, clips: Sequence[Clip], n_features: int) -> None:
-        import numpy as np
+    So memory does not grow with the features. Rows are written, not mapped: a full disk would kill
+    whoever writes to a map, and here it is an error.
+    """
 
+    def __init__(self, clips: Sequence[Clip], n_features: int, file: IO[bytes]) -> None:
         self.clips = clips
-        self.values = np.zeros((len(clips), n_features), dtype=np.float32)
+        self.n_features = n_features
+        self.file = file
         self.reasons = [""] * len(clips)
         self.samples_digests = [""] * len(clips)
         self.durations_s = [0.0] * len(clips)
@@ -136,12 +154,11 @@ class _Table:
 
     def put(self, place: int, row: Row) -> None:
         """Fill one clip's row."""
-        import numpy as np
-
         if row.reason:
             self.reasons[place] = row.reason
         else:
-            self.values[place] = np.frombuffer(row.numbers, dtype="<f4")
+            self.file.seek(place * self.width)
+            self.file.write(row.numbers)
         self.samples_digests[place] = row.samples_digest
         self.durations_s[place] = row.duration_s
         self.done += 1
@@ -149,10 +166,9 @@ class _Table:
     def finished(self) -> Extracted:
         """Return what is usable, and what is not."""
         usable = [place for place, reason in enumerate(self.reasons) if not reason]
-        complete = len(usable) == len(self.clips)
         return Extracted(
             clips=tuple(self.clips[place] for place in usable),
-            values=self.values if complete else self.values[usable],
+            values=self._values(usable),
             unusable=tuple(
                 (clip.id, reason)
                 for clip, reason in zip(self.clips, self.reasons, strict=True)
@@ -163,6 +179,26 @@ class _Table:
             computed=self.done - self.cached,
             cached=self.cached,
         )
+
+    @property
+    def width(self) -> int:
+        """Bytes of a row."""
+        return 4 * self.n_features
+
+    def _values(self, usable: Sequence[int]) -> np.ndarray:
+        """Return the rows of usable clips, mapped from the file; others are pushed out of it."""
+        import numpy as np
+
+        for target, place in enumerate(usable):
+            if target != place:
+                self.file.seek(place * self.width)
+                row = self.file.read(self.width)
+                self.file.seek(target * self.width)
+                self.file.write(row)
+        self.file.flush()
+        if not usable:
+            return np.zeros((0, self.n_features), dtype=np.float32)
+        return np.memmap(self.file, dtype="<f4", mode="r", shape=(len(usable), self.n_features))
 
 
 def _tell(progress: Callable[[int, int], None] | None, table: _Table) -> None:
