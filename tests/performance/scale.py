@@ -3,10 +3,10 @@
     python -m tests.performance.scale --scratch FOLDER
 
 measures everything and writes the page; FOLDER takes 4 GB, and about 25 minutes pass on two quiet
-cores. Each measurement is a line of reports/scale.jsonl as soon as it is made, and what stands there
-is not measured again, so an interruption loses one measurement at most. Stages can be run singly
-with `--stages clips`, `trials`, `ui` or `page`; `--again` measures anew. Linux alone: memory is read
-from /proc.
+cores. Each measurement is a line of reports/scale.jsonl as soon as it is made, and what stands
+there is not measured again, so an interruption loses one measurement at most. Stages can be run
+singly with `--stages clips`, `trials`, `ui` or `page`; `--again` measures anew. Linux alone: memory
+is read from /proc.
 """
 
 from __future__ import annotations
@@ -634,6 +634,11 @@ def main() -> None:
         measure_trials(measurements, scratch, options.trials)
     if "ui" in options.stages:
         measure_ui(measurements, scratch, options.trials)
+    if "page" in options.stages:
+        from tests.performance.scale_page import write_page
+
+        measurements.tidy()
+        write_page(measurements.read(), options.measurements.parent)
 
 
 if __name__ == "__main__":
