@@ -101,7 +101,7 @@ class Measurements:
         if not self.file.exists():
             return []
         lines = self.file.read_text(encoding="utf-8").splitlines()
-        found = [json.loads(line) for line in lines if line.endswith("}")]  # a torn last line
+        found = [one for line in lines for one in _parsed(line)]
         latest = {(one["stage"], one["size"]): one for one in found}
         return [latest[key] for key in sorted(latest)]
 
@@ -112,15 +112,26 @@ class Measurements:
     def add(self, stage: str, size: int, **figures: Any) -> None:
         """Append a measurement, with when, on what and by which version it was made."""
         line = {"stage": stage, "size": size, **surroundings(), **figures}
+        self.tidy()  # behind a torn line another would be lost with it
         with self.file.open("a", encoding="utf-8") as file:
             file.write(json.dumps(line) + "\n")
         print(json.dumps(line), flush=True)  # noqa: T201 - the figures are what this is for
 
     def tidy(self) -> None:
         """Keep the measurements that count, alone and sorted."""
+        if not self.file.exists():
+            return
         partial = self.file.with_name(f".{self.file.name}.partial")
         partial.write_text("".join(json.dumps(one) + "\n" for one in self.read()), encoding="utf-8")
         partial.replace(self.file)
+
+
+def _parsed(line: str) -> list[dict[str, Any]]:
+    """Return the measurement of a line; none of one that an interruption has torn."""
+    try:
+        return [json.loads(line)]
+    except ValueError:
+        return []
 
 
 def surroundings() -> dict[str, Any]:

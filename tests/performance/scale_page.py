@@ -105,7 +105,7 @@ The cache of features, one SQLite file of about 10 GB a feature set, would still
 run reads every recording to see that it is the same one: hours on a disk; one would trust size \
 and date where the user says so. Extraction itself divides over a cluster's workers and has no \
 part that grows faster than the clips: at the rate above, 10 million of these clips take some \
-hours on two cores, and minutes on a hundred. MLflow and Optuna do not see clips at all. Of a \
+hours on two cores. MLflow and Optuna do not see clips at all. Of a \
 result, `predictions.csv` has a row a test clip and model, some GB; the bootstrap intervals of \
 the pages draw from it, and would be drawn from counts by speaker instead.
 """
@@ -269,12 +269,15 @@ def _ui_table(ui: Mapping[str, Any]) -> str:
 
 
 def svg(figure: Any) -> bytes:
-    """Return a figure as SVG, without the date and the random names that would change its bytes."""
+    """Return a figure as SVG, without the date and the random names that would change its bytes.
+
+    Matplotlib's version stays in it: another one draws other bytes.
+    """
     import matplotlib as mpl
 
     buffer = io.BytesIO()
     with mpl.rc_context({"svg.hashsalt": "scale"}):
-        figure.savefig(buffer, format="svg", metadata={"Date": None, "Creator": None})
+        figure.savefig(buffer, format="svg", metadata={"Date": None})
     return buffer.getvalue()
 
 
