@@ -297,6 +297,7 @@ def lines_figure(lines: Lines, across: str, up: str, *, linear: str = "") -> byt
     """
     with house_style():
         from matplotlib.figure import Figure
+        from matplotlib.ticker import LogLocator
 
         figure = Figure(figsize=(WIDTH_IN, 4.2), layout="constrained")
         axes = figure.subplots()
@@ -313,7 +314,8 @@ def lines_figure(lines: Lines, across: str, up: str, *, linear: str = "") -> byt
         axes.set(xscale="log", yscale="log", xlabel=across, ylabel=up)
         ticks = sorted({size for sizes, _ in lines.values() for size in sizes})
         axes.set_xticks(ticks, [f"{size:,.0f}" for size in ticks])
-        axes.yaxis.set_major_formatter("{x:g}")
+        axes.yaxis.set_major_locator(LogLocator(subs=(1, 2, 5)))
+        axes.yaxis.set_major_formatter("{x:,g}")
         axes.minorticks_off()
         axes.grid(axis="y")
         axes.legend(frameon=False, fontsize=9.5, loc="center left", bbox_to_anchor=(1, 0.5))
