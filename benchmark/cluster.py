@@ -223,7 +223,7 @@ class Cluster(Workers):
             raise
         return self
 
-    def next_done(self) -> Task | None:
+    def next_done(self, until: float = float("inf")) -> Task | None:
         """Return the next finished task, as soon as there is one; None if nothing is to be done.
 
         Raises
@@ -231,7 +231,7 @@ class Cluster(Workers):
         BenchmarkError
             If the scheduler is gone, or there has been no worker for long.
         """
-        task = None if self._gone else super().next_done()
+        task = None if self._gone else super().next_done(until)
         if self._gone is not None:
             raise self._gone
         return task
@@ -444,7 +444,7 @@ class Cluster(Workers):
     def _again(self, task: Task) -> None:
         if task in self._running:
             self._running.remove(task)
-            self._wait(task, float("-inf"))
+            self._wait(task, ())
 
     def _retry(self, task: Task) -> None:
         """Do a task again whose worker is gone, or hand it back."""
