@@ -91,7 +91,9 @@ def rival(complete: Sequence[tuple[float, ...]]) -> Rival | None:
     """
     if len(complete) < FEWEST:
         return None
+    scores = np.array(complete)  # at once: this is asked for with each trial, of all before it
     # Rounded, since the order in which a mean is summed must not choose among equals.
-    best = max(complete, key=lambda scores: round(float(np.mean(scores)), 9))
-    others = np.array([scores for scores in complete if scores is not best])
-    return Rival(best, float(np.sqrt(np.median((others - best).var(axis=1, ddof=1)))))
+    means = [round(mean, 9) for mean in scores.mean(axis=1).tolist()]
+    best = means.index(max(means))
+    leads = np.delete(scores, best, axis=0) - scores[best]
+    return Rival(complete[best], float(np.sqrt(np.median(leads.var(axis=1, ddof=1)))))
