@@ -183,12 +183,20 @@ def memory_mb(pid: int) -> tuple[float, float]:
     return resident, own
 
 
-def children(pid: int) -> list[int]:
-    """Return the processes that a process has started."""
+def workers_of(pid: int) -> list[int]:
+    """Return a process's workers; a child that is only on its way to another program is none."""
     try:
-        return [int(word) for word in Path(f"/proc/{pid}/task/{pid}/children").read_text().split()]
+        children = Path(f"/proc/{pid}/task/{pid}/children").read_text().split()
     except OSError:
         return []
+    return [int(child) for child in children if b"spawn_main" in _command_line(int(child))]
+
+
+def _command_line(pid: int) -> bytes:
+    try:
+        return Path(f"/proc/{pid}/cmdline").read_bytes()
+    except OSError:
+        return b""
 
 
 @dataclass
@@ -211,7 +219,7 @@ class Watch:
         while self.process.poll() is None:
             stage, pid = self.stage, self.process.pid
             self.main.setdefault(stage, Peak()).raise_to(*memory_mb(pid))
-            for child in children(pid):
+            for child in workers_of(pid):
                 self.worker.setdefault(stage, Peak()).raise_to(*memory_mb(child))
             time.sleep(PAUSE_S)
 
