@@ -185,16 +185,19 @@ def memory_mb(pid: int) -> tuple[float, float]:
 
 def workers_of(pid: int) -> list[int]:
     """Return a process's workers; a child that is only on its way to another program is none."""
-    try:
-        children = Path(f"/proc/{pid}/task/{pid}/children").read_text().split()
-    except OSError:
-        return []
-    return [int(child) for child in children if b"spawn_main" in _command_line(int(child))]
+    children = [
+        int(child)
+        for thread in Path(f"/proc/{pid}/task").glob("*/children")  # each names those it started
+        for child in _content(thread).split()
+    ]
+    lines = {child: _content(Path(f"/proc/{child}/cmdline")) for child in children}
+    return [child for child, line in lines.items() if b"spawn_main" in line]
 
 
-def _command_line(pid: int) -> bytes:
+def _content(file: Path) -> bytes:
+    """Return what a file of /proc says; nothing of a process that has gone."""
     try:
-        return Path(f"/proc/{pid}/cmdline").read_bytes()
+        return file.read_bytes()
     except OSError:
         return b""
 

@@ -53,12 +53,12 @@ one:
 MEMORY_WORDS = """
 Extraction holds the features of no clip: a worker has a task's dozen recordings, one after the \
 other, and the main process writes rows to a file as they come and maps it. What grows in the \
-main process is what it knows of each clip (path, name, speaker, emotion, two digests): between \
-1 and 2 kB a clip, against 736 bytes of features. Tables are joined one protocol at a time, \
-which needs the training rows of one once; then they are mapped from disk as well. A worker that \
-fits has the rows that it learns from, and scikit-learn's copies of them: linear in clips, by \
-the nature of these models. Test rows and pages grow with the test clips times models, which is \
-the table of predictions.
+main process is what it knows of each clip (path, name, speaker, emotion, two digests and its \
+place): {known:.1f} kB a clip, against 0.7 kB of features, which it does not hold. Tables are \
+joined one protocol at a time, which needs the training rows of one once; then they are mapped \
+from disk as well. A worker that fits has the rows that it learns from, and scikit-learn's \
+copies of them: linear in clips, by the nature of these models. Test rows and pages grow with \
+the test clips times models, which is the table of predictions.
 """
 
 TRIALS = """
@@ -99,15 +99,15 @@ rows, or write Parquet. At the same point a search stops being practical: each f
 rows (7 GB of float32) and scikit-learn's logistic regression and forests want copies of them in \
 memory, so two workers need some 30 GB; one would tune on a sample of speakers, or take models \
 that learn by batches (`partial_fit`, networks), whose arrays are already mapped and not copied. \
-Then the main process: between 10 and 20 GB for what it knows of the clips, which are Python \
-objects; one would keep them as columns of an Arrow table and make a clip when it is asked for. \
-The cache of features, one SQLite file of about 10 GB a feature set, would still do, but a warm \
-run reads every recording to see that it is the same one: hours on a disk; one would trust size \
-and date where the user says so. Extraction itself divides over a cluster's workers and has no \
-part that grows faster than the clips: at the rate above, 10 million of these clips take some \
-hours on two cores. MLflow and Optuna do not see clips at all. Of a \
-result, `predictions.csv` has a row a test clip and model, some GB; the bootstrap intervals of \
-the pages draw from it, and would be drawn from counts by speaker instead.
+Then the main process: some 25 GB for what it knows of the clips, which are Python objects; one \
+would keep them as columns of an Arrow table and make a clip when it is asked for. The cache of \
+features, one SQLite file of about 10 GB a feature set, would still do, but a warm run reads \
+every recording to see that it is the same one: hours on a disk; one would trust size and date \
+where the user says so. Extraction itself divides over a cluster's workers and has no part that \
+grows faster than the clips: at the rate above, 10 million of these clips take some hours on two \
+cores. MLflow and Optuna do not see clips at all. Of a result, `predictions.csv` has a row a \
+test clip and model, some GB; the bootstrap intervals of the pages draw from it, and would be \
+drawn from counts by speaker instead.
 """
 
 
@@ -120,7 +120,8 @@ def page(measured: Measured) -> str:
     if clips:
         parts += [CLIPS, _seconds_table(clips), _figure("clips", "seconds by stage against clips")]
         parts += [_growth(clips), MEMORY, _memory_table(clips)]
-        parts += [_figure("memory", "peak memory against clips"), MEMORY_WORDS]
+        known = MEMORY_WORDS.format(known=_kilobytes_a_clip(clips))
+        parts += [_figure("memory", "peak memory against clips"), known]
     if trials:
         parts += [TRIALS, _trials_table(trials), _figure("trials", "milliseconds of one trial")]
         parts += [TRIALS_WORDS, _resume_table(resumed)]
@@ -193,6 +194,13 @@ def _memory(one: Mapping[str, Any], who: str, title: str, kind: str) -> float | 
     command, stage = STAGES[title]
     found = one["commands"][command][f"{who}_mb"].get(stage)
     return float(found[kind]) if found else None
+
+
+def _kilobytes_a_clip(clips: Measured) -> float:
+    """Return by how much the main process's own memory grows in extraction, from end to end."""
+    sizes = [one["size"] for one in clips]
+    held = [_memory(one, "main", "features", "own") or 0.0 for one in clips]
+    return 1000 * (held[-1] - held[0]) / max(1, sizes[-1] - sizes[0])
 
 
 def _memory_table(clips: Measured) -> str:
