@@ -50,10 +50,11 @@ class Postgres:
 
     def start(self) -> None:
         """Start again with the data there is."""
-        for _ in range(12):  # of ten seconds each, which a busy machine may well need
-            with suppress(subprocess.SubprocessError):
+        for _ in range(120):  # after a crash a busy machine may well need a minute
+            with suppress(subprocess.SubprocessError, AssertionError):
                 self.server.ensure_postgres_running()
                 return
+            time.sleep(1)
         pytest.fail("PostgreSQL did not start again within two minutes")
 
     def restart(self, away_s: float) -> None:

@@ -79,11 +79,11 @@ def test_a_crash_of_the_server(
 
 
 def test_a_server_that_stays_away_and_a_resume(
-    longer: Bench, bench: Bench, postgres: Postgres, record: Callable[[str], None]
+    finished: Bench, bench: Bench, postgres: Postgres, record: Callable[[str], None]
 ) -> None:
     storage = postgres.database()
     tracking = f"sqlite:///{bench.project / 'mlflow.db'}"
-    with run_on(bench, storage, tracking, *LONGER) as process:
+    with run_on(bench, storage, tracking) as process:
         wait_for_trials(storage, 10, process)
         postgres.stop()
         began = time.monotonic()
@@ -93,23 +93,23 @@ def test_a_server_that_stays_away_and_a_resume(
     assert process.returncode == 2, said
     assert len(errors) == 1, said
     postgres.start()
-    with run_on(bench, storage, tracking, *LONGER) as process:
+    with run_on(bench, storage, tracking) as process:
         end_of(process)
-    assert_same(bench, storage, tracking, longer)
+    assert_same(bench, storage, tracking, finished)
     record(f"PostgreSQL gone: refused after {waited_s:.0f} s, resumed to the same bytes")
 
 
 @pytest.mark.parametrize("name", ["optuna.db", "mlflow.db", "features_cache"])
 def test_a_database_that_another_program_holds_for_half_a_minute(
-    longer: Bench, bench: Bench, record: Callable[[str], None], name: str
+    finished: Bench, bench: Bench, record: Callable[[str], None], name: str
 ) -> None:
     storage, tracking = (f"sqlite:///{bench.project / file}" for file in ("optuna.db", "mlflow.db"))
-    with run_on(bench, storage, tracking, *LONGER) as process:
+    with run_on(bench, storage, tracking) as process:
         file = first_of(bench.project, name, process)
         with held(file, 30):
             said = end_of(process) if name == "mlflow.db" else ""
         said = said or end_of(process)
-    assert_same(bench, storage, tracking, longer)
+    assert_same(bench, storage, tracking, finished)
     told = [
         line for line in said.splitlines() if "can't be used for now" in line or "Waiting" in line
     ]
@@ -129,7 +129,7 @@ def first_of(project: Path, name: str, process: subprocess.Popen[str]) -> Path:
 
 @pytest.mark.parametrize("gone_s", [2, 25])
 def test_a_server_of_mlflow_that_is_gone_and_back(
-    longer: Bench,
+    finished: Bench,
     bench: Bench,
     postgres: Postgres,
     record: Callable[[str], None],
@@ -139,14 +139,14 @@ def test_a_server_of_mlflow_that_is_gone_and_back(
     storage = f"sqlite:///{bench.project / 'optuna.db'}"
     backend, port = postgres.database(), free_port()
     with served(tmp_path, port, backend) as address:
-        process = run_on(bench, storage, address, *LONGER)
+        process = run_on(bench, storage, address)
         wait_for_trials(storage, 10, process)
     time.sleep(gone_s)
     with served(tmp_path, port, backend), process:
         said = end_of(process)
         if "could not be logged" in said:
-            end_of(run_on(bench, storage, address, *LONGER))
-    assert_same(bench, storage, backend, longer)
+            end_of(run_on(bench, storage, address))
+    assert_same(bench, storage, backend, finished)
     again = "could not be logged" in said
     record(
         f"MLflow's server gone for {gone_s} s: nothing lost or twice; a second run needed: {again}"
