@@ -593,7 +593,7 @@ def _own(train: Path | None, test: Path | None) -> tuple[Path, Path] | None:
 
 
 def _read(study: str | None, changes: list[str] | None) -> Study:
-    from benchmark.run import check
+    from benchmark.check import check
     from benchmark.study import read_study
 
     path = _find(study or "quickstart")

@@ -21,32 +21,20 @@ import pandas as pd
 from benchmark import __version__, models
 from benchmark.budget import Budget, cut_searches
 from benchmark.card import write_cards
-from benchmark.corpora import CORPORA
-from benchmark.corpora.clip import EMOTIONS
+from benchmark.check import votes
 from benchmark.curves import learning_curves
 from benchmark.databases import check_whole
-from benchmark.ensemble import mean_by_fold, soft_vote
-from benchmark.errors import BenchmarkError, unknown
+from benchmark.ensemble import soft_vote
+from benchmark.errors import BenchmarkError
 from benchmark.evaluate import METRICS
-from benchmark.features import FEATURE_SETS, feature_set, parse_chain
-from benchmark.fitting import fit_rows, warm_up
-from benchmark.models import ENSEMBLE, FLOOR, MODELS
-from benchmark.models.storage import dump, is_whole, load, packed
-from benchmark.prepare import Prepared, Sources, SplitTables, prepare, read_corpora
-from benchmark.results import OUT_OF_TIME, Result, read_results, write_bytes, write_result
+from benchmark.fitting import warm_up
+from benchmark.models import FLOOR, MODELS
+from benchmark.models.storage import load
+from benchmark.prepare import Prepared, Sources, prepare, read_corpora
+from benchmark.results import OUT_OF_TIME, Result, read_results, write_result
 from benchmark.screen import Bar, Screen
-from benchmark.search import (
-    SAMPLERS,
-    ModelSearch,
-    Plan,
-    Trial,
-    TrialStore,
-    grid,
-    run_searches,
-)
-from benchmark.splits import PROTOCOLS
-from benchmark.study import Model, Study, derive_seed, digest_of
-from benchmark.tables import StoredArrays, TrainingArrays, load_arrays
+from benchmark.search import ModelSearch, Plan, Trial, TrialStore, run_searches
+from benchmark.study import Study, digest_of
 from benchmark.tracking import (
     ARTIFACTS,
     StudyRecord,
@@ -60,16 +48,11 @@ from benchmark.tracking import (
     tracking_uri,
 )
 from benchmark.versions import code_digest
+from benchmark.winners import fit_winners, predict, store_vote, vote_on_folds, winners_of
 from benchmark.workers import Workers, available_cores
-
-PAGES = ("README", "claims")
-"""Pages over all studies, whose names no study can have."""
 
 RECENT = 100
 """Trials from whose seconds the time left is told: all of thousands took longer than a fit."""
-
-DATA_PAGE = "_data"
-"""How the name of the page on a study's recordings ends."""
 
 
 @dataclass(frozen=True)
@@ -136,106 +119,6 @@ class Job:
     cluster: str | None = None
     minutes: float | None = None
     began: float = field(default_factory=time.monotonic)
-
-
-def check(study: Study, where: str) -> Study:
-    """Return a study with the floor among its models, or refuse it before any work.
-
-    Raises
-    ------
-    BenchmarkError
-        For the first name that no registry has, or value that can't be.
-    """
-    if study.name in PAGES or study.name.endswith(DATA_PAGE):
-        raise BenchmarkError(f"{where}: reports/ has a page of that name; rename the file.")
-    _check_names("corpus", study.corpora, CORPORA, f"{where}: corpora")
-    _check_names("feature set", (study.features,), FEATURE_SETS, f"{where}: features")
-    _check_names("protocol", study.split.protocols, PROTOCOLS, f"{where}: [split] protocols")
-    _check_names("sampler", (study.search.sampler,), SAMPLERS, f"{where}: [search] sampler")
-    _check_names("model", study.models, MODELS, f"{where}: [models]")
-    for chain in study.augment:
-        try:
-            parse_chain(chain)
-        except BenchmarkError as error:
-            raise BenchmarkError(f"{where}: augment: {error}") from error
-    _check_emotions(study, where)
-    try:
-        features = feature_set(study.features, study.sample_rate_hz)
-    except BenchmarkError as error:
-        raise BenchmarkError(f"{where}: {error}") from error
-    if study.covariates and features.shape is not None:
-        raise BenchmarkError(
-            f"{where}: covariates: {study.features} has features over time, beside which a single "
-            "number has no place. Take another feature set, or leave covariates out."
-        )
-    for name, spec in study.models.items():
-        _check_model(study, name, spec, where)
-    _check_answers(study, where)
-    floor = {} if FLOOR in study.models else {FLOOR: Model()}
-    return study.model_copy(update={"models": floor | study.models})
-
-
-def _check_model(study: Study, name: str, spec: Model, where: str) -> None:
-    """Refuse a model whose settings, or whose place in this study, can't be."""
-    models.check_parameters(name, spec, where)
-    if study.search.sampler == "grid":
-        grid(spec)
-    fewest = models.fewest_folds(name)
-    if study.search.folds < fewest:
-        raise BenchmarkError(
-            f"{where}: [models.{name}] needs a fold of its own, to stop learning or to calibrate "
-            f"by; set search.folds to {fewest} or more."
-        )
-
-
-def _check_answers(study: Study, where: str) -> None:
-    """Refuse votes, comparisons and claims of what the study does not have."""
-    voters = [name for name in study.models if name != FLOOR]
-    for vote, members in study.ensembles.items():
-        _check_names("member", members, voters, f"{where}: [ensembles] {vote}")
-        if vote in MODELS or not vote.isidentifier():
-            raise BenchmarkError(
-                f"{where}: [ensembles] {vote}: must be a word of its own, such as forest_and_mlp, "
-                "and no model's name."
-            )
-    answering = (*study.models, *votes(study))
-    for first, second in study.compare:
-        _check_names("model", (first, second), answering, f"{where}: compare")
-        if first == second:
-            raise BenchmarkError(f"{where}: compare: {first} is compared with itself.")
-    if study.claims is not None:
-        place = f"{where}: [claims]"
-        _check_names("protocol", (study.claims.protocol,), study.split.protocols, place)
-        _check_names("model", study.claims.values, answering, place)
-        _check_names("model", study.claims.why, study.claims.values, f"{place} why")
-
-
-def votes(study: Study) -> dict[str, tuple[str, ...]]:
-    """Return the soft votes of a study: those that it names, or one of all models but the floor."""
-    everyone = tuple(name for name in study.models if name != FLOOR)
-    return study.ensembles or ({ENSEMBLE: everyone} if len(everyone) > 1 else {})
-
-
-def _check_names(kind: str, names: Any, allowed: Any, where: str) -> None:
-    for name in names:
-        if name not in allowed:
-            raise unknown(kind, name, allowed, where)
-
-
-def _check_emotions(study: Study, where: str) -> None:
-    """Refuse an emotion that none of the corpora has; a user's own table may have any word."""
-    if "csv" in study.corpora:
-        return
-    _check_names("emotion", study.emotions, EMOTIONS, f"{where}: emotions")
-    original = {emotion for name in study.corpora for emotion in CORPORA[name].emotions}
-    _check_names("emotion", study.rename, original, f"{where}: [rename]")
-    there = {study.rename.get(emotion, emotion) for emotion in original}
-    for emotion in study.emotions:
-        if emotion not in there:
-            raise BenchmarkError(
-                f"{where}: emotions: {emotion} is in none of {', '.join(study.corpora)}, which "
-                f"have {', '.join(sorted(there))}."
-            )
 
 
 @contextmanager
@@ -452,9 +335,9 @@ def _evaluate(
 ) -> tuple[Result, dict[tuple[str, str], Path]]:
     """Return the result of finished searches, and fitted models' files by protocol and model."""
     searches = found.searches
-    winners = _winners(searches)
+    winners = winners_of(searches)
     folder = project.features_cache / prepared.name
-    files = _fit_winners(searches, workers, folder, screen)
+    files = fit_winners(searches, workers, folder, screen)
     curves = _learning_curves(study, searches, workers, project, screen)
     predictions = []
     for tables in prepared.splits:
@@ -464,12 +347,12 @@ def _evaluate(
         for vote, members in votes(study).items():
             if not set(members) <= set(fitted):
                 continue  # the time was too short for one of them
-            winners.append(_vote_on_folds(vote, here, members, workers))
+            winners.append(vote_on_folds(vote, here, members, workers))
             files[tables.protocol, vote] = folder / tables.protocol / "models" / f"{vote}.skops"
             voters = {name: fitted[name] for name in members}
             fitted[vote] = soft_vote(voters, study.emotions, width)
         predictions += [
-            _predict(model, name, tables, sorted(study.emotions)) for name, model in fitted.items()
+            predict(model, name, tables, sorted(study.emotions)) for name, model in fitted.items()
         ]
     return (
         Result(
@@ -614,131 +497,10 @@ def _trial_record(search: ModelSearch, trial: Trial) -> TrialRecord:
     )
 
 
-def _winners(searches: Sequence[ModelSearch]) -> list[dict[str, Any]]:
-    """Return each search's winner as a result holds it."""
-    return [
-        {
-            "protocol": search.plan.protocol,
-            "model": search.plan.model,
-            "trial": best.number,
-            "params": best.params,
-            "score": best.score,
-            "spread": best.spread,
-            "fold_scores": list(best.scores),
-            **({"epochs": _epochs(best)} if best.epochs else {}),
-        }
-        for search in searches
-        for best in [_best(search)]
-    ]
-
-
-def _epochs(trial: Trial) -> int:
-    """Return for how many epochs a winner learns on the whole table: the mean of the folds' best.
-
-    There are then no rows left that could tell when to stop.
-    """
-    return max(1, round(float(np.mean(trial.epochs))))
-
-
-def _best(search: ModelSearch) -> Trial:
-    best = search.best
-    assert best is not None
-    return best
-
-
 def _ordered(winners: list[dict[str, Any]], prepared: Prepared) -> list[dict[str, Any]]:
     """Return winners by protocol; within one in the study's order, the vote last."""
     protocols = [split.protocol for split in prepared.splits]
     return sorted(winners, key=lambda winner: protocols.index(winner["protocol"]))
-
-
-def fit_winner(
-    arrays: StoredArrays | TrainingArrays, model: str, params: dict[str, Any], seed: int
-) -> bytes:
-    """Fit a model on a whole training table and return its file; runs in a worker."""
-    data = load_arrays(arrays)
-    everything = np.ones(len(data.fold), dtype=np.bool_)
-    return packed(fit_rows(data, model, params, seed, everything))
-
-
-def _fit_winners(
-    searches: Sequence[ModelSearch], workers: Workers, folder: Path, screen: Screen
-) -> dict[tuple[str, str], Path]:
-    """Fit every winner on its whole training table, and return the files by protocol and model."""
-    files: dict[tuple[str, str], Path] = {}
-    for search in searches:
-        plan, best = search.plan, _best(search)
-        name = f"{plan.model}_{plan.key[:12]}_{best.number:04d}.skops"
-        target = folder / plan.protocol / "models" / name
-        files[plan.protocol, plan.model] = target
-        if not is_whole(target):
-            seed = derive_seed(best.seed, "refit")
-            params = best.params | ({"max_epochs": _epochs(best)} if best.epochs else {})
-            arguments = (plan.arrays, plan.model, params, seed)
-            workers.submit(fit_winner, *arguments, label=(plan.protocol, plan.model))
-    with screen.bars() as bars:
-        bar = bars.add("fitting the winners", len(searches))
-        done = len(searches) - workers.pending
-        for task in workers.drain():
-            if task.error is not None:
-                raise BenchmarkError(
-                    f"{' '.join(task.label)}: the winner could not be fitted on the whole "
-                    f"training table: {task.error}."
-                ) from task.error
-            files[task.label].parent.mkdir(parents=True, exist_ok=True)
-            write_bytes(files[task.label], task.result)
-            done += 1
-            bar.update(done, len(searches))
-    return files
-
-
-def _vote_on_folds(
-    vote: str, searches: Sequence[ModelSearch], members: Sequence[str], workers: Workers
-) -> dict[str, Any]:
-    """Return a vote's entry among the winners: its score on the inner folds."""
-    voting = {s.plan.model: s for s in searches if s.plan.model in members}
-    out_of_fold = [
-        voting[name].out_of_fold(_best(voting[name]).number, workers) for name in members
-    ]
-    any_search = voting[members[0]]
-    scores = any_search.fold_scores(mean_by_fold(out_of_fold))
-    return {
-        "protocol": any_search.plan.protocol,
-        "model": vote,
-        "trial": None,
-        "params": {},
-        "members": list(members),
-        "score": float(np.mean(scores)),
-        "spread": float(np.std(scores)),
-        "fold_scores": list(scores),
-    }
-
-
-def _predict(model: Any, name: str, tables: SplitTables, emotions: list[str]) -> pd.DataFrame:
-    """Return a model's row of probabilities for each test clip: the one look at the test rows."""
-    probabilities = models.probabilities(model, tables.test.values)
-    if not np.isfinite(probabilities).all():
-        raise BenchmarkError(
-            f"{tables.protocol} {name}: its probabilities for the test clips are not finite: what "
-            "it learned on the whole training table has run away. Narrow its space in the study."
-        )
-    rows = tables.test.rows[["clip", "corpus", "speaker", "gender", "emotion"]]
-    columns = pd.DataFrame(probabilities, columns=[f"p_{emotion}" for emotion in emotions])
-    return pd.concat(
-        [
-            pd.DataFrame({"protocol": tables.protocol, "model": name}, index=rows.index),
-            rows,
-            columns,
-        ],
-        axis=1,
-    )
-
-
-def store_vote(members: Mapping[str, Path], result: Result, target: Path) -> None:
-    """Write the vote of stored members to `target`; runs in a worker."""
-    fitted = {name: load(path) for name, path in members.items()}
-    n_features = next(iter(fitted.values())).n_features_in_
-    dump(soft_vote(fitted, result.emotions, n_features), target)
 
 
 def _submit_artifacts(

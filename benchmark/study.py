@@ -1,6 +1,6 @@
 """A study: one TOML file that asks one question, read once into frozen objects.
 
-A study names and counts; it can't run code. `run.check` compares its names with the registries.
+A study names and counts; it can't run code. `check.check` compares its names with the registries.
 """
 
 from __future__ import annotations

@@ -49,7 +49,7 @@ LAYERS = (
     ),
     ("fitting", "cluster"),
     ("compare", "tracking", "tracking_views", "prepare", "search"),
-    ("curves", "budget"),
+    ("curves", "budget", "check", "winners"),
     ("report",),
     ("card",),
     ("run", "explore", "registry"),

@@ -6,9 +6,9 @@ from pathlib import Path
 
 import pytest
 
+from benchmark.check import check
 from benchmark.errors import BenchmarkError
 from benchmark.models import EXTRAS, available
-from benchmark.run import check
 from benchmark.study import Range, derive_seed, effective, read_study
 
 STUDIES = sorted((Path(__file__).parent.parent / "studies").glob("*.toml"))
@@ -122,7 +122,7 @@ def test_the_floor_is_part_of_every_study(study_file: Path) -> None:
         ("features", 'compare = [["mlp", "svc"]]\nfeatures', ["compare", "model 'svc'"]),
         ("features", 'covariates = ["age"]\nfeatures', ["covariates", "'gender'"]),
         ("[search]", '[rename]\nangri = "sad"\n[search]', ["[rename]", "Did you mean 'angry'?"]),
-        ("folds = 2", 'folds = 2\npruner = "median"', ["pruner", "'none' or 'asha'"]),
+        ("folds = 2", 'folds = 2\npruner = "median"', ["pruner", "'paired'"]),
         ("[search]", "[learning_curves]\nshares = [1.0, 0.5]\n[search]", ["rising numbers"]),
         ("means-184", 'mfcc-frames-13"\nsample_rate_hz = 16000 #', ["its own rate"]),
         ("means-184", 'mfcc-frames-13"\ncovariates = ["gender"] #', ["features over time"]),
