@@ -34,6 +34,9 @@ THREAD_LIMITS = (
 """One BLAS thread a process: two made logistic regression 14 to 31 times slower. They are read when
 numpy is first imported, so they are set before it, and workers inherit them."""
 
+STILLBORN = 5
+"""So many processes in a row may end before they could do anything; then no more are started."""
+
 TRIES = 2
 """A task that loses its worker so often is handed back as lost: it may be the cause."""
 
@@ -113,6 +116,7 @@ class Workers:
         self._finished: queue.SimpleQueue[Task] = queue.SimpleQueue()
         self._idle = [_Process() for _ in range(count)]
         self._busy: dict[int, _Process] = {}  # by the identity of the task it runs
+        self._stillborn = 0
 
     def __enter__(self) -> Workers:
         return self
@@ -168,8 +172,19 @@ class Workers:
         """Return the next finished task, as soon as there is one.
 
         None if nothing is to be done, or it is later than `until` by the monotonic clock.
+
+        Raises
+        ------
+        BenchmarkError
+            If processes can't be started.
         """
         while self.busy:
+            if self._stillborn >= STILLBORN:
+                raise BenchmarkError(
+                    f"{self._stillborn} worker processes in a row ended as they started. Is there "
+                    "memory for them? What is finished is safe; run the same command again, with "
+                    "fewer --workers."
+                )
             with self._lock:
                 first = min((task.until for task in self._running), default=float("inf"))
             seconds = max(0.0, min(first, until) - time.monotonic())
@@ -273,6 +288,7 @@ class Workers:
             self._idle.append(process)
             error = answer.exception()
             if isinstance(error, BrokenProcessPool):
+                self._stillborn = 0 if process.born else self._stillborn + 1
                 process.forget()
                 error = loss_of(task)
             task.error = error
@@ -313,6 +329,13 @@ class _Process:
 
     def __init__(self) -> None:
         self._pool: ProcessPoolExecutor | None = None
+        self._first: Future[int] | None = None
+
+    @property
+    def born(self) -> bool:
+        """Whether it has ever done anything."""
+        first = self._first
+        return first is not None and first.done() and first.exception() is None
 
     def submit(self, task: Task) -> Future[Any]:
         """Return what will hold the answer to a task."""
@@ -354,6 +377,7 @@ class _Process:
         if self._pool is None:
             context = multiprocessing.get_context("spawn")
             self._pool = ProcessPoolExecutor(1, mp_context=context, initializer=prepare_worker)
+            self._first = self._pool.submit(os.getpid)
         return self._pool
 
 

@@ -159,6 +159,20 @@ def test_a_worker_killed_while_idle_costs_nothing() -> None:
     assert second.result == 8
 
 
+def test_processes_that_end_as_they_start_are_not_started_for_ever(tmp_path: Path) -> None:
+    script = (  # without the guard each worker runs the script, and may start none
+        "from benchmark.workers import Workers\n"
+        "workers = Workers(2)\n"
+        "for _ in range(100): workers.submit(print)\n"
+        "for task in workers.drain(): pass\n"
+    )
+    (tmp_path / "main.py").write_text(script)
+    command = [sys.executable, str(tmp_path / "main.py")]
+    ended = subprocess.run(command, capture_output=True, text=True, timeout=60, check=False)
+    assert ended.returncode
+    assert "worker processes in a row ended as they started" in ended.stderr
+
+
 def test_workers_end_with_a_main_process_that_is_killed(tmp_path: Path) -> None:
     script = (
         "import sys, time\n"
