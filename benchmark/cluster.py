@@ -47,7 +47,7 @@ CONNECT_S = 10.0
 FIRST_WORKER_S = 60.0
 WITHOUT_WORKERS_S = 600.0
 LOOK_EVERY_S = 1.0
-LOOK_S = 60.0  # how long a worker may take to say what it is: imports on a slow disk are part of it
+LOOK_S = 30.0  # how long a worker may take to say what it is: imports on a slow disk are part of it
 RESTART_S = 30.0
 LEAVE_S = 5.0
 NAMED = 5  # of many workers in one line
@@ -120,16 +120,34 @@ def look(wanted: Mapping[str, str], dask_worker: Any = None) -> dict[str, Any]:
     }
 
 
-def answer(function: Callable[..., Any], arguments: Sequence[Any]) -> Any:
-    """Return what a function returns, with the tables that this process keeps."""
-    if not _looked_at.is_set():
-        raise UnknownProcessError
-    if not hasattr(_process, "limits"):
-        from threadpoolctl import threadpool_limits
+def answer(
+    function: Callable[..., Any], arguments: Sequence[Any]
+) -> tuple[Any, BaseException | None]:
+    """Return what a function returns, with the tables that this process keeps; or its error.
 
-        # OpenMP has a limit for each thread; libraries that are loaded later read the environment.
-        _process.limits = threadpool_limits(1)
-    return function(*map(_found, arguments))
+    An error is an answer like others: whatever Dask itself raises is about the way or a machine,
+    and must never pass for a failed fit.
+    """
+    try:
+        if not _looked_at.is_set():
+            raise UnknownProcessError
+        if not hasattr(_process, "limits"):
+            from threadpoolctl import threadpool_limits
+
+            # OpenMP has a limit for each thread; what is loaded later reads the environment.
+            _process.limits = threadpool_limits(1)
+        return function(*map(_found, arguments)), None
+    except Exception as error:
+        return None, _portable(error)
+
+
+def _portable(error: Exception) -> Exception:
+    """Return an error, or one of its words, that can be taken to another machine."""
+    try:
+        pickle.loads(pickle.dumps(error))
+    except Exception:
+        return RuntimeError(f"{type(error).__name__}: {error}")
+    return error
 
 
 def _found(argument: Any) -> Any:
@@ -331,8 +349,12 @@ class Cluster(Workers):
             told = (await asyncio.wait_for(asked, LOOK_S)).get(address)
         except (OSError, TimeoutError) as error:
             told = error
+        if told is None or isinstance(told, OSError | TimeoutError):
+            self._say_once(f"a worker does not answer: {address}")
+            self._others.discard(address)  # it is asked again, for as long as it is listed
+            return ""
         if not isinstance(told, dict):
-            return f"{address} ({_why_dumb(told)})"
+            return f"{address} (this package, or this version of it, is not installed: {told})"
         differing = _differences(wanted, told["versions"])
         if differing:
             return f"{told['host']} {address} ({differing})"
@@ -376,22 +398,30 @@ class Cluster(Workers):
         seen = time.monotonic()
         while self._gone is None:
             await asyncio.sleep(LOOK_EVERY_S)
-            try:
-                listed = await self._listed()
-            except (OSError, TimeoutError):
-                listed = []
-            if self._client.status != "running":
-                self._give_up("the cluster's scheduler is gone")
+            if not self._is_connected():
                 return
-            for address in set(self._places) - set(listed):
+            try:
+                listed = set(await self._listed())
+            except (OSError, TimeoutError):
+                continue  # the connection is gone, or is slow
+            for address in set(self._places) - listed:
                 self._say(f"a worker is lost: {self._places[address].host} {address}")
                 self._lose(self._places[address])
-            self._others &= set(listed)
-            for address in set(listed) - set(self._places) - self._others:
+            self._others &= listed
+            for address in listed - set(self._places) - self._others:
                 self._run_beside(self._welcome(address))
             seen = time.monotonic() if self._places else seen
             if time.monotonic() - seen > WITHOUT_WORKERS_S:
                 self._give_up(f"the cluster has had no worker for {WITHOUT_WORKERS_S:.0f} s")
+
+    def _is_connected(self) -> bool:
+        """Whether there is a cluster; where its scheduler is gone, the main thread hears of it.
+
+        A new connection would not help: the scheduler forgets the tasks of one that is lost.
+        """
+        if self._client.status != "running":
+            self._give_up("the cluster's scheduler is gone")
+        return self._gone is None
 
     async def _welcome(self, address: str) -> None:
         """Give tasks to a worker that has come while the work goes on, or say why not."""
@@ -405,6 +435,8 @@ class Cluster(Workers):
     def _give_up(self, why: str) -> None:
         """Let the main thread hear that there is no cluster any more."""
         with self._lock:
+            if self._gone is not None:
+                return
             self._gone = BenchmarkError(
                 f"{self.address}: {why}. What is finished is safe; start the cluster and run the "
                 "same command again."
@@ -421,7 +453,7 @@ class Cluster(Workers):
             runs = place.runs
             while place.given:
                 task = self._pull(place)
-                if task is runs:
+                if task is runs or task.stopped:
                     self._retry(task)
                 else:
                     self._again(task)
@@ -448,30 +480,41 @@ class Cluster(Workers):
 
     def _retry(self, task: Task) -> None:
         """Do a task again whose worker is gone, or hand it back."""
+        if task not in self._running or task.error is not None:
+            return
         error = loss_of(task)
         if isinstance(error, WorkerLostError) and task.losses <= LOSSES:
             self._again(task)
-        elif task in self._running:
+        else:
             task.error = error
             self._finished.put(task)
 
     def _interrupt(self, task: Task) -> None:
-        """End a task by ending its worker, which its nanny starts again."""
-        for place in list(self._places.values()):
-            if place.runs is task:
-                self._others.add(place.address)
-                self._lose(place)
-                self._run_beside(self._restart(place))
-            elif task in place.given:
-                self._begins(task)  # it has only lain ready
+        """Hand back a task that is to be stopped, and end its worker, which then starts again."""
+        place = next((place for place in self._places.values() if task in place.given), None)
+        if place is None or place.runs is not task:
+            with self._lock:
+                if place is not None and (attending := place.given.pop(task)) is not None:
+                    attending.cancel()
+                self._hand_back_stopped(task)
+        elif place.nanny:
+            self._others.add(place.address)
+            self._lose(place)
+            self._run_beside(self._restart(place))
+        else:
+            self._say_once(
+                f"{place.host}: what a worker does can't be ended without a nanny; it goes on with "
+                "that before it is given more."
+            )
+            self._hand_back_stopped(task)
+
+    def _hand_back_stopped(self, task: Task) -> None:
+        with self._lock:
+            if task in self._running and task.error is None:
+                task.error = loss_of(task)
+                self._end(task)
 
     async def _restart(self, place: _Place) -> None:
-        if not place.nanny:
-            self._say(
-                f"{place.host} {place.address}: what it does can't be ended without a nanny; it is "
-                "given nothing more."
-            )
-            return
         with contextlib.suppress(Exception):
             await self._client.restart_workers(
                 [place.address], timeout=RESTART_S, raise_for_error=False
@@ -484,20 +527,24 @@ class Cluster(Workers):
 
     async def _answer(self, place: _Place, task: Task) -> None:
         """Give a task to a worker, and hand it back with what comes of it."""
-        from distributed import CancelledError, KilledWorker
-
         try:
-            task.result = await self._result(place, task)
-        except (CancelledError, KilledWorker, UnknownProcessError):
-            self._lose(place)
+            answered = await self._result(place, task)
+        except (Exception, asyncio.CancelledError):
+            if task not in place.given:
+                return  # it was taken from this worker
+            # Where the scheduler is gone with it, Dask's client knows by then.
+            await asyncio.sleep(LOOK_EVERY_S)
+            if self._is_connected():
+                self._lose(place)
             return
-        except Exception as error:
-            task.error = error
         with self._lock:
             del place.given[task]
             if place.runs is not None:
                 self._begins(place.runs)
-            if task in self._running:
+            if task.stopped:
+                self._fill()  # it was handed back before, but could not be ended
+            else:
+                task.result, task.error = answered
                 self._end(task)
 
     def _begins(self, task: Task) -> None:
@@ -505,8 +552,8 @@ class Cluster(Workers):
         if task.limit_s is not None:
             task.until = time.monotonic() + task.limit_s
 
-    async def _result(self, place: _Place, task: Task) -> Any:
-        """Return what a worker makes of a task, brought what it lacks."""
+    async def _result(self, place: _Place, task: Task) -> tuple[Any, BaseException | None]:
+        """Return a task's result or its error; its worker is brought what it lacks."""
         stored = [given for given in task.arguments if isinstance(given, StoredArrays)]
         arguments = tuple(
             _Kept(given.identity) if isinstance(given, StoredArrays) else given
@@ -517,10 +564,12 @@ class Cluster(Workers):
                 await self._bring(place, table)
             if place.runs is task:
                 self._begins(task)
-            try:
-                return await self._ask(place, task.function, arguments)
-            except TableMissingError:
-                place.tables.clear()
+            result, error = await self._ask(place, task.function, arguments)
+            if isinstance(error, UnknownProcessError):
+                raise error
+            if not isinstance(error, TableMissingError):
+                return result, error
+            place.tables.clear()
 
     async def _ask(
         self, place: _Place, function: Callable[..., Any], arguments: Sequence[Any]
@@ -545,7 +594,11 @@ class Cluster(Workers):
         async with self._sending:
             sent = self._tables.get(stored.identity)
             if sent is None or sent.status in ("cancelled", "lost"):
-                table = _Table(stored.identity, await asyncio.to_thread(_in_memory, stored))
+                try:
+                    table = _Table(stored.identity, await asyncio.to_thread(_in_memory, stored))
+                except (OSError, ValueError) as error:
+                    self._give_up(f"{stored.folder} can't be read for it ({error})")
+                    raise
                 sent = await self._client.scatter(table, workers=[place.address], hash=False)
                 self._tables[stored.identity] = sent
         await self._submit(place, _Table.keep, operator.methodcaller("keep"), sent)
@@ -628,13 +681,6 @@ async def _connected(address: str) -> Any:
 
 def _first_line(error: object) -> str:
     return (str(error).strip().splitlines() or [type(error).__name__])[0]
-
-
-def _why_dumb(told: object) -> str:
-    """Return why a worker could not say what it computes with."""
-    if told is None or isinstance(told, OSError | TimeoutError):
-        return "it does not answer"
-    return f"this package, or this version of it, is not installed: {_first_line(told)}"
 
 
 def _differences(wanted: Mapping[str, str], theirs: Mapping[str, str]) -> str:

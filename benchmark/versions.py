@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import platform
+from functools import lru_cache
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 
@@ -37,8 +38,13 @@ def code_digest() -> str:
     return digest.hexdigest()
 
 
+@lru_cache(maxsize=1)
 def surroundings() -> dict[str, str]:
-    """Return all versions that two machines must share to compute the same bytes, by name."""
+    """Return all versions that two machines must share to compute the same bytes, by name.
+
+    Those of when this process was first asked: it goes on with the code that it has begun with,
+    whatever is installed in the meantime.
+    """
     import soundfile
 
     return {
@@ -58,6 +64,7 @@ def _version(package: str) -> str:
         return ABSENT
 
 
+@lru_cache(maxsize=1)
 def kernels() -> str:
     """Return which processor kernels this machine's linear algebra takes, as OpenBLAS calls them.
 

@@ -117,6 +117,15 @@ def test_a_task_over_its_limit_is_given_up_with_its_worker_alone(cluster: Cluste
     wait_until(lambda: cluster.count == 2)
 
 
+def test_abandoned_tasks_leave_the_workers_ready_for_others(cluster: Cluster) -> None:
+    for _ in range(6):
+        cluster.submit(time.sleep, 600)
+    cluster.abandon()
+    assert not cluster.busy
+    cluster.submit(operator.neg, 1)
+    assert [task.result for task in cluster.drain()] == [-1]
+
+
 def test_what_lies_ready_behind_a_long_task_goes_to_an_idle_worker(cluster: Cluster) -> None:
     began = time.monotonic()
     for seconds in (3.0, 0.5, 0.1, 0.1):

@@ -26,7 +26,7 @@ if TYPE_CHECKING:
 CLIPS_A_TASK = 12
 """Half a hundredth of a second each: few enough that little is lost when a run is killed."""
 
-SENT_BYTES = 4 * 2**20
+SENT_BYTES = 2**20
 """A task whose recordings are sent with it has no more of them than this, but one at least."""
 
 UNCHANGED = Chain(())

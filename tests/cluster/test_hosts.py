@@ -9,10 +9,12 @@ prints what was counted. Needs root for network namespaces; see `hosts`.
 from __future__ import annotations
 
 import os
+import random
 import shutil
 import signal
 import sqlite3
 import subprocess
+import threading
 import time
 from pathlib import Path
 
@@ -21,12 +23,15 @@ import pytest
 import soundfile
 
 from benchmark.errors import BenchmarkError
+from benchmark.workers import Task
 from tests.cluster.hosts import Hosts
 from tests.conftest import Bench
 from tests.dask_processes import ROOT, DaskProcesses, wait_until
 from tests.test_run import runs_in_mlflow, trials_in_optuna
 
 TRIALS = 26
+
+KILLS = 8
 
 
 def start(bench: Bench, *options: str) -> subprocess.Popen[str]:
@@ -162,6 +167,30 @@ def registered(dask: DaskProcesses) -> int:
         return len(client.nthreads())
 
 
+def test_no_task_fails_because_its_scheduler_is_killed(tmp_path: Path) -> None:
+    pytest.importorskip("distributed", reason="needs the extra `cluster`")
+    from benchmark.cluster import Cluster
+
+    moments = random.Random(0)
+    answers: list[Task] = []
+    for number in range(KILLS):
+        (tmp_path / str(number)).mkdir()
+        small = DaskProcesses(tmp_path / str(number))
+        scheduler = small.scheduler()
+        for _ in range(2):
+            small.worker()
+        with Cluster(small.address, print) as workers:
+            for _ in range(4000):
+                workers.submit(time.sleep, 0.002)
+            threading.Timer(moments.uniform(0.5, 2), small.stop, (scheduler,)).start()
+            with pytest.raises(BenchmarkError, match="scheduler is gone"):
+                answers.extend(workers.drain())
+        small.close()
+    failed = [task.error for task in answers if task.error is not None]
+    print(f"\n{KILLS} schedulers killed amid {len(answers)} tasks; that failed: {len(failed)}")
+    assert failed == []
+
+
 def test_a_scheduler_whose_cable_is_pulled_ends_the_work_in_one_line(
     hosts: Hosts, tmp_path: Path
 ) -> None:
@@ -212,5 +241,5 @@ def test_certificates_of_dasks_configuration_are_obeyed(
     status, said = end(start(bench, "--cluster", secured.address.replace("tls", "tcp")))
     secured.close()
     assert status == 2
-    assert len(said.strip().splitlines()) == 1
+    assert "refusing communication" in said.strip().splitlines()[-1]
     print("\nTLS by Dask's settings: the same bytes; without TLS: refused in one line")
