@@ -38,7 +38,6 @@ SEARCH = f"""[search]
 trials = {TRIALS}
 folds  = 5
 metric = "uar"
-lookahead = 2
 pruner = "paired"
 
 """
