@@ -31,14 +31,15 @@ def test_a_trial_far_behind_is_beaten_at_once_and_a_near_one_late_or_never() -> 
     best = Rival((0.7, 0.6, 0.8, 0.5, 0.6), spread=0.02)
     assert best.beats((0.6,))
     assert not best.beats((0.69,))
-    assert not best.beats((0.69, 0.59))
-    assert best.beats((0.69, 0.59, 0.79))
+    assert not best.beats((0.71, 0.58))
+    assert not best.beats((0.695, 0.595, 0.795))
+    assert best.beats((0.695, 0.595, 0.795, 0.495))
     assert not best.beats((0.1, 0.1, 0.1, 0.1, 0.1))  # it is whole: there is nothing to save
     assert not best.beats(())
 
 
 @pytest.mark.parametrize("behind", [0.0, 0.01, 0.03])
-def test_what_is_given_up_would_have_won_as_seldom_as_is_said(behind: float) -> None:
+def test_of_what_is_given_up_no_more_would_have_won_than_is_said(behind: float) -> None:
     """Simulated: leads are drawn on all folds, and it is seen who would have won."""
     rng = np.random.default_rng(0)
     best = Rival((0.5,) * FOLDS, spread=0.02)
@@ -48,6 +49,5 @@ def test_what_is_given_up_would_have_won_as_seldom_as_is_said(behind: float) -> 
         beaten = any(best.beats(scores[:k]) for k in range(1, FOLDS))
         lost += beaten
         won += beaten and float(leads.mean()) > 0
-    # Four looks at up to one in ten each, and a lead that is known to vary.
-    assert won / 4000 < 2 * CHANCE
-    assert lost / 4000 > 0.25
+    assert lost > 4000 * 0.4
+    assert won < 1.2 * CHANCE * lost  # four looks, each at its chance

@@ -38,6 +38,7 @@ SEARCH = f"""[search]
 trials = {TRIALS}
 folds  = 5
 metric = "uar"
+lookahead = 2
 pruner = "paired"
 
 """
