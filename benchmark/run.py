@@ -7,7 +7,7 @@ import json
 import threading
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass, field
 from functools import partial
 from importlib.metadata import version
@@ -172,13 +172,16 @@ def run_study(study: Study, job: Job, screen: Screen) -> Result:
     uri, artifacts = tracking_uri(project.folder), project.folder / ARTIFACTS
     check_address(uri)
     recordings = read_corpora(study, job.sources, screen)
-    with _alone(study, project), hire(job, screen) as workers, Workers(job.workers) as processes:
+    with ExitStack() as held:
+        held.enter_context(_alone(study, project))
+        workers = held.enter_context(hire(job, screen))
         # What needs files of this project is done by processes of this machine.
-        here = workers if job.cluster is None else processes
+        here = held.enter_context(Workers(job.workers)) if job.cluster else workers
         workers.warm_up(partial(warm_up, tuple(study.models)))
         check_databases(job.storage or project.storage_url, uri)
         store = TrialStore(job.storage or project.storage_url)
         store.open()
+        held.enter_context(store.alone(study.name))
         with _in_background(partial(reach, uri, artifacts)):
             limited = (f"{job.minutes:g} {OUT_OF_TIME}",) if job.minutes is not None else ()
             overrides = (*job.overrides, *limited)

@@ -12,7 +12,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
 from functools import cached_property
 from itertools import count
@@ -340,6 +340,41 @@ class TrialStore:
             # A server that is not there now is rather a mistake in its address: said at once.
             self._storage = patiently(HOME, connect, making_or_locked)
             raise_when_away(self._storage.engine)
+
+    @contextmanager
+    def alone(self, study: str) -> Iterator[None]:
+        """Hold a study on a shared server, so that no other machine runs it there meanwhile.
+
+        Raises
+        ------
+        BenchmarkError
+            If another one does.
+        """
+        from sqlalchemy import text
+        from sqlalchemy.exc import SQLAlchemyError
+
+        engine = self._storage.engine
+        if engine.dialect.name != "postgresql":
+            yield  # a file is its project's, whose lock is held already
+            return
+        key = derive_seed(0, "study", study)
+        with _told_plainly(self.url):
+            connection = engine.connect().execution_options(isolation_level="AUTOCOMMIT")
+            asked = text("SELECT pg_try_advisory_lock(:key)")
+            held = bool(connection.execute(asked, {"key": key}).scalar())
+        try:
+            if not held:
+                raise BenchmarkError(
+                    f"study {study} is already running on this storage, from another folder or "
+                    "machine. Wait for it, or give another storage with --storage."
+                )
+            yield
+        finally:
+            # The lock goes with the connection, and with this process, but only after a while.
+            with suppress(AwayError, SQLAlchemyError):
+                connection.execute(text("SELECT pg_advisory_unlock(:key)"), {"key": key})
+            connection.invalidate()
+            connection.close()
 
     def study_of(self, plan: Plan) -> tuple[optuna.Study, str]:
         """Return a plan's stored study; and, if it is new, in what it differs from the last."""

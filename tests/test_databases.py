@@ -111,6 +111,24 @@ def test_postgresql_gives_the_bytes_trials_and_runs_of_sqlite(
     assert_same(bench, storage, tracking, finished)
 
 
+def test_a_study_on_a_shared_server_is_run_by_one_at_a_time(
+    bench: Bench, postgres: Postgres, tmp_path: Path
+) -> None:
+    storage = postgres.database()
+    first, second = TrialStore(storage), TrialStore(storage)
+    first.open()
+    second.open()
+    with first.alone("small"):
+        with second.alone("another"):
+            pass
+        with run_on(bench, storage, f"sqlite:///{tmp_path}/mlflow.db") as process:
+            said = process.communicate()[1]
+        assert process.returncode == 2
+        assert said.splitlines()[-1].startswith("error: study small is already running on this")
+    with second.alone("small"):
+        pass
+
+
 def test_a_study_goes_on_after_its_database_was_restarted_midway(
     finished: Bench, bench: Bench, postgres: Postgres
 ) -> None:
