@@ -49,7 +49,7 @@ WITHOUT_WORKERS_S = 600.0
 LOOK_EVERY_S = 1.0
 LOOK_S = 30.0  # how long a worker may take to say what it is: imports on a slow disk are part of it
 RESTART_S = 30.0
-LEAVE_S = 5.0
+LEAVE_S = 3.0
 NAMED = 5  # of many workers in one line
 
 
@@ -613,11 +613,12 @@ class Cluster(Workers):
             beside.cancel()
         if self._client is None:
             return
-        with contextlib.suppress(Exception):
-            kept = list(self._tables)
-            places = list(self._places)
-            asked = self._client.run(forget, kept, workers=places, on_error="ignore")
-            await asyncio.wait_for(asked, LEAVE_S)
+        if self._client.status == "running":  # of a scheduler that is gone nothing more is heard
+            with contextlib.suppress(Exception):
+                kept = list(self._tables)
+                places = list(self._places)
+                asked = self._client.run(forget, kept, workers=places, on_error="ignore")
+                await asyncio.wait_for(asked, LEAVE_S)
         with contextlib.suppress(Exception):
             await asyncio.wait_for(self._client.close(), LEAVE_S)
 
