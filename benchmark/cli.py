@@ -174,8 +174,9 @@ def run_study(
         float | None,
         typer.Option(
             min=0.25,
-            help="End after so many minutes with what is found by then. Models share the time; "
-            "the result is kept apart and says what was cut; its trials count for the next run.",
+            help="End after so many minutes with what is found by then; only features that are not "
+            "known yet may take longer. Models share the time; the result is kept apart and says "
+            "what was cut; its trials count for the next run.",
         ),
     ] = None,
     storage: Annotated[

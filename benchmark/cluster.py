@@ -522,7 +522,7 @@ class Cluster(Workers):
         self._others.discard(place.address)
 
     def _attend(self, place: _Place, task: Task) -> None:
-        if task in place.given:
+        if task in place.given and place.given[task] is None:
             place.given[task] = self._loop.create_task(self._answer(place, task))
 
     async def _answer(self, place: _Place, task: Task) -> None:

@@ -15,7 +15,6 @@ import pandas as pd
 from numpy.typing import NDArray
 
 from benchmark import models
-from benchmark.errors import BenchmarkError
 from benchmark.evaluate import score
 from benchmark.fitting import fit_rows
 from benchmark.kept import keep, kept
@@ -118,9 +117,10 @@ def learning_curves(
     for task in workers.drain():
         name, path = task.label
         if task.error is not None:
-            raise BenchmarkError(
+            raise task.failure(
                 f"{name[0]} {name[1]}: the learning curve could not be drawn, at a share of "
-                f"{name[2]:g}: {task.error}. Raise the shares of [learning_curves], or take it out."
+                f"{name[2]:g}",
+                "Raise the shares of [learning_curves], or take it out.",
             ) from task.error
         rows[name] = task.result
         keep(path, **dict(zip(("rows", "training", "validation"), task.result, strict=True)))

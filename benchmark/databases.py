@@ -76,7 +76,7 @@ def with_driver(url: str) -> str:
 
 def without_user(url: str) -> str:
     """Return a store's address without the name and password that it may hold."""
-    return re.sub("(?<=://).*@", "", url)
+    return re.sub("(?<=://)[^/]*@|(?<=[?&])(user|password)=[^&]*&?", "", url)
 
 
 def engine_options(url: str) -> dict[str, Any]:

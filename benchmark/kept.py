@@ -13,7 +13,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from benchmark.errors import BenchmarkError
-from benchmark.results import write_bytes
+from benchmark.results import replace_bytes
 
 FORMAT = 1  # files that say nothing of it are of this one
 
@@ -24,7 +24,8 @@ def keep(path: Path, **numbers: Any) -> None:
     # How many there are, since a damaged directory of a zip file may end too early.
     np.savez(content, format=(FORMAT, len(numbers)), **numbers)
     path.parent.mkdir(parents=True, exist_ok=True)
-    write_bytes(path, content.getvalue())
+    # What a killed process leaves is not swept: to look for it among ten thousands takes long.
+    replace_bytes(path, content.getvalue())
 
 
 def kept(path: Path) -> dict[str, NDArray[Any]] | None:
@@ -40,6 +41,10 @@ def kept(path: Path) -> dict[str, NDArray[Any]] | None:
             numbers = {name: file[name] for name in file.files}
         told = numbers.pop("format", np.array((FORMAT, len(numbers))))
         version, count = told.tolist()
+    except FileNotFoundError:
+        return None
+    except (MemoryError, PermissionError):
+        raise
     except Exception:  # a damaged file leads numpy and zipfile into errors of every kind
         return None
     if version != FORMAT:

@@ -210,17 +210,19 @@ def write_text(path: Path, text: str) -> None:
 
 
 def write_bytes(path: Path, content: bytes) -> None:
-    """Write a file so that a reader sees the old one or the new one, never a part.
+    """Write a file as `replace_bytes` does, and sweep away what killed processes left beside it."""
+    replace_bytes(path, content)
+    for left in path.parent.glob(f".{escape(path.name)}.*.partial"):
+        left.unlink(missing_ok=True)
 
-    Whatever a process that was killed here has left behind is swept away by the next one.
-    """
+
+def replace_bytes(path: Path, content: bytes) -> None:
+    """Write a file so that a reader sees the old one or the new one, never a part."""
     partial = path.with_name(f".{path.name}.{os.getpid()}.partial")
     try:
         partial.write_bytes(content)
         while not _moved(partial, path):
             partial.write_bytes(content)
-        for left in path.parent.glob(f".{escape(path.name)}.*.partial"):
-            left.unlink(missing_ok=True)
     except OSError as error:
         error.filename = error.filename or str(path)  # a full disk does not tell where it is
         raise

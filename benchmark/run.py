@@ -49,7 +49,7 @@ from benchmark.tracking import (
 )
 from benchmark.versions import code_digest
 from benchmark.winners import fit_winners, predict, store_vote, vote_on_folds, winners_of
-from benchmark.workers import Workers, available_cores
+from benchmark.workers import WorkerLostError, Workers, available_cores
 
 RECENT = 100
 """Trials from whose seconds the time left is told: all of thousands took longer than a fit."""
@@ -190,7 +190,7 @@ def run_study(study: Study, job: Job, screen: Screen) -> Result:
         searches = _plan_searches(study, prepared, store, project)
         tracker.begin(_study_record(study, prepared, searches, project))
         try:
-            found = _search(searches, workers, tracker, _budget(study, job), screen)
+            found = _search(searches, workers, tracker, _budget(study, job, workers), screen)
             result, files = _evaluate(study, prepared, found, workers, project, screen)
             write_result(result, project.results)
             _submit_artifacts(result, files, here)
@@ -390,11 +390,11 @@ def _learning_curves(
         return learning_curves(learners, study.learning_curves.shares, cache, workers, progress)
 
 
-def _budget(study: Study, job: Job) -> Budget | None:
+def _budget(study: Study, job: Job, workers: Workers) -> Budget | None:
     if job.minutes is None:
         return None
     shares = study.learning_curves.shares if study.learning_curves else ()
-    return Budget(job.minutes, job.began, job.workers, shares)
+    return Budget(job.minutes, job.began, workers.count, shares)
 
 
 def _search(
@@ -524,6 +524,8 @@ def _pictures(workers: Workers) -> dict[tuple[str, str], bytes]:
     """Return the winners' pictures by protocol and model, once all artifacts are made."""
     pictures = {}
     for task in workers.drain():
+        if isinstance(task.error, MemoryError | WorkerLostError):
+            raise task.failure("a vote or a picture could not be made") from task.error
         if task.error is not None:
             raise task.error
         if task.label is not None:

@@ -158,9 +158,10 @@ class Plan:
         """Everything that decides the scores of this search; the number of trials does not."""
         from importlib.metadata import version
 
-        # What decides where a search ends, or when a fit is given up, changes no score; nor does a
-        # pruner of epochs where there are none.
-        ends = {"trials", "folds", "patience", "fit_limit_s", "pruner"}
+        # What decides where a search ends changes no score; nor does a pruner of epochs where there
+        # are none.
+        ends = {"trials", "folds", "patience", "pruner"}
+        ends |= {"fit_limit_s"} if self.search.fit_limit_s is None else set()
         searched = self.search.model_dump(mode="json", exclude=ends)
         pruners = [*["asha"] * self.cuts_epochs, *["paired"] * self.cuts_folds]
         searched |= {"pruner": "+".join(pruners)} if pruners else {}
@@ -647,15 +648,14 @@ class ModelSearch:
         """
         _, number, fold = task.label
         asked = self._asked.get(number)
-        if asked is None or self.done:
-            return  # its trial was given up meanwhile
+        if asked is None or self.done or asked.given_up_after is not None:
+            return
         if isinstance(task.error, MemoryError | WorkerLostError):
-            raise BenchmarkError(
-                f"{self.plan.protocol} {self.plan.model}: trial {number} could not be fitted, on "
-                f"fold {fold}: {str(task.error) or 'out of memory'}. Finished trials are safe. Run "
-                "the same command again with fewer --workers or more memory, or narrow "
-                f"[models.{self.plan.model}]; its settings were {json.dumps(asked.params)}."
-            )
+            settings = json.dumps(asked.params)
+            raise task.failure(
+                f"{self.plan.protocol} {self.plan.model}: trial {number}, {settings}, could not be "
+                f"fitted on fold {fold}"
+            ) from task.error
         if task.error is not None:
             name = type(task.error).__name__.removesuffix("Error")
             text = str(task.error).strip().splitlines() or [""]
@@ -685,9 +685,9 @@ class ModelSearch:
         for task in workers.drain():
             fold = task.label[2]
             if task.error is not None:
-                raise BenchmarkError(
+                raise task.failure(
                     f"{self.plan.protocol} {self.plan.model}: trial {number} could not be fitted "
-                    f"again for the vote, on fold {fold}: {task.error}."
+                    f"again for the vote, on fold {fold}"
                 ) from task.error
             found[fold] = task.result
             self._keep_fold(number, fold, task.result, searching)
@@ -756,11 +756,14 @@ class ModelSearch:
     ) -> None:
         plan = self.plan
         seed = derive_seed(self._seed(number), fold)
-        # The search that had least goes first; later folds of a trial that may be given up go last.
-        later = fold if plan.cuts_folds and searching else 0
+        # The floor goes first, then the search that had least time; later folds of a first trial,
+        # or of one that may be given up, go last.
+        later = fold if number == 0 or (plan.cuts_folds and searching) else 0
+        later = -1 if plan.model == models.FLOOR else later
         workers.submit(
             fit_fold, plan.arrays, plan.model, params, seed, fold, self._thresholds(number, fold),
-            searching, label=(self, number, fold), limit_s=plan.search.fit_limit_s,
+            searching, label=(self, number, fold),
+            limit_s=plan.search.fit_limit_s if searching else None,
             priority=(later, self._spent_s),
         )  # fmt: skip
 
@@ -907,7 +910,8 @@ def run_searches(
         for trial in search.advance(workers):
             on_trial(search, trial)
 
-    for search in searches:
+    # Floors first: there is a result as soon as they are measured, however slow the others are.
+    for search in sorted(searches, key=lambda found: found.plan.model != models.FLOOR):
         advance(search)
     while (task := workers.next_done(until())) is not None:
         task.label[0].accept(task, workers)

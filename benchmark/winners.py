@@ -88,9 +88,9 @@ def fit_winners(
         done = len(searches) - workers.pending
         for task in workers.drain():
             if task.error is not None:
-                raise BenchmarkError(
-                    f"{' '.join(task.label)}: the winner could not be fitted on the whole "
-                    f"training table: {task.error}."
+                raise task.failure(
+                    f"{' '.join(task.label)}: the winner could not be fitted on the whole training "
+                    "table"
                 ) from task.error
             files[task.label].parent.mkdir(parents=True, exist_ok=True)
             write_bytes(files[task.label], task.result)

@@ -37,6 +37,8 @@ numpy is first imported, so they are set before it, and workers inherit them."""
 STILLBORN = 5
 """So many processes in a row may end before they could do anything; then no more are started."""
 
+LOOK_S = 1.0
+
 TRIES = 2
 """A task that loses its worker so often is handed back as lost: it may be the cause."""
 
@@ -85,6 +87,22 @@ class Task:
     losses: int = 0
     until: float = field(default=float("inf"), repr=False)
     stopped: bool = False
+
+    def begin(self) -> None:
+        """Let its time run from now on."""
+        if self.limit_s is not None and not self.stopped:
+            self.until = time.monotonic() + self.limit_s
+
+    def failure(self, what: str, advice: str = "") -> BenchmarkError:
+        """Return in one line that `what` could not be done, why, and what to do."""
+        text = (str(self.error).strip().splitlines() or [""])[0]
+        if isinstance(self.error, MemoryError | WorkerLostError):
+            return BenchmarkError(
+                f"{what}: {text or 'out of memory'}. What is finished is safe: run the same "
+                "command again with fewer --workers or more memory."
+            )
+        kind = type(self.error).__name__.removesuffix("Error")
+        return BenchmarkError(f"{what}: {kind}: {text}. {advice}".strip())
 
 
 class WorkerLostError(Exception):
@@ -185,16 +203,16 @@ class Workers:
                     "memory for them? What is finished is safe; run the same command again, with "
                     "fewer --workers."
                 )
+            if time.monotonic() >= until:
+                return None
             with self._lock:
                 first = min((task.until for task in self._running), default=float("inf"))
             seconds = max(0.0, min(first, until) - time.monotonic())
             try:
-                # Without a limit a minute is as good as for ever: it is waited for again.
-                task = self._finished.get(timeout=min(60.0, seconds))
+                # Looked at again now and then: a limit begins when a new process is ready.
+                task = self._finished.get(timeout=min(LOOK_S, seconds))
             except queue.Empty:
                 self._stop_overdue()
-                if time.monotonic() >= until:
-                    return None
                 continue
             with self._lock:
                 self._running.remove(task)
@@ -266,7 +284,7 @@ class Workers:
         """Begin waiting tasks while there are free places; the lock is held."""
         while self._waiting and self._free():
             _, _, task = heapq.heappop(self._waiting)
-            task.until = time.monotonic() + (task.limit_s or float("inf"))
+            task.until = float("inf")
             self._running.append(task)
             self._begin(task)
 
@@ -278,7 +296,9 @@ class Workers:
         """Start a task on a free place; `_end` is called, from any thread, once it is finished."""
         process = self._idle.pop(0)
         self._busy[id(task)] = process
-        process.submit(task).add_done_callback(partial(self._answered, process, task))
+        answer = process.submit(task)
+        process.when_ready(task.begin)
+        answer.add_done_callback(partial(self._answered, process, task))
 
     def _answered(self, process: _Process, task: Task, answer: Future[Any]) -> None:
         """Take what a process answers, and give it the next task before anyone looks at that."""
@@ -288,9 +308,11 @@ class Workers:
             self._idle.append(process)
             error = answer.exception()
             if isinstance(error, BrokenProcessPool):
-                self._stillborn = 0 if process.born else self._stillborn + 1
+                self._stillborn += not (process.born or task.stopped)
                 process.forget()
                 error = loss_of(task)
+            else:
+                self._stillborn = 0
             task.error = error
             task.result = None if error else answer.result()
             self._end(task)
@@ -330,6 +352,8 @@ class _Process:
     def __init__(self) -> None:
         self._pool: ProcessPoolExecutor | None = None
         self._first: Future[int] | None = None
+        self._warming: Callable[[], None] | None = None
+        self._ready: Future[Any] | None = None
 
     @property
     def born(self) -> bool:
@@ -350,8 +374,17 @@ class _Process:
         return lost
 
     def warm_up(self, function: Callable[[], None]) -> None:
+        """Start now, and let this process and those in its place run a function first."""
+        self._warming = function
         with contextlib.suppress(BrokenProcessPool):  # one that dies now is replaced when needed
-            self._started().submit(function)
+            self._started()
+
+    def when_ready(self, call: Callable[[], None]) -> None:
+        """Call once the process has its imports; they are no part of any task's time."""
+        if self._ready is None:
+            call()
+        else:
+            self._ready.add_done_callback(lambda _: call())
 
     def kill(self) -> None:
         if self._pool is not None:
@@ -378,6 +411,7 @@ class _Process:
             context = multiprocessing.get_context("spawn")
             self._pool = ProcessPoolExecutor(1, mp_context=context, initializer=prepare_worker)
             self._first = self._pool.submit(os.getpid)
+            self._ready = self._pool.submit(self._warming) if self._warming else self._first
         return self._pool
 
 

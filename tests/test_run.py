@@ -112,7 +112,9 @@ def test_two_workers_give_the_bytes_of_one(finished: Bench, bench: Bench) -> Non
 def test_a_run_with_a_budget_of_time_says_what_it_cut_and_leaves_its_trials_to_the_next(
     bench: Bench, finished: Bench
 ) -> None:
+    began = time.monotonic()
     bench.run("--minutes", "0.25", "--set", "search.trials=100000")
+    assert time.monotonic() - began < 90  # it ends at all, on the slowest machine
     (cut,) = (bench.project / "reports/results").glob("small@*/study.json")
     record = json.loads(cut.read_text())
     assert "0.25 minutes of time" in record["changes"]

@@ -32,6 +32,7 @@ from benchmark.workers import Workers
 
 EMOTIONS = ("angry", "happy", "sad")
 SPEC = Model.model_validate({"C": {"low": 1e-3, "high": 10.0, "log": True}, "max_iter": 200})
+SLOW = Model.model_validate({"max_iter": 1_000_000_000, "tol": 0.0, "solver": "saga"})
 FOREST = Model.model_validate(
     {"n_estimators": [5, 10], "max_features": ["sqrt", None], "max_depth": {"low": 1, "high": 3}}
 )
@@ -277,6 +278,40 @@ def test_a_fit_that_memory_cannot_hold_ends_the_search_and_leaves_no_failed_tria
     with sqlite3.connect(tmp_path / "optuna.db") as database:
         states = [state for (state,) in database.execute("SELECT state FROM trials")]
     assert states == ["COMPLETE"]
+
+
+def test_a_limit_for_fits_belongs_to_a_search_and_no_limit_changes_no_earlier_one(
+    arrays: StoredArrays,
+) -> None:
+    def limited(seconds: float | None) -> str:
+        search = Search(trials=8, folds=3, metric="uar", fit_limit_s=seconds)
+        return plan(arrays, search=search).key
+
+    assert len({limited(None), limited(1), limited(600)}) == 3
+    assert "search.fit_limit_s" not in plan(arrays).ingredients
+
+
+def test_the_floor_is_measured_first_however_slow_the_others_are(
+    arrays: StoredArrays, tmp_path: Path
+) -> None:
+    store = TrialStore(f"sqlite:///{tmp_path / 'optuna.db'}")
+    store.open()
+    floor = Search(trials=1, folds=3, metric="uar")
+    plans = [
+        plan(arrays, SLOW, protocol="speaker"),
+        plan(arrays, Model(), model="majority", protocol="speaker", search=floor),
+    ]
+    searches = [ModelSearch(asked, store, tmp_path / "folds") for asked in plans]
+    told: list[str] = []
+
+    def until() -> float:
+        return 0.0 if told else float("inf")
+
+    with Workers(1) as workers:
+        for search in searches:
+            search.open()
+        run_searches(searches, workers, lambda one, _: told.append(one.plan.model), until)
+    assert told == ["majority"]
 
 
 def test_a_fit_over_its_limit_is_a_failed_trial(arrays: StoredArrays, tmp_path: Path) -> None:

@@ -135,6 +135,48 @@ def test_a_withdrawn_task_never_comes_back() -> None:
         assert [task.label for task in workers.drain()] == ["running", 0, 3]
 
 
+def nothing() -> None:
+    """Be called at the start of a worker whose imports are done."""
+
+
+def slow_import() -> None:
+    time.sleep(2)
+
+
+def test_the_start_of_a_process_is_no_part_of_a_tasks_time() -> None:
+    with Workers(1) as workers:
+        workers.warm_up(slow_import)
+        workers.submit(time.sleep, 60, label="hangs", limit_s=1)
+        for number in range(3):
+            workers.submit(double, number, label=number, limit_s=1)
+        done = {task.label: task.error for task in workers.drain()}
+    assert isinstance(done.pop("hangs"), LimitError)
+    assert done == {0: None, 1: None, 2: None}
+
+
+def test_a_deadline_holds_while_tasks_keep_coming_in() -> None:
+    with Workers(2) as workers:
+        until = time.monotonic() + 1
+        workers.submit(nothing)
+        workers.submit(nothing)
+        handed_back = 0
+        while workers.next_done(until) is not None:
+            handed_back += 1
+            workers.submit(nothing)
+            time.sleep(0.005)
+        assert time.monotonic() - until < 5
+        assert handed_back > 1
+
+
+def test_workers_that_are_stopped_as_they_start_are_started_again() -> None:
+    with Workers(6) as workers:
+        for _ in range(6):
+            workers.submit(time.sleep, 60)
+        workers.abandon()
+        workers.submit(double, 4)
+        assert [task.result for task in workers.drain()] == [8]
+
+
 def test_abandoned_tasks_are_gone_and_the_workers_ready_for_others() -> None:
     with Workers(2) as workers:
         for _ in range(4):

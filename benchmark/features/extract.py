@@ -5,7 +5,7 @@ from __future__ import annotations
 import tempfile
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass, replace
 from hashlib import blake2b
 from pathlib import Path
@@ -124,10 +124,18 @@ def extract(  # noqa: PLR0913 - what, how, and where; each by its name
 
 @contextmanager
 def _mapped_rows(clips: Sequence[Clip], feature_set: FeatureSet, folder: Path) -> Iterator[_Table]:
-    """Yield an empty table in a folder; say plainly what the disk refuses."""
+    """Yield an empty table in a folder."""
+    with ExitStack() as opened:
+        with _refusals(folder):
+            file = opened.enter_context(tempfile.TemporaryFile(dir=folder, prefix=".rows."))
+        yield _Table(clips, len(feature_set.columns), file, folder)
+
+
+@contextmanager
+def _refusals(folder: Path) -> Iterator[None]:
+    """Turn what the disk refuses into one line."""
     try:
-        with tempfile.TemporaryFile(dir=folder, prefix=".rows.") as file:
-            yield _Table(clips, len(feature_set.columns), file)
+        yield
     except OSError as error:
         raise BenchmarkError(
             f"{folder}: the features can't be gathered ({error.strerror or error}). Make room; "
@@ -142,10 +150,13 @@ class _Table:
     whoever writes to a map, and here it is an error.
     """
 
-    def __init__(self, clips: Sequence[Clip], n_features: int, file: IO[bytes]) -> None:
+    def __init__(
+        self, clips: Sequence[Clip], n_features: int, file: IO[bytes], folder: Path
+    ) -> None:
         self.clips = clips
         self.n_features = n_features
         self.file = file
+        self.folder = folder
         self.reasons = [""] * len(clips)
         self.samples_digests = [""] * len(clips)
         self.durations_s = [0.0] * len(clips)
@@ -157,8 +168,9 @@ class _Table:
         if row.reason:
             self.reasons[place] = row.reason
         else:
-            self.file.seek(place * self.width)
-            self.file.write(row.numbers)
+            with _refusals(self.folder):
+                self.file.seek(place * self.width)
+                self.file.write(row.numbers)
         self.samples_digests[place] = row.samples_digest
         self.durations_s[place] = row.duration_s
         self.done += 1
@@ -189,13 +201,14 @@ class _Table:
         """Return the rows of usable clips, mapped from the file; others are pushed out of it."""
         import numpy as np
 
-        for target, place in enumerate(usable):
-            if target != place:
-                self.file.seek(place * self.width)
-                row = self.file.read(self.width)
-                self.file.seek(target * self.width)
-                self.file.write(row)
-        self.file.flush()
+        with _refusals(self.folder):
+            for target, place in enumerate(usable):
+                if target != place:
+                    self.file.seek(place * self.width)
+                    row = self.file.read(self.width)
+                    self.file.seek(target * self.width)
+                    self.file.write(row)
+            self.file.flush()
         if not usable:
             return np.zeros((0, self.n_features), dtype=np.float32)
         return np.memmap(self.file, dtype="<f4", mode="r", shape=(len(usable), self.n_features))
@@ -295,6 +308,8 @@ def _compute_all(
                 found = zip(chunk, task.result, strict=True)
                 yield [(number, *measured) for number, measured in found if measured is not None]
                 lacking += [n for n, row in zip(chunk, task.result, strict=True) if row is None]
+            elif isinstance(task.error, MemoryError):
+                raise task.failure("recordings could not be measured") from task.error
             elif not isinstance(task.error, WorkerLostError):
                 raise task.error
             elif len(chunk) == 1:

@@ -23,20 +23,22 @@ ROUNDS = 5
 TOOL = [sys.executable, "-m", "benchmark"]
 
 COMMANDS = {
-    "--help": ["--help"],
-    "run-study --help": ["run-study", "--help"],
-    "a refused study": ["run-study", "capstone", "--set", "models.logistic_regresion.C=1"],
-    "a refused value": ["run-study", "capstone", "--set", "models.logistic_regression.C=-1"],
+    "--help": (["--help"], 0),
+    "run-study --help": (["run-study", "--help"], 0),
+    "a refused study": (["run-study", "capstone", "--set", "models.logistic_regresion.C=1"], 2),
+    "a refused value": (["run-study", "capstone", "--set", "models.logistic_regression.C=-1"], 2),
 }
 
 
 @pytest.mark.parametrize("name", COMMANDS)
 def test_an_answer(name: str, record: Callable[[str], None]) -> None:
+    arguments, status = COMMANDS[name]
     seconds = []
     for _ in range(ROUNDS):
         began = time.perf_counter()
-        subprocess.run([*TOOL, *COMMANDS[name]], cwd=ROOT, check=False, capture_output=True)
+        ended = subprocess.run([*TOOL, *arguments], cwd=ROOT, check=False, capture_output=True)
         seconds.append(time.perf_counter() - began)
+        assert ended.returncode == status
     record(f"{name}: {median(seconds):.2f} s")
 
 
