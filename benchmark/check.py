@@ -14,8 +14,8 @@ from benchmark.search import SAMPLERS, grid
 from benchmark.splits import PROTOCOLS
 from benchmark.study import Model, Study
 
-PAGES = ("README", "claims")
-"""Pages over all studies, whose names no study can have."""
+PAGES = ("README", "claims", "scale")
+"""Pages that are no study's, whose names no study can have."""
 
 DATA_PAGE = "_data"
 """How the name of the page on a study's recordings ends."""
