@@ -7,7 +7,8 @@ from dataclasses import dataclass
 
 from benchmark import models
 from benchmark.models import FLOOR
-from benchmark.search import ModelSearch, Trial
+from benchmark.search import ModelSearch
+from benchmark.trials import Trial
 
 CLOSING_S = 8.0
 """Seconds for what follows the last fit: votes, predictions, pages, MLflow."""

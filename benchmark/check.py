@@ -10,9 +10,10 @@ from benchmark.corpora.clip import EMOTIONS
 from benchmark.errors import BenchmarkError, unknown
 from benchmark.features import FEATURE_SETS, feature_set, parse_chain
 from benchmark.models import ENSEMBLE, FLOOR, MODELS
-from benchmark.search import SAMPLERS, grid
+from benchmark.search import SAMPLERS
 from benchmark.splits import PROTOCOLS
 from benchmark.study import Model, Study
+from benchmark.trials import grid
 
 PAGES = ("README", "claims", "scale")
 """Pages that are no study's, whose names no study can have."""

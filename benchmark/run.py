@@ -33,7 +33,7 @@ from benchmark.models.storage import load
 from benchmark.prepare import Prepared, Sources, prepare, read_corpora
 from benchmark.results import OUT_OF_TIME, Result, read_results, write_result
 from benchmark.screen import Bar, Screen
-from benchmark.search import ModelSearch, Plan, Trial, TrialStore, run_searches
+from benchmark.search import ModelSearch, run_searches
 from benchmark.study import Study, digest_of
 from benchmark.tracking import (
     ARTIFACTS,
@@ -47,6 +47,7 @@ from benchmark.tracking import (
     sqlite_file,
     tracking_uri,
 )
+from benchmark.trials import Plan, Trial, TrialStore
 from benchmark.versions import code_digest
 from benchmark.winners import fit_winners, predict, store_vote, vote_on_folds, winners_of
 from benchmark.workers import WorkerLostError, Workers, available_cores

@@ -21,9 +21,10 @@ from benchmark.models.storage import dump, is_whole, load, packed
 from benchmark.prepare import SplitTables
 from benchmark.results import Result, write_bytes
 from benchmark.screen import Screen
-from benchmark.search import ModelSearch, Trial
+from benchmark.search import ModelSearch
 from benchmark.study import derive_seed
 from benchmark.tables import StoredArrays, TrainingArrays, load_arrays
+from benchmark.trials import Trial
 from benchmark.workers import Workers
 
 

@@ -9,7 +9,7 @@ import pandas as pd
 import pytest
 
 from benchmark.curves import COLUMNS, draw_clips, fit_share, learning_curves
-from benchmark.search import ModelSearch, Plan, TrialStore, run_searches
+from benchmark.search import ModelSearch, run_searches
 from benchmark.study import Model, Search
 from benchmark.tables import (
     IDENTITY,
@@ -19,6 +19,7 @@ from benchmark.tables import (
     load_arrays,
     store_arrays,
 )
+from benchmark.trials import Plan, TrialStore
 from benchmark.workers import Workers
 
 EMOTIONS = ("angry", "happy", "sad")

@@ -22,10 +22,10 @@ from benchmark.databases import with_driver
 from benchmark.errors import BenchmarkError
 from benchmark.features import feature_set
 from benchmark.features.cache import Cache, Row, row_key
-from benchmark.search import Plan, Trial, TrialStore
 from benchmark.study import Model, Search
 from benchmark.tables import StoredArrays
 from benchmark.tracking import Tracker
+from benchmark.trials import Plan, Trial, TrialStore
 from tests.conftest import Bench
 from tests.postgres import PoorLine, Postgres, running
 from tests.test_tracking import STUDY, TRIALS, runs_of
@@ -312,7 +312,7 @@ def test_one_database_for_both_stores_is_refused(postgres: Postgres, tmp_path: P
 
 def test_several_processes_may_make_the_tables_at_once(postgres: Postgres) -> None:
     url = postgres.database()
-    program = "import sys; from benchmark.search import TrialStore; TrialStore(sys.argv[1]).open()"
+    program = "import sys; from benchmark.trials import TrialStore; TrialStore(sys.argv[1]).open()"
     several = [
         subprocess.Popen([sys.executable, "-c", program, url], stderr=subprocess.PIPE, text=True)
         for _ in range(3)

@@ -20,14 +20,11 @@ from benchmark.search import (
     SAMPLERS,
     FoldOutcome,
     ModelSearch,
-    Plan,
-    Trial,
-    TrialStore,
-    grid,
     run_searches,
 )
 from benchmark.study import Model, Search
 from benchmark.tables import IDENTITY, StoredArrays, Table, store_arrays
+from benchmark.trials import Plan, Trial, TrialStore, grid
 from benchmark.workers import Workers
 
 EMOTIONS = ("angry", "happy", "sad")

@@ -360,9 +360,10 @@ def tiny_arrays(folder: Path) -> None:
 
 def trial_search(scratch: Path, trials: int) -> Any:
     """Return the search of so many trials, with its storage; not opened."""
-    from benchmark.search import ModelSearch, Plan, TrialStore
+    from benchmark.search import ModelSearch
     from benchmark.study import Model, Search
     from benchmark.tables import StoredArrays
+    from benchmark.trials import Plan, TrialStore
 
     space = {
         "C": {"low": 1e-3, "high": 10.0, "log": True},
@@ -401,7 +402,8 @@ def grow(scratch: Path, size: int) -> dict[str, Any]:
 
     from benchmark import tracking
     from benchmark.run import _trial_record as trial_record
-    from benchmark.search import Trial, TrialStore, run_searches
+    from benchmark.search import run_searches
+    from benchmark.trials import Trial, TrialStore
     from benchmark.workers import Workers
 
     tiny_arrays(scratch / "arrays")

@@ -16,9 +16,9 @@ import numpy as np
 import pytest
 
 from benchmark.databases import with_driver
-from benchmark.search import Trial
 from benchmark.study import Model
 from benchmark.tracking import Tracker
+from benchmark.trials import Trial
 from tests.postgres import Postgres, running
 from tests.test_databases import PLAN, opened
 from tests.test_tracking import STUDY, TRIAL, free_port, served
