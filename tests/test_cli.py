@@ -5,7 +5,6 @@ from __future__ import annotations
 import fcntl
 import os
 import signal
-import sqlite3
 import subprocess
 import sys
 import time
@@ -128,16 +127,6 @@ def test_a_folder_that_cannot_be_written_is_refused(bench: Bench) -> None:
     refused = bench.run(check=False)
     assert refused.returncode == 2
     assert "features_cache" in refused.stderr
-
-
-def test_a_locked_trial_storage_is_one_line(bench: Bench) -> None:
-    bench.run("--set", "search.trials=1")
-    with sqlite3.connect(bench.project / "optuna.db", isolation_level=None) as database:
-        database.execute("BEGIN EXCLUSIVE")
-        refused = bench.run(check=False)
-    assert refused.returncode == 2
-    assert "locked" in refused.stderr
-    assert bench.run().returncode == 0
 
 
 SWALLOWED = """

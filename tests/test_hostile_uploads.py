@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import math
 import sys
+import time
 from collections.abc import Iterator
 
 import numpy as np
@@ -68,7 +69,15 @@ def test_what_was_refused_is_let_go_of_at_once(running: Service) -> None:
     warm = running.memory_bytes()
     answers += running.exchange_all(refused[4:], 1)
     assert {answer.status for answer in answers} == {422}
-    assert running.memory_bytes() - warm < 4 * len(large), before
+    # The last of them may still be on its way through the service as its answer is read.
+    after = min(at_rest(running) for _ in range(10))
+    assert after - warm < 4 * len(large), before
+
+
+def at_rest(service: Service) -> int:
+    """What a service holds a moment later, in which nothing is asked of it."""
+    time.sleep(0.3)
+    return service.memory_bytes()
 
 
 def test_nothing_that_was_uploaded_is_kept_or_told(running: Service) -> None:

@@ -7,6 +7,7 @@ cores. Each study must end by itself, with the bytes, the trials and the runs of
 from __future__ import annotations
 
 import random
+import sqlite3
 import subprocess
 import time
 from collections.abc import Callable, Iterator
@@ -151,3 +152,13 @@ def test_a_server_of_mlflow_that_is_gone_and_back(
     record(
         f"MLflow's server gone for {gone_s} s: nothing lost or twice; a second run needed: {again}"
     )
+
+
+def test_a_trial_storage_that_stays_locked_is_one_line(bench: Bench) -> None:
+    bench.run("--set", "search.trials=1")
+    with sqlite3.connect(bench.project / "optuna.db", isolation_level=None) as database:
+        database.execute("BEGIN EXCLUSIVE")
+        refused = bench.run(check=False)
+    assert refused.returncode == 2
+    assert "locked" in refused.stderr
+    assert bench.run().returncode == 0
