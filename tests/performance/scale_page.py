@@ -111,12 +111,32 @@ drawn from counts by speaker instead.
 """
 
 
+ASKED = {"clips": 100_000, "trials": 10_000, "ui": 10_000}
+"""The largest size of each stage; a page that stops below it says so."""
+
+
+def _unfinished(measured: Measured) -> list[str]:
+    """Return a box on the sizes that are not measured yet; nothing where all are."""
+    largest = {
+        stage: max((one["size"] for one in _of(measured, stage)), default=0) for stage in ASKED
+    }
+    units = {"clips": "clips", "trials": "trials", "ui": "runs in the UI"}
+    lacking = [
+        f"{units[stage]}: up to {largest[stage]:,} of {asked:,}"
+        for stage, asked in ASKED.items()
+        if largest[stage] < asked
+    ]
+    words = "**Not finished.** Measured so far, and said below, is no more than this"
+    return [f"> [!CAUTION]\n> {words}: {'; '.join(lacking)}."] if lacking else []
+
+
 def page(measured: Measured) -> str:
     """Return the page in Markdown."""
     clips, trials, resumed, ui = (
         _of(measured, stage) for stage in ("clips", "trials", "resume", "ui")
     )
-    parts = ["# How time and memory grow with the work", NATURE, _surroundings(measured)]
+    parts = ["# How time and memory grow with the work", *_unfinished(measured), NATURE]
+    parts += [_surroundings(measured)]
     if clips:
         parts += [CLIPS, _seconds_table(clips), _figure("clips", "seconds by stage against clips")]
         parts += [_growth(clips), MEMORY, _memory_table(clips)]

@@ -1,0 +1,58 @@
+"""What paired pruning would have saved and lost, replayed on the stored trials of whole searches.
+
+Run with ``pytest tests/performance/test_pruning.py``; it fits nothing and takes seconds. Settings
+stay those that were sampled without pruning: what a sampler makes of estimates is not replayed.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+import pytest
+
+from benchmark import pruning
+
+RESULTS = Path(__file__).parent.parent.parent / "reports/results"
+TRIALS = 50
+
+
+def searches() -> list[list[tuple[float, ...]]]:
+    """The fold scores of each stored search of 50 complete trials, in the order of asking."""
+    found = []
+    for path in sorted(RESULTS.glob("*/trials.csv")):
+        table = pd.read_csv(path)
+        for _, search in table.groupby(["protocol", "model"], sort=False):
+            whole = search[search["state"] == "complete"].filter(regex=r"^fold_\d+$")
+            found += [[*map(tuple, whole.to_numpy())]] if len(whole) == TRIALS else []
+    return found
+
+
+def replayed(scores: list[tuple[float, ...]], lookahead: int) -> tuple[float, float]:
+    """The share of folds that are fitted, and how much lower the best complete trial is."""
+    fitted, complete = 0, {}
+    for number, trial in enumerate(scores):
+        told = [one for n, one in complete.items() if n <= number - lookahead]
+        best = pruning.rival(told)
+        ends = [k for k in range(1, len(trial)) if best is not None and best.beats(trial[:k])]
+        fitted += min(ends, default=len(trial))
+        complete |= {} if ends else {number: trial}
+    lost = np.mean(scores, axis=1).max() - np.mean(list(complete.values()), axis=1).max()
+    return fitted / np.size(scores), float(lost)
+
+
+@pytest.mark.parametrize("lookahead", [1, 4])
+@pytest.mark.parametrize("chance", [0.05, 0.1, 0.2])
+def test_a_replay(
+    monkeypatch: pytest.MonkeyPatch, record: Callable[[str], None], chance: float, lookahead: int
+) -> None:
+    monkeypatch.setattr(pruning, "CHANCE", chance)
+    shares, losses = zip(*(replayed(one, lookahead) for one in searches()), strict=True)
+    record(
+        f"chance {chance}, lookahead {lookahead}, {len(shares)} searches: {np.mean(shares):.2f} of "
+        f"the folds; the best is lower by {np.mean(losses):.4f}, at most {max(losses):.4f}"
+    )
+    assert np.mean(shares) < 0.8
+    assert max(losses) < 0.01
