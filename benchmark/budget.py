@@ -64,7 +64,7 @@ def cut_searches(searches: Sequence[ModelSearch]) -> list[dict[str, object]]:
     """Return which searches have not had all their trials, as a result holds them."""
     return [
         {
-            "protocol": search.plan.protocol,
+            "protocol": search.plan.split,
             "model": search.plan.model,
             "told": len(search.trials),
             "trials": search.total,

@@ -27,7 +27,7 @@ from benchmark.models.storage import load
 from benchmark.report.leaderboard import Leaderboard, leaderboard
 from benchmark.report.markdown import listed
 from benchmark.report.words import model_title, protocol_words
-from benchmark.results import Result, write_text
+from benchmark.results import Result, split_of, write_text
 from benchmark.splits import PROTOCOLS
 from benchmark.study import digest_of
 
@@ -178,20 +178,20 @@ def write_cards(
     recipe : dict or None
         Of the features (`FeatureSet.recipe`); None where they are a user's own.
     data : mapping of str to str
-        By protocol, the digest of its clips, sides and folds.
+        By split, the digest of its clips, sides and folds.
     files : mapping of (str, str) to Path
-        By protocol and model.
+        By split and model.
     """
     board = leaderboard(result)
     for winner in result.winners:
-        protocol, model = winner["protocol"], winner["model"]
-        stored = files[protocol, model]
+        split, model = split_of(winner), winner["model"]
+        stored = files[split, model]
         card = Card(
             format=FORMAT,
             study=result.name,
             question=result.settings["question"],
             changes=result.changes,
-            split=protocol,
+            split=split,
             model=model,
             title=model_title(result, model),
             emotions=tuple(result.emotions),
@@ -199,7 +199,7 @@ def write_cards(
             covariates=tuple(result.settings["covariates"]),
             corpora=tuple(c["title"] for c in result.data["corpora"].values() if c["used"]),
             generated=result.generated,
-            data=data[protocol],
+            data=data[split],
             metric=result.settings["search"]["metric"],
             inner_score=winner["score"],
             inner_spread=winner["spread"],
@@ -281,6 +281,12 @@ def recipe_of(card: Card, where: str) -> FeatureSet:
         raise BenchmarkError(
             f"{where}: {card.reference} also takes {', '.join(card.covariates)}, which no "
             "recording tells. Promote a model of a study without covariates."
+        )
+    by = card.features.get("normalise")
+    if by is not None:
+        raise BenchmarkError(
+            f"{where}: {card.reference} learned from features normalised by {by}, which one "
+            "recording alone does not tell. Promote a model of a study without `normalise`."
         )
     name = str(card.features.get("name"))
     known = name in FEATURE_SETS and FEATURE_SETS[name].shape is None

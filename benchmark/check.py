@@ -11,11 +11,11 @@ from benchmark.errors import BenchmarkError, unknown
 from benchmark.features import FEATURE_SETS, feature_set, parse_chain
 from benchmark.models import ENSEMBLE, FLOOR, MODELS
 from benchmark.search import SAMPLERS
-from benchmark.splits import PROTOCOLS
+from benchmark.splits import OUTER_FOLDS, PROTOCOLS
 from benchmark.study import Model, Study
 from benchmark.trials import grid
 
-PAGES = ("README", "claims", "scale")
+PAGES = ("README", "anatomy", "claims", "scale", "unseen_speakers")
 """Pages that are no study's, whose names no study can have."""
 
 DATA_PAGE = "_data"
@@ -35,6 +35,9 @@ def check(study: Study, where: str) -> Study:
     _check_names("corpus", study.corpora, CORPORA, f"{where}: corpora")
     _check_names("feature set", (study.features,), FEATURE_SETS, f"{where}: features")
     _check_names("protocol", study.split.protocols, PROTOCOLS, f"{where}: [split] protocols")
+    if isinstance(study.split.folds, str):
+        place = f"{where}: [split] folds, which may be a number too"
+        _check_names("name of outer folds", (study.split.folds,), OUTER_FOLDS, place)
     _check_names("sampler", (study.search.sampler,), SAMPLERS, f"{where}: [search] sampler")
     _check_names("model", study.models, MODELS, f"{where}: [models]")
     for chain in study.augment:

@@ -102,7 +102,7 @@ def learning_curves(
         for fold in range(plan.n_folds):
             seed = derive_seed(best.seed, "curve", fold)
             for share in shares:
-                name = (plan.protocol, plan.model, share, fold)
+                name = (plan.split, plan.model, share, fold)
                 path = folder / f"{fold}_{share}.npz"
                 names.append(name)
                 known = _known(path)

@@ -155,7 +155,7 @@ def evaluate(predictions: pd.DataFrame, emotions: Sequence[str], seed: int) -> E
     Parameters
     ----------
     predictions : DataFrame of shape (n_clips, ...)
-        Rows of one protocol and model: corpus, speaker, emotion and p_<emotion> for each emotion.
+        Rows of one protocol and model: clip, corpus, speaker, emotion, and p_<emotion> for each.
     emotions : sequence of str
         The study's emotions.
     seed : int
@@ -239,7 +239,7 @@ def _evaluate_rows(
     return Evaluation(
         emotions=tuple(emotions),
         confusion=counts,
-        clips=len(rows),
+        clips=int(rows["clip"].nunique()),
         speakers=len(speakers),
         scores={
             name: scored(float(of_counts(counts)), of_counts(draws), over)

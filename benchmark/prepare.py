@@ -15,6 +15,7 @@ from numpy.typing import NDArray
 from benchmark.corpora import CORPORA, Clip, Recordings, describe_shortfall, locate, read_corpus
 from benchmark.errors import BenchmarkError, unknown
 from benchmark.features import Extracted, extract, feature_set
+from benchmark.models import fewest_folds
 from benchmark.results import OWN_TABLES, UNUSABLE
 from benchmark.screen import Bars, Screen
 from benchmark.splits import (
@@ -22,7 +23,7 @@ from benchmark.splits import (
     LeakError,
     Split,
     check_split,
-    draw_split,
+    draw_splits,
 )
 from benchmark.study import Study, digest_of
 from benchmark.tables import (
@@ -69,11 +70,12 @@ class Sources:
 
 @dataclass(frozen=True)
 class SplitTables:
-    """One protocol's tables, ready to be searched on.
+    """One split's tables, ready to be searched on.
 
     Attributes
     ----------
-    protocol : str
+    protocol, part : str
+        As `splits.Split` has them.
     train, test : Table
     fold : ndarray of int, shape (n_train_rows,)
         The inner fold in which each row's clip is validated.
@@ -86,6 +88,22 @@ class SplitTables:
     test: Table
     fold: NDArray[np.intp]
     folder: Path
+    part: str = ""
+
+    @property
+    def name(self) -> str:
+        """The split's name among all of a study: ``speaker``, ``speaker/f1``."""
+        return f"{self.protocol}/{self.part}" if self.part else self.protocol
+
+    @property
+    def identity(self) -> dict[str, str]:
+        """What its rows in a result bear: protocol, and part where the protocol has several."""
+        return {"protocol": self.protocol, **({"part": self.part} if self.part else {})}
+
+    @property
+    def emotions(self) -> list[str]:
+        """The emotions that its clips have, sorted."""
+        return sorted(set(self.train.rows["emotion"]))
 
     @property
     def arrays(self) -> StoredArrays:
@@ -130,13 +148,15 @@ class Prepared:
     changes : tuple of str
         In what this run is not the study's own.
     splits : tuple of SplitTables
-        One a protocol.
+        One a protocol, or one an outer fold of it.
     data : dict
         As `results.Result.data` wants it.
     origin : dict
         What the tables are made of, in words and digests.
     recipe : dict or None
         Of the features; None where they are a user's own.
+    clips : DataFrame or None
+        As `results.Result` has it.
     """
 
     name: str
@@ -145,12 +165,13 @@ class Prepared:
     data: dict[str, Any]
     origin: dict[str, Any]
     recipe: dict[str, Any] | None = None
+    clips: pd.DataFrame | None = None
 
     @property
     def clips_digests(self) -> dict[str, str]:
-        """By protocol, a digest of the recordings, their emotions, sides and folds."""
+        """By split, a digest of the recordings, their emotions, sides and folds."""
         heard = self.origin.get("recordings", "")
-        return {split.protocol: digest_of([heard, split.clips_digest]) for split in self.splits}
+        return {split.name: digest_of([heard, split.clips_digest]) for split in self.splits}
 
 
 def prepare(
@@ -197,19 +218,20 @@ def prepare(
     # What clips' names tell is enough to see most of what can't be, before they are measured.
     unmeasured = _frame(clips, [clip.id for clip in clips])
     _check_emotions(study, recordings)
-    for protocol in study.split.protocols:
-        _draw(study, protocol, unmeasured)
+    _draw(study, unmeasured)
     with screen.bars() as bars:
         originals = _extract(study, clips, "", cache, workers, bars)
         shortfalls += _check_usable(originals, len(clips), sources, screen)
         frame = _frame(originals.clips, originals.samples_digests)
-        drawn = [_draw(study, protocol, frame) for protocol in study.split.protocols]
+        drawn = _draw(study, frame)
         copies = _augment(study, originals, drawn, cache, workers, bars)
+        originals, copies = _normalised(study, originals, copies)
         for augmentation, copy in copies.items():
             for clip, reason in copy.unusable:
                 screen.say(f"copy left out: {clip} ({augmentation}): {reason}", style="yellow")
     name, changes = result_name(study.name, (*overrides, *shortfalls))
     features = feature_set(study.features, study.sample_rate_hz)
+    normalised = {} if study.normalise == "none" else {"normalise": study.normalise}
     splits = tuple(
         _write_split(split, study, frame, originals, copies, cache / name) for split in drawn
     )
@@ -225,8 +247,10 @@ def prepare(
             "emotions": sorted(study.emotions),
             **({"covariates": list(study.covariates)} if study.covariates else {}),
             **({"rename": study.rename} if study.rename else {}),
+            **normalised,
         },
-        recipe=features.recipe(),
+        recipe=features.recipe() | normalised,
+        clips=_told_of(originals.clips),
     )
 
 
@@ -292,8 +316,22 @@ def _renamed(recordings: Recordings, rename: Mapping[str, str]) -> Recordings:
     return replace(recordings, clips=tuple(clips))
 
 
-def _draw(study: Study, protocol: str, clips: pd.DataFrame) -> Split:
-    return draw_split(protocol, clips, study.split.test_size, study.search.folds, study.seed)
+def _draw(study: Study, clips: pd.DataFrame) -> list[Split]:
+    """Return the splits of all protocols, each model of the study with folds enough on each."""
+    splits = [
+        split
+        for protocol in study.split.protocols
+        for split in draw_splits(protocol, clips, study.split, study.search.folds, study.seed)
+    ]
+    for split in splits:
+        for model in study.models:
+            if split.n_folds < fewest_folds(model):
+                raise BenchmarkError(
+                    f"protocol {split.name}: its training side has {split.n_folds} inner folds, "
+                    f"and [models.{model}] needs {fewest_folds(model)}, to stop learning or to "
+                    "calibrate by. Take the model, or the protocol, out of the study."
+                )
+    return splits
 
 
 def _extract(
@@ -363,12 +401,78 @@ def _augment(
     bars: Bars,
 ) -> dict[str, Extracted]:
     """Return the augmented copies of every clip that any protocol trains on."""
-    trained = ~np.logical_and.reduce([split.test for split in drawn])
+    trained = np.logical_or.reduce([split.train for split in drawn])
     clips = [clip for clip, wanted in zip(originals.clips, trained, strict=True) if wanted]
     return {
         augmentation: _extract(study, clips, augmentation, cache, workers, bars)
         for augmentation in study.augment
     }
+
+
+def _normalised(
+    study: Study, originals: Extracted, copies: Mapping[str, Extracted]
+) -> tuple[Extracted, dict[str, Extracted]]:
+    """Return features less the mean of their speaker's (or corpus's) clips, over their spread.
+
+    Copies are brought to the scale of the clips as they were recorded. No emotion is looked at, but
+    several clips of a speaker are, a test speaker's too: what is measured is a model that may hear
+    somebody for a while before it answers.
+    """
+    if study.normalise == "none":
+        return originals, dict(copies)
+    width = feature_set(study.features, study.sample_rate_hz).shape
+    by_group = {
+        group: _scale(originals.values[of_group], width)
+        for group, of_group in _groups(originals, study.normalise).items()
+    }
+    return _rescaled(originals, study.normalise, by_group), {
+        name: _rescaled(copy, study.normalise, by_group) for name, copy in copies.items()
+    }
+
+
+def _groups(extracted: Extracted, by: str) -> dict[str, NDArray[np.intp]]:
+    """Return the rows of each speaker, or corpus."""
+    names = pd.Series([getattr(clip, by) for clip in extracted.clips], dtype=object)
+    return {
+        str(name): np.asarray(rows, np.intp) for name, rows in names.groupby(names).indices.items()
+    }
+
+
+def _scale(
+    values: NDArray[np.float32], shape: tuple[int, int] | None
+) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
+    """Return mean and standard deviation of each number, or over time of each coefficient."""
+    if shape is None:
+        mean, spread = values.mean(axis=0, dtype=np.float64), values.std(axis=0, dtype=np.float64)
+    else:
+        frames = values.reshape(-1, shape[1])
+        mean, spread = (
+            np.tile(of(axis=0, dtype=np.float64), shape[0]) for of in (frames.mean, frames.std)
+        )
+    return mean, np.where(spread > 0, spread, 1.0)
+
+
+def _rescaled(
+    extracted: Extracted,
+    by: str,
+    scales: Mapping[str, tuple[NDArray[np.float64], NDArray[np.float64]]],
+) -> Extracted:
+    values = np.empty_like(extracted.values)
+    for group, rows in _groups(extracted, by).items():
+        mean, spread = scales[group]
+        values[rows] = (extracted.values[rows] - mean) / spread
+    return replace(extracted, values=values)
+
+
+def _told_of(clips: Sequence[Clip]) -> pd.DataFrame:
+    """Return what corpora tell of their clips beside speaker and emotion."""
+    return pd.DataFrame(
+        {
+            "clip": [clip.id for clip in clips],
+            "statement": [clip.statement for clip in clips],
+            "intensity": [clip.intensity for clip in clips],
+        }
+    )
 
 
 def _write_split(
@@ -384,11 +488,11 @@ def _write_split(
     columns = (*features.columns, *(COVARIATES[name].column for name in study.covariates))
     place = {clip: number for number, clip in enumerate(frame["clip"])}
     rows = frame.assign(augmentation="")[list(IDENTITY)]
-    parts, values, folds = [rows[~split.test]], [(originals.values, ~split.test)], []
-    folds.append(split.fold[~split.test])
+    parts, values, folds = [rows[split.train]], [(originals.values, split.train)], []
+    folds.append(split.fold[split.train])
     for augmentation, copy in copies.items():
         places = np.array([place[clip.id] for clip in copy.clips], dtype=np.intp)
-        wanted = ~split.test[places] if len(places) else np.zeros(0, bool)
+        wanted = split.train[places] if len(places) else np.zeros(0, bool)
         parts.append(rows.iloc[places[wanted]].assign(augmentation=augmentation))
         values.append((copy.values, wanted))
         folds.append(split.fold[places[wanted]])
@@ -398,9 +502,9 @@ def _write_split(
     test_values = _with_covariates(originals.values[split.test], test_rows, study.covariates)
     train = Table(train_rows, train_values, columns, features.shape)
     test = Table(test_rows, test_values, columns, features.shape)
-    return _stored(
-        SplitTables(split.protocol, train, test, np.concatenate(folds), folder / split.protocol)
-    )
+    place_of = folder / split.name
+    fold = np.concatenate(folds)
+    return _stored(SplitTables(split.protocol, train, test, fold, place_of, split.part))
 
 
 def _joined(
@@ -444,15 +548,13 @@ COVARIATES = {"gender": Covariate("gender_male", _gender_number)}
 def _stored(tables: SplitTables) -> SplitTables:
     """Check a split's tables once more as they are about to be used, and write them."""
     if not tables.test.originals.all():
-        raise LeakError(f"protocol {tables.protocol}: the test table holds augmented rows.")
+        raise LeakError(f"protocol {tables.name}: the test table holds augmented rows.")
     shared = set(tables.train.rows["clip"]) & set(tables.test.rows["clip"])
     if shared:
-        raise LeakError(f"protocol {tables.protocol}: {min(shared)} is in both tables.")
+        raise LeakError(f"protocol {tables.name}: {min(shared)} is in both tables.")
     by_clip = pd.Series(tables.fold).groupby(tables.train.rows["clip"].to_numpy()).nunique()
     if (by_clip > 1).any():
-        raise LeakError(
-            f"protocol {tables.protocol}: copies of {by_clip.idxmax()} are in two folds."
-        )
+        raise LeakError(f"protocol {tables.name}: copies of {by_clip.idxmax()} are in two folds.")
     try:
         store_arrays(tables.train, tables.fold, tables.arrays.folder)
         write_csv(tables.train, tables.folder / "train.csv")
@@ -606,8 +708,8 @@ def _describe(
         "unusable": [list(pair) for pair in originals.unusable] + lost,
         "duplicates": sorted(sorted(part) for _, part in repeated.groupby("samples")["clip"]),
         "clips": _counts(frame),
-        "tables": {split.protocol: _table_facts(split) for split in splits},
-        "folds": {split.protocol: _fold_facts(split) for split in splits},
+        "tables": {split.name: _table_facts(split) for split in splits},
+        "folds": {split.name: _fold_facts(split) for split in splits},
     }
 
 

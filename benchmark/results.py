@@ -10,6 +10,11 @@ trials.csv
     reason.
 predictions.csv
     A row a test clip, protocol and model: identity, truth, and the probability of each emotion.
+clips.csv
+    A row a clip that the study uses: its statement and intensity, where the corpus tells them.
+out_of_fold.csv
+    A row a training clip and split: the probabilities that the split's chosen model gives on the
+    inner fold that validates the clip.
 curves.csv
     A row a point of a learning curve: protocol, model, share, fold, rows, training score and
     validation score; only of a study that asks for learning curves.
@@ -21,8 +26,8 @@ import hashlib
 import io
 import json
 import os
-from collections.abc import Sequence
-from dataclasses import dataclass
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
 from glob import escape
 from pathlib import Path
 from typing import Any
@@ -30,11 +35,16 @@ from typing import Any
 import pandas as pd
 
 from benchmark.errors import BenchmarkError
+from benchmark.models import FLOOR
 
 FORMAT = 2
 
 CLIP = ("clip", "corpus", "speaker", "gender", "emotion")
-TEXTS = ("epochs", "params", "reason")
+WORDS = (
+    *("protocol", "part", "model", "state", "epochs", "params", "reason"),
+    *(*CLIP, "statement", "intensity"),
+)
+"""Columns of words in any of the tables."""
 
 OWN_TABLES = "own tables"
 """How the change begins that names a user's own tables."""
@@ -65,27 +75,36 @@ class Result:
         optional), missing (list of names), set_aside (list of [name, reason]), generated (bool).
         ``unusable``: list of [clip, reason]. ``duplicates``: lists of clips with the same samples.
         ``clips``: list of [corpus, emotion, gender, clips, speakers] counts.
-        ``tables``: by protocol: train/test: rows, clips, speakers (list), digest.
-        ``folds``: by protocol: list of {train_clips, validation_clips, validation_speakers}.
+        ``tables``: by split: train/test: rows, clips, speakers (list), digest.
+        ``folds``: by split: list of {train_clips, validation_clips, validation_speakers}.
+        A split is named as its protocol, or as ``speaker/f1`` where the protocol has several.
         ``cut``: only of a run with a budget of time: list of {protocol, model, told, trials}, the
         searches that had not all their trials.
     versions : dict
         Versions of the libraries that decide scores, and which engine fitted what.
     winners : list of dict
-        protocol, model, trial (None for a vote), params, score and spread on the inner folds;
-        fold_scores; members (votes only); epochs (models that learn by epochs only): how many the
-        winner learned on the whole training table.
+        protocol, part (only where the protocol has several splits: which one), model, trial (None
+        for a vote), params, score and spread on the inner folds; fold_scores; members (votes
+        only); epochs (models that learn by epochs only): how many the winner learned on the whole
+        training table.
     trials : DataFrame
-        protocol, model, trial, state (complete, failed, or cut: stopped early as it fell behind),
-        score (of one cut after its first folds, what they say of it), spread, fold_0 ..
-        (empty where it was not fitted), epochs (JSON: the best of each fold; empty for other
-        models), params (JSON), reason. The settings' order of models within a protocol.
+        protocol, part (likewise; empty where another protocol has several), model, trial, state
+        (complete, failed, or cut: stopped early as it fell behind), score (of one cut after its
+        first folds, what they say of it), spread, fold_0 .. (empty where it was not fitted),
+        epochs (JSON: the best of each fold; empty for other models), params (JSON), reason. The
+        settings' order of models within a protocol.
     predictions : DataFrame
-        protocol, model, clip, corpus, speaker, gender, emotion, then p_<emotion> for each emotion
-        of the study in sorted order (float32).
+        protocol, part (likewise), model, clip, corpus, speaker, gender, emotion, then p_<emotion>
+        for each emotion of the study in sorted order (float32).
     curves : DataFrame or None
         Learning curves: protocol, model, share (of the training clips), fold, rows (learned from),
         training (score on them), validation (score on the fold's clips).
+    clips : DataFrame or None
+        clip, statement, intensity: the two empty where the corpus does not tell. None in results
+        of earlier versions and on a user's own tables.
+    out_of_fold : DataFrame or None
+        As `predictions`, for training clips, with their inner ``fold`` after the emotion, by the
+        `chosen` winner of each split. None in results of earlier versions.
     """
 
     name: str
@@ -97,6 +116,8 @@ class Result:
     trials: pd.DataFrame
     predictions: pd.DataFrame
     curves: pd.DataFrame | None = None
+    clips: pd.DataFrame | None = None
+    out_of_fold: pd.DataFrame | None = None
 
     @property
     def emotions(self) -> list[str]:
@@ -109,6 +130,40 @@ class Result:
         return any(corpus["generated"] for corpus in self.data["corpora"].values())
 
 
+def split_of(entry: Mapping[str, Any]) -> str:
+    """Return the name of the split to which a winner, or a row of a table, belongs."""
+    part = entry.get("part", "")
+    return f"{entry['protocol']}/{part}" if part else str(entry["protocol"])
+
+
+def chosen(winners: Sequence[dict[str, Any]]) -> dict[str, Any]:
+    """Return the winner of one split with the best inner score; the first of equal ones."""
+    real = [winner for winner in winners if winner["model"] != FLOOR] or winners
+    return max(real, key=lambda winner: winner["score"])
+
+
+def by_split(result: Result) -> dict[str, Result]:
+    """Return the part of a result that belongs to each of its splits, by name."""
+    names = list(dict.fromkeys(split_of(winner) for winner in result.winners))
+    return {
+        name: replace(
+            result,
+            winners=[winner for winner in result.winners if split_of(winner) == name],
+            trials=of_split(result.trials, name),
+            predictions=of_split(result.predictions, name),
+        )
+        for name in names
+    }
+
+
+def of_split(table: pd.DataFrame, name: str) -> pd.DataFrame:
+    """Return the rows of a table that belong to a split."""
+    named = table["protocol"]
+    if "part" in table:
+        named = named.where(table["part"] == "", named + "/" + table["part"])
+    return table[named == name]
+
+
 def write_result(result: Result, folder: Path) -> None:
     """Write a result below `folder`; study.json, written last, seals its tables by digest."""
     target = folder / result.name
@@ -117,8 +172,10 @@ def write_result(result: Result, folder: Path) -> None:
         "trials.csv": result.trials.to_csv(index=False, lineterminator="\n"),
         "predictions.csv": result.predictions.to_csv(index=False, lineterminator="\n"),
     }
-    if result.curves is not None:
-        tables["curves.csv"] = result.curves.to_csv(index=False, lineterminator="\n")
+    optional = {"curves": result.curves, "clips": result.clips, "out_of_fold": result.out_of_fold}
+    for name, table in optional.items():
+        if table is not None:
+            tables[f"{name}.csv"] = table.to_csv(index=False, lineterminator="\n")
     record = {
         "format": FORMAT,
         "name": result.name,
@@ -156,14 +213,11 @@ def read_result(folder: Path) -> Result:
                 "interrupted as it wrote them, or they were changed. Run its study again: trials "
                 "are kept."
             )
-        trials = _read_table(tables["trials.csv"], ("protocol", "model", "state", *TEXTS))
-        predictions = _read_table(tables["predictions.csv"], ("protocol", "model", *CLIP))
-        curves = tables.get("curves.csv")
+        read = {name: _read_table(content) for name, content in tables.items()}
     except (OSError, ValueError, KeyError, TypeError) as error:
         raise BenchmarkError(
             f"{folder}: the result can't be read ({error!r}). Run its study again: trials are kept."
         ) from error
-    probabilities = [column for column in predictions if str(column).startswith("p_")]
     return Result(
         name=record["name"],
         settings=record["settings"],
@@ -171,9 +225,11 @@ def read_result(folder: Path) -> Result:
         data=record["data"],
         versions=record["versions"],
         winners=record["winners"],
-        trials=trials,
-        predictions=predictions.astype(dict.fromkeys(probabilities, "float32")),
-        curves=None if curves is None else _read_table(curves, ("protocol", "model")),
+        trials=read["trials.csv"],
+        predictions=read["predictions.csv"],
+        curves=read.get("curves.csv"),
+        clips=read.get("clips.csv"),
+        out_of_fold=read.get("out_of_fold.csv"),
     )
 
 
@@ -188,16 +244,18 @@ def read_results(folder: Path) -> tuple[list[Result], list[str]]:
     return results, refusals
 
 
-def _read_table(content: bytes, words: Sequence[str]) -> pd.DataFrame:
+def _read_table(content: bytes) -> pd.DataFrame:
     """Return a table whose columns of words are words, whatever they look like: 007, NA, true."""
     header = pd.read_csv(io.BytesIO(content), nrows=0).columns
-    numbers = [column for column in header if column not in words]
-    return pd.read_csv(
+    numbers = [column for column in header if column not in WORDS]
+    table = pd.read_csv(
         io.BytesIO(content),
-        dtype=dict.fromkeys(words, "str"),
+        dtype=dict.fromkeys(WORDS, "str"),
         keep_default_na=False,
         na_values={column: [""] for column in numbers},
     )
+    probabilities = [column for column in header if str(column).startswith("p_")]
+    return table.astype(dict.fromkeys(probabilities, "float32"))
 
 
 def _sha256(content: bytes) -> str:

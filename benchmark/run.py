@@ -31,7 +31,15 @@ from benchmark.fitting import warm_up
 from benchmark.models import FLOOR, MODELS
 from benchmark.models.storage import load
 from benchmark.prepare import Prepared, Sources, prepare, read_corpora
-from benchmark.results import OUT_OF_TIME, Result, read_results, write_result
+from benchmark.results import (
+    OUT_OF_TIME,
+    Result,
+    by_split,
+    chosen,
+    read_results,
+    split_of,
+    write_result,
+)
 from benchmark.screen import Bar, Screen
 from benchmark.search import ModelSearch, run_searches
 from benchmark.study import Study, digest_of
@@ -49,7 +57,14 @@ from benchmark.tracking import (
 )
 from benchmark.trials import Plan, Trial, TrialStore
 from benchmark.versions import code_digest
-from benchmark.winners import fit_winners, predict, store_vote, vote_on_folds, winners_of
+from benchmark.winners import (
+    answers_on_folds,
+    fit_winners,
+    predict,
+    store_vote,
+    vote_on_folds,
+    winners_of,
+)
 from benchmark.workers import WorkerLostError, Workers, available_cores
 
 RECENT = 100
@@ -258,12 +273,12 @@ def _plan_searches(
         for name, spec in study.models.items():
             plan = Plan(
                 study=study.name,
-                protocol=tables.protocol,
+                split=tables.name,
                 model=name,
                 spec=spec,
                 search=study.search,
                 seed=study.seed,
-                emotions=tuple(sorted(study.emotions)),
+                emotions=tuple(tables.emotions),
                 n_folds=tables.n_folds,
                 arrays=tables.arrays,
                 origin=prepared.origin,
@@ -279,15 +294,15 @@ def _study_record(
 ) -> StudyRecord:
     """Return what MLflow's runs of this study share."""
     tables = {
-        split.protocol: tuple(
+        split.name: tuple(
             TableRecord(
-                name=f"{prepared.name}/{split.protocol}/{side}",
+                name=f"{prepared.name}/{split.name}/{side}",
                 digest=facts["digest"],
                 side=side,
                 source=str((split.folder / f"{side}.csv").relative_to(project.folder)),
                 rows=facts["rows"],
             )
-            for side, facts in prepared.data["tables"][split.protocol].items()
+            for side, facts in prepared.data["tables"][split.name].items()
         )
         for split in prepared.splits
     }
@@ -337,27 +352,30 @@ def _evaluate(
     project: Project,
     screen: Screen,
 ) -> tuple[Result, dict[tuple[str, str], Path]]:
-    """Return the result of finished searches, and fitted models' files by protocol and model."""
+    """Return the result of finished searches, and fitted models' files by split and model."""
     searches = found.searches
-    winners = winners_of(searches)
+    winners: list[dict[str, Any]] = []
     folder = project.features_cache / prepared.name
     files = fit_winners(searches, workers, folder, screen)
     curves = _learning_curves(study, searches, workers, project, screen)
-    predictions = []
+    predictions, out_of_fold = [], []
     for tables in prepared.splits:
-        here = [search for search in searches if search.plan.protocol == tables.protocol]
-        fitted = {s.plan.model: load(files[tables.protocol, s.plan.model]) for s in here}
+        here = {s.plan.model: s for s in searches if s.plan.split == tables.name}
+        fitted = {name: load(files[tables.name, name]) for name in here}
         width = len(tables.test.columns)
+        own = winners_of(tables, list(here.values()))
         for vote, members in votes(study).items():
             if not set(members) <= set(fitted):
                 continue  # the time was too short for one of them
-            winners.append(vote_on_folds(vote, here, members, workers))
-            files[tables.protocol, vote] = folder / tables.protocol / "models" / f"{vote}.skops"
+            own.append(vote_on_folds(vote, tables, here, members, workers))
+            files[tables.name, vote] = folder / tables.name / "models" / f"{vote}.skops"
             voters = {name: fitted[name] for name in members}
-            fitted[vote] = soft_vote(voters, study.emotions, width)
+            fitted[vote] = soft_vote(voters, tables.emotions, width)
         predictions += [
-            predict(model, name, tables, sorted(study.emotions)) for name, model in fitted.items()
+            predict(model, name, tables, study.emotions) for name, model in fitted.items()
         ]
+        out_of_fold.append(answers_on_folds(chosen(own), tables, here, study.emotions, workers))
+        winners += own
     return (
         Result(
             name=prepared.name,
@@ -365,10 +383,12 @@ def _evaluate(
             changes=prepared.changes,
             data=prepared.data | ({} if found.cut is None else {"cut": found.cut}),
             versions=_versions(study),
-            winners=_ordered(winners, prepared),
-            trials=_trials(searches),
-            predictions=pd.concat(predictions, ignore_index=True),
+            winners=winners,
+            trials=_trials(prepared, searches),
+            predictions=_joined(predictions),
             curves=curves,
+            clips=prepared.clips,
+            out_of_fold=_joined(out_of_fold),
         ),
         files,
     )
@@ -407,7 +427,7 @@ def _search(
 ) -> Found:
     """Run all searches, showing and logging each trial as it is told."""
     for news in dict.fromkeys(search.news for search in searches if search.news):
-        names = [f"{s.plan.protocol} {s.plan.model}" for s in searches if s.news == news]
+        names = [f"{s.plan.split} {s.plan.model}" for s in searches if s.news == news]
         screen.say(
             f"new searches ({', '.join(names)}), because of: {news}. Earlier trials are kept."
         )
@@ -417,7 +437,7 @@ def _search(
     with screen.bars(timed=False) as bars:
         everything = bars.add("all searches", sum(search.total for search in searches))
         shown: dict[int, Bar] = {
-            id(search): bars.add(f"{search.plan.protocol} {search.plan.model}", search.total)
+            id(search): bars.add(f"{search.plan.split} {search.plan.model}", search.total)
             for search in searches
         }
 
@@ -440,7 +460,7 @@ def _search(
         if search.best is None and search.done:
             plan = search.plan
             raise BenchmarkError(
-                f"{plan.protocol} {plan.model}: all {search.total} trials failed, the first with: "
+                f"{plan.split} {plan.model}: all {search.total} trials failed, the first with: "
                 f"{search.trials[0].reason}. Change [models.{plan.model}] or the recordings."
             )
     return _found(searches, budget, screen)
@@ -486,7 +506,7 @@ def _in_words(seconds: float) -> str:
 def _trial_record(search: ModelSearch, trial: Trial) -> TrialRecord:
     failed = trial.state == "failed"
     return TrialRecord(
-        protocol=search.plan.protocol,
+        protocol=search.plan.split,
         model=search.plan.model,
         number=trial.number,
         state=trial.state,
@@ -501,28 +521,24 @@ def _trial_record(search: ModelSearch, trial: Trial) -> TrialRecord:
     )
 
 
-def _ordered(winners: list[dict[str, Any]], prepared: Prepared) -> list[dict[str, Any]]:
-    """Return winners by protocol; within one in the study's order, the vote last."""
-    protocols = [split.protocol for split in prepared.splits]
-    return sorted(winners, key=lambda winner: protocols.index(winner["protocol"]))
-
-
 def _submit_artifacts(
     result: Result, files: Mapping[tuple[str, str], Path], workers: Workers
 ) -> None:
     """Let workers store the votes and draw the winners' pictures while the pages are written."""
     from benchmark.report.figures import confusion_png
 
+    parts = by_split(result)
     for winner in result.winners:
-        protocol, model = winner["protocol"], winner["model"]
+        split, model = split_of(winner), winner["model"]
         if "members" in winner:
-            members = {name: files[protocol, name] for name in winner["members"]}
-            workers.submit(store_vote, members, result, files[protocol, model])
-        workers.submit(confusion_png, result, protocol, model, label=(protocol, model))
+            members = {name: files[split, name] for name in winner["members"]}
+            workers.submit(store_vote, members, files[split, model])
+        picture = (parts[split], winner["protocol"], model)
+        workers.submit(confusion_png, *picture, label=(split, model))
 
 
 def _pictures(workers: Workers) -> dict[tuple[str, str], bytes]:
-    """Return the winners' pictures by protocol and model, once all artifacts are made."""
+    """Return the winners' pictures by split and model, once all artifacts are made."""
     pictures = {}
     for task in workers.drain():
         if isinstance(task.error, MemoryError | WorkerLostError):
@@ -534,12 +550,14 @@ def _pictures(workers: Workers) -> dict[tuple[str, str], bytes]:
     return pictures
 
 
-def _trials(searches: Sequence[ModelSearch]) -> pd.DataFrame:
+def _trials(prepared: Prepared, searches: Sequence[ModelSearch]) -> pd.DataFrame:
     """Return all trials as a result holds them."""
-    return pd.DataFrame(
+    identities = {tables.name: tables.identity for tables in prepared.splits}
+    folds = max(tables.n_folds for tables in prepared.splits)
+    rows = pd.DataFrame(
         [
             {
-                "protocol": search.plan.protocol,
+                **identities[search.plan.split],
                 "model": search.plan.model,
                 "trial": trial.number,
                 "state": trial.state,
@@ -548,7 +566,7 @@ def _trials(searches: Sequence[ModelSearch]) -> pd.DataFrame:
                 **{
                     f"fold_{fold}": score
                     for fold, score in zip_longest(
-                        range(search.plan.n_folds), trial.scores, fillvalue=float("nan")
+                        range(folds), trial.scores, fillvalue=float("nan")
                     )
                 },
                 "epochs": json.dumps(trial.epochs) if trial.epochs else "",
@@ -559,6 +577,15 @@ def _trials(searches: Sequence[ModelSearch]) -> pd.DataFrame:
             for trial in search.trials
         ]
     )
+    return _joined([rows])
+
+
+def _joined(tables: Sequence[pd.DataFrame]) -> pd.DataFrame:
+    """Return tables below one another; a protocol of one split has no part beside others' parts."""
+    joined = pd.concat(tables, ignore_index=True)
+    if "part" in joined:
+        joined.insert(1, "part", joined.pop("part").fillna(""))
+    return joined
 
 
 def _versions(study: Study) -> dict[str, Any]:
@@ -582,13 +609,13 @@ def _log_winners(
     """Log each winner with its test figures, its picture and its fitted model."""
     from benchmark.report.leaderboard import leaderboard
 
-    # The very figures of the pages.
-    standings = {standing.model: standing for standing in leaderboard(result).standings}
+    boards = {split: leaderboard(part) for split, part in by_split(result).items()}
     metric = result.settings["search"]["metric"]
     for winner in result.winners:
-        protocol, model = winner["protocol"], winner["model"]
+        split, model = split_of(winner), winner["model"]
         voters = winner.get("members", [])
-        found = standings[model].evaluations[protocol]
+        found = boards[split].evaluation(winner["protocol"], model)
+        assert found is not None
         metrics = {metric: winner["score"], "spread": winner["spread"]}
         for name, score in found.scores.items():
             metrics[f"test_{name}"] = score.value
@@ -599,16 +626,16 @@ def _log_winners(
         for name, score in found.mean_over_corpora.items():
             metrics[f"test_{name}_mean_over_corpora"] = score.value
         params = winner["params"] | ({"members": ", ".join(voters)} if voters else {})
-        stored = files[protocol, model]
+        stored = files[split, model]
         tracker.log_winner(
             WinnerRecord(
-                protocol=protocol,
+                protocol=split,
                 model=model,
                 params=params,
                 metrics=metrics,
                 files={
                     "model/model.skops": stored,
-                    "figures/confusion.png": pictures[protocol, model],
+                    "figures/confusion.png": pictures[split, model],
                 },
                 trial=winner["trial"],
                 tags={"model_sha256": hashlib.sha256(stored.read_bytes()).hexdigest()},

@@ -211,7 +211,7 @@ class ModelSearch:
         if isinstance(task.error, MemoryError | WorkerLostError):
             settings = json.dumps(asked.params)
             raise task.failure(
-                f"{self.plan.protocol} {self.plan.model}: trial {number}, {settings}, could not be "
+                f"{self.plan.split} {self.plan.model}: trial {number}, {settings}, could not be "
                 f"fitted on fold {fold}"
             ) from task.error
         if task.error is not None:
@@ -244,7 +244,7 @@ class ModelSearch:
             fold = task.label[2]
             if task.error is not None:
                 raise task.failure(
-                    f"{self.plan.protocol} {self.plan.model}: trial {number} could not be fitted "
+                    f"{self.plan.split} {self.plan.model}: trial {number} could not be fitted "
                     f"again for the vote, on fold {fold}"
                 ) from task.error
             found[fold] = task.result
@@ -281,7 +281,7 @@ class ModelSearch:
         if known is not None and number >= ASKED_AGAIN and name != "grid":
             self._sampler_study.enqueue_trial(known.sampled)
             name = "random"  # nothing is left to sample
-        purpose = (self.plan.protocol, self.plan.model, "ask", number)
+        purpose = (self.plan.split, self.plan.model, "ask", number)
         seed = derive_seed(self.plan.seed, *purpose)
         self._sampler_study.sampler = SAMPLERS[name](seed, self._space)
         return self._sampler_study.ask(self._space)
@@ -302,7 +302,7 @@ class ModelSearch:
         return pruning.thresholds([trial.rungs for trial in self._told_before(number)], fold)
 
     def _seed(self, number: int) -> int:
-        return derive_seed(self.plan.seed, self.plan.protocol, self.plan.model, "fit", number)
+        return derive_seed(self.plan.seed, self.plan.split, self.plan.model, "fit", number)
 
     def _submit(
         self,

@@ -1,10 +1,10 @@
 """Protocols: who may be on both sides of a split, and the checks that stop a run that breaks one.
 
-A protocol draws the test side once and divides the training side into inner folds by the same rule.
-Both work on clips; augmented copies follow their clip, and exact duplicates of a recording stay
-together. scikit-learn's grouped splitters draw over all speakers at once, which is a lottery where
-one corpus has two speakers with 1,400 clips each and another 24 with 60; so speakers are drawn
-within each corpus here.
+A protocol draws the test side once, or divides all clips into outer folds each of which is tested
+once; the training side is divided into inner folds by the same rule. All work on clips; augmented
+copies follow their clip, and exact duplicates of a recording stay together. scikit-learn's grouped
+splitters draw over all speakers at once, which is a lottery where one corpus has two speakers with
+1,400 clips each and another 24 with 60; so speakers are drawn within each corpus here.
 """
 
 from __future__ import annotations
@@ -16,7 +16,9 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
+from benchmark import study as settings
 from benchmark.errors import BenchmarkError
+from benchmark.study import derive_seed
 
 DRAWS = 50  # draws of speakers, of which the one with the best balance of emotions is taken
 
@@ -39,12 +41,26 @@ class Split:
     test : ndarray of bool, shape (n_clips,)
         Which clips are test clips.
     fold : ndarray of int, shape (n_clips,)
-        The inner fold in which a training clip is validated; -1 for test clips.
+        The inner fold in which a training clip is validated; -1 for all others.
+    part : str
+        Which one, of a protocol that has several: ``f1``, ``savee/DC``, ``tess-to-savee``.
     """
 
     protocol: str
     test: Mask
     fold: Positions
+    part: str = ""
+
+    @property
+    def name(self) -> str:
+        """Its name among all splits of a study: ``speaker``, ``speaker/f1``."""
+        return f"{self.protocol}/{self.part}" if self.part else self.protocol
+
+    @property
+    def train(self) -> Mask:
+        """Which clips are training clips; a clip may be on neither side."""
+        mask: Mask = self.fold >= 0
+        return mask
 
     @property
     def n_folds(self) -> int:
@@ -62,30 +78,33 @@ class Protocol:
         For people.
     shares_speakers : bool
         Whether a speaker may be on both sides.
-    hold_out : callable
-        ``(clips, test_size, seed) -> mask`` of the test clips.
     divide : callable
         ``(clips, n_folds, seed) -> fold`` of each clip.
+    hold_out : callable or None
+        ``(clips, test_size, seed) -> mask`` of the test clips; None for one that has `sides`.
+    sides : callable or None
+        ``clips -> {part: (train, test)}``, masks of a protocol that draws nothing.
     """
 
     title: str
     description: str
     shares_speakers: bool
-    hold_out: Callable[[pd.DataFrame, float, int], Mask]
     divide: Callable[[pd.DataFrame, int, int], Positions]
+    hold_out: Callable[[pd.DataFrame, float, int], Mask] | None = None
+    sides: Callable[[pd.DataFrame], dict[str, tuple[Mask, Mask]]] | None = None
 
 
-def draw_split(
-    protocol: str, clips: pd.DataFrame, test_size: float, n_folds: int, seed: int
-) -> Split:
-    """Return the split that a protocol draws from clips.
+def draw_splits(
+    protocol: str, clips: pd.DataFrame, rule: settings.Split, n_folds: int, seed: int
+) -> list[Split]:
+    """Return the splits of a protocol: one, or one for each outer fold and repeat.
 
     Parameters
     ----------
     clips : DataFrame
         A row a clip: clip, corpus, speaker, gender, emotion, samples (digest of what is heard).
-    test_size : float
-        Share of the clips, or of each corpus's speakers, on the test side.
+    rule : settings.Split
+        The study's: outer folds or the size of one test side, and repeats.
     n_folds : int
         Inner folds of the training side.
     seed : int
@@ -96,14 +115,57 @@ def draw_split(
     BenchmarkError
         If the clips don't allow it: a corpus with one speaker, an emotion that a fold lacks.
     """
-    rule = PROTOCOLS[protocol]
-    test = rule.hold_out(clips, test_size, seed)
+    if PROTOCOLS[protocol].sides is not None:
+        return [
+            _divided(protocol, part, clips, sides, n_folds, seed)
+            for part, sides in _sides(protocol, clips).items()
+        ]
+    splits = []
+    for repeat in range(1, rule.repeats + 1):
+        drawn_by = seed if repeat == 1 else derive_seed(seed, "repeat", repeat)
+        for fold, test in _tested(protocol, clips, rule, drawn_by).items():
+            repeated = f"repeat-{repeat}" if rule.repeats > 1 else ""
+            part = "/".join(name for name in (fold, repeated) if name)
+            splits.append(_divided(protocol, part, clips, (~test, test), n_folds, drawn_by))
+    return splits
+
+
+def _divided(
+    protocol: str,
+    part: str,
+    clips: pd.DataFrame,
+    sides: tuple[Mask, Mask],
+    n_folds: int,
+    seed: int,
+) -> Split:
+    """Return a checked split whose training side is divided into inner folds."""
+    train, test = sides
     fold = np.full(len(clips), -1, dtype=np.intp)
-    train = clips[~test].reset_index(drop=True)
-    fold[~test] = rule.divide(train, n_folds, seed)
-    split = Split(protocol, test, fold)
+    learned = clips[train].reset_index(drop=True)
+    rule = PROTOCOLS[protocol]
+    if rule.sides is not None:  # a corpus of few speakers has no more folds than speakers
+        n_folds = max(2, min(n_folds, learned["speaker"].nunique()))
+    fold[train] = rule.divide(learned, n_folds, seed)
+    split = Split(protocol, test, fold, part)
     check_split(split, clips)
     return split
+
+
+def _tested(protocol: str, clips: pd.DataFrame, rule: settings.Split, seed: int) -> dict[str, Mask]:
+    """Return the test clips of each outer fold by its name; of a single test side by none."""
+    kind = PROTOCOLS[protocol]
+    if rule.folds is None:
+        assert kind.hold_out is not None
+        return {"": kind.hold_out(clips, rule.test_size, seed)}
+    if isinstance(rule.folds, str):
+        named = OUTER_FOLDS[rule.folds](clips)
+        if not kind.shares_speakers:
+            return named
+        count = len(named)
+    else:
+        count = rule.folds
+    drawn = kind.divide(clips, count, seed)
+    return {f"f{number + 1}": drawn == number for number in range(count)}
 
 
 def check_split(split: Split, clips: pd.DataFrame) -> None:
@@ -116,9 +178,9 @@ def check_split(split: Split, clips: pd.DataFrame) -> None:
     BenchmarkError
         If the test side, or a fold's training or validation part, lacks an emotion.
     """
-    parts = [("the test side", ~split.test, split.test)]
+    parts = [("the test side", split.train, split.test)]
     for number in range(split.n_folds):
-        trained = ~split.test & (split.fold != number)
+        trained = split.train & (split.fold != number)
         parts.append((f"inner fold {number + 1} of {split.n_folds}", trained, split.fold == number))
     kept_apart = {"samples": "recording"}
     if not PROTOCOLS[split.protocol].shares_speakers:
@@ -131,21 +193,21 @@ def check_split(split: Split, clips: pd.DataFrame) -> None:
                     clips[column] == min(shared), "clip" if column == "samples" else column
                 ]
                 raise LeakError(
-                    f"protocol {split.protocol}: {noun} {named.iloc[0]} is on both sides of {name}."
+                    f"protocol {split.name}: {noun} {named.iloc[0]} is on both sides of {name}."
                 )
-        _check_emotions(split.protocol, name, clips, train, held_out)
+        _check_emotions(split, name, clips, train, held_out)
 
 
 def _check_emotions(
-    protocol: str, name: str, clips: pd.DataFrame, train: Mask, held_out: Mask
+    split: Split, name: str, clips: pd.DataFrame, train: Mask, held_out: Mask
 ) -> None:
     """Refuse a part that lacks an emotion: a recall over no clips is no number."""
-    emotions = set(clips["emotion"])
+    emotions = set(clips.loc[split.train | split.test, "emotion"])
     for words, part in (("to learn from", train), ("to be measured on", held_out)):
         lacking = sorted(emotions - set(clips.loc[part, "emotion"]))
         if lacking:
             raise BenchmarkError(
-                f"protocol {protocol}: {name} has no clip of {', '.join(lacking)} {words}. Lower "
+                f"protocol {split.name}: {name} has no clip of {', '.join(lacking)} {words}. Lower "
                 "search.folds, change split.test_size or the seed, or leave the emotion out."
             )
 
@@ -303,6 +365,94 @@ def _voices(clips: pd.DataFrame) -> pd.DataFrame:
     )
 
 
+def _sides(protocol: str, clips: pd.DataFrame) -> dict[str, tuple[Mask, Mask]]:
+    """Return both sides of each part, over the emotions that the two share."""
+    draw = PROTOCOLS[protocol].sides
+    assert draw is not None
+    if clips["corpus"].nunique() < 2:
+        raise BenchmarkError(
+            f"protocol {protocol}: needs two corpora or more, and there is only "
+            f"{clips['corpus'].iloc[0]}. Name another one in corpora."
+        )
+    shared = {}
+    for part, sides in draw(clips).items():
+        both = set.intersection(*(set(clips.loc[side, "emotion"]) for side in sides))
+        if len(both) < 2:
+            raise BenchmarkError(
+                f"protocol {protocol}: the two sides of {part} share fewer than two emotions. "
+                "Leave a corpus out, or give its emotions the others' names in [rename]."
+            )
+        told = np.asarray(clips["emotion"].isin(both), dtype=np.bool_)
+        shared[part] = (sides[0] & told, sides[1] & told)
+    return shared
+
+
+def _corpora(clips: pd.DataFrame) -> dict[str, Mask]:
+    """Return the clips of each corpus, those of a recording that another has too left out."""
+    corpora_of = clips.groupby("samples")["corpus"].transform("nunique")
+    alone = corpora_of == 1
+    return {
+        str(name): np.asarray((clips["corpus"] == name) & alone, dtype=np.bool_)
+        for name in sorted(set(clips["corpus"]))
+    }
+
+
+def _each_corpus(clips: pd.DataFrame) -> dict[str, tuple[Mask, Mask]]:
+    """Return each corpus as test side, all the others as training side."""
+    of = _corpora(clips)
+    return {
+        name: (np.logical_or.reduce([of[other] for other in of if other != name]), of[name])
+        for name in of
+    }
+
+
+def _each_pair(clips: pd.DataFrame) -> dict[str, tuple[Mask, Mask]]:
+    """Return each corpus as training side with each other one as test side."""
+    of = _corpora(clips)
+    return {f"{one}-to-{other}": (of[one], of[other]) for one in of for other in of if one != other}
+
+
+EMOBOX = {
+    "ravdess": (
+        "01 11 20 21", "04 10 12 14", "08 09 19 23", "03 05 07 24", "02 15 16 18", "06 13 17 22",
+    ),
+    "savee": ("JE", "KL", "DC", "JK"),
+    "jl": ("male2", "female1", "male1", "female2"),
+}  # fmt: skip
+"""The test speakers of EmoBox's folds that have none on both sides (Ma et al. 2024, EmoBox)."""
+
+
+def _emobox_folds(clips: pd.DataFrame) -> dict[str, Mask]:
+    """Return the test clips of EmoBox's folds."""
+    corpora = sorted(set(clips["corpus"]))
+    if len(corpora) > 1 or corpora[0] not in EMOBOX:
+        raise BenchmarkError(
+            f'[split] folds = "emobox": EmoBox divides one corpus, of {", ".join(EMOBOX)}; here '
+            f"are {', '.join(corpora)}. Name one of them in corpora, or give a number of folds."
+        )
+    folds = {}
+    for number, names in enumerate(EMOBOX[corpora[0]], start=1):
+        speakers = [f"{corpora[0]}/{name}" for name in names.split()]
+        folds[f"f{number}"] = np.asarray(clips["speaker"].isin(speakers), dtype=np.bool_)
+    untested = clips.loc[~np.logical_or.reduce(list(folds.values())), "speaker"]
+    if len(untested):
+        raise BenchmarkError(f'[split] folds = "emobox": no fold has speaker {untested.iloc[0]}.')
+    return folds
+
+
+def _speaker_folds(clips: pd.DataFrame) -> dict[str, Mask]:
+    """Return the test clips of each speaker; those who share a recording count as one."""
+    voices = _voices(clips)["voice"]
+    return {name: np.asarray(voices == name, dtype=np.bool_) for name in sorted(set(voices))}
+
+
+OUTER_FOLDS: dict[str, Callable[[pd.DataFrame], dict[str, Mask]]] = {
+    "emobox": _emobox_folds,
+    "leave-one-speaker-out": _speaker_folds,
+}
+"""Outer folds by name, for protocols that keep speakers apart."""
+
+
 PROTOCOLS: dict[str, Protocol] = {
     "random": Protocol(
         "random (speakers shared)",
@@ -317,5 +467,19 @@ PROTOCOLS: dict[str, Protocol] = {
         shares_speakers=False,
         hold_out=_hold_out_speakers,
         divide=_divide_speakers,
+    ),
+    "corpus": Protocol(
+        "corpus (an unseen corpus)",
+        "each corpus in turn is tested, the others trained on, over the emotions that both have",
+        shares_speakers=False,
+        divide=_divide_speakers,
+        sides=_each_corpus,
+    ),
+    "corpus-pairs": Protocol(
+        "corpus-pairs (an unseen corpus, after one other)",
+        "one corpus is trained on and another tested, for every pair, over the emotions of both",
+        shares_speakers=False,
+        divide=_divide_speakers,
+        sides=_each_pair,
     ),
 }

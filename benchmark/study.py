@@ -100,8 +100,20 @@ class Split(Table):
 
     protocols: tuple[str, ...] = Field(default=("random", "speaker"), min_length=1)
     test_size: float = Field(default=0.25, gt=0, lt=1)
+    folds: int | str | None = None
+    """Outer folds, each tested once with a search of its own, in place of one test side of
+    `test_size`: a number of them, or their name (`splits.OUTER_FOLDS`). `random` has as many."""
+    repeats: int = Field(default=1, ge=1, le=100)
+    """How many times everything is drawn and searched, with other seeds."""
 
     _distinct = field_validator("protocols")(_distinct)
+
+    @field_validator("folds")
+    @classmethod
+    def _several_folds(cls, folds: int | str | None) -> int | str | None:
+        if not isinstance(folds, str | None) and not 2 <= folds <= 100:
+            raise ValueError("must be 2 to 100, or the name of published folds")
+        return folds
 
 
 class Search(Table):
@@ -184,6 +196,10 @@ class Study(Table):
         What is known of a clip and stands beside its features as one more number: ``gender``.
     augment : tuple of str
         Further copies of each training clip, each a chain such as ``stretch+pitch``.
+    normalise : str
+        By whose clips features are brought to mean 0 and standard deviation 1 before anything
+        learns from them, without labels: ``speaker`` (which needs several clips of each, as in a
+        call), ``corpus``, or ``none`` (one clip is enough).
     seed : int
         All randomness derives from it.
     models : dict of str to Model
@@ -205,6 +221,7 @@ class Study(Table):
     rename: dict[str, str] = {}
     covariates: tuple[Literal["gender"], ...] = ()
     augment: tuple[str, ...] = ()
+    normalise: Literal["none", "speaker", "corpus"] = "none"
     seed: int = Field(default=0, ge=0, lt=2**32)
     split: Split = Split()
     search: Search
@@ -300,7 +317,9 @@ def _refusal(path: str, error: ValidationError) -> BenchmarkError:
     # A key that is misspelt is also missing; only the first of the two tells what to do.
     first = min(error.errors(), key=lambda found: found["type"] != "extra_forbidden")
     place = [
-        str(part) for part in first["loc"] if not str(part).startswith(("space", "Range", "func"))
+        str(part)
+        for part in first["loc"]
+        if not str(part).startswith(("space", "Range", "func")) and part not in ("int", "str")
     ]
     where = f"{path}: [{'.'.join(place[:-1])}]" if len(place) > 1 else path
     key = place[-1] if place else ""

@@ -111,8 +111,8 @@ class Plan:
 
     Attributes
     ----------
-    study, protocol, model : str
-        Whose search it is.
+    study, split, model : str
+        Whose search it is, the split by its name.
     spec : Model
         What is fixed, searched and tried first.
     search : Search
@@ -129,7 +129,7 @@ class Plan:
     """
 
     study: str
-    protocol: str
+    split: str
     model: str
     spec: Model
     search: Search
@@ -169,7 +169,7 @@ class Plan:
     @property
     def prefix(self) -> str:
         """How the names of stored studies begin that searched for the same, in whatever way."""
-        return f"{self.study}/{self.protocol}/{self.model}/"
+        return f"{self.study}/{self.split}/{self.model}/"
 
     @property
     def by_epochs(self) -> bool:
@@ -189,7 +189,7 @@ class Plan:
     @cached_property
     def key(self) -> str:
         """A digest of the ingredients, the order of parameters included: they are drawn in it."""
-        return digest_of([self.protocol, self.model, self.ingredients])
+        return digest_of([self.split, self.model, self.ingredients])
 
     @property
     def trial_count(self) -> int:

@@ -6,10 +6,28 @@ import numpy as np
 import pandas as pd
 import pytest
 
+from benchmark import study
 from benchmark.errors import BenchmarkError
-from benchmark.splits import PROTOCOLS, LeakError, Split, check_split, draw_split
+from benchmark.splits import (
+    EMOBOX,
+    OUTER_FOLDS,
+    PROTOCOLS,
+    LeakError,
+    Split,
+    check_split,
+    draw_splits,
+)
 
 EMOTIONS = ("angry", "happy", "sad")
+DRAWN = [name for name, protocol in PROTOCOLS.items() if protocol.hold_out]
+
+
+def draw_split(
+    protocol: str, clips: pd.DataFrame, test_size: float, n_folds: int, seed: int
+) -> Split:
+    """The split of a protocol that draws one test side."""
+    [split] = draw_splits(protocol, clips, study.Split(test_size=test_size), n_folds, seed)
+    return split
 
 
 def corpus(name: str, speakers: dict[str, int], genders: str = "fm") -> pd.DataFrame:
@@ -38,7 +56,7 @@ def clips() -> pd.DataFrame:
     )
 
 
-@pytest.mark.parametrize("protocol", PROTOCOLS)
+@pytest.mark.parametrize("protocol", DRAWN)
 @pytest.mark.parametrize("seed", range(5))
 def test_every_clip_is_on_one_side_and_every_training_clip_in_one_fold(
     clips: pd.DataFrame, protocol: str, seed: int
@@ -48,7 +66,7 @@ def test_every_clip_is_on_one_side_and_every_training_clip_in_one_fold(
     assert set(split.fold[~split.test]) == set(range(5))
 
 
-@pytest.mark.parametrize("protocol", PROTOCOLS)
+@pytest.mark.parametrize("protocol", DRAWN)
 def test_the_same_seed_draws_the_same_split(clips: pd.DataFrame, protocol: str) -> None:
     one, other = (draw_split(protocol, clips, 0.25, 5, 7) for _ in range(2))
     assert (one.test == other.test).all()
@@ -56,7 +74,7 @@ def test_the_same_seed_draws_the_same_split(clips: pd.DataFrame, protocol: str) 
     assert (one.test != draw_split(protocol, clips, 0.25, 5, 8).test).any()
 
 
-@pytest.mark.parametrize("protocol", PROTOCOLS)
+@pytest.mark.parametrize("protocol", DRAWN)
 def test_exact_duplicates_stay_on_one_side(clips: pd.DataFrame, protocol: str) -> None:
     twins = clips[clips["corpus"] == "many"].index[1::4]  # the second take of each is its first
     clips.loc[twins, "samples"] = clips.loc[twins - 1, "samples"].to_numpy()
@@ -141,3 +159,89 @@ def test_a_speaker_in_two_inner_folds_stops_the_run(clips: pd.DataFrame) -> None
     fold[np.flatnonzero(~split.test)[::2]] = 0
     with pytest.raises(LeakError, match="inner fold 1"):
         check_split(Split("speaker", split.test, fold), clips)
+
+
+@pytest.mark.parametrize("protocol", DRAWN)
+@pytest.mark.parametrize("folds", [2, 3, "leave-one-speaker-out"])
+def test_outer_folds_test_every_clip_once(protocol: str, folds: int | str) -> None:
+    clips = corpus("men", {"a": 8, "b": 8, "c": 8, "d": 8, "e": 8, "f": 8}, "m")
+    splits = draw_splits(protocol, clips, study.Split(folds=folds), 2, 0)
+    assert len(splits) == (6 if isinstance(folds, str) else folds)
+    assert len({split.name for split in splits}) == len(splits)
+    assert (np.sum([split.test for split in splits], axis=0) == 1).all()
+    assert all((split.train == ~split.test).all() for split in splits)
+
+
+def test_leaving_one_speaker_out_names_each_part_by_its_speaker() -> None:
+    clips = corpus("men", {"a": 8, "b": 8, "c": 8, "d": 8}, "m")
+    rule = study.Split(folds="leave-one-speaker-out")
+    for split in draw_splits("speaker", clips, rule, 3, 0):
+        assert set(clips.loc[split.test, "speaker"]) == {split.part}
+
+
+@pytest.mark.parametrize("name", EMOBOX)
+def test_emobox_folds_test_each_of_its_speakers_once(name: str) -> None:
+    speakers = " ".join(EMOBOX[name]).split()
+    clips = corpus(name, dict.fromkeys(speakers, 2))
+    splits = draw_splits("speaker", clips, study.Split(folds="emobox"), 3, 0)
+    assert [set(clips.loc[split.test, "speaker"]) for split in splits] == [
+        {f"{name}/{speaker}" for speaker in fold.split()} for fold in EMOBOX[name]
+    ]
+
+
+@pytest.mark.parametrize("folds", OUTER_FOLDS)
+def test_published_folds_divide_random_into_as_many_parts(folds: str) -> None:
+    clips = corpus("savee", dict.fromkeys(EMOBOX["savee"], 6), "m")
+    splits = draw_splits("random", clips, study.Split(folds=folds), 3, 0)
+    assert [split.part for split in splits] == ["f1", "f2", "f3", "f4"]
+    assert all(len(set(clips.loc[split.test, "speaker"])) > 1 for split in splits)
+
+
+def test_emobox_folds_are_refused_for_what_emobox_does_not_divide(clips: pd.DataFrame) -> None:
+    with pytest.raises(BenchmarkError, match="EmoBox divides one corpus, of ravdess, savee, jl"):
+        draw_splits("speaker", clips, study.Split(folds="emobox"), 3, 0)
+
+
+def test_a_speaker_that_emobox_does_not_know_is_refused() -> None:
+    clips = corpus("savee", dict.fromkeys([*EMOBOX["savee"], "XX"], 2), "m")
+    with pytest.raises(BenchmarkError, match="no fold has speaker savee/XX"):
+        draw_splits("speaker", clips, study.Split(folds="emobox"), 3, 0)
+
+
+def test_repeats_draw_other_sides_and_the_first_is_the_plain_one(clips: pd.DataFrame) -> None:
+    splits = draw_splits("speaker", clips, study.Split(repeats=3), 5, 0)
+    assert [split.name for split in splits] == [f"speaker/repeat-{n}" for n in (1, 2, 3)]
+    assert len({split.test.tobytes() for split in splits}) == 3
+    assert (splits[0].test == draw_split("speaker", clips, 0.25, 5, 0).test).all()
+
+
+def test_each_corpus_is_tested_after_training_on_the_others(clips: pd.DataFrame) -> None:
+    splits = draw_splits("corpus", clips, study.Split(), 3, 0)
+    assert [split.part for split in splits] == ["many", "men", "two"]
+    for split in splits:
+        assert set(clips.loc[split.test, "corpus"]) == {split.part}
+        assert set(clips.loc[split.train, "corpus"]) == {"many", "men", "two"} - {split.part}
+
+
+def test_pairs_of_corpora_go_over_the_emotions_of_both(clips: pd.DataFrame) -> None:
+    calm = corpus("calm", {"x": 9, "y": 9}).replace({"emotion": {"angry": "calm"}})
+    splits = draw_splits(
+        "corpus-pairs", pd.concat([clips, calm], ignore_index=True), study.Split(), 3, 0
+    )
+    emotions = pd.concat([clips, calm], ignore_index=True)["emotion"]
+    assert len(splits) == 4 * 3
+    by_part = {split.part: split for split in splits}
+    assert set(emotions[by_part["calm-to-men"].train]) == {"happy", "sad"}
+    assert set(emotions[by_part["men-to-calm"].test]) == {"happy", "sad"}
+    assert set(emotions[by_part["men-to-two"].train]) == set(EMOTIONS)
+
+
+def test_a_recording_in_two_corpora_is_on_no_side_between_them(clips: pd.DataFrame) -> None:
+    clips.loc[clips.index[[0, -1]], "samples"] = "in both"
+    for split in draw_splits("corpus-pairs", clips, study.Split(), 3, 0):
+        assert not (split.train | split.test)[[0, -1]].any()
+
+
+def test_one_corpus_alone_is_refused_where_corpora_are_tested() -> None:
+    with pytest.raises(BenchmarkError, match="needs two corpora or more"):
+        draw_splits("corpus", corpus("men", {"a": 8, "b": 8}), study.Split(), 2, 0)

@@ -7,13 +7,14 @@ from collections.abc import Sequence
 from functools import partial
 from pathlib import Path
 from textwrap import fill
+from typing import Any
 
 from benchmark.errors import BenchmarkError
 from benchmark.evaluate import METRICS
-from benchmark.report import claims_page, curves, figures, pages, words
+from benchmark.report import claims_page, curves, figures, folds, pages, unseen_page, words
 from benchmark.report.leaderboard import Leaderboard, leaderboard
 from benchmark.report.markdown import title
-from benchmark.results import Result, write_bytes, write_text
+from benchmark.results import Result, of_split, split_of, write_bytes, write_text
 
 __all__ = ["headline_table", "update_readme", "write_pages"]
 
@@ -27,7 +28,7 @@ def write_pages(results: Sequence[Result], folder: Path, only: str | None = None
         All that the leaderboard is to show.
     folder : Path
         Receives ``<name>.md``, ``figures/<name>/*.png``, ``claims.md`` where a study has claims,
-        and ``README.md``.
+        ``unseen_speakers.md`` where one stands beside published figures, and ``README.md``.
     only : str or None
         The one result whose page is to be written anew, beside the leaderboard; None for all.
 
@@ -47,12 +48,16 @@ def write_pages(results: Sequence[Result], folder: Path, only: str | None = None
         page = folder / f"{board.result.name}.md"
         write_text(page, pages.study_page(board, list(drawn)))
         written.append(page)
-    claimed = claims_page.claims_page(boards)
-    if claimed:
-        write_text(folder / claims_page.NAME, claimed)
-        written.append(folder / claims_page.NAME)
-    else:
-        (folder / claims_page.NAME).unlink(missing_ok=True)
+    over_all = {
+        claims_page.NAME: claims_page.claims_page(boards),
+        unseen_page.NAME: unseen_page.unseen_page(boards, folder),
+    }
+    for name, text in over_all.items():
+        if text:
+            write_text(folder / name, text)
+            written.append(folder / name)
+        else:
+            (folder / name).unlink(missing_ok=True)
     overview = folder / "README.md"
     names = [board.result.name for board in boards]
     explored = [name for name in names if (folder / f"{name}_data.md").is_file()]
@@ -123,6 +128,9 @@ def _draw(board: Leaderboard) -> dict[str, bytes]:
         drawn["confusion_by_corpus.png"] = figures.confusion_figure(
             _corpus_panels(board), result.emotions, columns=min(3, len(board.corpora))
         )
+    pairs = folds.matrix(board)
+    if pairs:
+        drawn[folds.MATRIX] = figures.matrix_figure(*pairs)
     grown = curves.panels(result)
     if grown:
         metric = METRICS[result.settings["search"]["metric"]].title
@@ -161,9 +169,10 @@ def _draw_search(board: Leaderboard, model: str) -> bytes | None:
     spec = result.settings["models"][model]
     rows: list[list[figures.Draw]] = []
     names = []
-    for protocol in board.protocols:
-        of_model = (result.trials["protocol"] == protocol) & (result.trials["model"] == model)
-        trials = result.trials[of_model]
+    for winner in _first_winners(result, model):
+        protocol, part = winner["protocol"], winner.get("part", "")
+        of_the_split = of_split(result.trials, split_of(winner))
+        trials = of_the_split[of_the_split["model"] == model]
         if not spec["space"] or not (trials["state"] == "complete").any():
             continue
         study = search_figures.rebuilt_study(trials, spec)
@@ -176,10 +185,20 @@ def _draw_search(board: Leaderboard, model: str) -> bytes | None:
             ]
         )
         where = f"{words.model_title(result, model)}, {words.protocol_words(protocol).column}"
+        where += f", {part}" if part else ""
         names.append([f"{where}: history", "importance of its parameters"])
     if not any(row[1] for row in rows):
         rows, names = [[row[0] for row in rows]], [[pair[0] for pair in names]]
     return figures.search_figure(rows, names) if rows[0] else None
+
+
+def _first_winners(result: Result, model: str) -> list[dict[str, Any]]:
+    """Return a model's winner on the first split of each protocol: the others are alike."""
+    first: dict[str, dict[str, Any]] = {}
+    for winner in result.winners:
+        if winner["model"] == model:
+            first.setdefault(winner["protocol"], winner)
+    return list(first.values())
 
 
 def _write_figures(drawn: dict[str, bytes], folder: Path) -> None:

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
-from benchmark.evaluate import METRICS, Counts, Score, confusion
+from benchmark.evaluate import METRICS, Counts, Evaluation, Score, confusion
 from benchmark.report import words
 from benchmark.report.leaderboard import METRIC, Leaderboard
 from benchmark.report.markdown import title
@@ -146,6 +146,36 @@ def confusion_png(result: Result, protocol: str, model: str) -> bytes:
     shown = words.model_title(result, model)
     panel = Confusion(f"{shown}, protocol {protocol}", confusion(rows, result.emotions))
     return confusion_figure([panel], result.emotions)
+
+
+def matrix_figure(corpora: Sequence[str], pairs: Sequence[Sequence[Evaluation | None]]) -> bytes:
+    """Return UAR by training corpus (row) and test corpus (column); no corpus against itself."""
+    with house_style():
+        from matplotlib.figure import Figure
+
+        values = np.array(
+            [[one.scores[METRIC].value if one else np.nan for one in row] for row in pairs]
+        )
+        side = 1.9 + 1.15 * len(corpora)
+        figure = Figure(figsize=(side + 0.6, side), layout="constrained")
+        axes = figure.subplots()
+        axes.imshow(values, cmap="Blues", vmin=0, vmax=1)
+        for row, line in enumerate(pairs):
+            for column, one in enumerate(line):
+                if one is not None:
+                    score = one.scores[METRIC]
+                    shown = f"{score.value:.2f}\n[{score.low:.2f}, {score.high:.2f}]"
+                    shown += f"\n{len(one.emotions)} emotions"
+                    colour = "white" if score.value > 0.55 else "#08306B"
+                    axes.text(column, row, shown, ha="center", va="center", color=colour, size=9)
+        names = [title(name) for name in corpora]
+        axes.set_xticks(range(len(names)), names)
+        axes.set_yticks(range(len(names)), names)
+        axes.tick_params(length=0)
+        axes.set_xlabel("tested on")
+        axes.set_ylabel("trained on")
+        axes.set_title("UAR on an unseen corpus")
+        return png_bytes(figure)
 
 
 def gap_figure(board: Leaderboard, heading: str) -> bytes:

@@ -3,15 +3,23 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Any
+
+import numpy as np
+import pandas as pd
 
 from benchmark.evaluate import Evaluation, Score, bootstrap_seed, evaluate, gap
 from benchmark.models import FLOOR
 from benchmark.results import Result
+from benchmark.results import chosen as best_inside
 
 KNOWN, UNSEEN = "random", "speaker"
 METRIC = "uar"
+
+NESTED = "nested_choice"
+"""On each outer fold the winner with the best inner score, where that is not always one model."""
 
 
 @dataclass(frozen=True)
@@ -47,6 +55,8 @@ class Leaderboard:
         Best first on unseen speakers, or under the study's first protocol where it has none.
     chosen : dict of str to dict
         By protocol, the winner with the best inner score: the test rows had no part in the choice.
+        Of a protocol with outer folds: its model (`NESTED` where folds choose different ones), its
+        mean inner score, and ``by_part``, the winner chosen on each.
     """
 
     result: Result
@@ -130,20 +140,19 @@ class Claim:
 def leaderboard(result: Result) -> Leaderboard:
     """Return the leaderboard of a result: every model under every protocol, best first."""
     seed = result.settings["seed"]
+    chosen = {protocol: _choose(result, protocol) for protocol in _protocols(result)}
+    predictions = pd.concat([result.predictions, *_nested(result, chosen)], ignore_index=True)
     evaluations: dict[str, dict[str, Evaluation]] = {}
-    for (protocol, model), rows in result.predictions.groupby(["protocol", "model"], sort=False):
+    for (protocol, model), rows in predictions.groupby(["protocol", "model"], sort=False):
         part = evaluate(rows, result.emotions, bootstrap_seed(seed, str(protocol)))
         evaluations.setdefault(str(model), {})[str(protocol)] = part
-    present = {protocol for parts in evaluations.values() for protocol in parts}
-    named = [name for name in result.settings["split"]["protocols"] if name in present]
-    protocols = tuple(named + sorted(present - set(named)))
+    protocols = tuple(chosen)
     leading = UNSEEN if UNSEEN in protocols else protocols[0]
     standings = [
         Standing(model, parts, _gaps(parts) if model != FLOOR else {})
         for model, parts in evaluations.items()
     ]
     standings.sort(key=lambda standing: _rank(standing, leading))
-    chosen = {protocol: _choose(result, protocol) for protocol in protocols}
     return Leaderboard(result, protocols, tuple(standings), chosen)
 
 
@@ -181,8 +190,36 @@ def _rank(standing: Standing, protocol: str) -> tuple[float, str]:
     return (-evaluation.scores[METRIC].value if evaluation else math.inf, standing.model)
 
 
+def _protocols(result: Result) -> list[str]:
+    """Return the protocols that were measured, in the study's order."""
+    present = set(result.predictions["protocol"])
+    named = [name for name in result.settings["split"]["protocols"] if name in present]
+    return named + sorted(present - set(named))
+
+
 def _choose(result: Result, protocol: str) -> dict[str, Any]:
-    """Return the winner with the best inner score under a protocol; the first of equal ones."""
-    candidates = [w for w in result.winners if w["protocol"] == protocol]
-    real = [w for w in candidates if w["model"] != FLOOR] or candidates
-    return max(real, key=lambda winner: winner["score"])
+    """Return the winner with the best inner score under a protocol, or of each of its parts."""
+    parts: dict[str, list[dict[str, Any]]] = {}
+    for winner in result.winners:
+        if winner["protocol"] == protocol:
+            parts.setdefault(winner.get("part", ""), []).append(winner)
+    by_part = {part: best_inside(winners) for part, winners in parts.items()}
+    if list(by_part) == [""]:
+        return by_part[""]
+    models = {winner["model"] for winner in by_part.values()}
+    return {
+        "protocol": protocol,
+        "model": models.pop() if len(models) == 1 else NESTED,
+        "score": float(np.mean([winner["score"] for winner in by_part.values()])),
+        "by_part": by_part,
+    }
+
+
+def _nested(result: Result, choices: dict[str, dict[str, Any]]) -> Iterator[pd.DataFrame]:
+    """Yield the predictions of the winner chosen on each outer fold, as those of one model."""
+    for protocol, choice in choices.items():
+        if choice["model"] != NESTED:
+            continue
+        rows = result.predictions[result.predictions["protocol"] == protocol]
+        models = {part: winner["model"] for part, winner in choice["by_part"].items()}
+        yield rows[rows["model"] == rows["part"].map(models)].assign(model=NESTED)

@@ -12,7 +12,7 @@ import pandas as pd
 
 from benchmark.evaluate import METRICS, Evaluation, Score
 from benchmark.models import FLOOR
-from benchmark.report import claims_page, comparisons, curves, words
+from benchmark.report import claims_page, comparisons, curves, folds, unseen_page, words
 from benchmark.report.leaderboard import METRIC, UNSEEN, Leaderboard, claims
 from benchmark.report.markdown import (
     NO_BREAK,
@@ -32,10 +32,13 @@ from benchmark.report.markdown import (
     table,
     title,
 )
-from benchmark.results import OUT_OF_TIME, OWN_TABLES, UNUSABLE, Result
+from benchmark.results import OUT_OF_TIME, OWN_TABLES, UNUSABLE, Result, of_split, split_of
 
 OVERRIDE = re.compile(r"[A-Za-z_][\w.]*\s*=")
 """How a change by ``--set`` begins, ``search.trials=10``; the other changes are sentences."""
+
+LONG = 40
+"""A table of more rows is folded."""
 
 SHOWN = 8
 """How many names a line shows before it says how many more there are."""
@@ -61,6 +64,7 @@ def study_page(board: Leaderboard, figures: Sequence[str]) -> str:
         *_claims(board),
         *_per_corpus(board),
         *_chosen(board),
+        *folds.section(board),
         *comparisons.section(board),
         *curves.section(result),
         *_search(board, figures),
@@ -90,6 +94,9 @@ def overview_page(boards: Sequence[Leaderboard], explored: Collection[str] = ())
         f"{words.intervals_note()}",
         "What the sources say of themselves: " + link("every claim", claims_page.NAME) + "."
         if claims_page.claimed_rows(boards)
+        else "",
+        "Our best beside published figures: " + link("unseen speakers", unseen_page.NAME) + "."
+        if unseen_page.compared(boards)
         else "",
         *(part for board in own for part in _overview_section(board, explored)),
     ]
@@ -393,7 +400,9 @@ def _search(board: Leaderboard, figures: Sequence[str]) -> Iterator[str]:
     header = ["Model", "Protocol", "Trials", "Failed", *["Cut"] * cut, "Best trial"]
     header += ["Inner score", *["Epochs"] * epochs, "Best parameters"]
     rows = [_search_row(result, winner, cut=cut, epochs=epochs) for winner in winners]
-    yield table(header, rows, (0, 1, len(header) - 1))
+    shown = table(header, rows, (0, 1, len(header) - 1))
+    many = len(rows) > LONG
+    yield details(f"The winners of all {len(rows)} searches", shown) if many else shown
     notes = ["Inner score: mean over the folds ± their standard deviation."]
     notes += ["Cut: stopped early, as they fell behind."] * cut
     notes += [
@@ -434,7 +443,7 @@ def _first_trials(result: Result) -> Iterator[str]:
         [
             [
                 words.model_title(result, row["model"]),
-                plain(row["protocol"]),
+                plain(split_of(row)),
                 _inner_score(row["score"], row["spread"])
                 if row["state"] == "complete"
                 else plain(row["state"]),
@@ -453,15 +462,15 @@ def _inner_score(score: float, spread: float | None) -> str:
 
 
 def _search_row(result: Result, winner: dict[str, Any], *, cut: bool, epochs: bool) -> list[str]:
-    trials = result.trials
-    mine = trials[(trials["protocol"] == winner["protocol"]) & (trials["model"] == winner["model"])]
+    trials = of_split(result.trials, split_of(winner))
+    mine = trials[trials["model"] == winner["model"]]
     ended = mine["state"].value_counts()
     searched = winner["trial"] is not None
     counts = [len(mine), int(ended.get("failed", 0)), *[int(ended.get("cut", 0))] * cut]
     learned = winner.get("epochs")
     return [
         words.model_title(result, winner["model"]),
-        plain(winner["protocol"]),
+        plain(split_of(winner)),
         *(count(one) if searched else NOTHING for one in counts),
         str(winner["trial"]) if searched else NOTHING,
         _inner_score(winner["score"], winner.get("spread")),

@@ -11,6 +11,7 @@ from benchmark.models import FLOOR, MODELS
 from benchmark.report.leaderboard import (
     KNOWN,
     METRIC,
+    NESTED,
     UNSEEN,
     Claim,
     Leaderboard,
@@ -48,6 +49,17 @@ PROTOCOLS = {
         "speakers it knows",
         "clips are drawn at random, so the test speakers are in training too, as in most papers",
     ),
+    "corpus": Protocol(
+        "an unseen corpus",
+        "a corpus it has never heard",
+        "each corpus in turn is tested after training on the others, over the emotions of both",
+    ),
+    "corpus-pairs": Protocol(
+        "an unseen corpus, after one other",
+        "a corpus it has never heard, after training on one other",
+        "each corpus is tested after training on each other one, so that a clip counts once for "
+        "each of these",
+    ),
     UNSEEN: Protocol(
         "unseen speakers",
         "speakers it has never heard",
@@ -63,6 +75,8 @@ def protocol_words(name: str) -> Protocol:
 
 def model_title(result: Result, model: str) -> str:
     """Return a model in a few words, for tables and plots; a vote says whose it is."""
+    if model == NESTED:
+        return "the best inside, fold by fold"
     members = members_of(result, model)
     if not members:
         return _registered_title(model)
@@ -74,6 +88,8 @@ def model_title(result: Result, model: str) -> str:
 
 def named(result: Result, model: str) -> str:
     """Return a model as a sentence has it; a vote names all its members."""
+    if model == NESTED:
+        return "the model that is best on the inner folds of each outer fold"
     members = members_of(result, model)
     if members:
         return f"the soft vote of {listed([_registered_title(member) for member in members])}"
@@ -249,6 +265,17 @@ def chosen_note(board: Leaderboard) -> str:
     return (
         f"**Bold**: the model with the best {metric} on the inner folds of that column's training "
         "side. The test clips had no part in the choice and were looked at once."
+        f"{_nested_note(board)}"
+    )
+
+
+def _nested_note(board: Leaderboard) -> str:
+    """Return what stands in the row of the model that is chosen fold by fold."""
+    if all(choice["model"] != NESTED for choice in board.chosen.values()):
+        return ""
+    return (
+        " The best inside, fold by fold: each outer fold is answered by the model with the best "
+        f"{METRICS[board.result.settings['search']['metric']].title} on its own inner folds."
     )
 
 
@@ -274,7 +301,19 @@ def tested(board: Leaderboard, protocol: str) -> str:
         counted(evaluation.speakers, "speaker"),
     )
     column = capitalised(protocol_words(protocol).column)
-    return f"{column} (protocol {code(protocol)}, {clips} of {speakers})"
+    return (
+        f"{column} (protocol {code(protocol)}, {clips} of {speakers}{_in_folds(board, protocol)})"
+    )
+
+
+def _in_folds(board: Leaderboard, protocol: str) -> str:
+    """Return in how many outer folds a protocol tests; empty for a single test side."""
+    folds = board.chosen[protocol].get("by_part")
+    if not folds:
+        return ""
+    named = board.result.settings["split"].get("folds")
+    published = protocol == UNSEEN and isinstance(named, str)
+    return f" in {counted(len(folds), 'fold')}" + (f", {code(named)}" if published else "")
 
 
 def _any_evaluation(board: Leaderboard, protocol: str) -> Evaluation:
@@ -362,6 +401,13 @@ def claims_sentence(board: Leaderboard) -> str:
     )
 
 
+NORMALISED = {
+    "speaker": ["**normalised by speaker** (needs several clips of a speaker)"],
+    "corpus": ["**normalised by corpus** (needs many clips of the same kind)"],
+}
+"""What a study says of its features where one clip alone is not enough."""
+
+
 def settings_line(result: Result) -> str:
     """Return the study in a line: its name, clips, emotions, features and augmentation."""
     used = sum(corpus["used"] for corpus in result.data["corpora"].values())
@@ -374,6 +420,7 @@ def settings_line(result: Result) -> str:
         f"features {code(result.settings['features'])}{rate}",
         f"copies of the training clips with {listed(copies)}" if copies else "no augmentation",
     ]
+    made += NORMALISED.get(result.settings.get("normalise", "none"), [])
     made += [f"{plain(name)} as one more feature" for name in result.settings["covariates"]]
     renamed = [f"{plain(a)} counts as {plain(b)}" for a, b in result.settings["rename"].items()]
     own = any(change.startswith(OWN_TABLES) for change in result.changes)
