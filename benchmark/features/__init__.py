@@ -5,7 +5,7 @@ Importing this package is cheap; numpy and the audio libraries come with the fir
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from dataclasses import dataclass, replace
 from functools import partial
 from importlib import import_module
@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, Any
 from benchmark.errors import BenchmarkError
 from benchmark.features.augment import AUGMENTATIONS, Augmentation, Chain, parse_chain
 from benchmark.features.extract import Extracted, extract
+from benchmark.features.names import FUNCTIONALS, each, numbered, over_time
 
 if TYPE_CHECKING:
     import numpy as np
@@ -105,26 +106,10 @@ def _row(module: str, function: str, samples: np.ndarray, sample_rate_hz: int) -
     return row
 
 
-def _numbered(name: str, count: int) -> tuple[str, ...]:
-    """Return names such as ``mfcc_07``, counted from 1 in digits of equal number."""
-    digits = max(2, len(str(count)))
-    return tuple(f"{name}_{number:0{digits}d}" for number in range(1, count + 1))
-
-
-def _each(statistic: str, names: Sequence[str]) -> tuple[str, ...]:
-    """Return column names such as ``mfcc_07_mean``."""
-    return tuple(f"{name}_{statistic}" for name in names)
-
-
-def _over_time(n_frames: int, names: Sequence[str]) -> tuple[str, ...]:
-    """Return column names such as ``frame_007_mfcc_02``, frame by frame."""
-    return tuple(f"{frame}_{name}" for frame in _numbered("frame", n_frames) for name in names)
-
-
 SINGLE = ("rms", "centroid", "rolloff", "zero_crossing_rate")
-CHROMA, MEL = _numbered("chroma", 12), _numbered("mel", 128)
-MFCC_20, MFCC_40 = _numbered("mfcc", 20), _numbered("mfcc", 40)
-QUANTITIES = (*MFCC_20, *CHROMA, *_numbered("contrast", 7), "zero_crossing_rate", "rms")
+CHROMA, MEL = numbered("chroma", 12), numbered("mel", 128)
+MFCC_20, MFCC_40 = numbered("mfcc", 20), numbered("mfcc", 40)
+QUANTITIES = (*MFCC_20, *CHROMA, *numbered("contrast", 7), "zero_crossing_rate", "rms")
 
 FEATURE_SETS: dict[str, FeatureSet] = {
     feature_set.name: feature_set
@@ -135,7 +120,7 @@ FEATURE_SETS: dict[str, FeatureSet] = {
                 "Means over frames of RMS, spectral centroid, rolloff, zero-crossing rate, "
                 "12 chroma, 40 MFCC and 128 mel bands of the clip without its silent ends."
             ),
-            columns=_each("mean", (*SINGLE, *CHROMA, *MFCC_40, *MEL)),
+            columns=each("mean", (*SINGLE, *CHROMA, *MFCC_40, *MEL)),
             compute=partial(_row, "spectral", "means_184"),
             trim_top_db=60.0,
         ),
@@ -144,13 +129,13 @@ FEATURE_SETS: dict[str, FeatureSet] = {
             description=(
                 "Means over frames of 40 MFCC, 12 chroma and 128 mel bands of the clip as it is."
             ),
-            columns=_each("mean", (*MFCC_40, *CHROMA, *MEL)),
+            columns=each("mean", (*MFCC_40, *CHROMA, *MEL)),
             compute=partial(_row, "spectral", "means_180"),
         ),
         FeatureSet(
             name="mfcc-stats",
             description="Mean, standard deviation and maximum over frames of 20 MFCC.",
-            columns=(*_each("mean", MFCC_20), *_each("std", MFCC_20), *_each("max", MFCC_20)),
+            columns=(*each("mean", MFCC_20), *each("std", MFCC_20), *each("max", MFCC_20)),
             compute=partial(_row, "spectral", "mfcc_stats"),
         ),
         FeatureSet(
@@ -160,10 +145,10 @@ FEATURE_SETS: dict[str, FeatureSet] = {
                 "7 bands of spectral contrast, zero-crossing rate and RMS of 2.5 s from 0.6 s on."
             ),
             columns=(
-                *_each("mean", QUANTITIES),
-                *_each("std", QUANTITIES),
-                *_each("max", QUANTITIES),
-                *_each("min", QUANTITIES),
+                *each("mean", QUANTITIES),
+                *each("std", QUANTITIES),
+                *each("max", QUANTITIES),
+                *each("min", QUANTITIES),
             ),
             compute=partial(_row, "spectral", "stats_164"),
             offset_s=0.6,
@@ -175,7 +160,7 @@ FEATURE_SETS: dict[str, FeatureSet] = {
                 "13 MFCC of each of 130 frames of the first 3 s without their silent ends, with "
                 "zeros on both sides."
             ),
-            columns=_over_time(130, _numbered("mfcc", 13)),
+            columns=over_time(130, numbered("mfcc", 13)),
             compute=partial(_row, "frames", "mfcc_frames_13"),
             duration_s=3.0,
             trim_top_db=60.0,
@@ -187,7 +172,7 @@ FEATURE_SETS: dict[str, FeatureSet] = {
                 "Mean of 13 MFCC at each of 259 frames of 3 s from 0.5 s on, at twice the usual "
                 "sample rate, with zeros behind."
             ),
-            columns=_over_time(259, ("mfcc_mean",)),
+            columns=over_time(259, ("mfcc_mean",)),
             compute=partial(_row, "frames", "mfcc_track"),
             sample_rate_hz=2 * SAMPLE_RATE_HZ,
             offset_s=0.5,
@@ -200,10 +185,21 @@ FEATURE_SETS: dict[str, FeatureSet] = {
                 "40 mel bands in dB of each of 65 frames of the clip without its silent ends, cut "
                 "to 3 s or filled up with silence."
             ),
-            columns=_over_time(65, _numbered("mel", 40)),
+            columns=over_time(65, numbered("mel", 40)),
             compute=partial(_row, "frames", "log_mel_frames"),
             trim_top_db=40.0,
             shape=(65, 40),
+        ),
+        FeatureSet(
+            name="functionals",
+            description=(
+                "Statistics over frames, over voiced frames and over parts of the clip without its "
+                "silent ends: level, spectral shape, MFCC, mel bands, pitch, voice quality, rhythm."
+            ),
+            columns=FUNCTIONALS,
+            compute=partial(_row, "functionals", "functionals"),
+            sample_rate_hz=16_000,
+            trim_top_db=40.0,
         ),
         FeatureSet(
             name="prosody",

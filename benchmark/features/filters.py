@@ -104,11 +104,11 @@ def chroma_bank(sample_rate_hz: int, tuning: float) -> Floats:
 
 
 @cache
-def cosine_transform(count: int) -> Floats:
-    """Return the first `count` columns of the orthonormal DCT-II of 128 mel bands, (128, count)."""
-    bands, orders = np.arange(MEL_BANDS)[:, np.newaxis], np.arange(count)
-    phase = np.pi * orders * (2 * bands + 1) / (2 * MEL_BANDS)
-    transform: Floats = np.sqrt(2.0 / MEL_BANDS) * np.cos(phase)
+def cosine_transform(count: int, n_bands: int = MEL_BANDS) -> Floats:
+    """Return the first `count` columns of the orthonormal DCT-II of mel bands, (n_bands, count)."""
+    bands, orders = np.arange(n_bands)[:, np.newaxis], np.arange(count)
+    phase = np.pi * orders * (2 * bands + 1) / (2 * n_bands)
+    transform: Floats = np.sqrt(2.0 / n_bands) * np.cos(phase)
     transform[:, 0] /= np.sqrt(2.0)
     return transform
 

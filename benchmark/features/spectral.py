@@ -192,14 +192,19 @@ class Frames:
     @cached_property
     def contrast_db(self) -> Floats:
         """Difference between peaks and valleys in each of seven bands, (n_frames, 7)."""
-        bands = filters.contrast_bands(self.sample_rate_hz)
-        peaks, valleys = np.empty((2, len(self.magnitude), len(bands)))
-        for number, (bins, count) in enumerate(bands):
-            band = self.magnitude[:, bins]
-            ordered = np.partition(band, (count - 1, band.shape[1] - count), axis=1)
-            valleys[:, number] = ordered[:, :count].mean(axis=1)
-            peaks[:, number] = ordered[:, -count:].mean(axis=1)
-        return decibels(peaks) - decibels(valleys)
+        return contrast_db(self.magnitude, self.sample_rate_hz)
+
+
+def contrast_db(magnitude: Floats, sample_rate_hz: int) -> Floats:
+    """Return by how much peaks are above valleys in each of seven bands: (n_frames, 7)."""
+    bands = filters.contrast_bands(sample_rate_hz)
+    peaks, valleys = np.empty((2, len(magnitude), len(bands)))
+    for number, (bins, count) in enumerate(bands):
+        band = magnitude[:, bins]
+        ordered = np.partition(band, (count - 1, band.shape[1] - count), axis=1)
+        valleys[:, number] = ordered[:, :count].mean(axis=1)
+        peaks[:, number] = ordered[:, -count:].mean(axis=1)
+    return decibels(peaks) - decibels(valleys)
 
 
 def decibels(power: Floats) -> Floats:

@@ -1,0 +1,147 @@
+"""Pitch of a clip as a path through candidates, and how voiced each frame is.
+
+Boersma's method (Accurate short-term analysis of the fundamental frequency and the
+harmonics-to-noise ratio of a sampled sound, 1993), with the costs that Praat takes by default: the
+autocorrelation of a windowed frame over that of its window, its peaks as candidates beside one for
+no voice, and the path that is likeliest over all frames. YIN (`prosody.yin`), which decides frame
+by frame, jumps an octave where a voice creaks or is weak; a path seldom does.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from functools import cache
+
+import numpy as np
+from numpy.lib.stride_tricks import sliding_window_view
+from numpy.typing import NDArray
+
+from benchmark.features.filters import Floats
+
+LOWEST_HZ, HIGHEST_HZ = 65.0, 650.0
+WINDOW_S = 0.048  # three periods of the lowest pitch, as Praat has it
+CANDIDATES = 5  # for each frame, beside that of no voice
+
+SILENCE_THRESHOLD = 0.03
+VOICING_THRESHOLD = 0.45
+OCTAVE_COST = 0.01
+OCTAVE_JUMP_COST = 0.35  # for an octave in 10 ms, the hop to which these costs belong
+VOICING_COST = 0.14
+LARGEST_PERIODICITY = 0.9999  # 40 dB of harmonics to noise; rounding hides what is more
+
+
+@dataclass(frozen=True)
+class Track:
+    """Pitch of frames.
+
+    Attributes
+    ----------
+    f0_hz : ndarray of float64, shape (n_frames,)
+        Fundamental frequency; that of the strongest candidate where a frame is not voiced.
+    periodicity : ndarray of float64, shape (n_frames,)
+        Share of a frame's power that repeats after a period, 0 to 0.9999.
+    voiced : ndarray of bool, shape (n_frames,)
+    """
+
+    f0_hz: Floats
+    periodicity: Floats
+    voiced: NDArray[np.bool_]
+
+
+def track(samples: Floats, sample_rate_hz: int, hop_length: int) -> Track:
+    """Return the pitch of centred frames, one each `hop_length` samples, zeros beyond both ends.
+
+    Parameters
+    ----------
+    samples : ndarray of float32, shape (n_samples,)
+        Mono; their scale does not matter.
+    sample_rate_hz : int
+    hop_length : int
+        In samples: 10 ms, for other hops would ask for other costs.
+    """
+    length = 2 * round(WINDOW_S * sample_rate_hz / 2)
+    padded = np.pad(samples, length // 2)
+    frames = sliding_window_view(padded, length)[: len(samples) + 1 : hop_length]
+    centred = frames - frames.mean(axis=1, keepdims=True)
+    longest = int(np.ceil(sample_rate_hz / LOWEST_HZ))
+    f0_hz, periodicity = _candidates(_likeness(centred, longest), sample_rate_hz)
+    peak = np.abs(centred).max(axis=1) / max(np.abs(samples).max(), np.finfo(np.float32).tiny)
+    quiet = 2.0 - peak * (1.0 + VOICING_THRESHOLD) / SILENCE_THRESHOLD
+    unvoiced = VOICING_THRESHOLD + np.maximum(0.0, quiet)
+    strength = np.where(
+        periodicity > 0.0, periodicity - OCTAVE_COST * np.log2(LOWEST_HZ / f0_hz), -np.inf
+    )
+    path = _likeliest_path(np.column_stack([unvoiced, strength]), f0_hz)
+    voiced = path > 0
+    chosen = np.where(voiced, path - 1, strength.argmax(axis=1))
+    rows = np.arange(len(f0_hz))
+    return Track(f0_hz[rows, chosen], periodicity[rows, chosen], voiced)
+
+
+@cache
+def _window(length: int) -> Floats:
+    """Return the Hann window of a frame, (length,)."""
+    return np.hanning(length + 2)[1:-1].astype(np.float32)
+
+
+def _likeness(frames: Floats, longest: int) -> Floats:
+    """Return how like each frame is to itself some half samples later, 1 at none.
+
+    Its shape is (n_frames, 2 * longest + 2). Between samples lies what a spectrum with zeros beyond
+    its end gives there: the peak of a bright voice is narrower than a sample.
+    """
+    window = _window(frames.shape[1])
+    both = np.concatenate([frames * window, window[np.newaxis]])
+    n_fft = 1 << (frames.shape[1] + longest).bit_length()
+    spectrum = np.fft.rfft(both, n=n_fft, axis=1)
+    power = np.square(spectrum.real) + np.square(spectrum.imag)
+    correlation = np.fft.irfft(power, n=2 * n_fft, axis=1)[:, : 2 * longest + 2]
+    energy = correlation[:, :1].astype(np.float64)
+    normalised = correlation / np.where(energy > np.finfo(np.float32).tiny, energy, np.inf)
+    likeness: Floats = normalised[:-1] / normalised[-1]
+    return likeness
+
+
+def _candidates(likeness: Floats, sample_rate_hz: int) -> tuple[Floats, Floats]:
+    """Return frequency and periodicity of each frame's strongest peaks: (n_frames, 5) each.
+
+    Where there are fewer the periodicity is 0 and the frequency the lowest.
+    """
+    halves_hz = 2 * sample_rate_hz
+    shortest = int(halves_hz / HIGHEST_HZ)
+    left, centre, right = (likeness[:, shortest + step : step - 2 or None] for step in (0, 1, 2))
+    peak = (centre > left) & (centre >= right) & (centre > 0.0)
+    octaves = np.log2(LOWEST_HZ / halves_hz * (shortest + 1 + np.arange(centre.shape[1])))
+    strength = np.where(peak, centre - OCTAVE_COST * octaves, -np.inf)
+    place = np.argpartition(-strength, CANDIDATES, axis=1)[:, :CANDIDATES]
+    before, at, after, found = (
+        np.take_along_axis(values, place, axis=1) for values in (left, centre, right, peak)
+    )
+    curvature = np.where(found, before + after - 2.0 * at, -1.0)
+    shift = np.where(found, 0.5 * (before - after) / curvature, 0.0)
+    height = at - 0.25 * (before - after) * shift
+    f0_hz = np.where(found, halves_hz / (shortest + 1 + place + shift), LOWEST_HZ)
+    return f0_hz, np.where(found, np.clip(height, 0.0, LARGEST_PERIODICITY), 0.0)
+
+
+def _likeliest_path(strength: Floats, f0_hz: Floats) -> NDArray[np.intp]:
+    """Return each frame's place on the path with the largest sum of strengths less costs.
+
+    Place 0 is that of no voice, the others those of candidates (Viterbi).
+    """
+    pitch = np.log2(f0_hz)
+    jump = np.abs(pitch[1:, np.newaxis, :] - pitch[:-1, :, np.newaxis])
+    cost = np.full((len(jump), 1 + pitch.shape[1], 1 + pitch.shape[1]), VOICING_COST)
+    cost[:, 0, 0] = 0.0
+    cost[:, 1:, 1:] = OCTAVE_JUMP_COST * jump
+    best = strength[0]
+    origins = np.empty((len(jump), strength.shape[1]), dtype=np.intp)
+    for number, charged in enumerate(cost):
+        reached = best[:, np.newaxis] - charged
+        origins[number] = reached.argmax(axis=0)
+        best = reached.max(axis=0) + strength[number + 1]
+    path = np.empty(len(strength), dtype=np.intp)
+    path[-1] = best.argmax()
+    for number in range(len(jump) - 1, -1, -1):
+        path[number] = origins[number, path[number + 1]]
+    return path

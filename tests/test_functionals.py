@@ -1,0 +1,216 @@
+"""Functionals: each number says what its name says, whatever the level; and the pitch behind it."""
+
+from __future__ import annotations
+
+import librosa
+import numpy as np
+import pytest
+
+from benchmark.features import FEATURE_SETS, functionals, names, pitch
+
+FUNCTIONALS = FEATURE_SETS["functionals"]
+RATE_HZ = FUNCTIONALS.sample_rate_hz
+HOP_LENGTH = 160
+LEVEL = ["rms_db", "peak_db"]
+
+
+def seconds(duration_s: float) -> np.ndarray:
+    """Return the times of samples."""
+    return np.arange(round(duration_s * RATE_HZ)) / RATE_HZ
+
+
+def tone(f0_hz: float | np.ndarray, duration_s: float = 1.0, falling: float = 1.0) -> np.ndarray:
+    """Return a tone whose n-th harmonic has amplitude n ** -falling, float32."""
+    phase = 2.0 * np.pi * np.cumsum(np.broadcast_to(f0_hz, len(seconds(duration_s)))) / RATE_HZ
+    harmonics = range(1, int(6000 / np.max(f0_hz)))
+    sound = sum(np.sin(n * phase) / n**falling for n in harmonics)
+    return (0.1 * sound).astype(np.float32)
+
+
+def noise(duration_s: float = 1.0, seed: int = 0) -> np.ndarray:
+    """Return white noise, float32."""
+    samples = np.random.default_rng(seed).standard_normal(len(seconds(duration_s)))
+    return (0.05 * samples).astype(np.float32)
+
+
+def told(samples: np.ndarray) -> dict[str, float]:
+    """Return a clip's numbers by their names."""
+    row = FUNCTIONALS.compute(samples, RATE_HZ)
+    return dict(zip(FUNCTIONALS.columns, row.tolist(), strict=True))
+
+
+@pytest.mark.parametrize("f0_hz", [70.0, 110.0, 203.7, 333.3, 630.0])
+@pytest.mark.parametrize("falling", [0.0, 1.0, 2.0])
+def test_the_pitch_of_a_tone_is_found_however_its_harmonics_fall(
+    f0_hz: float, falling: float
+) -> None:
+    found = pitch.track(tone(f0_hz, falling=falling), RATE_HZ, HOP_LENGTH)
+    inner = slice(5, -5)
+    assert found.voiced[inner].all()
+    np.testing.assert_allclose(found.f0_hz[inner], f0_hz, rtol=0.01)
+    assert found.periodicity[inner].min() > 0.95
+
+
+def test_a_glide_over_an_octave_and_a_half_is_followed() -> None:
+    f0_hz = 100.0 * 2.0 ** (1.5 * seconds(1.0))
+    found = pitch.track(tone(f0_hz), RATE_HZ, HOP_LENGTH)
+    expected = f0_hz[::HOP_LENGTH][5:-5]
+    np.testing.assert_allclose(found.f0_hz[5 : 5 + len(expected)], expected, rtol=0.02)
+
+
+def test_a_frame_that_could_be_an_octave_off_is_read_by_its_neighbours() -> None:
+    # For 60 ms every second pulse is weak: alone, those frames have half the pitch.
+    amplitude = np.ones(len(seconds(1.0)))
+    pulses = np.arange(0, len(amplitude), 80)
+    weak = pulses[(pulses > 7_500) & (pulses < 8_460)][::2]
+    samples = np.zeros(len(amplitude))
+    samples[pulses] = 1.0
+    samples[weak] = 0.6
+    resonance = np.exp(-seconds(0.01) / 0.001) * np.sin(2 * np.pi * 800 * seconds(0.01))
+    voice = np.convolve(samples, resonance, "same").astype(np.float32)
+    found = pitch.track(voice, RATE_HZ, HOP_LENGTH)
+    np.testing.assert_allclose(found.f0_hz[5:-5], 200.0, rtol=0.01)
+
+
+@pytest.mark.parametrize("samples", [noise(), np.zeros(16_000, np.float32)], ids=["noise", "zeros"])
+def test_noise_and_silence_have_no_voice(samples: np.ndarray) -> None:
+    assert pitch.track(samples, RATE_HZ, HOP_LENGTH).voiced.mean() < 0.05
+
+
+def test_pitch_agrees_with_librosas_pyin_where_both_hear_a_voice() -> None:
+    f0_hz = 150.0 * (1.0 + 0.2 * np.sin(2 * np.pi * 2.0 * seconds(2.0)))
+    samples = tone(f0_hz, 2.0) + 0.3 * noise(2.0)
+    samples[10_000:14_000] = 0.3 * noise(0.25)
+    found = pitch.track(samples, RATE_HZ, HOP_LENGTH)
+    expected, voiced, _ = librosa.pyin(
+        samples, fmin=65, fmax=650, sr=RATE_HZ, frame_length=1024, hop_length=HOP_LENGTH
+    )
+    both = voiced & found.voiced
+    assert both.mean() > 0.8
+    assert np.mean(voiced == found.voiced) > 0.95
+    assert np.abs(12 * np.log2(found.f0_hz[both] / expected[both])).mean() < 0.2
+
+
+def test_mel_bands_are_librosas() -> None:
+    samples = tone(180.0) + noise()
+    expected = librosa.feature.melspectrogram(
+        y=samples, sr=RATE_HZ, n_fft=2048, win_length=512, hop_length=160, n_mels=40
+    )
+    computed = functionals.Contours(samples, RATE_HZ).mel
+    np.testing.assert_allclose(computed, expected.T, rtol=1e-3)
+
+
+def test_mfcc_are_librosas_after_the_first() -> None:
+    contours = functionals.Contours(tone(180.0) + noise(), RATE_HZ)
+    expected = librosa.feature.mfcc(S=contours.mel_db.T, n_mfcc=21)[1:]
+    np.testing.assert_allclose(contours.mfcc, expected.T, atol=1e-6)
+
+
+@pytest.mark.parametrize("factor", [0.01, 0.5, 3.0])
+def test_another_level_changes_nothing_but_the_level(factor: float) -> None:
+    samples = np.concatenate([tone(150.0), noise(0.3), tone(220.0)])
+    first, second = told(samples), told(np.float32(factor) * samples)
+    assert [second[name] - first[name] for name in LEVEL] == pytest.approx(
+        [20 * np.log10(factor)] * 2, abs=1e-3
+    )
+    rest = [name for name in FUNCTIONALS.columns if name not in LEVEL]
+    np.testing.assert_allclose(
+        [second[name] for name in rest], [first[name] for name in rest], rtol=2e-3, atol=2e-3
+    )
+
+
+def test_a_clip_measures_the_same_whatever_was_measured_before() -> None:
+    clip, other = tone(150.0) + noise(), tone(300.0, 2.0)
+    first = FUNCTIONALS.compute(clip, RATE_HZ)
+    FUNCTIONALS.compute(other, RATE_HZ)
+    assert FUNCTIONALS.compute(clip, RATE_HZ).tobytes() == first.tobytes()
+
+
+def test_statistics_of_pitch_are_those_of_the_voice() -> None:
+    numbers = told(np.concatenate([tone(110.0), 0.1 * noise(0.5), tone(220.0)]))
+    assert numbers["voiced_pitch_semitones_q05"] == pytest.approx(12.0, abs=0.2)
+    assert numbers["voiced_pitch_semitones_q95"] == pytest.approx(24.0, abs=0.2)
+    assert numbers["voiced_pitch_semitones_mean"] == pytest.approx(18.0, abs=0.5)
+    assert numbers["voiced_pitch_semitones_std"] == pytest.approx(6.0, abs=0.3)
+    assert numbers["voiced_pitch_semitones_trend"] > 10.0
+    assert numbers["part_01_pitch_semitones"] == pytest.approx(12.0, abs=0.3)
+    assert numbers["part_06_pitch_semitones"] == pytest.approx(24.0, abs=0.3)
+
+
+def test_lengths_of_voice_gaps_and_pauses_are_told_in_seconds() -> None:
+    silence = np.zeros(len(seconds(0.4)), np.float32)
+    numbers = told(np.concatenate([tone(150.0, 0.6), silence, tone(150.0, 1.0)]))
+    assert numbers["duration_s"] == pytest.approx(2.0)
+    assert numbers["voice_share"] == pytest.approx(0.8, abs=0.03)
+    assert numbers["voice_per_s"] == pytest.approx(1.0)
+    assert numbers["voice_mean_s"] == pytest.approx(0.8, abs=0.05)
+    assert numbers["voice_longest_s"] == pytest.approx(1.0, abs=0.05)
+    assert numbers["voice_std_s"] == pytest.approx(0.2, abs=0.03)
+    assert numbers["gap_longest_s"] == pytest.approx(0.4, abs=0.05)
+    assert numbers["pause_share"] == pytest.approx(0.2, abs=0.03)
+
+
+@pytest.mark.parametrize(("rate_hz", "band"), [(3.0, "2_to_4"), (6.0, "4_to_8")])
+def test_syllables_are_counted_and_their_rate_is_where_the_level_moves(
+    rate_hz: float, band: str
+) -> None:
+    swell = 0.55 + 0.45 * np.sin(2 * np.pi * rate_hz * seconds(3.0))
+    numbers = told((swell * tone(150.0, 3.0)).astype(np.float32))
+    assert numbers["syllables_per_s"] == pytest.approx(rate_hz, abs=0.4)
+    moves = {name: value for name, value in numbers.items() if name.startswith("level_modulated")}
+    assert max(moves, key=moves.get) == f"level_modulated_{band}_hz"
+
+
+@pytest.mark.parametrize("snr_db", [0.0, 10.0, 20.0])
+def test_harmonicity_is_the_ratio_of_voice_to_noise(snr_db: float) -> None:
+    voice, breath = tone(200.0, 2.0), noise(2.0)
+    breath *= np.std(voice) / np.std(breath) * 10.0 ** (-snr_db / 20.0)
+    numbers = told(voice + breath)
+    assert numbers["voiced_harmonicity_db_q50"] == pytest.approx(snr_db, abs=1.5)
+
+
+@pytest.mark.parametrize("falling", [0.0, 1.0, 2.0])
+def test_harmonics_are_told_by_how_much_they_fall(falling: float) -> None:
+    numbers = told(tone(200.0, falling=falling))
+    assert numbers["voiced_h1_h2_db_q50"] == pytest.approx(6.02 * falling, abs=0.5)
+    assert numbers["voiced_h1_h3_db_q50"] == pytest.approx(9.54 * falling, abs=0.5)
+
+
+def test_a_trembling_voice_has_more_jitter_and_shimmer() -> None:
+    rng = np.random.default_rng(0)
+    calm = 200.0 * np.ones(len(seconds(1.0)))
+    trembling = calm * (1.0 + 0.05 * np.repeat(rng.standard_normal(100), 160))
+    swell = np.repeat(1.0 + 0.3 * rng.uniform(-1, 1, 100), 160)
+    still, shaking = told(tone(calm)), told((swell * tone(trembling)).astype(np.float32))
+    for name in ("voiced_pitch_jitter_mean", "voiced_level_shimmer_mean"):
+        assert shaking[name] > 3.0 * still[name]
+
+
+def test_a_ramp_has_its_trend_and_its_steps() -> None:
+    ramp = np.column_stack([np.linspace(0.0, 5.0, 101), np.full(101, 2.0)])
+    np.testing.assert_allclose(functionals._course(ramp), [5.0, 0.0, 5.0 / 101, 0.0], atol=1e-9)
+
+
+def test_statistics_stand_one_after_the_other() -> None:
+    rng = np.random.default_rng(0)
+    values = rng.normal(size=(200, 3))
+    computed = functionals._statistics(values).reshape(len(names.STATISTICS), 3)
+    expected = [values.mean(axis=0), values.std(axis=0)]
+    expected += [np.percentile(values, q, axis=0) for q in (5, 25, 50, 75, 95)]
+    np.testing.assert_allclose(computed, expected)
+
+
+def test_runs_are_counted_from_edge_to_edge() -> None:
+    inside = np.array([1, 1, 0, 0, 1, 0, 1, 1, 1, 0], dtype=bool)
+    share, per_s, mean_s, std_s, longest_s = functionals._runs(inside, 0.1)
+    assert (share, per_s) == (0.6, pytest.approx(30.0))
+    assert (mean_s, longest_s) == (pytest.approx(0.02), pytest.approx(0.03))
+    assert std_s == pytest.approx(np.std([0.02, 0.01, 0.03]))
+
+
+def test_a_bright_sound_has_its_spectrum_higher() -> None:
+    dark, bright = told(tone(200.0, falling=2.0)), told(tone(200.0, falling=0.0))
+    for name in ("centroid_hz_mean", "rolloff_90_hz_mean", "slope_500_to_1500_hz_mean"):
+        assert bright[name] > dark[name]
+    for name in ("alpha_ratio_db_mean", "hammarberg_db_mean"):
+        assert bright[name] < dark[name]
