@@ -8,6 +8,7 @@ import numpy as np
 import pytest
 from sklearn.base import clone
 from sklearn.datasets import make_blobs
+from sklearn.discriminant_analysis import LinearDiscriminantAnalysis
 from sklearn.linear_model import LogisticRegression
 from sklearn.metrics import balanced_accuracy_score
 
@@ -207,6 +208,96 @@ def test_a_gpu_learns_what_a_cpu_learns_but_for_rounding(
     monkeypatch.setattr(networks, "device", lambda: "cpu")
     on_cpu = models.build(name, settings, 0)[-1].fit(X, y).predict_proba(X)
     assert on_gpu == pytest.approx(on_cpu, abs=1e-3)
+
+
+PREPARED = [name for name in MODELS if models.preparing(name)]
+SCALED = [name for name in MODELS if models.SCALER in models.preparing(name)]
+
+
+def spread(blobs: tuple[np.ndarray, ...]) -> tuple[np.ndarray, np.ndarray]:
+    """The blobs with sixteen features of noise beside theirs."""
+    X, y = blobs
+    noise = np.random.default_rng(0).normal(size=(len(X), 16))
+    return np.column_stack([noise[:, :8], X, noise[:, 8:]]).astype(np.float32), y
+
+
+@pytest.mark.parametrize("searching", [False, True])
+@pytest.mark.parametrize("name", PREPARED)
+def test_a_model_keeps_the_features_that_tell_emotions_apart(
+    name: str, searching: bool, blobs: tuple[np.ndarray, ...]
+) -> None:
+    X, y = spread(blobs)
+    model = models.build(name, {"select": 4}, 0, searching=searching)
+    model.fit(X[::2], y[::2])
+    assert np.flatnonzero(model["select"].get_support()).tolist() == [8, 9, 10, 11]
+    changed = np.where(model["select"].get_support(), X, X + 100).astype(np.float32)
+    assert (model.predict(changed) == model.predict(X)).all()
+    assert (model.predict(X[1::2]) == y[1::2]).mean() > 0.9
+
+
+@pytest.mark.parametrize("name", PREPARED)
+def test_of_fewer_features_a_model_keeps_all(name: str, blobs: tuple[np.ndarray, ...]) -> None:
+    X, y = blobs
+    with pytest.warns(UserWarning, match="greater than n_features"):
+        model = models.build(name, {"select": 500}, 0).fit(X, y)
+    assert model["select"].get_support().all()
+
+
+@pytest.mark.parametrize("name", SCALED)
+def test_by_rank_no_outlier_stretches_a_feature(name: str, blobs: tuple[np.ndarray, ...]) -> None:
+    X, y = blobs
+    stretched = X.copy()
+    top = stretched.argmax(axis=0), np.arange(X.shape[1])
+    stretched[top] *= np.sign(stretched[top]) * 1e6
+    one, other = (
+        models.build(name, {"scaler": "quantile"}, 0).fit(rows, y) for rows in (X, stretched)
+    )
+    others = np.setdiff1d(np.arange(len(X)), top[0])
+    assert one[0].transform(X) == pytest.approx(other[0].transform(stretched), abs=1e-6)
+    assert (one.predict(X[others]) == other.predict(stretched[others])).all()
+
+
+def test_settings_before_the_classifier_are_stored_with_it(
+    tmp_path: Path, blobs: tuple[np.ndarray, ...]
+) -> None:
+    X, y = spread(blobs)
+    model = models.build("lda", {"select": 6, "scaler": "quantile"}, 0).fit(X, y)
+    storage.dump(model, tmp_path / "model.skops")
+    again = storage.load(tmp_path / "model.skops")
+    np.testing.assert_array_equal(again.predict_proba(X), model.predict_proba(X))
+
+
+@pytest.mark.parametrize(
+    ("name", "spec", "words"),
+    [
+        ("svc", {"select": [-1, 10]}, "'select' parameter must be"),
+        ("svc", {"select": "many"}, "'select' parameter must be"),
+        ("lda", {"scaler": ["standard", "quantil"]}, "unknown scaler.*mean 'quantile'"),
+        ("random_forest", {"scaler": "quantile"}, "unknown parameter 'scaler'"),
+        ("majority", {"select": 10}, "unknown parameter 'select'"),
+    ],
+)
+def test_settings_before_the_classifier_are_checked_like_its_own(
+    name: str, spec: dict[str, object], words: str
+) -> None:
+    with pytest.raises(BenchmarkError, match=words):
+        models.check_parameters(name, Model.model_validate(spec), "study")
+
+
+def test_an_lda_of_more_features_than_rows_decides_as_one_of_the_features_themselves() -> None:
+    rng = np.random.default_rng(0)
+    y = EMOTIONS[np.arange(45) % 3]
+    X = rng.normal(size=(45, 100)) + (np.arange(45) % 3)[:, None] * rng.normal(size=100) * 0.2
+    scaled = (X - X.mean(axis=0)) / X.std(axis=0)
+    model = models.build("lda", {"shrinkage": 0.3}, 0).fit(X, y)
+    # What is added to each variance is their mean, over 45 numbers here and over 100 there.
+    odds = 0.3 / (1 - 0.3) * 100 / 45
+    direct = LinearDiscriminantAnalysis(solver="lsqr", shrinkage=odds / (1 + odds)).fit(scaled, y)
+    ours, theirs = (
+        decided - decided.mean(axis=1, keepdims=True)
+        for decided in (model.decision_function(X), direct.decision_function(scaled))
+    )
+    assert (1 - 0.3) * ours == pytest.approx(theirs / (1 + odds), rel=1e-6, abs=1e-9)
 
 
 def test_settings_that_ask_for_more_than_the_file_holds_cost_no_memory(

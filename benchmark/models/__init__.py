@@ -2,7 +2,7 @@
 
 An entry builds a pipeline in which everything that learns from data stands, the scaler too, so that
 it is fitted inside the fold. Its last step is the classifier whose parameters a study names, or
-wraps it as its ``estimator``.
+wraps it as its ``estimator``. Beside them a study may name what comes before it: see `preparing`.
 """
 
 from __future__ import annotations
@@ -29,6 +29,10 @@ EXTRAS = {"deep": ("torch", "skorch", "safetensors"), "fast": ("sklearnex",)}
 
 SET_BY_US = {"random_state", "n_jobs", "verbose", "shape"}
 """Parameters that a study can't name."""
+
+SCALER, SELECT = "scaler", "select"
+"""Parameters of what comes before the classifier: how features are scaled, and how many are kept.
+"""
 
 
 @dataclass(frozen=True)
@@ -99,9 +103,25 @@ def _pipeline(*steps: Any) -> Any:
 
 
 def _scaled(classifier: Any) -> Any:
+    return _pipeline(_standard(), classifier)
+
+
+def _standard() -> Any:
     from sklearn.preprocessing import StandardScaler
 
-    return _pipeline(StandardScaler(), classifier)
+    return StandardScaler()
+
+
+def _quantile() -> Any:
+    from sklearn.preprocessing import QuantileTransformer
+
+    # All rows, since a draw of them would be one more thing that a seed decides.
+    return QuantileTransformer(n_quantiles=200, output_distribution="normal", subsample=None)
+
+
+SCALERS: dict[str, Callable[[], Any]] = {"standard": _standard, "quantile": _quantile}
+"""What a study may name as the ``scaler`` of a model on scaled features: by mean and standard
+deviation, or by rank to a normal distribution, which no outlier stretches."""
 
 
 def _majority() -> Any:
@@ -114,6 +134,25 @@ def _logistic_regression() -> Any:
     from sklearn.linear_model import LogisticRegression
 
     return _scaled(LogisticRegression(max_iter=1000))
+
+
+def _lda() -> Any:
+    from sklearn.decomposition import PCA
+    from sklearn.discriminant_analysis import LinearDiscriminantAnalysis
+
+    # A rotation alone, after which there are no more numbers than rows: the covariance of thousands
+    # of features takes minutes, and what it decides when shrunk lies in the space of the rows.
+    rotation = PCA(svd_solver="full")
+    return _pipeline(_standard(), rotation, LinearDiscriminantAnalysis("eigen", shrinkage=0.1))
+
+
+def _gradient_boosting() -> Any:
+    from sklearn.ensemble import HistGradientBoostingClassifier
+    from sklearn.preprocessing import FunctionTransformer
+
+    # It would take a missing number for one, and stop by rows drawn without regard to speakers.
+    check = FunctionTransformer(validate=True)
+    return _pipeline(check, HistGradientBoostingClassifier(early_stopping=False))
 
 
 def _random_forest() -> Any:
@@ -241,6 +280,16 @@ MODELS: dict[str, ModelKind] = {
         searched=_random_forest_fast,
         searched_extra="fast",
     ),
+    "lda": ModelKind(
+        "LDA",
+        "linear discriminant analysis on standardised features, its covariance shrunk",
+        _lda,
+    ),
+    "gradient_boosting": ModelKind(
+        "Gradient boosting",
+        "decision trees on binned features, each correcting those before it",
+        _gradient_boosting,
+    ),
     "mlp": ModelKind(
         "MLP",
         "multi-layer perceptron on standardised features",
@@ -319,7 +368,7 @@ def build(
     name : str
         A key of `MODELS`.
     params : mapping
-        Parameters of the classifier by scikit-learn's names.
+        Parameters of the classifier by scikit-learn's names, and those of `preparing`.
     seed : int
         Its ``random_state``, where it has one.
     searching : bool
@@ -329,11 +378,42 @@ def build(
     """
     kind = MODELS[name]
     pipeline = (kind.searched if searching and kind.searched and _usable(kind) else kind.build)()
+    before = preparing(name)
+    _prepare(pipeline, {key: value for key, value in params.items() if key in before})
     classifier = _named(pipeline)
     ours = {"random_state": seed, "shape": shape}
     there = classifier.get_params()
-    classifier.set_params(**params, **{key: value for key, value in ours.items() if key in there})
+    named = {key: value for key, value in params.items() if key not in before}
+    classifier.set_params(**named, **{key: value for key, value in ours.items() if key in there})
     return pipeline
+
+
+def preparing(name: str) -> tuple[str, ...]:
+    """Return the parameters of what comes before a model's classifier, fitted with it in the fold.
+
+    ``select`` keeps so many features, those with the highest F value of an analysis of variance
+    over the emotions; of fewer features it keeps all. ``scaler`` is a key of `SCALERS`.
+    """
+    kind = MODELS[name]
+    if name == FLOOR or kind.by_epochs:
+        return ()
+    return (SELECT, SCALER) if _is_scaled(kind.build()) else (SELECT,)
+
+
+def _is_scaled(pipeline: Any) -> bool:
+    return "standardscaler" in pipeline.named_steps
+
+
+def _prepare(pipeline: Any, params: Mapping[str, Any]) -> None:
+    """Put before the classifier what a study names; a pipeline that it does not stays as it is."""
+    from sklearn.feature_selection import SelectKBest, f_classif
+
+    if SCALER in params:
+        pipeline.set_params(standardscaler=SCALERS[params[SCALER]]())
+    if SELECT in params:
+        # First stands what scales or checks the features, where there is such a step.
+        selection = SelectKBest(f_classif, k=params[SELECT])
+        pipeline.steps.insert(min(1, len(pipeline) - 1), (SELECT, selection))
 
 
 def learn(
@@ -421,16 +501,23 @@ def check_parameters(name: str, model: Model, where: str) -> None:
         )
     classifier = _named(MODELS[name].build())
     allowed = [key for key in classifier.get_params(deep=False) if key not in SET_BY_US]
+    allowed += preparing(name)
     for key in (*model.first, *model.fixed, *model.space):
         if key not in allowed:
             raise unknown("parameter", key, allowed, place)
     for params in _examples(model):
-        candidate = _named(MODELS[name].build()).set_params(**params)
+        scaler = str(params.get(SCALER, "standard"))
+        if scaler not in SCALERS:
+            raise unknown(SCALER, scaler, SCALERS, place)
+        pipeline = build(name, params, 0)
+        candidate = _named(pipeline)
         try:
             # What scikit-learn itself calls first in fit: the ranges and words that it accepts.
-            candidate._validate_params()
+            for step in (*pipeline[:-1], candidate):
+                step._validate_params()
         except (TypeError, ValueError) as error:
             message = str(error).replace(f" of {type(classifier).__name__}", "")
+            message = message.replace("'k' parameter of SelectKBest", f"'{SELECT}' parameter")
             raise BenchmarkError(f"{place}: {message}") from error
 
 
