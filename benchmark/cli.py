@@ -722,8 +722,9 @@ def _summarise(result: Result, project: Project, screen: Screen) -> None:
     for standing in board.standings:
         row = [model_title(result, standing.model)]
         for protocol in board.protocols:
-            score = standing.evaluations[protocol].scores[metric]
-            row.append(f"{score.value:.3f} [{score.low:.2f}, {score.high:.2f}]")
+            found = board.evaluation(protocol, standing.model)
+            score = found.scores[metric] if found else None
+            row.append(f"{score.value:.3f} [{score.low:.2f}, {score.high:.2f}]" if score else "")
         if board.has_gap:
             difference = standing.gaps.get(metric)
             row.append(f"{difference.value:+.3f}" if difference else "")
