@@ -22,7 +22,7 @@ from pydantic import (
 )
 
 from benchmark.errors import BenchmarkError, unknown
-from benchmark.features import FEATURE_SETS, FeatureSet, feature_set
+from benchmark.features import FeatureSet, feature_set
 from benchmark.models.storage import load
 from benchmark.report.leaderboard import Leaderboard, leaderboard
 from benchmark.report.markdown import listed
@@ -289,18 +289,26 @@ def recipe_of(card: Card, where: str) -> FeatureSet:
             "recording alone does not tell. Promote a model of a study without `normalise`."
         )
     name = str(card.features.get("name"))
-    known = name in FEATURE_SETS and FEATURE_SETS[name].shape is None
-    told_hz = card.features.get("sample_rate_hz")
-    rate_hz = told_hz if known and isinstance(told_hz, int) else None
-    ours = feature_set(name, rate_hz) if name in FEATURE_SETS else None
+    ours, why = _made_here(name, card.features.get("sample_rate_hz"))
     if ours is None or _told(ours.recipe()) != card.features:
         raise BenchmarkError(
             f"{where}: {card.reference} takes features {name} version "
-            f"{card.features.get('version')}, which this version of the benchmark does not make. "
-            f"It was made by ser-benchmark {card.versions.get('ser-benchmark')}: install that, or "
-            "run the study again and promote its winner."
+            f"{card.features.get('version')}, which this version of the benchmark does not make"
+            f"{why}. It was made by ser-benchmark {card.versions.get('ser-benchmark')}: install "
+            "that, or run the study again and promote its winner."
         )
     return ours
+
+
+def _made_here(name: str, rate_hz: object) -> tuple[FeatureSet | None, str]:
+    """Return the feature set of a name at a rate, as this version makes it, or why it can't."""
+    try:
+        own = feature_set(name)
+        if isinstance(rate_hz, int) and own.shape is None and not own.weights:
+            return feature_set(name, rate_hz), ""
+    except BenchmarkError as error:
+        return None, f" ({error})"
+    return own, ""
 
 
 def load_model(path: Path) -> tuple[Card, Any]:

@@ -8,7 +8,7 @@ from benchmark import models
 from benchmark.corpora import CORPORA
 from benchmark.corpora.clip import EMOTIONS
 from benchmark.errors import BenchmarkError, unknown
-from benchmark.features import FEATURE_SETS, feature_set, parse_chain
+from benchmark.features import feature_set, parse_chain
 from benchmark.models import ENSEMBLE, FLOOR, MODELS
 from benchmark.search import SAMPLERS
 from benchmark.splits import OUTER_FOLDS, PROTOCOLS
@@ -33,7 +33,6 @@ def check(study: Study, where: str) -> Study:
     if study.name in PAGES or study.name.endswith(DATA_PAGE):
         raise BenchmarkError(f"{where}: reports/ has a page of that name; rename the file.")
     _check_names("corpus", study.corpora, CORPORA, f"{where}: corpora")
-    _check_names("feature set", (study.features,), FEATURE_SETS, f"{where}: features")
     _check_names("protocol", study.split.protocols, PROTOCOLS, f"{where}: [split] protocols")
     if isinstance(study.split.folds, str):
         place = f"{where}: [split] folds, which may be a number too"

@@ -275,7 +275,7 @@ def list_all(
 ) -> None:
     """List studies, corpora (present? complete?), features, augmentations, models, protocols."""
     with _plainly() as screen:
-        from benchmark.features import AUGMENTATIONS, FEATURE_SETS
+        from benchmark.features import AUGMENTATIONS, FAMILIES, FEATURE_SETS
         from benchmark.models import MODELS
         from benchmark.splits import PROTOCOLS
 
@@ -284,7 +284,13 @@ def list_all(
         rows = _presence(_sources(project, corpora, corpus, False))
         screen.table("corpora", ("name", "here", "what it is"), rows, words=True)
         sets = [(f.name, str(len(f.columns)), f.description) for f in FEATURE_SETS.values()]
-        screen.table("feature sets", ("name", "numbers", "what they measure"), sets, words=True)
+        sets += [(f.title, f"extra `{f.extra}`", f.description) for f in FAMILIES.values()]
+        screen.table(
+            "feature sets; join them with +",
+            ("name", "numbers", "what they measure"),
+            sets,
+            words=True,
+        )
         changes = [
             (a.name, f"{a.name}={a.amount:g} ({a.unit})", a.description)
             for a in AUGMENTATIONS.values()

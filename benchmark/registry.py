@@ -539,9 +539,10 @@ def _write_model(card: Path, told: Card, folder: Path) -> None:
 def _requirements(card: Card) -> list[str]:
     """Return the libraries that a model is served with, in the versions that are installed here."""
     deep = DEEP_LIBRARIES if "torch" in card.versions else ()
+    hearing = dict((card.features or {}).get("versions", {}))  # of an extra that makes the features
     return [
         f"{found.metadata['Name']}=={found.version.partition('+')[0]}"
-        for name in (*LIBRARIES, *deep)
+        for name in dict.fromkeys((*LIBRARIES, *deep, *hearing))
         for found in distributions(name=name)
     ]
 

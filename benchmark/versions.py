@@ -16,6 +16,7 @@ DECISIVE = (
     "librosa",
     "numba",
     "numpy",
+    "opensmile",
     "safetensors",
     "scikit-learn",
     "scikit-learn-intelex",
@@ -25,6 +26,7 @@ DECISIVE = (
     "soundfile",
     "soxr",
     "torch",
+    "transformers",
 )
 """Libraries that a worker computes with, those of extras among them, and what carries its tasks."""
 

@@ -12,7 +12,7 @@ from pathlib import Path
 
 import pytest
 
-from benchmark.features import AUGMENTATIONS, FEATURE_SETS
+from benchmark.features import AUGMENTATIONS, FAMILIES, FEATURE_SETS
 from benchmark.models import MODELS
 from benchmark.splits import PROTOCOLS
 from tests.conftest import Bench
@@ -68,7 +68,8 @@ def test_help_needs_no_heavy_library() -> None:
 
 def test_list_names_every_entry_of_every_registry() -> None:
     text = answer("list").stdout
-    registries = (*MODELS, *FEATURE_SETS, *AUGMENTATIONS, *PROTOCOLS, "quickstart", "capstone")
+    sets = (*FEATURE_SETS, *(family.title for family in FAMILIES.values()))
+    registries = (*MODELS, *sets, *AUGMENTATIONS, *PROTOCOLS, "quickstart", "capstone")
     assert [name for name in registries if name not in text] == []
 
 

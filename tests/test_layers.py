@@ -27,7 +27,10 @@ DOORS = {
     "typer": ("cli.py",),
     "rich": ("screen.py",),
     "sklearnex": ("models/",),
-    "torch": ("models/networks.py",),
+    "opensmile": ("features/smile.py",),
+    "transformers": ("features/embeddings.py",),
+    "huggingface_hub": ("features/embeddings.py",),
+    "torch": ("models/networks.py", "features/embeddings.py"),
     "skorch": ("models/networks.py",),
     "safetensors": ("models/networks.py",),
 }

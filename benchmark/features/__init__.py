@@ -7,104 +7,30 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass, replace
-from functools import partial
-from importlib import import_module
-from typing import TYPE_CHECKING, Any
+from importlib.util import find_spec
 
-from benchmark.errors import BenchmarkError
+from benchmark.errors import BenchmarkError, unknown
+from benchmark.features import embeddings, smile
 from benchmark.features.augment import AUGMENTATIONS, Augmentation, Chain, parse_chain
 from benchmark.features.extract import Extracted, extract
 from benchmark.features.names import FUNCTIONALS, each, numbered, over_time
-
-if TYPE_CHECKING:
-    import numpy as np
+from benchmark.features.recipe import SAMPLE_RATE_HZ, FeatureSet, computed_by, join
 
 __all__ = [
     "AUGMENTATIONS",
+    "EXTRAS",
+    "FAMILIES",
     "FEATURE_SETS",
+    "SAMPLE_RATE_HZ",
     "Augmentation",
     "Chain",
     "Extracted",
+    "Family",
     "FeatureSet",
     "extract",
     "feature_set",
     "parse_chain",
 ]
-
-SAMPLE_RATE_HZ = 22_050
-"""The rate to which every recording is brought; passed everywhere, never left to a default."""
-
-
-@dataclass(frozen=True)
-class FeatureSet:
-    """A named recipe from samples to a row of named numbers.
-
-    Attributes
-    ----------
-    name : str
-        Its name in study files.
-    description : str
-        What it measures, in one sentence.
-    columns : tuple of str
-        Names of the numbers, in the order of a row.
-    compute : callable
-        From mono samples (float32, full scale 1.0) and their rate in Hz to a row, float32 of shape
-        (n_columns,).
-    sample_rate_hz : int
-        The rate to which recordings are resampled first.
-    offset_s, duration_s : float, float or None
-        The part of a recording that is taken, as by librosa.load's arguments of the same names; a
-        shorter recording gives what there is. It is taken before anything else is done.
-    trim_top_db : float or None
-        Silence at both ends that lies this far below the loudest frame is cut off first; None takes
-        recordings as they are.
-    shape : (int, int) or None
-        Frames and coefficients of features over time, whose row is the array of this shape in C
-        order; None where the numbers have no order.
-    version : int
-        Raised whenever the numbers change, so that no cache serves the old ones.
-    """
-
-    name: str
-    description: str
-    columns: tuple[str, ...]
-    compute: Callable[[np.ndarray, int], np.ndarray]
-    sample_rate_hz: int = SAMPLE_RATE_HZ
-    trim_top_db: float | None = None
-    offset_s: float = 0.0
-    duration_s: float | None = None
-    shape: tuple[int, int] | None = None
-    version: int = 1
-
-    @property
-    def part(self) -> slice:
-        """The samples of a recording that are taken."""
-        first = round(self.offset_s * self.sample_rate_hz)
-        if self.duration_s is None:
-            return slice(first, None)
-        return slice(first, first + round(self.duration_s * self.sample_rate_hz))
-
-    def recipe(self) -> dict[str, Any]:
-        """Return everything that decides the numbers, as plain data."""
-        told = {
-            "name": self.name,
-            "version": self.version,
-            "sample_rate_hz": self.sample_rate_hz,
-            "trim_top_db": self.trim_top_db,
-            "columns": list(self.columns),
-        }
-        # Recipes for whole recordings are told as before there were others: their caches last.
-        if self.part != slice(0, None):
-            told |= {"offset_s": self.offset_s, "duration_s": self.duration_s}
-        return told
-
-
-def _row(module: str, function: str, samples: np.ndarray, sample_rate_hz: int) -> np.ndarray:
-    """Return the row of a function in a module of this package, which is imported only now."""
-    compute = getattr(import_module(f"benchmark.features.{module}"), function)
-    row: np.ndarray = compute(samples, sample_rate_hz)
-    return row
-
 
 SINGLE = ("rms", "centroid", "rolloff", "zero_crossing_rate")
 CHROMA, MEL = numbered("chroma", 12), numbered("mel", 128)
@@ -121,7 +47,7 @@ FEATURE_SETS: dict[str, FeatureSet] = {
                 "12 chroma, 40 MFCC and 128 mel bands of the clip without its silent ends."
             ),
             columns=each("mean", (*SINGLE, *CHROMA, *MFCC_40, *MEL)),
-            compute=partial(_row, "spectral", "means_184"),
+            compute=computed_by("spectral", "means_184"),
             trim_top_db=60.0,
         ),
         FeatureSet(
@@ -130,13 +56,13 @@ FEATURE_SETS: dict[str, FeatureSet] = {
                 "Means over frames of 40 MFCC, 12 chroma and 128 mel bands of the clip as it is."
             ),
             columns=each("mean", (*MFCC_40, *CHROMA, *MEL)),
-            compute=partial(_row, "spectral", "means_180"),
+            compute=computed_by("spectral", "means_180"),
         ),
         FeatureSet(
             name="mfcc-stats",
             description="Mean, standard deviation and maximum over frames of 20 MFCC.",
             columns=(*each("mean", MFCC_20), *each("std", MFCC_20), *each("max", MFCC_20)),
-            compute=partial(_row, "spectral", "mfcc_stats"),
+            compute=computed_by("spectral", "mfcc_stats"),
         ),
         FeatureSet(
             name="stats-164",
@@ -150,7 +76,7 @@ FEATURE_SETS: dict[str, FeatureSet] = {
                 *each("max", QUANTITIES),
                 *each("min", QUANTITIES),
             ),
-            compute=partial(_row, "spectral", "stats_164"),
+            compute=computed_by("spectral", "stats_164"),
             offset_s=0.6,
             duration_s=2.5,
         ),
@@ -161,7 +87,7 @@ FEATURE_SETS: dict[str, FeatureSet] = {
                 "zeros on both sides."
             ),
             columns=over_time(130, numbered("mfcc", 13)),
-            compute=partial(_row, "frames", "mfcc_frames_13"),
+            compute=computed_by("frames", "mfcc_frames_13"),
             duration_s=3.0,
             trim_top_db=60.0,
             shape=(130, 13),
@@ -173,7 +99,7 @@ FEATURE_SETS: dict[str, FeatureSet] = {
                 "sample rate, with zeros behind."
             ),
             columns=over_time(259, ("mfcc_mean",)),
-            compute=partial(_row, "frames", "mfcc_track"),
+            compute=computed_by("frames", "mfcc_track"),
             sample_rate_hz=2 * SAMPLE_RATE_HZ,
             offset_s=0.5,
             duration_s=3.0,
@@ -186,7 +112,7 @@ FEATURE_SETS: dict[str, FeatureSet] = {
                 "to 3 s or filled up with silence."
             ),
             columns=over_time(65, numbered("mel", 40)),
-            compute=partial(_row, "frames", "log_mel_frames"),
+            compute=computed_by("frames", "log_mel_frames"),
             trim_top_db=40.0,
             shape=(65, 40),
         ),
@@ -197,7 +123,7 @@ FEATURE_SETS: dict[str, FeatureSet] = {
                 "silent ends: level, spectral shape, MFCC, mel bands, pitch, voice quality, rhythm."
             ),
             columns=FUNCTIONALS,
-            compute=partial(_row, "functionals", "functionals"),
+            compute=computed_by("functionals", "functionals"),
             sample_rate_hz=16_000,
             trim_top_db=40.0,
         ),
@@ -216,7 +142,7 @@ FEATURE_SETS: dict[str, FeatureSet] = {
                 "pitch_90th_hz",
                 "voiced_share",
             ),
-            compute=partial(_row, "prosody", "prosody"),
+            compute=computed_by("prosody", "prosody"),
             trim_top_db=60.0,
         ),
     )
@@ -224,15 +150,87 @@ FEATURE_SETS: dict[str, FeatureSet] = {
 """All feature sets, by name; a new one is one entry here and one function."""
 
 
+@dataclass(frozen=True)
+class Family:
+    """Feature sets that need an extra, and are asked for their numbers only when they are used.
+
+    Attributes
+    ----------
+    name : str
+        The name in study files, or what stands before the colon in it.
+    argument : str
+        What is written behind a colon; empty for nothing.
+    description : str
+        What they measure, in one sentence.
+    extra : str
+        The extra without which they can't be computed.
+    make : callable
+        From what stands behind the colon to the feature set.
+    """
+
+    name: str
+    argument: str
+    description: str
+    extra: str
+    make: Callable[[str], FeatureSet]
+
+    @property
+    def title(self) -> str:
+        """The name as it is written in a study."""
+        return f"{self.name}:{self.argument}" if self.argument else self.name
+
+
+EXTRAS = {"opensmile": ("opensmile",), "embeddings": ("transformers", "torch")}
+"""What an extra of this package brings."""
+
+FAMILIES: dict[str, Family] = {
+    family.name: family
+    for family in (
+        Family(
+            name="egemaps",
+            argument="",
+            description=smile.EGEMAPS,
+            extra="opensmile",
+            make=smile.egemaps,
+        ),
+        Family(
+            name="compare",
+            argument="",
+            description=smile.COMPARE,
+            extra="opensmile",
+            make=smile.compare,
+        ),
+        Family(
+            name="embedding",
+            argument="NETWORK[@layer=N]",
+            description=embeddings.DESCRIPTION,
+            extra="embeddings",
+            make=embeddings.embedding,
+        ),
+    )
+}
+"""Feature sets of extras, by name; a new one is one entry here and one file."""
+
+
+def available(extra: str) -> bool:
+    """Whether what an extra brings is installed."""
+    return all(find_spec(package) is not None for package in EXTRAS[extra])
+
+
 def feature_set(name: str, sample_rate_hz: int | None = None) -> FeatureSet:
-    """Return a feature set of the registry, at its own sample rate or at another.
+    """Return a feature set by its name, at its own sample rate or at another.
+
+    Names joined by ``+`` are feature sets whose rows stand one after the other.
 
     Raises
     ------
     BenchmarkError
-        If features over time are asked for at another rate: their frames are counted at their own.
+        If there is none of that name, it needs an extra that is not installed, can't be joined, or
+        can't be had at another rate.
     """
-    found = FEATURE_SETS[name]
+    if "+" in name:
+        return join(tuple(feature_set(part, sample_rate_hz) for part in name.split("+")))
+    found = FEATURE_SETS[name] if name in FEATURE_SETS else _of_family(name)
     if sample_rate_hz in (None, found.sample_rate_hz):
         return found
     if found.shape is not None:
@@ -240,4 +238,24 @@ def feature_set(name: str, sample_rate_hz: int | None = None) -> FeatureSet:
             f"sample_rate_hz: {name} has {found.shape[0]} frames at {found.sample_rate_hz} Hz, its "
             "own rate; leave the key out."
         )
+    if found.weights:
+        raise BenchmarkError(
+            f"sample_rate_hz: {name} hears {found.sample_rate_hz} Hz, the rate that its network "
+            "learned; leave the key out."
+        )
     return replace(found, sample_rate_hz=sample_rate_hz)
+
+
+def _of_family(name: str) -> FeatureSet:
+    """Return a feature set of an extra."""
+    kind, _, argument = name.partition(":")
+    family = FAMILIES.get(kind)
+    if family is None or bool(argument) is not bool(family.argument):
+        allowed = (*FEATURE_SETS, *(family.title for family in FAMILIES.values()))
+        raise unknown("feature set", name, allowed, "features")
+    if not available(family.extra):
+        raise BenchmarkError(
+            f"features: {name} needs the extra `{family.extra}`, which is not installed. Install "
+            f'it, pip install -e ".[{family.extra}]", or take another feature set.'
+        )
+    return family.make(argument)

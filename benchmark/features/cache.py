@@ -10,6 +10,7 @@ from __future__ import annotations
 import contextlib
 import json
 import logging
+import re
 import sqlite3
 import zlib
 from collections.abc import Iterable, Iterator
@@ -75,7 +76,7 @@ def cache_name(feature_set: FeatureSet) -> str:
     """Return the file name that belongs to a recipe and to the versions that decide its numbers."""
     told = {"format": FORMAT, "recipe": feature_set.recipe(), "versions": _versions()}
     digest = blake2b(json.dumps(told, sort_keys=True).encode(), digest_size=8).hexdigest()
-    return f"{feature_set.name}-{digest}.sqlite"
+    return f"{re.sub(r'[^A-Za-z0-9.-]', '_', feature_set.name)[-100:]}-{digest}.sqlite"
 
 
 def _versions() -> dict[str, str]:

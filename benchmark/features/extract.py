@@ -9,7 +9,7 @@ from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass, replace
 from hashlib import blake2b
 from pathlib import Path
-from typing import IO, TYPE_CHECKING
+from typing import IO, TYPE_CHECKING, Any
 
 from benchmark.errors import BenchmarkError
 from benchmark.features.augment import Chain, parse_chain
@@ -103,6 +103,9 @@ def extract(  # noqa: PLR0913 - what, how, and where; each by its name
     BenchmarkError
         If the augmentation is unknown, or the cache can't be written.
     """
+    if feature_set.parts:
+        ask = {"augmentation": augmentation, "seed": seed, "cache": cache, "workers": workers}
+        return _extract_parts(clips, feature_set, progress, ask)
     chain = parse_chain(augmentation) if augmentation else UNCHANGED
     seeds = [chain.seed(seed, clip.id) for clip in clips]
     with Cache(cache, feature_set) as store, _mapped_rows(clips, feature_set, cache) as table:
@@ -120,6 +123,48 @@ def extract(  # noqa: PLR0913 - what, how, and where; each by its name
                     table.put(place, row)
             _tell(progress, table)
         return table.finished()
+
+
+def _extract_parts(
+    clips: Sequence[Clip],
+    feature_set: FeatureSet,
+    progress: Callable[[int, int], None] | None,
+    ask: dict[str, Any],
+) -> Extracted:
+    """Return the features of a joined set, each part from its own cache."""
+    n_parts = len(feature_set.parts)
+    found = []
+    for number, part in enumerate(feature_set.parts):
+
+        def tell(done: int, total: int, before: int = number) -> None:
+            if progress is not None:
+                progress(before * total + done, n_parts * total)
+
+        found.append(extract(clips, part, progress=tell, **ask))
+    first = found[0]
+    if len({part.clips for part in found}) > 1:
+        raise BenchmarkError(
+            f"features: {feature_set.name}: a recording changed, or took a worker with it, while "
+            "it was measured. Run it once more."
+        )
+    folder = ask["cache"]
+    with _refusals(folder), tempfile.TemporaryFile(dir=folder, prefix=".rows.") as file:
+        for rows in zip(*(part.values for part in found), strict=True):
+            for row in rows:
+                file.write(row.tobytes())
+        file.flush()
+        values = _mapped(file, len(first.clips), len(feature_set.columns))
+    computed = max(part.computed for part in found)
+    return replace(first, values=values, computed=computed, cached=len(clips) - computed)
+
+
+def _mapped(file: IO[bytes], n_rows: int, n_features: int) -> np.ndarray:
+    """Return the rows of a file, which stays as long as they do."""
+    import numpy as np
+
+    if not n_rows:
+        return np.zeros((0, n_features), dtype=np.float32)
+    return np.memmap(file, dtype="<f4", mode="r", shape=(n_rows, n_features))
 
 
 @contextmanager
@@ -199,8 +244,6 @@ class _Table:
 
     def _values(self, usable: Sequence[int]) -> np.ndarray:
         """Return the rows of usable clips, mapped from the file; others are pushed out of it."""
-        import numpy as np
-
         with _refusals(self.folder):
             for target, place in enumerate(usable):
                 if target != place:
@@ -209,9 +252,7 @@ class _Table:
                     self.file.seek(target * self.width)
                     self.file.write(row)
             self.file.flush()
-        if not usable:
-            return np.zeros((0, self.n_features), dtype=np.float32)
-        return np.memmap(self.file, dtype="<f4", mode="r", shape=(len(usable), self.n_features))
+        return _mapped(self.file, len(usable), self.n_features)
 
 
 def _tell(progress: Callable[[int, int], None] | None, table: _Table) -> None:
@@ -296,6 +337,8 @@ def _compute_all(
     Recordings that a worker does not find, on a machine of its own, are sent in a second round. One
     that takes its worker with it is found by trying the clips of its task one by one.
     """
+    # A worker needs no names of numbers, of which some sets have thousands.
+    feature_set = replace(feature_set, columns=())
     everything = list(range(len(orders)))
     chunks = [everything[n : n + CLIPS_A_TASK] for n in everything[::CLIPS_A_TASK]]
     sent = False

@@ -70,6 +70,12 @@ def _course(contours: Floats) -> Floats:
     return np.concatenate([trend, change])
 
 
+def _decibels(power: Floats) -> Floats:
+    """Return powers, none of them 0, in dB."""
+    levels: Floats = np.float32(10.0) * np.log10(power)
+    return levels
+
+
 def _bend(contour: Floats) -> Floats:
     """Return by how much each frame lies off the line between its neighbours, times two."""
     return np.abs(np.diff(np.pad(contour, 1, mode="edge"), n=2))
@@ -132,12 +138,13 @@ class Contours:
         spectrum = np.fft.rfft(framed * window, axis=1)
         power = np.square(spectrum.real) + np.square(spectrum.imag)
         floor = max(float(power.max()) * 10.0 ** (FLOOR_DB / 10.0), spectral.SILENCE_POWER)
-        return np.maximum(power, np.float32(floor)).astype(np.float32)
+        audible: Floats = np.maximum(power, np.float32(floor))
+        return audible
 
     @cached_property
     def power_db(self) -> Floats:
         """Power spectrum in dB, (n_frames, 1025)."""
-        return np.float32(10.0) * np.log10(self.power)
+        return _decibels(self.power)
 
     @cached_property
     def mel(self) -> Floats:
@@ -147,7 +154,7 @@ class Contours:
     @cached_property
     def mel_db(self) -> Floats:
         """Power in mel bands in dB, (n_frames, 40)."""
-        return 10.0 * np.log10(self.mel.astype(np.float64))
+        return _decibels(self.mel.astype(np.float64))
 
     @cached_property
     def mfcc(self) -> Floats:
@@ -157,7 +164,7 @@ class Contours:
     @cached_property
     def level_db(self) -> Floats:
         """Power of each frame, (n_frames,)."""
-        return 10.0 * np.log10(self.power.sum(axis=1, dtype=np.float64) / FRAME_LENGTH)
+        return _decibels(self.power.sum(axis=1, dtype=np.float64) / FRAME_LENGTH)
 
     @cached_property
     def spectral(self) -> Floats:
@@ -195,7 +202,7 @@ class Contours:
     def _total_db(self, low_hz: float, high_hz: float) -> Floats:
         """Return the power in a band, (n_frames,)."""
         band = self.power[:, _bins(self.sample_rate_hz, low_hz, high_hz)]
-        return 10.0 * np.log10(band.sum(axis=1, dtype=np.float64))
+        return _decibels(band.sum(axis=1, dtype=np.float64))
 
     @cached_property
     def track(self) -> pitch.Track:
@@ -213,7 +220,8 @@ class Contours:
         """Pitch, interpolated where no voice is: (n_frames,)."""
         places = np.flatnonzero(self.voiced)
         heard = 12.0 * np.log2(self.track.f0_hz[places] / REFERENCE_HZ)
-        return np.interp(np.arange(len(self.track.f0_hz)), places, heard)
+        filled: Floats = np.interp(np.arange(len(self.track.f0_hz)), places, heard)
+        return filled
 
     @cached_property
     def voice(self) -> Floats:
@@ -245,7 +253,9 @@ class Contours:
 
     def _loudest_db(self, low_hz: float, high_hz: float) -> Floats:
         """Return the level of the loudest bin of a band, (n_frames,)."""
-        return self.power_db[:, _bins(self.sample_rate_hz, low_hz, high_hz)].max(axis=1)
+        band = self.power_db[:, _bins(self.sample_rate_hz, low_hz, high_hz)]
+        loudest: Floats = band.max(axis=1)
+        return loudest
 
     @cached_property
     def by_part(self) -> Floats:
@@ -280,7 +290,8 @@ class Contours:
         steps = stepped[np.diff(stepped, prepend=np.inf) != 0.0]
         around = np.pad(steps, 1, constant_values=-np.inf)
         peak = (steps > around[:-2]) & (steps > around[2:]) & (steps > steps.max() - PAUSE_DB)
-        return steps[peak]
+        levels_db: Floats = steps[peak]
+        return levels_db
 
     @cached_property
     def modulation(self) -> Floats:
@@ -293,7 +304,7 @@ class Contours:
         frequencies = np.fft.rfftfreq(n_fft, 1.0 / FRAMES_A_SECOND)
         edges = np.searchsorted(frequencies, MODULATION_EDGES_HZ)
         bands = [power[a:b].mean(axis=0) for a, b in pairwise(edges)]
-        return 10.0 * np.log10(np.maximum(np.concatenate(bands), 1e-3))
+        return _decibels(np.maximum(np.concatenate(bands), 1e-3))
 
 
 def _runs(inside: NDArray[np.bool_], duration_s: float) -> Floats:

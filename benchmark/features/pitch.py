@@ -114,8 +114,9 @@ def _candidates(likeness: Floats, sample_rate_hz: int) -> tuple[Floats, Floats]:
     octaves = np.log2(LOWEST_HZ / halves_hz * (shortest + 1 + np.arange(centre.shape[1])))
     strength = np.where(peak, centre - OCTAVE_COST * octaves, -np.inf)
     place = np.argpartition(-strength, CANDIDATES, axis=1)[:, :CANDIDATES]
-    before, at, after, found = (
-        np.take_along_axis(values, place, axis=1) for values in (left, centre, right, peak)
+    found = np.take_along_axis(peak, place, axis=1)
+    before, at, after = (
+        np.take_along_axis(values, place, axis=1) for values in (left, centre, right)
     )
     curvature = np.where(found, before + after - 2.0 * at, -1.0)
     shift = np.where(found, 0.5 * (before - after) / curvature, 0.0)
