@@ -184,6 +184,20 @@ def test_rows_that_tell_when_to_stop_are_not_learned_from(
     assert (one.predict_proba(X) == other.predict_proba(X)).all()
 
 
+@pytest.mark.parametrize("name", NETWORKS)
+def test_smoothed_labels_leave_a_network_less_sure(
+    name: str, blobs: tuple[np.ndarray, ...]
+) -> None:
+    X, y = blobs
+    settings = {**SMALL[name], "max_epochs": 12}
+    plain, smoothed, unsmoothed = (
+        models.build(name, {**settings, **more}, 0)[-1].fit(X, y).predict_proba(X)
+        for more in ({}, {"label_smoothing": 0.4}, {"label_smoothing": 0.0})
+    )
+    assert smoothed.max(axis=1).mean() < plain.max(axis=1).mean()
+    assert (unsmoothed == plain).all()
+
+
 def test_a_network_that_falls_behind_is_cut(blobs: tuple[np.ndarray, ...]) -> None:
     pytest.importorskip("torch", reason="needs the extra `deep`")
     X, y = blobs
@@ -382,6 +396,7 @@ def test_the_winning_svm_is_calibrated_on_the_folds_of_the_study(
         ({"filters": [[]], "dropouts": [[]]}, "as long as 'filters'"),
         ({"dropouts": [[0.1, 0.2, 1.0]]}, "shares from 0 to below 1"),
         ({"batch_size": 1}, "'batch_size' parameter must be"),
+        ({"label_smoothing": [0.1, 1.0]}, "'label_smoothing' parameter must be"),
     ],
 )
 def test_settings_that_no_network_has_are_refused(spec: dict[str, object], words: str) -> None:

@@ -41,6 +41,9 @@ class NeuralNetwork(ClassifierMixin, BaseEstimator):
     batch_size : int
     learning_rate, weight_decay : float
         Of Adam.
+    label_smoothing : float
+        Share of each clip's truth that is spread over all emotions alike (Szegedy et al. 2016), so
+        that a network is not led to be sure of what listeners are not.
     random_state : int or None
         Decides first weights, the order of batches and what is dropped; None is 0.
 
@@ -62,6 +65,7 @@ class NeuralNetwork(ClassifierMixin, BaseEstimator):
     batch_size: int = 64
     learning_rate: float = 1e-3
     weight_decay: float = 0.0
+    label_smoothing: float = 0.0
     random_state: int | None = None
 
     network: ClassVar[str]
@@ -71,6 +75,7 @@ class NeuralNetwork(ClassifierMixin, BaseEstimator):
         "batch_size": [Interval(Integral, 2, None, closed="left")],
         "learning_rate": [POSITIVE],
         "weight_decay": [Interval(Real, 0, None, closed="left")],
+        "label_smoothing": [SHARE],
         "filters": LIST,
         "kernel_sizes": LIST,
         "dropouts": LIST,

@@ -242,7 +242,7 @@ def learn(
     ----------
     network, shape, settings
         As `build` takes them; settings also has max_epochs, patience, batch_size, learning_rate,
-        weight_decay and seed.
+        weight_decay, label_smoothing and seed.
     training, validation : tuple of ndarray
         Rows of shape (n_rows, n_features), and the number of each row's emotion.
     thresholds : mapping of int to float
@@ -279,6 +279,7 @@ def _net(module: nn.Module, settings: Mapping[str, Any]) -> NeuralNetClassifier:
     return NeuralNetClassifier(
         module,
         criterion=nn.CrossEntropyLoss,
+        criterion__label_smoothing=settings["label_smoothing"],
         optimizer=torch.optim.Adam,
         lr=settings["learning_rate"],
         optimizer__weight_decay=settings["weight_decay"],
