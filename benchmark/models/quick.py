@@ -13,6 +13,8 @@ from sklearn.ensemble import RandomForestClassifier, VotingClassifier
 from sklearn.frozen import FrozenEstimator
 from sklearn.pipeline import Pipeline
 
+from benchmark.models.stack import Answers
+
 
 class QuickForest(RandomForestClassifier):
     """A forest whose trees are asked one after the other: to the last bit the same answer."""
@@ -36,8 +38,8 @@ class QuickForest(RandomForestClassifier):
 def quickened(model: Any) -> Any:
     """Return a fitted model, itself changed, that answers sooner and the same.
 
-    Its forests, wherever they stand in it, have become `QuickForest`; members of a vote stand there
-    as they are, for what keeps them from being fitted again takes half a millisecond each.
+    Its forests, wherever they stand in it, have become `QuickForest`; members of an ensemble stand
+    there as they are, for what keeps them from being fitted again takes half a millisecond each.
     """
     if isinstance(model, FrozenEstimator):
         return quickened(model.estimator)
@@ -45,6 +47,8 @@ def quickened(model: Any) -> Any:
         model.__class__ = QuickForest
     elif isinstance(model, Pipeline):
         quickened(model[-1])
+        if isinstance(model[0], Answers):
+            model[0].members = [quickened(member) for member in model[0].members]
     elif isinstance(model, VotingClassifier):
         model.estimators_ = [quickened(member) for member in model.estimators_]
     return model

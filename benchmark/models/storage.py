@@ -25,6 +25,7 @@ TRUSTED = frozenset(
         "benchmark.models.deep.Conv1d",
         "benchmark.models.deep.Conv1dPairs",
         "benchmark.models.gender_first.GenderFirst",
+        "benchmark.models.stack.Answers",
         "sklearn.calibration._CalibratedClassifier",
         "sklearn.calibration._SigmoidCalibration",
         "sklearn.ensemble._hist_gradient_boosting.predictor.TreePredictor",
@@ -51,7 +52,7 @@ def dump(model: Any, path: Path) -> str:
     Parameters
     ----------
     model : estimator
-        Any fitted model of the registry, or the soft vote over such.
+        Any fitted model of the registry, or an ensemble of such.
     path : Path
         Where to; by custom it ends in ``.skops``.
 

@@ -1,0 +1,98 @@
+"""A stack: what a classifier makes of the answers of others (Wolpert 1992)."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+from sklearn.base import BaseEstimator, TransformerMixin
+from sklearn.frozen import FrozenEstimator
+from sklearn.linear_model import LogisticRegression
+from sklearn.model_selection import GridSearchCV, PredefinedSplit
+from sklearn.pipeline import Pipeline, make_pipeline
+from sklearn.preprocessing import StandardScaler
+
+LEAST = 1e-4
+"""Probabilities below it count as it: by how much a member rules an emotion out tells nothing."""
+
+
+def logarithms(library: NDArray[Any]) -> NDArray[np.float64]:
+    """Return members' log-probabilities side by side, (n_rows, n_members * n_emotions).
+
+    Parameters
+    ----------
+    library : ndarray of shape (n_members, n_rows, n_emotions)
+    """
+    logs = np.log(np.maximum(library, LEAST, dtype=np.float64))
+    return np.concatenate(list(logs), axis=1)
+
+
+SCORERS = {"uar": "balanced_accuracy", "accuracy": "accuracy", "macro_f1": "f1_macro"}
+"""scikit-learn's words for a study's metrics."""
+
+
+def fit_final(
+    rows: NDArray[np.float64], emotions: NDArray[np.str_], fold: NDArray[np.intp], metric: str
+) -> Pipeline:
+    """Return the fitted classifier of a stack: a multinomial logistic regression.
+
+    Its strength, and whether rare emotions count as much as others, are chosen by `metric` over the
+    folds.
+
+    Parameters
+    ----------
+    rows : ndarray of shape (n_clips, n_members * n_emotions)
+        Of `logarithms`, out of fold.
+    emotions : ndarray of str, shape (n_clips,)
+    fold : ndarray of int, shape (n_clips,)
+        Of two folds or more.
+    metric : str
+        A key of `SCORERS`.
+    """
+    pipeline = make_pipeline(StandardScaler(), LogisticRegression(max_iter=1000))
+    choices = {
+        "logisticregression__C": [0.001, 0.01, 0.1, 1.0],
+        "logisticregression__class_weight": [None, "balanced"],
+    }
+    search = GridSearchCV(pipeline, choices, scoring=SCORERS[metric], cv=PredefinedSplit(fold))
+    fitted: Pipeline = search.fit(rows, emotions).best_estimator_
+    return fitted
+
+
+class Answers(TransformerMixin, BaseEstimator):
+    """The log-probabilities of fitted models, as features of another.
+
+    Parameters
+    ----------
+    members : sequence of estimator
+        Fitted on the same rows; used as they are.
+    """
+
+    def __init__(self, members: Sequence[Any] = ()) -> None:
+        self.members = members
+
+    def __sklearn_is_fitted__(self) -> bool:
+        """Whether there is anything to ask."""
+        return bool(self.members)
+
+    @property
+    def n_features_in_(self) -> int:
+        """Width of the rows."""
+        return int(self.members[0].n_features_in_)
+
+    def fit(self, X: NDArray[Any], y: NDArray[np.str_] | None = None) -> Answers:
+        """Return it as it is."""
+        del X, y
+        return self
+
+    def transform(self, X: NDArray[Any]) -> NDArray[np.float64]:
+        """Return `logarithms` of the members' answers to each row."""
+        return logarithms(np.stack([member.predict_proba(X) for member in self.members]))
+
+
+def stacked(members: Sequence[Any], final: Any) -> Pipeline:
+    """Return the model of fitted members and the fitted classifier that hears them."""
+    answers = Answers([FrozenEstimator(member) for member in members])
+    return Pipeline([("answers", answers), *final.steps])
