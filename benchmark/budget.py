@@ -33,12 +33,15 @@ class Budget:
         How many fits run at once.
     shares : tuple of float
         Of the learning curves that follow the search; empty for none.
+    refits : int
+        How many trials of a split are fitted beside the winners, at most: a greedy ensemble's.
     """
 
     minutes: float
     began: float
     cores: int
     shares: tuple[float, ...] = ()
+    refits: int = 0
 
     def search_until(self, searches: Sequence[ModelSearch]) -> float:
         """Return when searches have to end, by the monotonic clock, as far as is known now.
@@ -47,17 +50,26 @@ class Budget:
         """
         if not all(search.done for search in searches if search.plan.model == FLOOR):
             return float("inf")
-        fits_s = [self._fits_after(one, one.best) for one in searches if one.best is not None]
-        after_s = CLOSING_S + max(sum(fits_s) / self.cores, max(fits_s, default=0.0))
+        found = [(search, search.best) for search in searches if search.best is not None]
+        fits_s = [self._fits_after(search, best) for search, best in found]
+        splits = len({search.plan.arrays.identity for search in searches})
+        # Which trials they are is not known yet: they take what winners take, on the mean.
+        whole_s = sum(self._whole(search, best) for search, best in found) / max(1, len(found))
+        refits_s = self.refits * splits * whole_s
+        after_s = CLOSING_S + max((sum(fits_s) + refits_s) / self.cores, max(fits_s, default=0.0))
         return self.began + 60 * self.minutes * (1 - MARGIN) - after_s
 
     def _fits_after(self, search: ModelSearch, best: Trial) -> float:
         """Return how many seconds the winner and its learning curve take, given its folds."""
-        folds = search.plan.n_folds
         fold_s = best.seconds / len(best.scores)
+        return self._whole(search, best) + fold_s * search.plan.n_folds * sum(self.shares)
+
+    def _whole(self, search: ModelSearch, trial: Trial) -> float:
+        """Return how many seconds a trial takes on the whole training table, given its folds."""
+        folds = search.plan.n_folds
         faster = models.MODELS[search.plan.model].searched_extra == "fast"
-        whole_s = fold_s * folds / (folds - 1) * (SLOWER if faster else 1.0)
-        return whole_s + fold_s * folds * sum(self.shares)
+        fold_s = trial.seconds / len(trial.scores)
+        return fold_s * folds / (folds - 1) * (SLOWER if faster else 1.0)
 
 
 def cut_searches(searches: Sequence[ModelSearch]) -> list[dict[str, object]]:

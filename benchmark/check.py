@@ -75,10 +75,16 @@ def _check_model(study: Study, name: str, spec: Model, where: str) -> None:
 
 
 def _check_answers(study: Study, where: str) -> None:
-    """Refuse votes, comparisons and claims of what the study does not have."""
+    """Refuse ensembles, comparisons and claims of what the study does not have."""
     voters = [name for name in study.models if name != FLOOR]
     for vote, members in study.ensembles.items():
-        _check_names("member", members, voters, f"{where}: [ensembles] {vote}")
+        if not isinstance(members, str):
+            _check_names("member", members, voters, f"{where}: [ensembles] {vote}")
+        elif members == "stacking" and (len(voters) < 2 or study.search.folds < 3):
+            raise BenchmarkError(
+                f"{where}: [ensembles] {vote}: a stack needs two models beside the floor, and "
+                "search.folds of 3 or more to be scored by. Add to them, or make it greedy."
+            )
         if vote in MODELS or not vote.isidentifier():
             raise BenchmarkError(
                 f"{where}: [ensembles] {vote}: must be a word of its own, such as forest_and_mlp, "
@@ -96,10 +102,15 @@ def _check_answers(study: Study, where: str) -> None:
         _check_names("model", study.claims.why, study.claims.values, f"{place} why")
 
 
-def votes(study: Study) -> dict[str, tuple[str, ...]]:
-    """Return the soft votes of a study: those that it names, or one of all models but the floor."""
+def votes(study: Study) -> dict[str, tuple[str, ...] | str]:
+    """Return the ensembles that a study names, or the soft vote of all models but the floor.
+
+    Each by its name: the models whose winners vote, or how it learns which answers to trust.
+    """
     everyone = tuple(name for name in study.models if name != FLOOR)
-    return study.ensembles or ({ENSEMBLE: everyone} if len(everyone) > 1 else {})
+    if study.ensembles or len(everyone) < 2:
+        return dict(study.ensembles)
+    return {ENSEMBLE: everyone}
 
 
 def _check_names(kind: str, names: Any, allowed: Any, where: str) -> None:

@@ -71,7 +71,8 @@ class Inner:
 
     def mean_scores(self, probabilities: Floats) -> NDArray[np.float64]:
         """Return the mean of `scores` over folds, rounded: how it is summed chooses nothing."""
-        return self.scores(probabilities).mean(axis=1).round(9)
+        means: NDArray[np.float64] = self.scores(probabilities).mean(axis=1).round(9)
+        return means
 
 
 class Rule(Protocol):
@@ -167,21 +168,20 @@ LEARNERS: dict[str, Callable[[Floats, Inner], Weighted | Stacked]] = {
 """How an ensemble that learns does so, by its name in a study."""
 
 
-def nested_scores(
+def nested_answers(
     learn: Callable[[Floats, Inner], Rule], library: Floats, inner: Inner
-) -> tuple[float, ...]:
-    """Return the metric on each fold of what an ensemble learns on the other folds.
+) -> list[Floats]:
+    """Return the answers on each fold of what an ensemble learns on the other folds.
 
     Its score on the clips that it was chosen by would flatter it, the more so the more members
     there are to choose from.
     """
-    scores = []
+    answers = []
     for fold in inner.folds:
         here = inner.fold == fold
         rule = learn(library[:, ~here], inner.part(~here))
-        answers = rule.answer(library[:, here])
-        scores.append(float(inner.part(here).scores(answers[None])[0, 0]))
-    return tuple(scores)
+        answers.append(rule.answer(library[:, here]).astype(np.float32))
+    return answers
 
 
 def soft_vote(

@@ -84,9 +84,10 @@ class Result:
         Versions of the libraries that decide scores, and which engine fitted what.
     winners : list of dict
         protocol, part (only where the protocol has several splits: which one), model, trial (None
-        for a vote), params, score and spread on the inner folds; fold_scores; members (votes
-        only); epochs (models that learn by epochs only): how many the winner learned on the whole
-        training table.
+        for an ensemble), params, score and spread on the inner folds; fold_scores; members
+        (ensembles only): their models; trials and weights (greedy ensembles only): each member's
+        trial and how many votes it has; epochs (models that learn by epochs only): how many the
+        winner learned on the whole training table.
     trials : DataFrame
         protocol, part (likewise; empty where another protocol has several), model, trial, state
         (complete, failed, or cut: stopped early as it fell behind), score (of one cut after its

@@ -9,7 +9,7 @@ import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass, field
-from functools import partial
+from functools import cache, partial
 from importlib.metadata import version
 from itertools import zip_longest
 from pathlib import Path
@@ -24,13 +24,13 @@ from benchmark.card import write_cards
 from benchmark.check import votes
 from benchmark.curves import learning_curves
 from benchmark.databases import check_whole
-from benchmark.ensemble import soft_vote
+from benchmark.ensemble import VOTES
 from benchmark.errors import BenchmarkError
 from benchmark.evaluate import METRICS
 from benchmark.fitting import warm_up
 from benchmark.models import FLOOR, MODELS
 from benchmark.models.storage import load
-from benchmark.prepare import Prepared, Sources, prepare, read_corpora
+from benchmark.prepare import Prepared, Sources, SplitTables, prepare, read_corpora
 from benchmark.results import (
     OUT_OF_TIME,
     Result,
@@ -58,11 +58,14 @@ from benchmark.tracking import (
 from benchmark.trials import Plan, Trial, TrialStore
 from benchmark.versions import code_digest
 from benchmark.winners import (
+    Ensemble,
     answers_on_folds,
+    best_out_of_fold,
+    fit_members,
     fit_winners,
+    make_ensemble,
     predict,
-    store_vote,
-    vote_on_folds,
+    store_ensemble,
     winners_of,
 )
 from benchmark.workers import WorkerLostError, Workers, available_cores
@@ -207,9 +210,10 @@ def run_study(study: Study, job: Job, screen: Screen) -> Result:
         tracker.begin(_study_record(study, prepared, searches, project))
         try:
             found = _search(searches, workers, tracker, _budget(study, job, workers), screen)
-            result, files = _evaluate(study, prepared, found, workers, project, screen)
+            done = _evaluate(study, prepared, found, workers, project, screen)
+            result, files = done.result, done.files
             write_result(result, project.results)
-            _submit_artifacts(result, files, here)
+            _submit_artifacts(done, here)
             write_reports(project, screen, only=result.name)
             _log_winners(tracker, result, files, _pictures(here))
             write_cards(result, prepared.recipe, prepared.clips_digests, files)
@@ -344,6 +348,24 @@ class Found:
     cut: list[dict[str, object]] | None = None
 
 
+@dataclass(frozen=True)
+class Evaluated:
+    """What has become of finished searches.
+
+    Attributes
+    ----------
+    result : Result
+    files : dict of (str, str) to Path
+        Fitted models by split and model; those of ensembles are still to be stored.
+    unstored : list of tuple
+        For each ensemble the arguments of `store_ensemble`.
+    """
+
+    result: Result
+    files: dict[tuple[str, str], Path]
+    unstored: list[tuple[Any, ...]]
+
+
 def _evaluate(
     study: Study,
     prepared: Prepared,
@@ -351,32 +373,36 @@ def _evaluate(
     workers: Workers,
     project: Project,
     screen: Screen,
-) -> tuple[Result, dict[tuple[str, str], Path]]:
-    """Return the result of finished searches, and fitted models' files by split and model."""
+) -> Evaluated:
+    """Return the result of finished searches, with all that it shows fitted."""
     searches = found.searches
     winners: list[dict[str, Any]] = []
     folder = project.features_cache / prepared.name
     files = fit_winners(searches, workers, folder, screen)
     curves = _learning_curves(study, searches, workers, project, screen)
-    predictions, out_of_fold = [], []
+    predictions, out_of_fold, unstored = [], [], []
     for tables in prepared.splits:
         here = {s.plan.model: s for s in searches if s.plan.split == tables.name}
-        fitted = {name: load(files[tables.name, name]) for name in here}
-        width = len(tables.test.columns)
-        own = winners_of(tables, list(here.values()))
-        for vote, members in votes(study).items():
-            if not set(members) <= set(fitted):
-                continue  # the time was too short for one of them
-            own.append(vote_on_folds(vote, tables, here, members, workers))
-            files[tables.name, vote] = folder / tables.name / "models" / f"{vote}.skops"
-            voters = {name: fitted[name] for name in members}
-            fitted[vote] = soft_vote(voters, tables.emotions, width)
+        read = cache(load)  # whoever is in several ensembles is read once
+        fitted = {name: read(files[tables.name, name]) for name in here}
+        made = _ensembles(study, tables, list(here.values()), workers)
+        for one in made:
+            name = one.entry["model"]
+            members = fit_members(one.members, workers, folder, screen)
+            target = folder / tables.name / "models" / f"{name}.skops"
+            fitted[name] = one.assembly.of([read(path) for path in members], tables.emotions)
+            files[tables.name, name] = target
+            unstored.append((one.assembly, members, tables.emotions, target))
+        own = [*winners_of(tables, list(here.values())), *(one.entry for one in made)]
+        best = chosen(own)
+        known = {one.entry["model"]: one.out_of_fold for one in made}
+        answers = known.get(best["model"]) or best_out_of_fold(here[best["model"]], workers)
+        out_of_fold.append(answers_on_folds(best, tables, answers, study.emotions))
         predictions += [
             predict(model, name, tables, study.emotions) for name, model in fitted.items()
         ]
-        out_of_fold.append(answers_on_folds(chosen(own), tables, here, study.emotions, workers))
         winners += own
-    return (
+    return Evaluated(
         Result(
             name=prepared.name,
             settings=study.settings(),
@@ -391,7 +417,20 @@ def _evaluate(
             out_of_fold=_joined(out_of_fold),
         ),
         files,
+        unstored,
     )
+
+
+def _ensembles(
+    study: Study, tables: SplitTables, searches: Sequence[ModelSearch], workers: Workers
+) -> list[Ensemble]:
+    """Return a split's ensembles, but those for whose members the time was too short."""
+    there = {search.plan.model for search in searches} - {FLOOR}
+    return [
+        make_ensemble(name, how, tables, searches, workers)
+        for name, how in votes(study).items()
+        if there and (isinstance(how, str) or there.issuperset(how))
+    ]
 
 
 def _learning_curves(
@@ -415,7 +454,8 @@ def _budget(study: Study, job: Job, workers: Workers) -> Budget | None:
     if job.minutes is None:
         return None
     shares = study.learning_curves.shares if study.learning_curves else ()
-    return Budget(job.minutes, job.began, workers.count, shares)
+    greedy = sum(how == "greedy" for how in votes(study).values())
+    return Budget(job.minutes, job.began, workers.count, shares, refits=greedy * VOTES)
 
 
 def _search(
@@ -521,18 +561,15 @@ def _trial_record(search: ModelSearch, trial: Trial) -> TrialRecord:
     )
 
 
-def _submit_artifacts(
-    result: Result, files: Mapping[tuple[str, str], Path], workers: Workers
-) -> None:
-    """Let workers store the votes and draw the winners' pictures while the pages are written."""
+def _submit_artifacts(done: Evaluated, workers: Workers) -> None:
+    """Let workers store the ensembles and draw the winners' pictures while pages are written."""
     from benchmark.report.figures import confusion_png
 
-    parts = by_split(result)
-    for winner in result.winners:
+    for arguments in done.unstored:
+        workers.submit(store_ensemble, *arguments)
+    parts = by_split(done.result)
+    for winner in done.result.winners:
         split, model = split_of(winner), winner["model"]
-        if "members" in winner:
-            members = {name: files[split, name] for name in winner["members"]}
-            workers.submit(store_vote, members, files[split, model])
         picture = (parts[split], winner["protocol"], model)
         workers.submit(confusion_png, *picture, label=(split, model))
 
@@ -613,7 +650,7 @@ def _log_winners(
     metric = result.settings["search"]["metric"]
     for winner in result.winners:
         split, model = split_of(winner), winner["model"]
-        voters = winner.get("members", [])
+        voters = _voters(winner)
         found = boards[split].evaluation(winner["protocol"], model)
         assert found is not None
         metrics = {metric: winner["score"], "spread": winner["spread"]}
@@ -625,7 +662,7 @@ def _log_winners(
             metrics |= {f"test_{corpus}_{name}": s.value for name, s in part.scores.items()}
         for name, score in found.mean_over_corpora.items():
             metrics[f"test_{name}_mean_over_corpora"] = score.value
-        params = winner["params"] | ({"members": ", ".join(voters)} if voters else {})
+        params = winner["params"] | ({"members": voters} if voters else {})
         stored = files[split, model]
         tracker.log_winner(
             WinnerRecord(
@@ -641,6 +678,15 @@ def _log_winners(
                 tags={"model_sha256": hashlib.sha256(stored.read_bytes()).hexdigest()},
             )
         )
+
+
+def _voters(winner: dict[str, Any]) -> str:
+    """Return an ensemble's members in a line, of a greedy one with trials and weights."""
+    members = winner.get("members", [])
+    if "weights" in winner:
+        rows = zip(winner["weights"], members, winner["trials"], strict=True)
+        members = [f"{weight} x {model} {trial}" for weight, model, trial in rows]
+    return ", ".join(members)
 
 
 def write_reports(project: Project, screen: Screen, only: str | None = None) -> list[Path]:

@@ -234,22 +234,38 @@ class ModelSearch:
 
         Those of a model that is searched without probabilities are fitted for the vote alone.
         """
+        return self.all_out_of_fold([number], workers)[0]
+
+    def all_out_of_fold(
+        self, numbers: Sequence[int], workers: Workers
+    ) -> list[list[Probabilities]]:
+        """Return `out_of_fold` of several trials; what is lost of them is fitted side by side."""
         searching = not models.MODELS[self.plan.model].decides
         folds = range(self.plan.n_folds)
-        found = {fold: self._kept_fold(number, fold, searching) for fold in folds}
-        for fold, outcome in found.items():
+        found = {
+            (number, fold): self._kept_fold(number, fold, searching)
+            for number in numbers
+            for fold in folds
+        }
+        for (number, fold), outcome in found.items():
             if outcome is None:
                 self._submit(workers, number, self.trials[number].params, fold, searching)
         for task in workers.drain():
-            fold = task.label[2]
+            _, number, fold = task.label
             if task.error is not None:
                 raise task.failure(
                     f"{self.plan.split} {self.plan.model}: trial {number} could not be fitted "
                     f"again for the vote, on fold {fold}"
                 ) from task.error
-            found[fold] = task.result
+            found[number, fold] = task.result
             self._keep_fold(number, fold, task.result, searching)
-        return [outcome.probabilities for outcome in found.values() if outcome is not None]
+        whole = {place: outcome for place, outcome in found.items() if outcome is not None}
+        return [[whole[number, fold].probabilities for fold in folds] for number in numbers]
+
+    def best_trials(self, count: int) -> list[Trial]:
+        """Return so many complete trials, the best first."""
+        complete = [trial for trial in self.trials if trial.state == "complete"]
+        return sorted(complete, key=_rank, reverse=True)[:count]
 
     def _ask(self, number: int, workers: Workers) -> None:
         spec, offset = self.plan.spec, int(self._outside)

@@ -18,6 +18,7 @@ from benchmark.errors import BenchmarkError, unknown
 
 Scalar = bool | int | float | str
 METRICS = ("uar", "accuracy", "macro_f1")
+LEARNED_ENSEMBLES = ("greedy", "stacking")
 
 
 def _distinct(names: tuple[str, ...]) -> tuple[str, ...]:
@@ -204,8 +205,10 @@ class Study(Table):
         All randomness derives from it.
     models : dict of str to Model
         In the order in which pages show them.
-    ensembles : dict of str to tuple of str
-        Soft votes by name: the models whose winners vote. Without any, all models vote.
+    ensembles : dict of str to tuple of str, or to str
+        By name: the models whose winners vote; ``greedy``, of the trials of all models those that
+        together are best; or ``stacking``, a classifier over all winners' answers. Without any,
+        all models vote.
     compare : tuple of (str, str)
         Pairs of models that are compared on the same clips and folds.
     learning_curves : LearningCurves or None
@@ -226,7 +229,7 @@ class Study(Table):
     split: Split = Split()
     search: Search
     models: dict[str, Model] = Field(min_length=1)
-    ensembles: dict[str, tuple[str, ...]] = {}
+    ensembles: dict[str, tuple[str, ...] | str] = {}
     compare: tuple[tuple[str, str], ...] = ()
     learning_curves: LearningCurves | None = None
     claims: Claims | None = None
@@ -235,9 +238,14 @@ class Study(Table):
 
     @field_validator("ensembles")
     @classmethod
-    def _several_voters(cls, ensembles: dict[str, tuple[str, ...]]) -> dict[str, tuple[str, ...]]:
+    def _several_voters(cls, ensembles: dict[str, Any]) -> dict[str, Any]:
         for name, members in ensembles.items():
-            if len(_distinct(members)) < 2:
+            if isinstance(members, str):
+                if members not in LEARNED_ENSEMBLES:
+                    raise ValueError(
+                        f"{name} must be a list of models, or one of {', '.join(LEARNED_ENSEMBLES)}"
+                    )
+            elif len(_distinct(members)) < 2:
                 raise ValueError(f"{name} needs two members or more")
         return ensembles
 
@@ -319,7 +327,8 @@ def _refusal(path: str, error: ValidationError) -> BenchmarkError:
     place = [
         str(part)
         for part in first["loc"]
-        if not str(part).startswith(("space", "Range", "func")) and part not in ("int", "str")
+        if not str(part).startswith(("space", "Range", "func", "tuple["))
+        and part not in ("int", "str")
     ]
     where = f"{path}: [{'.'.join(place[:-1])}]" if len(place) > 1 else path
     key = place[-1] if place else ""

@@ -1,12 +1,13 @@
 """Winners: each model's best settings fitted on all training clips, and what they say of the test.
 
-A vote's score on the inner folds is that of its members' kept answers; the test rows are looked at
-once, here.
+An ensemble's score on the inner folds comes of its members' kept answers; the test rows are looked
+at once, here.
 """
 
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -14,7 +15,7 @@ import numpy as np
 import pandas as pd
 
 from benchmark import models
-from benchmark.ensemble import mean_by_fold, soft_vote
+from benchmark.ensemble import LEARNERS, Assembly, Inner, Stacked, mean_by_fold, nested_answers
 from benchmark.errors import BenchmarkError
 from benchmark.fitting import Probabilities, fit_rows
 from benchmark.models.storage import dump, is_whole, load, packed
@@ -26,6 +27,53 @@ from benchmark.study import derive_seed
 from benchmark.tables import StoredArrays, TrainingArrays, load_arrays
 from benchmark.trials import Trial
 from benchmark.workers import Workers
+
+LIBRARY = 100
+"""So many trials of a model, the best of it, a greedy ensemble chooses from: all of most searches,
+and of the longest what fits into memory."""
+
+FITTED_FOR_IT = 3
+"""So many of a model that is searched without probabilities, and fitted once more to have some."""
+
+
+@dataclass(frozen=True)
+class Member:
+    """A trial of a search, to be fitted on the whole training table."""
+
+    search: ModelSearch
+    trial: Trial
+
+    @property
+    def name(self) -> str:
+        """A name that no other trial of the split has."""
+        return f"{self.search.plan.model}_{self.trial.number}"
+
+    def file(self, folder: Path) -> Path:
+        """Return where it lies once it is fitted, below a study's folder."""
+        plan = self.search.plan
+        name = f"{plan.model}_{plan.key[:12]}_{self.trial.number:04d}.skops"
+        return folder / plan.split / "models" / name
+
+
+@dataclass(frozen=True)
+class Ensemble:
+    """Models that answer together.
+
+    Attributes
+    ----------
+    entry : dict
+        As a result holds it.
+    members : tuple of Member
+    assembly : Assembly
+        How they become one model.
+    out_of_fold : list of ndarray, shape (n_validation_clips, n_emotions)
+        Its probabilities on each inner fold, by what it learns on the others.
+    """
+
+    entry: dict[str, Any]
+    members: tuple[Member, ...]
+    assembly: Assembly
+    out_of_fold: list[Probabilities]
 
 
 def winners_of(tables: SplitTables, searches: Sequence[ModelSearch]) -> list[dict[str, Any]]:
@@ -73,73 +121,138 @@ def fit_winners(
     searches: Sequence[ModelSearch], workers: Workers, folder: Path, screen: Screen
 ) -> dict[tuple[str, str], Path]:
     """Fit every winner on its whole training table, and return the files by split and model."""
-    files: dict[tuple[str, str], Path] = {}
-    for search in searches:
-        plan, best = search.plan, _best(search)
-        name = f"{plan.model}_{plan.key[:12]}_{best.number:04d}.skops"
-        target = folder / plan.split / "models" / name
-        files[plan.split, plan.model] = target
+    winners = [Member(search, _best(search)) for search in searches]
+    paths = fit_members(winners, workers, folder, screen)
+    names = [(member.search.plan.split, member.search.plan.model) for member in winners]
+    return dict(zip(names, paths, strict=True))
+
+
+def fit_members(
+    members: Sequence[Member], workers: Workers, folder: Path, screen: Screen
+) -> list[Path]:
+    """Fit trials on their whole training tables, those that are not yet, and return their files."""
+    files = [member.file(folder) for member in members]
+    for member, target in zip(members, files, strict=True):
         if not is_whole(target):
-            seed = derive_seed(best.seed, "refit")
-            params = best.params | ({"max_epochs": _epochs(best)} if best.epochs else {})
-            arguments = (plan.arrays, plan.model, params, seed)
-            workers.submit(fit_winner, *arguments, label=(plan.split, plan.model))
+            plan, trial = member.search.plan, member.trial
+            seed = derive_seed(trial.seed, "refit")
+            params = trial.params | ({"max_epochs": _epochs(trial)} if trial.epochs else {})
+            label = (plan.split, plan.model, target)
+            workers.submit(fit_winner, plan.arrays, plan.model, params, seed, label=label)
     with screen.bars() as bars:
-        bar = bars.add("fitting the winners", len(searches))
-        done = len(searches) - workers.pending
+        bar = bars.add("fitting the winners", len(members))
+        done = len(members) - workers.pending
         for task in workers.drain():
+            split, model, target = task.label
             if task.error is not None:
                 raise task.failure(
-                    f"{' '.join(task.label)}: the winner could not be fitted on the whole training "
-                    "table"
+                    f"{split} {model}: the winner could not be fitted on the whole training table"
                 ) from task.error
-            files[task.label].parent.mkdir(parents=True, exist_ok=True)
-            write_bytes(files[task.label], task.result)
+            target.parent.mkdir(parents=True, exist_ok=True)
+            write_bytes(target, task.result)
             done += 1
-            bar.update(done, len(searches))
+            bar.update(done, len(members))
     return files
 
 
-def vote_on_folds(
-    vote: str,
+def make_ensemble(
+    name: str,
+    how: str | Sequence[str],
     tables: SplitTables,
-    searches: Mapping[str, ModelSearch],
-    members: Sequence[str],
+    searches: Sequence[ModelSearch],
     workers: Workers,
+) -> Ensemble:
+    """Return an ensemble and its score on the inner folds.
+
+    Parameters
+    ----------
+    name : str
+        Its own.
+    how : str or sequence of str
+        A key of `LEARNERS`, which learns from all models, or the models whose winners vote.
+    tables : SplitTables
+    searches : sequence of ModelSearch
+        Finished, of that split.
+    workers : Workers
+        Fit again what is lost of the trials' answers.
+    """
+    if isinstance(how, str):
+        return _learned(name, how, tables, searches, workers)
+    by_model = {search.plan.model: search for search in searches}
+    voting = [by_model[model] for model in how]
+    answers = [search.out_of_fold(_best(search).number, workers) for search in voting]
+    out_of_fold = mean_by_fold(answers)
+    members = tuple(Member(search, _best(search)) for search in voting)
+    entry = _entry(name, tables, members, voting[0].fold_scores(out_of_fold))
+    return Ensemble(entry, members, Assembly(tuple(how)), out_of_fold)
+
+
+def _entry(
+    name: str, tables: SplitTables, members: Sequence[Member], scores: Sequence[float]
 ) -> dict[str, Any]:
-    """Return a vote's entry among the winners: its score on the inner folds."""
-    out_of_fold = _vote_out_of_fold(searches, members, workers)
-    scores = searches[members[0]].fold_scores(out_of_fold)
     return {
         **tables.identity,
-        "model": vote,
+        "model": name,
         "trial": None,
         "params": {},
-        "members": list(members),
+        "members": [member.search.plan.model for member in members],
         "score": float(np.mean(scores)),
         "spread": float(np.std(scores)),
         "fold_scores": list(scores),
     }
 
 
-def _vote_out_of_fold(
-    searches: Mapping[str, ModelSearch], members: Sequence[str], workers: Workers
-) -> list[Probabilities]:
-    """Return the mean probabilities of winners for each fold's validation rows."""
-    voting = [searches[name] for name in members]
-    return mean_by_fold([one.out_of_fold(_best(one).number, workers) for one in voting])
+def _learned(
+    name: str,
+    how: str,
+    tables: SplitTables,
+    searches: Sequence[ModelSearch],
+    workers: Workers,
+) -> Ensemble:
+    """Return an ensemble that learns from out-of-fold answers which members to take, or how."""
+    members, library = [], []
+    for search in searches:
+        if search.plan.model == models.FLOOR:
+            continue
+        decides = models.MODELS[search.plan.model].decides
+        count = 1 if how == "stacking" else FITTED_FOR_IT if decides else LIBRARY
+        trials = search.best_trials(count)
+        members += [Member(search, trial) for trial in trials]
+        answers = search.all_out_of_fold([trial.number for trial in trials], workers)
+        library += [np.concatenate(folds) for folds in answers]
+    answered, inner = np.stack(library), _inner(members[0].search)
+    out_of_fold = nested_answers(LEARNERS[how], answered, inner)
+    scores = members[0].search.fold_scores(out_of_fold)
+    rule = LEARNERS[how](answered, inner)
+    if isinstance(rule, Stacked):
+        names = tuple(member.name for member in members)
+        assembly = Assembly(names, final=rule.final)
+        entry = _entry(name, tables, members, scores)
+        return Ensemble(entry, tuple(members), assembly, out_of_fold)
+    chosen = sorted(np.flatnonzero(rule.weights), key=lambda place: -rule.weights[place])
+    voters = tuple(members[place] for place in chosen)
+    weights = tuple(int(rule.weights[place]) for place in chosen)
+    entry = _entry(name, tables, voters, scores)
+    entry |= {"trials": [voter.trial.number for voter in voters], "weights": list(weights)}
+    assembly = Assembly(tuple(voter.name for voter in voters), weights)
+    return Ensemble(entry, voters, assembly, out_of_fold)
+
+
+def _inner(search: ModelSearch) -> Inner:
+    """Return the validation clips of a search, in the order of its out-of-fold answers."""
+    data, plan = load_arrays(search.plan.arrays), search.plan
+    rows = [np.flatnonzero(data.validation_rows(fold)) for fold in range(plan.n_folds)]
+    order = np.concatenate(rows)
+    return Inner(data.fold[order], data.emotions[order], plan.emotions, plan.search.metric)
 
 
 def answers_on_folds(
     winner: Mapping[str, Any],
     tables: SplitTables,
-    searches: Mapping[str, ModelSearch],
+    answers: Sequence[Probabilities],
     emotions: Sequence[str],
-    workers: Workers,
 ) -> pd.DataFrame:
     """Return a winner's probabilities for the training clips, by the fold that validated them."""
-    members = winner.get("members", [winner["model"]])
-    answers = _vote_out_of_fold(searches, members, workers)
     data = load_arrays(tables.arrays)
     parts = []
     for fold, probabilities in enumerate(answers):
@@ -148,6 +261,11 @@ def answers_on_folds(
         part.insert(part.columns.get_loc("emotion") + 1, "fold", fold)
         parts.append(part)
     return pd.concat(parts, ignore_index=True)
+
+
+def best_out_of_fold(search: ModelSearch, workers: Workers) -> list[Probabilities]:
+    """Return the probabilities of a search's winner on each inner fold."""
+    return search.out_of_fold(_best(search).number, workers)
 
 
 def predict(model: Any, name: str, tables: SplitTables, emotions: Sequence[str]) -> pd.DataFrame:
@@ -176,8 +294,8 @@ def _answers(
     return pd.concat([whose, clips, told], axis=1)
 
 
-def store_vote(members: Mapping[str, Path], target: Path) -> None:
-    """Write the vote of stored members to `target`; runs in a worker."""
-    fitted = {name: load(path) for name, path in members.items()}
-    any_member = next(iter(fitted.values()))
-    dump(soft_vote(fitted, list(any_member.classes_), any_member.n_features_in_), target)
+def store_ensemble(
+    assembly: Assembly, members: Sequence[Path], emotions: Sequence[str], target: Path
+) -> None:
+    """Write the ensemble of stored members to `target`; runs in a worker."""
+    dump(assembly.of([load(path) for path in members], emotions), target)

@@ -16,6 +16,8 @@ import pandas as pd
 import pytest
 import soundfile
 
+from benchmark.card import load_model
+from benchmark.models import probabilities
 from benchmark.results import read_result
 from benchmark.tables import IDENTITY
 from tests.conftest import Bench
@@ -89,6 +91,37 @@ def test_the_vote_is_the_mean_of_its_members(finished: Bench) -> None:
     by_model = {model: table[table["model"] == model][columns].to_numpy() for model in MODELS}
     members = [by_model["logistic_regression"], by_model["random_forest"]]
     assert by_model["ensemble"] == pytest.approx(np.mean(members, axis=0), abs=1e-6)
+
+
+def test_ensembles_that_learn_stand_in_results_on_pages_and_in_files(bench: Bench) -> None:
+    text = bench.study.read_text().replace('["random", "speaker"]', '["speaker"]')
+    learned = '[ensembles]\nbest = "greedy"\nheard = "stacking"\n'
+    bench.study.write_text(f"{text}\n{learned}")
+    bench.run()
+    result = read_result(bench.project / "reports/results/small")
+    winners = {winner["model"]: winner for winner in result.winners}
+    best = winners["best"]
+    assert set(zip(best["members"], best["trials"], strict=True)) <= set(
+        zip(result.trials["model"], result.trials["trial"], strict=True)
+    )
+    assert 1 <= sum(best["weights"]) <= 25
+    assert best["weights"] == sorted(best["weights"], reverse=True)
+    assert winners["heard"]["members"] == ["logistic_regression", "random_forest"]
+    page = (bench.project / "reports/small.md").read_text()
+    for words in (
+        "greedy ensemble",
+        "votes by trial: ",
+        "stack of logistic regression + random forest",
+        "the log-probabilities of logistic regression and random forest",
+        "scored on each fold by what it learns on the others",
+    ):
+        assert words in page
+    test = pd.read_csv(bench.project / "features_cache/small/speaker/test.csv")
+    values = test.iloc[:, len(IDENTITY) :].to_numpy(np.float32)
+    for name in ("best", "heard"):
+        _, model = load_model(bench.card(model=name))
+        stored = bench.stored(model=name).to_numpy()
+        np.testing.assert_array_equal(probabilities(model, values), stored)
 
 
 def test_results_and_pages_hold_no_path_of_this_machine(finished: Bench) -> None:
@@ -193,6 +226,8 @@ C = [0.1, 10.0]
 
 [ensembles]
 both = ["cnn_1d", "svc"]
+best = "greedy"
+heard = "stacking"
 
 [learning_curves]
 shares = [0.5, 1.0]

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from benchmark.check import check
+from benchmark.check import check, votes
 from benchmark.errors import BenchmarkError
 from benchmark.models import EXTRAS, available
 from benchmark.study import Range, derive_seed, effective, read_study
@@ -61,6 +61,32 @@ def test_a_list_of_one_choice_is_a_fixed_list(study_file: Path) -> None:
     mlp = read_study(study_file).models["mlp"]
     assert list(mlp.space) == ["alpha"]
     assert mlp.fixed == {"max_iter": 50, "hidden_layer_sizes": [8, 16]}
+
+
+@pytest.mark.parametrize(
+    ("entry", "words"),
+    [
+        ('x = "greed"', r"x must be a list of models, or one of greedy, stacking"),
+        ("x = 5", r"\[ensembles\]: x: must be a list, not 5"),
+        ('x = ["mlp"]', r"x needs two members or more"),
+    ],
+)
+def test_an_ensemble_that_is_none_is_refused(study_file: Path, entry: str, words: str) -> None:
+    study_file.write_text(f"{SMALL}\n[ensembles]\n{entry}\n")
+    with pytest.raises(BenchmarkError, match=words):
+        read_study(study_file)
+
+
+def test_a_greedy_ensemble_may_choose_among_one_models_trials(study_file: Path) -> None:
+    study_file.write_text(f'{SMALL}\n[ensembles]\nx = "greedy"\n')
+    assert votes(check(read_study(study_file), "small")) == {"x": "greedy"}
+
+
+@pytest.mark.parametrize("more", ["", "[models.lda]\n"])
+def test_a_stack_of_too_little_is_refused(study_file: Path, more: str) -> None:
+    study_file.write_text(f'{SMALL}\n{more}[ensembles]\nx = "stacking"\n')
+    with pytest.raises(BenchmarkError, match=r"needs .*search\.folds .*3 or more"):
+        check(read_study(study_file), "small")
 
 
 def test_a_renamed_emotion_counts_as_one_of_the_study(study_file: Path) -> None:

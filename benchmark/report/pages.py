@@ -385,6 +385,12 @@ def _search(board: Leaderboard, figures: Sequence[str]) -> Iterator[str]:
     search = result.settings["search"]
     vote = " A soft vote is taken on each fold from its members' out-of-fold probabilities."
     vote = vote if words.has_vote(result) else ""
+    vote += (
+        " An ensemble that learns which answers to trust is scored on each fold by what it learns "
+        "on the others."
+        if words.learns(result)
+        else ""
+    )
     yield "## The search"
     grid = search["sampler"] == "grid"
     trials = "every combination" if grid else counted(search["trials"], "trial")
@@ -480,10 +486,20 @@ def _search_row(result: Result, winner: dict[str, Any], *, cut: bool, epochs: bo
 
 
 def _parameters(result: Result, winner: dict[str, Any]) -> str:
-    members = winner.get("members")
-    if members:
-        return f"vote of {listed([words.model_title(result, member) for member in members])}"
+    if winner.get("members"):
+        return _members(result, winner)
     return code(", ".join(f"{k}={_value(v)}" for k, v in winner["params"].items()) or "none")
+
+
+def _members(result: Result, winner: dict[str, Any]) -> str:
+    """Return in words who answers in an ensemble, and how."""
+    titles = [words.model_title(result, member) for member in winner["members"]]
+    if "weights" in winner:
+        rows = zip(titles, winner["trials"], winner["weights"], strict=True)
+        return f"votes by trial: {listed([f'{model} {t} × {w}' for model, t, w in rows])}"
+    if words.how_learned(result, winner["model"]):
+        return f"logistic regression on the log-probabilities of {listed(titles)}"
+    return f"vote of {listed(titles)}"
 
 
 def _value(value: Any) -> str:

@@ -74,39 +74,60 @@ def protocol_words(name: str) -> Protocol:
 
 
 def model_title(result: Result, model: str) -> str:
-    """Return a model in a few words, for tables and plots; a vote says whose it is."""
+    """Return a model in a few words, for tables and plots; an ensemble says whose it is."""
     if model == NESTED:
         return "the best inside, fold by fold"
+    if how_learned(result, model) == "greedy":
+        return "greedy ensemble"
     members = members_of(result, model)
     if not members:
         return _registered_title(model)
+    kind = "stack" if how_learned(result, model) else "soft vote"
     searched = set(result.settings["models"]) - {FLOOR}
     if len(members) > 2 and set(members) == searched:
-        return "soft vote of all winners"
-    return f"soft vote of {' + '.join(_registered_title(member) for member in members)}"
+        return f"{kind} of all winners"
+    return f"{kind} of {' + '.join(_registered_title(member) for member in members)}"
 
 
 def named(result: Result, model: str) -> str:
-    """Return a model as a sentence has it; a vote names all its members."""
+    """Return a model as a sentence has it; a vote or a stack names all its members."""
     if model == NESTED:
         return "the model that is best on the inner folds of each outer fold"
+    how = how_learned(result, model)
+    if how == "greedy":
+        return "the greedy ensemble"
     members = members_of(result, model)
     if members:
-        return f"the soft vote of {listed([_registered_title(member) for member in members])}"
+        kind = "stack" if how else "soft vote"
+        return f"the {kind} of {listed([_registered_title(member) for member in members])}"
     return f"the {_registered_title(model)}" if model != FLOOR else "always the commonest emotion"
 
 
 def members_of(result: Result, model: str) -> list[str]:
-    """Return the models whose winners vote under this name; empty for a model that is no vote."""
+    """Return the models whose winners answer under this name; empty for one that is no ensemble."""
     for winner in result.winners:
         if winner["model"] == model and winner.get("members"):
             return list(winner["members"])
-    return list(result.settings["ensembles"].get(model, []))
+    members = result.settings["ensembles"].get(model, [])
+    everyone = [name for name in result.settings["models"] if name != FLOOR]
+    return everyone if isinstance(members, str) else list(members)
+
+
+def how_learned(result: Result, model: str) -> str:
+    """Return how an ensemble learns from its members' answers; empty for all else."""
+    how = result.settings["ensembles"].get(model, "")
+    return how if isinstance(how, str) else ""
+
+
+def learns(result: Result) -> bool:
+    """Whether any ensemble learns which answers to trust."""
+    return any(how_learned(result, winner["model"]) for winner in result.winners)
 
 
 def has_vote(result: Result) -> bool:
-    """Whether any winners vote."""
-    return any(winner.get("members") for winner in result.winners)
+    """Whether any winners vote, each with the same weight."""
+    together = [winner["model"] for winner in result.winners if winner.get("members")]
+    return any(not how_learned(result, model) for model in together)
 
 
 def _registered_title(model: str) -> str:

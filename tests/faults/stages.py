@@ -17,9 +17,9 @@ from tests.conftest import Bench
 from tests.test_run import runs_in_mlflow, trials_in_optuna
 
 STAGE_OF = {
-    "_fit_winners": "ensemble",
+    "fit_members": "ensemble",
     "_learning_curves": "ensemble",
-    "_vote_on_folds": "ensemble",
+    "make_ensemble": "ensemble",
     "soft_vote": "ensemble",
     "_evaluate": "evaluation",
     "write_result": "evaluation",
