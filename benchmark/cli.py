@@ -6,6 +6,7 @@ Whatever is heavy is imported by the command that needs it, so that ``--help`` a
 from __future__ import annotations
 
 import errno
+import gc
 import os
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -199,9 +200,9 @@ def run_study(
     - `run-study capstone --set search.trials=10`: the same, changed for this run
     """
     with _plainly() as screen:
-        missing = tuple(allow_missing or ())
-        sources = _sources(project, corpora, corpus, allow_incomplete, missing, _own(train, test))
+        own, missing = _own(train, test), tuple(allow_missing or ())
         asked = _read(study, changes)
+        sources = _sources(project, corpora, corpus, allow_incomplete, missing, own)
         from benchmark import run
 
         job = _job(project, sources, changes, workers, storage, cluster)
@@ -223,8 +224,9 @@ def extract(
 ) -> None:
     """Run the feature stage of a study alone: train.csv and test.csv for each of its protocols."""
     with _plainly() as screen:
-        sources = _sources(project, corpora, corpus, allow_incomplete, tuple(allow_missing or ()))
+        missing = tuple(allow_missing or ())
         asked = _read(study, changes)
+        sources = _sources(project, corpora, corpus, allow_incomplete, missing)
         from benchmark import run
 
         job = _job(project, sources, changes, workers, None, cluster)
@@ -251,8 +253,8 @@ def explore(
     """Look at a study's recordings before any fit: reports/NAME_data.md, with pictures."""
     with _plainly() as screen:
         missing = tuple(allow_missing or ())
-        sources = _sources(project, corpora, corpus, allow_incomplete, missing)
         asked = _read(study, changes)
+        sources = _sources(project, corpora, corpus, allow_incomplete, missing)
         from benchmark.explore import explore_study
 
         page = explore_study(asked, _job(project, sources, changes, workers, None), screen)
@@ -600,11 +602,18 @@ def _own(train: Path | None, test: Path | None) -> tuple[Path, Path] | None:
 
 
 def _read(study: str | None, changes: list[str] | None) -> Study:
-    from benchmark.check import check
-    from benchmark.study import read_study
-
     path = _find(study or "quickstart")
-    return check(read_study(path, tuple(changes or ())), str(path))
+    # What is imported is never garbage, and looking for some makes up a fifth of the time to a
+    # refusal: at every import, and once more as the process ends.
+    gc.disable()
+    try:
+        from benchmark.check import check
+        from benchmark.study import read_study
+
+        return check(read_study(path, tuple(changes or ())), str(path))
+    finally:
+        gc.freeze()
+        gc.enable()
 
 
 def _job(
