@@ -39,6 +39,9 @@ STILLBORN = 5
 
 LOOK_S = 1.0
 
+SPARE_S = 5.0
+"""So long a task that is no longer wanted may run on; to start its worker again takes as long."""
+
 TRIES = 2
 """A task that loses its worker so often is handed back as lost: it may be the cause."""
 
@@ -91,7 +94,7 @@ class Task:
     def begin(self) -> None:
         """Let its time run from now on."""
         if self.limit_s is not None and not self.stopped:
-            self.until = time.monotonic() + self.limit_s
+            self.until = min(self.until, time.monotonic() + self.limit_s)
 
     def failure(self, what: str, advice: str = "") -> BenchmarkError:
         """Return in one line that `what` could not be done, why, and what to do."""
@@ -181,10 +184,16 @@ class Workers:
         return task
 
     def withdraw(self, wanted: Callable[[Any], bool]) -> None:
-        """Forget the waiting tasks whose labels are `wanted`; what runs goes on."""
+        """Forget the waiting tasks whose labels are `wanted`.
+
+        One that runs is handed back at its end, or after `SPARE_S` with a `LimitError`.
+        """
         with self._lock:
             self._waiting = [entry for entry in self._waiting if not wanted(entry[2].label)]
             heapq.heapify(self._waiting)
+            for task in self._running:
+                if wanted(task.label) and not task.stopped:
+                    task.until = min(task.until, time.monotonic() + SPARE_S)
 
     def next_done(self, until: float = float("inf")) -> Task | None:
         """Return the next finished task, as soon as there is one.
@@ -388,8 +397,7 @@ class _Process:
 
     def kill(self) -> None:
         if self._pool is not None:
-            # Python 3.14 has kill_workers(); until then this is how to reach them.
-            for process in list((self._pool._processes or {}).values()):
+            for process in processes_of(self._pool):
                 process.kill()
 
     def forget(self) -> None:
@@ -413,6 +421,12 @@ class _Process:
             self._first = self._pool.submit(os.getpid)
             self._ready = self._pool.submit(self._warming) if self._warming else self._first
         return self._pool
+
+
+def processes_of(pool: ProcessPoolExecutor) -> list[multiprocessing.process.BaseProcess]:
+    """Return the processes of a pool that are started."""
+    # Python 3.14 has kill_workers(); until then this is how to reach them.
+    return list((pool._processes or {}).values())
 
 
 def prepare_worker() -> None:

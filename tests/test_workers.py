@@ -12,6 +12,7 @@ from pathlib import Path
 
 import pytest
 
+from benchmark import workers as workers_module
 from benchmark.workers import THREAD_LIMITS, LimitError, WorkerLostError, Workers
 
 
@@ -133,6 +134,16 @@ def test_a_withdrawn_task_never_comes_back() -> None:
             workers.submit(double, number, label=number)
         workers.withdraw(lambda label: label in (1, 2))
         assert [task.label for task in workers.drain()] == ["running", 0, 3]
+
+
+def test_a_withdrawn_task_that_runs_for_long_is_stopped(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(workers_module, "SPARE_S", 0.5)
+    with Workers(2) as workers:
+        workers.submit(time.sleep, 60, label="hopeless")
+        workers.submit(time.sleep, 4, label="wanted")
+        workers.withdraw(lambda label: label == "hopeless")
+        errors = {task.label: type(task.error) for task in workers.drain()}
+    assert errors == {"hopeless": LimitError, "wanted": type(None)}
 
 
 def nothing() -> None:

@@ -28,7 +28,7 @@ from benchmark.features.audio import UnusableError
 from benchmark.serving.limits import Limits
 from benchmark.serving.predictor import Predictor
 from benchmark.serving.sample import sample
-from benchmark.workers import prepare_worker
+from benchmark.workers import prepare_worker, processes_of
 
 P = ParamSpec("P")
 T = TypeVar("T")
@@ -287,7 +287,7 @@ class _Worker:
     @property
     def kept_bytes(self) -> int:
         """What it takes while idle beyond what it took when it had loaded its model."""
-        taken = sum(_data_bytes(process.pid) for process in self._processes())
+        taken = sum(_data_bytes(process.pid or 0) for process in processes_of(self._executor))
         return max(0, taken - self._loaded.result())
 
     def load(self, card: Path, memory_bytes: int) -> Future[int]:
@@ -302,7 +302,7 @@ class _Worker:
 
     def kill(self) -> None:
         """End the process at once; what it was doing fails with BrokenProcessPool."""
-        for process in self._processes():
+        for process in processes_of(self._executor):
             process.kill()
         self._executor.shutdown(wait=False, cancel_futures=True)
 
@@ -316,10 +316,6 @@ class _Worker:
         timer.daemon = True
         timer.start()
         answer.add_done_callback(lambda _: timer.cancel())
-
-    def _processes(self) -> list[Any]:
-        # Python 3.14 has kill_workers(); until then this is how to reach them.
-        return list((self._executor._processes or {}).values())
 
 
 @contextlib.contextmanager
