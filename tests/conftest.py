@@ -11,6 +11,7 @@ import os  # noqa: E402
 import signal  # noqa: E402
 import subprocess  # noqa: E402
 import sys  # noqa: E402
+import time  # noqa: E402
 from collections.abc import Iterable  # noqa: E402
 from dataclasses import dataclass  # noqa: E402
 from pathlib import Path  # noqa: E402
@@ -74,13 +75,14 @@ def needing_extras(names: Iterable[str]) -> list[object]:
     ]
 
 
-@dataclass(frozen=True)
+@dataclass
 class Bench:
     """A small study of tones, and a project folder to run it in."""
 
     study: Path
     table: Path
     project: Path
+    whole_s: float = 0.0  # that its last run took
 
     def command(self, *arguments: str) -> list[str]:
         """The command line of one of the tool's commands in this project."""
@@ -88,12 +90,15 @@ class Bench:
 
     def run(self, *arguments: str, check: bool = True) -> subprocess.CompletedProcess[str]:
         """Run the small study to its end."""
-        return subprocess.run(
+        began = time.monotonic()
+        ended = subprocess.run(
             self.command("run-study", str(self.study), "--corpus", f"csv={self.table}", *arguments),
             capture_output=True,
             text=True,
             check=check,
         )
+        self.whole_s = time.monotonic() - began
+        return ended
 
     def card(self, split: str = "speaker", model: str = "ensemble") -> Path:
         """The card of one of the small study's fitted models."""

@@ -166,7 +166,8 @@ def test_a_run_with_a_budget_of_time_says_what_it_cut_and_leaves_its_trials_to_t
 def test_trials_that_were_given_up_by_their_folds_stand_in_results_and_runs_and_never_win(
     bench: Bench,
 ) -> None:
-    bench.run("--set", "search.pruner=asha+paired", "--set", "search.trials=12")
+    changes = ("--set", "search.pruner=asha+paired", "--set", "search.trials=12")
+    bench.run(*changes, "--workers", "1")
     (result,) = map(read_result, (bench.project / "reports/results").glob("small@*"))
     cut = result.trials[result.trials["state"] == "cut"]
     assert len(cut)
@@ -179,28 +180,28 @@ def test_trials_that_were_given_up_by_their_folds_stand_in_results_and_runs_and_
     assert states.count("cut") == len(cut)
 
 
-def test_ten_kills_and_a_resume_give_the_bytes_of_an_unbroken_run(
+def test_four_kills_and_a_resume_give_the_bytes_of_an_unbroken_run(
     finished: Bench, bench: Bench
 ) -> None:
     command = bench.command("run-study", str(bench.study), "--corpus", f"csv={bench.table}")
-    began = time.monotonic()
-    subprocess.run([*command, "--workers", "2"], check=True, capture_output=True)
-    whole_s = time.monotonic() - began
-    shutil.rmtree(bench.project)
-    bench.project.mkdir()
     moments = random.Random(0)
-    ends = []
-    for _ in range(10):
-        process = subprocess.Popen(command, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
-        time.sleep(moments.uniform(0.1, 0.7) * whole_s)
-        process.kill()
-        ends.append(process.wait())
+    ends = [
+        killed(command, after_s=moments.uniform(0.1, 0.5) * finished.whole_s) for _ in range(4)
+    ]
     # A resumed run is shorter than a whole one, and may have ended before it was killed.
-    assert ends.count(-signal.SIGKILL) >= 5
+    assert ends.count(-signal.SIGKILL) >= 2
     bench.run()
     assert bench.bytes_of("reports") == finished.bytes_of("reports")
     assert trials_in_optuna(bench) == trials_in_optuna(finished)
     assert runs_in_mlflow(bench) == runs_in_mlflow(finished)
+
+
+def killed(command: list[str], after_s: float) -> int:
+    """How a process that is killed after so long has ended."""
+    process = subprocess.Popen(command, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
+    time.sleep(after_s)
+    process.kill()
+    return process.wait()
 
 
 DEEP_STUDY = """
@@ -249,18 +250,11 @@ def test_a_deep_study_that_is_killed_and_resumed_by_more_workers_gives_the_same_
     unbroken, broken = (Bench(study, tones, tmp_path / name) for name in ("unbroken", "broken"))
     unbroken.project.mkdir()
     broken.project.mkdir()
-    began = time.monotonic()
     unbroken.run("--workers", "1", "--allow-missing", "jl")
-    whole_s = time.monotonic() - began
     command = broken.command(
         "run-study", str(study), "--corpus", f"csv={tones}", "--allow-missing", "jl"
     )
-    ends = []
-    for share in (0.3, 0.5, 0.4):
-        process = subprocess.Popen(command, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
-        time.sleep(share * whole_s)
-        process.kill()
-        ends.append(process.wait())
+    ends = [killed(command, after_s=share * unbroken.whole_s) for share in (0.4, 0.5)]
     assert -signal.SIGKILL in ends
     broken.run("--workers", "2", "--allow-missing", "jl")
     assert broken.bytes_of("reports") == unbroken.bytes_of("reports")
@@ -298,7 +292,7 @@ def test_a_changed_run_stands_apart_from_the_study(finished: Bench, tmp_path: Pa
     shutil.copytree(finished.project, tmp_path / "project")
     copy = Bench(finished.study, finished.table, tmp_path / "project")
     before = copy.bytes_of("reports/results/small")
-    copy.run("--set", "search.trials=7")
+    copy.run("--set", "search.trials=7", "--workers", "1")
     assert copy.bytes_of("reports/results/small") == before
     (changed,) = [path for path in (copy.project / "reports/results").iterdir() if "@" in path.name]
     record = json.loads((changed / "study.json").read_text())
@@ -309,7 +303,8 @@ def test_a_changed_run_stands_apart_from_the_study(finished: Bench, tmp_path: Pa
 def test_a_study_runs_on_tables_of_ones_own(finished: Bench, bench: Bench) -> None:
     folder = finished.project / "features_cache/small/speaker"
     tables = ("--train", str(folder / "train.csv"), "--test", str(folder / "test.csv"))
-    subprocess.run(bench.command("run-study", str(bench.study), *tables), check=True)
+    command = bench.command("run-study", str(bench.study), *tables, "--workers", "1")
+    subprocess.run(command, check=True)
     (own,) = (bench.project / "reports/results").iterdir()
     theirs = read_result(finished.project / "reports/results/small").predictions
     rows = theirs[theirs["protocol"] == "speaker"].reset_index(drop=True)
@@ -327,7 +322,9 @@ def test_tables_of_ones_own_get_what_the_study_asks_for_beside_the_features(
     bench.study.write_text(renamed + '[rename]\nhigh = "loud"\n')
     tables = ("--train", str(folder / "train.csv"), "--test", str(folder / "test.csv"))
     subprocess.run(
-        bench.command("run-study", str(bench.study), *tables, "--set", "search.trials=1"),
+        bench.command(
+            "run-study", str(bench.study), *tables, "--set", "search.trials=1", "--workers", "1"
+        ),
         check=True,
     )
     (own,) = (bench.project / "features_cache").glob("small@*/speaker/train.csv")
@@ -360,7 +357,7 @@ def test_clips_that_cannot_be_used_are_counted_and_named(bench: Bench, tmp_path:
     refused = copy.run(check=False)
     assert refused.returncode == 2
     assert "2 of 72 clips can't be used" in refused.stderr
-    copy.run("--allow-incomplete")
+    copy.run("--allow-incomplete", "--set", "search.trials=1", "--workers", "1")
     (page,) = (copy.project / "reports").glob("small@*.md")
     text = page.read_text()
     assert "0_low_0" in text
@@ -377,7 +374,7 @@ def test_a_missing_clip_is_refused_unless_allowed_and_then_shown(
     refused = copy.run(check=False)
     assert refused.returncode == 2
     assert "csv: 71 of 72 clips; missing: 0_low_0" in refused.stderr
-    copy.run("--allow-incomplete")
+    copy.run("--allow-incomplete", "--workers", "1")
     (page,) = (copy.project / "reports").glob("small@*.md")
     assert "71 of 72 clips" in page.read_text()
     assert not (copy.project / "reports/small.md").exists()
