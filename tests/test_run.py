@@ -185,9 +185,7 @@ def test_four_kills_and_a_resume_give_the_bytes_of_an_unbroken_run(
 ) -> None:
     command = bench.command("run-study", str(bench.study), "--corpus", f"csv={bench.table}")
     moments = random.Random(0)
-    ends = [
-        killed(command, after_s=moments.uniform(0.1, 0.5) * finished.whole_s) for _ in range(4)
-    ]
+    ends = [killed(command, after_s=moments.uniform(0.1, 0.5) * finished.whole_s) for _ in range(4)]
     # A resumed run is shorter than a whole one, and may have ended before it was killed.
     assert ends.count(-signal.SIGKILL) >= 2
     bench.run()
