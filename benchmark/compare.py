@@ -11,7 +11,6 @@ from numpy.typing import NDArray
 
 from benchmark.errors import BenchmarkError
 from benchmark.evaluate import (
-    FEWEST_SPEAKERS,
     METRICS,
     Counts,
     Floats,
@@ -19,6 +18,7 @@ from benchmark.evaluate import (
     Unit,
     counts_by,
     resample_groups,
+    resampled_unit,
     scored,
 )
 
@@ -27,6 +27,9 @@ SWAPS = 10_000
 
 ALPHA = 0.05
 """With a p below it two models are said to differ."""
+
+FEWEST_SWAPPED = 6
+"""With fewer speakers even the rarest way to swap them is no rarer than `ALPHA`: clips are."""
 
 BLOCK = 1000
 """How many swaps are counted at a time, so that a swap of single clips fits into memory."""
@@ -42,6 +45,8 @@ class ClipTest:
         The first model's figure less the second's; its interval draws the same speakers for both.
     p : float
         How often chance alone makes a difference as large, were the two models alike.
+    swapped : str
+        Whose answers were swapped: those of ``speakers`` or of ``clips``.
     swaps : int
         How many swaps `p` is computed from.
     exact : bool
@@ -50,6 +55,7 @@ class ClipTest:
 
     difference: Score
     p: float
+    swapped: Unit
     swaps: int
     exact: bool
 
@@ -88,7 +94,8 @@ def compare_on_clips(
     the share of the ways, the one that was seen among them, whose difference is as large as the one
     seen (Good 2005, Permutation, Parametric and Bootstrap Tests of Hypotheses, chapter 3; Ernst
     2004, Permutation methods: a basis for exact inference, Statistical Science 19). Single clips
-    are swapped and resampled where there are fewer than six speakers.
+    are swapped where there are fewer than six speakers, since all the ways to swap five are too few
+    to tell anything; the interval follows `evaluate.resampled_unit`.
 
     Parameters
     ----------
@@ -99,31 +106,34 @@ def compare_on_clips(
     metric : str
         A name in `METRICS`.
     seeds : (int, int)
-        Of the resamples and of the swaps. With the leaderboard's seed of the resamples, each draw
-        holds the speakers of the same draw there.
+        Of the resamples and of the swaps.
 
     Raises
     ------
     BenchmarkError
         If the two do not hold the same clips.
     """
-    by_group, over = _paired_counts(first, second, emotions)
+    first, second = _aligned(first, second)
+    speaker_of, speakers = pd.factorize(first["speaker"], sort=True)
+    clip_of = np.arange(len(first))
+    unit = resampled_unit(speaker_of)
+    drawn_groups = speaker_of if unit.over == "speakers" else clip_of
+    by_group = _paired_counts(drawn_groups, first, second, emotions)
     of_counts = METRICS[metric].of_counts
     both = of_counts(by_group.sum(axis=0))
     drawn = of_counts(resample_groups(by_group, np.random.default_rng(seeds[0])))
-    difference = scored(float(both[0] - both[1]), drawn[:, 0] - drawn[:, 1], over)
-    exact = 2 ** len(by_group) <= SWAPS
-    swapped = np.concatenate(
-        [
-            _swapped_difference(by_group, block, metric)
-            for block in (_all_swaps(len(by_group)) if exact else _swaps(len(by_group), seeds[1]))
-        ]
-    )
+    value = float(both[0] - both[1])
+    difference = scored(value, drawn[:, 0] - drawn[:, 1], unit, lowest=-1.0)
+    swapped: Unit = "speakers" if len(speakers) >= FEWEST_SWAPPED else "clips"
+    swapped_groups = speaker_of if swapped == "speakers" else clip_of
+    if swapped != unit.over:
+        by_group = _paired_counts(swapped_groups, first, second, emotions)
+    differences, exact = _swapped_differences(by_group, metric, seeds[1])
     # Sums of the same counts may differ in their last digit.
-    as_large = int((np.abs(swapped) >= abs(difference.value) - 1e-12).sum())
-    ways = len(swapped)
+    as_large = int((np.abs(differences) >= abs(value) - 1e-12).sum())
+    ways = len(differences)
     p = as_large / ways if exact else (as_large + 1) / (ways + 1)
-    return ClipTest(difference, p, ways, exact)
+    return ClipTest(difference, p, swapped, ways, exact)
 
 
 def compare_on_folds(
@@ -165,19 +175,28 @@ def compare_on_folds(
     return FoldTest(mean, mean - reach, mean + reach, p, folds)
 
 
-def _paired_counts(
-    first: pd.DataFrame, second: pd.DataFrame, emotions: Sequence[str]
-) -> tuple[Counts, Unit]:
-    """Return both models' confusion counts, of shape (n_groups, 2, n_emotions, n_emotions)."""
-    first, second = (rows.sort_values("clip", kind="stable") for rows in (first, second))
-    if first["clip"].to_list() != second["clip"].to_list():
+def _aligned(first: pd.DataFrame, second: pd.DataFrame) -> tuple[pd.DataFrame, pd.DataFrame]:
+    """Return both models' rows in the same order of clips."""
+    keys = [column for column in ("clip", "part") if column in first]
+    first, second = (rows.sort_values(keys, kind="stable") for rows in (first, second))
+    if not first[keys].reset_index(drop=True).equals(second[keys].reset_index(drop=True)):
         raise BenchmarkError("Two models can be compared only on the same test clips.")
-    groups, speakers = pd.factorize(first["speaker"], sort=True)
-    over: Unit = "speakers"
-    if len(speakers) < FEWEST_SPEAKERS:
-        groups, over = np.arange(len(first)), "clips"
-    pair = [counts_by(groups, rows, emotions) for rows in (first, second)]
-    return np.stack(pair, axis=1), over
+    return first, second
+
+
+def _paired_counts(
+    groups: NDArray[np.int64], first: pd.DataFrame, second: pd.DataFrame, emotions: Sequence[str]
+) -> Counts:
+    """Return both models' confusion counts, of shape (n_groups, 2, n_emotions, n_emotions)."""
+    return np.stack([counts_by(groups, rows, emotions) for rows in (first, second)], axis=1)
+
+
+def _swapped_differences(by_group: Counts, metric: str, seed: int) -> tuple[Floats, bool]:
+    """Return the difference by each way to swap groups, and whether these are all ways."""
+    exact = 2 ** len(by_group) <= SWAPS
+    swaps = _all_swaps(len(by_group)) if exact else _swaps(len(by_group), seed)
+    blocks = [_swapped_difference(by_group, block, metric) for block in swaps]
+    return np.concatenate(blocks), exact
 
 
 def _swapped_difference(by_group: Counts, swaps: NDArray[np.bool_], metric: str) -> Floats:

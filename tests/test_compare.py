@@ -13,7 +13,6 @@ from sklearn.metrics import recall_score
 
 from benchmark.compare import SWAPS, compare_on_clips, compare_on_folds
 from benchmark.errors import BenchmarkError
-from benchmark.evaluate import evaluate
 
 EMOTIONS = ("angry", "happy", "sad")
 
@@ -74,7 +73,7 @@ def test_an_exact_test_over_speakers_equals_the_one_swap_by_swap() -> None:
 def test_single_clips_are_swapped_where_there_are_few_speakers() -> None:
     first, second = predictions(2, 5, 1.5, seed=1), predictions(2, 5, 0.2, seed=2)
     test = compare_on_clips(first, second, EMOTIONS, "uar", (0, 0))
-    assert test.difference.over == "clips"
+    assert test.swapped == "clips"
     assert test.swaps == 2**10
     assert test.p == pytest.approx(slow_p(first, second, "clip"))
 
@@ -126,20 +125,24 @@ def test_a_model_does_not_differ_from_itself() -> None:
 
 def test_the_interval_draws_the_same_speakers_for_both_models() -> None:
     first, second = predictions(8, 20, 1.2, seed=1), predictions(8, 20, 0.9, seed=2)
-    test = compare_on_clips(first, second, EMOTIONS, "uar", (5, 0))
-    one, other = (evaluate(rows, EMOTIONS, seed=5).scores["uar"] for rows in (first, second))
-    np.testing.assert_allclose(test.difference.draws, one.draws - other.draws)
-
-
-def test_a_paired_interval_over_clips_draws_the_same_clips_for_both_models() -> None:
-    first, second = predictions(3, 60, 1.2, seed=1), predictions(3, 60, 0.9, seed=2)
     test = compare_on_clips(first, second, EMOTIONS, "accuracy", (5, 0))
     truth = first["emotion"].to_numpy()
     right = (predicted(first) == truth).astype(float) - (predicted(second) == truth)
-    rng = np.random.default_rng(3)
-    slow = [rng.choice(right, size=len(right)).mean() for _ in range(4000)]
-    expected = np.quantile(slow, [0.025, 0.975])
-    assert (test.difference.low, test.difference.high) == pytest.approx(expected, abs=0.012)
+    expected = stats.ttest_1samp(right.reshape(8, 20).mean(axis=1), 0).confidence_interval(0.95)
+    interval = test.difference.low, test.difference.high
+    assert test.difference.over == "speakers"
+    assert interval == pytest.approx((expected.low, expected.high), abs=0.01)
+
+
+def test_a_paired_interval_over_clips_draws_the_same_clips_for_both_models() -> None:
+    first, second = predictions(2, 90, 1.2, seed=1), predictions(2, 90, 0.9, seed=2)
+    test = compare_on_clips(first, second, EMOTIONS, "accuracy", (5, 0))
+    truth = first["emotion"].to_numpy()
+    right = (predicted(first) == truth).astype(float) - (predicted(second) == truth)
+    expected = stats.ttest_1samp(right, 0).confidence_interval(0.95)
+    interval = test.difference.low, test.difference.high
+    assert test.difference.over == "clips"
+    assert interval == pytest.approx((expected.low, expected.high), abs=0.01)
 
 
 def test_the_order_of_the_rows_changes_nothing() -> None:

@@ -159,13 +159,13 @@ def _row(result: Result, one: Comparison) -> list[str]:
 
 
 def _notes(found: list[Comparison]) -> Iterator[str]:
-    for over, swaps, exact in dict.fromkeys(map(_swapping, found)):
-        same = [one for one in found if _swapping(one) == (over, swaps, exact)]
+    for over, swapped, swaps, exact in dict.fromkeys(map(_swapping, found)):
+        same = [one for one in found if _swapping(one) == (over, swapped, swaps, exact)]
         columns = list(dict.fromkeys(words.protocol_words(one.protocol).column for one in same))
         ways = f"all {count(swaps)} ways" if exact else f"{count(swaps)} random ways"
         yield (
             f"Test clips of {listed(columns)}: the interval draws the same {over} for both models; "
-            f"p is of a permutation test, {ways} to swap the two models' answers by {over}."
+            f"p is of a permutation test, {ways} to swap the two models' answers by {swapped}."
         )
     yield (
         "Inner folds: interval and p are of the corrected resampled t-test (Nadeau & Bengio 2003), "
@@ -177,5 +177,6 @@ def _notes(found: list[Comparison]) -> Iterator[str]:
         yield f"The {len(found)} comparisons are not corrected for their number."
 
 
-def _swapping(one: Comparison) -> tuple[str, int, bool]:
-    return one.clips.difference.over, one.clips.swaps, one.clips.exact
+def _swapping(one: Comparison) -> tuple[str, str, int, bool]:
+    test = one.clips
+    return test.difference.over, test.swapped, test.swaps, test.exact

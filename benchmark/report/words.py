@@ -304,8 +304,19 @@ def protocol_note(board: Leaderboard, protocol: str, *, brief: bool = False) -> 
     """Return who is tested under a protocol, and what its intervals are over."""
     meaning = protocol_words(protocol).meaning
     shown = f": {meaning}" if meaning and not brief else ""
-    over = _any_evaluation(board, protocol).over
-    return f"{tested(board, protocol)}{shown}; intervals over {over}."
+    return f"{tested(board, protocol)}{shown}; intervals over {_unit(board, protocol)}."
+
+
+def _unit(board: Leaderboard, protocol: str) -> str:
+    """Return what a protocol's intervals are over, and how many equal speakers its own count as."""
+    evaluation = _any_evaluation(board, protocol)
+    if evaluation.effective_speakers > 0.9 * evaluation.speakers:
+        return evaluation.over
+    worth = (
+        f"as some have far more clips, {evaluation.speakers} speakers count as "
+        f"{evaluation.effective_speakers:.1f}"
+    )
+    return f"{evaluation.over} ({worth})"
 
 
 def corpus_note(board: Leaderboard, protocol: str) -> str:
@@ -359,8 +370,10 @@ def corpus_units(evaluation: Evaluation) -> str:
 def intervals_note() -> str:
     """Return how intervals are made."""
     return (
-        "Intervals are 95 % percentile intervals of 2,000 bootstrap resamples of whole speakers, "
-        "or of clips where there are fewer than six speakers, which can't show how speakers differ."
+        "Intervals are 95 %: Student's t on the standard error of 2,000 bootstrap resamples of "
+        "whole speakers, its degrees of freedom one less than there are speakers (than they count "
+        "as, where some have far more clips). Where they count as fewer than three, clips are "
+        "resampled, which can't show how speakers differ."
     )
 
 

@@ -1,0 +1,54 @@
+"""How often an interval of UAR holds the true UAR: `python -m tests.simulations.coverage`."""
+
+from __future__ import annotations
+
+import argparse
+from collections.abc import Sequence
+
+import numpy as np
+
+from benchmark import evaluate
+from tests.simulations.speakers import MEANS, draw_counts, draw_recalls
+
+SETTINGS = {
+    **{f"{n} speakers of 56 clips": [8] * n for n in (3, 4, 6, 8, 12, 24, 48)},
+    "10 speakers of 21 to 168 clips": [3, 5, 7, 10, 12, 14, 17, 19, 21, 24],
+    "RAVDESS and SAVEE, 24 + 4 speakers": [7] * 24 + [17] * 4,
+    "capstone's known speakers, 24 + 4 + 2": [2] * 24 + [4] * 4 + [50] * 2,
+}
+"""How many clips of each emotion every speaker has."""
+
+
+def coverage(clips: Sequence[int], datasets: int, seed: int) -> tuple[float, float]:
+    """Return how often our interval, and that of the resamples' percentiles, holds the true UAR."""
+    rng = np.random.default_rng(seed)
+    sizes = np.asarray(clips)
+    unit = evaluate.resampled_unit(np.repeat(np.arange(len(sizes)), sizes))
+    assert unit.over == "speakers"
+    held = np.zeros((datasets, 2), dtype=bool)
+    for place in range(datasets):
+        counts = draw_counts(draw_recalls(len(sizes), rng), clips, rng)
+        value = float(evaluate.uar(counts.sum(axis=0)))
+        draws = evaluate.uar(evaluate.resample_groups(counts, rng))
+        score = evaluate.scored(value, draws, unit)
+        low, high = np.quantile(draws, [0.025, 0.975])
+        truth = float(MEANS.mean())
+        held[place] = score.low <= truth <= score.high, low <= truth <= high
+    ours, percentile = held.mean(axis=0)
+    return float(ours), float(percentile)
+
+
+def main() -> None:
+    """Print a row a setting."""
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--datasets", type=int, default=4000)
+    datasets = parser.parse_args().datasets
+    print("| Setting | effective speakers | ours | percentiles |\n| :--- | ---: | ---: | ---: |")  # noqa: T201
+    for name, clips in SETTINGS.items():
+        ours, percentile = coverage(clips, datasets, seed=0)
+        worth = evaluate.effective(np.asarray(clips))
+        print(f"| {name} | {worth:.1f} | {ours:.3f} | {percentile:.3f} |", flush=True)  # noqa: T201
+
+
+if __name__ == "__main__":
+    main()
