@@ -100,6 +100,7 @@ def _check_answers(study: Study, where: str) -> None:
         _check_names("protocol", (study.claims.protocol,), study.split.protocols, place)
         _check_names("model", study.claims.values, answering, place)
         _check_names("model", study.claims.why, study.claims.values, f"{place} why")
+        _check_names("model", study.claims.mistakes, study.claims.values, f"{place} mistakes")
 
 
 def votes(study: Study) -> dict[str, tuple[str, ...] | str]:

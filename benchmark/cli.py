@@ -262,13 +262,64 @@ def explore(
 
 
 @app.command()
+def anatomy(
+    study: Annotated[
+        str, typer.Argument(help="A study that has run, by name.", show_default=False)
+    ],
+    corpora: CorporaOption = None,
+    corpus: CorpusOption = None,
+    draws: Annotated[
+        int, typer.Option(min=1, max=100, help="Splits on which all is run; the mean counts.")
+    ] = 5,
+    seeds: Annotated[
+        int, typer.Option(min=2, max=1000, help="Seeds of which the best on the test is reported.")
+    ] = 20,
+    settings: Annotated[
+        int,
+        typer.Option(
+            min=2, max=1000, help="Settings, as the study tried them, of which the test chooses."
+        ),
+    ] = 10,
+    workers: WorkersOption = None,
+    project: ProjectOption = HERE,
+) -> None:
+    """Run a study's winner again with the mistakes that papers make: how a score is inflated.
+
+    Speakers on both sides; copies made, emotions filled up, scaler fitted or features selected
+    before the split; settings, epoch or seed chosen on the test rows. Each alone, then one upon
+    another: a staircase from the honest score to the flattering one, in reports/anatomy.md. Where
+    `[claims.mistakes]` tells what a study's source did wrong, its figure is taken apart as well.
+
+    No figure of it can enter a leaderboard. Interrupt it whenever you like: finished fits are kept.
+
+    - `anatomy capstone --corpora ~/corpora`: five draws of the split, in an hour or so
+    - `anatomy quickstart --draws 2 --seeds 5`: on generated speech, in a minute or two
+    """
+    with _plainly() as screen:
+        sources = _sources(project, corpora, corpus, False)
+        asked = _read(study, None)
+        from benchmark.anatomy.dissect import Extent, dissect
+        from benchmark.anatomy.stored import write_anatomy
+        from benchmark.report.anatomy_page import write_page
+
+        job = _job(project, sources, None, workers, None)
+        found = dissect(asked, Extent(draws, seeds, settings), job, screen)
+        write_anatomy(found, job.project.reports / "anatomy")
+        screen.output.print(str(write_page(job.project.reports)))
+
+
+@app.command()
 def report(project: ProjectOption = HERE) -> None:
     """Write all pages of reports/ again from stored results, without fitting anything."""
     with _plainly() as screen:
         from benchmark import run
+        from benchmark.report.anatomy_page import write_page
 
         for page in run.write_reports(run.Project(project), screen):
             screen.output.print(str(page))
+        dissected = write_page(run.Project(project).reports)
+        if dissected is not None:
+            screen.output.print(str(dissected))
 
 
 @app.command("list")

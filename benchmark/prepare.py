@@ -254,6 +254,55 @@ def prepare(
     )
 
 
+def measure(
+    study: Study,
+    sources: Sources,
+    recordings: Mapping[str, Recordings],
+    workers: Workers,
+    screen: Screen,
+) -> tuple[Table, NDArray[np.str_]]:
+    """Return every clip and every copy of it, on whatever side it may come to stand.
+
+    Parameters
+    ----------
+    study, sources, recordings, workers, screen
+        As `prepare` takes them.
+
+    Returns
+    -------
+    table : Table
+        The usable clips in the corpora's order, then their copies under each augmentation.
+    samples : ndarray of str, shape (n_rows,)
+        A digest of each row's recording, equal for a clip and its copies.
+    """
+    clips = [
+        clip
+        for found in recordings.values()
+        for clip in found.clips
+        if clip.emotion in study.emotions
+    ]
+    _check_emotions(study, recordings)
+    with screen.bars() as bars:
+        originals = _extract(study, clips, "", sources.cache, workers, bars)
+        _check_usable(originals, len(clips), sources, screen)
+        copies = {
+            augmentation: _extract(
+                study, originals.clips, augmentation, sources.cache, workers, bars
+            )
+            for augmentation in study.augment
+        }
+    frame = _frame(originals.clips, originals.samples_digests).set_index("clip", drop=False)
+    parts = [(frame, originals.values, "")]
+    for augmentation, copy in copies.items():
+        parts.append((frame.loc[[clip.id for clip in copy.clips]], copy.values, augmentation))
+    rows = pd.concat([part.assign(augmentation=name) for part, _, name in parts], ignore_index=True)
+    features = feature_set(study.features, study.sample_rate_hz)
+    values = _with_covariates(np.vstack([part for _, part, _ in parts]), rows, study.covariates)
+    columns = (*features.columns, *(COVARIATES[name].column for name in study.covariates))
+    table = Table(rows[list(IDENTITY)], values, columns, features.shape)
+    return table, rows["samples"].to_numpy(dtype=np.str_)
+
+
 def result_name(study: str, changes: Sequence[str]) -> tuple[str, tuple[str, ...]]:
     """Return the name under which results stand; a changed study never has the study's own."""
     distinct = tuple(dict.fromkeys(changes))

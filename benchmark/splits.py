@@ -130,6 +130,14 @@ def draw_splits(
     return splits
 
 
+def draw_split(
+    protocol: str, clips: pd.DataFrame, test_size: float, n_folds: int, seed: int
+) -> Split:
+    """Return the one split of a protocol that draws a test side of `test_size`."""
+    [split] = draw_splits(protocol, clips, settings.Split(test_size=test_size), n_folds, seed)
+    return split
+
+
 def _divided(
     protocol: str,
     part: str,

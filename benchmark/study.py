@@ -19,6 +19,16 @@ from benchmark.errors import BenchmarkError, unknown
 Scalar = bool | int | float | str
 METRICS = ("uar", "accuracy", "macro_f1")
 LEARNED_ENSEMBLES = ("greedy", "stacking")
+Mistake = Literal[
+    "speakers-shared",
+    "augmented-before-split",
+    "oversampled-before-split",
+    "scaled-on-everything",
+    "selected-on-everything",
+    "settings-by-test",
+    "epoch-by-test",
+    "best-of-seeds",
+]
 
 
 def _distinct(names: tuple[str, ...]) -> tuple[str, ...]:
@@ -153,7 +163,9 @@ class LearningCurves(Table):
 class Claims(BaseModel):
     """What the source of a study says that it reaches: a figure for each model, by its protocol.
 
-    `why` says for a model, as far as is known, why its figure is not reached.
+    `why` says for a model, as far as is known, why its figure is not reached; `mistakes`, what its
+    source did wrong to reach it. No score of the study depends on that, so it is no setting of it:
+    results don't hold it, and `anatomy` alone reads it.
     """
 
     model_config = ConfigDict(extra="forbid", frozen=True)
@@ -163,6 +175,7 @@ class Claims(BaseModel):
     metric: Literal["uar", "accuracy", "macro_f1"]
     note: str = ""
     why: dict[str, str] = {}
+    mistakes: dict[str, tuple[Mistake, ...]] = Field(default={}, exclude=True)
     values: dict[str, float] = Field(min_length=1)
 
     @model_validator(mode="before")
@@ -171,7 +184,7 @@ class Claims(BaseModel):
         """Read every key that is no field as a model with its figure."""
         if not isinstance(table, dict) or "values" in table:
             return table
-        named = {"source", "protocol", "metric", "note", "why"}
+        named = {"source", "protocol", "metric", "note", "why", "mistakes"}
         values = {key: value for key, value in table.items() if key not in named}
         return {k: v for k, v in table.items() if k in named} | {"values": values}
 

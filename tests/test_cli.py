@@ -17,7 +17,7 @@ from benchmark.models import MODELS
 from benchmark.splits import PROTOCOLS
 from tests.conftest import Bench
 
-COMMANDS = ("run-study", "list", "extract", "explore", "report", "ui", "fetch")
+COMMANDS = ("run-study", "list", "extract", "explore", "anatomy", "report", "ui", "fetch")
 
 
 def answer(*arguments: str, **variables: str) -> subprocess.CompletedProcess[str]:

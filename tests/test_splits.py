@@ -15,19 +15,12 @@ from benchmark.splits import (
     LeakError,
     Split,
     check_split,
+    draw_split,
     draw_splits,
 )
 
 EMOTIONS = ("angry", "happy", "sad")
 DRAWN = [name for name, protocol in PROTOCOLS.items() if protocol.hold_out]
-
-
-def draw_split(
-    protocol: str, clips: pd.DataFrame, test_size: float, n_folds: int, seed: int
-) -> Split:
-    """The split of a protocol that draws one test side."""
-    [split] = draw_splits(protocol, clips, study.Split(test_size=test_size), n_folds, seed)
-    return split
 
 
 def corpus(name: str, speakers: dict[str, int], genders: str = "fm") -> pd.DataFrame:

@@ -206,3 +206,38 @@ def test_seeds_of_two_purposes_differ_and_stay_the_same() -> None:
     assert len(set(seeds)) == 100
     assert seeds[0] == derive_seed(0, "ask", 0) != derive_seed(1, "ask", 0)
     assert all(0 <= seed < 2**32 for seed in seeds)
+
+
+CLAIMED = (
+    SMALL
+    + """
+[claims]
+source = "Somebody"
+protocol = "random"
+metric = "accuracy"
+mlp = 0.99
+[claims.mistakes]
+mlp = ["augmented-before-split"]
+"""
+)
+
+
+def test_what_a_source_did_wrong_is_no_setting_of_the_study(study_file: Path) -> None:
+    study_file.write_text(CLAIMED)
+    study = read_study(study_file)
+    assert study.claims is not None
+    assert study.claims.mistakes == {"mlp": ("augmented-before-split",)}
+    assert "mistakes" not in study.settings()["claims"]
+
+
+def test_a_mistake_that_nobody_knows_is_refused(study_file: Path) -> None:
+    study_file.write_text(CLAIMED.replace("augmented-before-split", "augmented-too-early"))
+    with pytest.raises(BenchmarkError, match="must be 'speakers-shared'"):
+        read_study(study_file)
+
+
+def test_mistakes_of_a_model_without_a_claim_are_refused(study_file: Path) -> None:
+    mistakes = CLAIMED.replace("[claims.mistakes]\nmlp", "[claims.mistakes]\nsvc")
+    study_file.write_text(mistakes)
+    with pytest.raises(BenchmarkError, match="mistakes: unknown model 'svc'"):
+        check(read_study(study_file), str(study_file))

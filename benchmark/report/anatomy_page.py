@@ -1,0 +1,432 @@
+"""The page of inflated scores: what each mistake adds to a figure, from stored anatomies alone."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from functools import cached_property
+from pathlib import Path
+
+from benchmark.anatomy.heights import Height, Heights
+from benchmark.anatomy.mistakes import MISTAKES
+from benchmark.anatomy.stored import Anatomy, Comparison, Staircase, Step, read_anatomies
+from benchmark.evaluate import METRICS, Score
+from benchmark.models import MODELS
+from benchmark.report.anatomy_figure import Scene, Stair, staircase_figure
+from benchmark.report.markdown import (
+    NOTHING,
+    address,
+    banner,
+    capitalised,
+    claimed,
+    code,
+    count,
+    counted,
+    figure,
+    interval,
+    link,
+    listed,
+    number,
+    plain,
+    signed,
+    table,
+    title,
+)
+from benchmark.report.words import sentences
+from benchmark.results import write_bytes, write_text
+
+NAME = "anatomy.md"
+"""The page's file."""
+
+FIGURES = ("figures", "anatomy")
+"""The folder of its pictures, below the page's own."""
+
+HONEST = "honest: speakers never heard"
+SPEAKERS = {"apart": "kept apart", "shared": "on both sides"}
+
+
+@dataclass(frozen=True)
+class Case:
+    """A staircase of a study, with its heights.
+
+    Attributes
+    ----------
+    anatomy : Anatomy
+    staircase : Staircase
+    heights : Heights
+        Of all runs of the anatomy.
+    """
+
+    anatomy: Anatomy
+    staircase: Staircase
+    heights: Heights
+
+    @property
+    def model(self) -> str:
+        """The model, as within a sentence."""
+        return model_title(self.staircase.model)
+
+    @property
+    def metric(self) -> str:
+        """The metric's title."""
+        return METRICS[self.staircase.metric].title
+
+    @property
+    def picture(self) -> str:
+        """The file of its figure."""
+        kind = "" if self.staircase.published is None else "_published"
+        return f"{self.anatomy.name}_{self.staircase.model}{kind}.png"
+
+    @cached_property
+    def levels(self) -> list[Height]:
+        """The height of each step."""
+        return [self.level(step) for step in self.staircase.steps]
+
+    def level(self, step: Step) -> Height:
+        """Return the height of a step."""
+        return self.heights.level(step.runs, self.staircase.metric)
+
+    def rise(self, lower: int, upper: int) -> Score:
+        """Return by how much one step stands above another, by their places."""
+        steps = self.staircase.steps
+        found = self.heights.difference(steps[lower].runs, steps[upper].runs, self.staircase.metric)
+        return found.mean
+
+
+def write_page(reports: Path) -> Path | None:
+    """Write the page and its figures from what `reports/anatomy` holds; None where it is empty.
+
+    Parameters
+    ----------
+    reports : Path
+        The folder of all pages.
+
+    Raises
+    ------
+    BenchmarkError
+        If a stored anatomy can't be read.
+    """
+    cases = [_cases(anatomy) for anatomy in read_anatomies(reports / "anatomy")]
+    folder = reports.joinpath(*FIGURES)
+    drawn = {case.picture: draw(case) for part in cases for case in part}
+    for stale in folder.glob("*.png"):
+        if stale.name not in drawn:
+            stale.unlink()
+    if not cases:
+        return None
+    folder.mkdir(parents=True, exist_ok=True)
+    for name, content in drawn.items():
+        write_bytes(folder / name, content)
+    write_text(reports / NAME, anatomy_page(cases))
+    return reports / NAME
+
+
+def _cases(anatomy: Anatomy) -> list[Case]:
+    heights = Heights(anatomy)
+    return [Case(anatomy, staircase, heights) for staircase in anatomy.staircases]
+
+
+def draw(case: Case) -> bytes:
+    """Return a staircase's picture."""
+    anatomy, staircase = case.anatomy, case.staircase
+    stairs = [
+        Stair(_label(anatomy, step), level.mean.value, level.draws)
+        for step, level in zip(staircase.steps, case.levels, strict=True)
+    ]
+    if anatomy.draws > 1 and staircase.published is None:
+        last = case.levels[-1].draws
+        stairs.append(
+            Stair(f"+ luckiest of {anatomy.draws} splits reported", max(last), (max(last),))
+        )
+    generated = ", generated speech" if anatomy.data["generated"] else ""
+    scene = Scene(
+        heading=f"{anatomy.name}{generated}: {case.model}",
+        metric=case.metric,
+        guessing=1 / len(anatomy.emotions),
+        published=staircase.published,
+    )
+    return staircase_figure(stairs, scene)
+
+
+def _label(anatomy: Anatomy, step: Step) -> str:
+    """Return a step in a few words."""
+    if not step.mistake:
+        return HONEST
+    return f"+ {mistake_title(anatomy, step.mistake)}"
+
+
+def mistake_title(anatomy: Anatomy, mistake: str) -> str:
+    """Return a mistake in a few words, with the number of choices that the test rows had."""
+    words = MISTAKES[mistake].title
+    return words.replace("several seeds", f"{anatomy.seeds} seeds")
+
+
+def model_title(model: str) -> str:
+    """Return a model as within a sentence."""
+    words = MODELS[model].title if model in MODELS else title(model)
+    first, space, rest = words.partition(" ")
+    return f"{first.lower() if first[1:].islower() else first}{space}{rest}"
+
+
+def anatomy_page(studies: Sequence[Sequence[Case]]) -> str:
+    """Return the page of all anatomies."""
+    own = [cases[0] for cases in studies]
+    published = [case for cases in studies for case in cases if case.staircase.published]
+    parts = [
+        "# Anatomy of an inflated score",
+        "How does a model that recognises little of an unknown speaker come to a figure of nine "
+        "out of ten? Here each study's best model is run again with the mistakes that papers and "
+        "notebooks make, each alone and then one upon another: **a staircase from the honest score "
+        "to the flattering one**. Same recordings, same features, same model, same settings; only "
+        "what is learned from and what is tested changes.",
+        banner(
+            "IMPORTANT",
+            "No figure of this page is a result. The mistakes are made by the command `anatomy` "
+            "alone, and nothing that it makes can enter a leaderboard.",
+        ),
+        "\n".join(f"- {_headline(case)}" for case in own),
+        *_published_section(published),
+        *(part for cases in studies for part in _study_section(cases)),
+        *_mistakes_section(own),
+        *_notes_section(own),
+    ]
+    return "\n\n".join(part for part in parts if part) + "\n"
+
+
+def _headline(case: Case) -> str:
+    """Return in a sentence from where to where a staircase leads, and which step is the highest."""
+    steps = case.staircase.steps
+    rises = {steps[n].mistake: case.rise(n - 1, n).value for n in range(1, len(steps))}
+    highest = max(rises, key=lambda name: rises[name])
+    kind = " (generated speech)" if case.anatomy.data["generated"] else ""
+    return (
+        f"[{plain(case.anatomy.name)}](#{_anchor(case.anatomy.name)}){kind}: the {case.model} "
+        f"climbs from {case.metric} **{number(case.levels[0].mean.value)}** to "
+        f"**{number(case.levels[-1].mean.value)}**. The highest step, "
+        f"{mistake_title(case.anatomy, highest)}, is {signed(rises[highest])}."
+    )
+
+
+def _anchor(name: str) -> str:
+    """Return the address of a study's section within the page, as GitHub makes it."""
+    return name.lower()
+
+
+def _published_section(cases: Sequence[Case]) -> Iterator[str]:
+    """Yield the published figures beside what is left of them."""
+    if not cases:
+        return
+    yield "## Published figures, taken apart"
+    yield (
+        "Figures whose source tells how it split, copied, scaled and chose. We make its mistakes, "
+        "and take them away again."
+    )
+    header = [
+        "System", "Model", "The source says", "Ours, with its mistakes",
+        "Ours, random split without them", "Ours, unseen speakers", "What its mistakes add",
+    ]  # fmt: skip
+    yield table(header, [_published_row(case) for case in cases], (0, 1))
+    yield "\n".join(f"- {_published_sentence(case)}" for case in cases)
+
+
+def _published_row(case: Case) -> list[str]:
+    claims = case.anatomy.settings["claims"]
+    published = case.staircase.published
+    return [
+        link(plain(claims["source"]), f"{case.anatomy.name}.md"),
+        case.model,
+        f"{case.metric} {claimed(published)}" if published is not None else NOTHING,
+        figure(case.levels[-1].mean, bold=True),
+        figure(case.levels[1].mean),
+        figure(case.levels[0].mean),
+        _difference(case.rise(1, len(case.levels) - 1)),
+    ]
+
+
+def _published_sentence(case: Case) -> str:
+    """Return how much of a published figure is known speakers, how much mistakes, what is left."""
+    published = case.staircase.published or 0.0
+    steps = case.staircase.steps
+    last = len(steps) - 1
+    reached, honest = case.levels[-1].mean.value, case.levels[0].mean.value
+    made = listed([MISTAKES[step.mistake].title for step in steps[2:]])
+    short = published - reached
+    miss = (
+        f"is reached ({number(reached)} here)"
+        if short <= 0
+        else f"is missed by {number(short)} here ({number(reached)})"
+    )
+    lacking = _lacking(case)
+    return (
+        f"**{plain(case.anatomy.settings['claims']['source'])}, {case.model}.** With its mistakes "
+        f"({made}) the printed {claimed(published)} {miss}. Of ours, "
+        f"{_difference(case.rise(1, last))} are these mistakes and {_difference(case.rise(0, 1))} "
+        f"are speakers that it knew; {number(honest)} is what it does with a speaker it has never "
+        f"heard.{lacking}"
+    )
+
+
+def _lacking(case: Case) -> str:
+    """Return the mistakes that a model can't make, with the reasons; empty where there are none."""
+    reasons = [
+        f"{MISTAKES[name].title} ({plain(why)})" for name, why in case.staircase.lacking.items()
+    ]
+    return f" Not made: {listed(reasons)}." if reasons else ""
+
+
+def _study_section(cases: Sequence[Case]) -> Iterator[str]:
+    """Yield a study's staircases and the table of each mistake alone."""
+    own = cases[0]
+    anatomy = own.anatomy
+    yield f"## {plain(anatomy.name)}"
+    yield _study_line(own)
+    yield from _banners(anatomy)
+    yield _picture(own)
+    yield from (_picture(case) for case in cases[1:])
+    yield "**Each mistake alone**, beside the same experiment done right:"
+    header = ["Mistake", "Speakers", "Done right", "Done wrong", "Difference", "Over the draws"]
+    rows = [_alone_row(own, comparison) for comparison in anatomy.alone]
+    for name, why in own.staircase.lacking.items():
+        rows.append([mistake_title(anatomy, name), f"not made: {plain(why)}", *[NOTHING] * 4])
+    yield table(header, rows, (0, 1))
+    yield sentences(_study_notes(own))
+
+
+def _study_line(case: Case) -> str:
+    anatomy = case.anatomy
+    return (
+        f"Study [{plain(anatomy.name)}]({address(f'{anatomy.name}.md')}) · "
+        f"{counted(anatomy.data['clips'], 'clip')} of "
+        f"{counted(anatomy.data['speakers'], 'speaker')} · "
+        f"{counted(len(anatomy.emotions), 'emotion')} · features "
+        f"{code(anatomy.settings['features'])} · {case.model}, the single model with the best "
+        f"score on the inner folds of unseen speakers · {counted(anatomy.draws, 'draw')} of the "
+        "split"
+    )
+
+
+def _banners(anatomy: Anatomy) -> Iterator[str]:
+    if anatomy.data["generated"]:
+        yield banner(
+            "WARNING",
+            "**Generated speech.** These voices are made by code. The figures show that "
+            "everything works; they say nothing of how well people's emotions are recognised.",
+        )
+    if anatomy.data["left_out"]:
+        names = listed([title(name) for name in anatomy.data["left_out"]])
+        yield banner(
+            "CAUTION",
+            f"**{names} corpus was left out**, as in the study's own run: no full copy was there.",
+        )
+
+
+def _picture(case: Case) -> str:
+    kind = "published" if case.staircase.published is not None else "own"
+    steps = "; ".join(
+        f"{_label(case.anatomy, step)} {number(level.mean.value)}"
+        for step, level in zip(case.staircase.steps, case.levels, strict=True)
+    )
+    alternative = f"Staircase of {case.anatomy.name}, {case.model}, {kind}: {steps}"
+    return f"![{plain(alternative)}]({address(*FIGURES, case.picture)})"
+
+
+def _alone_row(case: Case, comparison: Comparison) -> list[str]:
+    metric = case.staircase.metric
+    right, wrong = (
+        case.heights.level(runs, metric) for runs in (comparison.right, comparison.wrong)
+    )
+    difference = case.heights.difference(comparison.right, comparison.wrong, metric)
+    low, high = min(difference.draws), max(difference.draws)
+    return [
+        mistake_title(case.anatomy, comparison.mistake),
+        SPEAKERS[comparison.speakers],
+        figure(right.mean),
+        figure(wrong.mean),
+        _difference(difference.mean),
+        f"{signed(low)} to {signed(high)}",
+    ]
+
+
+def _difference(score: Score) -> str:
+    """Return a difference with its sign and interval."""
+    return f"{signed(score.value)} {interval(score)}"
+
+
+def _study_notes(case: Case) -> list[str]:
+    anatomy = case.anatomy
+    honest = case.levels[0]
+    copies = listed([code(chain) for chain in anatomy.data["augment"]])
+    own = "the study's own" if anatomy.settings["augment"] else "the study has none of its own"
+    notes = [
+        f"{case.metric}, means over the draws. The first draw is the study's own split: "
+        f"{number(honest.draws[0])} here, {number(anatomy.data['measured'])} in its result.",
+        f"Speakers: whether the experiment done right keeps them apart. Copies: {copies} ({own}).",
+    ]
+    if anatomy.draws > 1:
+        low, high = min(honest.draws), max(honest.draws)
+        notes.append(
+            f"The honest score goes from {number(low)} to {number(high)} over the draws: whoever "
+            "tells of the luckiest split alone is that much off."
+        )
+    return [*notes, _choices(case), _again(anatomy)]
+
+
+def _choices(case: Case) -> str:
+    """Return between how many settings the test rows chose."""
+    chosen = [run.by_setting for run in case.anatomy.runs if run.by_setting]
+    if not chosen:
+        return ""
+    return f"Settings: the winner's and {len(chosen[0]) - 1} more that the study tried."
+
+
+def _again(anatomy: Anatomy) -> str:
+    command = f"python -m benchmark anatomy {anatomy.name} --draws {anatomy.draws}"
+    settings = max((len(run.by_setting) for run in anatomy.runs), default=0)
+    command += f" --seeds {anatomy.seeds}" + (f" --settings {settings}" if settings else "")
+    return f"Again: {code(command)}."
+
+
+def _mistakes_section(cases: Sequence[Case]) -> Iterator[str]:
+    """Yield a paragraph a mistake."""
+    yield "## The mistakes, and how to see them"
+    for name, mistake in MISTAKES.items():
+        measured = [text for case in cases for text in _measured(case, name)]
+        found = f" **Measured alone:** {'; '.join(measured)}." if measured else ""
+        yield (
+            f"**{capitalised(mistake.title)}.** {mistake.habit} *Why it flatters:* "
+            f"{mistake.flatters} *In a notebook:* {mistake.seen} *Here:* {mistake.prevented}{found}"
+        )
+
+
+def _measured(case: Case, mistake: str) -> Iterator[str]:
+    """Yield what a mistake alone adds in a study, under the split in which it is made."""
+    found = [one for one in case.anatomy.alone if one.mistake == mistake]
+    for comparison in found:
+        where = ", speakers kept apart" if comparison.speakers == "apart" else ""
+        where = where or ", speakers on both sides"
+        difference = case.heights.difference(
+            comparison.right, comparison.wrong, case.staircase.metric
+        )
+        shown = f"{plain(case.anatomy.name)}{where if len(found) > 1 else ''}"
+        yield f"{shown} {_difference(difference.mean)}"
+
+
+def _notes_section(cases: Sequence[Case]) -> Iterator[str]:
+    """Yield how all this was measured."""
+    resamples = count(2000)
+    yield "## How it was measured"
+    yield (
+        "A *draw* is a split with a seed of its own; each experiment is run on every draw, and its "
+        "score is the mean. A mistake's difference is that of the same model on the same draws, "
+        "done wrong less done right. Intervals are 95 % percentile intervals of "
+        f"{resamples} bootstrap resamples of whole speakers; one resample counts a speaker as "
+        "often in every draw and on both sides of a difference, so that what two experiments share "
+        "cancels. With fewer than six speakers rows are resampled."
+    )
+    yield (
+        "Settings are the winner's, as the study chose them on the inner folds of its own split. "
+        "In further draws some test clips were among those folds, so the honest scores lean to the "
+        "flattering side there, if to any. Where rows are made before the split, rows are split, "
+        "copies are tested too, and a row that SMOTE made counts for the speaker of the recording "
+        "nearest to it. A step that lowers the score is drawn hatched."
+    )
