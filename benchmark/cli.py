@@ -280,6 +280,12 @@ def anatomy(
             min=2, max=1000, help="Settings, as the study tried them, of which the test chooses."
         ),
     ] = 10,
+    published_only: Annotated[
+        bool,
+        typer.Option(
+            "--published-only", help="Take the source's figures apart alone, not the winner's."
+        ),
+    ] = False,
     workers: WorkersOption = None,
     project: ProjectOption = HERE,
 ) -> None:
@@ -303,7 +309,8 @@ def anatomy(
         from benchmark.report.anatomy_page import write_page
 
         job = _job(project, sources, None, workers, None)
-        found = dissect(asked, Extent(draws, seeds, settings), job, screen)
+        extent = Extent(draws, seeds, settings, published_only)
+        found = dissect(asked, extent, job, screen)
         write_anatomy(found, job.project.reports / "anatomy")
         screen.output.print(str(write_page(job.project.reports)))
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Generator, Iterator, Sequence
+from collections.abc import Generator, Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass, replace
 from functools import cached_property
 from importlib.metadata import version
@@ -55,11 +55,14 @@ class Extent:
         Splits that are drawn; the first is the study's own.
     seeds, settings : int
         Between how many the test rows choose.
+    published_only : bool
+        Whether the study's own winner is left out, and its source's figures alone are taken apart.
     """
 
     draws: int = 5
     seeds: int = 20
     settings: int = 10
+    published_only: bool = False
 
 
 @dataclass(frozen=True)
@@ -111,6 +114,12 @@ def dissect(study: Study, extent: Extent, job: Job, screen: Screen) -> Anatomy:
         If the study has not run, has no unseen speakers or other recordings than its result.
     """
     result = stored_result(study.name, job.project.results)
+    mistakes = study.claims.mistakes if study.claims else {}
+    if extent.published_only and not mistakes:
+        raise BenchmarkError(
+            f"study {study.name}: its file does not tell what its source did wrong. Add "
+            "[claims.mistakes], or leave --published-only out."
+        )
     ran = Study.model_validate(result.settings)
     augmented = ran.model_copy(update={"augment": ran.augment or COPIES})
     left_out = [name for name, c in result.data["corpora"].items() if c.get("left_out")]
@@ -122,7 +131,6 @@ def dissect(study: Study, extent: Extent, job: Job, screen: Screen) -> Anatomy:
         _check_same(result, table)
         cache = job.project.features_cache / "anatomy"
         rows = store_rows(table, samples, cache / study.name)
-        mistakes = study.claims.mistakes if study.claims else {}
         plan = Planned(ran, result, extent, table, mistakes)
         with screen.bars(timed=False) as bars:
             bench = Bench(rows, cache / "fits", workers, bars.add("fits", 0))
@@ -264,7 +272,7 @@ class Planned:
     result: Result
     extent: Extent
     table: Table
-    mistakes: dict[str, tuple[str, ...]]
+    mistakes: Mapping[str, Sequence[str]]
 
     @property
     def honest(self) -> Conduct:
@@ -324,7 +332,7 @@ class Planned:
         """
         shared = MISTAKES["speakers-shared"].wrong(self.honest)
         for name, mistake in MISTAKES.items():
-            if mistake.lacking(self.subject):
+            if self.extent.published_only or mistake.lacking(self.subject):
                 continue
             yield name, "apart", mistake.right(self.honest), mistake.wrong(self.honest)
             if mistake.makes_rows:
@@ -345,7 +353,8 @@ class Planned:
         for subject in self.published:
             made = {"speakers-shared", *self.mistakes[subject.model]}
             of_source.append((subject, tuple(name for name in MISTAKES if name in made)))
-        return [(self.subject, tuple(MISTAKES)), *of_source]
+        own = [] if self.extent.published_only else [(self.subject, tuple(MISTAKES))]
+        return [*own, *of_source]
 
     @cached_property
     def cases(self) -> list[Case]:
@@ -362,7 +371,7 @@ class Planned:
 
     def attempts(self, case: Case) -> Attempts:
         """Ask for the fits of an experiment, choose among them, and return what it reports."""
-        tried = (case.subject.setting,)
+        tried: tuple[Setting, ...] = (case.subject.setting,)
         by_setting: tuple[float, ...] = ()
         if case.conduct.settings == "test":
             unwatched = replace(case, conduct=replace(case.conduct, epoch="training"))

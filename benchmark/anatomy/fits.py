@@ -235,7 +235,8 @@ def _folds(pool: Part, recordings: Recordings, order: Order) -> Places:
     if conduct.splits_rows:
         return split.fold
     fold_of = dict(zip(clips["clip"], split.fold, strict=True))
-    return frame["clip"].iloc[pool.places].map(fold_of).to_numpy(dtype=np.intp)
+    folds: Places = frame["clip"].iloc[pool.places].map(fold_of).to_numpy(dtype=np.intp)
+    return folds
 
 
 def _with_copies(train: Part, fold: Places, recordings: Recordings) -> tuple[Part, Places]:
@@ -298,7 +299,8 @@ def _selected(conduct: Conduct, train: Part, test: Part, emotions: Words) -> Pla
     truth = np.concatenate([emotions[part.places] for part in parts])
     with np.errstate(all="ignore"):  # a column that never changes has no F
         selector = SelectKBest(f_classif, k=max(1, len(columns) // 2)).fit(values, truth)
-    return columns[selector.get_support()]
+    chosen: Places = columns[selector.get_support()]
+    return chosen
 
 
 def _pipeline(recordings: Recordings, order: Order, everything: Floats) -> Any:

@@ -72,9 +72,22 @@ class Case:
         return METRICS[self.staircase.metric].title
 
     @property
+    def own(self) -> bool:
+        """Whether it is the study's own winner, and not that of its source."""
+        return self.staircase.published is None
+
+    @property
+    def name(self) -> str:
+        """Whose staircase it is: the study's, or its source's."""
+        if self.own:
+            return self.anatomy.name
+        source: str = self.anatomy.settings["claims"]["source"]
+        return source
+
+    @property
     def picture(self) -> str:
         """The file of its figure."""
-        kind = "" if self.staircase.published is None else "_published"
+        kind = "" if self.own else "_published"
         return f"{self.anatomy.name}_{self.staircase.model}{kind}.png"
 
     @cached_property
@@ -133,14 +146,14 @@ def draw(case: Case) -> bytes:
         Stair(_label(anatomy, step), level.mean.value, level.draws)
         for step, level in zip(staircase.steps, case.levels, strict=True)
     ]
-    if anatomy.draws > 1 and staircase.published is None:
+    if anatomy.draws > 1 and case.own:
         last = case.levels[-1].draws
         stairs.append(
             Stair(f"+ luckiest of {anatomy.draws} splits reported", max(last), (max(last),))
         )
     generated = ", generated speech" if anatomy.data["generated"] else ""
     scene = Scene(
-        heading=f"{anatomy.name}{generated}: {case.model}",
+        heading=f"{case.name}{generated}: {case.model}",
         metric=case.metric,
         guessing=1 / len(anatomy.emotions),
         published=staircase.published,
@@ -171,7 +184,7 @@ def model_title(model: str) -> str:
 def anatomy_page(studies: Sequence[Sequence[Case]]) -> str:
     """Return the page of all anatomies."""
     own = [cases[0] for cases in studies]
-    published = [case for cases in studies for case in cases if case.staircase.published]
+    published = [case for cases in studies for case in cases if not case.own]
     parts = [
         "# Anatomy of an inflated score",
         "How does a model that recognises little of an unknown speaker come to a figure of nine "
@@ -283,6 +296,9 @@ def _study_section(cases: Sequence[Case]) -> Iterator[str]:
     yield from _banners(anatomy)
     yield _picture(own)
     yield from (_picture(case) for case in cases[1:])
+    if not anatomy.alone:
+        yield sentences([_again(anatomy)])
+        return
     yield "**Each mistake alone**, beside the same experiment done right:"
     header = ["Mistake", "Speakers", "Done right", "Done wrong", "Difference", "Over the draws"]
     rows = [_alone_row(own, comparison) for comparison in anatomy.alone]
@@ -294,14 +310,15 @@ def _study_section(cases: Sequence[Case]) -> Iterator[str]:
 
 def _study_line(case: Case) -> str:
     anatomy = case.anatomy
+    best = ", the single model with the best score on the inner folds of unseen speakers"
+    chosen = best if case.own else ""
     return (
         f"Study [{plain(anatomy.name)}]({address(f'{anatomy.name}.md')}) · "
         f"{counted(anatomy.data['clips'], 'clip')} of "
         f"{counted(anatomy.data['speakers'], 'speaker')} · "
         f"{counted(len(anatomy.emotions), 'emotion')} · features "
-        f"{code(anatomy.settings['features'])} · {case.model}, the single model with the best "
-        f"score on the inner folds of unseen speakers · {counted(anatomy.draws, 'draw')} of the "
-        "split"
+        f"{code(anatomy.settings['features'])} · {case.model}{chosen} · "
+        f"{counted(anatomy.draws, 'draw')} of the split"
     )
 
 
@@ -321,12 +338,11 @@ def _banners(anatomy: Anatomy) -> Iterator[str]:
 
 
 def _picture(case: Case) -> str:
-    kind = "published" if case.staircase.published is not None else "own"
     steps = "; ".join(
         f"{_label(case.anatomy, step)} {number(level.mean.value)}"
         for step, level in zip(case.staircase.steps, case.levels, strict=True)
     )
-    alternative = f"Staircase of {case.anatomy.name}, {case.model}, {kind}: {steps}"
+    alternative = f"Staircase of {case.name}, {case.model}: {steps}"
     return f"![{plain(alternative)}]({address(*FIGURES, case.picture)})"
 
 
@@ -383,6 +399,7 @@ def _again(anatomy: Anatomy) -> str:
     command = f"python -m benchmark anatomy {anatomy.name} --draws {anatomy.draws}"
     settings = max((len(run.by_setting) for run in anatomy.runs), default=0)
     command += f" --seeds {anatomy.seeds}" + (f" --settings {settings}" if settings else "")
+    command += "" if anatomy.alone else " --published-only"
     return f"Again: {code(command)}."
 
 
