@@ -28,6 +28,7 @@ from benchmark.anatomy.mistakes import MISTAKES, Conduct, Setting, Subject, hone
 from benchmark.anatomy.stored import Anatomy, Run, read_anatomy, write_anatomy
 from benchmark.errors import BenchmarkError
 from benchmark.evaluate import score
+from benchmark.report.anatomy_page import write_page
 from benchmark.study import Mistake
 from benchmark.tables import IDENTITY, Table
 from tests.conftest import Bench, needing_extras
@@ -36,6 +37,7 @@ from tests.test_layers import imported, modules
 
 EMOTIONS = ("angry", "happy", "sad")
 SPEAKERS = 8
+REPORTS = Path(__file__).parent.parent / "reports"
 OUTSIDE = {"cli.py", "report/anatomy_page.py", "report/anatomy_figure.py"}
 
 
@@ -401,6 +403,15 @@ def test_an_anatomy_whose_table_was_changed_is_refused(anatomy: Anatomy, tmp_pat
     table.write_text(table.read_text().replace("angry", "happy"))
     with pytest.raises(BenchmarkError, match="is not the one that"):
         read_anatomy(tmp_path / "toy")
+
+
+def test_the_published_page_comes_from_the_stored_anatomies(tmp_path: Path) -> None:
+    shutil.copytree(REPORTS / "anatomy", tmp_path / "anatomy")
+    page = write_page(tmp_path)
+    assert page is not None
+    assert page.read_text() == (REPORTS / "anatomy.md").read_text()
+    made, published = (folder / "figures/anatomy" for folder in (tmp_path, REPORTS))
+    assert {path.name for path in made.iterdir()} == {path.name for path in published.iterdir()}
 
 
 SMALL = ("--draws", "2", "--seeds", "3", "--settings", "3")

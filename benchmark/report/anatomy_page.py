@@ -126,6 +126,7 @@ def write_page(reports: Path) -> Path | None:
         if stale.name not in drawn:
             stale.unlink()
     if not cases:
+        (reports / NAME).unlink(missing_ok=True)
         return None
     folder.mkdir(parents=True, exist_ok=True)
     for name, content in drawn.items():
