@@ -16,9 +16,11 @@ from benchmark.evaluate import (
     METRICS,
     RESAMPLES,
     Floats,
+    Resampled,
     Score,
     Unit,
     bootstrap_seed,
+    effective,
     scored,
 )
 
@@ -42,7 +44,7 @@ class Height:
 class Heights:
     """The heights of an anatomy's runs.
 
-    Intervals are percentile intervals of a cluster bootstrap over all speakers of the study: one
+    Intervals are those of a cluster bootstrap (`scored`) over all speakers of the study: one
     resample counts each speaker as often in every run and every draw, so that what the runs share
     cancels in their differences, and draws that test the same speaker are not taken for
     independent. With fewer than six speakers each run's tested rows are resampled instead.
@@ -69,7 +71,15 @@ class Heights:
     @property
     def over(self) -> Unit:
         """What is resampled."""
-        return "speakers" if len(self._speakers) >= FEWEST_SPEAKERS else "clips"
+        return self._unit.over
+
+    @cached_property
+    def _unit(self) -> Resampled:
+        tested = self._counts.sum(axis=(0, 2, 3))
+        speakers = effective(tested)
+        if speakers < FEWEST_SPEAKERS:
+            return Resampled("clips", float(tested.sum() / len(self._counts)))
+        return Resampled("speakers", speakers)
 
     def level(self, runs: Sequence[int], metric: str) -> Height:
         """Return the mean score of the same experiment's runs, one a draw of the split."""
@@ -92,7 +102,7 @@ class Heights:
         known = np.isfinite(drawn)
         tested = known.any(axis=0)  # a resample without any tested speaker tells nothing
         means = np.where(known, drawn, 0.0).sum(axis=0)[tested] / known.sum(axis=0)[tested]
-        mean = scored(float(np.mean(values)), means, self.over)
+        mean = scored(float(np.mean(values)), means, self._unit, lowest=-1.0)
         return Height(mean, tuple(values))
 
     def _value(self, run: int, metric: str) -> float:

@@ -436,7 +436,7 @@ def _notes_section(cases: Sequence[Case]) -> Iterator[str]:
     yield (
         "A *draw* is a split with a seed of its own; each experiment is run on every draw, and its "
         "score is the mean. A mistake's difference is that of the same model on the same draws, "
-        "done wrong less done right. Intervals are 95 % percentile intervals of "
+        "done wrong less done right. Intervals, of 95 %, come of "
         f"{resamples} bootstrap resamples of whole speakers; one resample counts a speaker as "
         "often in every draw and on both sides of a difference, so that what two experiments share "
         "cancels. With fewer than six speakers rows are resampled."
