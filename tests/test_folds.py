@@ -1,0 +1,174 @@
+"""A study of outer folds tests every clip once, chooses on each fold anew, and says so."""
+
+from __future__ import annotations
+
+import subprocess
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+import pytest
+
+from benchmark.evaluate import score
+from benchmark.report import write_pages
+from benchmark.report.leaderboard import NESTED, leaderboard
+from benchmark.report.unseen_page import TASKS, unseen_page
+from benchmark.results import Result, by_split, chosen, read_result, split_of, write_result
+from tests.conftest import SMALL_STUDY, Bench
+
+FOLDS = 3
+CHANGES = {
+    'protocols = ["random", "speaker"]': f'protocols = ["random", "speaker"]\nfolds = {FOLDS}',
+    'augment  = ["noise"]': 'normalise = "speaker"',
+    "trials = 6": "trials = 2",
+    "folds  = 3": "folds  = 2",
+}
+
+
+@pytest.fixture(scope="module")
+def folded(tones: Path, tmp_path_factory: pytest.TempPathFactory) -> Bench:
+    """The small study on outer folds, its features normalised by speaker."""
+    folder = tmp_path_factory.mktemp("folded")
+    text = SMALL_STUDY
+    for before, after in CHANGES.items():
+        assert before in text
+        text = text.replace(before, after)
+    (folder / "small.toml").write_text(text)
+    (folder / "project").mkdir()
+    bench = Bench(folder / "small.toml", tones, folder / "project")
+    bench.run()
+    return bench
+
+
+@pytest.fixture(scope="module")
+def result(folded: Bench) -> Result:
+    return read_result(folded.project / "reports/results/small")
+
+
+def test_every_clip_is_predicted_once_by_every_model_over_all_parts(result: Result) -> None:
+    assert sorted(set(result.predictions["part"])) == ["f1", "f2", "f3"]
+    for _, rows in result.predictions.groupby(["protocol", "model"]):
+        assert len(rows) == rows["clip"].nunique() == 72
+
+
+def test_no_speaker_of_a_part_is_among_those_that_it_learned_from(result: Result) -> None:
+    for part in ("f1", "f2", "f3"):
+        tables = result.data["tables"][f"speaker/{part}"]
+        assert not set(tables["train"]["speakers"]) & set(tables["test"]["speakers"])
+
+
+def test_each_part_has_searches_and_a_choice_of_its_own(result: Result) -> None:
+    assert len({(split_of(w), w["model"]) for w in result.winners}) == len(result.winners) == 6 * 4
+    board = leaderboard(result)
+    for protocol in ("random", "speaker"):
+        by_part = board.chosen[protocol]["by_part"]
+        for part, winner in by_part.items():
+            here = [w for w in result.winners if split_of(w) == f"{protocol}/{part}"]
+            assert winner == chosen(here)
+            assert winner["score"] == max(w["score"] for w in here)
+        inside = np.mean([winner["score"] for winner in by_part.values()])
+        assert board.chosen[protocol]["score"] == pytest.approx(inside)
+
+
+def test_where_parts_choose_different_models_their_answers_stand_as_one(result: Result) -> None:
+    other = {"f1": "random_forest", "f2": "logistic_regression", "f3": "random_forest"}
+    winners = [
+        w | {"score": 2.0} if w["protocol"] == "speaker" and w["model"] == other[w["part"]] else w
+        for w in result.winners
+    ]
+    changed = Result(**(vars(result) | {"winners": winners}))
+    board = leaderboard(changed)
+    assert board.chosen["speaker"]["model"] == NESTED
+    rows = changed.predictions
+    rows = rows[(rows["protocol"] == "speaker") & (rows["model"] == rows["part"].map(other))]
+    names = np.array(changed.emotions)
+    said = names[rows[[f"p_{name}" for name in names]].to_numpy().argmax(axis=1)]
+    expected = score("uar", rows["emotion"].to_numpy(), said, changed.emotions)
+    evaluation = board.evaluation("speaker", NESTED)
+    assert evaluation is not None
+    assert evaluation.scores["uar"].value == pytest.approx(expected)
+
+
+def test_out_of_fold_answers_are_of_every_training_clip_of_each_part_once(result: Result) -> None:
+    assert result.out_of_fold is not None
+    answers = result.out_of_fold
+    for (protocol, part), rows in answers.groupby(["protocol", "part"]):
+        facts = result.data["tables"][f"{protocol}/{part}"]["train"]
+        assert len(rows) == rows["clip"].nunique() == facts["clips"]
+        best = chosen([w for w in result.winners if split_of(w) == f"{protocol}/{part}"])
+        assert set(rows["model"]) == {best["model"]}
+        names = np.array(result.emotions)
+        said = names[rows[[f"p_{name}" for name in names]].to_numpy().argmax(axis=1)]
+        by_fold = [
+            score("uar", rows["emotion"].to_numpy()[here], said[here], result.emotions)
+            for fold in sorted(set(rows["fold"]))
+            for here in [rows["fold"].to_numpy() == fold]
+        ]
+        assert by_fold == pytest.approx(best["fold_scores"])
+
+
+def test_normalised_features_have_mean_0_and_spread_1_for_each_speaker(folded: Bench) -> None:
+    folder = folded.project / "features_cache/small/speaker/f1"
+    rows = pd.concat([pd.read_csv(folder / f"{side}.csv") for side in ("train", "test")])
+    features = [name for name in rows if name.startswith("mfcc")]
+    by_speaker = rows.groupby("speaker")[features]
+    assert by_speaker.mean().to_numpy() == pytest.approx(0, abs=1e-4)
+    assert by_speaker.std(ddof=0).to_numpy() == pytest.approx(1, abs=1e-3)
+
+
+def test_the_page_tells_each_fold_and_that_features_were_normalised(folded: Bench) -> None:
+    page = (folded.project / "reports/small.md").read_text()
+    assert "**normalised by speaker** (needs several clips of a speaker)" in page
+    assert "## Fold by fold" in page
+    assert "72 test clips of 6 speakers in 3 folds" in page
+    assert page.count("| `f2` |") == 2
+
+
+def test_pages_of_folds_come_from_the_stored_result_alone(
+    folded: Bench, result: Result, tmp_path: Path
+) -> None:
+    write_result(result, tmp_path / "results")
+    write_pages([read_result(tmp_path / "results/small")], tmp_path)
+    stored = folded.bytes_of("reports")
+    for path in tmp_path.rglob("*"):
+        name = path.relative_to(tmp_path).as_posix()
+        assert path.is_dir() or path.read_bytes() == stored[name]
+
+
+def test_the_parts_of_a_result_are_results_of_one_split_each(result: Result) -> None:
+    parts = by_split(result)
+    assert list(parts) == [f"{p}/f{n}" for p in ("random", "speaker") for n in (1, 2, 3)]
+    assert sum(len(part.predictions) for part in parts.values()) == len(result.predictions)
+    assert sum(len(part.trials) for part in parts.values()) == len(result.trials)
+
+
+def test_a_model_of_normalised_features_is_refused_for_single_recordings(folded: Bench) -> None:
+    card = folded.project / "features_cache/small/speaker/f1/models/ensemble.json"
+    recording = folded.table.parent / "0_low_0.wav"
+    command = folded.command("predict", str(recording), "--model", str(card))
+    refused = subprocess.run(command, capture_output=True, text=True, check=False)
+    assert refused.returncode == 2
+    assert "learned from features normalised by speaker" in refused.stderr
+
+
+def test_a_study_of_published_folds_stands_beside_published_figures(
+    result: Result, tmp_path: Path
+) -> None:
+    task = TASKS[1]
+    split = {**result.settings["split"], "folds": "leave-one-speaker-out"}
+    settings = result.settings | {
+        "corpora": [task.corpus],
+        "emotions": [f"e{number}" for number in range(task.emotions)],
+        "split": split,
+    }
+    seven = [f"p_e{number}" for number in range(task.emotions)]
+    rows = result.predictions.assign(
+        emotion=[f"e{place % task.emotions}" for place in range(len(result.predictions))],
+        **dict.fromkeys(seven, np.float32(1 / task.emotions)),
+    )
+    board = leaderboard(Result(**(vars(result) | {"settings": settings, "predictions": rows})))
+    page = unseen_page([board], tmp_path)
+    assert "## SAVEE, 7 emotions, folds `leave-one-speaker-out`" in page
+    assert "Whisper large v3 | 0.741 | 0.772 | 0.753" in page
+    assert "**Ours: normalised by speaker** | **0.143**" in page
+    assert unseen_page([leaderboard(result)], tmp_path) == ""
