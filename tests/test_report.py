@@ -471,7 +471,7 @@ def test_two_runs_give_the_same_bytes(folder: Path, result: Result, tmp_path: Pa
         "claims.md",
         *(f"figures/capstone/{p.name}" for p in tmp_path.rglob("*.png")),
     ]
-    assert len(names) == 9
+    assert len(names) == 11
     for name in names:
         assert (tmp_path / name).read_bytes() == (folder / name).read_bytes(), name
 
