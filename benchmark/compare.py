@@ -136,6 +136,18 @@ def compare_on_clips(
     return ClipTest(difference, p, swapped, ways, exact)
 
 
+def holm(ps: Sequence[float]) -> list[float]:
+    """Return the p of several tests, corrected for their number.
+
+    With a corrected p below `ALPHA` called a difference, the chance to call any difference that is
+    none is at most `ALPHA` (Holm 1979, A simple sequentially rejective multiple test procedure,
+    Scandinavian Journal of Statistics 6).
+    """
+    from statsmodels.stats.multitest import multipletests
+
+    return [float(p) for p in multipletests(ps, ALPHA, method="holm")[1]] if ps else []
+
+
 def compare_on_folds(
     first: Sequence[float], second: Sequence[float], train_clips: float, validation_clips: float
 ) -> FoldTest:

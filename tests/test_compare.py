@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 from scipy import stats
 from sklearn.metrics import recall_score
 
-from benchmark.compare import SWAPS, compare_on_clips, compare_on_folds
+from benchmark.compare import SWAPS, compare_on_clips, compare_on_folds, holm
 from benchmark.errors import BenchmarkError
 
 EMOTIONS = ("angry", "happy", "sad")
@@ -107,6 +107,41 @@ def test_models_that_are_alike_are_told_apart_about_as_often_as_the_test_says() 
     # Differences that tie count as large, so that it errs on the side of no difference.
     assert 0.02 <= (found < 0.05).mean() <= 0.065
     assert 0.42 <= (found < 0.5).mean() <= 0.55
+
+
+def test_swaps_of_clips_are_mcnemars_exact_test() -> None:
+    first, second = predictions(2, 40, 1.5, seed=1), predictions(2, 40, 0.9, seed=2)
+    test = compare_on_clips(first, second, EMOTIONS, "accuracy", (0, 0))
+    truth = first["emotion"].to_numpy()
+    one, other = predicted(first) == truth, predicted(second) == truth
+    only = int((one & ~other).sum()), int((other & ~one).sum())
+    expected = stats.binomtest(only[0], sum(only), 0.5).pvalue
+    assert test.swapped == "clips"
+    assert test.p == pytest.approx(expected, abs=0.015)
+
+
+def test_swaps_of_speakers_are_scipys_permutation_test() -> None:
+    first, second = predictions(9, 12, 1.2, seed=1), predictions(9, 12, 0.8, seed=2)
+    test = compare_on_clips(first, second, EMOTIONS, "accuracy", (0, 0))
+    truth = first["emotion"].to_numpy()
+    right = [
+        (predicted(rows) == truth).reshape(9, 12).sum(axis=1).astype(float)
+        for rows in (first, second)
+    ]
+
+    def difference(one: NDArray[np.float64], other: NDArray[np.float64]) -> float:
+        return float(one.sum() - other.sum())
+
+    expected = stats.permutation_test(
+        right, difference, permutation_type="samples", n_resamples=np.inf
+    )
+    assert test.p == pytest.approx(expected.pvalue)
+
+
+def test_holms_correction_takes_the_smallest_p_times_the_number_of_tests_and_so_on() -> None:
+    assert holm([0.01, 0.04, 0.03, 0.005]) == pytest.approx([0.03, 0.06, 0.06, 0.02])
+    assert holm([0.6, 0.7]) == [1.0, 1.0]
+    assert holm([]) == []
 
 
 def test_a_model_that_is_better_is_found_to_be() -> None:

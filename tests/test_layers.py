@@ -34,6 +34,8 @@ DOORS = {
     "torch": ("models/networks.py", "features/embeddings.py"),
     "skorch": ("models/networks.py",),
     "safetensors": ("models/networks.py",),
+    "scikit_posthocs": ("report/",),
+    "statsmodels": ("compare.py",),
 }
 
 LAYERS = (
@@ -53,7 +55,16 @@ LAYERS = (
     ),
     ("fitting", "cluster", "anatomy"),
     ("trials",),
-    ("compare", "tracking", "tracking_views", "prepare", "search"),
+    (
+        "compare",
+        "groups",
+        "calibration",
+        "optimism",
+        "tracking",
+        "tracking_views",
+        "prepare",
+        "search",
+    ),
     ("curves", "budget", "check", "winners"),
     ("report",),
     ("card",),

@@ -11,8 +11,21 @@ from typing import Any
 
 from benchmark.errors import BenchmarkError
 from benchmark.evaluate import METRICS
-from benchmark.report import claims_page, curves, figures, folds, pages, unseen_page, words
-from benchmark.report.leaderboard import Leaderboard, leaderboard
+from benchmark.report import (
+    across,
+    calibration,
+    claims_page,
+    curves,
+    figures,
+    folds,
+    groups,
+    optimism,
+    pages,
+    statistics_figures,
+    unseen_page,
+    words,
+)
+from benchmark.report.leaderboard import METRIC, Leaderboard, leaderboard
 from benchmark.report.markdown import title
 from benchmark.results import Result, of_split, split_of, write_bytes, write_text
 
@@ -58,6 +71,7 @@ def write_pages(results: Sequence[Result], folder: Path, only: str | None = None
             written.append(folder / name)
         else:
             (folder / name).unlink(missing_ok=True)
+    _write_ranks(boards, folder / "figures" / across.PICTURE)
     overview = folder / "README.md"
     names = [board.result.name for board in boards]
     explored = [name for name in names if (folder / f"{name}_data.md").is_file()]
@@ -135,10 +149,45 @@ def _draw(board: Leaderboard) -> dict[str, bytes]:
     if grown:
         metric = METRICS[result.settings["search"]["metric"]].title
         drawn[curves.PICTURE] = figures.learning_curves_figure(grown, metric, curves.size(result))
+    drawn |= _draw_statistics(board)
     for model in result.settings["models"]:
         picture = _draw_search(board, model)
         if picture:
             drawn[f"search_{model}.png"] = picture
+    return drawn
+
+
+def _draw_statistics(board: Leaderboard) -> dict[str, bytes]:
+    """Return the figures of optimism, speakers and calibration, each where there is something."""
+    result = board.result
+    drawn = {
+        calibration.PICTURE: statistics_figures.reliability_figure(
+            [
+                statistics_figures.Reliability(
+                    _panel_title(board, one.protocol), one.before, one.after
+                )
+                for one in map(partial(calibration.calibrated, board), board.protocols)
+            ]
+        )
+    }
+    searches = optimism.searches(board)
+    climbs = {
+        protocol: [
+            statistics_figures.Climb(words.model_title(result, one.model), one.course, one.test)
+            for one in searches
+            if one.protocol == protocol
+        ]
+        for protocol in board.protocols
+    }
+    panels = [(optimism.picture_title(board, p), found) for p, found in climbs.items() if found]
+    if panels:
+        metric = METRICS[result.settings["search"]["metric"]].title
+        drawn[optimism.PICTURE] = statistics_figures.optimism_figure(panels, metric)
+    if groups.speakers(board):
+        whole = board.chosen_evaluation(board.leading).scores[METRIC]
+        drawn[groups.PICTURE] = statistics_figures.speakers_figure(
+            groups.speakers(board), whole, METRICS[METRIC].title
+        )
     return drawn
 
 
@@ -199,6 +248,21 @@ def _first_winners(result: Result, model: str) -> list[dict[str, Any]]:
         if winner["model"] == model:
             first.setdefault(winner["protocol"], winner)
     return list(first.values())
+
+
+def _write_ranks(boards: Sequence[Leaderboard], path: Path) -> None:
+    """Write the diagram of ranks across studies, or take away an earlier one."""
+    scores = across.scores(boards)
+    if scores.empty:
+        path.unlink(missing_ok=True)
+        return
+    titled = {m: words.model_title(boards[0].result, str(m)) for m in scores.columns}
+    _, differences = across.differences(scores)
+    picture = statistics_figures.ranks_figure(
+        across.ranks(scores).rename(titled), differences.rename(index=titled, columns=titled)
+    )
+    path.parent.mkdir(parents=True, exist_ok=True)
+    write_bytes(path, picture)
 
 
 def _write_figures(drawn: dict[str, bytes], folder: Path) -> None:

@@ -211,7 +211,7 @@ def gap_figure(board: Leaderboard, heading: str) -> bytes:
         axes.set_yticks(range(len(standings)), [fill(name, NAME_WIDTH) for name in names])
         axes.set_ylim(-0.6, len(standings) - 0.35)
         axes.set_xlim(0, 1)
-        axes.set_xlabel(f"{METRICS[METRIC].title} (bars: 95 % intervals)")
+        axes.set_xlabel(f"{METRICS[METRIC].title} (bars: 95 % intervals; dotted: over clips)")
         axes.grid(axis="x", zorder=0)
         axes.set_axisbelow(True)
         axes.spines["left"].set_visible(False)
@@ -345,7 +345,8 @@ def _draw_score(
     axes: Axes, row: int, score: Score, style: tuple[str, str, str], below: bool
 ) -> None:
     colour, marker, _ = style
-    axes.plot([score.low, score.high], [row, row], color=colour, lw=2, zorder=2)
+    line = "solid" if score.over == "speakers" else "dotted"
+    axes.plot([score.low, score.high], [row, row], color=colour, lw=2, ls=line, zorder=2)
     axes.plot(
         [score.value], [row], color=colour, marker=marker, ms=8, mec="white", mew=0.8, zorder=3
     )

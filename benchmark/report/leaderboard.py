@@ -5,15 +5,19 @@ from __future__ import annotations
 import math
 from collections.abc import Iterator
 from dataclasses import dataclass
+from functools import cached_property
 from typing import Any
 
 import numpy as np
 import pandas as pd
 
+from benchmark.compare import ALPHA, ClipTest, compare_on_clips, holm
 from benchmark.evaluate import Evaluation, Score, bootstrap_seed, evaluate, gap
+from benchmark.groups import Division, divisions
 from benchmark.models import FLOOR
 from benchmark.results import Result
 from benchmark.results import chosen as best_inside
+from benchmark.study import derive_seed
 
 KNOWN, UNSEEN = "random", "speaker"
 METRIC = "uar"
@@ -39,6 +43,30 @@ class Standing:
     model: str
     evaluations: dict[str, Evaluation]
     gaps: dict[str, Score]
+
+
+@dataclass(frozen=True)
+class Contest:
+    """One model beside the chosen one, on the same test clips of the leading protocol.
+
+    Attributes
+    ----------
+    model : str
+        Its name in the study.
+    test : ClipTest
+        The chosen model less this one, by `METRIC`.
+    p : float
+        The test's, corrected for the number of contests (Holm).
+    """
+
+    model: str
+    test: ClipTest
+    p: float
+
+    @property
+    def alike(self) -> bool:
+        """Whether the two can't be told apart."""
+        return self.p >= ALPHA
 
 
 @dataclass(frozen=True)
@@ -79,6 +107,51 @@ class Leaderboard:
     def has_gap(self) -> bool:
         """Whether the study has both known and unseen speakers."""
         return KNOWN in self.protocols and UNSEEN in self.protocols
+
+    @property
+    def leading(self) -> str:
+        """The protocol that decides the order: unseen speakers, or the study's first."""
+        return UNSEEN if UNSEEN in self.protocols else self.protocols[0]
+
+    @cached_property
+    def contests(self) -> tuple[Contest, ...]:
+        """The chosen model against each other one under the leading protocol, in board order.
+
+        It is chosen on the inner folds. The best on the test clips would be chosen on what the
+        tests look at: the luckiest of several that are alike, and p would be too small. The floor
+        takes no part.
+        """
+        seed, protocol = self.result.settings["seed"], self.leading
+        rows = self.result.predictions[self.result.predictions["protocol"] == protocol]
+        by_model = dict(iter(rows.groupby("model", sort=False)))
+        chosen = self.chosen[protocol]["model"]
+        others = [
+            one.model
+            for one in self.standings
+            if one.model not in (chosen, FLOOR) and protocol in one.evaluations
+        ]
+        tests = [
+            compare_on_clips(
+                by_model[chosen],
+                by_model[other],
+                self.result.emotions,
+                METRIC,
+                (bootstrap_seed(seed, protocol), derive_seed(seed, "swaps", protocol, other)),
+            )
+            for other in others
+        ]
+        corrected = holm([test.p for test in tests])
+        return tuple(map(Contest, others, tests, corrected))
+
+    @cached_property
+    def divisions(self) -> list[Division]:
+        """The chosen model's test clips under the leading protocol, divided by what is known."""
+        predictions, protocol = self.result.predictions, self.leading
+        mine = (predictions["protocol"] == protocol) & (
+            predictions["model"] == self.chosen[protocol]["model"]
+        )
+        seed = bootstrap_seed(self.result.settings["seed"], protocol, "groups")
+        return divisions(predictions[mine], self.result.clips, self.result.emotions, METRIC, seed)
 
     def evaluation(self, protocol: str, model: str) -> Evaluation | None:
         """Return a model's figures under a protocol; None where there are none."""
@@ -147,11 +220,11 @@ def leaderboard(result: Result) -> Leaderboard:
         part = evaluate(rows, result.emotions, bootstrap_seed(seed, str(protocol)))
         evaluations.setdefault(str(model), {})[str(protocol)] = part
     protocols = tuple(chosen)
-    leading = UNSEEN if UNSEEN in protocols else protocols[0]
     standings = [
         Standing(model, parts, _gaps(parts) if model != FLOOR else {})
         for model, parts in evaluations.items()
     ]
+    leading = UNSEEN if UNSEEN in protocols else protocols[0]
     standings.sort(key=lambda standing: _rank(standing, leading))
     return Leaderboard(result, protocols, tuple(standings), chosen)
 

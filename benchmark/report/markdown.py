@@ -10,6 +10,10 @@ from benchmark.evaluate import Score
 ABBREVIATIONS = {"cnn", "gru", "jl", "knn", "lstm", "mlp", "ravdess", "savee", "svc", "svm", "tess"}
 NOTHING = "–"
 NO_BREAK = "\N{NO-BREAK SPACE}"
+CLIPS = "ᶜ"
+"""Stands behind an interval for which clips were resampled, on one side or in one part at least."""
+ALIKE = "≈"
+"""Stands behind a model's figure that can't be told from the chosen model's."""
 
 
 def table(
@@ -83,8 +87,8 @@ def signed(value: float) -> str:
 
 
 def interval(score: Score) -> str:
-    """Return a score's interval; see `span`."""
-    return span(score.low, score.high)
+    """Return a score's interval, see `span`, marked where it does not tell how speakers differ."""
+    return span(score.low, score.high) + ("" if score.over == "speakers" else CLIPS)
 
 
 def span(lower: float, upper: float) -> str:

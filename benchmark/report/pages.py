@@ -12,9 +12,22 @@ import pandas as pd
 
 from benchmark.evaluate import METRICS, Evaluation, Score
 from benchmark.models import FLOOR
-from benchmark.report import claims_page, comparisons, curves, folds, unseen_page, words
+from benchmark.report import (
+    across,
+    calibration,
+    claims_page,
+    comparisons,
+    curves,
+    differences,
+    folds,
+    groups,
+    optimism,
+    unseen_page,
+    words,
+)
 from benchmark.report.leaderboard import METRIC, UNSEEN, Leaderboard, claims
 from benchmark.report.markdown import (
+    ALIKE,
     NO_BREAK,
     NOTHING,
     address,
@@ -65,9 +78,13 @@ def study_page(board: Leaderboard, figures: Sequence[str]) -> str:
         *_per_corpus(board),
         *_chosen(board),
         *folds.section(board),
+        *differences.section(board),
         *comparisons.section(board),
+        *groups.section(board),
+        *calibration.section(board),
         *curves.section(result),
         *_search(board, figures),
+        *optimism.section(board),
         *_data(result),
         *_again(result),
     ]
@@ -102,6 +119,7 @@ def overview_page(boards: Sequence[Leaderboard], explored: Collection[str] = ())
     ]
     if not own:
         parts.append("No study has run yet: `python -m benchmark run-study` runs the quickstart.")
+    parts += across.section(own)
     if changed:
         changed.sort(key=lambda board: board.result.name)
         parts += ["## Changed runs", _changed_runs(changed)]
@@ -128,7 +146,7 @@ def headline_table(board: Leaderboard, folder: str = "") -> str:
     for standing in board.standings:
         row = [
             words.model_title(board.result, standing.model),
-            *_cells(board, standing.model, METRIC),
+            *_marked_cells(board, standing.model),
         ]
         row += [figure(standing.gaps.get(METRIC))] * board.has_gap
         if said:
@@ -137,6 +155,7 @@ def headline_table(board: Leaderboard, folder: str = "") -> str:
         rows.append(row)
     where = [*folder.split("/"), f"{result.name}.md"] if folder else [f"{result.name}.md"]
     notes = [*(words.protocol_note(board, p) for p in board.protocols), words.chosen_note(board)]
+    notes.append(words.alike_note(board))
     more = link("Per corpus and emotion, the search, the data, how to run it again", *where)
     parts = [*words.banners(result), words.headline(board), table(header, rows)]
     return "\n\n".join([*parts, words.sentences(notes), f"{more}."])
@@ -200,6 +219,15 @@ def _cells(board: Leaderboard, model: str, metric: str) -> list[str]:
     return cells
 
 
+def _marked_cells(board: Leaderboard, model: str) -> list[str]:
+    """Return a model's figure under each protocol, marked where it can't be told from the best."""
+    alike = any(contest.alike for contest in board.contests if contest.model == model)
+    return [
+        f"{cell}{NO_BREAK}{ALIKE}" if alike and protocol == board.leading else cell
+        for protocol, cell in zip(board.protocols, _cells(board, model, METRIC), strict=True)
+    ]
+
+
 def _head(metric: str) -> str:
     return capitalised(METRICS[metric].title)
 
@@ -218,7 +246,7 @@ def _leaderboard(board: Leaderboard) -> Iterator[str]:
     rows = [
         [
             words.model_title(board.result, standing.model),
-            *_cells(board, standing.model, METRIC),
+            *_marked_cells(board, standing.model),
             *[figure(standing.gaps.get(METRIC))] * board.has_gap,
             *_means(board, standing.model, METRIC) * several,
         ]
@@ -231,7 +259,14 @@ def _leaderboard(board: Leaderboard) -> Iterator[str]:
     )
     gap = "Gap: known minus unseen, both sides resampled independently." if board.has_gap else ""
     yield words.sentences(
-        ["UAR: the mean of the emotions' recalls.", *notes, gap, mean, words.chosen_note(board)]
+        [
+            "UAR: the mean of the emotions' recalls.",
+            *notes,
+            gap,
+            mean,
+            words.chosen_note(board),
+            words.alike_note(board),
+        ]
     )
     yield "The same predictions by the other metrics:"
     others = [metric for metric in METRICS if metric != METRIC]

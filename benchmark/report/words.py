@@ -6,6 +6,7 @@ import re
 from collections.abc import Iterable
 from typing import Any, NamedTuple
 
+from benchmark.compare import ALPHA
 from benchmark.evaluate import METRICS, Evaluation, Score, gap
 from benchmark.models import FLOOR, MODELS
 from benchmark.report.leaderboard import (
@@ -19,6 +20,8 @@ from benchmark.report.leaderboard import (
     claims,
 )
 from benchmark.report.markdown import (
+    ALIKE,
+    CLIPS,
     banner,
     capitalised,
     claimed,
@@ -33,6 +36,9 @@ from benchmark.report.markdown import (
     title,
 )
 from benchmark.results import OWN_TABLES, Result
+
+WHAT_DIFFERS = "What differs"
+"""The title of the section that compares every model with the chosen one."""
 
 
 class Protocol(NamedTuple):
@@ -300,6 +306,17 @@ def _nested_note(board: Leaderboard) -> str:
     )
 
 
+def alike_note(board: Leaderboard) -> str:
+    """Return what the mark means that stands behind a model's figure; empty without any."""
+    if not any(contest.alike for contest in board.contests):
+        return ""
+    column = protocol_words(board.leading).column
+    return (
+        f"{ALIKE}: on {column}, can't be told from the model in bold (p {ALPHA} or more; see "
+        f"{WHAT_DIFFERS})."
+    )
+
+
 def protocol_note(board: Leaderboard, protocol: str, *, brief: bool = False) -> str:
     """Return who is tested under a protocol, and what its intervals are over."""
     meaning = protocol_words(protocol).meaning
@@ -373,7 +390,7 @@ def intervals_note() -> str:
         "Intervals are 95 %: Student's t on the standard error of 2,000 bootstrap resamples of "
         "whole speakers, its degrees of freedom one less than there are speakers (than they count "
         "as, where some have far more clips). Where they count as fewer than three, clips are "
-        "resampled, which can't show how speakers differ."
+        f"resampled, which can't show how speakers differ; such an interval is marked {CLIPS}."
     )
 
 

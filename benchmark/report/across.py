@@ -1,0 +1,119 @@
+"""The section on models across studies: their ranks on unseen speakers, and what differs."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from itertools import combinations
+
+import pandas as pd
+
+from benchmark.compare import ALPHA
+from benchmark.models import FLOOR
+from benchmark.report import words
+from benchmark.report.leaderboard import METRIC, UNSEEN, Leaderboard
+from benchmark.report.markdown import count, listed, number, plain, probability, table, title
+
+PICTURE = "across_studies.png"
+FEWEST = 3
+"""A diagram needs as many models, and as many studies that have them all."""
+
+
+def scores(boards: Sequence[Leaderboard]) -> pd.DataFrame:
+    """Return the scores on unseen speakers that can be ranked, a row a study, a column a model.
+
+    Studies of generated speech and changed runs take no part, nor do votes, whose members differ
+    from study to study. Of all sets of models that share `FEWEST` studies or more the one with the
+    most scores is taken; without any the table is empty.
+    """
+    found = pd.DataFrame.from_dict(
+        {board.result.name: _scores(board) for board in boards if _takes_part(board)},
+        orient="index",
+    )
+    best = found.iloc[:0, :0]
+    for size in range(FEWEST, found.shape[1] + 1):
+        for models in combinations(found.columns, size):
+            shared = found[list(models)].dropna()
+            if len(shared) >= FEWEST and shared.size > best.size:
+                best = shared
+    return best
+
+
+def ranks(table_: pd.DataFrame) -> pd.Series:
+    """Return each model's mean rank over the studies, 1 being the best; equal ones share theirs."""
+    return table_.rank(axis="columns", ascending=False).mean()
+
+
+def differences(table_: pd.DataFrame) -> tuple[float, pd.DataFrame]:
+    """Return Friedman's p that no model differs, and Nemenyi's p of each pair.
+
+    Demšar (2006, Statistical comparisons of classifiers over multiple data sets, Journal of Machine
+    Learning Research 7).
+    """
+    from scikit_posthocs import posthoc_nemenyi_friedman
+    from scipy.stats import friedmanchisquare
+
+    columns = [table_[model] for model in table_.columns]
+    return float(friedmanchisquare(*columns).pvalue), posthoc_nemenyi_friedman(table_)
+
+
+def section(boards: Sequence[Leaderboard]) -> Iterator[str]:
+    """Yield the section; in place of the diagram, why there is none."""
+    if not boards:
+        return
+    yield "## Across studies"
+    found = scores(boards)
+    if found.empty:
+        yield (
+            "No diagram of ranks: it needs three models that three studies of recorded speech have "
+            "all measured on unseen speakers."
+        )
+        return
+    friedman, _ = differences(found)
+    told = "differ" if friedman < ALPHA else "can't be told apart"
+    yield (
+        f"Mean ranks on unseen speakers of {count(found.shape[1])} models over "
+        f"{count(len(found))} studies: together they {told} (Friedman's p "
+        f"{probability(friedman)}). A bar joins models that can't be told apart (Nemenyi)."
+    )
+    yield f"![Critical-difference diagram of the models' mean ranks](figures/{PICTURE})"
+    names = {board.result.name: board for board in boards}
+    first = names[str(found.index[0])].result
+    header = ["Study", *(words.model_title(first, str(model)) for model in found.columns)]
+    rows = [[plain(study), *map(number, row)] for study, row in found.iterrows()]
+    means = ["mean rank", *(f"{rank:.2f}" for rank in ranks(found))]
+    yield table(header, [*rows, means])
+    yield words.sentences(_notes([names[str(study)] for study in found.index]))
+
+
+def _notes(boards: Sequence[Leaderboard]) -> Iterator[str]:
+    yield (
+        "A rank says who is ahead, not by how much. So few studies find only differences that all "
+        "of them share: a bar is no proof that models are equal."
+    )
+    shared = [
+        title(corpus)
+        for corpus in sorted({name for board in boards for name in board.corpora})
+        if sum(corpus in board.corpora for board in boards) > 1
+    ]
+    if shared:
+        yield (
+            f"The studies are not independent, as the test takes them to be: several use "
+            f"{listed(shared)}, and p is smaller than it should be."
+        )
+
+
+def _takes_part(board: Leaderboard) -> bool:
+    return (
+        UNSEEN in board.protocols
+        and not board.result.generated
+        and not words.is_changed(board.result)
+    )
+
+
+def _scores(board: Leaderboard) -> dict[str, float]:
+    found = {model: board.evaluation(UNSEEN, model) for model in board.result.settings["models"]}
+    return {
+        model: part.scores[METRIC].value
+        for model, part in found.items()
+        if part is not None and model != FLOOR
+    }

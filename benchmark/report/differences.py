@@ -1,0 +1,81 @@
+"""The section on what differs: every model against the chosen one on the same test clips."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+
+from benchmark.compare import ALPHA
+from benchmark.report import words
+from benchmark.report.leaderboard import Contest, Leaderboard
+from benchmark.report.markdown import (
+    capitalised,
+    count,
+    counted,
+    details,
+    figure,
+    listed,
+    probability,
+    table,
+)
+
+
+def section(board: Leaderboard) -> Iterator[str]:
+    """Yield the section; nothing where there is no other model than the chosen one."""
+    if not board.contests:
+        return
+    result = board.result
+    chosen = words.named(result, board.chosen[board.leading]["model"])
+    column = words.protocol_words(board.leading).column
+    yield f"## {words.WHAT_DIFFERS}"
+    yield (
+        f"On the test clips of {column}, {chosen}, chosen on the inner folds, "
+        f"{listed(list(_outcomes(board)))}."
+    )
+    header = ["Model", "Chosen − model, UAR", "p", "p, corrected"]
+    rows = [
+        [
+            words.model_title(result, one.model),
+            figure(one.test.difference),
+            probability(one.test.p, ""),
+            probability(one.p, ""),
+        ]
+        for one in board.contests
+    ]
+    tests = counted(len(rows), "comparison")
+    yield details(f"{capitalised(tests)} with the chosen model", table(header, rows))
+    yield words.sentences(_notes(board.contests))
+
+
+def _outcomes(board: Leaderboard) -> Iterator[str]:
+    """Yield what the chosen model is better than, worse than, and can't be told from."""
+    apart = [one for one in board.contests if not one.alike]
+    kinds = {
+        "is better than": [one for one in apart if one.test.difference.value > 0],
+        "is worse than": [one for one in apart if one.test.difference.value < 0],
+        "can't be told from": [one for one in board.contests if one.alike],
+    }
+    for verb, found in kinds.items():
+        if found:
+            names = [words.named(board.result, one.model) for one in found]
+            yield f"{verb} {listed(names, 'or' if verb.startswith('can') else 'and')}"
+
+
+def _notes(contests: Sequence[Contest]) -> Iterator[str]:
+    test = contests[0].test
+    ways = f"all {count(test.swaps)} ways" if test.exact else f"{count(test.swaps)} random ways"
+    few = ", as there are fewer than six speakers" if test.swapped == "clips" else ""
+    yield (
+        f"p: how often a difference as large comes about in {ways} to swap the two models' answers "
+        f"by {test.swapped}{few}."
+    )
+    if test.difference.over != test.swapped:
+        yield (
+            f"The intervals are over {test.difference.over}: they say what differs on these "
+            f"speakers, p what would differ on others."
+        )
+    if len(contests) > 1:
+        yield f"Corrected by Holm's method for {len(contests)} comparisons."
+    yield (
+        f"Told apart: corrected p below {ALPHA}. Not to be told apart is not to be equal: fewer "
+        "speakers tell less."
+    )
