@@ -121,7 +121,7 @@ def dissect(study: Study, extent: Extent, job: Job, screen: Screen) -> Anatomy:
             "[claims.mistakes], or leave --published-only out."
         )
     ran = Study.model_validate(result.settings)
-    augmented = ran.model_copy(update={"augment": ran.augment or COPIES})
+    augmented = ran.model_copy(update={"augment": _copies(ran, extent, mistakes)})
     left_out = [name for name, c in result.data["corpora"].items() if c.get("left_out")]
     sources: Sources = replace(job.sources, allow_missing=tuple(left_out))
     recordings = read_corpora(augmented, sources, screen)
@@ -136,6 +136,12 @@ def dissect(study: Study, extent: Extent, job: Job, screen: Screen) -> Anatomy:
             bench = Bench(rows, cache / "fits", workers, bars.add("fits", 0))
             reported = bench.conduct([plan.attempts(case) for case in plan.cases])
     return plan.anatomy(reported, rows)
+
+
+def _copies(study: Study, extent: Extent, mistakes: Mapping[str, Sequence[str]]) -> tuple[str, ...]:
+    """Return the copies of clips that are asked for."""
+    early = any("augmented-before-split" in made for made in mistakes.values())
+    return study.augment or (() if extent.published_only and not early else COPIES)
 
 
 def _warm_up() -> None:
@@ -474,7 +480,7 @@ class Planned:
             "speakers": int(originals["speaker"].nunique()),
             "left_out": [name for name, corpus in corpora.items() if corpus.get("left_out")],
             "generated": self.result.generated,
-            "augment": list(self.study.augment or COPIES),
+            "augment": sorted(set(self.table.rows["augmentation"]) - {""}),
             "measured": float(uar(confusion(own, self.result.emotions))),
         }
 

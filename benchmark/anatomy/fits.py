@@ -195,7 +195,7 @@ def perform(rows: StoredRows, order: Order) -> Answered:
         truth = recordings.emotions[train.places]
         with _silently():
             fitted = models.learn(order.model, pipeline, train.values, truth, facts)
-        predicted, epochs = models.probabilities(fitted, test.values).argmax(axis=1), 0
+        predicted, epochs = _answers(fitted, test.values), 0
     return Answered(test.places, np.asarray(predicted, dtype=np.intp), len(train.places), epochs)
 
 
@@ -308,7 +308,11 @@ def _pipeline(recordings: Recordings, order: Order, everything: Floats) -> Any:
     params = dict(order.setting.params)
     if order.setting.epochs and order.conduct.epoch == "training":
         params["max_epochs"] = order.setting.epochs
-    pipeline = models.build(order.model, params, order.seed, shape=recordings.shape)
+    # What decides without probabilities needs none of the fits that calibrating them takes.
+    plain = MODELS[order.model].decides
+    pipeline = models.build(
+        order.model, params, order.seed, searching=plain, shape=recordings.shape
+    )
     if order.conduct.scaled == "all":
         from sklearn.frozen import FrozenEstimator
         from sklearn.preprocessing import StandardScaler
@@ -329,6 +333,14 @@ def _silently() -> Iterator[None]:
         yield
 
 
+def _answers(fitted: Any, values: Floats) -> Places:
+    """Return the position of the emotion that a fitted model takes each row for."""
+    if hasattr(fitted, "predict_proba"):
+        found: Places = models.probabilities(fitted, values).argmax(axis=1)
+        return found
+    return np.searchsorted(fitted.classes_, fitted.predict(values))
+
+
 def _watch_network(
     pipeline: Any,
     recordings: Recordings,
@@ -346,8 +358,7 @@ def _watch_network(
     facts = Facts(folds, np.full(len(truth), "unknown"), tested, {})
     with _silently():
         fitted = models.learn(order.model, pipeline, values, truth, facts)
-    predicted = models.probabilities(fitted, test.values).argmax(axis=1)
-    return predicted.astype(np.intp), int(fitted[-1].n_epochs_)
+    return _answers(fitted, test.values), int(fitted[-1].n_epochs_)
 
 
 def _watch_mlp(

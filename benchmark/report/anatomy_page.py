@@ -14,6 +14,7 @@ from benchmark.evaluate import METRICS, Score
 from benchmark.models import MODELS
 from benchmark.report.anatomy_figure import Scene, Stair, staircase_figure
 from benchmark.report.markdown import (
+    NO_BREAK,
     NOTHING,
     address,
     banner,
@@ -270,13 +271,12 @@ def _published_sentence(case: Case) -> str:
         if short <= 0
         else f"is missed by {number(short)} here ({number(reached)})"
     )
-    lacking = _lacking(case)
     return (
         f"**{plain(case.anatomy.settings['claims']['source'])}, {case.model}.** With its mistakes "
         f"({made}) the printed {claimed(published)} {miss}. Of ours, "
         f"{_difference(case.rise(1, last))} are these mistakes and {_difference(case.rise(0, 1))} "
         f"are speakers that it knew; {number(honest)} is what it does with a speaker it has never "
-        f"heard.{lacking}"
+        f"heard. {_lacking(case)}".strip()
     )
 
 
@@ -285,7 +285,7 @@ def _lacking(case: Case) -> str:
     reasons = [
         f"{MISTAKES[name].title} ({plain(why)})" for name, why in case.staircase.lacking.items()
     ]
-    return f" Not made: {listed(reasons)}." if reasons else ""
+    return f"Not made: {listed(reasons)}." if reasons else ""
 
 
 def _study_section(cases: Sequence[Case]) -> Iterator[str]:
@@ -303,10 +303,8 @@ def _study_section(cases: Sequence[Case]) -> Iterator[str]:
     yield "**Each mistake alone**, beside the same experiment done right:"
     header = ["Mistake", "Speakers", "Done right", "Done wrong", "Difference", "Over the draws"]
     rows = [_alone_row(own, comparison) for comparison in anatomy.alone]
-    for name, why in own.staircase.lacking.items():
-        rows.append([mistake_title(anatomy, name), f"not made: {plain(why)}", *[NOTHING] * 4])
     yield table(header, rows, (0, 1))
-    yield sentences(_study_notes(own))
+    yield sentences([_lacking(own), *_study_notes(own)])
 
 
 def _study_line(case: Case) -> str:
@@ -360,7 +358,7 @@ def _alone_row(case: Case, comparison: Comparison) -> list[str]:
         figure(right.mean),
         figure(wrong.mean),
         _difference(difference.mean),
-        f"{signed(low)} to {signed(high)}",
+        f"{signed(low)} to {signed(high)}".replace(" ", NO_BREAK),
     ]
 
 
@@ -374,9 +372,12 @@ def _study_notes(case: Case) -> list[str]:
     honest = case.levels[0]
     copies = listed([code(chain) for chain in anatomy.data["augment"]])
     own = "the study's own" if anatomy.settings["augment"] else "the study has none of its own"
+    decides = case.staircase.model in MODELS and MODELS[case.staircase.model].decides
+    plainly = ", where it is calibrated, which moves a few answers" if decides else ""
     notes = [
         f"{case.metric}, means over the draws. The first draw is the study's own split: "
-        f"{number(honest.draws[0])} here, {number(anatomy.data['measured'])} in its result.",
+        f"{number(honest.draws[0])} here, {number(anatomy.data['measured'])} in its result"
+        f"{plainly}.",
         f"Speakers: whether the experiment done right keeps them apart. Copies: {copies} ({own}).",
     ]
     if anatomy.draws > 1:
