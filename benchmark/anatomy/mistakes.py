@@ -228,8 +228,8 @@ MISTAKES: dict[str, Mistake] = {
         "training rows are tested.",
         seen="`SMOTE().fit_resample(X, y)` before `train_test_split`; a test side with as many "
         "rows of each emotion.",
-        prevented="Nothing is filled up. Emotions are weighted, and the score is the mean of the "
-        "emotions' recalls, for which rare emotions count as much as common ones.",
+        prevented="Nothing is filled up. The score is the mean of the emotions' recalls, so that "
+        "rare emotions count as much as common ones; a model may weight them as it learns.",
         lacking=_balanced,
         makes_rows=True,
     ),

@@ -7,6 +7,7 @@ from textwrap import fill
 from typing import TYPE_CHECKING, NamedTuple
 
 from benchmark.report.figures import BLUE, GREY, INK, VERMILLION, WIDTH_IN, house_style, png_bytes
+from benchmark.report.markdown import claimed
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -14,6 +15,7 @@ if TYPE_CHECKING:
 STEP_IN = 0.56
 LABEL_WIDTH = 32
 BODY = "#ECECEC"
+LABEL_BOX = {"facecolor": "white", "edgecolor": "none", "pad": 1.0}
 
 
 class Stair(NamedTuple):
@@ -65,7 +67,9 @@ def staircase_figure(stairs: Sequence[Stair], scene: Scene) -> bytes:
             _draw_stair(axes, row, stair, before)
         _draw_line(axes, scene.guessing, "guessing", GREY, (0, (1, 2)))
         if scene.published is not None:
-            _draw_line(axes, scene.published, f"published: {scene.published:g}", INK, (0, (5, 3)))
+            _draw_line(
+                axes, scene.published, f"published: {claimed(scene.published)}", INK, (0, (5, 3))
+            )
         labels = [_balanced(stair.label) for stair in stairs]
         axes.set_yticks(range(len(stairs)), labels)
         axes.set_ylim(-0.55, len(stairs) - 0.35)
@@ -106,7 +110,7 @@ def _draw_stair(axes: Axes, row: int, stair: Stair, before: float | None) -> Non
             hatch=None if raised else "////",
         )  # fmt: skip
         axes.plot([before, before], [row - 0.64, row - 0.36], color="#8A8A8A", lw=0.9, zorder=1)
-        note = f"  {'+' if raised else '−'}{abs(height - before):.2f}"
+        note = f" {'+' if raised else '−'}{abs(height - before):.2f}"
     axes.scatter(
         stair.draws, [row - 0.22] * len(stair.draws), s=13, facecolor="white", edgecolor=INK,
         linewidth=0.7, zorder=4,
@@ -114,11 +118,11 @@ def _draw_stair(axes: Axes, row: int, stair: Stair, before: float | None) -> Non
     right = max(height, before or 0.0, *stair.draws)
     axes.annotate(
         f"{height:.2f}", (right, row), xytext=(6, 0), textcoords="offset points", va="center",
-        fontsize=10.5, fontweight="bold",
+        fontsize=10.5, fontweight="bold", bbox=LABEL_BOX, zorder=5,
     )  # fmt: skip
     axes.annotate(
         note, (right, row), xytext=(32, 0), textcoords="offset points", va="center", fontsize=9.5,
-        color="#5A5A5A",
+        color="#5A5A5A", bbox=LABEL_BOX, zorder=5,
     )  # fmt: skip
 
 
