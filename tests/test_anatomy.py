@@ -11,7 +11,12 @@ from typing import get_args
 import numpy as np
 import pandas as pd
 import pytest
+from sklearn.base import BaseEstimator
+from sklearn.linear_model import LogisticRegression
 from sklearn.metrics import recall_score
+from sklearn.pipeline import make_pipeline
+from sklearn.preprocessing import StandardScaler
+from sklearn.svm import SVC
 
 from benchmark.anatomy.fits import (
     Answered,
@@ -222,6 +227,20 @@ def test_a_step_on_all_rows_and_one_on_training_rows_differ_in_what_they_learn(
     ]
     assert np.array_equal(answers[0].rows, answers[1].rows)
     assert not np.array_equal(answers[0].predicted, answers[1].predicted)
+
+
+@pytest.mark.parametrize(
+    ("model", "classifier"), [("svc", SVC()), ("logistic_regression", LogisticRegression())]
+)
+def test_a_fit_done_right_is_that_of_plain_scikit_learn(
+    tmp_path: Path, recordings: Recordings, model: str, classifier: BaseEstimator
+) -> None:
+    order = order_of(honest(True), model)
+    train, _, test = divide(recordings, order)
+    plain = make_pipeline(StandardScaler(), classifier)
+    plain.fit(train.values, recordings.emotions[train.places])
+    found = perform(store_rows(*noise(), tmp_path), order)
+    assert np.array_equal(np.array(EMOTIONS)[found.predicted], plain.predict(test.values))
 
 
 def test_features_selected_on_all_rows_recognise_noise(tmp_path: Path) -> None:

@@ -335,10 +335,12 @@ def _silently() -> Iterator[None]:
 
 def _answers(fitted: Any, values: Floats) -> Places:
     """Return the position of the emotion that a fitted model takes each row for."""
+    found: Places
     if hasattr(fitted, "predict_proba"):
-        found: Places = models.probabilities(fitted, values).argmax(axis=1)
-        return found
-    return np.searchsorted(fitted.classes_, fitted.predict(values))
+        found = models.probabilities(fitted, values).argmax(axis=1)
+    else:
+        found = np.searchsorted(fitted.classes_, fitted.predict(values))
+    return found
 
 
 def _watch_network(
