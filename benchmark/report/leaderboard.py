@@ -3,8 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cached_property
 from typing import Any
 
@@ -214,9 +213,9 @@ def leaderboard(result: Result) -> Leaderboard:
     """Return the leaderboard of a result: every model under every protocol, best first."""
     seed = result.settings["seed"]
     chosen = {protocol: _choose(result, protocol) for protocol in _protocols(result)}
-    predictions = pd.concat([result.predictions, *_nested(result, chosen)], ignore_index=True)
+    result = _with_nested(result, chosen)
     evaluations: dict[str, dict[str, Evaluation]] = {}
-    for (protocol, model), rows in predictions.groupby(["protocol", "model"], sort=False):
+    for (protocol, model), rows in result.predictions.groupby(["protocol", "model"], sort=False):
         part = evaluate(rows, result.emotions, bootstrap_seed(seed, str(protocol)))
         evaluations.setdefault(str(model), {})[str(protocol)] = part
     protocols = tuple(chosen)
@@ -288,11 +287,22 @@ def _choose(result: Result, protocol: str) -> dict[str, Any]:
     }
 
 
-def _nested(result: Result, choices: dict[str, dict[str, Any]]) -> Iterator[pd.DataFrame]:
-    """Yield the predictions of the winner chosen on each outer fold, as those of one model."""
+def _with_nested(result: Result, choices: dict[str, dict[str, Any]]) -> Result:
+    """Return a result in which what was chosen on each outer fold answers as one model, too."""
+    predictions, out_of_fold = [result.predictions], [result.out_of_fold]
     for protocol, choice in choices.items():
-        if choice["model"] != NESTED:
-            continue
-        rows = result.predictions[result.predictions["protocol"] == protocol]
-        models = {part: winner["model"] for part, winner in choice["by_part"].items()}
-        yield rows[rows["model"] == rows["part"].map(models)].assign(model=NESTED)
+        if choice["model"] == NESTED:
+            rows = result.predictions[result.predictions["protocol"] == protocol]
+            models = {part: winner["model"] for part, winner in choice["by_part"].items()}
+            mine = rows["model"] == rows["part"].map(models)
+            predictions.append(rows[mine].assign(model=NESTED))
+            if result.out_of_fold is not None:  # of each part it holds the chosen model alone
+                learned = result.out_of_fold[result.out_of_fold["protocol"] == protocol]
+                out_of_fold.append(learned.assign(model=NESTED))
+    if len(predictions) == 1:
+        return result
+    return replace(
+        result,
+        predictions=pd.concat(predictions, ignore_index=True),
+        out_of_fold=None if result.out_of_fold is None else pd.concat(out_of_fold),
+    )
