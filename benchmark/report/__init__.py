@@ -31,6 +31,9 @@ from benchmark.results import Result, of_split, split_of, write_bytes, write_tex
 
 __all__ = ["headline_table", "update_readme", "write_pages"]
 
+FEWEST_TRIALS = 5
+"""Of fewer trials a search has no history worth a picture."""
+
 
 def write_pages(results: Sequence[Result], folder: Path, only: str | None = None) -> list[Path]:
     """Write a page for each result, its figures, and the leaderboard over all of them.
@@ -222,7 +225,7 @@ def _draw_search(board: Leaderboard, model: str) -> bytes | None:
         protocol, part = winner["protocol"], winner.get("part", "")
         of_the_split = of_split(result.trials, split_of(winner))
         trials = of_the_split[of_the_split["model"] == model]
-        if not spec["space"] or not (trials["state"] == "complete").any():
+        if not spec["space"] or (trials["state"] == "complete").sum() < FEWEST_TRIALS:
             continue
         study = search_figures.rebuilt_study(trials, spec)
         metric = METRICS[result.settings["search"]["metric"]].title
