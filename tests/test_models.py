@@ -225,7 +225,6 @@ def test_a_gpu_learns_what_a_cpu_learns_but_for_rounding(
 
 
 PREPARED = [name for name in MODELS if models.preparing(name)]
-SCALED = [name for name in MODELS if models.SCALER in models.preparing(name)]
 
 
 def spread(blobs: tuple[np.ndarray, ...]) -> tuple[np.ndarray, np.ndarray]:
@@ -257,25 +256,11 @@ def test_of_fewer_features_a_model_keeps_all(name: str, blobs: tuple[np.ndarray,
     assert model["select"].get_support().all()
 
 
-@pytest.mark.parametrize("name", SCALED)
-def test_by_rank_no_outlier_stretches_a_feature(name: str, blobs: tuple[np.ndarray, ...]) -> None:
-    X, y = blobs
-    stretched = X.copy()
-    top = stretched.argmax(axis=0), np.arange(X.shape[1])
-    stretched[top] *= np.sign(stretched[top]) * 1e6
-    one, other = (
-        models.build(name, {"scaler": "quantile"}, 0).fit(rows, y) for rows in (X, stretched)
-    )
-    others = np.setdiff1d(np.arange(len(X)), top[0])
-    assert one[0].transform(X) == pytest.approx(other[0].transform(stretched), abs=1e-6)
-    assert (one.predict(X[others]) == other.predict(stretched[others])).all()
-
-
 def test_settings_before_the_classifier_are_stored_with_it(
     tmp_path: Path, blobs: tuple[np.ndarray, ...]
 ) -> None:
     X, y = spread(blobs)
-    model = models.build("lda", {"select": 6, "scaler": "quantile"}, 0).fit(X, y)
+    model = models.build("lda", {"select": 6}, 0).fit(X, y)
     storage.dump(model, tmp_path / "model.skops")
     again = storage.load(tmp_path / "model.skops")
     np.testing.assert_array_equal(again.predict_proba(X), model.predict_proba(X))
@@ -286,8 +271,6 @@ def test_settings_before_the_classifier_are_stored_with_it(
     [
         ("svc", {"select": [-1, 10]}, "'select' parameter must be"),
         ("svc", {"select": "many"}, "'select' parameter must be"),
-        ("lda", {"scaler": ["standard", "quantil"]}, "unknown scaler.*mean 'quantile'"),
-        ("random_forest", {"scaler": "quantile"}, "unknown parameter 'scaler'"),
         ("majority", {"select": 10}, "unknown parameter 'select'"),
     ],
 )

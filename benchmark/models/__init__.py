@@ -30,9 +30,8 @@ EXTRAS = {"deep": ("torch", "skorch", "safetensors"), "fast": ("sklearnex",)}
 SET_BY_US = {"random_state", "n_jobs", "verbose", "shape"}
 """Parameters that a study can't name."""
 
-SCALER, SELECT = "scaler", "select"
-"""Parameters of what comes before the classifier: how features are scaled, and how many are kept.
-"""
+SELECT = "select"
+"""The parameter of what comes before the classifier: how many features are kept."""
 
 
 @dataclass(frozen=True)
@@ -103,25 +102,9 @@ def _pipeline(*steps: Any) -> Any:
 
 
 def _scaled(classifier: Any) -> Any:
-    return _pipeline(_standard(), classifier)
-
-
-def _standard() -> Any:
     from sklearn.preprocessing import StandardScaler
 
-    return StandardScaler()
-
-
-def _quantile() -> Any:
-    from sklearn.preprocessing import QuantileTransformer
-
-    # All rows, since a draw of them would be one more thing that a seed decides.
-    return QuantileTransformer(n_quantiles=200, output_distribution="normal", subsample=None)
-
-
-SCALERS: dict[str, Callable[[], Any]] = {"standard": _standard, "quantile": _quantile}
-"""What a study may name as the ``scaler`` of a model on scaled features: by mean and standard
-deviation, or by rank to a normal distribution, which no outlier stretches."""
+    return _pipeline(StandardScaler(), classifier)
 
 
 def _majority() -> Any:
@@ -139,11 +122,12 @@ def _logistic_regression() -> Any:
 def _lda() -> Any:
     from sklearn.decomposition import PCA
     from sklearn.discriminant_analysis import LinearDiscriminantAnalysis
+    from sklearn.preprocessing import StandardScaler
 
     # A rotation alone, after which there are no more numbers than rows: the covariance of thousands
     # of features takes minutes, and what it decides when shrunk lies in the space of the rows.
     rotation = PCA(svd_solver="full")
-    return _pipeline(_standard(), rotation, LinearDiscriminantAnalysis("eigen", shrinkage=0.1))
+    return _pipeline(StandardScaler(), rotation, LinearDiscriminantAnalysis("eigen", shrinkage=0.3))
 
 
 def _gradient_boosting() -> Any:
@@ -392,24 +376,15 @@ def preparing(name: str) -> tuple[str, ...]:
     """Return the parameters of what comes before a model's classifier, fitted with it in the fold.
 
     ``select`` keeps so many features, those with the highest F value of an analysis of variance
-    over the emotions; of fewer features it keeps all. ``scaler`` is a key of `SCALERS`.
+    over the emotions; of fewer features it keeps all.
     """
-    kind = MODELS[name]
-    if name == FLOOR or kind.by_epochs:
-        return ()
-    return (SELECT, SCALER) if _is_scaled(kind.build()) else (SELECT,)
-
-
-def _is_scaled(pipeline: Any) -> bool:
-    return "standardscaler" in pipeline.named_steps
+    return () if name == FLOOR or MODELS[name].by_epochs else (SELECT,)
 
 
 def _prepare(pipeline: Any, params: Mapping[str, Any]) -> None:
     """Put before the classifier what a study names; a pipeline that it does not stays as it is."""
     from sklearn.feature_selection import SelectKBest, f_classif
 
-    if SCALER in params:
-        pipeline.set_params(standardscaler=SCALERS[params[SCALER]]())
     if SELECT in params:
         # First stands what scales or checks the features, where there is such a step.
         selection = SelectKBest(f_classif, k=params[SELECT])
@@ -506,9 +481,6 @@ def check_parameters(name: str, model: Model, where: str) -> None:
         if key not in allowed:
             raise unknown("parameter", key, allowed, place)
     for params in _examples(model):
-        scaler = str(params.get(SCALER, "standard"))
-        if scaler not in SCALERS:
-            raise unknown(SCALER, scaler, SCALERS, place)
         pipeline = build(name, params, 0)
         candidate = _named(pipeline)
         try:

@@ -53,7 +53,7 @@ def fit_final(
     """
     pipeline = make_pipeline(StandardScaler(), LogisticRegression(max_iter=1000))
     choices = {
-        "logisticregression__C": [0.001, 0.01, 0.1, 1.0],
+        "logisticregression__C": [0.001, 0.01, 0.1],
         "logisticregression__class_weight": [None, "balanced"],
     }
     search = GridSearchCV(pipeline, choices, scoring=SCORERS[metric], cv=PredefinedSplit(fold))
