@@ -180,7 +180,9 @@ def model_title(model: str) -> str:
     """Return a model as within a sentence."""
     words = MODELS[model].title if model in MODELS else title(model)
     first, space, rest = words.partition(" ")
-    return f"{first.lower() if first[1:].islower() else first}{space}{rest}"
+    whole = f"{first.lower() if first[1:].islower() else first}{space}{rest}"
+    head, comma, kind = whole.partition(", ")
+    return f"{head} ({kind})" if comma else whole
 
 
 def anatomy_page(studies: Sequence[Sequence[Case]]) -> str:
@@ -264,20 +266,29 @@ def _published_sentence(case: Case) -> str:
     steps = case.staircase.steps
     last = len(steps) - 1
     reached, honest = case.levels[-1].mean.value, case.levels[0].mean.value
-    made = listed([MISTAKES[step.mistake].title for step in steps[2:]])
+    made = [MISTAKES[step.mistake].title for step in steps[2:]]
+    noun, these = (
+        ("mistake", "is this mistake") if len(made) == 1 else ("mistakes", "are these mistakes")
+    )
     short = published - reached
     miss = (
         f"is reached ({number(reached)} here)"
         if short <= 0
         else f"is missed by {number(short)} here ({number(reached)})"
     )
-    return (
-        f"**{plain(case.anatomy.settings['claims']['source'])}, {case.model}.** With its mistakes "
-        f"({made}) the printed {claimed(published)} {miss}. Of ours, "
-        f"{_difference(case.rise(1, last))} are these mistakes and {_difference(case.rise(0, 1))} "
-        f"are speakers that it knew; {number(honest)} is what it does with a speaker it has never "
-        f"heard. {_lacking(case)}".strip()
+    told = (
+        f"**{plain(case.name)}, {case.model}.** With its {noun} ({listed(made)}) the printed "
+        f"{claimed(published)} {miss}. Of ours, {_difference(case.rise(1, last))} {these}, and "
+        f"{_difference(case.rise(0, 1))} are speakers that it knew; {number(honest)} is what it "
+        f"does with a speaker it has never heard."
     )
+    return " ".join(part for part in (told, _left_out(case.anatomy), _lacking(case)) if part)
+
+
+def _left_out(anatomy: Anatomy) -> str:
+    """Return which recordings of the source are lacking here; empty where none are."""
+    names = listed([title(name) for name in anatomy.data["left_out"]])
+    return f"The source's clips of the {names} corpus are lacking here." if names else ""
 
 
 def _lacking(case: Case) -> str:
