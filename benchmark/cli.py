@@ -298,8 +298,9 @@ def anatomy(
 
     No figure of it can enter a leaderboard. Interrupt it whenever you like: finished fits are kept.
 
-    - `anatomy capstone --corpora ~/corpora`: five draws of the split, in an hour or so
     - `anatomy quickstart --draws 2 --seeds 5`: on generated speech, in a minute or two
+    - `anatomy capstone --corpora ~/corpora`: on recordings; long, as each draw takes many fits
+    - `anatomy prediction_api_later --published-only`: its source's figure alone, in minutes
     """
     with _plainly() as screen:
         sources = _sources(project, corpora, corpus, False)

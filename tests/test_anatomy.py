@@ -473,6 +473,11 @@ def test_an_anatomy_adds_its_own_pages_to_a_study_that_has_run_and_changes_nothi
     assert one.bytes_of("reports") == made
 
     found = read_anatomy(one.project / "reports/anatomy/small")
+    climbed = [step.mistake for step in found.staircases[0].steps]
+    assert climbed[:3] == ["", "speakers-shared", "augmented-before-split"]
+    alone = {comparison.mistake for comparison in found.alone}
+    assert alone - set(climbed) == {"selected-on-everything"}
+    assert set(climbed[1:]) <= alone
     (first, *_) = found.staircases[0].steps
     honest_score = Heights(found).level(first.runs, "uar").draws[0]
     model = found.staircases[0].model

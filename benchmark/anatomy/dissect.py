@@ -359,7 +359,8 @@ class Planned:
         for subject in self.published:
             made = {"speakers-shared", *self.mistakes[subject.model]}
             of_source.append((subject, tuple(name for name in MISTAKES if name in made)))
-        own = [] if self.extent.published_only else [(self.subject, tuple(MISTAKES))]
+        climbed = tuple(name for name, mistake in MISTAKES.items() if mistake.climbed)
+        own = [] if self.extent.published_only else [(self.subject, climbed)]
         return [*own, *of_source]
 
     @cached_property
@@ -440,10 +441,15 @@ class Planned:
                 protocol=one.protocol,
                 metric=self._metric(one),
                 steps=tuple(Step(name, runs(one, c)) for name, c in self.climb(one, names)),
-                lacking={n: why for n in names if (why := MISTAKES[n].lacking(one))},
-                published=self._claim(one),
+                lacking={
+                    name: why
+                    for name in (MISTAKES if claim is None else names)
+                    if (why := MISTAKES[name].lacking(one))
+                },
+                published=claim,
             )
             for one, names in self.climbs
+            for claim in [self._claim(one)]
         ]
         pairs = list(zip(self.cases, reported, strict=True))
         return Anatomy(

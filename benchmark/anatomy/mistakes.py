@@ -176,6 +176,9 @@ class Mistake:
         no mistake by default.
     lacking : callable
         Why a model can't make it, in a few words; empty where it can.
+    climbed : bool
+        Whether the staircase of a study's own winner takes it. Not the selection of features: to do
+        without half of them costs more than it flatters, and who sees that takes it back.
     makes_rows : bool
         Whether it makes rows before the split, so that what it does depends on who draws that.
     """
@@ -188,6 +191,7 @@ class Mistake:
     prevented: str
     right: Callable[[Conduct], Conduct] = _unchanged
     lacking: Callable[[Subject], str] = _always
+    climbed: bool = True
     makes_rows: bool = False
 
 
@@ -256,6 +260,7 @@ MISTAKES: dict[str, Mistake] = {
         prevented="Whatever learns from rows is a step of the pipeline, and is fitted with it "
         "inside each fold.",
         lacking=_framed,
+        climbed=False,
     ),
     "settings-by-test": Mistake(
         title="settings chosen on the test rows",
