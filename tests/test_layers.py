@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import ast
+from functools import cache
 from pathlib import Path
 
 import pytest
@@ -76,11 +77,13 @@ LAYERS = (
 )
 
 
+@cache
 def modules() -> dict[str, Path]:
     """Every module of the package, by its path below the package."""
     return {path.relative_to(PACKAGE).as_posix(): path for path in sorted(PACKAGE.rglob("*.py"))}
 
 
+@cache
 def imported(path: Path) -> set[str]:
     """Every module that a file imports, wherever in it."""
     names: set[str] = set()
