@@ -460,6 +460,6 @@ def _notes_section(cases: Sequence[Case]) -> Iterator[str]:
         "flattering side there, if to any. Where rows are made before the split, rows are split, "
         "copies are tested too, and a row that SMOTE made counts for the speaker of the recording "
         "nearest to it. A step that lowers the score is drawn hatched. The selection of features "
-        "stands in the tables alone: to do without half of them costs more than it flatters, and who sees "
-        "that takes it back."
+        "stands in the tables alone: to do without half of them costs more than it flatters, and "
+        "who sees that takes it back."
     )
