@@ -15,6 +15,7 @@ from benchmark.report import words
 from benchmark.report.leaderboard import METRIC, UNSEEN, Leaderboard
 from benchmark.report.markdown import (
     NOTHING,
+    capitalised,
     code,
     figure,
     link,
@@ -182,7 +183,7 @@ def _section(
     ]
     rows += [(one.uar, _published_row(one)) for one in task.published]
     rows.sort(key=lambda row: -row[0])
-    header = ["System", *(metric.title for metric in METRICS.values())]
+    header = ["System", *(capitalised(metric.title) for metric in METRICS.values())]
     header += ["Clips/s, 2 cores", "How", "Source"]
     yield table(header, [row for _, row in rows], words=(0, 5, 6))
     yield words.sentences(
