@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from pathlib import Path
 
 import numpy as np
@@ -23,6 +24,17 @@ from benchmark.trials import Plan, TrialStore
 from benchmark.workers import Workers
 
 EMOTIONS = ("angry", "happy", "sad")
+
+
+POOLS = {count: Workers(count) for count in (1, 2)}
+"""What all these tests share: to start a process takes longer than a fit."""
+
+
+@pytest.fixture(scope="module", autouse=True)
+def _pools_are_closed() -> Iterator[None]:
+    yield
+    for pool in POOLS.values():
+        pool.close()
 
 
 @pytest.fixture(scope="module")
@@ -79,19 +91,19 @@ def test_a_point_of_all_clips_has_the_score_of_the_trial(arrays: Path, tmp_path:
 def test_curves_are_the_same_with_two_workers_and_kept_points_are_not_fitted_again(
     arrays: Path, tmp_path: Path
 ) -> None:
-    search, tables = _searched(arrays, tmp_path), []
-    for name, workers in (("one", 1), ("two", 2)):
-        with Workers(workers) as pool:
-            tables.append(learning_curves([search], (0.3, 1.0), tmp_path / name, pool, _silent))
+    search = _searched(arrays, tmp_path)
+    tables = [
+        learning_curves([search], (0.3, 1.0), tmp_path / str(count), pool, _silent)
+        for count, pool in POOLS.items()
+    ]
     assert list(tables[0]) == list(COLUMNS)
     assert len(tables[0]) == 2 * 3
     pd.testing.assert_frame_equal(*tables)
-    kept = sorted((tmp_path / "one").rglob("*.npz"))
+    kept = sorted((tmp_path / "1").rglob("*.npz"))
     kept[0].unlink()
     np.save(kept[0].with_suffix(".npy"), np.array([60.0, 0.5, 5.0]))  # as earlier versions did
     kept[1].write_bytes(b"damaged")
-    with Workers(1) as pool:
-        again = learning_curves([search], (0.3, 1.0), tmp_path / "one", pool, _silent)
+    again = learning_curves([search], (0.3, 1.0), tmp_path / "1", POOLS[1], _silent)
     assert (again["validation"] > 1).sum() == 1
     assert (again["validation"] - tables[0]["validation"]).abs().gt(1e-9).sum() == 1
 
@@ -117,6 +129,5 @@ def _searched(arrays: Path, folder: Path) -> ModelSearch:
     store.open()
     search = ModelSearch(plan, store, folder / "folds")
     search.open()
-    with Workers(1) as pool:
-        run_searches([search], pool, lambda *_: None)
+    run_searches([search], POOLS[1], lambda *_: None)
     return search

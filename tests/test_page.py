@@ -121,7 +121,7 @@ def service(finished: Bench, tmp_path_factory: pytest.TempPathFactory) -> Iterat
         )
     address = f"http://127.0.0.1:{port}"
     try:
-        wait_until(lambda: answers(address) or process.poll() is not None, 60)
+        wait_until(lambda: answers(address) or process.poll() is not None, 180)
         assert process.poll() is None, log.read_text()
         yield Service(address, folder, log, process.pid)
     finally:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 import signal
 import sqlite3
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import numpy as np
@@ -33,6 +33,17 @@ SLOW = Model.model_validate({"max_iter": 1_000_000_000, "tol": 0.0, "solver": "s
 FOREST = Model.model_validate(
     {"n_estimators": [5, 10], "max_features": ["sqrt", None], "max_depth": {"low": 1, "high": 3}}
 )
+
+
+POOLS = {count: Workers(count) for count in (1, 2)}
+"""What all these tests share: to start a process takes longer than most searches."""
+
+
+@pytest.fixture(scope="module", autouse=True)
+def _pools_are_closed() -> Iterator[None]:
+    yield
+    for pool in POOLS.values():
+        pool.close()
 
 
 @pytest.fixture(scope="module")
@@ -88,8 +99,10 @@ def searched(
     store.open()
     search = ModelSearch(plan, store, folder / "folds")
     search.open()
-    with Workers(workers) as pool:
-        run_searches([search], pool, on_trial)
+    try:
+        run_searches([search], POOLS[workers], on_trial)
+    finally:
+        POOLS[workers].abandon()
     return search
 
 
@@ -304,10 +317,9 @@ def test_the_floor_is_measured_first_however_slow_the_others_are(
     def until() -> float:
         return 0.0 if told else float("inf")
 
-    with Workers(1) as workers:
-        for search in searches:
-            search.open()
-        run_searches(searches, workers, lambda one, _: told.append(one.plan.model), until)
+    for search in searches:
+        search.open()
+    run_searches(searches, POOLS[1], lambda one, _: told.append(one.plan.model), until)
     assert told == ["majority"]
 
 
@@ -338,9 +350,8 @@ def test_an_svm_is_searched_by_decisions_and_votes_with_probabilities(
     assert search.best is not None
     kept = np.load(next(tmp_path.rglob("trial_0000_fold_0.npz")))["probabilities"]
     assert set(np.unique(kept)) == {0.0, 1.0}
-    with Workers(1) as pool:
-        votes = search.out_of_fold(search.best.number, pool)
-        again = search.out_of_fold(search.best.number, pool)
+    votes = search.out_of_fold(search.best.number, POOLS[1])
+    again = search.out_of_fold(search.best.number, POOLS[1])
     assert 0 < votes[0].min() < votes[0].max() < 1
     assert all((one == other).all() for one, other in zip(votes, again, strict=True))
 
@@ -477,8 +488,7 @@ def test_a_failing_setting_is_kept_with_its_reason_and_stops_no_other(
 
 def test_a_trial_is_the_mean_over_its_folds(arrays: StoredArrays, tmp_path: Path) -> None:
     search = searched(plan(arrays), tmp_path)
-    with Workers(1) as workers:
-        out_of_fold = search.out_of_fold(3, workers)
+    out_of_fold = search.out_of_fold(3, POOLS[1])
     assert search.fold_scores(out_of_fold) == search.trials[3].scores
     assert search.trials[3].score == pytest.approx(np.mean(search.trials[3].scores))
 
@@ -488,8 +498,7 @@ def test_lost_or_damaged_fold_files_are_fitted_again(arrays: StoredArrays, tmp_p
     files = sorted((tmp_path / "folds").rglob("trial_0003_*.npz"))
     files[0].unlink()
     files[1].write_bytes(files[1].read_bytes()[:100])
-    with Workers(1) as workers:
-        out_of_fold = search.out_of_fold(3, workers)
+    out_of_fold = search.out_of_fold(3, POOLS[1])
     assert search.fold_scores(out_of_fold) == search.trials[3].scores
 
 
