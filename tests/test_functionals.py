@@ -188,13 +188,13 @@ def test_a_trembling_voice_has_more_jitter_and_shimmer() -> None:
 
 def test_a_ramp_has_its_trend_and_its_steps() -> None:
     ramp = np.column_stack([np.linspace(0.0, 5.0, 101), np.full(101, 2.0)])
-    np.testing.assert_allclose(functionals._course(ramp), [5.0, 0.0, 5.0 / 101, 0.0], atol=1e-9)
+    np.testing.assert_allclose(functionals.course(ramp), [5.0, 0.0, 5.0 / 101, 0.0], atol=1e-9)
 
 
 def test_statistics_stand_one_after_the_other() -> None:
     rng = np.random.default_rng(0)
     values = rng.normal(size=(200, 3))
-    computed = functionals._statistics(values).reshape(len(names.STATISTICS), 3)
+    computed = functionals.statistics(values).reshape(len(names.STATISTICS), 3)
     expected = [values.mean(axis=0), values.std(axis=0)]
     expected += [np.percentile(values, q, axis=0) for q in (5, 25, 50, 75, 95)]
     np.testing.assert_allclose(computed, expected)

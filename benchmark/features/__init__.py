@@ -13,7 +13,7 @@ from benchmark.errors import BenchmarkError, unknown
 from benchmark.features import embeddings, smile
 from benchmark.features.augment import AUGMENTATIONS, Augmentation, Chain, parse_chain
 from benchmark.features.extract import Extracted, extract
-from benchmark.features.names import FUNCTIONALS, each, numbered, over_time
+from benchmark.features.names import COURSES, FUNCTIONALS, each, numbered, over_time
 from benchmark.features.recipe import SAMPLE_RATE_HZ, FeatureSet, computed_by, join
 
 __all__ = [
@@ -124,6 +124,18 @@ FEATURE_SETS: dict[str, FeatureSet] = {
             ),
             columns=FUNCTIONALS,
             compute=computed_by("functionals", "functionals"),
+            sample_rate_hz=16_000,
+            trim_top_db=40.0,
+        ),
+        FeatureSet(
+            name="courses",
+            description=(
+                "What the functionals leave out of the same contours: how they run over parts of "
+                "the clip, as cosines, from frame to frame and at each rate, formants, melody, "
+                "loud frames and higher moments."
+            ),
+            columns=COURSES,
+            compute=computed_by("courses", "courses"),
             sample_rate_hz=16_000,
             trim_top_db=40.0,
         ),

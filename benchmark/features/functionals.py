@@ -34,34 +34,38 @@ MODULATION_LENGTH = 512  # frames of which a clip's modulation is transformed, a
 
 def functionals(samples: Floats, sample_rate_hz: int) -> Floats:
     """Return statistics of level, spectrum, pitch, voice and rhythm, as `names.FUNCTIONALS`."""
-    level = max(float(np.sqrt(np.mean(np.square(samples, dtype=np.float64)))), SILENCE_RMS)
+    level = rms(samples)
     peak = max(float(np.abs(samples).max()), SILENCE_RMS)
-    contours = Contours((samples / np.float32(level)).astype(np.float32), sample_rate_hz)
-    everywhere = np.column_stack([contours.spectral, contours.mfcc, contours.mel_db])
-    voiced = np.column_stack([everywhere, contours.voice])[contours.voiced]
+    contours = contours_of(samples, sample_rate_hz)
+    voiced = np.column_stack([contours.everywhere, contours.voice])[contours.voiced]
     row = np.concatenate(
         [
             20.0 * np.log10([level, peak]),
-            _statistics(everywhere),
-            _course(everywhere),
-            _statistics(voiced),
-            _course(voiced[:, -len(names.VOICE) :]),
-            contours.by_part,
+            statistics(contours.everywhere),
+            course(contours.everywhere),
+            statistics(voiced),
+            course(voiced[:, -len(names.VOICE) :]),
+            part_means(contours.by_part, names.PARTS),
             contours.rhythm,
-            contours.modulation,
+            modulation(contours.level_by_band, MODULATION_EDGES_HZ),
         ]
     )
     return row.astype(np.float32)
 
 
-def _statistics(contours: Floats) -> Floats:
+def rms(samples: Floats) -> float:
+    """Return the root mean square of samples, never less than that of silence."""
+    return max(float(np.sqrt(np.mean(np.square(samples, dtype=np.float64)))), SILENCE_RMS)
+
+
+def statistics(contours: Floats) -> Floats:
     """Return mean, standard deviation and five quantiles of columns, one after the other."""
     quantiles = np.quantile(contours, QUANTILES, axis=0)
     rows = [contours.mean(axis=0), contours.std(axis=0), *quantiles]
     return np.concatenate(rows)
 
 
-def _course(contours: Floats) -> Floats:
+def course(contours: Floats) -> Floats:
     """Return trend (slope over the clip) and mean change from frame to frame of columns."""
     time = np.linspace(-0.5, 0.5, len(contours)) if len(contours) > 1 else np.zeros(1)
     spread = np.square(time).sum()
@@ -205,6 +209,11 @@ class Contours:
         return _decibels(band.sum(axis=1, dtype=np.float64))
 
     @cached_property
+    def everywhere(self) -> Floats:
+        """What is told of every frame, voiced or not, as `names.EVERYWHERE`: (n_frames, 83)."""
+        return np.column_stack([self.spectral, self.mfcc, self.mel_db])
+
+    @cached_property
     def track(self) -> pitch.Track:
         """Pitch of each frame."""
         return pitch.track(self.samples, self.sample_rate_hz, self.hop_length)
@@ -214,6 +223,12 @@ class Contours:
         """Voiced frames; all, where none is voiced: (n_frames,)."""
         heard = self.track.voiced
         return heard if heard.any() else np.ones_like(heard)
+
+    @cached_property
+    def linked(self) -> NDArray[np.bool_]:
+        """Voiced frames that follow on one; all, where there are none: (n_frames,)."""
+        following = self.voiced & np.append(False, self.voiced[:-1])
+        return following if following.any() else np.ones_like(following)
 
     @cached_property
     def semitones(self) -> Floats:
@@ -259,12 +274,10 @@ class Contours:
 
     @cached_property
     def by_part(self) -> Floats:
-        """Means over equal parts of the clip, as `names.BY_PART`: (n_parts * n_contours,)."""
-        contours = np.column_stack(
+        """What is told part by part, as `names.BY_PART`: (n_frames, 44)."""
+        return np.column_stack(
             [self.level_db, self.semitones, self.track.periodicity, self.track.voiced, self.mel_db]
         )
-        edges = np.linspace(0, len(contours), names.PARTS + 1).astype(np.intp)
-        return np.concatenate([contours[a:b].mean(axis=0) for a, b in pairwise(edges)])
 
     @cached_property
     def rhythm(self) -> Floats:
@@ -294,17 +307,32 @@ class Contours:
         return levels_db
 
     @cached_property
-    def modulation(self) -> Floats:
-        """Power of slow changes of level and of eight groups of mel bands, in dB: (45,)."""
+    def level_by_band(self) -> Floats:
+        """Level, and that of eight groups of mel bands, in dB: (n_frames, 9)."""
         groups = self.mel_db.reshape(len(self.mel_db), 8, -1).mean(axis=2)
-        contours = np.column_stack([self.level_db, groups])
-        n_fft = max(MODULATION_LENGTH, len(contours))
-        spectrum = np.fft.rfft(contours - contours.mean(axis=0), n=n_fft, axis=0)
-        power = np.square(np.abs(spectrum)) / len(contours)
-        frequencies = np.fft.rfftfreq(n_fft, 1.0 / FRAMES_A_SECOND)
-        edges = np.searchsorted(frequencies, MODULATION_EDGES_HZ)
-        bands = [power[a:b].mean(axis=0) for a, b in pairwise(edges)]
-        return _decibels(np.maximum(np.concatenate(bands), 1e-3))
+        return np.column_stack([self.level_db, groups])
+
+
+def contours_of(samples: Floats, sample_rate_hz: int) -> Contours:
+    """Return the contours of samples brought to one level."""
+    return Contours((samples / np.float32(rms(samples))).astype(np.float32), sample_rate_hz)
+
+
+def part_means(contours: Floats, n_parts: int) -> Floats:
+    """Return the means of columns over so many equal parts, of a frame at least, part by part."""
+    edges = np.linspace(0, len(contours), n_parts + 1).astype(np.intp)
+    return np.concatenate([contours[a : max(b, a + 1)].mean(axis=0) for a, b in pairwise(edges)])
+
+
+def modulation(contours: Floats, edges_hz: tuple[float, ...]) -> Floats:
+    """Return the power of slow changes of columns in dB, band by band."""
+    n_fft = max(MODULATION_LENGTH, len(contours))
+    spectrum = np.fft.rfft(contours - contours.mean(axis=0), n=n_fft, axis=0)
+    power = np.square(np.abs(spectrum)) / len(contours)
+    frequencies = np.fft.rfftfreq(n_fft, 1.0 / FRAMES_A_SECOND)
+    edges = np.searchsorted(frequencies, edges_hz)
+    bands = [power[a:b].mean(axis=0) for a, b in pairwise(edges)]
+    return _decibels(np.maximum(np.concatenate(bands), 1e-3))
 
 
 def _runs(inside: NDArray[np.bool_], duration_s: float) -> Floats:

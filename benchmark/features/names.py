@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from itertools import pairwise
 
 
 def numbered(name: str, count: int) -> tuple[str, ...]:
@@ -73,11 +74,13 @@ RHYTHM = (
     "syllables_per_s",
     "syllables_std_db",
 )
-MODULATION = tuple(
-    f"{contour}_modulated_{band}_hz"
-    for band in ("0.5_to_2", "2_to_4", "4_to_8", "8_to_16", "16_to_32")
-    for contour in ("level", *numbered("mel_group", 8))
-)
+MODULATION_HZ = ("0.5", "2", "4", "8", "16", "32")
+LEVEL_BY_BAND = ("level", *numbered("mel_group", 8))
+
+
+def _modulated(contours: Sequence[str], edges_hz: Sequence[str]) -> tuple[str, ...]:
+    bands = [f"{low}_to_{high}" for low, high in pairwise(edges_hz)]
+    return tuple(f"{name}_modulated_{band}_hz" for band in bands for name in contours)
 
 
 def _measured(prefix: str, statistics: Sequence[str], contours: Sequence[str]) -> tuple[str, ...]:
@@ -92,5 +95,60 @@ FUNCTIONALS = (
     *_measured("voiced_", COURSE, VOICE),
     *(f"{part}_{name}" for part in numbered("part", PARTS) for name in BY_PART),
     *RHYTHM,
-    *MODULATION,
+    *_modulated(LEVEL_BY_BAND, MODULATION_HZ),
+)
+
+FORMANTS = tuple(f"formant_{number}_{kind}_hz" for kind in ("at", "width") for number in (1, 2, 3))
+SIXTHS = (*SPECTRAL, *numbered("mfcc", MFCC), *VOICE)
+TENTHS = (*BY_PART[:4], *numbered("mel_pair", MEL_BANDS // 2))
+"""Of the courses: what is told of each sixth and of each tenth of a clip; of thirds, `BY_PART`."""
+
+COSINE_MFCC = 13
+"""Of the courses: how many MFCC are followed over the clip."""
+
+MELODY = (
+    "pitch_rise",
+    "pitch_fall",
+    "pitch_rising_share",
+    "pitch_step_std",
+    "pitch_step_largest",
+    "pitch_range",
+    "pitch_end",
+    "pitch_start",
+    "pitch_step_q10",
+    "pitch_step_q25",
+    "pitch_step_q75",
+    "pitch_step_q90",
+)
+MOVED = ("pitch", "periodicity", "voiced", "centroid", "flatness")
+FINE_HZ = ("0.4", "1", "2", "3", "4", "5", "6", "8", "10", "12", "16", "20", "25", "32", "40")
+
+
+def _by_part(n_parts: int, contours: Sequence[str]) -> tuple[str, ...]:
+    parts = range(1, n_parts + 1)
+    return tuple(f"part_{part}_of_{n_parts}_{name}" for part in parts for name in contours)
+
+
+def _cosines(count: int, contours: Sequence[str]) -> tuple[str, ...]:
+    return tuple(f"{name}_cosine_{order}" for order in range(1, count + 1) for name in contours)
+
+
+COURSES = (
+    *_measured("", ("change_std", "rise"), EVERYWHERE),
+    *_measured("voiced_", ("change", "trend"), EVERYWHERE),
+    *_by_part(3, BY_PART),
+    *_by_part(6, SIXTHS),
+    *_by_part(10, TENTHS),
+    *_cosines(8, BY_PART[:4]),
+    *_cosines(5, BY_PART[4:]),
+    *_cosines(5, numbered("mfcc", COSINE_MFCC)),
+    *_measured("voiced_", (*STATISTICS, *COURSE), FORMANTS),
+    *_modulated(MOVED, MODULATION_HZ),
+    *_modulated(numbered("mfcc", COSINE_MFCC), MODULATION_HZ),
+    *_modulated(LEVEL_BY_BAND, FINE_HZ),
+    *MELODY,
+    *_measured("weighted_", ("mean", "std"), EVERYWHERE),
+    *_measured("voiced_", ("skewness", "kurtosis"), EVERYWHERE),
+    *_measured("loudest_", ("mean",), (*EVERYWHERE, *VOICE)),
+    *each("of_mean_db", numbered("mel", MEL_BANDS)),
 )
