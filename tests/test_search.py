@@ -81,7 +81,7 @@ def plan(
     model = "random_forest" if spec is FOREST else "logistic_regression"
     search = Search(trials=trials, folds=3, metric="uar", sampler=sampler)
     fields = {
-        "study": "toy", "protocol": "random", "model": model, "spec": spec, "search": search,
+        "study": "toy", "split": "random", "model": model, "spec": spec, "search": search,
         "seed": 0, "emotions": EMOTIONS, "n_folds": 3, "arrays": arrays,
         "origin": {},
     }  # fmt: skip
@@ -308,8 +308,8 @@ def test_the_floor_is_measured_first_however_slow_the_others_are(
     store.open()
     floor = Search(trials=1, folds=3, metric="uar")
     plans = [
-        plan(arrays, SLOW, protocol="speaker"),
-        plan(arrays, Model(), model="majority", protocol="speaker", search=floor),
+        plan(arrays, SLOW, split="speaker"),
+        plan(arrays, Model(), model="majority", split="speaker", search=floor),
     ]
     searches = [ModelSearch(asked, store, tmp_path / "folds") for asked in plans]
     told: list[str] = []
@@ -441,7 +441,7 @@ def test_no_two_models_protocols_or_orders_of_parameters_share_a_search(
     plans = [
         plan(arrays, Model()),
         plan(arrays, Model(), model="majority"),
-        plan(arrays, Model(), protocol="speaker"),
+        plan(arrays, Model(), split="speaker"),
         plan(arrays, Model.model_validate(both)),
         plan(arrays, Model.model_validate(turned)),
     ]

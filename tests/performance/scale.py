@@ -372,7 +372,7 @@ def trial_search(scratch: Path, trials: int) -> Any:
         "max_iter": {"low": 20, "high": 200},
     }
     plan = Plan(
-        study="trials", protocol="random", model="logistic_regression",
+        study="trials", split="random", model="logistic_regression",
         spec=Model.model_validate(space), search=Search(trials=trials, folds=3, metric="uar"),
         seed=0, emotions=("angry", "happy", "sad"), n_folds=3, origin={},
         arrays=StoredArrays(scratch / "arrays", "tiny"),
