@@ -90,8 +90,7 @@ def _parts_table(board: Leaderboard, protocol: str) -> str:
         ]
         for part, one in parts(board, protocol).items()
     ]
-    over = "intervals over speakers, or over clips where there are fewer than six speakers"
-    return f"{table(header, rows, words=(0, 4))}\n\n{words.sentences([f'{capitalised(over)}.'])}"
+    return f"{table(header, rows, words=(0, 4))}\n\n{words.sentences([words.intervals_note()])}"
 
 
 def _repeats(board: Leaderboard, protocol: str) -> Iterator[str]:
