@@ -146,11 +146,11 @@ def test_a_run_with_a_budget_of_time_says_what_it_cut_and_leaves_its_trials_to_t
     bench: Bench, finished: Bench
 ) -> None:
     began = time.monotonic()
-    bench.run("--minutes", "0.25", "--set", "search.trials=100000")
+    bench.run("--minutes", "0.4", "--set", "search.trials=100000")
     assert time.monotonic() - began < 90  # it ends at all, on the slowest machine
     (cut,) = (bench.project / "reports/results").glob("small@*/study.json")
     record = json.loads(cut.read_text())
-    assert "0.25 minutes of time" in record["changes"]
+    assert "0.4 minutes of time" in record["changes"]
     told = {(one["protocol"], one["model"]): one for one in record["data"]["cut"]}
     assert set(told) == {(split, model) for split in SPLITS for model in MODELS[1:3]}
     assert all(1 <= one["told"] < one["trials"] == 100_000 for one in told.values())
