@@ -156,7 +156,7 @@ def test_a_run_with_a_budget_of_time_says_what_it_cut_and_leaves_its_trials_to_t
     assert all(1 <= one["told"] < one["trials"] == 100_000 for one in told.values())
     page = (bench.project / f"reports/{record['name']}.md").read_text()
     assert "**Cut by time**" in page
-    assert "--minutes 0.25" in page
+    assert "--minutes 0.4" in page
     stored = trials_in_optuna(bench)
     bench.run()
     assert set(stored) <= set(trials_in_optuna(bench))
