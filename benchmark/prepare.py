@@ -626,6 +626,17 @@ def _from_tables(
     screen: Screen,
 ) -> Prepared:
     """Prepare a study on a user's own train and test tables."""
+    asked = {
+        "normalise": study.normalise != "none",
+        "[split] folds": study.split.folds is not None,
+        "[split] repeats": study.split.repeats > 1,
+    }
+    for key, wanted in asked.items():
+        if wanted:
+            raise BenchmarkError(
+                f"study {study.name}: {key} is not for tables of your own, which are split and "
+                "scaled as you made them. Take the key out."
+            )
     train, test = (_of_study(read_csv(path), study, path, screen) for path in paths)
     if train.columns != test.columns:
         differing = sorted(set(train.columns) ^ set(test.columns)) or ["their order"]

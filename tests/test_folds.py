@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import subprocess
+import sys
 from pathlib import Path
 
 import numpy as np
@@ -12,6 +13,7 @@ import pytest
 from benchmark.evaluate import score
 from benchmark.report import write_pages
 from benchmark.report.leaderboard import NESTED, leaderboard
+from benchmark.report.markdown import number
 from benchmark.report.unseen_page import TASKS, unseen_page
 from benchmark.results import Result, by_split, chosen, read_result, split_of, write_result
 from tests.conftest import SMALL_STUDY, Bench
@@ -122,6 +124,49 @@ def test_the_page_tells_each_fold_and_that_features_were_normalised(folded: Benc
     assert "## Fold by fold" in page
     assert "72 test clips of 6 speakers in 3 folds" in page
     assert page.count("| `f2` |") == 2
+
+
+def test_repeats_are_shown_with_their_spread_and_corpora_have_none(
+    result: Result, tmp_path: Path
+) -> None:
+    def named(protocol: str, part: str) -> str:
+        return part.replace("f", "repeat-") if protocol == "speaker" else part
+
+    tables = {
+        name: table.assign(
+            part=[named(*pair) for pair in zip(table["protocol"], table["part"], strict=True)]
+        )
+        for name, table in vars(result).items()
+        if name in ("trials", "predictions", "out_of_fold")
+    }
+    winners = [w | {"part": named(w["protocol"], w["part"])} for w in result.winners]
+    write_pages([Result(**(vars(result) | tables | {"winners": winners}))], tmp_path)
+    rows = result.predictions.query("protocol == 'speaker' and model == 'random_forest'")
+    names = np.array(result.emotions)
+    values = [
+        score("uar", part["emotion"].to_numpy(), said, result.emotions)
+        for _, part in rows.groupby("part")
+        for said in [names[part[[f"p_{name}" for name in names]].to_numpy().argmax(axis=1)]]
+    ]
+    shown = f"{number(np.mean(values))} ± {number(np.std(values, ddof=1))}"
+    page = (tmp_path / "small.md").read_text()
+    assert page.count("Each repeat draws the sides") == 1
+    assert f"| random forest | {shown} | {' | '.join(map(number, values))} |" in page
+
+
+@pytest.mark.parametrize("change", ["normalise=speaker", "split.folds=3", "split.repeats=2"])
+def test_tables_of_ones_own_are_refused_what_they_can_not_have(
+    folded: Bench, tmp_path: Path, change: str
+) -> None:
+    folder = folded.project / "features_cache/small/speaker/f1"
+    study = tmp_path / "own.toml"
+    study.write_text(SMALL_STUDY)
+    command = [sys.executable, "-m", "benchmark", "run-study", str(study), "--set", change]
+    command += ["--train", str(folder / "train.csv"), "--test", str(folder / "test.csv")]
+    command += ["--project", str(tmp_path)]
+    refused = subprocess.run(command, capture_output=True, text=True, check=False)
+    assert refused.returncode == 2
+    assert "is not for tables of your own" in refused.stderr
 
 
 def test_pages_of_folds_come_from_the_stored_result_alone(

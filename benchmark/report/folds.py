@@ -41,8 +41,7 @@ def section(board: Leaderboard) -> Iterator[str]:
         yield _told(board, protocol)
         if protocol == PAIRS:
             yield f"![UAR for each pair of corpora](figures/{board.result.name}/{MATRIX})"
-        if board.result.settings["split"].get("repeats", 1) > 1:
-            yield from _repeats(board, protocol)
+        yield from _repeats(board, protocol)
         name = capitalised(words.protocol_words(protocol).column)
         yield details(f"{name}: each fold", _parts_table(board, protocol))
 
@@ -94,11 +93,14 @@ def _parts_table(board: Leaderboard, protocol: str) -> str:
 
 
 def _repeats(board: Leaderboard, protocol: str) -> Iterator[str]:
-    """Yield each model's figure by repeat, and how far repeats are apart."""
+    """Yield each model's figure by repeat, and how far they are apart; nothing without repeats."""
     result = board.result
     rows = result.predictions[result.predictions["protocol"] == protocol]
     repeat_of = rows["part"].str.rpartition("/")[2]
-    repeats = sorted(set(repeat_of), key=lambda name: int(name.removeprefix(REPEAT)))
+    named = {name for name in repeat_of if name.startswith(REPEAT)}  # corpora draw nothing
+    if not named:
+        return
+    repeats = sorted(named, key=lambda name: int(name.removeprefix(REPEAT)))
     lines = []
     for standing in board.standings:
         own = rows["model"] == standing.model
