@@ -84,8 +84,8 @@ def test_list_says_which_corpora_are_incomplete(tmp_path: Path) -> None:
     [
         (("run-study", "capstoen"), "Did you mean 'capstone'?"),
         (("run-study", "mini_project", "--corpora", "nowhere"), "nowhere"),
-        (("run-study", "capstone", "--corpus", "ravdes=here"), "Did you mean 'ravdess'?"),
-        (("run-study", "capstone", "--corpus", "ravdess"), "NAME=DIR"),
+        (("run-study", "mini_project", "--corpus", "ravdes=here"), "Did you mean 'ravdess'?"),
+        (("run-study", "mini_project", "--corpus", "ravdess"), "NAME=DIR"),
         (("run-study", "--set", "search.trails=1"), "Did you mean 'trials'?"),
         (("run-study", "--train", "a.csv"), "--train and --test go together"),
         (("run-study", "--train", "a.csv", "--test", "b.csv"), "a.csv"),

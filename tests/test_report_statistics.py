@@ -262,3 +262,20 @@ def test_ranks_differ_as_friedman_and_nemenyi_say() -> None:
     assert p == pytest.approx(np.exp(-8))
     # Demsar's critical difference at 0.05 is 2.343 * sqrt(3 * 4 / (6 * 8)) = 1.17 ranks.
     assert pairs.loc["a", "c"] < 0.05 < pairs.loc["a", "b"]
+
+
+@pytest.mark.parametrize(
+    ("speakers", "said"),
+    [
+        (4, "over speakers: they say what would differ on others, p what differs on these"),
+        (12, "Told apart"),
+    ],
+)
+def test_of_few_speakers_it_is_said_what_tells_of_others(
+    result: Result, speakers: int, said: str
+) -> None:
+    rows = result.predictions[result.predictions["corpus"] == "ravdess"].copy()
+    rows["speaker"] = "s" + (rows.groupby(["protocol", "model"]).cumcount() % speakers).astype(str)
+    page = text(differences.section(leaderboard(replace(result, predictions=rows))))
+    assert said in page
+    assert ("The intervals are over" in page) == (speakers == 4)

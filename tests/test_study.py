@@ -6,8 +6,10 @@ from pathlib import Path
 
 import pytest
 
+from benchmark import features
 from benchmark.check import check, votes
 from benchmark.errors import BenchmarkError
+from benchmark.features import FAMILIES
 from benchmark.models import EXTRAS, available
 from benchmark.study import Range, derive_seed, effective, read_study
 
@@ -40,8 +42,10 @@ def study_file(tmp_path: Path) -> Path:
 @pytest.mark.parametrize("path", STUDIES, ids=lambda path: path.stem)
 def test_a_study_that_comes_with_the_project_is_accepted(path: Path) -> None:
     study = read_study(path)
-    if not all(map(available, study.models)):
-        pytest.skip("names models of the extra `deep`, which is not installed")
+    families = [FAMILIES.get(part.partition(":")[0]) for part in study.features.split("+")]
+    sets = all(family is None or features.available(family.extra) for family in families)
+    if not (sets and all(map(available, study.models))):
+        pytest.skip("names models or features of an extra that is not installed")
     study = check(study, str(path))
     assert study.name == path.stem
     assert study.question.endswith("?")

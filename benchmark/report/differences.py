@@ -68,11 +68,11 @@ def _notes(contests: Sequence[Contest]) -> Iterator[str]:
         f"p: how often a difference as large comes about in {ways} to swap the two models' answers "
         f"by {test.swapped}{few}."
     )
-    if test.difference.over != test.swapped:
-        yield (
-            f"The intervals are over {test.difference.over}: they say what differs on these "
-            f"speakers, p what would differ on others."
-        )
+    here, elsewhere = "what differs on these speakers", "what would differ on others"
+    if test.swapped == "speakers" and test.difference.over != "speakers":
+        yield f"The intervals are over {test.difference.over}: they say {here}, p {elsewhere}."
+    if test.swapped == "clips" and test.difference.over == "speakers":
+        yield f"The intervals are over speakers: they say {elsewhere}, p {here}."
     if len(contests) > 1:
         yield f"Corrected by Holm's method for {len(contests)} comparisons."
     yield (
