@@ -11,12 +11,14 @@ from sklearn.datasets import make_blobs
 from sklearn.discriminant_analysis import LinearDiscriminantAnalysis
 from sklearn.linear_model import LogisticRegression
 from sklearn.metrics import balanced_accuracy_score
+from sklearn.neural_network import MLPClassifier
 
 from benchmark import models
 from benchmark.ensemble import mean_by_fold, soft_vote
 from benchmark.errors import BenchmarkError
 from benchmark.models import FLOOR, MODELS, storage
 from benchmark.models.gender_first import GenderFirst
+from benchmark.models.quick_mlp import QuickMLP
 from benchmark.study import Model
 from tests.conftest import needing_extras
 
@@ -315,6 +317,41 @@ def test_learning_leaves_the_random_numbers_of_others_alone(
     before = torch.random.get_rng_state()
     fit("cnn_1d", *blobs)
     assert (torch.random.get_rng_state() == before).all()
+
+
+@pytest.mark.parametrize(
+    "settings",
+    [
+        {"activation": "relu", "alpha": 0.01},
+        {"activation": "tanh", "hidden_layer_sizes": [16, 8]},
+        {"activation": "relu", "batch_size": 50, "learning_rate_init": 0.01},
+        {"activation": "logistic"},
+        {"solver": "lbfgs"},
+        {"solver": "sgd"},
+        {"early_stopping": True},
+    ],
+    ids=str,
+)
+def test_a_quick_mlp_learns_what_scikit_learns_mlp_learns(
+    settings: dict[str, object], blobs: tuple[np.ndarray, ...]
+) -> None:
+    X, y = blobs
+    plain, quick = (
+        kind(random_state=0, max_iter=20, **settings).fit(X / 30, y)
+        for kind in (MLPClassifier, QuickMLP)
+    )
+    assert quick.n_iter_ == plain.n_iter_
+    assert quick.loss_ == pytest.approx(plain.loss_, rel=1e-4)
+    for ours, theirs in zip(quick.coefs_, plain.coefs_, strict=True):
+        np.testing.assert_allclose(ours, theirs, atol=1e-4)
+
+
+def test_a_quick_mlp_stops_when_scikit_learns_mlp_stops(blobs: tuple[np.ndarray, ...]) -> None:
+    X, y = blobs
+    settings = {"random_state": 0, "max_iter": 1000, "tol": 0.01, "learning_rate_init": 0.01}
+    plain, quick = (kind(**settings).fit(X / 30, y) for kind in (MLPClassifier, QuickMLP))
+    assert quick.n_iter_ == plain.n_iter_ < 1000
+    assert quick.loss_curve_ == pytest.approx(plain.loss_curve_, rel=1e-3)
 
 
 def test_gender_first_asks_the_voice_and_then_its_own_part(
