@@ -86,6 +86,17 @@ def test_pitch_shifting_equals_librosa(semitones: float) -> None:
     assert np.linalg.norm(changed - expected) < 1e-4 * np.linalg.norm(expected)
 
 
+@pytest.mark.parametrize("speed", [0.9, 1.1, 1.25])
+def test_a_faster_clip_is_shorter_and_higher(speed: float) -> None:
+    changed = copy(f"speed={speed}")
+    assert len(changed) == int(np.ceil(len(clip()) / speed))
+    loudest_hz = [
+        np.abs(np.fft.rfft(samples)).argmax() * RATE_HZ / len(samples)
+        for samples in (clip(), changed)
+    ]
+    assert loudest_hz[1] / loudest_hz[0] == pytest.approx(speed, rel=0.01)
+
+
 def test_trimming_equals_librosa() -> None:
     np.testing.assert_array_equal(copy("trim=30"), librosa.effects.trim(clip(), top_db=30)[0])
 

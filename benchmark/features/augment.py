@@ -145,6 +145,14 @@ def _pitch(
     return vocoder.pitch_shift(samples, rate_hz, amount)
 
 
+def _speed(
+    samples: np.ndarray, rate_hz: int, amount: float, _generator: np.random.Generator
+) -> np.ndarray:
+    from benchmark.features import audio
+
+    return audio.resample(samples, amount * rate_hz, rate_hz)
+
+
 def _trim(
     samples: np.ndarray, _rate: int, amount: float, _generator: np.random.Generator
 ) -> np.ndarray:
@@ -191,6 +199,18 @@ AUGMENTATIONS: dict[str, Augmentation] = {
             lowest=-24.0,
             highest=24.0,
             apply=_pitch,
+        ),
+        Augmentation(
+            name="speed",
+            description=(
+                "Plays the clip faster: tempo, pitch and formants change together, as if a smaller "
+                "speaker spoke (Ko et al. 2015)."
+            ),
+            amount=1.1,
+            unit="times as fast",
+            lowest=0.5,
+            highest=2.0,
+            apply=_speed,
         ),
         Augmentation(
             name="trim",

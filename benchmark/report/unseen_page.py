@@ -19,6 +19,7 @@ from benchmark.report.markdown import (
     code,
     figure,
     link,
+    listed,
     number,
     plain,
     signed,
@@ -221,7 +222,7 @@ def _own_row(board: Leaderboard, name: str, speed: Mapping[str, float]) -> list[
     result = board.result
     evaluation = board.chosen_evaluation(UNSEEN)
     features = str(result.settings["features"])
-    how = f"{code(features)}; {words.named(result, board.chosen[UNSEEN]['model'])}"
+    how = f"{_learned_from(result)}; {words.named(result, board.chosen[UNSEEN]['model'])}"
     return [
         f"**Ours: {name.lower()}**",
         *(figure(evaluation.scores[metric], bold=True) for metric in METRICS),
@@ -229,6 +230,13 @@ def _own_row(board: Leaderboard, name: str, speed: Mapping[str, float]) -> list[
         how,
         link(f"study {plain(result.name)}", f"{result.name}.md"),
     ]
+
+
+def _learned_from(result: Result) -> str:
+    """Return a study's features, and the copies that it makes of training clips."""
+    features = code(result.settings["features"])
+    copies = [code(chain) for chain in result.settings.get("augment", [])]
+    return f"{features}, copies by {listed(copies)}" if copies else features
 
 
 def _published_row(one: Published) -> list[str]:
@@ -253,7 +261,7 @@ def _steps(board: Leaderboard) -> Iterator[tuple[float, list[str]]]:
         yield (
             inside,
             [
-                code(result.settings["features"]),
+                _learned_from(result),
                 {"none": "no"}.get(_normalised(board), f"by {_normalised(board)}"),
                 words.model_title(result, standing.model),
                 number(inside),
