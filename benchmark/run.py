@@ -59,6 +59,7 @@ from benchmark.trials import Plan, Trial, TrialStore
 from benchmark.versions import code_digest
 from benchmark.winners import (
     Ensemble,
+    Refits,
     answers_on_folds,
     best_out_of_fold,
     fit_members,
@@ -209,7 +210,9 @@ def run_study(study: Study, job: Job, screen: Screen) -> Result:
         searches = _plan_searches(study, prepared, store, project)
         tracker.begin(_study_record(study, prepared, searches, project))
         try:
-            found = _search(searches, workers, tracker, _budget(study, job, workers), screen)
+            refits = Refits(project.features_cache / prepared.name)
+            budget = _budget(study, job, workers)
+            found = _search(searches, workers, tracker, budget, refits, screen)
             done = _evaluate(study, prepared, found, workers, project, screen)
             result, files = done.result, done.files
             write_result(result, project.results)
@@ -463,9 +466,14 @@ def _search(
     workers: Workers,
     tracker: Tracker,
     budget: Budget | None,
+    refits: Refits,
     screen: Screen,
 ) -> Found:
-    """Run all searches, showing and logging each trial as it is told."""
+    """Run all searches, showing and logging each trial as it is told.
+
+    Winners of those that are done are fitted beside the others; not where the time is short, which
+    searches need.
+    """
     for news in dict.fromkeys(search.news for search in searches if search.news):
         names = [f"{s.plan.split} {s.plan.model}" for s in searches if s.news == news]
         screen.say(
@@ -491,8 +499,11 @@ def _search(
             left_s = _seconds_left(searches, workers.count)
             if budget is not None:
                 left_s = min(left_s, budget.search_until(searches) - time.monotonic())
-            everything.update(done, total, _in_words(left_s))
+            left = _in_words(left_s) if done < total else "fitting the winners"
+            everything.update(done, total, left)
             tracker.log_trial(_trial_record(search, trial))
+            if search.done and best and budget is None:
+                refits.begin(search, workers)
 
         until = budget.search_until if budget else lambda _: float("inf")
         run_searches(searches, workers, on_trial, partial(until, searches))

@@ -472,7 +472,7 @@ def run_searches(
     searches : sequence of ModelSearch
         Opened.
     workers : Workers
-        No other task may be in it.
+        Tasks of others may be in it, if their labels begin with whoever has `accept` and `advance`.
     on_trial : callable
         Called with each trial once it is durable, in each search's own order.
     until : callable

@@ -6,7 +6,7 @@ at once, here.
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -26,7 +26,7 @@ from benchmark.search import ModelSearch
 from benchmark.study import derive_seed
 from benchmark.tables import StoredArrays, TrainingArrays, load_arrays
 from benchmark.trials import Trial
-from benchmark.workers import Workers
+from benchmark.workers import Task, Workers
 
 LIBRARY = 100
 """So many trials of a model, the best of it, a greedy ensemble chooses from: all of most searches,
@@ -117,6 +117,53 @@ def fit_winner(
     return packed(fit_rows(data, model, params, seed, everything))
 
 
+class Refits:
+    """Winners that are fitted on whole training tables while other searches go on.
+
+    So that less is left for the end, when a slow fit keeps one core busy and the others idle. What
+    can't be fitted now is left to `fit_winners`, which says why.
+
+    Parameters
+    ----------
+    folder : Path
+        The study's, in the features cache.
+    """
+
+    def __init__(self, folder: Path) -> None:
+        self._folder = folder
+
+    def begin(self, search: ModelSearch, workers: Workers) -> None:
+        """Ask for the winner of a search that is done, after all that searches wait for."""
+        winner = Member(search, _best(search))
+        target = winner.file(self._folder)
+        if not is_whole(target):
+            _submit(winner, workers, (self, target), priority=(float("inf"),))
+
+    def accept(self, task: Task, _workers: Workers) -> None:
+        """Keep a fitted winner."""
+        if task.error is None:
+            _keep(task.label[1], task.result)
+
+    def advance(self, _workers: Workers) -> Iterator[Trial]:
+        """Yield nothing: a winner is no trial."""
+        return iter(())
+
+
+def _submit(
+    member: Member, workers: Workers, label: Any, priority: tuple[float, ...] = (0.0,)
+) -> None:
+    plan, trial = member.search.plan, member.trial
+    seed = derive_seed(trial.seed, "refit")
+    params = trial.params | ({"max_epochs": _epochs(trial)} if trial.epochs else {})
+    arguments = (plan.arrays, plan.model, params, seed)
+    workers.submit(fit_winner, *arguments, label=label, priority=priority)
+
+
+def _keep(target: Path, fitted: bytes) -> None:
+    target.parent.mkdir(parents=True, exist_ok=True)
+    write_bytes(target, fitted)
+
+
 def fit_winners(
     searches: Sequence[ModelSearch], workers: Workers, folder: Path, screen: Screen
 ) -> dict[tuple[str, str], Path]:
@@ -134,11 +181,8 @@ def fit_members(
     files = [member.file(folder) for member in members]
     for member, target in zip(members, files, strict=True):
         if not is_whole(target):
-            plan, trial = member.search.plan, member.trial
-            seed = derive_seed(trial.seed, "refit")
-            params = trial.params | ({"max_epochs": _epochs(trial)} if trial.epochs else {})
-            label = (plan.split, plan.model, target)
-            workers.submit(fit_winner, plan.arrays, plan.model, params, seed, label=label)
+            plan = member.search.plan
+            _submit(member, workers, (plan.split, plan.model, target))
     with screen.bars() as bars:
         bar = bars.add("fitting the winners", len(members))
         done = len(members) - workers.pending
@@ -148,8 +192,7 @@ def fit_members(
                 raise task.failure(
                     f"{split} {model}: the winner could not be fitted on the whole training table"
                 ) from task.error
-            target.parent.mkdir(parents=True, exist_ok=True)
-            write_bytes(target, task.result)
+            _keep(target, task.result)
             done += 1
             bar.update(done, len(members))
     return files

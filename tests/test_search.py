@@ -17,6 +17,8 @@ import pytest
 from benchmark.errors import BenchmarkError
 from benchmark.fitting import warm_up
 from benchmark.models import available
+from benchmark.models.storage import is_whole
+from benchmark.screen import Screen
 from benchmark.search import (
     ASKED_AGAIN,
     SAMPLERS,
@@ -27,7 +29,8 @@ from benchmark.search import (
 from benchmark.study import Model, Search
 from benchmark.tables import IDENTITY, StoredArrays, Table, store_arrays
 from benchmark.trials import Plan, Trial, TrialStore, grid
-from benchmark.workers import Workers
+from benchmark.winners import Member, Refits, fit_winners
+from benchmark.workers import Task, WorkerLostError, Workers
 
 EMOTIONS = ("angry", "happy", "sad")
 SPEC = Model.model_validate({"C": {"low": 1e-3, "high": 10.0, "log": True}, "max_iter": 200})
@@ -325,6 +328,37 @@ def test_the_floor_is_measured_first_however_slow_the_others_are(
         search.open()
     run_searches(searches, POOLS[1], lambda one, _: told.append(one.plan.model), until)
     assert told == ["majority"]
+
+
+def test_a_winner_is_fitted_as_soon_as_its_search_is_done(
+    arrays: StoredArrays, tmp_path: Path
+) -> None:
+    refits = Refits(tmp_path / "study")
+
+    def on_trial(search: ModelSearch, _trial: Trial) -> None:
+        if search.done:
+            refits.begin(search, POOLS[1])
+
+    search = searched(plan(arrays, trials=2), tmp_path, on_trial=on_trial)
+    best = search.best
+    assert best is not None
+    file = Member(search, best).file(tmp_path / "study")
+    assert is_whole(file)
+    refits.begin(search, POOLS[1])
+    assert POOLS[1].pending == 0  # what is there is not fitted again
+    (told,) = fit_winners([search], POOLS[1], tmp_path / "other", Screen()).values()
+    assert told.read_bytes() == file.read_bytes()
+
+
+def test_a_winner_that_cannot_be_fitted_beside_the_searches_is_left_for_later(
+    tmp_path: Path,
+) -> None:
+    refits = Refits(tmp_path)
+    target = tmp_path / "winner.skops"
+    lost = Task(os.getpid, (), label=(refits, target), error=WorkerLostError("killed"))
+    refits.accept(lost, POOLS[1])
+    assert not target.exists()
+    assert list(refits.advance(POOLS[1])) == []
 
 
 def test_a_fit_over_its_limit_is_a_failed_trial(arrays: StoredArrays, tmp_path: Path) -> None:
