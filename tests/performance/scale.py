@@ -308,7 +308,7 @@ def make_clips(folder: Path, count: int) -> list[tuple[str, str, str, str]]:
 def measure_clips(measurements: Measurements, scratch: Path, sizes: Sequence[int]) -> None:
     """Measure extraction, tables and a search on so many clips, whole processes."""
     rows = make_clips(scratch / "clips", max(sizes))
-    study = scratch / "scale.toml"
+    study = scratch / "growth.toml"  # no study can be called scale: that is the page
     study.write_text(STUDY)
     for size in sizes:
         table = scratch / f"clips/table_{size}.csv"
