@@ -186,6 +186,7 @@ def fit_members(
     with screen.bars() as bars:
         bar = bars.add("fitting the winners", len(members))
         done = len(members) - workers.pending
+        bar.update(done, len(members))
         for task in workers.drain():
             split, model, target = task.label
             if task.error is not None:
