@@ -7,7 +7,7 @@ first. Frames are 32 ms long, every 10 ms. What each number is called stands in 
 from __future__ import annotations
 
 from dataclasses import dataclass
-from functools import cache, cached_property
+from functools import cache, cached_property, lru_cache
 from itertools import pairwise
 
 import numpy as np
@@ -329,8 +329,18 @@ class Contours:
 
 
 def contours_of(samples: Floats, sample_rate_hz: int) -> Contours:
-    """Return the contours of samples brought to one level."""
-    return Contours((samples / np.float32(rms(samples))).astype(np.float32), sample_rate_hz)
+    """Return the contours of samples brought to one level; of one clip twice in a row, the same."""
+    levelled = (samples / np.float32(rms(samples))).astype(np.float32)
+    return _contours(levelled.tobytes(), sample_rate_hz)
+
+
+@lru_cache(maxsize=1)
+def _contours(samples: bytes, sample_rate_hz: int) -> Contours:
+    """Return the contours of float32 samples.
+
+    Known by the samples themselves and not by the array that held them, which may change.
+    """
+    return Contours(np.frombuffer(samples, np.float32), sample_rate_hz)
 
 
 def part_means(contours: Floats, n_parts: int) -> Floats:
