@@ -50,6 +50,16 @@ def test_a_clip_of_fewer_frames_than_parts_has_finite_numbers(
     assert np.isfinite(COURSES.compute(sound[:n_samples], RATE_HZ)).all()
 
 
+def test_contours_are_computed_once_for_all_who_ask_for_those_of_the_same_samples() -> None:
+    samples = tone(150.0)
+    first = functionals.contours_of(samples, RATE_HZ)
+    assert functionals.contours_of(samples.copy(), RATE_HZ) is first
+    samples[0] += 0.1
+    changed = functionals.contours_of(samples, RATE_HZ)
+    assert changed is not first
+    assert functionals.contours_of(samples, 2 * RATE_HZ) is not changed
+
+
 def test_courses_stand_behind_the_functionals_of_the_same_clip() -> None:
     samples = tone(150.0) + noise()
     joined = feature_set("functionals+courses")

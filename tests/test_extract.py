@@ -10,6 +10,7 @@ import signal
 import subprocess
 import sys
 from collections.abc import Iterator
+from functools import partial
 from pathlib import Path
 
 import numpy as np
@@ -18,8 +19,9 @@ import soundfile
 
 from benchmark.corpora.clip import Clip
 from benchmark.errors import BenchmarkError
-from benchmark.features import FEATURE_SETS, Extracted, extract
+from benchmark.features import FEATURE_SETS, Extracted, FeatureSet, extract, feature_set
 from benchmark.features.cache import cache_name
+from benchmark.features.recipe import join
 from benchmark.workers import Workers
 
 FEATURES = FEATURE_SETS["means-184"]
@@ -343,6 +345,60 @@ def test_a_killed_extraction_goes_on_where_it_was(
     assert 0 < extracted.cached < COUNT
     assert extracted.computed == COUNT - extracted.cached
     np.testing.assert_array_equal(extracted.values, [row(clip) for clip in clips])
+
+
+def noted(log: Path, name: str, samples: np.ndarray, sample_rate_hz: int) -> np.ndarray:
+    """Return a clip's length in seconds, and note who measured it: what a part computes."""
+    with log.open("a") as file:
+        file.write(f"{name}\n")
+    return np.array([len(samples) / sample_rate_hz], dtype=np.float32)
+
+
+def test_all_parts_of_a_joined_set_are_measured_of_one_reading_of_a_clip(
+    clips: list[Clip], cache: Path, workers: Workers, tmp_path: Path
+) -> None:
+    log = tmp_path / "log"
+    parts = tuple(
+        FeatureSet(name, "", columns=("length_s",), compute=partial(noted, log, name))
+        for name in ("one", "other")
+    )
+    told: list[tuple[int, int]] = []
+    tell = lambda done, total: told.append((done, total))  # noqa: E731
+    extracted = extract(clips, join(parts), cache=cache, workers=workers, progress=tell)
+    assert log.read_text().split() == ["one", "other"] * COUNT
+    assert (extracted.computed, extracted.cached) == (COUNT, 0)
+    assert (told[0], told[-1]) == ((0, COUNT), (COUNT, COUNT))
+
+
+def test_caches_of_parts_serve_a_joined_set_and_are_filled_by_it(
+    clips: list[Clip], cache: Path, workers: Workers, tmp_path: Path
+) -> None:
+    spoil(clips[5].path, "silent")
+    shutil.copy(clips[0].path, clips[1].path)
+    parts = [FEATURE_SETS["functionals"], FEATURE_SETS["courses"]]
+    alone = [extract(clips, part, cache=tmp_path / "alone", workers=workers) for part in parts]
+    extract(clips[:20], parts[0], cache=cache, workers=workers)
+    extract(clips[10:], parts[1], cache=cache, workers=workers)
+    joined = extract(clips, feature_set("functionals+courses"), cache=cache, workers=workers)
+    assert (joined.computed, joined.cached) == (20, 10)
+    np.testing.assert_array_equal(joined.values, np.hstack([part.values for part in alone]))
+    assert joined.clips == alone[0].clips
+    assert joined.unusable == alone[0].unusable
+    for part, known in zip(parts, alone, strict=True):
+        again = extract(clips, part, cache=cache, workers=workers)
+        assert again.computed == 0
+        np.testing.assert_array_equal(again.values, known.values)
+
+
+def test_parts_that_are_not_of_the_same_recording_are_not_joined(
+    clips: list[Clip], cache: Path, workers: Workers
+) -> None:
+    joined = feature_set("functionals+courses")
+    extract(clips, joined.parts[0], cache=cache, workers=workers)
+    edit = lambda *_: soundfile.write(clips[7].path, voice(777.0), RATE_HZ)  # noqa: E731
+    with pytest.raises(BenchmarkError, match=r"a recording changed.*Run it once more"):
+        extract(clips, joined, cache=cache, workers=workers, progress=edit)
+    assert extract(clips, joined, cache=cache, workers=workers).computed == 1
 
 
 def test_the_recordings_own_length_and_rate_are_remembered(

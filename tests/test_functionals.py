@@ -6,7 +6,7 @@ import librosa
 import numpy as np
 import pytest
 
-from benchmark.features import FEATURE_SETS, functionals, names, pitch
+from benchmark.features import FEATURE_SETS, filters, functionals, names, pitch
 
 FUNCTIONALS = FEATURE_SETS["functionals"]
 RATE_HZ = FUNCTIONALS.sample_rate_hz
@@ -196,8 +196,15 @@ def test_statistics_stand_one_after_the_other() -> None:
     values = rng.normal(size=(200, 3))
     computed = functionals.statistics(values).reshape(len(names.STATISTICS), 3)
     expected = [values.mean(axis=0), values.std(axis=0)]
-    expected += [np.percentile(values, q, axis=0) for q in (5, 25, 50, 75, 95)]
-    np.testing.assert_allclose(computed, expected)
+    expected += [np.quantile(values, share, axis=0) for share in (0.05, 0.25, 0.5, 0.75, 0.95)]
+    np.testing.assert_array_equal(computed, expected)
+
+
+@pytest.mark.parametrize("n_frames", [1, 31, 32, 33, 100])
+def test_frames_have_the_spectra_that_they_have_all_at_once(n_frames: int) -> None:
+    frames = np.random.default_rng(0).standard_normal((n_frames, 64)).astype(np.float32)
+    in_blocks = filters.in_blocks(filters.power_of, frames)
+    np.testing.assert_array_equal(in_blocks, filters.power_of(frames))
 
 
 def test_runs_are_counted_from_edge_to_edge() -> None:

@@ -8,12 +8,14 @@ from concurrent.futures import ThreadPoolExecutor
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass, replace
 from hashlib import blake2b
+from itertools import accumulate
 from pathlib import Path
-from typing import IO, TYPE_CHECKING, Any
+from typing import IO, TYPE_CHECKING
 
 from benchmark.errors import BenchmarkError
 from benchmark.features.augment import Chain, parse_chain
 from benchmark.features.cache import Cache, Row, row_key
+from benchmark.features.recipe import join
 from benchmark.workers import WorkerLostError
 
 if TYPE_CHECKING:
@@ -78,8 +80,8 @@ def extract(  # noqa: PLR0913 - what, how, and where; each by its name
     """Return the features of clips, each under one augmentation.
 
     A clip is cut and trimmed by the recipe, changed by the augmentation, then measured. What is
-    computed goes to the cache as soon as it is there; a clip that can't be used is listed and stops
-    nothing.
+    computed goes to the cache as soon as it is there, that of a joined set to the caches of its
+    parts; a clip that can't be used is listed and stops nothing.
 
     Parameters
     ----------
@@ -101,61 +103,77 @@ def extract(  # noqa: PLR0913 - what, how, and where; each by its name
     Raises
     ------
     BenchmarkError
-        If the augmentation is unknown, or the cache can't be written.
+        If the augmentation is unknown, the cache can't be written, or the parts of a joined set
+        were not measured of the same recordings.
     """
-    if feature_set.parts:
-        ask = {"augmentation": augmentation, "seed": seed, "cache": cache, "workers": workers}
-        return _extract_parts(clips, feature_set, progress, ask)
     chain = parse_chain(augmentation) if augmentation else UNCHANGED
     seeds = [chain.seed(seed, clip.id) for clip in clips]
-    with Cache(cache, feature_set) as store, _mapped_rows(clips, feature_set, cache) as table:
-        orders, unknown = _look_up(table, store, chain, seeds)
+    parts = feature_set.parts or (feature_set,)
+    with ExitStack() as opened:
+        stores = [opened.enter_context(Cache(cache, part)) for part in parts]
+        table = opened.enter_context(_mapped_rows(clips, parts, cache))
+        missing = _look_up(table, stores, chain, seeds)
         table.cached = table.done
         _tell(progress, table)
-        for rows in _compute_all(workers, feature_set, chain, orders):
-            store.write(
-                (row_key(digest, chain.identity, orders[number].seed), row)
-                for number, digest, row in rows
-                if digest
+        for one in missing:
+            lacking = tuple(parts[number] for number in one.parts)
+            asked = feature_set if lacking == parts else join(lacking)
+            for rows in _compute_all(workers, asked, chain, one.orders):
+                _keep(table, stores, chain, one, rows)
+                _tell(progress, table)
+        if table.torn:
+            raise BenchmarkError(
+                f"features: {feature_set.name}: a recording changed, or took a worker with it, "
+                "while it was measured. Run it once more."
             )
-            for number, _, row in rows:
-                for place in unknown[number]:
-                    table.put(place, row)
-            _tell(progress, table)
         return table.finished()
 
 
-def _extract_parts(
-    clips: Sequence[Clip],
-    feature_set: FeatureSet,
-    progress: Callable[[int, int], None] | None,
-    ask: dict[str, Any],
-) -> Extracted:
-    """Return the features of a joined set, each part from its own cache."""
-    n_parts = len(feature_set.parts)
-    found = []
-    for number, part in enumerate(feature_set.parts):
+@dataclass(frozen=True)
+class _Missing:
+    """Rows that no cache has, of recordings that lack the same parts of a joined set.
 
-        def tell(done: int, total: int, before: int = number) -> None:
-            if progress is not None:
-                progress(before * total + done, n_parts * total)
+    Attributes
+    ----------
+    parts : tuple of int
+        Numbers of those parts; a set that is not joined is its own part 0.
+    orders : list of Order
+        One for each recording.
+    places : list of list of int
+        The places of the clips that are this recording.
+    """
 
-        found.append(extract(clips, part, progress=tell, **ask))
-    first = found[0]
-    if len({part.clips for part in found}) > 1:
-        raise BenchmarkError(
-            f"features: {feature_set.name}: a recording changed, or took a worker with it, while "
-            "it was measured. Run it once more."
+    parts: tuple[int, ...]
+    orders: list[Order]
+    places: list[list[int]]
+
+
+def _keep(
+    table: _Table,
+    stores: Sequence[Cache],
+    chain: Chain,
+    missing: _Missing,
+    rows: Sequence[tuple[int, bytes, Row]],
+) -> None:
+    """Write computed rows to the caches of their parts, then to the table."""
+    cuts = _cuts([table.widths[part] for part in missing.parts])
+    for part, cut in zip(missing.parts, cuts, strict=True):
+        own = [
+            (number, digest, replace(row, numbers=row.numbers[cut])) for number, digest, row in rows
+        ]
+        stores[part].write(
+            (row_key(digest, chain.identity, missing.orders[number].seed), row)
+            for number, digest, row in own
+            if digest
         )
-    folder = ask["cache"]
-    with _refusals(folder), tempfile.TemporaryFile(dir=folder, prefix=".rows.") as file:
-        for rows in zip(*(part.values for part in found), strict=True):
-            for row in rows:
-                file.write(row.tobytes())
-        file.flush()
-        values = _mapped(file, len(first.clips), len(feature_set.columns))
-    computed = max(part.computed for part in found)
-    return replace(first, values=values, computed=computed, cached=len(clips) - computed)
+        for number, _, row in own:
+            for place in missing.places[number]:
+                table.put(place, part, row)
+
+
+def _cuts(widths: Sequence[int]) -> list[slice]:
+    """Return where parts of so many bytes lie, one after the other."""
+    return [slice(end - width, end) for width, end in zip(widths, accumulate(widths), strict=True)]
 
 
 def _mapped(file: IO[bytes], n_rows: int, n_features: int) -> np.ndarray:
@@ -168,12 +186,14 @@ def _mapped(file: IO[bytes], n_rows: int, n_features: int) -> np.ndarray:
 
 
 @contextmanager
-def _mapped_rows(clips: Sequence[Clip], feature_set: FeatureSet, folder: Path) -> Iterator[_Table]:
+def _mapped_rows(
+    clips: Sequence[Clip], parts: Sequence[FeatureSet], folder: Path
+) -> Iterator[_Table]:
     """Yield an empty table in a folder."""
     with ExitStack() as opened:
         with _refusals(folder):
             file = opened.enter_context(tempfile.TemporaryFile(dir=folder, prefix=".rows."))
-        yield _Table(clips, len(feature_set.columns), file, folder)
+        yield _Table(clips, [4 * len(part.columns) for part in parts], file, folder)
 
 
 @contextmanager
@@ -196,29 +216,34 @@ class _Table:
     """
 
     def __init__(
-        self, clips: Sequence[Clip], n_features: int, file: IO[bytes], folder: Path
+        self, clips: Sequence[Clip], widths: Sequence[int], file: IO[bytes], folder: Path
     ) -> None:
         self.clips = clips
-        self.n_features = n_features
+        self.widths = widths  # bytes of each part's row
         self.file = file
         self.folder = folder
         self.reasons = [""] * len(clips)
         self.samples_digests = [""] * len(clips)
         self.durations_s = [0.0] * len(clips)
+        self.lacking = [len(widths)] * len(clips)
         self.done = 0
         self.cached = 0
+        self.torn = False  # whether the parts of some clip are not of the same recording
 
-    def put(self, place: int, row: Row) -> None:
-        """Fill one clip's row."""
-        if row.reason:
+    def put(self, place: int, part: int, row: Row) -> None:
+        """Fill one part of a clip's row."""
+        if self.lacking[place] == len(self.widths):
             self.reasons[place] = row.reason
-        else:
+            self.samples_digests[place] = row.samples_digest
+            self.durations_s[place] = row.duration_s
+        told = self.samples_digests[place], bool(self.reasons[place])
+        self.torn |= told != (row.samples_digest, bool(row.reason))
+        if not row.reason:
             with _refusals(self.folder):
-                self.file.seek(place * self.width)
+                self.file.seek(place * self.width + sum(self.widths[:part]))
                 self.file.write(row.numbers)
-        self.samples_digests[place] = row.samples_digest
-        self.durations_s[place] = row.duration_s
-        self.done += 1
+        self.lacking[place] -= 1
+        self.done += not self.lacking[place]
 
     def finished(self) -> Extracted:
         """Return what is usable, and what is not."""
@@ -240,7 +265,7 @@ class _Table:
     @property
     def width(self) -> int:
         """Bytes of a row."""
-        return 4 * self.n_features
+        return sum(self.widths)
 
     def _values(self, usable: Sequence[int]) -> np.ndarray:
         """Return the rows of usable clips, mapped from the file; others are pushed out of it."""
@@ -252,7 +277,7 @@ class _Table:
                     self.file.seek(target * self.width)
                     self.file.write(row)
             self.file.flush()
-        return _mapped(self.file, len(usable), self.n_features)
+        return _mapped(self.file, len(usable), self.width // 4)
 
 
 def _tell(progress: Callable[[int, int], None] | None, table: _Table) -> None:
@@ -283,24 +308,28 @@ class Order:
 
 
 def _look_up(
-    table: _Table, store: Cache, chain: Chain, seeds: Sequence[bytes]
-) -> tuple[list[Order], list[list[int]]]:
-    """Fill in what is known; return orders for all else, and the places of each order's row."""
-    unknown: dict[bytes, tuple[Order, list[int]]] = {}
+    table: _Table, stores: Sequence[Cache], chain: Chain, seeds: Sequence[bytes]
+) -> list[_Missing]:
+    """Fill in what is known, and return what is not."""
+    unknown: dict[tuple[int, ...], dict[bytes, tuple[Order, list[int]]]] = {}
     for place, digest in enumerate(_file_digests([clip.path for clip in table.clips])):
         if isinstance(digest, str):
-            table.put(place, Row(reason=digest))
+            for part in range(len(stores)):
+                table.put(place, part, Row(reason=digest))
             continue
         key = row_key(digest, chain.identity, seeds[place])
-        if key in unknown:
-            unknown[key][1].append(place)
-            continue
-        row = store.read(key)
-        if row is None:
-            unknown[key] = Order(table.clips[place].path, digest, seeds[place]), [place]
-        else:
-            table.put(place, row)
-    return [order for order, _ in unknown.values()], [places for _, places in unknown.values()]
+        rows = [store.read(key) for store in stores]
+        for part, row in enumerate(rows):
+            if row is not None:
+                table.put(place, part, row)
+        lacking = tuple(part for part, row in enumerate(rows) if row is None)
+        if lacking:
+            order = Order(table.clips[place].path, digest, seeds[place])
+            unknown.setdefault(lacking, {}).setdefault(key, (order, []))[1].append(place)
+    return [
+        _Missing(parts, [order for order, _ in found.values()], [at for _, at in found.values()])
+        for parts, found in unknown.items()
+    ]
 
 
 def _file_digests(paths: Sequence[Path]) -> Iterator[bytes | str]:
@@ -338,7 +367,7 @@ def _compute_all(
     that takes its worker with it is found by trying the clips of its task one by one.
     """
     # A worker needs no names of numbers, of which some sets have thousands.
-    feature_set = replace(feature_set, columns=())
+    feature_set = replace(feature_set, columns=(), parts=())
     everything = list(range(len(orders)))
     chunks = [everything[n : n + CLIPS_A_TASK] for n in everything[::CLIPS_A_TASK]]
     sent = False

@@ -6,6 +6,7 @@ longer to import than a few hundred clips take to measure. The tests compare the
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from functools import cache
 from typing import Any, TypeAlias
 
@@ -17,6 +18,8 @@ Floats: TypeAlias = NDArray[np.floating[Any]]
 FRAME_LENGTH = 2048
 MEL_BANDS = 128
 CHROMA_BINS = 12
+
+BLOCK_FRAMES = 32  # transformed at once: their spectra stay in the processor's cache
 
 CONTRAST_FROM_HZ = 200.0  # librosa's: the lowest band ends here, each next an octave higher
 CONTRAST_OCTAVES = 6
@@ -131,3 +134,24 @@ def contrast_bands(sample_rate_hz: int) -> list[tuple[slice, int]]:
         count = max(1, round(CONTRAST_SHARE * (end - start)))
         bands.append((slice(start, end - (number < CONTRAST_OCTAVES)), count))
     return bands
+
+
+def in_blocks(function: Callable[[Floats], NDArray[Any]], frames: Floats) -> NDArray[Any]:
+    """Return what a function makes of frames, one by one, given a few at a time: (n_frames, ...).
+
+    What it needs on the way stays in the processor's cache, and in memory that the process has;
+    that of a whole clip is given back to the system, and asked for page by page at the next clip.
+    """
+    made = function(frames[:BLOCK_FRAMES])
+    values = np.empty((len(frames), *made.shape[1:]), made.dtype)
+    values[:BLOCK_FRAMES] = made
+    for first in range(BLOCK_FRAMES, len(frames), BLOCK_FRAMES):
+        values[first : first + BLOCK_FRAMES] = function(frames[first : first + BLOCK_FRAMES])
+    return values
+
+
+def power_of(frames: Floats, n_fft: int | None = None) -> Floats:
+    """Return the power spectrum of each frame, zeros behind it up to `n_fft` samples."""
+    spectrum = np.fft.rfft(frames, n=n_fft, axis=1)
+    power: Floats = np.square(spectrum.real) + np.square(spectrum.imag)
+    return power

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import numpy as np
 
+from benchmark.features import filters
 from benchmark.features.filters import FRAME_LENGTH, Floats
 
 COUNT = 3
@@ -34,8 +35,10 @@ def formants(power: Floats, sample_rate_hz: int) -> Floats:
     bin_hz = sample_rate_hz / FRAME_LENGTH
     n_bins = min(int(HIGHEST_HZ / bin_hz), FRAME_LENGTH // 2)
     radians = 2.0 * np.pi * np.arange(n_bins + 1) / FRAME_LENGTH
-    emphasised = power[:, : n_bins + 1] * (1.0 + EMPHASIS**2 - 2.0 * EMPHASIS * np.cos(radians))
-    likeness = np.fft.irfft(emphasised.astype(np.float64), axis=1)[:, : ORDER + 1]
+    emphasis = 1.0 + EMPHASIS**2 - 2.0 * EMPHASIS * np.cos(radians)
+    likeness = filters.in_blocks(
+        lambda block: np.fft.irfft(block * emphasis, axis=1)[:, : ORDER + 1], power[:, : n_bins + 1]
+    )
     likeness[:, 0] *= WHITENING
     roots = _roots(_predictor(likeness))
     rate_hz = 2.0 * n_bins * bin_hz

@@ -16,6 +16,7 @@ import numpy as np
 from numpy.lib.stride_tricks import sliding_window_view
 from numpy.typing import NDArray
 
+from benchmark.features import filters
 from benchmark.features.filters import Floats
 
 LOWEST_HZ, HIGHEST_HZ = 65.0, 650.0
@@ -64,7 +65,10 @@ def track(samples: Floats, sample_rate_hz: int, hop_length: int) -> Track:
     frames = sliding_window_view(padded, length)[: len(samples) + 1 : hop_length]
     centred = frames - frames.mean(axis=1, keepdims=True)
     longest = int(np.ceil(sample_rate_hz / LOWEST_HZ))
-    f0_hz, periodicity = _candidates(_likeness(centred, longest), sample_rate_hz)
+    found = filters.in_blocks(
+        lambda block: _candidates(_likeness(block, longest), sample_rate_hz), centred
+    )
+    f0_hz, periodicity = np.moveaxis(found, 1, 0)
     peak = np.abs(centred).max(axis=1) / max(np.abs(samples).max(), np.finfo(np.float32).tiny)
     quiet = 2.0 - peak * (1.0 + VOICING_THRESHOLD) / SILENCE_THRESHOLD
     unvoiced = VOICING_THRESHOLD + np.maximum(0.0, quiet)
@@ -90,20 +94,29 @@ def _likeness(frames: Floats, longest: int) -> Floats:
     Its shape is (n_frames, 2 * longest + 2). Between samples lies what a spectrum with zeros beyond
     its end gives there: the peak of a bright voice is narrower than a sample.
     """
-    window = _window(frames.shape[1])
-    both = np.concatenate([frames * window, window[np.newaxis]])
+    length = frames.shape[1]
+    return _correlation(frames * _window(length), longest) / _window_correlation(length, longest)
+
+
+@cache
+def _window_correlation(length: int, longest: int) -> Floats:
+    """Return the normalised autocorrelation of a frame's window, (2 * longest + 2,)."""
+    correlation: Floats = _correlation(_window(length)[np.newaxis], longest)[0]
+    return correlation
+
+
+def _correlation(frames: Floats, longest: int) -> Floats:
+    """Return the autocorrelation of frames at so many half samples over that at none."""
     n_fft = 1 << (frames.shape[1] + longest).bit_length()
-    spectrum = np.fft.rfft(both, n=n_fft, axis=1)
-    power = np.square(spectrum.real) + np.square(spectrum.imag)
+    power = filters.power_of(frames, n_fft)
     correlation = np.fft.irfft(power, n=2 * n_fft, axis=1)[:, : 2 * longest + 2]
     energy = correlation[:, :1].astype(np.float64)
-    normalised = correlation / np.where(energy > np.finfo(np.float32).tiny, energy, np.inf)
-    likeness: Floats = normalised[:-1] / normalised[-1]
-    return likeness
+    normalised: Floats = correlation / np.where(energy > np.finfo(np.float32).tiny, energy, np.inf)
+    return normalised
 
 
-def _candidates(likeness: Floats, sample_rate_hz: int) -> tuple[Floats, Floats]:
-    """Return frequency and periodicity of each frame's strongest peaks: (n_frames, 5) each.
+def _candidates(likeness: Floats, sample_rate_hz: int) -> Floats:
+    """Return frequencies and periodicities of each frame's strongest peaks: (n_frames, 2, 5).
 
     Where there are fewer the periodicity is 0 and the frequency the lowest.
     """
@@ -122,7 +135,8 @@ def _candidates(likeness: Floats, sample_rate_hz: int) -> tuple[Floats, Floats]:
     shift = np.where(found, 0.5 * (before - after) / curvature, 0.0)
     height = at - 0.25 * (before - after) * shift
     f0_hz = np.where(found, halves_hz / (shortest + 1 + place + shift), LOWEST_HZ)
-    return f0_hz, np.where(found, np.clip(height, 0.0, LARGEST_PERIODICITY), 0.0)
+    periodicity = np.where(found, np.clip(height, 0.0, LARGEST_PERIODICITY), 0.0)
+    return np.stack([f0_hz, periodicity], axis=1)
 
 
 def _likeliest_path(strength: Floats, f0_hz: Floats) -> NDArray[np.intp]:

@@ -17,11 +17,10 @@ from numpy.lib.stride_tricks import sliding_window_view
 from numpy.typing import NDArray
 
 from benchmark.features import filters
-from benchmark.features.filters import CHROMA_BINS, FRAME_LENGTH, Floats
+from benchmark.features.filters import BLOCK_FRAMES, CHROMA_BINS, FRAME_LENGTH, Floats
 
 HOP_LENGTH = 512
 HOPS_A_FRAME = FRAME_LENGTH // HOP_LENGTH
-BLOCK_FRAMES = 32  # transformed at once: their spectra stay in the processor's cache
 ROLLOFF_SHARE = 0.85
 TUNING_RANGE_HZ = (150.0, 4000.0)  # where librosa.piptrack looks for peaks
 TUNING_EDGES = np.linspace(-0.5, 0.5, 101)  # in semitones: hundredths, as librosa.pitch_tuning

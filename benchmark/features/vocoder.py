@@ -21,8 +21,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from benchmark.features import audio, spectral
-from benchmark.features.filters import FRAME_LENGTH, Floats, hann_window
-from benchmark.features.spectral import BLOCK_FRAMES, HOP_LENGTH, HOPS_A_FRAME, TINY
+from benchmark.features.filters import BLOCK_FRAMES, FRAME_LENGTH, Floats, hann_window
+from benchmark.features.spectral import HOP_LENGTH, HOPS_A_FRAME, TINY
 
 
 def time_stretch(samples: Floats, rate: float) -> Floats:
