@@ -95,11 +95,11 @@ def compare_on_clips(
     seen (Good 2005, Permutation, Parametric and Bootstrap Tests of Hypotheses, chapter 3; Ernst
     2004, Permutation methods: a basis for exact inference, Statistical Science 19). Single clips
     are swapped where there are fewer than six speakers, since all the ways to swap five are too few
-    to tell anything; the interval follows `evaluate.resampled_unit`.
+    to tell anything, each with all its rows; the interval follows `evaluate.resampled_unit`.
 
     Parameters
     ----------
-    first, second : DataFrame of shape (n_clips, ...)
+    first, second : DataFrame of shape (n_rows, ...)
         Each model's rows of one protocol: clip, speaker, emotion and p_<emotion> for each emotion.
     emotions : sequence of str
         The study's emotions.
@@ -115,8 +115,8 @@ def compare_on_clips(
     """
     first, second = _aligned(first, second)
     speaker_of, speakers = pd.factorize(first["speaker"], sort=True)
-    clip_of = np.arange(len(first))
-    unit = resampled_unit(speaker_of)
+    clip_of = pd.factorize(first["clip"], sort=True)[0]
+    unit = resampled_unit(speaker_of, clip_of)
     drawn_groups = speaker_of if unit.over == "speakers" else clip_of
     by_group = _paired_counts(drawn_groups, first, second, emotions)
     of_counts = METRICS[metric].of_counts

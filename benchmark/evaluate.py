@@ -180,11 +180,11 @@ def evaluate(predictions: pd.DataFrame, emotions: Sequence[str], seed: int) -> E
     Standard errors are of a cluster bootstrap: whole speakers are drawn with replacement (Efron &
     Tibshirani 1993, An Introduction to the Bootstrap; Field & Welsh 2007, Bootstrapping clustered
     data), since the clips of one speaker are alike; see `scored` for the interval. Clips are drawn
-    where there are fewer than `FEWEST_SPEAKERS` effective speakers.
+    where there are fewer than `FEWEST_SPEAKERS` effective speakers, each with all its rows.
 
     Parameters
     ----------
-    predictions : DataFrame of shape (n_clips, ...)
+    predictions : DataFrame of shape (n_rows, ...)
         Rows of one protocol and model: clip, corpus, speaker, emotion, and p_<emotion> for each.
     emotions : sequence of str
         The study's emotions.
@@ -262,8 +262,14 @@ def _evaluate_rows(
     groups, speakers = pd.factorize(rows["speaker"], sort=True)
     by_speaker = counts_by(groups, rows, emotions)
     counts = by_speaker.sum(axis=0)
-    unit = resampled_unit(groups)
-    draws = resample_groups(by_speaker, rng) if unit.over == "speakers" else _resample(counts, rng)
+    clip_of = pd.factorize(rows["clip"], sort=True)[0]
+    unit = resampled_unit(groups, clip_of)
+    if unit.over == "speakers":
+        draws = resample_groups(by_speaker, rng)
+    elif unit.effective < len(rows):
+        draws = resample_groups(counts_by(clip_of, rows, emotions), rng)
+    else:
+        draws = _resample(counts, rng)
     return Evaluation(
         emotions=tuple(emotions),
         confusion=counts,
@@ -327,7 +333,7 @@ def resample_groups(by_group: Counts, rng: np.random.Generator) -> Counts:
 def _resample(counts: Counts, rng: np.random.Generator) -> Counts:
     """Return the counts of RESAMPLES draws of as many clips as there are, with replacement.
 
-    A clip counts only by its cell, so drawing clips is drawing from the cells' shares.
+    A clip of one row counts only by its cell, so drawing clips is drawing from the cells' shares.
     """
     clips = int(counts.sum())
     drawn = rng.multinomial(clips, counts.ravel() / clips, size=RESAMPLES)
@@ -341,11 +347,15 @@ class Resampled(NamedTuple):
     effective: float
 
 
-def resampled_unit(groups: NDArray[np.int64]) -> Resampled:
-    """Return what is resampled, given the speaker of each clip as a number from 0 on."""
-    speakers = effective(np.bincount(groups))
+def resampled_unit(speaker_of: NDArray[np.int64], clip_of: NDArray[np.int64]) -> Resampled:
+    """Return what is resampled, given the speaker and the clip of each row as numbers from 0 on.
+
+    Where studies repeat, and where corpora are tested in pairs, a clip has several rows: it is one
+    clip all the same, and they are drawn together.
+    """
+    speakers = effective(np.bincount(speaker_of))
     if speakers < FEWEST_SPEAKERS:
-        return Resampled("clips", len(groups))
+        return Resampled("clips", len(np.unique(clip_of)))
     return Resampled("speakers", speakers)
 
 

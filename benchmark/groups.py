@@ -7,6 +7,7 @@ from dataclasses import dataclass
 
 import numpy as np
 import pandas as pd
+from numpy.typing import NDArray
 
 from benchmark.evaluate import (
     METRICS,
@@ -137,7 +138,7 @@ def _divide(
         first, second = by_name.values()
         paired = set(first["speaker"]) == set(second["speaker"])
         difference = gap(groups[0].score, groups[1].score)
-        if paired and resampled_unit(_speakers(part)).over == "speakers":
+        if paired and resampled_unit(*_numbered(part)).over == "speakers":
             seed = bootstrap_seed(seed, corpus, by)
             difference = _paired_gap(part, part[by] == kept.index[0], emotions, metric, seed)
     left_out = len(counts) - len(kept)
@@ -157,16 +158,17 @@ def _paired_gap(
     seed: int,
 ) -> Score:
     """Return the first group's score less the other's, the same speakers drawn for both."""
-    speakers = _speakers(rows)
+    speakers, clips = _numbered(rows)
     pair = [counts_by(speakers[side], rows[side], emotions) for side in (first, ~first)]
     by_speaker = np.stack(pair, axis=1)
     of_counts = METRICS[metric].of_counts
     both = of_counts(by_speaker.sum(axis=0))
     drawn = of_counts(resample_groups(by_speaker, np.random.default_rng(seed)))
     value = float(both[0] - both[1])
-    return scored(value, drawn[:, 0] - drawn[:, 1], resampled_unit(speakers), lowest=-1.0)
+    return scored(value, drawn[:, 0] - drawn[:, 1], resampled_unit(speakers, clips), lowest=-1.0)
 
 
-def _speakers(rows: pd.DataFrame) -> np.ndarray[tuple[int], np.dtype[np.int64]]:
-    """Return each clip's speaker as a number from 0 on."""
-    return np.asarray(pd.factorize(rows["speaker"], sort=True)[0], dtype=np.int64)
+def _numbered(rows: pd.DataFrame) -> list[NDArray[np.int64]]:
+    """Return each row's speaker and clip as numbers from 0 on."""
+    columns = ("speaker", "clip")
+    return [np.asarray(pd.factorize(rows[name], sort=True)[0], dtype=np.int64) for name in columns]

@@ -19,6 +19,7 @@ from benchmark.models import fewest_folds
 from benchmark.results import OWN_TABLES, UNUSABLE
 from benchmark.screen import Bars, Screen
 from benchmark.splits import (
+    INNER,
     PROTOCOLS,
     LeakError,
     Split,
@@ -653,7 +654,7 @@ def _from_tables(
     frame = _own_clips(train, test, paths[0])
     trained = frame["side"] == "train"
     divided = PROTOCOLS[protocol].divide(
-        frame[trained].reset_index(drop=True), study.search.folds, study.seed
+        frame[trained].reset_index(drop=True), study.search.folds, study.seed, INNER
     )
     fold = np.full(len(frame), -1, dtype=np.intp)
     fold[trained.to_numpy()] = divided

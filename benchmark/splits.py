@@ -11,6 +11,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from typing import NamedTuple
 
 import numpy as np
 import pandas as pd
@@ -68,6 +69,17 @@ class Split:
         return int(self.fold.max()) + 1
 
 
+class Folds(NamedTuple):
+    """What folds are drawn for, in the words of an error: the setting that asks, and of which."""
+
+    setting: str
+    of: str
+
+
+INNER = Folds("search.folds", "the training side")
+OUTER = Folds("split.folds", "the study")
+
+
 @dataclass(frozen=True)
 class Protocol:
     """A rule for who may be on both sides.
@@ -79,7 +91,7 @@ class Protocol:
     shares_speakers : bool
         Whether a speaker may be on both sides.
     divide : callable
-        ``(clips, n_folds, seed) -> fold`` of each clip.
+        ``(clips, n_folds, seed, asked) -> fold`` of each clip, for a `Folds`.
     hold_out : callable or None
         ``(clips, test_size, seed) -> mask`` of the test clips; None for one that has `sides`.
     sides : callable or None
@@ -89,7 +101,7 @@ class Protocol:
     title: str
     description: str
     shares_speakers: bool
-    divide: Callable[[pd.DataFrame, int, int], Positions]
+    divide: Callable[[pd.DataFrame, int, int, Folds], Positions]
     hold_out: Callable[[pd.DataFrame, float, int], Mask] | None = None
     sides: Callable[[pd.DataFrame], dict[str, tuple[Mask, Mask]]] | None = None
 
@@ -153,7 +165,7 @@ def _divided(
     rule = PROTOCOLS[protocol]
     if rule.sides is not None:  # a corpus of few speakers has no more folds than speakers
         n_folds = max(2, min(n_folds, learned["speaker"].nunique()))
-    fold[train] = rule.divide(learned, n_folds, seed)
+    fold[train] = rule.divide(learned, n_folds, seed, INNER)
     split = Split(protocol, test, fold, part)
     check_split(split, clips)
     return split
@@ -172,7 +184,7 @@ def _tested(protocol: str, clips: pd.DataFrame, rule: settings.Split, seed: int)
         count = len(named)
     else:
         count = rule.folds
-    drawn = kind.divide(clips, count, seed)
+    drawn = kind.divide(clips, count, seed, OUTER)
     return {f"f{number + 1}": drawn == number for number in range(count)}
 
 
@@ -216,7 +228,8 @@ def _check_emotions(
         if lacking:
             raise BenchmarkError(
                 f"protocol {split.name}: {name} has no clip of {', '.join(lacking)} {words}. Lower "
-                "search.folds, change split.test_size or the seed, or leave the emotion out."
+                "search.folds or split.folds, change split.test_size or the seed, or leave the "
+                "emotion out."
             )
 
 
@@ -243,7 +256,7 @@ def _hold_out_clips(clips: pd.DataFrame, test_size: float, seed: int) -> Mask:
     return np.asarray(clips["samples"].isin(drawn), dtype=np.bool_)
 
 
-def _divide_clips(clips: pd.DataFrame, n_folds: int, seed: int) -> Positions:
+def _divide_clips(clips: pd.DataFrame, n_folds: int, seed: int, asked: Folds = INNER) -> Positions:
     """Deal clips to folds stratified by emotion, exact duplicates together."""
     from sklearn.model_selection import StratifiedKFold
 
@@ -251,8 +264,8 @@ def _divide_clips(clips: pd.DataFrame, n_folds: int, seed: int) -> Positions:
     rarest = recordings["emotion"].value_counts()
     if rarest.min() < n_folds:
         raise BenchmarkError(
-            f"protocol random: {rarest.idxmin()} has {rarest.min()} training clips, too few for "
-            f"{n_folds} folds. Lower search.folds or leave the emotion out."
+            f"protocol random: {asked.of} has {rarest.min()} clips of {rarest.idxmin()}, too few "
+            f"for {n_folds} folds. Lower {asked.setting} or leave the emotion out."
         )
     splitter = StratifiedKFold(n_folds, shuffle=True, random_state=seed)
     fold_of: dict[str, int] = {}
@@ -307,7 +320,9 @@ def _imbalance(counts: pd.DataFrame, held_out: Sequence[str], share: float) -> f
     return float(np.abs(taken - share * counts.to_numpy().sum(axis=0)).sum())
 
 
-def _divide_speakers(clips: pd.DataFrame, n_folds: int, seed: int) -> Positions:
+def _divide_speakers(
+    clips: pd.DataFrame, n_folds: int, seed: int, asked: Folds = INNER
+) -> Positions:
     """Deal the speakers of each corpus to folds, genders spread; small corpora to emptier folds."""
     rng = np.random.default_rng(seed)
     voices = _voices(clips)
@@ -321,9 +336,9 @@ def _divide_speakers(clips: pd.DataFrame, n_folds: int, seed: int) -> Positions:
     used = len(set(fold))
     if used < n_folds:
         raise BenchmarkError(
-            f"protocol speaker: the training side has {n_voices.sum()} speakers (those who share a "
+            f"protocol speaker: {asked.of} has {n_voices.sum()} speakers (those who share a "
             f"recording count as one), too few for {n_folds} folds. "
-            + (f"Set search.folds = {used}." if used > 1 else "Add speakers.")
+            + (f"Set {asked.setting} = {used}." if used > 1 else "Add speakers.")
         )
     return fold
 

@@ -18,6 +18,7 @@ from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import StandardScaler
 from sklearn.svm import SVC
 
+from benchmark.anatomy.dissect import stored_result
 from benchmark.anatomy.fits import (
     Answered,
     Order,
@@ -34,6 +35,7 @@ from benchmark.anatomy.stored import Anatomy, Run, read_anatomy, write_anatomy
 from benchmark.errors import BenchmarkError
 from benchmark.evaluate import score
 from benchmark.report.anatomy_page import write_page
+from benchmark.report.words import intervals_note
 from benchmark.study import Mistake
 from benchmark.tables import IDENTITY, Table
 from tests.conftest import Bench, needing_extras
@@ -512,3 +514,42 @@ def test_other_recordings_than_those_of_the_result_are_refused(
     corpus = ("--corpus", f"csv={fewer}")
     line = refusal("anatomy", str(finished.study), *corpus, "--project", str(tmp_path))
     assert "(72 csv) than are here (71 csv)" in line
+
+
+@pytest.mark.parametrize(
+    "name", sorted(path.stem for path in (REPORTS.parent / "studies").glob("*_unseen*.toml"))
+)
+def test_a_study_of_several_splits_has_no_anatomy(name: str) -> None:
+    with pytest.raises(BenchmarkError, match=r"several splits.*Leave folds and repeats out"):
+        stored_result(name, REPORTS / "results")
+
+
+def test_degrees_of_freedom_count_the_speakers_that_a_level_tests(anatomy: Anatomy) -> None:
+    table, _ = noise(copies=0)
+    speakers = table.rows["speaker"].to_numpy()
+    rows = [np.flatnonzero(np.isin(speakers, [f"toy/{s}" for s in range(n)])) for n in (4, 8)]
+    tested = [Answered(places, np.arange(len(places)) % 3, 0) for places in rows]
+    heights = Heights(toy_anatomy(tested, table))
+    assert heights.level([0], "uar").mean.freedom == pytest.approx(3)
+    assert heights.level([1], "uar").mean.freedom == pytest.approx(7)
+    for pair in ([0], [1]), ([1], [0]):
+        assert heights.difference(*pair, "uar").mean.freedom == pytest.approx(3)
+
+
+def test_a_level_of_two_speakers_resamples_its_rows_and_so_does_a_difference_from_it() -> None:
+    table, _ = noise(copies=0)
+    speakers = table.rows["speaker"].to_numpy()
+    rows = [np.flatnonzero(np.isin(speakers, [f"toy/{s}" for s in range(n)])) for n in (2, 8)]
+    tested = [Answered(places, np.arange(len(places)) % 3, 0) for places in rows]
+    heights = Heights(toy_anatomy(tested, table))
+    assert heights.level([0], "uar").mean.over == "clips"
+    assert heights.level([1], "uar").mean.over == "speakers"
+    assert heights.difference([0], [1], "uar").mean.over == "clips"
+
+
+def test_the_page_says_how_intervals_are_made_and_where_the_recordings_lie() -> None:
+    page = (REPORTS / "anatomy.md").read_text()
+    assert "fewer than six speakers" not in page
+    assert intervals_note() in page
+    assert "anatomy prediction_api --corpora DIR --draws " in page
+    assert "of desktop_cnn and prediction_api_later the source's figure alone" in page

@@ -226,3 +226,17 @@ def test_folds_that_all_differ_alike_leave_no_doubt(second: list[float], p: floa
 def test_scores_of_other_folds_are_not_compared(second: list[float]) -> None:
     with pytest.raises(BenchmarkError, match="same folds"):
         compare_on_folds([0.5, 0.4], second, 80, 20)
+
+
+def test_all_rows_of_a_clip_are_swapped_and_drawn_together() -> None:
+    models = predictions(2, 90, 1.2, seed=1), predictions(2, 90, 0.9, seed=2)
+    once = compare_on_clips(*models, EMOTIONS, "accuracy", (5, 0))
+    repeated = [
+        pd.concat([rows.assign(part=f"repeat-{n}") for n in (1, 2, 3)], ignore_index=True)
+        for rows in models
+    ]
+    thrice = compare_on_clips(*repeated, EMOTIONS, "accuracy", (5, 0))
+    assert once.swapped == once.difference.over == "clips"
+    assert thrice.p == once.p
+    assert thrice.difference.low == pytest.approx(once.difference.low)
+    assert thrice.difference.high == pytest.approx(once.difference.high)

@@ -214,3 +214,13 @@ def test_seeds_of_different_names_differ() -> None:
 def test_rows_that_cannot_be_evaluated_are_refused(rows: pd.DataFrame, words: str) -> None:
     with pytest.raises(BenchmarkError, match=words):
         evaluate.evaluate(rows, EMOTIONS, seed=0)
+
+
+def test_all_rows_of_a_clip_are_drawn_together() -> None:
+    once = predictions({"tess": 2}, clips=60, seed=3)
+    thrice = pd.concat([once] * 3, ignore_index=True)
+    first, second = (evaluate.evaluate(rows, EMOTIONS, 5).scores["uar"] for rows in (once, thrice))
+    assert first.over == second.over == "clips"
+    assert second.value == pytest.approx(first.value)
+    assert second.freedom == first.freedom == 119
+    assert second.error == pytest.approx(first.error, rel=0.05)

@@ -14,7 +14,7 @@ from benchmark.evaluate import score
 from benchmark.report import write_pages
 from benchmark.report.leaderboard import NESTED, leaderboard
 from benchmark.report.markdown import number
-from benchmark.report.unseen_page import TASKS, unseen_page
+from benchmark.report.unseen_page import TASKS, best_inside, compared, unseen_page
 from benchmark.results import Result, by_split, chosen, read_result, split_of, write_result
 from tests.conftest import SMALL_STUDY, Bench
 
@@ -196,24 +196,107 @@ def test_a_model_of_normalised_features_is_refused_for_single_recordings(folded:
     assert "learned from features normalised by speaker" in refused.stderr
 
 
+SAVEE = TASKS[1]
+SEVEN = [f"e{number}" for number in range(SAVEE.emotions)]
+
+
+def of_savee(result: Result, name: str = "small", **changes: object) -> Result:
+    """The result as one of SAVEE's seven emotions on published folds, of which it knows nothing."""
+    settings = result.settings | {
+        "corpora": [SAVEE.corpus],
+        "emotions": SEVEN,
+        "split": {**result.settings["split"], "folds": "leave-one-speaker-out"},
+    }
+    rows = result.predictions.assign(
+        emotion=[f"e{place % SAVEE.emotions}" for place in range(len(result.predictions))],
+        **dict.fromkeys([f"p_{name}" for name in SEVEN], np.float32(1 / SAVEE.emotions)),
+    )
+    own = {"name": name, "settings": settings, "predictions": rows}
+    return Result(**(vars(result) | own | changes))
+
+
+def knowing(result: Result, parts: set[str], score: float) -> Result:
+    """The result with all right answers, and with this inner score, on these parts."""
+    rows = result.predictions.copy()
+    here = rows["part"].isin(parts)
+    for emotion in SEVEN:
+        rows.loc[here & (rows["emotion"] == emotion), f"p_{emotion}"] = 1.0
+    winners = [w | {"score": score if w["part"] in parts else 0.1} for w in result.winners]
+    return Result(**(vars(result) | {"predictions": rows, "winners": winners}))
+
+
 def test_a_study_of_published_folds_stands_beside_published_figures(
     result: Result, tmp_path: Path
 ) -> None:
-    task = TASKS[1]
-    split = {**result.settings["split"], "folds": "leave-one-speaker-out"}
-    settings = result.settings | {
-        "corpora": [task.corpus],
-        "emotions": [f"e{number}" for number in range(task.emotions)],
-        "split": split,
-    }
-    seven = [f"p_e{number}" for number in range(task.emotions)]
-    rows = result.predictions.assign(
-        emotion=[f"e{place % task.emotions}" for place in range(len(result.predictions))],
-        **dict.fromkeys(seven, np.float32(1 / task.emotions)),
-    )
-    board = leaderboard(Result(**(vars(result) | {"settings": settings, "predictions": rows})))
+    board = leaderboard(of_savee(result))
     page = unseen_page([board], tmp_path)
     assert "## SAVEE, 7 emotions, folds `leave-one-speaker-out`" in page
     assert "Whisper large v3 | 0.741 | 0.772 | 0.753" in page
     assert "**Ours: normalised by speaker** | **0.143**" in page
+    assert "every emotion among them, the tested ones too, without labels (12 in SAVEE)" in page
     assert unseen_page([leaderboard(result)], tmp_path) == ""
+
+
+@pytest.mark.parametrize("change", ["name", "changes", "repeats", "rename"])
+def test_a_run_that_is_not_the_studys_own_stands_beside_no_published_figure(
+    result: Result, change: str, tmp_path: Path
+) -> None:
+    of_task = of_savee(result)
+    split = {**of_task.settings["split"], "repeats": 2}
+    changed = {
+        "name": {"name": "small@12ab"},
+        "changes": {"changes": ("search.trials=3",)},
+        "repeats": {"settings": of_task.settings | {"split": split}},
+        "rename": {"settings": of_task.settings | {"rename": {"calm": "e0"}}},
+    }
+    board = leaderboard(Result(**(vars(of_task) | changed[change])))
+    assert not compared([board])
+    assert unseen_page([board], tmp_path) == ""
+
+
+def test_each_outer_fold_is_answered_by_the_study_that_is_best_on_its_inner_folds(
+    result: Result, tmp_path: Path
+) -> None:
+    one = knowing(of_savee(result, "one"), {"f1"}, 0.8)
+    two = knowing(of_savee(result, "two"), {"f2", "f3"}, 0.7)
+    ours, lacking = best_inside("speaker", [leaderboard(one), leaderboard(two)])
+    assert lacking == []
+    assert ours.folds == {"two": 2, "one": 1}
+    assert ours.evaluation.scores["uar"].value == 1.0
+    assert ours.evaluation.clips == 72
+    page = unseen_page([leaderboard(one), leaderboard(two)], tmp_path)
+    row = next(line for line in page.splitlines() if line.startswith("| **Ours"))
+    assert "**1.000**" in row
+    assert "fold by fold: two (`mfcc-stats`) on 2 folds and one (`mfcc-stats`) on 1 fold" in row
+    assert row.endswith("| [study two](two.md) and [study one](one.md) |")
+
+
+def test_one_study_that_is_best_on_every_fold_keeps_its_own_figures(result: Result) -> None:
+    one = knowing(of_savee(result, "one"), {"f1", "f2"}, 0.8)
+    boards = [leaderboard(one), leaderboard(knowing(of_savee(result, "two"), set(), 0.0))]
+    ours, _ = best_inside("speaker", boards)
+    assert ours.folds == {"one": 3}
+    assert ours.evaluation.scores == boards[0].chosen_evaluation("speaker").scores
+
+
+def test_a_study_without_a_fold_that_others_have_is_left_out_and_named(
+    result: Result, tmp_path: Path
+) -> None:
+    one, two = of_savee(result, "one"), of_savee(result, "two")
+    fewer = two.predictions[two.predictions["part"] != "f3"]
+    winners = [w | {"score": 0.9} for w in two.winners if w["part"] != "f3"]
+    cut = Result(**(vars(two) | {"predictions": fewer, "winners": winners}))
+    page = unseen_page([leaderboard(one), leaderboard(cut)], tmp_path)
+    assert "Study two is left out of ours: it has other outer folds." in page
+    assert "[study one](one.md) |" in page
+
+
+def test_the_row_of_the_best_inside_shows_the_inner_score_that_it_was_chosen_by(
+    result: Result, tmp_path: Path
+) -> None:
+    other = {"f1": "random_forest", "f2": "logistic_regression", "f3": "random_forest"}
+    winners = [
+        w | {"score": 0.75 if w["model"] == other[w["part"]] else 0.5} for w in result.winners
+    ]
+    page = unseen_page([leaderboard(of_savee(result, winners=winners))], tmp_path)
+    assert "| the best inside, fold by fold | 0.750 | 0.143 [" in page

@@ -12,6 +12,7 @@ import numpy as np
 import pandas as pd
 import pytest
 
+from benchmark.compare import holm
 from benchmark.errors import BenchmarkError
 from benchmark.evaluate import bootstrap_seed, evaluate
 from benchmark.report import headline_table, update_readme, write_pages
@@ -20,7 +21,17 @@ from benchmark.report.comparisons import comparisons
 from benchmark.report.figures import confusion_png
 from benchmark.report.leaderboard import claims, leaderboard
 from benchmark.report.markdown import claimed as claimed_figure
-from benchmark.report.markdown import code, interval, number, plain, signed, table
+from benchmark.report.markdown import (
+    code,
+    figure,
+    interval,
+    number,
+    plain,
+    probability,
+    signed,
+    span,
+    table,
+)
 from benchmark.report.pages import run_command
 from benchmark.report.search_figures import comparable_trials, has_importances, rebuilt_study
 from benchmark.report.words import model_title
@@ -836,3 +847,30 @@ def test_a_model_that_is_no_longer_in_the_registry_keeps_a_name() -> None:
 )
 def test_a_claim_is_shown_as_its_source_prints_it(value: float, text: str) -> None:
     assert claimed_figure(value) == text
+
+
+@pytest.mark.parametrize(
+    ("ends", "text"),
+    [
+        ((0.356, 0.414), "[0.35, 0.42]"),
+        ((0.12, 0.29), "[0.12, 0.29]"),
+        ((0.1201, 0.1299), "[0.12, 0.13]"),
+        ((-0.004, -0.0001), "[−0.01, 0.00]"),
+        ((0.0, 1.0), "[0.00, 1.00]"),
+        ((-0.07, -0.0), "[−0.07, 0.00]"),
+    ],
+)
+def test_an_intervals_ends_are_rounded_outwards(ends: tuple[float, float], text: str) -> None:
+    assert span(*ends) == text.replace(" ", "\N{NO-BREAK SPACE}")
+
+
+def test_compared_models_are_judged_by_p_corrected_for_the_number_of_tests(
+    page: str, result: Result
+) -> None:
+    found = comparisons(leaderboard(result))
+    assert len(found) == 2
+    assert [one.clips_p for one in found] == holm([one.clips.p for one in found])
+    assert [one.folds_p for one in found] == holm([one.folds.p for one in found if one.folds])
+    assert "p is corrected by Holm's method for 2 comparisons" in page
+    for one in found:
+        assert f"| {figure(one.clips.difference)} | {probability(one.clips_p, '')} |" in page

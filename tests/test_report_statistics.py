@@ -9,12 +9,14 @@ from typing import Any
 import numpy as np
 import pandas as pd
 import pytest
+from matplotlib.figure import Figure
 
 from benchmark.calibration import tempered
 from benchmark.evaluate import bootstrap_seed, evaluate
 from benchmark.report import across, calibration, differences, groups, optimism, write_pages
 from benchmark.report.leaderboard import Leaderboard, leaderboard
 from benchmark.report.markdown import figure, interval, number, probability
+from benchmark.report.statistics_figures import Climb, Reliability, draw_climb, reliability_title
 from benchmark.results import Result
 from tests.test_report import MODELS, SMALL, make
 
@@ -205,9 +207,10 @@ def test_nothing_searched_is_no_optimism() -> None:
 
 
 def several() -> list[Leaderboard]:
-    names = ("one", "two", "three")
+    corpora = {"one": ["ravdess"], "two": ["ravdess", "savee"], "three": ["savee", "tess"]}
     return [
-        leaderboard(make(clips=7 * n, **THREE | {"name": name})) for n, name in enumerate(names, 2)
+        leaderboard(make(clips=7 * n, **THREE | {"name": name, "corpora": corpora[name]}))
+        for n, name in enumerate(corpora, 2)
     ]
 
 
@@ -224,7 +227,32 @@ def test_three_models_of_three_studies_are_ranked(tmp_path: Path) -> None:
     page = (tmp_path / "README.md").read_text(encoding="utf-8")
     assert (tmp_path / "figures" / across.PICTURE).is_file()
     assert "Mean ranks on unseen speakers of 3 models over 3 studies" in page
-    assert "several use RAVDESS, SAVEE and TESS" in page
+    assert "several use RAVDESS and SAVEE" in page
+    assert "Left out" not in page
+
+
+def test_of_studies_of_the_same_clips_the_best_one_inside_is_ranked_and_the_others_named() -> None:
+    boards = several()
+    twin = make(clips=14, **THREE | {"name": "twin", "corpora": ["ravdess"]})
+    winners = [w | {"score": w["score"] + 0.05} for w in twin.winners]
+    boards.append(leaderboard(replace(twin, winners=winners)))
+    assert [board.result.name for board in across.blocks(boards)] == ["two", "three", "twin"]
+    assert list(across.scores(boards).index) == ["two", "three", "twin"]
+    page = text(across.section(boards))
+    assert "over 3 studies" in page
+    assert (
+        "Left out: one, of the same corpora and emotions as twin, which is better on the inner "
+        "folds." in page
+    )
+
+
+def test_two_sets_of_clips_have_no_p_however_many_studies_ask_of_them() -> None:
+    one, two, _ = several()
+    more = make(clips=21, **THREE | {"name": "more", "corpora": ["ravdess", "savee"]})
+    page = text(across.section([one, two, leaderboard(more)]))
+    assert "No diagram of ranks, and no p" in page
+    assert "Left out: two, of the same" in page or "Left out: more, of the same" in page
+    assert "Friedman" not in page
 
 
 @pytest.mark.parametrize(
@@ -240,7 +268,8 @@ def test_studies_that_can_not_be_ranked_leave_no_diagram(
     changes: dict[str, Any], tmp_path: Path
 ) -> None:
     *boards, _ = several()
-    boards.append(leaderboard(make(clips=7, **THREE | {"name": "three"} | changes)))
+    third = THREE | {"name": "three", "corpora": ["savee", "tess"]}
+    boards.append(leaderboard(make(clips=7, **third | changes)))
     (tmp_path / "figures").mkdir()
     (tmp_path / "figures" / across.PICTURE).write_bytes(b"of other studies")
     write_pages([board.result for board in boards], tmp_path, only="none")
@@ -279,3 +308,21 @@ def test_of_few_speakers_it_is_said_what_tells_of_others(
     page = text(differences.section(leaderboard(replace(result, predictions=rows))))
     assert said in page
     assert ("The intervals are over" in page) == (speakers == 4)
+
+
+def test_the_last_trial_has_a_step_as_well(board: Leaderboard) -> None:
+    one = optimism.searches(board)[0]
+    axes = Figure().subplots()
+    draw_climb(axes, Climb(one.model, one.course, one.test), "black", 1.06)
+    inner = axes.get_lines()[0]
+    assert inner.get_xdata()[-1] > one.course.index[-1]
+    assert inner.get_ydata()[-1] == one.inner
+
+
+@pytest.mark.parametrize("width", [20, 40])
+def test_a_panels_title_is_no_wider_than_the_panel(board: Leaderboard, width: int) -> None:
+    found = calibration.calibrated(board, "speaker").before
+    panel = Reliability("unseen speakers: soft vote of\nlogistic regression and MLP", found, found)
+    lines = reliability_title(panel, width).splitlines()
+    assert max(map(len, lines)) <= width
+    assert f"{found.error:.2f}" in " ".join(lines)

@@ -135,7 +135,7 @@ def test_an_emotion_that_a_part_lacks_is_refused() -> None:
 def test_an_emotion_too_rare_for_the_folds_is_refused() -> None:
     clips = corpus("few", {f"{n}": 6 for n in range(8)}, "f")
     rare = (clips["emotion"] == "sad") & (clips["speaker"] != "few/3")
-    with pytest.raises(BenchmarkError, match="sad has"):
+    with pytest.raises(BenchmarkError, match="clips of sad, too few"):
         draw_split("random", clips[~rare].reset_index(drop=True), 0.25, 5, 0)
 
 
@@ -238,3 +238,12 @@ def test_a_recording_in_two_corpora_is_on_no_side_between_them(clips: pd.DataFra
 def test_one_corpus_alone_is_refused_where_corpora_are_tested() -> None:
     with pytest.raises(BenchmarkError, match="needs two corpora or more"):
         draw_splits("corpus", corpus("men", {"a": 8, "b": 8}), study.Split(), 2, 0)
+
+
+@pytest.mark.parametrize("protocol", DRAWN)
+def test_more_outer_folds_than_there_can_be_are_refused_by_their_own_name(protocol: str) -> None:
+    clips = corpus("men", {"a": 6, "b": 6, "c": 6, "d": 6}, "m")
+    with pytest.raises(BenchmarkError, match=r"the study has .* split\.folds") as refused:
+        draw_splits(protocol, clips, study.Split(folds=99), 2, 0)
+    assert "search.folds" not in str(refused.value)
+    assert "training" not in str(refused.value)

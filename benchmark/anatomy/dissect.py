@@ -157,7 +157,8 @@ def stored_result(name: str, results: Path) -> Result:
     Raises
     ------
     BenchmarkError
-        If the study has not run, or its result has no unseen speakers.
+        If the study has not run, or its result has no unseen speakers, several splits, or
+        normalised features.
     """
     folder = results / name
     if not (folder / "study.json").is_file():
@@ -172,6 +173,13 @@ def stored_result(name: str, results: Path) -> Result:
             f"study {name} has no unseen speakers, only {', '.join(protocols)}: without an honest "
             f'score nothing can be told of flattering ones. Add "{UNSEEN}" to [split] protocols '
             "and run it again."
+        )
+    split = result.settings["split"]
+    if split.get("folds") is not None or split.get("repeats", 1) > 1:
+        raise BenchmarkError(
+            f"study {name} tests on several splits, each with a winner of its own; an anatomy runs "
+            "the winner of one. Leave folds and repeats out of its [split] and run it again, or "
+            "take a study without them."
         )
     if result.settings.get("normalise", "none") != "none":
         raise BenchmarkError(

@@ -47,7 +47,9 @@ class Heights:
     Intervals are those of a cluster bootstrap (`scored`) over all speakers of the study: one
     resample counts each speaker as often in every run and every draw, so that what the runs share
     cancels in their differences, and draws that test the same speaker are not taken for
-    independent. With fewer than six speakers each run's tested rows are resampled instead.
+    independent. Degrees of freedom count the speakers that a level's own runs test, and of a
+    difference those of the level with fewer; where they count as fewer than `FEWEST_SPEAKERS`,
+    each run's tested rows are resampled instead.
     """
 
     def __init__(self, anatomy: Anatomy) -> None:
@@ -66,58 +68,47 @@ class Heights:
             order.get_indexer(pd.Index(table["predicted"])),
         )
         np.add.at(self._counts, place, table["rows"].to_numpy())
-        self._drawn: dict[tuple[int, str], Floats] = {}
+        self._drawn: dict[tuple[int, str, Unit], Floats] = {}
 
-    @property
-    def over(self) -> Unit:
-        """What is resampled."""
-        return self._unit.over
-
-    @cached_property
-    def _unit(self) -> Resampled:
-        tested = self._counts.sum(axis=(0, 2, 3))
+    def _unit(self, runs: Sequence[int]) -> Resampled:
+        """Return what is resampled of runs of one level, and how many their own speakers count."""
+        tested = self._counts[list(runs)].sum(axis=(0, 2, 3))
         speakers = effective(tested)
         if speakers < FEWEST_SPEAKERS:
-            return Resampled("clips", float(tested.sum() / len(self._counts)))
+            return Resampled("clips", float(tested.sum() / len(runs)))
         return Resampled("speakers", speakers)
 
     def level(self, runs: Sequence[int], metric: str) -> Height:
         """Return the mean score of the same experiment's runs, one a draw of the split."""
+        unit = self._unit(runs)
         values = [self._value(run, metric) for run in runs]
-        return self._height(values, [self._resampled(run, metric) for run in runs])
+        return _height(values, [self._resampled(run, metric, unit.over) for run in runs], unit)
 
     def difference(self, right: Sequence[int], wrong: Sequence[int], metric: str) -> Height:
         """Return by how much the second experiment scores above the first."""
-        values = [
-            self._value(b, metric) - self._value(a, metric)
-            for a, b in zip(right, wrong, strict=True)
-        ]
+        pairs = list(zip(right, wrong, strict=True))
+        values = [self._value(b, metric) - self._value(a, metric) for a, b in pairs]
+        # Of two experiments the one that fewer speakers tell of decides; clips where one has few.
+        unit = min(self._unit(right), self._unit(wrong))
         drawn = [
-            self._resampled(b, metric) - self._resampled(a, metric)
-            for a, b in zip(right, wrong, strict=True)
+            self._resampled(b, metric, unit.over) - self._resampled(a, metric, unit.over)
+            for a, b in pairs
         ]
-        return self._height(values, drawn)
-
-    def _height(self, values: Sequence[float], drawn: Sequence[Floats]) -> Height:
-        known = np.isfinite(drawn)
-        tested = known.any(axis=0)  # a resample without any tested speaker tells nothing
-        means = np.where(known, drawn, 0.0).sum(axis=0)[tested] / known.sum(axis=0)[tested]
-        mean = scored(float(np.mean(values)), means, self._unit, lowest=-1.0)
-        return Height(mean, tuple(values))
+        return _height(values, drawn, unit)
 
     def _value(self, run: int, metric: str) -> float:
         return float(METRICS[metric].of_counts(self._counts[run].sum(axis=0)))
 
-    def _resampled(self, run: int, metric: str) -> Floats:
+    def _resampled(self, run: int, metric: str, over: Unit) -> Floats:
         """Return a run's score on each resample; NaN where it drew none of the run's speakers."""
-        if (run, metric) not in self._drawn:
+        if (run, metric, over) not in self._drawn:
             size = self._counts.shape[-1]
             cells = self._counts[run].reshape(len(self._speakers), -1)
-            drawn = self._times @ cells if self.over == "speakers" else self._clips(run, cells)
+            drawn = self._times @ cells if over == "speakers" else self._clips(run, cells)
             counts = np.asarray(drawn, dtype=np.int64).reshape(RESAMPLES, size, size)
             values = METRICS[metric].of_counts(counts)
-            self._drawn[run, metric] = np.where(counts.sum(axis=(1, 2)) > 0, values, np.nan)
-        return self._drawn[run, metric]
+            self._drawn[run, metric, over] = np.where(counts.sum(axis=(1, 2)) > 0, values, np.nan)
+        return self._drawn[run, metric, over]
 
     @cached_property
     def _times(self) -> NDArray[np.int64]:
@@ -131,3 +122,11 @@ class Heights:
         counts = cells.sum(axis=0)
         rows = int(counts.sum())
         return np.random.default_rng(seed).multinomial(rows, counts / rows, size=RESAMPLES)
+
+
+def _height(values: Sequence[float], drawn: Sequence[Floats], unit: Resampled) -> Height:
+    known = np.isfinite(drawn)
+    tested = known.any(axis=0)  # a resample without any tested speaker tells nothing
+    means = np.where(known, drawn, 0.0).sum(axis=0)[tested] / known.sum(axis=0)[tested]
+    mean = scored(float(np.mean(values)), means, unit, lowest=-1.0)
+    return Height(mean, tuple(values))

@@ -18,16 +18,28 @@ FEWEST = 3
 """A diagram needs as many models, and as many studies that have them all."""
 
 
+def blocks(boards: Sequence[Leaderboard]) -> list[Leaderboard]:
+    """Return the studies that can be ranked: of those of the same clips the best one inside.
+
+    Studies of the same corpora and emotions are no independent blocks, as the tests take them to
+    be: what is hard in a corpus is hard in all of them. Studies of generated speech and changed
+    runs take no part.
+    """
+    best: dict[tuple[tuple[str, ...], tuple[str, ...]], Leaderboard] = {}
+    for board in sorted(filter(_takes_part, boards), key=_inside):
+        best[_clips(board)] = board
+    return [board for board in boards if board in best.values()]
+
+
 def scores(boards: Sequence[Leaderboard]) -> pd.DataFrame:
     """Return the scores on unseen speakers that can be ranked, a row a study, a column a model.
 
-    Studies of generated speech and changed runs take no part, nor do votes, whose members differ
-    from study to study. Of all sets of models that share `FEWEST` studies or more the one with the
-    most scores is taken; without any the table is empty.
+    The studies are `blocks`. Votes take no part, whose members differ from study to study. Of all
+    sets of models that share `FEWEST` studies or more the one with the most scores is taken;
+    without any the table is empty.
     """
     found = pd.DataFrame.from_dict(
-        {board.result.name: _scores(board) for board in boards if _takes_part(board)},
-        orient="index",
+        {board.result.name: _scores(board) for board in blocks(boards)}, orient="index"
     )
     best = found.iloc[:0, :0]
     for size in range(FEWEST, found.shape[1] + 1):
@@ -64,9 +76,10 @@ def section(boards: Sequence[Leaderboard]) -> Iterator[str]:
     found = scores(boards)
     if found.empty:
         yield (
-            "No diagram of ranks: it needs three models that three studies of recorded speech have "
-            "all measured on unseen speakers."
+            "No diagram of ranks, and no p: it needs three models that three studies, each of "
+            "other recordings of speech or other emotions, have all measured on unseen speakers."
         )
+        yield words.sentences(_left_out(boards, found))
         return
     friedman, _ = differences(found)
     told = "differ" if friedman < ALPHA else "can't be told apart"
@@ -82,7 +95,8 @@ def section(boards: Sequence[Leaderboard]) -> Iterator[str]:
     rows = [[plain(study), *map(number, row)] for study, row in found.iterrows()]
     means = ["mean rank", *(f"{rank:.2f}" for rank in ranks(found))]
     yield table(header, [*rows, means])
-    yield words.sentences(_notes([names[str(study)] for study in found.index]))
+    notes = _notes([names[str(study)] for study in found.index])
+    yield words.sentences([*notes, *_left_out(boards, found)])
 
 
 def _notes(boards: Sequence[Leaderboard]) -> Iterator[str]:
@@ -97,9 +111,54 @@ def _notes(boards: Sequence[Leaderboard]) -> Iterator[str]:
     ]
     if shared:
         yield (
-            f"The studies are not independent, as the test takes them to be: several use "
+            f"The studies are not quite independent, as the test takes them to be: several use "
             f"{listed(shared)}, and p is smaller than it should be."
         )
+
+
+def _left_out(boards: Sequence[Leaderboard], found: pd.DataFrame) -> Iterator[str]:
+    """Yield which studies and models are not ranked, and why."""
+    ranked = blocks(boards)
+    for best in ranked:
+        others = [
+            plain(board.result.name)
+            for board in boards
+            if _takes_part(board) and board is not best and _clips(board) == _clips(best)
+        ]
+        if others:
+            yield (
+                f"Left out: {listed(others)}, of the same corpora and emotions as "
+                f"{plain(best.result.name)}, which is better on the inner folds."
+            )
+    if found.empty:
+        yield f"What is left to compare: {listed([_measured(board) for board in ranked])}."
+        return
+    lacking = [plain(b.result.name) for b in ranked if b.result.name not in found.index]
+    if lacking:
+        yield f"Left out: {listed(lacking)}, without a figure of one of these models."
+    models = {
+        words.model_title(board.result, model)
+        for board in ranked
+        for model in _scores(board)
+        if model not in found.columns
+    }
+    if models:
+        yield f"Left out: {listed(sorted(models))}, which not all of these studies measured."
+
+
+def _measured(board: Leaderboard) -> str:
+    """Return a study with the models that it measured."""
+    models = [words.model_title(board.result, model) for model in _scores(board)]
+    return f"{plain(board.result.name)} ({', '.join(models)})"
+
+
+def _clips(board: Leaderboard) -> tuple[tuple[str, ...], tuple[str, ...]]:
+    """Return the corpora and emotions of a study, which say what its clips are."""
+    return tuple(board.corpora), tuple(board.result.emotions)
+
+
+def _inside(board: Leaderboard) -> float:
+    return float(board.chosen[UNSEEN]["score"])
 
 
 def _takes_part(board: Leaderboard) -> bool:

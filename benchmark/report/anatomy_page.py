@@ -21,7 +21,6 @@ from benchmark.report.markdown import (
     capitalised,
     claimed,
     code,
-    count,
     counted,
     figure,
     interval,
@@ -33,7 +32,7 @@ from benchmark.report.markdown import (
     table,
     title,
 )
-from benchmark.report.words import sentences
+from benchmark.report.words import intervals_note, sentences
 from benchmark.results import write_bytes, write_text
 
 NAME = "anatomy.md"
@@ -192,10 +191,9 @@ def anatomy_page(studies: Sequence[Sequence[Case]]) -> str:
     parts = [
         "# Anatomy of an inflated score",
         "How does a model that recognises little of an unknown speaker come to a figure of nine "
-        "out of ten? Here each study's best model is run again with the mistakes that papers and "
-        "notebooks make, each alone and then one upon another: **a staircase from the honest score "
-        "to the flattering one**. Same recordings, same features, same model, same settings; only "
-        "what is learned from and what is tested changes.",
+        f"out of ten? {_what_is_run(own)}: **a staircase from the honest score to the flattering "
+        "one**. Same recordings, same features, same model, same settings; only what is learned "
+        "from and what is tested changes.",
         banner(
             "IMPORTANT",
             "No figure of this page is a result. The mistakes are made by the command `anatomy` "
@@ -208,6 +206,21 @@ def anatomy_page(studies: Sequence[Sequence[Case]]) -> str:
         *_notes_section(own),
     ]
     return "\n\n".join(part for part in parts if part) + "\n"
+
+
+def _what_is_run(cases: Sequence[Case]) -> str:
+    """Return what is run again, of a study's own model and of its source's."""
+    source = "with the mistakes that the source itself tells of, one upon another"
+    own = [case for case in cases if case.own]
+    if not own:
+        return f"Here models with published figures are run again {source}"
+    alone = [plain(case.anatomy.name) for case in cases if not case.own]
+    models = "a study's best model is" if len(own) == 1 else "each study's best model is"
+    text = (
+        f"Here {models} run again with the mistakes that papers and notebooks make, each alone and "
+        "then one upon another"
+    )
+    return f"{text}; of {listed(alone)} the source's figure alone, {source}" if alone else text
 
 
 def _headline(case: Case) -> str:
@@ -409,7 +422,11 @@ def _choices(case: Case) -> str:
 
 
 def _again(anatomy: Anatomy) -> str:
-    command = f"python -m benchmark anatomy {anatomy.name} --draws {anatomy.draws}"
+    command = f"python -m benchmark anatomy {anatomy.name}"
+    if not anatomy.data["generated"]:
+        own = anatomy.settings["corpora"] == ["csv"]
+        command += " --corpus csv=TABLE.csv" if own else " --corpora DIR"
+    command += f" --draws {anatomy.draws}"
     settings = max((len(run.by_setting) for run in anatomy.runs), default=0)
     command += f" --seeds {anatomy.seeds}" + (f" --settings {settings}" if settings else "")
     command += "" if anatomy.alone else " --published-only"
@@ -443,15 +460,14 @@ def _measured(case: Case, mistake: str) -> Iterator[str]:
 
 def _notes_section(cases: Sequence[Case]) -> Iterator[str]:
     """Yield how all this was measured."""
-    resamples = count(2000)
     yield "## How it was measured"
     yield (
         "A *draw* is a split with a seed of its own; each experiment is run on every draw, and its "
         "score is the mean. A mistake's difference is that of the same model on the same draws, "
-        "done wrong less done right. Intervals, of 95 %, come of "
-        f"{resamples} bootstrap resamples of whole speakers; one resample counts a speaker as "
-        "often in every draw and on both sides of a difference, so that what two experiments share "
-        "cancels. With fewer than six speakers rows are resampled."
+        f"done wrong less done right. {intervals_note()} Here the speakers are those that the "
+        "draws of an experiment test, and of a difference those of the experiment that tests "
+        "fewer. One resample counts a speaker as often in every draw and on both sides of a "
+        "difference, so that what two experiments share cancels."
     )
     yield (
         "Settings are the winner's, as the study chose them on the inner folds of its own split; "

@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 
-from benchmark.compare import ALPHA, ClipTest, FoldTest, compare_on_clips, compare_on_folds
+from benchmark.compare import ALPHA, ClipTest, FoldTest, compare_on_clips, compare_on_folds, holm
 from benchmark.evaluate import METRICS, bootstrap_seed
 from benchmark.report import words
 from benchmark.report.leaderboard import METRIC, Leaderboard
@@ -38,6 +38,8 @@ class Comparison:
     folds : FoldTest or None
         First less second on the inner folds, by the search's metric; None where a winner has no
         scores of its folds.
+    clips_p, folds_p : float
+        The tests', each corrected for the number of its kind in the study (Holm).
     """
 
     protocol: str
@@ -45,15 +47,23 @@ class Comparison:
     second: str
     clips: ClipTest
     folds: FoldTest | None
+    clips_p: float = 1.0
+    folds_p: float = 1.0
 
 
 def comparisons(board: Leaderboard) -> list[Comparison]:
     """Return every pair that the study compares, under every protocol that measured both."""
-    return [
+    found = [
         _compare(board.result, protocol, first, second)
         for first, second in board.result.settings["compare"]
         for protocol in board.protocols
         if board.evaluation(protocol, first) and board.evaluation(protocol, second)
+    ]
+    on_clips = iter(holm([one.clips.p for one in found]))
+    on_folds = iter(holm([one.folds.p for one in found if one.folds]))
+    return [
+        replace(one, clips_p=next(on_clips), folds_p=next(on_folds) if one.folds else 1.0)
+        for one in found
     ]
 
 
@@ -123,13 +133,13 @@ def _fold_scores(result: Result, protocol: str, model: str) -> list[float]:
 def _sentence(result: Result, one: Comparison) -> str:
     first, second = words.named(result, one.first), words.named(result, one.second)
     column = capitalised(words.protocol_words(one.protocol).column)
-    said = _outcome(first, second, one.clips.difference.value, one.clips.p)
+    said = _outcome(first, second, one.clips.difference.value, one.clips_p)
     text = f"**{column}**: on the test clips {said}"
     if one.folds is None:
         return f"{text}."
-    if not _differs(one.clips.p) and not _differs(one.folds.p):
-        return f"{text}, nor on the inner folds (p {probability(one.folds.p)})."
-    inside = _outcome(first, second, one.folds.difference, one.folds.p)
+    if not _differs(one.clips_p) and not _differs(one.folds_p):
+        return f"{text}, nor on the inner folds (p {probability(one.folds_p)})."
+    inside = _outcome(first, second, one.folds.difference, one.folds_p)
     return f"{text}; on the inner folds {inside}."
 
 
@@ -152,9 +162,9 @@ def _row(result: Result, one: Comparison) -> list[str]:
         words.model_title(result, one.first),
         words.model_title(result, one.second),
         figure(one.clips.difference),
-        probability(one.clips.p, ""),
+        probability(one.clips_p, ""),
         f"{number(folds.difference)} {span(folds.low, folds.high)}" if folds else NOTHING,
-        probability(folds.p, "") if folds else NOTHING,
+        probability(one.folds_p, "") if folds else NOTHING,
     ]
 
 
@@ -174,7 +184,10 @@ def _notes(found: list[Comparison]) -> Iterator[str]:
     )
     yield f"Told apart: p below {ALPHA}."
     if len(found) > 1:
-        yield f"The {len(found)} comparisons are not corrected for their number."
+        yield (
+            f"p is corrected by Holm's method for {len(found)} comparisons, on test clips and on "
+            "inner folds each; the intervals are not."
+        )
 
 
 def _swapping(one: Comparison) -> tuple[str, str, int, bool]:

@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 from benchmark.evaluate import METRICS, Counts, Evaluation, Score, confusion
 from benchmark.report import words
 from benchmark.report.leaderboard import METRIC, Leaderboard
-from benchmark.report.markdown import title
+from benchmark.report.markdown import interval, title
 from benchmark.results import Result
 
 if TYPE_CHECKING:
@@ -164,7 +164,7 @@ def matrix_figure(corpora: Sequence[str], pairs: Sequence[Sequence[Evaluation | 
             for column, one in enumerate(line):
                 if one is not None:
                     score = one.scores[METRIC]
-                    shown = f"{score.value:.2f}\n[{score.low:.2f}, {score.high:.2f}]"
+                    shown = f"{score.value:.2f}\n{interval(score)}"
                     shown += f"\n{len(one.emotions)} emotions"
                     colour = "white" if score.value > 0.55 else "#08306B"
                     axes.text(column, row, shown, ha="center", va="center", color=colour, size=9)

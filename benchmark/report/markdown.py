@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Collection, Iterable, Sequence
 from urllib.parse import quote
 
@@ -92,8 +93,13 @@ def interval(score: Score) -> str:
 
 
 def span(lower: float, upper: float) -> str:
-    """Return an interval with two decimals, which no line break parts: ``[0.35, 0.42]``."""
-    ends = (f"{end:.2f}" for end in (lower, upper))
+    """Return an interval with two decimals, which no line break parts: ``[0.35, 0.42]``.
+
+    Its ends are rounded outwards, for an interval that is rounded can exclude its own figure.
+    """
+    exact = 1e-6  # 0.29 times 100 is below 29, by rounding
+    outwards = (math.floor(100 * lower + exact), math.ceil(100 * upper - exact))
+    ends = (f"{end / 100:.2f}" for end in outwards)
     low, high = ("0.00" if end == "-0.00" else end.replace("-", "−") for end in ends)
     return f"[{low},{NO_BREAK}{high}]"
 

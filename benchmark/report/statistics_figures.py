@@ -27,6 +27,9 @@ from benchmark.report.figures import (
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
 
+LETTERS_AN_INCH = 11
+"""How many letters of a panel's title fit into an inch."""
+
 COLOURS = [BLUE, VERMILLION, GREEN, *(colour for colour, _ in OTHER_STYLES[1:]), INK]
 
 
@@ -64,7 +67,7 @@ def optimism_figure(panels: Sequence[tuple[str, Sequence[Climb]]], metric: str) 
         colours = {name: COLOURS[place % len(COLOURS)] for place, name in enumerate(names)}
         for axes, (heading, climbs) in zip(grid, panels, strict=True):
             for place, climb in enumerate(climbs):
-                _draw_climb(axes, climb, colours[climb.name], 1.06 + 0.05 * place)
+                draw_climb(axes, climb, colours[climb.name], 1.06 + 0.05 * place)
             axes.set_title(heading)
             axes.set_xlabel("trials tried")
             longest = max(len(climb.course) for climb in climbs)
@@ -86,19 +89,25 @@ def reliability_figure(panels: Sequence[Reliability]) -> bytes:
 
         across = max(2, len(panels))
         side = WIDTH_IN / across
-        figure = Figure(figsize=(side * len(panels), min(side, 4.2)), layout="constrained")
+        height = min(side, 4.2) + 0.9
+        figure = Figure(figsize=(side * len(panels), height), layout="constrained")
         grid = figure.subplots(1, len(panels), squeeze=False, sharey=True)[0]
         for axes, panel in zip(grid, panels, strict=True):
             axes.plot([0, 1], [0, 1], color=GREY, ls=(0, (4, 3)), lw=1, label="exactly right")
             _draw_curve(axes, panel.before, VERMILLION, "o", "as it is")
             if panel.after is not None:
                 _draw_curve(axes, panel.after, BLUE, "D", "calibrated")
-            axes.set(xlim=(0, 1), ylim=(0, 1), aspect="equal", xlabel="confidence")
-            axes.set_title(fill(panel.title, 44))
+            axes.set(xlim=(0, 1), ylim=(0, 1), xlabel="confidence")
+            axes.set_title(reliability_title(panel, int(LETTERS_AN_INCH * side)), fontsize=9.5)
             axes.grid(zorder=0)
             axes.set_axisbelow(True)
-            axes.legend(loc="upper left", frameon=False, fontsize=9.5)
         grid[0].set_ylabel("share of right predictions")
+        named = {
+            line.get_label(): line for axes in grid for line in axes.get_lines()
+        }  # once each, not once a panel
+        figure.legend(
+            named.values(), named, loc="outside lower center", frameon=False, ncols=3, fontsize=9.5
+        )
         return png_bytes(figure)
 
 
@@ -176,16 +185,18 @@ def ranks_figure(ranks: pd.Series, differences: pd.DataFrame) -> bytes:
         return png_bytes(figure)
 
 
-def _draw_climb(axes: Axes, climb: Climb, colour: str, place: float) -> None:
+def draw_climb(axes: Axes, climb: Climb, colour: str, place: float) -> None:
     """Draw one search; its test score stands right of the trials, at a share of their number."""
-    tried = climb.course.index.to_numpy()
-    axes.plot(tried, climb.course["inner"], color=colour, drawstyle="steps-post", lw=1.8)
-    axes.plot(tried, climb.course["corrected"], color=colour, drawstyle="steps-post", lw=1.2,
-              ls=(0, (4, 2)))  # fmt: skip
+    course = climb.course
+    # Half a trial further, or the last trial's step would have no width.
+    tried = [*course.index, course.index[-1] + 0.5]
+    inner, corrected = ([*course[name], course[name].iloc[-1]] for name in ("inner", "corrected"))
+    axes.plot(tried, inner, color=colour, drawstyle="steps-post", lw=1.8)
+    axes.plot(tried, corrected, color=colour, drawstyle="steps-post", lw=1.2, ls=(0, (4, 2)))
     at = float(tried[-1]) * place + 0.3
     score = climb.test
-    style = "solid" if score.over == "speakers" else "dotted"
-    axes.plot([at, at], [score.low, score.high], color=colour, lw=1.8, ls=style)
+    line = "solid" if score.over == "speakers" else "dotted"
+    axes.plot([at, at], [score.low, score.high], color=colour, lw=1.8, ls=line)
     axes.plot(at, score.value, color=colour, marker="D", ms=7, mec="white", mew=0.8)
 
 
@@ -200,10 +211,18 @@ def _climb_legend(colours: dict[str, str]) -> list[object]:
     ]
 
 
+def reliability_title(panel: Reliability, width: int) -> str:
+    """Return what a panel shows, with its calibration error, in lines that the panel can hold."""
+    error = f"calibration error {panel.before.error:.2f}"
+    if panel.after is not None:
+        error += f", calibrated {panel.after.error:.2f}"
+    heading = " ".join(panel.title.split())  # wrapped for another width
+    return f"{fill(heading, width)}\n{fill(error, width)}"
+
+
 def _draw_curve(axes: Axes, found: Calibration, colour: str, marker: str, name: str) -> None:
     curve = found.curve
-    label = f"{name}: error {found.error:.2f}"
     axes.plot(
         curve["confidence"], curve["accuracy"], color=colour, marker=marker, ms=6, mec="white",
-        mew=0.6, lw=1.5, label=label, clip_on=False, zorder=3,
+        mew=0.6, lw=1.5, label=name, clip_on=False, zorder=3,
     )  # fmt: skip

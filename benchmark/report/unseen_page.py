@@ -3,20 +3,25 @@
 from __future__ import annotations
 
 import json
+from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from functools import cached_property
 from pathlib import Path
+from typing import Any
 
 import numpy as np
+import pandas as pd
 
-from benchmark.evaluate import METRICS
+from benchmark.evaluate import METRICS, Evaluation, bootstrap_seed, evaluate
 from benchmark.models import FLOOR
 from benchmark.report import words
-from benchmark.report.leaderboard import METRIC, UNSEEN, Leaderboard
+from benchmark.report.leaderboard import METRIC, NESTED, UNSEEN, Leaderboard
 from benchmark.report.markdown import (
     NOTHING,
     capitalised,
     code,
+    counted,
     figure,
     link,
     listed,
@@ -26,7 +31,7 @@ from benchmark.report.markdown import (
     table,
     title,
 )
-from benchmark.results import Result
+from benchmark.results import Result, split_of
 
 NAME = "unseen_speakers.md"
 """The page's file."""
@@ -86,14 +91,17 @@ class Task:
     published: tuple[Published, ...]
 
     def holds(self, result: Result) -> bool:
-        """Whether a study is of this task."""
+        """Whether a result is a study of this task, as its file has it, each clip tested once."""
         settings = result.settings
         return (
             settings["corpora"] == [self.corpus]
             and len(settings["emotions"]) == self.emotions
+            and not settings["rename"]
             and settings["split"].get("folds") in self.folds
+            and settings["split"].get("repeats", 1) == 1
             and UNSEEN in settings["split"]["protocols"]
             and not result.generated
+            and not words.is_changed(result)
         )
 
 
@@ -128,6 +136,81 @@ TASKS = (
 )  # fmt: skip
 """What is compared; a corpus with published figures is one more entry."""
 
+KINDS = {"none": "One clip", "speaker": "Normalised by speaker"}
+"""What our figures need, by how a study normalises."""
+
+
+@dataclass(frozen=True)
+class Ours:
+    """What our studies of one kind reach together, each outer fold answered by the best inside.
+
+    Attributes
+    ----------
+    kind : str
+        A key of `KINDS`.
+    answering : tuple of Leaderboard
+        For each outer fold, the study whose chosen model has the best score on its inner folds.
+    choices : tuple of dict
+        That model, as the winner of the fold.
+    """
+
+    kind: str
+    answering: tuple[Leaderboard, ...]
+    choices: tuple[dict[str, Any], ...]
+
+    @cached_property
+    def evaluation(self) -> Evaluation:
+        """The figures of all these answers; where one study answers every fold, its own."""
+        first = self.answering[0].result
+        answers = [
+            rows[(rows["part"] == choice["part"]) & (rows["model"] == choice["model"])]
+            for board, choice in zip(self.answering, self.choices, strict=True)
+            for rows in [board.result.predictions[board.result.predictions["protocol"] == UNSEEN]]
+        ]
+        seed = bootstrap_seed(first.settings["seed"], UNSEEN)
+        return evaluate(pd.concat(answers, ignore_index=True), first.emotions, seed)
+
+    @property
+    def folds(self) -> dict[str, int]:
+        """How many outer folds each study answers, by its name; the most first."""
+        return dict(Counter(board.result.name for board in self.answering).most_common())
+
+    @property
+    def results(self) -> list[Result]:
+        """The studies that answer, in the order of `folds`."""
+        by_name = {board.result.name: board.result for board in self.answering}
+        return [by_name[name] for name in self.folds]
+
+
+def best_inside(kind: str, boards: Sequence[Leaderboard]) -> tuple[Ours, list[Leaderboard]]:
+    """Return what studies of one kind reach together, and those left out for their other folds."""
+    choices = [_choices(board) for board in boards]
+    folds = max(choices, key=len)
+    whole = [
+        (board, found)
+        for board, found in zip(boards, choices, strict=True)
+        if set(found) == set(folds)
+    ]
+    answers = [
+        max(((board, found[fold]) for board, found in whole), key=lambda one: one[1]["score"])
+        for fold in folds
+    ]
+    answering, chosen = zip(*answers, strict=True)
+    together = [board for board, _ in whole]
+    return Ours(kind, answering, chosen), [board for board in boards if board not in together]
+
+
+def _choices(board: Leaderboard) -> dict[tuple[str, ...], dict[str, Any]]:
+    """Return a study's chosen winner of each outer fold by the fold's test speakers.
+
+    Folds of other names can be the same, ``f1`` and ``savee/DC``.
+    """
+    tables = board.result.data["tables"]
+    return {
+        tuple(sorted(tables[split_of(winner)]["test"]["speakers"])): winner
+        for winner in board.chosen[UNSEEN]["by_part"].values()
+    }
+
 
 def compared(boards: Sequence[Leaderboard]) -> bool:
     """Whether any study is of one of the tasks with published figures."""
@@ -156,14 +239,28 @@ def unseen_page(boards: Sequence[Leaderboard], folder: Path) -> str:
         return ""
     parts = [
         "# Unseen speakers: our best beside what is published",
-        "Every figure here is of speakers that nothing was learned from, on the folds that the "
-        "rows beside it use. Ours choose features' settings, models and weights on inner folds "
-        "alone; each clip is tested once. **One clip** needs nothing but the recording itself. "
-        "**Normalised by speaker** needs several clips of a speaker, as in a call, without labels: "
-        "figures of the two kinds answer different questions and stand apart.",
+        "Every figure here is of speakers that nothing was learned from, on the same folds, except "
+        "where a row says otherwise. Ours choose study, features' settings, models and weights "
+        "fold by fold, on inner folds alone; each clip is tested once. **One clip** needs nothing "
+        "but the recording itself. **Normalised by speaker** scales features by the mean and "
+        "spread of all clips of the speaker, every emotion among them, the tested ones too, "
+        f"without labels{_clips_a_speaker(boards)}: figures of the two kinds answer different "
+        "questions and stand apart.",
         *sections,
     ]
     return "\n\n".join(parts) + "\n"
+
+
+def _clips_a_speaker(boards: Sequence[Leaderboard]) -> str:
+    """Return how many clips of a speaker that is, by corpus."""
+    tested = {
+        task.corpus: board.chosen_evaluation(UNSEEN)
+        for task in TASKS
+        for board in boards
+        if task.holds(board.result)
+    }
+    counts = [f"{one.clips // one.speakers} in {title(name)}" for name, one in tested.items()]
+    return f" ({listed(counts)})"
 
 
 def _section(
@@ -171,17 +268,12 @@ def _section(
 ) -> Iterator[str]:
     folds = next(board.result.settings["split"]["folds"] for board in boards)
     yield f"## {title(task.corpus)}, {task.emotions} emotions, folds {code(folds)}"
-    kinds = (("none", "One clip"), ("speaker", "Normalised by speaker"))
-    best = {
-        kind: max(own, key=_inside)
-        for kind, _ in kinds
+    found = [
+        best_inside(kind, own)
+        for kind in KINDS
         if (own := [board for board in boards if _normalised(board) == kind])
-    }
-    rows = [
-        (board.chosen_evaluation(UNSEEN).scores[METRIC].value, _own_row(board, name, speed))
-        for kind, name in kinds
-        if (board := best.get(kind))
     ]
+    rows = [(ours.evaluation.scores[METRIC].value, _own_row(ours, speed)) for ours, _ in found]
     rows += [(one.uar, _published_row(one)) for one in task.published]
     rows.sort(key=lambda row: -row[0])
     header = ["System", *(capitalised(metric.title) for metric in METRICS.values())]
@@ -189,10 +281,14 @@ def _section(
     yield table(header, [row for _, row in rows], words=(0, 5, 6))
     yield words.sentences(
         [
-            "**Bold**: ours, the study whose chosen models are best on the inner folds.",
+            "**Bold**: ours; each outer fold is answered by the study, and the model of it, with "
+            "the best score on the inner folds.",
             words.intervals_note(),
+            "Clips/s: measuring the features alone, decoding included.",
             *(f"{one.system} was measured on other folds." for one in task.published
               if not one.exactly),
+            *(f"Study {plain(board.result.name)} is left out of ours: it has other outer folds."
+              for _, lacking in found for board in lacking),
         ]
     )  # fmt: skip
     yield "**What each step brought**"
@@ -213,23 +309,32 @@ def _normalised(board: Leaderboard) -> str:
     return str(board.result.settings.get("normalise", "none"))
 
 
-def _inside(board: Leaderboard) -> float:
-    """Return the inner score by which a study is chosen among those of its kind."""
-    return float(board.chosen[UNSEEN]["score"])
-
-
-def _own_row(board: Leaderboard, name: str, speed: Mapping[str, float]) -> list[str]:
-    result = board.result
-    evaluation = board.chosen_evaluation(UNSEEN)
-    features = str(result.settings["features"])
-    how = f"{_learned_from(result)}; {words.named(result, board.chosen[UNSEEN]['model'])}"
+def _own_row(ours: Ours, speed: Mapping[str, float]) -> list[str]:
+    results = ours.results
+    clips_a_second = [speed.get(str(result.settings["features"])) for result in results]
+    known = [clips for clips in clips_a_second if clips is not None]
     return [
-        f"**Ours: {name.lower()}**",
-        *(figure(evaluation.scores[metric], bold=True) for metric in METRICS),
-        f"{speed[features]:.0f}" if features in speed else NOTHING,
-        how,
-        link(f"study {plain(result.name)}", f"{result.name}.md"),
+        f"**Ours: {KINDS[ours.kind].lower()}**",
+        *(figure(ours.evaluation.scores[metric], bold=True) for metric in METRICS),
+        f"{min(known):.0f}" if len(known) == len(results) else NOTHING,
+        _how(ours),
+        listed([link(f"study {plain(one.name)}", f"{one.name}.md") for one in results]),
     ]
+
+
+def _how(ours: Ours) -> str:
+    """Return features and model of our figure; where several studies answer, who how often."""
+    models = {choice["model"] for choice in ours.choices}
+    model = models.pop() if len(models) == 1 else NESTED
+    result, *others = ours.results
+    named = words.named(result, model)
+    if not others:
+        return f"{_learned_from(result)}; {named}"
+    shares = [
+        f"{plain(one.name)} ({_learned_from(one)}) on {counted(ours.folds[one.name], 'fold')}"
+        for one in ours.results
+    ]
+    return f"fold by fold: {listed(shares)}; {named}"
 
 
 def _learned_from(result: Result) -> str:
@@ -249,13 +354,17 @@ def _steps(board: Leaderboard) -> Iterator[tuple[float, list[str]]]:
     """Yield each model of a study by its inner score: a row of the table of steps."""
     result = board.result
     for standing in board.standings:
-        winners = [
-            winner
-            for winner in result.winners
-            if (winner["protocol"], winner["model"]) == (UNSEEN, standing.model)
-        ]
-        if standing.model == FLOOR or not winners:
+        if standing.model == FLOOR or UNSEEN not in standing.evaluations:
             continue
+        winners = (
+            board.chosen[UNSEEN]["by_part"].values()
+            if standing.model == NESTED
+            else [
+                winner
+                for winner in result.winners
+                if (winner["protocol"], winner["model"]) == (UNSEEN, standing.model)
+            ]
+        )
         inside = float(np.mean([winner["score"] for winner in winners]))
         outside = standing.evaluations[UNSEEN].scores[METRIC]
         yield (
