@@ -71,8 +71,9 @@ process. Milliseconds of one trial, means over the last tenth of the trials befo
 """
 
 TRIALS_WORDS = """
-Storing and logging a trial cost the same whatever the number; logging goes on in a thread of \
-its own, beside the search. Asking grows with the number of trials, so that all asking grows \
+Storing and logging a trial cost the same whatever the number, on a machine that has nothing else \
+to do (*load*, as the measurement began, slows them: a row with twice another's is slower in all \
+its columns); logging goes on in a thread of its own, beside the search. Asking grows with the number of trials, so that all asking grows \
 with its square: TPE sorts all earlier trials and fits two densities to them each time it is \
 asked. That is the method itself; what was ours of it has gone (the space is told, not sought \
 among all trials; the best trial is kept, not sought). It stays below the cost of a fit of a \
@@ -248,6 +249,7 @@ def _trials_table(trials: Measured) -> str:
         "search, s a trial of all",
         "main process, MB",
         "MB on disk",
+        "load",
     ]
     rows = [
         [
@@ -256,6 +258,7 @@ def _trials_table(trials: Measured) -> str:
             f"{one['search_s'] / one['new_trials']:.3f}",
             f"{one['main_mb']['resident']:.0f}",
             f"{sum(one['disk_mb'].values()):.0f}",
+            f"{one['load']:.1f}",
         ]
         for one in trials
     ]
@@ -283,6 +286,7 @@ def _ui_table(ui: Mapping[str, Any]) -> str:
     ]
     first, *later = ui["browser"]["seconds"]
     words = (
+        f"The load was {ui['load']:.1f} as it began. "
         f"The server answers {ui['start_s']:.0f} s after its start. In Chromium the table of runs "
         f"stands after {first:.1f} s the first time, and {listed([f'{s:.1f}' for s in later])} s "
         "when it is opened again. Listing all runs page by page grows faster than their number, "

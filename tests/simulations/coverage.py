@@ -23,7 +23,8 @@ def coverage(clips: Sequence[int], datasets: int, seed: int) -> tuple[float, flo
     """Return how often our interval, and that of the resamples' percentiles, holds the true UAR."""
     rng = np.random.default_rng(seed)
     sizes = np.asarray(clips)
-    unit = evaluate.resampled_unit(np.repeat(np.arange(len(sizes)), sizes))
+    speaker_of = np.repeat(np.arange(len(sizes)), sizes)
+    unit = evaluate.resampled_unit(speaker_of, np.arange(len(speaker_of)))
     assert unit.over == "speakers"
     held = np.zeros((datasets, 2), dtype=bool)
     for place in range(datasets):
