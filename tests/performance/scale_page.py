@@ -73,10 +73,11 @@ process. Milliseconds of one trial, means over the last tenth of the trials befo
 TRIALS_WORDS = """
 Storing and logging a trial cost the same whatever the number, on a machine that has nothing else \
 to do (*load*, as the measurement began, slows them: a row with twice another's is slower in all \
-its columns); logging goes on in a thread of its own, beside the search. Asking grows with the number of trials, so that all asking grows \
-with its square: TPE sorts all earlier trials and fits two densities to them each time it is \
-asked. That is the method itself; what was ours of it has gone (the space is told, not sought \
-among all trials; the best trial is kept, not sought). It stays below the cost of a fit of a \
+its columns); logging goes on in a thread of its own, beside the search. Asking grows with the \
+number of trials, so that all asking grows with its square: TPE sorts all earlier trials and fits \
+two densities to them each time it is asked. That is the method itself; what was ours of it has \
+gone (the space is told, not sought among all trials; the best trial is kept, not sought). It \
+stays below the cost of a fit of a \
 second at any number measured here; who wants more than some thousands of trials takes `sampler \
 = "random"`, whose asking does not grow, or several studies.
 
