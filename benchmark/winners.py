@@ -169,15 +169,23 @@ def fit_winners(
 ) -> dict[tuple[str, str], Path]:
     """Fit every winner on its whole training table, and return the files by split and model."""
     winners = [Member(search, _best(search)) for search in searches]
-    paths = fit_members(winners, workers, folder, screen)
+    paths = fit_members(winners, workers, folder, screen, always_told=True)
     names = [(member.search.plan.split, member.search.plan.model) for member in winners]
     return dict(zip(names, paths, strict=True))
 
 
 def fit_members(
-    members: Sequence[Member], workers: Workers, folder: Path, screen: Screen
+    members: Sequence[Member],
+    workers: Workers,
+    folder: Path,
+    screen: Screen,
+    *,
+    always_told: bool = False,
 ) -> list[Path]:
-    """Fit trials on their whole training tables, those that are not yet, and return their files."""
+    """Fit trials on their whole training tables, those that are not yet, and return their files.
+
+    How many are fitted is told as they are; with `always_told` where all were before, too.
+    """
     files = [member.file(folder) for member in members]
     for member, target in zip(members, files, strict=True):
         if not is_whole(target):
@@ -186,7 +194,8 @@ def fit_members(
     with screen.bars() as bars:
         bar = bars.add("fitting the winners", len(members))
         done = len(members) - workers.pending
-        bar.update(done, len(members))
+        if always_told:
+            bar.update(done, len(members))
         for task in workers.drain():
             split, model, target = task.label
             if task.error is not None:
