@@ -1,7 +1,7 @@
 """How many clips a second each feature set makes on two cores, written to reports/speed.json.
 
 Run as ``python -m tests.performance.feature_speed --corpora DIR`` on a quiet machine: every eighth
-clip of RAVDESS (3.7 s on average, 48 kHz), decoding included, warm, the median of three.
+clip of RAVDESS (3.7 s on average, as it lies there), decoding included, warm, the median of three.
 """
 
 from __future__ import annotations
