@@ -6,8 +6,8 @@ them are one product of matrices.
 
 Intervals are Student's t around the figure: its standard error is the spread of the resamples, its
 degrees of freedom count speakers. The percentiles of the resamples themselves, the more usual
-interval, hold the true figure of eight speakers 88 times of 100 where they say 95; these hold it 94
-to 97 times from three speakers on (tests/simulations/coverage.py).
+interval, hold the true figure of eight speakers 90 times of 100 where they say 95; these hold it 93
+to 96 times from three speakers on (tests/simulations/coverage.py).
 """
 
 from __future__ import annotations

@@ -288,8 +288,8 @@ MODELS: dict[str, ModelKind] = {
     ),
     "mlp": ModelKind(
         "MLP",
-        "multi-layer perceptron on standardised features; searched in half the time by the extra "
-        "`fast`",
+        "multi-layer perceptron on standardised features; searched sooner where the extra `fast` "
+        "is",
         _mlp,
         searched=_mlp_fast,
         searched_extra="fast",
