@@ -27,8 +27,9 @@ let played = ""; // the address, in this browser, of the recording that was answ
 
 const say = (text) => { status.textContent = text; };
 
-function wav(parts, rate) {
-  const samples = parts.flatMap((part) => Array.from(part));
+const joined = (parts) => parts.flatMap((part) => Array.from(part));
+
+function wav(samples, rate) {
   const view = new DataView(new ArrayBuffer(44 + 2 * samples.length));
   const word = (at, text) => [...text].forEach((c, i) => view.setUint8(at + i, c.charCodeAt(0)));
   word(0, "RIFF"); view.setUint32(4, 36 + 2 * samples.length, true); word(8, "WAVEfmt ");
@@ -141,7 +142,9 @@ async function begin(button) {
 
 function finishRecording() {
   const { parts, context } = close();
-  if (parts.length) hear("your recording", wav(parts, context.sampleRate));
+  const samples = joined(parts);
+  const start = samples.findIndex((sample) => sample !== 0); // a device gives zeros until it hears
+  if (start >= 0) hear("your recording", wav(samples.slice(start), context.sampleRate));
   else say("Nothing was recorded.");
 }
 
@@ -164,7 +167,7 @@ live.onclick = async () => {
   ear.longest = Math.ceil((limits.liveSeconds * context.sampleRate) / PART);
   ear.timer = setInterval(() => {
     if (asking || !parts.length) return;
-    ask("page/listen", wav(parts, context.sampleRate), (html) => { answer().innerHTML = html; });
+    ask("page/listen", wav(joined(parts), context.sampleRate), (html) => { answer().innerHTML = html; });
   }, 1000 * limits.everySeconds);
   say("Speak. The answer follows every second.");
 };
