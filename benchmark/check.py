@@ -33,6 +33,13 @@ def check(study: Study, where: str) -> Study:
     if study.name in PAGES or study.name.endswith(DATA_PAGE):
         raise BenchmarkError(f"{where}: reports/ has a page of that name; rename the file.")
     _check_names("corpus", study.corpora, CORPORA, f"{where}: corpora")
+    _check_names("corpus", study.auxiliary, CORPORA, f"{where}: auxiliary")
+    for name in study.auxiliary:
+        if name in study.corpora:
+            raise BenchmarkError(
+                f"{where}: auxiliary: {name} is among corpora, and an auxiliary corpus is never "
+                "tested. Take it out of one of the two."
+            )
     _check_names("protocol", study.split.protocols, PROTOCOLS, f"{where}: [split] protocols")
     if isinstance(study.split.folds, str):
         place = f"{where}: [split] folds, which may be a number too"
@@ -126,7 +133,8 @@ def _check_emotions(study: Study, where: str) -> None:
         return
     _check_names("emotion", study.emotions, EMOTIONS, f"{where}: emotions")
     original = {emotion for name in study.corpora for emotion in CORPORA[name].emotions}
-    _check_names("emotion", study.rename, original, f"{where}: [rename]")
+    aside = {emotion for name in study.auxiliary for emotion in CORPORA[name].emotions}
+    _check_names("emotion", study.rename, original | aside, f"{where}: [rename]")
     there = {study.rename.get(emotion, emotion) for emotion in original}
     for emotion in study.emotions:
         if emotion not in there:

@@ -14,7 +14,7 @@ from benchmark.corpora import CORPORA, Clip, Recordings, describe_shortfall
 from benchmark.errors import BenchmarkError
 from benchmark.features import FEATURE_SETS, Extracted, FeatureSet, extract, feature_set
 from benchmark.features.inspect import FileFacts, inspect_files
-from benchmark.prepare import Sources, read_corpora, result_name
+from benchmark.prepare import Sources, asked_for, read_corpora, result_name
 from benchmark.report.data_page import (
     CorpusFacts,
     Example,
@@ -60,12 +60,7 @@ def explore_study(study: Study, job: Job, screen: Screen) -> Path:
         If recordings are missing while that is not allowed, or too few can be used.
     """
     recordings = read_corpora(study, job.sources, screen)
-    clips = [
-        clip
-        for found in recordings.values()
-        for clip in found.clips
-        if clip.emotion in study.emotions
-    ]
+    clips = asked_for(study, recordings)
     recipe = feature_set(study.features, study.sample_rate_hz)
     with Workers(job.workers) as workers:
         with screen.bars() as bars:

@@ -25,6 +25,7 @@ from benchmark.splits import (
     Split,
     check_split,
     draw_splits,
+    learn_also,
 )
 from benchmark.study import Study, digest_of
 from benchmark.tables import (
@@ -210,12 +211,7 @@ def prepare(
         for name, found in recordings.items()
         if found.missing
     ]
-    clips = [
-        clip
-        for found in recordings.values()
-        for clip in found.clips
-        if clip.emotion in study.emotions
-    ]
+    clips = asked_for(study, recordings)
     # What clips' names tell is enough to see most of what can't be, before they are measured.
     unmeasured = _frame(clips, [clip.id for clip in clips])
     _check_emotions(study, recordings)
@@ -246,6 +242,7 @@ def prepare(
             "features": features.recipe() | {"columns": len(features.columns)},
             "augment": list(study.augment),
             "emotions": sorted(study.emotions),
+            **({"auxiliary": list(study.auxiliary)} if study.auxiliary else {}),
             **({"covariates": list(study.covariates)} if study.covariates else {}),
             **({"rename": study.rename} if study.rename else {}),
             **normalised,
@@ -276,12 +273,7 @@ def measure(
     samples : ndarray of str, shape (n_rows,)
         A digest of each row's recording, equal for a clip and its copies.
     """
-    clips = [
-        clip
-        for found in recordings.values()
-        for clip in found.clips
-        if clip.emotion in study.emotions
-    ]
+    clips = asked_for(study, recordings)
     _check_emotions(study, recordings)
     with screen.bars() as bars:
         originals = _extract(study, clips, "", sources.cache, workers, bars)
@@ -304,6 +296,16 @@ def measure(
     return table, rows["samples"].to_numpy(dtype=np.str_)
 
 
+def asked_for(study: Study, recordings: Mapping[str, Recordings]) -> list[Clip]:
+    """Return the clips that take part, those of auxiliary corpora last."""
+    return [
+        clip
+        for name in (*study.corpora, *study.auxiliary)
+        for clip in recordings[name].clips
+        if clip.emotion in study.emotions
+    ]
+
+
 def result_name(study: str, changes: Sequence[str]) -> tuple[str, tuple[str, ...]]:
     """Return the name under which results stand; a changed study never has the study's own."""
     distinct = tuple(dict.fromkeys(changes))
@@ -320,7 +322,7 @@ def read_corpora(study: Study, sources: Sources, screen: Screen) -> dict[str, Re
     """
     found: dict[str, Recordings] = {}
     refused: list[str] = []
-    corpora = study.corpora if sources.tables is None else ()
+    corpora = (*study.corpora, *study.auxiliary) if sources.tables is None else ()
     for name in sources.allow_missing:
         if name not in corpora:
             raise unknown("corpus", name, corpora, f"--allow-missing, study {study.name}")
@@ -351,7 +353,7 @@ def read_corpora(study: Study, sources: Sources, screen: Screen) -> dict[str, Re
         screen.say(f"{state}{extra}  ({folder})")
     if refused:
         raise BenchmarkError(" | ".join(refused))
-    if corpora and not any(recordings.clips for recordings in found.values()):
+    if corpora and not any(found[name].clips for name in study.corpora):
         raise BenchmarkError(
             f"study {study.name}: every corpus of it is left out ({', '.join(corpora)}). Give one."
         )
@@ -368,10 +370,11 @@ def _renamed(recordings: Recordings, rename: Mapping[str, str]) -> Recordings:
 
 def _draw(study: Study, clips: pd.DataFrame) -> list[Split]:
     """Return the splits of all protocols, each model of the study with folds enough on each."""
+    own = clips[~clips["corpus"].isin(study.auxiliary)]
     splits = [
-        split
+        learn_also(split, clips) if study.auxiliary else split
         for protocol in study.split.protocols
-        for split in draw_splits(protocol, clips, study.split, study.search.folds, study.seed)
+        for split in draw_splits(protocol, own, study.split, study.search.folds, study.seed)
     ]
     for split in splits:
         for model in study.models:
@@ -422,7 +425,7 @@ def _check_usable(originals: Extracted, asked: int, sources: Sources, screen: Sc
 
 def _check_emotions(study: Study, recordings: Mapping[str, Recordings]) -> None:
     """Refuse an emotion that no clip has."""
-    there = sorted({clip.emotion for found in recordings.values() for clip in found.clips})
+    there = sorted({clip.emotion for name in study.corpora for clip in recordings[name].clips})
     for emotion in study.emotions:
         if emotion not in there:
             raise unknown("emotion", emotion, there, f"study {study.name}")
@@ -450,8 +453,8 @@ def _augment(
     workers: Workers,
     bars: Bars,
 ) -> dict[str, Extracted]:
-    """Return the augmented copies of every clip that any protocol trains on."""
-    trained = np.logical_or.reduce([split.train for split in drawn])
+    """Return the augmented copies of every clip that any protocol trains on, auxiliary ones not."""
+    trained = np.logical_or.reduce([split.fold >= 0 for split in drawn])
     clips = [clip for clip, wanted in zip(originals.clips, trained, strict=True) if wanted]
     return {
         augmentation: _extract(study, clips, augmentation, cache, workers, bars)
@@ -629,14 +632,15 @@ def _from_tables(
     """Prepare a study on a user's own train and test tables."""
     asked = {
         "normalise": study.normalise != "none",
+        "auxiliary": bool(study.auxiliary),
         "[split] folds": study.split.folds is not None,
         "[split] repeats": study.split.repeats > 1,
     }
     for key, wanted in asked.items():
         if wanted:
             raise BenchmarkError(
-                f"study {study.name}: {key} is not for tables of your own, which are split and "
-                "scaled as you made them. Take the key out."
+                f"study {study.name}: {key} is not for tables of your own, which are made, split "
+                "and scaled as you made them. Take the key out."
             )
     train, test = (_of_study(read_csv(path), study, path, screen) for path in paths)
     if train.columns != test.columns:
@@ -743,7 +747,7 @@ def _describe(
 ) -> dict[str, Any]:
     """Return the data part of a result: what was found, used and left out."""
     corpora = {}
-    for name in study.corpora:
+    for name in (*study.corpora, *study.auxiliary):
         corpus, found = CORPORA[name], recordings[name]
         corpora[name] = {
             "title": corpus.title,
@@ -757,6 +761,7 @@ def _describe(
             "missing": list(found.missing),
             "set_aside": [list(pair) for pair in found.set_aside],
             "generated": corpus.generated,
+            **({"auxiliary": True} if name in study.auxiliary else {}),
         }
     repeated = frame[frame["samples"].duplicated(keep=False)]
     lost = [

@@ -10,7 +10,7 @@ splitters draw over all speakers at once, which is a lottery where one corpus ha
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import NamedTuple
 
 import numpy as np
@@ -45,12 +45,15 @@ class Split:
         The inner fold in which a training clip is validated; -1 for all others.
     part : str
         Which one, of a protocol that has several: ``f1``, ``savee/DC``, ``tess-to-savee``.
+    auxiliary : ndarray of bool, shape (n_clips,), or None
+        Clips that are learned from in every inner fold, and validated in none.
     """
 
     protocol: str
     test: Mask
     fold: Positions
     part: str = ""
+    auxiliary: Mask | None = None
 
     @property
     def name(self) -> str:
@@ -61,7 +64,7 @@ class Split:
     def train(self) -> Mask:
         """Which clips are training clips; a clip may be on neither side."""
         mask: Mask = self.fold >= 0
-        return mask
+        return mask if self.auxiliary is None else mask | self.auxiliary
 
     @property
     def n_folds(self) -> int:
@@ -140,6 +143,37 @@ def draw_splits(
             part = "/".join(name for name in (fold, repeated) if name)
             splits.append(_divided(protocol, part, clips, (~test, test), n_folds, drawn_by))
     return splits
+
+
+def learn_also(split: Split, clips: pd.DataFrame) -> Split:
+    """Return a split that learns from further clips too: those that stand behind its own.
+
+    Parameters
+    ----------
+    split : Split
+        Of the first clips.
+    clips : DataFrame
+        As `draw_splits` takes it: the split's own clips, and behind them auxiliary ones. Those with
+        an emotion that the split has not are on neither side.
+
+    Raises
+    ------
+    LeakError
+        If one of them is a recording, or of a speaker, that is tested.
+    """
+    own = len(split.test)
+    told = set(clips["emotion"][:own][split.train | split.test])
+    auxiliary = np.asarray(clips["emotion"].isin(told), dtype=np.bool_)
+    auxiliary[:own] = False
+    more = len(clips) - own
+    longer = replace(
+        split,
+        test=np.concatenate([split.test, np.zeros(more, dtype=np.bool_)]),
+        fold=np.concatenate([split.fold, np.full(more, -1, dtype=np.intp)]),
+        auxiliary=auxiliary,
+    )
+    check_split(longer, clips)
+    return longer
 
 
 def draw_split(

@@ -200,6 +200,9 @@ class Study(Table):
         What the study asks, in a sentence that ends with a question mark.
     corpora, emotions : tuple of str
         Clips of these corpora with these emotions take part.
+    auxiliary : tuple of str
+        Corpora that are learned from beside those and never tested: their clips are on the training
+        side of every split and of every inner fold, as they were recorded, without copies.
     features : str
         A feature set of the registry.
     sample_rate_hz : int or None
@@ -209,7 +212,7 @@ class Study(Table):
     covariates : tuple of str
         What is known of a clip and stands beside its features as one more number: ``gender``.
     augment : tuple of str
-        Further copies of each training clip, each a chain such as ``stretch+pitch``.
+        Further copies of each training clip of `corpora`, each a chain such as ``stretch+pitch``.
     normalise : str
         By whose clips features are brought to mean 0 and standard deviation 1 before anything
         learns from them, without labels: ``speaker`` (which needs several clips of each, as in a
@@ -231,6 +234,7 @@ class Study(Table):
     name: str
     question: str
     corpora: tuple[str, ...] = Field(min_length=1)
+    auxiliary: tuple[str, ...] = ()
     emotions: tuple[str, ...] = Field(min_length=2)
     features: str
     sample_rate_hz: int | None = Field(default=None, ge=4000, le=192_000)
@@ -247,7 +251,9 @@ class Study(Table):
     learning_curves: LearningCurves | None = None
     claims: Claims | None = None
 
-    _distinct = field_validator("corpora", "emotions", "covariates", "augment")(_distinct)
+    _distinct = field_validator("corpora", "auxiliary", "emotions", "covariates", "augment")(
+        _distinct
+    )
 
     @field_validator("ensembles")
     @classmethod

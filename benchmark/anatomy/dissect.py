@@ -157,8 +157,8 @@ def stored_result(name: str, results: Path) -> Result:
     Raises
     ------
     BenchmarkError
-        If the study has not run, or its result has no unseen speakers, several splits, or
-        normalised features.
+        If the study has not run, or its result has no unseen speakers, several splits, normalised
+        features, or auxiliary corpora.
     """
     folder = results / name
     if not (folder / "study.json").is_file():
@@ -185,6 +185,11 @@ def stored_result(name: str, results: Path) -> Result:
         raise BenchmarkError(
             f"study {name} normalises its features by {result.settings['normalise']}, which an "
             "anatomy can't do. Take a study without it."
+        )
+    if result.settings.get("auxiliary"):
+        raise BenchmarkError(
+            f"study {name} learns from auxiliary corpora too, which an anatomy can't do. Take a "
+            "study without them."
         )
     return result
 

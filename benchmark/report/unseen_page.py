@@ -8,7 +8,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 import pandas as pd
@@ -136,8 +136,29 @@ TASKS = (
 )  # fmt: skip
 """What is compared; a corpus with published figures is one more entry."""
 
-KINDS = {"none": "One clip", "speaker": "Normalised by speaker"}
-"""What our figures need, by how a study normalises."""
+NEEDS = {"none": "one clip", "speaker": "normalised by speaker"}
+"""What our figures need of a speaker, by how a study normalises."""
+
+
+class Kind(NamedTuple):
+    """What stands apart: figures that need other clips, or that learned from other corpora too.
+
+    Attributes
+    ----------
+    normalise : str
+        A key of `NEEDS`.
+    learned_also : tuple of str
+        Titles of the auxiliary corpora.
+    """
+
+    normalise: str
+    learned_also: tuple[str, ...]
+
+    @property
+    def title(self) -> str:
+        """In a row's first cell, after a colon."""
+        further = f", {listed(self.learned_also)} learned from too" if self.learned_also else ""
+        return f"{NEEDS[self.normalise]}{further}"
 
 
 @dataclass(frozen=True)
@@ -146,15 +167,14 @@ class Ours:
 
     Attributes
     ----------
-    kind : str
-        A key of `KINDS`.
+    kind : Kind
     answering : tuple of Leaderboard
         For each outer fold, the study whose chosen model has the best score on its inner folds.
     choices : tuple of dict
         That model, as the winner of the fold.
     """
 
-    kind: str
+    kind: Kind
     answering: tuple[Leaderboard, ...]
     choices: tuple[dict[str, Any], ...]
 
@@ -182,7 +202,7 @@ class Ours:
         return [by_name[name] for name in self.folds]
 
 
-def best_inside(kind: str, boards: Sequence[Leaderboard]) -> tuple[Ours, list[Leaderboard]]:
+def best_inside(kind: Kind, boards: Sequence[Leaderboard]) -> tuple[Ours, list[Leaderboard]]:
     """Return what studies of one kind reach together, and those left out for their other folds."""
     choices = [_choices(board) for board in boards]
     folds = max(choices, key=len)
@@ -245,7 +265,8 @@ def unseen_page(boards: Sequence[Leaderboard], folder: Path) -> str:
         "but the recording itself. **Normalised by speaker** scales features by the mean and "
         "spread of all clips of the speaker, every emotion among them, the tested ones too, "
         f"without labels{_clips_a_speaker(boards)}: figures of the two kinds answer different "
-        "questions and stand apart.",
+        "questions and stand apart. So do those that **learned from another corpus too**, which is "
+        "never tested; a frozen network has heard far more, of other recordings.",
         *sections,
     ]
     return "\n\n".join(parts) + "\n"
@@ -268,11 +289,11 @@ def _section(
 ) -> Iterator[str]:
     folds = next(board.result.settings["split"]["folds"] for board in boards)
     yield f"## {title(task.corpus)}, {task.emotions} emotions, folds {code(folds)}"
-    found = [
-        best_inside(kind, own)
-        for kind in KINDS
-        if (own := [board for board in boards if _normalised(board) == kind])
-    ]
+    by_kind: dict[Kind, list[Leaderboard]] = {}
+    for board in boards:
+        if _normalised(board) in NEEDS:
+            by_kind.setdefault(_kind(board), []).append(board)
+    found = [best_inside(kind, by_kind[kind]) for kind in sorted(by_kind)]
     rows = [(ours.evaluation.scores[METRIC].value, _own_row(ours, speed)) for ours, _ in found]
     rows += [(one.uar, _published_row(one)) for one in task.published]
     rows.sort(key=lambda row: -row[0])
@@ -309,12 +330,16 @@ def _normalised(board: Leaderboard) -> str:
     return str(board.result.settings.get("normalise", "none"))
 
 
+def _kind(board: Leaderboard) -> Kind:
+    return Kind(_normalised(board), tuple(words.learned_also(board.result)))
+
+
 def _own_row(ours: Ours, speed: Mapping[str, float]) -> list[str]:
     results = ours.results
     clips_a_second = [speed.get(str(result.settings["features"])) for result in results]
     known = [clips for clips in clips_a_second if clips is not None]
     return [
-        f"**Ours: {KINDS[ours.kind].lower()}**",
+        f"**Ours: {ours.kind.title}**",
         *(figure(ours.evaluation.scores[metric], bold=True) for metric in METRICS),
         f"{min(known):.0f}" if len(known) == len(results) else NOTHING,
         _how(ours),
@@ -338,10 +363,13 @@ def _how(ours: Ours) -> str:
 
 
 def _learned_from(result: Result) -> str:
-    """Return a study's features, and the copies that it makes of training clips."""
-    features = code(result.settings["features"])
-    copies = [code(chain) for chain in result.settings.get("augment", [])]
-    return f"{features}, copies by {listed(copies)}" if copies else features
+    """Return a study's features, the copies that it makes of training clips, and other corpora."""
+    parts = [code(result.settings["features"])]
+    if copies := [code(chain) for chain in result.settings.get("augment", [])]:
+        parts.append(f"copies by {listed(copies)}")
+    if further := words.learned_also(result):
+        parts.append(f"{listed(further)} too")
+    return ", ".join(parts)
 
 
 def _published_row(one: Published) -> list[str]:

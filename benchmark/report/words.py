@@ -150,9 +150,23 @@ def _registered_title(model: str) -> str:
 
 
 def used_corpora(result: Result) -> list[str]:
-    """Return the titles of the corpora that take part: all but those that were left out."""
+    """Return the titles of the corpora that are asked about: all but those that were left out."""
+    return [title(name) for name, corpus in _asked_about(result) if not corpus.get("left_out")]
+
+
+def _asked_about(result: Result) -> list[tuple[str, dict[str, Any]]]:
     corpora = result.data["corpora"]
-    return [title(name) for name, corpus in corpora.items() if not corpus.get("left_out")]
+    return [(name, corpus) for name, corpus in corpora.items() if not corpus.get("auxiliary")]
+
+
+def learned_also(result: Result) -> list[str]:
+    """Return the titles of the corpora that are learned from and never tested."""
+    corpora = result.data["corpora"]
+    return [
+        title(name)
+        for name, corpus in corpora.items()
+        if corpus.get("auxiliary") and not corpus.get("left_out")
+    ]
 
 
 def partial_data(result: Result) -> str:
@@ -461,7 +475,7 @@ NORMALISED = {
 
 def settings_line(result: Result) -> str:
     """Return the study in a line: its name, clips, emotions, features and augmentation."""
-    used = sum(corpus["used"] for corpus in result.data["corpora"].values())
+    used = sum(corpus["used"] for _, corpus in _asked_about(result))
     corpora = used_corpora(result)
     emotions = [plain(emotion) for emotion in result.emotions]
     copies = [code(chain) for chain in result.settings["augment"]]
@@ -471,6 +485,8 @@ def settings_line(result: Result) -> str:
         f"features {code(result.settings['features'])}{rate}",
         f"copies of the training clips with {listed(copies)}" if copies else "no augmentation",
     ]
+    if further := learned_also(result):
+        made.append(f"**{listed(further)} learned from too**, never tested")
     made += NORMALISED.get(result.settings.get("normalise", "none"), [])
     made += [f"{plain(name)} as one more feature" for name in result.settings["covariates"]]
     renamed = [f"{plain(a)} counts as {plain(b)}" for a, b in result.settings["rename"].items()]
