@@ -161,11 +161,9 @@ def learn_also(split: Split, clips: pd.DataFrame) -> Split:
     LeakError
         If one of them is a recording, or of a speaker, that is tested.
     """
-    own = len(split.test)
-    told = set(clips["emotion"][:own][split.train | split.test])
-    auxiliary = np.asarray(clips["emotion"].isin(told), dtype=np.bool_)
-    auxiliary[:own] = False
-    more = len(clips) - own
+    own, more = len(split.test), len(clips) - len(split.test)
+    told = clips["emotion"].iloc[:own][split.train | split.test]
+    auxiliary = clips["emotion"].isin(told).to_numpy() & (np.arange(len(clips)) >= own)
     longer = replace(
         split,
         test=np.concatenate([split.test, np.zeros(more, dtype=np.bool_)]),

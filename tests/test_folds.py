@@ -14,7 +14,7 @@ from benchmark.evaluate import score
 from benchmark.report import write_pages
 from benchmark.report.leaderboard import NESTED, leaderboard
 from benchmark.report.markdown import number
-from benchmark.report.unseen_page import TASKS, best_inside, compared, unseen_page
+from benchmark.report.unseen_page import TASKS, Kind, best_inside, compared, unseen_page
 from benchmark.results import Result, by_split, chosen, read_result, split_of, write_result
 from tests.conftest import SMALL_STUDY, Bench
 
@@ -154,7 +154,10 @@ def test_repeats_are_shown_with_their_spread_and_corpora_have_none(
     assert f"| random forest | {shown} | {' | '.join(map(number, values))} |" in page
 
 
-@pytest.mark.parametrize("change", ["normalise=speaker", "split.folds=3", "split.repeats=2"])
+@pytest.mark.parametrize(
+    "change",
+    ["normalise=speaker", "split.folds=3", "split.repeats=2", 'auxiliary=["synthetic"]'],
+)
 def test_tables_of_ones_own_are_refused_what_they_can_not_have(
     folded: Bench, tmp_path: Path, change: str
 ) -> None:
@@ -197,6 +200,7 @@ def test_a_model_of_normalised_features_is_refused_for_single_recordings(folded:
 
 
 SAVEE = TASKS[1]
+ONE_SCALE = Kind("speaker", ())
 SEVEN = [f"e{number}" for number in range(SAVEE.emotions)]
 
 
@@ -237,6 +241,20 @@ def test_a_study_of_published_folds_stands_beside_published_figures(
     assert unseen_page([leaderboard(result)], tmp_path) == ""
 
 
+def test_a_study_that_learned_from_another_corpus_too_stands_apart_and_says_so(
+    result: Result, tmp_path: Path
+) -> None:
+    one, two = of_savee(result, "one"), of_savee(result, "two")
+    corpora = {"savee": two.data["corpora"]["csv"]}
+    corpora["tess"] = corpora["savee"] | {"auxiliary": True}
+    also = Result(**(vars(two) | {"data": two.data | {"corpora": corpora}}))
+    page = unseen_page([leaderboard(one), leaderboard(also)], tmp_path)
+    assert "| **Ours: normalised by speaker** |" in page
+    assert "| **Ours: normalised by speaker, TESS learned from too** |" in page
+    assert "| `mfcc-stats`, TESS too; " in page
+    assert "| `mfcc-stats`, TESS too | by speaker |" in page
+
+
 @pytest.mark.parametrize("change", ["name", "changes", "repeats", "rename"])
 def test_a_run_that_is_not_the_studys_own_stands_beside_no_published_figure(
     result: Result, change: str, tmp_path: Path
@@ -259,7 +277,7 @@ def test_each_outer_fold_is_answered_by_the_study_that_is_best_on_its_inner_fold
 ) -> None:
     one = knowing(of_savee(result, "one"), {"f1"}, 0.8)
     two = knowing(of_savee(result, "two"), {"f2", "f3"}, 0.7)
-    ours, lacking = best_inside("speaker", [leaderboard(one), leaderboard(two)])
+    ours, lacking = best_inside(ONE_SCALE, [leaderboard(one), leaderboard(two)])
     assert lacking == []
     assert ours.folds == {"two": 2, "one": 1}
     assert ours.evaluation.scores["uar"].value == 1.0
@@ -274,7 +292,7 @@ def test_each_outer_fold_is_answered_by_the_study_that_is_best_on_its_inner_fold
 def test_one_study_that_is_best_on_every_fold_keeps_its_own_figures(result: Result) -> None:
     one = knowing(of_savee(result, "one"), {"f1", "f2"}, 0.8)
     boards = [leaderboard(one), leaderboard(knowing(of_savee(result, "two"), set(), 0.0))]
-    ours, _ = best_inside("speaker", boards)
+    ours, _ = best_inside(ONE_SCALE, boards)
     assert ours.folds == {"one": 3}
     assert ours.evaluation.scores == boards[0].chosen_evaluation("speaker").scores
 

@@ -17,6 +17,7 @@ from benchmark.splits import (
     check_split,
     draw_split,
     draw_splits,
+    learn_also,
 )
 
 EMOTIONS = ("angry", "happy", "sad")
@@ -247,3 +248,30 @@ def test_more_outer_folds_than_there_can_be_are_refused_by_their_own_name(protoc
         draw_splits(protocol, clips, study.Split(folds=99), 2, 0)
     assert "search.folds" not in str(refused.value)
     assert "training" not in str(refused.value)
+
+
+def test_auxiliary_clips_are_learned_from_in_every_fold_and_tested_in_none() -> None:
+    own = corpus("men", {"a": 8, "b": 8, "c": 8, "d": 8}, "m")
+    others = corpus("more", {"x": 6, "y": 6})
+    others.loc[others["speaker"] == "more/y", "emotion"] = "calm"
+    clips = pd.concat([own, others], ignore_index=True)
+    [split] = draw_splits("speaker", own, study.Split(), 3, 0)
+    longer = learn_also(split, clips)
+    assert set(clips.loc[longer.train & (clips["corpus"] == "more"), "speaker"]) == {"more/x"}
+    assert not longer.test[len(own) :].any()
+    assert (longer.fold[len(own) :] == -1).all()
+    assert (longer.test[: len(own)] == split.test).all()
+    assert (longer.fold[: len(own)] == split.fold).all()
+    assert longer.n_folds == 3
+
+
+@pytest.mark.parametrize(("column", "noun"), [("samples", "recording"), ("speaker", "speaker")])
+def test_an_auxiliary_clip_of_a_tested_recording_or_speaker_stops_the_run(
+    column: str, noun: str
+) -> None:
+    own = corpus("men", {"a": 8, "b": 8, "c": 8, "d": 8}, "m")
+    [split] = draw_splits("speaker", own, study.Split(), 3, 0)
+    clips = pd.concat([own, corpus("more", {"x": 6})], ignore_index=True)
+    clips.loc[len(own), column] = own.loc[split.test, column].iloc[0]
+    with pytest.raises(LeakError, match=f"{noun} .* is on both sides of the test side"):
+        learn_also(split, clips)

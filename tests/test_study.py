@@ -130,6 +130,8 @@ def test_the_floor_is_part_of_every_study(study_file: Path) -> None:
         ('metric = "uar"', "", ["metric", "missing"]),
         ('["synthetic"]', '["sinthetic"]', ["sinthetic", "Did you mean 'synthetic'?"]),
         ('["synthetic"]', "[]", ["corpora: needs 1 or more"]),
+        ("features", 'auxiliary = ["tesss"]\nfeatures', ["auxiliary", "Did you mean 'tess'?"]),
+        ("features", 'auxiliary = ["synthetic"]\nfeatures', ["synthetic is among corpora"]),
         ('"sad"', '"sadd"', ["emotion 'sadd'", "Did you mean 'sad'?"]),
         ('"sad"', '"calm"', ["calm is in none of synthetic"]),
         ('"sad"', '"angry"', ["angry stands there twice"]),
