@@ -8,16 +8,19 @@ import numpy as np
 import pytest
 from sklearn.base import clone
 from sklearn.datasets import make_blobs
+from sklearn.decomposition import PCA
 from sklearn.discriminant_analysis import LinearDiscriminantAnalysis
 from sklearn.linear_model import LogisticRegression
 from sklearn.metrics import balanced_accuracy_score
 from sklearn.neural_network import MLPClassifier
+from sklearn.pipeline import make_pipeline
 
 from benchmark import models
 from benchmark.ensemble import mean_by_fold, soft_vote
 from benchmark.errors import BenchmarkError
 from benchmark.models import FLOOR, MODELS, storage
 from benchmark.models.gender_first import GenderFirst
+from benchmark.models.quick_lda import QuickLDA
 from benchmark.models.quick_mlp import QuickMLP
 from benchmark.study import Model
 from tests.conftest import needing_extras
@@ -352,6 +355,31 @@ def test_a_quick_mlp_stops_when_scikit_learns_mlp_stops(blobs: tuple[np.ndarray,
     plain, quick = (kind(**settings).fit(X / 30, y) for kind in (MLPClassifier, QuickMLP))
     assert quick.n_iter_ == plain.n_iter_ < 1000
     assert quick.loss_curve_ == pytest.approx(plain.loss_curve_, rel=1e-3)
+
+
+@pytest.mark.parametrize("shape", [(60, 12), (60, 200)], ids=["few features", "many features"])
+@pytest.mark.parametrize("emotions", [2, 4])
+@pytest.mark.parametrize("shrinkage", [0.05, 0.5, 1.0, 1, 0.0, "auto", None])
+def test_a_quick_lda_learns_what_scikit_learns_lda_learns(
+    shrinkage: float | str | None, emotions: int, shape: tuple[int, int]
+) -> None:
+    rng = np.random.default_rng(0)
+    if shrinkage in (0.0, None) and shape[1] > shape[0]:
+        pytest.skip("a covariance of more features than rows has no inverse unless it is shrunk")
+    y = np.array([f"e{row % emotions}" for row in range(shape[0])])
+    X = (
+        rng.normal(size=shape)
+        + rng.normal(size=(emotions, shape[1]))[np.arange(shape[0]) % emotions]
+    )
+    settings = {"solver": "eigen", "shrinkage": shrinkage}
+    plain = make_pipeline(PCA(svd_solver="full"), LinearDiscriminantAnalysis(**settings)).fit(X, y)
+    quick = QuickLDA(**settings).fit(X, y)
+    rows = rng.normal(size=(20, shape[1]))
+    np.testing.assert_allclose(
+        quick.decision_function(rows), plain.decision_function(rows), rtol=1e-6, atol=1e-6
+    )
+    np.testing.assert_allclose(quick.predict_proba(rows), plain.predict_proba(rows), atol=1e-6)
+    assert (quick.predict(rows) == plain.predict(rows)).all()
 
 
 def test_gender_first_asks_the_voice_and_then_its_own_part(

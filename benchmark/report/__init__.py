@@ -18,6 +18,7 @@ from benchmark.report import (
     curves,
     figures,
     folds,
+    glance,
     groups,
     optimism,
     pages,
@@ -91,7 +92,8 @@ def update_readme(readme: Path, results: Sequence[Result]) -> None:
     """Put each study's headline table, and all claims, between their markers in a README.
 
     The markers are ``<!-- leaderboard:NAME -->`` and ``<!-- /leaderboard -->``, ``<!-- claims -->``
-    and ``<!-- /claims -->``. What has no result keeps what stands there.
+    and ``<!-- /claims -->``, and for all studies of the clips of NAME ``<!-- glance:NAME -->`` and
+    ``<!-- /glance -->``. What has no result keeps what stands there.
 
     Raises
     ------
@@ -108,13 +110,15 @@ def update_readme(readme: Path, results: Sequence[Result]) -> None:
             )
         if match["kind"] == "claims":
             body = _claims_table(results)
+        elif match["kind"] == "glance":
+            body = glance.alike([leaderboard(one) for one in results], match["name"], "reports")
         else:
             body = headline_table(by_name[match["name"]]) if match["name"] in by_name else ""
         return f"{match['start']}\n\n{body}\n\n{match['end']}" if body else match[0]
 
     pattern = (
-        r"(?P<start><!-- (?P<kind>leaderboard|claims)(?::(?P<name>\S+))? -->)"
-        r"(?:(?:(?!<!-- (?:leaderboard|claims)\b).)*?(?P<end><!-- /(?P=kind) -->))?"
+        r"(?P<start><!-- (?P<kind>leaderboard|claims|glance)(?::(?P<name>\S+))? -->)"
+        r"(?:(?:(?!<!-- (?:leaderboard|claims|glance)\b).)*?(?P<end><!-- /(?P=kind) -->))?"
     )
     updated = re.sub(pattern, replaced, text, flags=re.DOTALL)
     if updated != text:

@@ -10,6 +10,7 @@ import pandas as pd
 from benchmark.compare import ALPHA
 from benchmark.models import FLOOR
 from benchmark.report import words
+from benchmark.report.glance import Clips, clips_of
 from benchmark.report.leaderboard import METRIC, UNSEEN, Leaderboard
 from benchmark.report.markdown import count, listed, number, plain, probability, table, title
 
@@ -25,9 +26,9 @@ def blocks(boards: Sequence[Leaderboard]) -> list[Leaderboard]:
     be: what is hard in a corpus is hard in all of them. Studies of generated speech and changed
     runs take no part.
     """
-    best: dict[tuple[tuple[str, ...], tuple[str, ...]], Leaderboard] = {}
+    best: dict[Clips, Leaderboard] = {}
     for board in sorted(filter(_takes_part, boards), key=_inside):
-        best[_clips(board)] = board
+        best[clips_of(board)] = board
     return [board for board in boards if board in best.values()]
 
 
@@ -123,7 +124,7 @@ def _left_out(boards: Sequence[Leaderboard], found: pd.DataFrame) -> Iterator[st
         others = [
             plain(board.result.name)
             for board in boards
-            if _takes_part(board) and board is not best and _clips(board) == _clips(best)
+            if _takes_part(board) and board is not best and clips_of(board) == clips_of(best)
         ]
         if others:
             yield (
@@ -150,11 +151,6 @@ def _measured(board: Leaderboard) -> str:
     """Return a study with the models that it measured."""
     models = [words.model_title(board.result, model) for model in _scores(board)]
     return f"{plain(board.result.name)} ({', '.join(models)})"
-
-
-def _clips(board: Leaderboard) -> tuple[tuple[str, ...], tuple[str, ...]]:
-    """Return the corpora and emotions of a study, which say what its clips are."""
-    return tuple(board.corpora), tuple(board.result.emotions)
 
 
 def _inside(board: Leaderboard) -> float:

@@ -20,6 +20,7 @@ from benchmark.report import (
     curves,
     differences,
     folds,
+    glance,
     groups,
     optimism,
     unseen_page,
@@ -105,9 +106,10 @@ def overview_page(boards: Sequence[Leaderboard], explored: Collection[str] = ())
     own.sort(key=lambda board: (board.result.generated, board.result.name))
     parts = [
         "# Leaderboard",
-        "One section a study, its best model first. **Known speakers** (protocol `random`): the "
-        "speakers of the test clips are in training too, as in most papers. **Unseen speakers** "
-        "(protocol `speaker`): they are not. The **gap** is the first figure less the second. "
+        "First all studies by their clips, then one section a study, its best model first. "
+        "**Known speakers** (protocol `random`): the speakers of the test clips are in training "
+        "too, as in most papers. **Unseen speakers** (protocol `speaker`): they are not. The "
+        "**gap** is the first figure less the second. "
         f"{words.intervals_note()}",
         "What the sources say of themselves: " + link("every claim", claims_page.NAME) + "."
         if claims_page.claimed_rows(boards)
@@ -115,6 +117,7 @@ def overview_page(boards: Sequence[Leaderboard], explored: Collection[str] = ())
         "Our best beside published figures: " + link("unseen speakers", unseen_page.NAME) + "."
         if unseen_page.compared(boards)
         else "",
+        *glance.section(own),
         *(part for board in own for part in _overview_section(board, explored)),
     ]
     if not own:

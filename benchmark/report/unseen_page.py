@@ -354,22 +354,12 @@ def _how(ours: Ours) -> str:
     result, *others = ours.results
     named = words.named(result, model)
     if not others:
-        return f"{_learned_from(result)}; {named}"
+        return f"{words.learned_from(result)}; {named}"
     shares = [
-        f"{plain(one.name)} ({_learned_from(one)}) on {counted(ours.folds[one.name], 'fold')}"
+        f"{plain(one.name)} ({words.learned_from(one)}) on {counted(ours.folds[one.name], 'fold')}"
         for one in ours.results
     ]
     return f"fold by fold: {listed(shares)}; {named}"
-
-
-def _learned_from(result: Result) -> str:
-    """Return a study's features, the copies that it makes of training clips, and other corpora."""
-    parts = [code(result.settings["features"])]
-    if copies := [code(chain) for chain in result.settings.get("augment", [])]:
-        parts.append(f"copies by {listed(copies)}")
-    if further := words.learned_also(result):
-        parts.append(f"{listed(further)} too")
-    return ", ".join(parts)
 
 
 def _published_row(one: Published) -> list[str]:
@@ -398,7 +388,7 @@ def _steps(board: Leaderboard) -> Iterator[tuple[float, list[str]]]:
         yield (
             inside,
             [
-                _learned_from(result),
+                words.learned_from(result),
                 {"none": "no"}.get(_normalised(board), f"by {_normalised(board)}"),
                 words.model_title(result, standing.model),
                 number(inside),

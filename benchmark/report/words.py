@@ -473,6 +473,16 @@ NORMALISED = {
 """What a study says of its features where one clip alone is not enough."""
 
 
+def learned_from(result: Result) -> str:
+    """Return a study's features, the copies that it makes of training clips, and other corpora."""
+    parts = [code(result.settings["features"])]
+    if copies := [code(chain) for chain in result.settings.get("augment", [])]:
+        parts.append(f"copies by {listed(copies)}")
+    if further := learned_also(result):
+        parts.append(f"{listed(further)} too")
+    return ", ".join(parts)
+
+
 def settings_line(result: Result) -> str:
     """Return the study in a line: its name, clips, emotions, features and augmentation."""
     used = sum(corpus["used"] for _, corpus in _asked_about(result))

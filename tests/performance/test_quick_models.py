@@ -1,6 +1,6 @@
-"""How much sooner the MLP of the extra `fast` learns than scikit-learn's.
+"""How much sooner the MLP and the LDA of the extra `fast` learn than scikit-learn's.
 
-Run with ``pytest tests/performance/test_quick_mlp.py -s``; half a minute.
+Run with ``pytest tests/performance/test_quick_models.py -s``; a minute.
 """
 
 from __future__ import annotations
@@ -13,6 +13,7 @@ import numpy as np
 import pytest
 from sklearn.neural_network import MLPClassifier
 
+from benchmark.models import build
 from benchmark.models.quick_mlp import QuickMLP
 
 EPOCHS = 30
@@ -38,5 +39,25 @@ def test_the_quick_mlp_takes_less_time(
     record(
         f"{units} {activation}: scikit-learn {plain:.1f} ms an epoch, ours {quick:.1f}: "
         f"{plain / quick:.2f} times as fast"
+    )
+    assert quick < plain
+
+
+@pytest.mark.parametrize(("rows", "features"), [(3000, 2609), (1200, 2609), (2500, 9000)], ids=str)
+def test_the_quick_lda_takes_less_time(
+    rows: int, features: int, record: Callable[[str], None]
+) -> None:
+    generator = np.random.default_rng(0)
+    X = generator.standard_normal((rows, features)).astype(np.float32)
+    y = generator.integers(0, 7, rows).astype(str)
+    seconds = {False: float("inf"), True: float("inf")}
+    for searching in (False, True, False, True):
+        began = time.perf_counter()
+        build("lda", {"shrinkage": 0.3}, 0, searching=searching).fit(X, y)
+        seconds[searching] = min(seconds[searching], time.perf_counter() - began)
+    plain, quick = seconds[False], seconds[True]
+    record(
+        f"{rows} rows of {features}: scikit-learn {plain:.2f} s, ours {quick:.2f} s: "
+        f"{plain / quick:.1f} times as fast"
     )
     assert quick < plain

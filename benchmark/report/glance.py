@@ -1,0 +1,123 @@
+"""All studies at a glance: a table for each set of clips, what its chosen models reach in a row."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+
+from benchmark.report import words
+from benchmark.report.leaderboard import KNOWN, METRIC, UNSEEN, Leaderboard
+from benchmark.report.markdown import (
+    NOTHING,
+    counted,
+    figure,
+    link,
+    listed,
+    plain,
+    table,
+)
+
+COLUMNS = (KNOWN, UNSEEN, "corpus")
+"""The protocols that have a column of their own."""
+
+Clips = tuple[tuple[str, ...], tuple[str, ...]]
+
+
+def clips_of(board: Leaderboard) -> Clips:
+    """Return the corpora and emotions of a study, which say what its clips are."""
+    return tuple(words.used_corpora(board.result)), tuple(board.result.emotions)
+
+
+def section(boards: Sequence[Leaderboard]) -> Iterator[str]:
+    """Yield the section: the studies of the same clips together, those with most studies first."""
+    groups: dict[Clips, list[Leaderboard]] = {}
+    for board in boards:
+        if not board.result.generated:
+            groups.setdefault(clips_of(board), []).append(board)
+    if sum(map(len, groups.values())) < 2:
+        return
+    yield "## At a glance"
+    for (corpora, emotions), group in sorted(groups.items(), key=lambda one: -len(one[1])):
+        yield f"**{counted(len(emotions), 'emotion')} of {listed(corpora)}**"
+        yield glance(group)
+    yield words.sentences([_note(boards)])
+
+
+def glance(boards: Sequence[Leaderboard], folder: str = "") -> str:
+    """Return the table of some studies, by their figure on unseen speakers.
+
+    Parameters
+    ----------
+    boards : sequence of Leaderboard
+        Of the same clips.
+    folder : str
+        The pages' folder as seen from the page that shows the table; empty for the same folder.
+    """
+    shown = [name for name in COLUMNS if any(name in board.protocols for board in boards)]
+    header = ["Study", "Features", "Chosen model"]
+    header += [f"UAR, {words.protocol_words(name).column}" for name in shown]
+    ranked = sorted(boards, key=_unseen, reverse=True)
+    rows = [
+        [
+            link(plain(board.result.name), *folder.split("/"), f"{board.result.name}.md")
+            if folder
+            else link(plain(board.result.name), f"{board.result.name}.md"),
+            _features(board),
+            words.model_title(board.result, board.chosen[board.leading]["model"]),
+            *(_cell(board, name) for name in shown),
+        ]
+        for board in ranked
+    ]
+    return table(header, rows, words=range(3))
+
+
+def alike(boards: Sequence[Leaderboard], name: str, folder: str) -> str:
+    """Return the table of all studies of the clips of one of them, with what it says; or nothing.
+
+    Parameters
+    ----------
+    boards : sequence of Leaderboard
+        Changed runs take no part.
+    name : str
+        A study's.
+    folder : str
+        As `glance` takes it.
+    """
+    own = [board for board in boards if not words.is_changed(board.result)]
+    wanted = {clips_of(board) for board in own if board.result.name == name}
+    group = [board for board in own if clips_of(board) in wanted]
+    if not group:
+        return ""
+    return f"{glance(group, folder)}\n\n{words.sentences([_note(group)])}"
+
+
+def _features(board: Leaderboard) -> str:
+    by = board.result.settings.get("normalise", "none")
+    scaled = "" if by == "none" else f", **normalised by {by}**"
+    return f"{words.learned_from(board.result)}{scaled}"
+
+
+def _note(boards: Sequence[Leaderboard]) -> str:
+    parts = [
+        "Each figure is of the model with the best UAR on that column's inner folds; the model "
+        f"named is that of {words.protocol_words(UNSEEN).column}, where a study has them. "
+    ]
+    if any(board.result.settings.get("normalise", "none") != "none" for board in boards):
+        parts.append(
+            "Normalised by speaker: features are scaled by mean and spread of all clips of the "
+            "speaker, without labels, so that a speaker needs several. "
+        )
+    return f"{''.join(parts)}{words.intervals_note()}"
+
+
+def _unseen(board: Leaderboard) -> float:
+    if UNSEEN not in board.protocols:
+        return -1.0
+    return board.chosen_evaluation(UNSEEN).scores[METRIC].value
+
+
+def _cell(board: Leaderboard, protocol: str) -> str:
+    if protocol not in board.protocols:
+        return NOTHING
+    evaluation = board.chosen_evaluation(protocol)
+    tested = f"{counted(evaluation.speakers, 'speaker')}"
+    return f"{figure(evaluation.scores[METRIC])}, {tested}"
