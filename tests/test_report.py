@@ -613,6 +613,33 @@ def test_the_readme_gets_the_table_between_its_markers(tmp_path: Path) -> None:
     assert once.startswith("a\n")
 
 
+def test_studies_of_the_same_clips_stand_together_the_best_on_unseen_speakers_first(
+    tmp_path: Path,
+) -> None:
+    weak = make(**SMALL)
+    strong = make(**SMALL | {"name": "strong", "normalise": "speaker"})
+    rows = strong.predictions
+    for emotion in EMOTIONS:
+        rows.loc[:, f"p_{emotion}"] = (rows["emotion"] == emotion).astype("float32")
+    other = make(**SMALL | {"name": "other", "corpora": ["tess"]})
+    write_pages([weak, strong, other], tmp_path, only="none")
+    page = (tmp_path / "README.md").read_text(encoding="utf-8")
+    glance = page.partition("## At a glance")[2].partition("\n## ")[0]
+    own, apart = glance.split("emotions of TESS")
+    assert own.index("](strong.md)") < own.index("](small.md)")
+    assert "**normalised by speaker**" in own
+    assert "1.000 [1.00," in own
+    assert "](other.md)" in apart
+    readme = tmp_path / "above.md"
+    readme.write_text("a\n<!-- glance:small -->\n<!-- /glance -->\nb\n", encoding="utf-8")
+    for _ in range(2):
+        update_readme(readme, [weak, strong, other])
+        written = readme.read_text(encoding="utf-8")
+        assert written.count("](reports/strong.md)") == written.count("](reports/small.md)") == 1
+        assert "other.md" not in written
+        assert written.endswith("<!-- /glance -->\nb\n")
+
+
 def test_a_marker_without_an_end_is_refused(tmp_path: Path) -> None:
     readme = tmp_path / "README.md"
     readme.write_text("<!-- leaderboard:small -->\ntext\n", encoding="utf-8")

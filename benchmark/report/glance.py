@@ -24,7 +24,7 @@ Clips = tuple[tuple[str, ...], tuple[str, ...]]
 
 def clips_of(board: Leaderboard) -> Clips:
     """Return the corpora and emotions of a study, which say what its clips are."""
-    return tuple(words.used_corpora(board.result)), tuple(board.result.emotions)
+    return tuple(sorted(words.used_corpora(board.result))), tuple(board.result.emotions)
 
 
 def section(boards: Sequence[Leaderboard]) -> Iterator[str]:
@@ -93,7 +93,8 @@ def alike(boards: Sequence[Leaderboard], name: str, folder: str) -> str:
 def _features(board: Leaderboard) -> str:
     by = board.result.settings.get("normalise", "none")
     scaled = "" if by == "none" else f", **normalised by {by}**"
-    return f"{words.learned_from(board.result)}{scaled}"
+    lacking = words.partial_data(board.result)
+    return f"{words.learned_from(board.result)}{scaled}{f'; {lacking}' if lacking else ''}"
 
 
 def _note(boards: Sequence[Leaderboard]) -> str:
