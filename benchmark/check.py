@@ -73,6 +73,11 @@ def _check_model(study: Study, name: str, spec: Model, where: str) -> None:
     models.check_parameters(name, spec, where)
     if study.search.sampler == "grid":
         grid(spec)
+    if study.auxiliary and models.MODELS[name].decides:
+        raise BenchmarkError(
+            f"{where}: [models.{name}] is calibrated on folds that are validated once each, which "
+            "clips of auxiliary corpora never are. Take the model out, or leave auxiliary out."
+        )
     fewest = models.fewest_folds(name)
     if study.search.folds < fewest:
         raise BenchmarkError(

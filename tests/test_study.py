@@ -119,6 +119,17 @@ def test_the_floor_is_part_of_every_study(study_file: Path) -> None:
     assert list(check(read_study(study_file), "small").models) == ["majority", "mlp"]
 
 
+def test_a_model_that_is_calibrated_by_folds_is_refused_beside_auxiliary_corpora(
+    study_file: Path,
+) -> None:
+    text = SMALL.replace("features", 'auxiliary = ["tess"]\nfeatures', 1).replace(
+        "folds = 2", "folds = 3"
+    )
+    study_file.write_text(text + "[models.svc]\n")
+    with pytest.raises(BenchmarkError, match=r"\[models.svc\] is calibrated on folds"):
+        check(read_study(study_file), "small")
+
+
 @pytest.mark.parametrize(
     ("before", "after", "words"),
     [
