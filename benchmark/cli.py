@@ -787,6 +787,7 @@ def _summarise(result: Result, project: Project, screen: Screen) -> None:
     from benchmark.databases import without_user
     from benchmark.evaluate import METRICS
     from benchmark.report.leaderboard import leaderboard
+    from benchmark.report.markdown import figure
     from benchmark.report.words import model_title
     from benchmark.splits import PROTOCOLS
 
@@ -798,7 +799,7 @@ def _summarise(result: Result, project: Project, screen: Screen) -> None:
         for protocol in board.protocols:
             found = board.evaluation(protocol, standing.model)
             score = found.scores[metric] if found else None
-            row.append(f"{score.value:.3f} [{score.low:.2f}, {score.high:.2f}]" if score else "")
+            row.append(figure(score) if score else "")
         if board.has_gap:
             difference = standing.gaps.get(metric)
             row.append(f"{difference.value:+.3f}" if difference else "")

@@ -160,7 +160,7 @@ def trust_sentence(card: Card) -> str:
         else "on speakers it knows; on others it was not measured"
     )
     return (
-        f"UAR {figure.value:.3f} [{figure.low:.2f}, {figure.high:.2f}] {heard}; guessing gives "
+        f"UAR {figure.value:.3f} [{figure.low:.3f}, {figure.high:.3f}] {heard}; guessing gives "
         f"{1 / len(card.emotions):.3f}.{learned}"
     )
 
