@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+import shutil
 from pathlib import Path
 
 import pytest
 
-from benchmark.report import claims_page, pages, update_readme
-from benchmark.report.leaderboard import leaderboard
+from benchmark.report import anatomy_page, claims_page, pages, unseen_page, update_readme
+from benchmark.report.leaderboard import Leaderboard, leaderboard
 from benchmark.results import read_result, read_results
 
 PROJECT = Path(__file__).parent.parent
@@ -28,14 +29,42 @@ def test_a_published_page_comes_from_its_stored_result(name: str) -> None:
     assert page == (REPORTS / f"{name}.md").read_text(encoding="utf-8")
 
 
-def test_the_published_claims_and_the_readme_come_from_the_stored_results(tmp_path: Path) -> None:
+@pytest.fixture(scope="module")
+def boards() -> list[Leaderboard]:
     results, refusals = read_results(REPORTS / "results")
-    own = [result for result in results if "@" not in result.name]
     assert refusals == []
-    page = claims_page.claims_page([leaderboard(result) for result in own])
-    assert page == (REPORTS / "claims.md").read_text(encoding="utf-8")
+    return [leaderboard(result) for result in results if "@" not in result.name]
+
+
+def test_the_published_leaderboard_comes_from_the_stored_results(boards: list[Leaderboard]) -> None:
+    explored = [path.name.removesuffix("_data.md") for path in REPORTS.glob("*_data.md")]
+    page = pages.overview_page(boards, explored)
+    assert page == (REPORTS / "README.md").read_text(encoding="utf-8")
+
+
+@pytest.mark.parametrize("name", [claims_page.NAME, unseen_page.NAME])
+def test_a_published_page_over_all_studies_comes_from_the_stored_results(
+    boards: list[Leaderboard], name: str
+) -> None:
+    page = {
+        claims_page.NAME: lambda: claims_page.claims_page(boards),
+        unseen_page.NAME: lambda: unseen_page.unseen_page(boards, REPORTS),
+    }[name]()
+    assert page == (REPORTS / name).read_text(encoding="utf-8")
+
+
+def test_the_published_anatomy_comes_from_its_stored_records(tmp_path: Path) -> None:
+    shutil.copytree(REPORTS / "anatomy", tmp_path / "anatomy")
+    page = anatomy_page.write_page(tmp_path)
+    assert page is not None
+    assert page.read_bytes() == (REPORTS / page.name).read_bytes()
+
+
+def test_the_readme_comes_from_the_stored_results(
+    boards: list[Leaderboard], tmp_path: Path
+) -> None:
     readme = tmp_path / "README.md"
     before = (PROJECT / "README.md").read_text(encoding="utf-8")
     readme.write_text(before, encoding="utf-8")
-    update_readme(readme, own)
+    update_readme(readme, [board.result for board in boards])
     assert readme.read_text(encoding="utf-8") == before
