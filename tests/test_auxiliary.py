@@ -17,6 +17,7 @@ from tests.conftest import SMALL_STUDY, Bench
 CHANGES = {
     'corpora  = ["csv"]': 'corpora  = ["csv"]\nauxiliary = ["synthetic"]',
     'protocols = ["random", "speaker"]': 'protocols = ["speaker"]\nfolds = 3',
+    'augment  = ["noise"]': 'augment  = ["noise"]\nnormalise = "speaker"',
     "trials = 6": "trials = 2",
     "folds  = 3": "folds  = 2",
     "[models.logistic_regression]": """
@@ -68,6 +69,14 @@ def test_copies_are_made_of_the_corpora_asked_about_alone(helped: Bench) -> None
     assert set(copied["corpus"]) == {"csv"}
 
 
+def test_copies_are_scaled_by_those_made_alike_of_the_same_speaker(helped: Bench) -> None:
+    train = pd.read_csv(helped.project / "features_cache/small/speaker/f1/train.csv")
+    features = [name for name in train if name.startswith("mfcc")]
+    by_voice = train.groupby(["speaker", train["augmentation"].fillna("")])[features]
+    assert by_voice.mean().to_numpy() == pytest.approx(0, abs=1e-4)
+    assert by_voice.std(ddof=0).to_numpy() == pytest.approx(1, abs=1e-3)
+
+
 def test_inner_folds_validate_none_of_them_and_learn_from_all(result: Result) -> None:
     used = result.data["corpora"]["synthetic"]["used"]
     assert result.out_of_fold is not None
@@ -92,7 +101,7 @@ def test_pages_of_it_come_again_from_the_stored_result_alone(helped: Bench) -> N
 
 
 def test_an_anatomy_of_it_is_refused(result: Result, tmp_path: Path) -> None:
-    settings = result.settings | {"split": {"protocols": ["speaker"]}}
+    settings = result.settings | {"split": {"protocols": ["speaker"]}, "normalise": "none"}
     write_result(replace(result, settings=settings), tmp_path)
     with pytest.raises(BenchmarkError, match="learns from auxiliary corpora too"):
         stored_result("small", tmp_path)
