@@ -12,7 +12,7 @@ import signal  # noqa: E402
 import subprocess  # noqa: E402
 import sys  # noqa: E402
 import time  # noqa: E402
-from collections.abc import Iterable  # noqa: E402
+from collections.abc import Iterable, Mapping  # noqa: E402
 from dataclasses import dataclass  # noqa: E402
 from pathlib import Path  # noqa: E402
 
@@ -150,6 +150,19 @@ def bench(tones: Path, tmp_path: Path) -> Bench:
     study.write_text(SMALL_STUDY)
     (tmp_path / "project").mkdir()
     return Bench(study, tones, tmp_path / "project")
+
+
+def changed_bench(folder: Path, table: Path, changes: Mapping[str, str]) -> Bench:
+    """The small study with some lines replaced, run once in a project below a folder."""
+    text = SMALL_STUDY
+    for before, after in changes.items():
+        assert before in text
+        text = text.replace(before, after)
+    (folder / "small.toml").write_text(text)
+    (folder / "project").mkdir()
+    bench = Bench(folder / "small.toml", table, folder / "project")
+    bench.run()
+    return bench
 
 
 @pytest.fixture(scope="session")

@@ -12,7 +12,7 @@ import pytest
 from benchmark.anatomy.dissect import stored_result
 from benchmark.errors import BenchmarkError
 from benchmark.results import Result, read_result, write_result
-from tests.conftest import SMALL_STUDY, Bench
+from tests.conftest import Bench, changed_bench
 
 CHANGES = {
     'corpora  = ["csv"]': 'corpora  = ["csv"]\nauxiliary = ["synthetic"]',
@@ -33,16 +33,7 @@ happy = "high"
 @pytest.fixture(scope="module")
 def helped(tones: Path, tmp_path_factory: pytest.TempPathFactory) -> Bench:
     """The small study, which learns from the generated corpus too."""
-    folder = tmp_path_factory.mktemp("helped")
-    text = SMALL_STUDY
-    for before, after in CHANGES.items():
-        assert before in text
-        text = text.replace(before, after)
-    (folder / "small.toml").write_text(text)
-    (folder / "project").mkdir()
-    bench = Bench(folder / "small.toml", tones, folder / "project")
-    bench.run()
-    return bench
+    return changed_bench(tmp_path_factory.mktemp("helped"), tones, CHANGES)
 
 
 @pytest.fixture(scope="module")

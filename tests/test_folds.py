@@ -16,7 +16,7 @@ from benchmark.report.leaderboard import NESTED, leaderboard
 from benchmark.report.markdown import number
 from benchmark.report.unseen_page import TASKS, Kind, best_inside, compared, unseen_page
 from benchmark.results import Result, by_split, chosen, read_result, split_of, write_result
-from tests.conftest import SMALL_STUDY, Bench
+from tests.conftest import SMALL_STUDY, Bench, changed_bench
 
 FOLDS = 3
 CHANGES = {
@@ -30,16 +30,7 @@ CHANGES = {
 @pytest.fixture(scope="module")
 def folded(tones: Path, tmp_path_factory: pytest.TempPathFactory) -> Bench:
     """The small study on outer folds, its features normalised by speaker."""
-    folder = tmp_path_factory.mktemp("folded")
-    text = SMALL_STUDY
-    for before, after in CHANGES.items():
-        assert before in text
-        text = text.replace(before, after)
-    (folder / "small.toml").write_text(text)
-    (folder / "project").mkdir()
-    bench = Bench(folder / "small.toml", tones, folder / "project")
-    bench.run()
-    return bench
+    return changed_bench(tmp_path_factory.mktemp("folded"), tones, CHANGES)
 
 
 @pytest.fixture(scope="module")

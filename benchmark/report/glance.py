@@ -56,11 +56,10 @@ def glance(boards: Sequence[Leaderboard], folder: str = "") -> str:
     header = ["Study", "Features", "Chosen model"]
     header += [f"UAR, {words.protocol_words(name).column}" for name in shown]
     ranked = sorted(boards, key=_unseen, reverse=True)
+    where = folder.split("/") if folder else []
     rows = [
         [
-            link(plain(board.result.name), *folder.split("/"), f"{board.result.name}.md")
-            if folder
-            else link(plain(board.result.name), f"{board.result.name}.md"),
+            link(plain(board.result.name), *where, f"{board.result.name}.md"),
             _features(board),
             words.model_title(board.result, board.chosen[board.leading]["model"]),
             *(_cell(board, name) for name in shown),
@@ -92,22 +91,23 @@ def alike(boards: Sequence[Leaderboard], name: str, folder: str) -> str:
 
 def _features(board: Leaderboard) -> str:
     by = board.result.settings.get("normalise", "none")
-    scaled = "" if by == "none" else f", **normalised by {by}**"
+    scaled = [] if by == "none" else [f"**normalised by {by}**"]
+    told = ", ".join([words.learned_from(board.result), *scaled])
     lacking = words.partial_data(board.result)
-    return f"{words.learned_from(board.result)}{scaled}{f'; {lacking}' if lacking else ''}"
+    return f"{told}; {lacking}" if lacking else told
 
 
 def _note(boards: Sequence[Leaderboard]) -> str:
     parts = [
         "Each figure is of the model with the best UAR on that column's inner folds; the model "
-        f"named is that of {words.protocol_words(UNSEEN).column}, where a study has them. "
+        f"named is that of {words.protocol_words(UNSEEN).column}, where a study has them."
     ]
     if any(board.result.settings.get("normalise", "none") != "none" for board in boards):
         parts.append(
             "Normalised by speaker: features are scaled by mean and spread of all clips of the "
-            "speaker, without labels, so that a speaker needs several. "
+            "speaker, without labels, so that a speaker needs several."
         )
-    return f"{''.join(parts)}{words.intervals_note()}"
+    return " ".join([*parts, words.intervals_note()])
 
 
 def _unseen(board: Leaderboard) -> float:
@@ -120,5 +120,4 @@ def _cell(board: Leaderboard, protocol: str) -> str:
     if protocol not in board.protocols:
         return NOTHING
     evaluation = board.chosen_evaluation(protocol)
-    tested = f"{counted(evaluation.speakers, 'speaker')}"
-    return f"{figure(evaluation.scores[METRIC])}, {tested}"
+    return f"{figure(evaluation.scores[METRIC])}, {counted(evaluation.speakers, 'speaker')}"
