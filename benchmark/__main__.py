@@ -4,7 +4,7 @@ import sys
 import threading
 from _thread import interrupt_main
 
-from benchmark.workers import limit_threads
+from benchmark.engine.processes import limit_threads
 
 
 def main() -> None:

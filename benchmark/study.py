@@ -19,6 +19,12 @@ from benchmark.errors import BenchmarkError, unknown
 Scalar = bool | int | float | str
 METRICS = ("uar", "accuracy", "macro_f1")
 LEARNED_ENSEMBLES = ("greedy", "stacking")
+BASELINE = "majority"
+"""The model that every study has: always the most frequent emotion."""
+
+ENSEMBLE = "ensemble"
+"""Name of the soft vote of all models, in a study that names no ensembles."""
+
 Mistake = Literal[
     "speakers-shared",
     "augmented-before-split",

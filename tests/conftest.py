@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from benchmark.workers import limit_threads
+from benchmark.engine.processes import limit_threads
 
 limit_threads()
 

@@ -6,9 +6,9 @@ import subprocess
 import sys
 from pathlib import Path
 
-from tests.clock import DAY_S, Clock
 from tests.conftest import Bench
-from tests.test_databases import assert_same, run_on
+from tests.engine.test_databases import assert_same, run_on
+from tests.support.clock import DAY_S, Clock
 
 
 def test_the_clock_of_these_tests_jumps(tmp_path: Path) -> None:

@@ -15,9 +15,9 @@ from pathlib import Path
 import pytest
 
 from benchmark.errors import BenchmarkError
-from benchmark.run import check_databases
+from benchmark.pipeline import check_databases
 from tests.conftest import Bench
-from tests.test_run import runs_in_mlflow, trials_in_optuna
+from tests.test_pipeline import runs_in_mlflow, trials_in_optuna
 
 
 def files_of_ours(bench: Bench) -> list[Path]:

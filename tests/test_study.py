@@ -7,11 +7,11 @@ from pathlib import Path
 import pytest
 
 from benchmark import features
-from benchmark.check import check, votes
 from benchmark.errors import BenchmarkError
 from benchmark.features import FAMILIES
 from benchmark.models import EXTRAS, available
 from benchmark.study import Range, derive_seed, effective, read_study
+from benchmark.validation import check, votes
 
 STUDIES = sorted((Path(__file__).parent.parent / "studies").glob("*.toml"))
 

@@ -7,10 +7,10 @@ from pathlib import Path
 
 from benchmark.corpora.clip import EMOTIONS, Clip, Corpus, Recordings
 from benchmark.corpora.jl import JL
+from benchmark.corpora.manifest import CSV
 from benchmark.corpora.ravdess import RAVDESS
 from benchmark.corpora.savee import SAVEE
 from benchmark.corpora.synthetic import SYNTHETIC
-from benchmark.corpora.table import CSV
 from benchmark.corpora.tess import TESS
 from benchmark.errors import BenchmarkError, unknown
 

@@ -10,8 +10,8 @@ from dataclasses import dataclass, replace
 from importlib.util import find_spec
 
 from benchmark.errors import BenchmarkError, unknown
-from benchmark.features import embeddings, smile
-from benchmark.features.augment import AUGMENTATIONS, Augmentation, Chain, parse_chain
+from benchmark.features import embeddings, opensmile
+from benchmark.features.augmentation import AUGMENTATIONS, Augmentation, Chain, parse_chain
 from benchmark.features.extract import Extracted, extract
 from benchmark.features.names import COURSES, FUNCTIONALS, each, numbered, over_time
 from benchmark.features.recipe import SAMPLE_RATE_HZ, FeatureSet, computed_by, join
@@ -135,7 +135,7 @@ FEATURE_SETS: dict[str, FeatureSet] = {
                 "loud frames and higher moments."
             ),
             columns=COURSES,
-            compute=computed_by("courses", "courses"),
+            compute=computed_by("dynamics", "courses"),
             sample_rate_hz=16_000,
             trim_top_db=40.0,
         ),
@@ -201,16 +201,16 @@ FAMILIES: dict[str, Family] = {
         Family(
             name="egemaps",
             argument="",
-            description=smile.EGEMAPS,
+            description=opensmile.EGEMAPS,
             extra="opensmile",
-            make=smile.egemaps,
+            make=opensmile.egemaps,
         ),
         Family(
             name="compare",
             argument="",
-            description=smile.COMPARE,
+            description=opensmile.COMPARE,
             extra="opensmile",
-            make=smile.compare,
+            make=opensmile.compare,
         ),
         Family(
             name="embedding",

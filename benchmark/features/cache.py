@@ -20,7 +20,7 @@ from importlib.metadata import version
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from benchmark.databases import TRY_S, locked, patiently
+from benchmark.engine.databases import TRY_S, locked, patiently
 from benchmark.errors import BenchmarkError
 
 if TYPE_CHECKING:

@@ -12,18 +12,18 @@ from itertools import accumulate
 from pathlib import Path
 from typing import IO, TYPE_CHECKING
 
+from benchmark.engine.processes import WorkerLostError
 from benchmark.errors import BenchmarkError
-from benchmark.features.augment import Chain, parse_chain
+from benchmark.features.augmentation import Chain, parse_chain
 from benchmark.features.cache import Cache, Row, row_key
 from benchmark.features.recipe import join
-from benchmark.workers import WorkerLostError
 
 if TYPE_CHECKING:
     import numpy as np
 
     from benchmark.corpora.clip import Clip
+    from benchmark.engine.processes import Workers
     from benchmark.features import FeatureSet
-    from benchmark.workers import Workers
 
 CLIPS_A_TASK = 12
 """Half a hundredth of a second each: few enough that little is lost when a run is killed."""

@@ -16,13 +16,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from benchmark.errors import BenchmarkError, unknown
-from benchmark.study import Model, Range
-
-FLOOR = "majority"
-"""Every study has it: what one gets without listening."""
-
-ENSEMBLE = "ensemble"
-"""The name of the soft vote of all models, in a study that names no votes."""
+from benchmark.study import BASELINE, Model, Range
 
 EXTRAS = {"deep": ("torch", "skorch", "safetensors"), "fast": ("sklearnex",)}
 """What an extra of this package brings."""
@@ -264,7 +258,7 @@ def _network(title: str, description: str, build: Callable[[], Any]) -> ModelKin
 
 
 MODELS: dict[str, ModelKind] = {
-    FLOOR: ModelKind(
+    BASELINE: ModelKind(
         "Majority class",
         "always the most frequent emotion: the floor under every study",
         _majority,
@@ -404,7 +398,7 @@ def preparing(name: str) -> tuple[str, ...]:
     ``select`` keeps so many features, those with the highest F value of an analysis of variance
     over the emotions; of fewer features it keeps all.
     """
-    return () if name == FLOOR or MODELS[name].by_epochs else (SELECT,)
+    return () if name == BASELINE or MODELS[name].by_epochs else (SELECT,)
 
 
 def _prepare(pipeline: Any, params: Mapping[str, Any]) -> None:

@@ -13,7 +13,7 @@ from sklearn.ensemble import RandomForestClassifier, VotingClassifier
 from sklearn.frozen import FrozenEstimator
 from sklearn.pipeline import Pipeline
 
-from benchmark.models.stack import Answers
+from benchmark.models.stacking import Answers
 
 
 class QuickForest(RandomForestClassifier):

@@ -9,26 +9,27 @@ from pathlib import Path
 from textwrap import fill
 from typing import Any
 
+from benchmark.engine.files import write_bytes, write_text
 from benchmark.errors import BenchmarkError
-from benchmark.evaluate import METRICS
+from benchmark.evaluation.leaderboard import METRIC, Leaderboard, leaderboard
+from benchmark.evaluation.metrics import METRICS
+from benchmark.evaluation.results import Result, of_split, split_of
 from benchmark.report import (
     across,
     calibration,
     claims_page,
-    curves,
     figures,
     folds,
     glance,
-    groups,
-    optimism,
+    learning_curves,
     pages,
+    selection_bias,
+    speaker_independent_page,
     statistics_figures,
-    unseen_page,
-    words,
+    subgroups,
+    wording,
 )
-from benchmark.report.leaderboard import METRIC, Leaderboard, leaderboard
 from benchmark.report.markdown import title
-from benchmark.results import Result, of_split, split_of, write_bytes, write_text
 
 __all__ = ["headline_table", "update_readme", "write_pages"]
 
@@ -67,7 +68,7 @@ def write_pages(results: Sequence[Result], folder: Path, only: str | None = None
         written.append(page)
     over_all = {
         claims_page.NAME: claims_page.claims_page(boards),
-        unseen_page.NAME: unseen_page.unseen_page(boards, folder),
+        speaker_independent_page.NAME: speaker_independent_page.unseen_page(boards, folder),
     }
     for name, text in over_all.items():
         if text:
@@ -128,7 +129,7 @@ def update_readme(readme: Path, results: Sequence[Result]) -> None:
 def _claims_table(results: Sequence[Result]) -> str:
     """Return the claims in brief, for a page above ``reports/``; empty without any."""
     claiming = [result for result in results if result.settings.get("claims")]
-    boards = [leaderboard(result) for result in claiming if not words.is_changed(result)]
+    boards = [leaderboard(result) for result in claiming if not wording.is_changed(result)]
     return claims_page.claims_table(boards, "reports") if boards else ""
 
 
@@ -152,10 +153,12 @@ def _draw(board: Leaderboard) -> dict[str, bytes]:
     pairs = folds.matrix(board)
     if pairs:
         drawn[folds.MATRIX] = figures.matrix_figure(*pairs)
-    grown = curves.panels(result)
+    grown = learning_curves.panels(result)
     if grown:
         metric = METRICS[result.settings["search"]["metric"]].title
-        drawn[curves.PICTURE] = figures.learning_curves_figure(grown, metric, curves.size(result))
+        drawn[learning_curves.PICTURE] = figures.learning_curves_figure(
+            grown, metric, learning_curves.size(result)
+        )
     drawn |= _draw_statistics(board)
     for model in result.settings["models"]:
         picture = _draw_search(board, model)
@@ -177,41 +180,45 @@ def _draw_statistics(board: Leaderboard) -> dict[str, bytes]:
             ]
         )
     }
-    searches = optimism.searches(board)
+    searches = selection_bias.searches(board)
     climbs = {
         protocol: [
-            statistics_figures.Climb(words.model_title(result, one.model), one.course, one.test)
+            statistics_figures.Climb(wording.model_title(result, one.model), one.course, one.test)
             for one in searches
             if one.protocol == protocol
         ]
         for protocol in board.protocols
     }
-    panels = [(optimism.picture_title(board, p), found) for p, found in climbs.items() if found]
+    panels = [
+        (selection_bias.picture_title(board, p), found) for p, found in climbs.items() if found
+    ]
     if panels:
         metric = METRICS[result.settings["search"]["metric"]].title
-        drawn[optimism.PICTURE] = statistics_figures.optimism_figure(panels, metric)
-    if groups.speakers(board):
+        drawn[selection_bias.PICTURE] = statistics_figures.optimism_figure(panels, metric)
+    if subgroups.speakers(board):
         whole = board.chosen_evaluation(board.leading).scores[METRIC]
-        drawn[groups.PICTURE] = statistics_figures.speakers_figure(
-            groups.speakers(board), whole, METRICS[METRIC].title
+        drawn[subgroups.PICTURE] = statistics_figures.speakers_figure(
+            subgroups.speakers(board), whole, METRICS[METRIC].title
         )
     return drawn
 
 
 def _heading(result: Result) -> str:
-    corpora = " + ".join(words.used_corpora(result))
+    corpora = " + ".join(wording.used_corpora(result))
     kind = ", generated speech" if result.generated else ""
     return f"{result.name}: {len(result.emotions)} emotions, {corpora}{kind}"
 
 
 def _panel_title(board: Leaderboard, protocol: str) -> str:
-    chosen = words.model_title(board.result, board.chosen[protocol]["model"])
-    return fill(f"{words.protocol_words(protocol).column}: {chosen}", 40)
+    chosen = wording.model_title(board.result, board.chosen[protocol]["model"])
+    return fill(f"{wording.protocol_words(protocol).column}: {chosen}", 40)
 
 
 def _corpus_panels(board: Leaderboard) -> list[figures.Confusion]:
     return [
-        figures.Confusion(f"{title(name)}, {words.protocol_words(protocol).column}", part.confusion)
+        figures.Confusion(
+            f"{title(name)}, {wording.protocol_words(protocol).column}", part.confusion
+        )
         for protocol in board.protocols
         for name, part in board.chosen_evaluation(protocol).corpora.items()
     ]
@@ -240,7 +247,7 @@ def _draw_search(board: Leaderboard, model: str) -> bytes | None:
                 partial(search_figures.draw_importances, study, metric) if importances else None,
             ]
         )
-        where = f"{words.model_title(result, model)}, {words.protocol_words(protocol).column}"
+        where = f"{wording.model_title(result, model)}, {wording.protocol_words(protocol).column}"
         where += f", {part}" if part else ""
         names.append([f"{where}: history", "importance of its parameters"])
     if not any(row[1] for row in rows):
@@ -263,7 +270,7 @@ def _write_ranks(boards: Sequence[Leaderboard], path: Path) -> None:
     if scores.empty:
         path.unlink(missing_ok=True)
         return
-    titled = {m: words.model_title(boards[0].result, str(m)) for m in scores.columns}
+    titled = {m: wording.model_title(boards[0].result, str(m)) for m in scores.columns}
     _, differences = across.differences(scores)
     picture = statistics_figures.ranks_figure(
         across.ranks(scores).rename(titled), differences.rename(index=titled, columns=titled)

@@ -7,12 +7,12 @@ from itertools import combinations
 
 import pandas as pd
 
-from benchmark.compare import ALPHA
-from benchmark.models import FLOOR
-from benchmark.report import words
+from benchmark.evaluation.leaderboard import METRIC, UNSEEN, Leaderboard
+from benchmark.evaluation.significance import ALPHA
+from benchmark.report import wording
 from benchmark.report.glance import Clips, clips_of
-from benchmark.report.leaderboard import METRIC, UNSEEN, Leaderboard
 from benchmark.report.markdown import count, listed, number, plain, probability, table, title
+from benchmark.study import BASELINE
 
 PICTURE = "across_studies.png"
 FEWEST = 3
@@ -80,7 +80,7 @@ def section(boards: Sequence[Leaderboard]) -> Iterator[str]:
             "No diagram of ranks, and no p: it needs three models that three studies, each of "
             "other recordings of speech or other emotions, have all measured on unseen speakers."
         )
-        yield words.sentences(_left_out(boards, found))
+        yield wording.sentences(_left_out(boards, found))
         return
     friedman, _ = differences(found)
     told = "differ" if friedman < ALPHA else "can't be told apart"
@@ -92,12 +92,12 @@ def section(boards: Sequence[Leaderboard]) -> Iterator[str]:
     yield f"![Critical-difference diagram of the models' mean ranks](figures/{PICTURE})"
     names = {board.result.name: board for board in boards}
     first = names[str(found.index[0])].result
-    header = ["Study", *(words.model_title(first, str(model)) for model in found.columns)]
+    header = ["Study", *(wording.model_title(first, str(model)) for model in found.columns)]
     rows = [[plain(study), *map(number, row)] for study, row in found.iterrows()]
     means = ["mean rank", *(f"{rank:.2f}" for rank in ranks(found))]
     yield table(header, [*rows, means])
     notes = _notes([names[str(study)] for study in found.index])
-    yield words.sentences([*notes, *_left_out(boards, found)])
+    yield wording.sentences([*notes, *_left_out(boards, found)])
 
 
 def _notes(boards: Sequence[Leaderboard]) -> Iterator[str]:
@@ -138,7 +138,7 @@ def _left_out(boards: Sequence[Leaderboard], found: pd.DataFrame) -> Iterator[st
     if lacking:
         yield f"Left out: {listed(lacking)}, without a figure of one of these models."
     models = {
-        words.model_title(board.result, model)
+        wording.model_title(board.result, model)
         for board in ranked
         for model in _scores(board)
         if model not in found.columns
@@ -149,7 +149,7 @@ def _left_out(boards: Sequence[Leaderboard], found: pd.DataFrame) -> Iterator[st
 
 def _measured(board: Leaderboard) -> str:
     """Return a study with the models that it measured."""
-    models = [words.model_title(board.result, model) for model in _scores(board)]
+    models = [wording.model_title(board.result, model) for model in _scores(board)]
     return f"{plain(board.result.name)} ({', '.join(models)})"
 
 
@@ -161,7 +161,7 @@ def _takes_part(board: Leaderboard) -> bool:
     return (
         UNSEEN in board.protocols
         and not board.result.generated
-        and not words.is_changed(board.result)
+        and not wording.is_changed(board.result)
     )
 
 
@@ -170,5 +170,5 @@ def _scores(board: Leaderboard) -> dict[str, float]:
     return {
         model: part.scores[METRIC].value
         for model, part in found.items()
-        if part is not None and model != FLOOR
+        if part is not None and model != BASELINE
     }

@@ -9,11 +9,17 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
-from benchmark.calibration import BINS, Calibration, calibration, fit_temperature, tempered
-from benchmark.report import words
-from benchmark.report.leaderboard import Leaderboard
+from benchmark.evaluation.calibration import (
+    BINS,
+    Calibration,
+    calibration,
+    fit_temperature,
+    tempered,
+)
+from benchmark.evaluation.leaderboard import Leaderboard
+from benchmark.evaluation.results import Result
+from benchmark.report import wording
 from benchmark.report.markdown import address, capitalised, listed, number, table
-from benchmark.results import Result
 
 PICTURE = "calibration.png"
 Floats = NDArray[np.float64]
@@ -75,14 +81,14 @@ def section(board: Leaderboard) -> Iterator[str]:
     header = ["Test", "Model", "Temperature", "Calibration error", "by chance alone"]
     header += ["Brier score", "Log loss"]
     yield table(header, [row for one in found for row in _rows(result, one)], words=range(2))
-    yield words.sentences(_notes(found))
+    yield wording.sentences(_notes(found))
 
 
 def _sentence(result: Result, one: Calibrated) -> str:
-    column = capitalised(words.protocol_words(one.protocol).column)
+    column = capitalised(wording.protocol_words(one.protocol).column)
     said, right = _means(one.before)
     verdict = "too sure" if said > right else "not sure enough"
-    model = words.named(result, one.model)
+    model = wording.named(result, one.model)
     text = f"**{column}**: {model} says {_percent(said)} on average, and is right {_percent(right)}"
     if one.before.error <= 1.5 * one.before.error_by_chance:
         return f"{text}: calibrated, as far as so many clips can tell."
@@ -107,8 +113,8 @@ def _percent(share: float) -> str:
 
 
 def _rows(result: Result, one: Calibrated) -> Iterator[list[str]]:
-    column = words.protocol_words(one.protocol).column
-    model = words.model_title(result, one.model)
+    column = wording.protocol_words(one.protocol).column
+    model = wording.model_title(result, one.model)
     yield [column, model, "1", *_figures(one.before)]
     if one.after is not None:
         temperature = " to ".join(
@@ -133,7 +139,7 @@ def _notes(found: Sequence[Calibrated]) -> Iterator[str]:
             "Calibrated: one temperature, fitted on the training clips' out-of-fold probabilities "
             "(Guo et al. 2017); it changes no prediction."
         )
-    lacking = [words.protocol_words(one.protocol).column for one in found if one.after is None]
+    lacking = [wording.protocol_words(one.protocol).column for one in found if one.after is None]
     if lacking:
         yield (
             f"No calibrated row of {listed(lacking)}: out-of-fold probabilities are not stored "

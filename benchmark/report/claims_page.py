@@ -8,9 +8,10 @@ from typing import Any
 
 import numpy as np
 
-from benchmark.evaluate import METRICS
-from benchmark.report import words
-from benchmark.report.leaderboard import UNSEEN, Claim, Leaderboard, claims
+from benchmark.evaluation.leaderboard import UNSEEN, Claim, Leaderboard, claims
+from benchmark.evaluation.metrics import METRICS
+from benchmark.evaluation.results import Result
+from benchmark.report import wording
 from benchmark.report.markdown import (
     capitalised,
     claimed,
@@ -24,7 +25,6 @@ from benchmark.report.markdown import (
     plain,
     table,
 )
-from benchmark.results import Result
 
 NAME = "claims.md"
 """The page's file."""
@@ -65,7 +65,7 @@ def claimed_rows(boards: Sequence[Leaderboard]) -> list[Row]:
     rows = [
         Row(board, claim)
         for board in boards
-        if not words.is_changed(board.result)
+        if not wording.is_changed(board.result)
         for claim in claims(board)
     ]
     return sorted(
@@ -85,7 +85,7 @@ def claims_page(boards: Sequence[Leaderboard]) -> str:
         "# What the sources say, and what we measure",
         headline(rows),
         table([*HEADER, "Verdict"], [_cells(rows, row) for row in rows], WORDS),
-        words.sentences(_notes(rows)),
+        wording.sentences(_notes(rows)),
     ]
     return "\n\n".join(parts) + "\n"
 
@@ -96,11 +96,11 @@ def claims_table(boards: Sequence[Leaderboard], folder: str) -> str:
     # With the reasons each row would be as tall as a page.
     brief = [[*_cells(rows, row, folder)[:-1], _brief_verdict(row)] for row in rows]
     more = link("All claims with their reasons on a page", folder, NAME)
-    notes = [_split_note(rows), "In brackets: our figure less the claim.", words.intervals_note()]
+    notes = [_split_note(rows), "In brackets: our figure less the claim.", wording.intervals_note()]
     parts = [
         headline(rows),
         table([*HEADER, "Verdict"], brief, WORDS),
-        words.sentences(notes),
+        wording.sentences(notes),
         _reasons(rows),
         f"{more}.",
     ]
@@ -141,7 +141,7 @@ def _cells(rows: Sequence[Row], row: Row, folder: str = "") -> list[str]:
     unseen = claim.measured if row.settings["protocol"] == UNSEEN else claim.unseen
     return [
         _system(rows, row, folder),
-        words.model_title(row.result, claim.model),
+        wording.model_title(row.result, claim.model),
         f"{METRICS[row.settings['metric']].title} {claimed(claim.claimed)}",
         figure(claim.measured),
         figure(unseen),
@@ -160,7 +160,7 @@ def _system(rows: Sequence[Row], row: Row, folder: str) -> str:
 
 def _verdict(row: Row) -> str:
     """Return the verdict, what the data lacked, and why the claim was not reached."""
-    parts = [words.verdict(row.claim), words.partial_data(row.result), _why(row)]
+    parts = [wording.verdict(row.claim), wording.partial_data(row.result), _why(row)]
     first, *others = [part for part in parts if part]
     return ". ".join([first, *map(capitalised, others)]) + "."
 
@@ -176,7 +176,7 @@ def _why(row: Row) -> str:
 def _reasons(rows: Sequence[Row]) -> str:
     """Return the reasons in a part that opens on a click."""
     lines = [
-        f"- {plain(row.settings['source'])}, {words.model_title(row.result, row.claim.model)} "
+        f"- {plain(row.settings['source'])}, {wording.model_title(row.result, row.claim.model)} "
         f"({claimed(row.claim.claimed)}): {why}."
         for row in rows
         if (why := _why(row))
@@ -185,7 +185,7 @@ def _reasons(rows: Sequence[Row]) -> str:
 
 
 def _brief_verdict(row: Row) -> str:
-    parts = [words.brief_verdict(row.claim), words.partial_data(row.result)]
+    parts = [wording.brief_verdict(row.claim), wording.partial_data(row.result)]
     return "; ".join(part for part in parts if part)
 
 
@@ -193,8 +193,8 @@ def _notes(rows: Sequence[Row]) -> list[str]:
     return [
         _split_note(rows),
         "Gap: the first less the second, both sides resampled independently.",
-        words.verdict_note(),
-        words.intervals_note(),
+        wording.verdict_note(),
+        wording.intervals_note(),
         "All settings were chosen on inner folds of the training side.",
     ]
 
@@ -202,10 +202,10 @@ def _notes(rows: Sequence[Row]) -> list[str]:
 def _split_note(rows: Sequence[Row]) -> str:
     """Return in a line what it means to split as the sources do."""
     meanings = [
-        f"protocol {code(name)} ({words.protocol_words(name).meaning})".replace(" ()", "")
+        f"protocol {code(name)} ({wording.protocol_words(name).meaning})".replace(" ()", "")
         for name in dict.fromkeys(row.settings["protocol"] for row in rows)
     ]
     return (
         f"As it was split: under the claim's own protocol, here {listed(meanings)}. Unseen "
-        f"speakers: {words.protocol_words(UNSEEN).meaning}."
+        f"speakers: {wording.protocol_words(UNSEEN).meaning}."
     )

@@ -11,6 +11,7 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
+from benchmark.engine.files import write_bytes, write_text
 from benchmark.report import data_figures
 from benchmark.report.markdown import (
     NOTHING,
@@ -27,7 +28,6 @@ from benchmark.report.markdown import (
     table,
     title,
 )
-from benchmark.results import write_bytes, write_text
 
 PAIRS_SHOWN = 10
 ODD_SHOWN = 20  # of one kind in one corpus

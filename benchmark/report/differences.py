@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 
-from benchmark.compare import ALPHA
-from benchmark.report import words
-from benchmark.report.leaderboard import Contest, Leaderboard
+from benchmark.evaluation.leaderboard import Contest, Leaderboard
+from benchmark.evaluation.significance import ALPHA
+from benchmark.report import wording
 from benchmark.report.markdown import (
     capitalised,
     count,
@@ -24,9 +24,9 @@ def section(board: Leaderboard) -> Iterator[str]:
     if not board.contests:
         return
     result = board.result
-    chosen = words.named(result, board.chosen[board.leading]["model"])
-    column = words.protocol_words(board.leading).column
-    yield f"## {words.WHAT_DIFFERS}"
+    chosen = wording.named(result, board.chosen[board.leading]["model"])
+    column = wording.protocol_words(board.leading).column
+    yield f"## {wording.WHAT_DIFFERS}"
     yield (
         f"On the test clips of {column}, {chosen}, chosen on the inner folds, "
         f"{listed(list(_outcomes(board)))}."
@@ -34,7 +34,7 @@ def section(board: Leaderboard) -> Iterator[str]:
     header = ["Model", "Chosen − model, UAR", "p", "p, corrected"]
     rows = [
         [
-            words.model_title(result, one.model),
+            wording.model_title(result, one.model),
             figure(one.test.difference),
             probability(one.test.p, ""),
             probability(one.p, ""),
@@ -43,7 +43,7 @@ def section(board: Leaderboard) -> Iterator[str]:
     ]
     tests = counted(len(rows), "comparison")
     yield details(f"{capitalised(tests)} with the chosen model", table(header, rows))
-    yield words.sentences(_notes(board.contests))
+    yield wording.sentences(_notes(board.contests))
 
 
 def _outcomes(board: Leaderboard) -> Iterator[str]:
@@ -56,7 +56,7 @@ def _outcomes(board: Leaderboard) -> Iterator[str]:
     }
     for verb, found in kinds.items():
         if found:
-            names = [words.named(board.result, one.model) for one in found]
+            names = [wording.named(board.result, one.model) for one in found]
             yield f"{verb} {listed(names, 'or' if verb.startswith('can') else 'and')}"
 
 

@@ -11,11 +11,11 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
-from benchmark.evaluate import METRICS, Counts, Evaluation, Score, confusion
-from benchmark.report import words
-from benchmark.report.leaderboard import METRIC, Leaderboard
+from benchmark.evaluation.leaderboard import METRIC, Leaderboard
+from benchmark.evaluation.metrics import METRICS, Counts, Evaluation, Score, confusion
+from benchmark.evaluation.results import Result
+from benchmark.report import wording
 from benchmark.report.markdown import interval, title
-from benchmark.results import Result
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -143,7 +143,7 @@ def confusion_png(result: Result, protocol: str, model: str) -> bytes:
     """Return the confusion matrix of one model under one protocol."""
     predictions = result.predictions
     rows = predictions[(predictions["protocol"] == protocol) & (predictions["model"] == model)]
-    shown = words.model_title(result, model)
+    shown = wording.model_title(result, model)
     panel = Confusion(f"{shown}, protocol {protocol}", confusion(rows, result.emotions))
     return confusion_figure([panel], result.emotions)
 
@@ -207,7 +207,7 @@ def gap_figure(board: Leaderboard, heading: str) -> bytes:
             "guessing", (chance, 1), xycoords=("data", "axes fraction"), xytext=(0, 3),
             textcoords="offset points", color="#6B6B6B", fontsize=9.5, ha="center",
         )  # fmt: skip
-        names = [words.model_title(board.result, one.model) for one in standings]
+        names = [wording.model_title(board.result, one.model) for one in standings]
         axes.set_yticks(range(len(standings)), [fill(name, NAME_WIDTH) for name in names])
         axes.set_ylim(-0.6, len(standings) - 0.35)
         axes.set_xlim(0, 1)

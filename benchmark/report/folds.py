@@ -7,10 +7,9 @@ from typing import Any
 
 import numpy as np
 
-from benchmark.evaluate import METRICS, Evaluation, bootstrap_seed, evaluate
-from benchmark.models import FLOOR
-from benchmark.report import words
-from benchmark.report.leaderboard import METRIC, Leaderboard
+from benchmark.evaluation.leaderboard import METRIC, Leaderboard
+from benchmark.evaluation.metrics import METRICS, Evaluation, bootstrap_seed, evaluate
+from benchmark.report import wording
 from benchmark.report.markdown import (
     capitalised,
     code,
@@ -22,6 +21,7 @@ from benchmark.report.markdown import (
     plain,
     table,
 )
+from benchmark.study import BASELINE
 
 PAIRS = "corpus-pairs"
 MATRIX = "corpora.png"
@@ -42,7 +42,7 @@ def section(board: Leaderboard) -> Iterator[str]:
         if protocol == PAIRS:
             yield f"![UAR for each pair of corpora](figures/{board.result.name}/{MATRIX})"
         yield from _repeats(board, protocol)
-        name = capitalised(words.protocol_words(protocol).column)
+        name = capitalised(wording.protocol_words(protocol).column)
         yield details(f"{name}: each fold", _parts_table(board, protocol))
 
 
@@ -53,7 +53,7 @@ def _told(board: Leaderboard, protocol: str) -> str:
     tested = np.mean([one.scores[METRIC].value for one in outer.values()])
     metric = METRICS[board.result.settings["search"]["metric"]].title
     return (
-        f"**{capitalised(words.protocol_words(protocol).column)}**: "
+        f"**{capitalised(wording.protocol_words(protocol).column)}**: "
         f"{counted(len(outer), 'outer fold')}, each with a search of its own. Its chosen models "
         f"have {metric} {number(float(inside))} on the inner folds and UAR "
         f"{number(float(tested))} on the test clips, both as the mean over the outer folds."
@@ -83,13 +83,13 @@ def _parts_table(board: Leaderboard, protocol: str) -> str:
             count(one.speakers),
             count(one.clips),
             str(len(one.emotions)),
-            words.model_title(board.result, choices[part]["model"]),
+            wording.model_title(board.result, choices[part]["model"]),
             number(choices[part]["score"]),
             *(figure(one.scores[name]) for name in METRICS),
         ]
         for part, one in parts(board, protocol).items()
     ]
-    return f"{table(header, rows, words=(0, 4))}\n\n{words.sentences([words.intervals_note()])}"
+    return f"{table(header, rows, words=(0, 4))}\n\n{wording.sentences([wording.intervals_note()])}"
 
 
 def _repeats(board: Leaderboard, protocol: str) -> Iterator[str]:
@@ -104,18 +104,18 @@ def _repeats(board: Leaderboard, protocol: str) -> Iterator[str]:
     lines = []
     for standing in board.standings:
         own = rows["model"] == standing.model
-        if standing.model == FLOOR or not own.any():
+        if standing.model == BASELINE or not own.any():
             continue
         values = [
             evaluate(rows[own & (repeat_of == name)], result.emotions, 0).scores[METRIC].value
             for name in repeats
         ]
         spread = f"{number(float(np.mean(values)))} ± {number(float(np.std(values, ddof=1)))}"
-        name = words.model_title(result, standing.model)
+        name = wording.model_title(result, standing.model)
         lines.append([name, spread, *(number(value) for value in values)])
     shown = [plain(name.replace("-", " ")) for name in repeats]
     yield table(["UAR", "Mean ± standard deviation", *shown], lines)
-    yield words.sentences(
+    yield wording.sentences(
         ["Each repeat draws the sides, the inner folds, the trials and the fits by other seeds."]
     )
 

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 
-from benchmark.report import words
-from benchmark.report.leaderboard import KNOWN, METRIC, UNSEEN, Leaderboard
+from benchmark.evaluation.leaderboard import KNOWN, METRIC, UNSEEN, Leaderboard
+from benchmark.report import wording
 from benchmark.report.markdown import (
     NOTHING,
     counted,
@@ -24,7 +24,7 @@ Clips = tuple[tuple[str, ...], tuple[str, ...]]
 
 def clips_of(board: Leaderboard) -> Clips:
     """Return the corpora and emotions of a study, which say what its clips are."""
-    return tuple(sorted(words.used_corpora(board.result))), tuple(board.result.emotions)
+    return tuple(sorted(wording.used_corpora(board.result))), tuple(board.result.emotions)
 
 
 def section(boards: Sequence[Leaderboard]) -> Iterator[str]:
@@ -39,7 +39,7 @@ def section(boards: Sequence[Leaderboard]) -> Iterator[str]:
     for (corpora, emotions), group in sorted(groups.items(), key=lambda one: -len(one[1])):
         yield f"**{counted(len(emotions), 'emotion')} of {listed(corpora)}**"
         yield glance(group)
-    yield words.sentences([_note(boards)])
+    yield wording.sentences([_note(boards)])
 
 
 def glance(boards: Sequence[Leaderboard], folder: str = "") -> str:
@@ -54,14 +54,14 @@ def glance(boards: Sequence[Leaderboard], folder: str = "") -> str:
     """
     shown = [name for name in COLUMNS if any(name in board.protocols for board in boards)]
     header = ["Study", "Features", "Chosen model"]
-    header += [f"UAR, {words.protocol_words(name).column}" for name in shown]
+    header += [f"UAR, {wording.protocol_words(name).column}" for name in shown]
     ranked = sorted(boards, key=_unseen, reverse=True)
     where = folder.split("/") if folder else []
     rows = [
         [
             link(plain(board.result.name), *where, f"{board.result.name}.md"),
             _features(board),
-            words.model_title(board.result, board.chosen[board.leading]["model"]),
+            wording.model_title(board.result, board.chosen[board.leading]["model"]),
             *(_cell(board, name) for name in shown),
         ]
         for board in ranked
@@ -81,33 +81,33 @@ def alike(boards: Sequence[Leaderboard], name: str, folder: str) -> str:
     folder : str
         As `glance` takes it.
     """
-    own = [board for board in boards if not words.is_changed(board.result)]
+    own = [board for board in boards if not wording.is_changed(board.result)]
     wanted = {clips_of(board) for board in own if board.result.name == name}
     group = [board for board in own if clips_of(board) in wanted]
     if not group:
         return ""
-    return f"{glance(group, folder)}\n\n{words.sentences([_note(group)])}"
+    return f"{glance(group, folder)}\n\n{wording.sentences([_note(group)])}"
 
 
 def _features(board: Leaderboard) -> str:
     by = board.result.settings.get("normalise", "none")
     scaled = [] if by == "none" else [f"**normalised by {by}**"]
-    told = ", ".join([words.learned_from(board.result), *scaled])
-    lacking = words.partial_data(board.result)
+    told = ", ".join([wording.learned_from(board.result), *scaled])
+    lacking = wording.partial_data(board.result)
     return f"{told}; {lacking}" if lacking else told
 
 
 def _note(boards: Sequence[Leaderboard]) -> str:
     parts = [
         "Each figure is of the model with the best UAR on that column's inner folds; the model "
-        f"named is that of {words.protocol_words(UNSEEN).column}, where a study has them."
+        f"named is that of {wording.protocol_words(UNSEEN).column}, where a study has them."
     ]
     if any(board.result.settings.get("normalise", "none") != "none" for board in boards):
         parts.append(
             "Normalised by speaker: features are scaled by mean and spread of all clips of the "
             "speaker, without labels, so that a speaker needs several."
         )
-    return " ".join([*parts, words.intervals_note()])
+    return " ".join([*parts, wording.intervals_note()])
 
 
 def _unseen(board: Leaderboard) -> float:

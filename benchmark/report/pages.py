@@ -10,23 +10,30 @@ from typing import Any
 
 import pandas as pd
 
-from benchmark.evaluate import METRICS, Evaluation, Score
-from benchmark.models import FLOOR
+from benchmark.evaluation.leaderboard import METRIC, UNSEEN, Leaderboard, claims
+from benchmark.evaluation.metrics import METRICS, Evaluation, Score
+from benchmark.evaluation.results import (
+    OUT_OF_TIME,
+    OWN_TABLES,
+    UNUSABLE,
+    Result,
+    of_split,
+    split_of,
+)
 from benchmark.report import (
     across,
     calibration,
     claims_page,
-    comparisons,
-    curves,
     differences,
     folds,
     glance,
-    groups,
-    optimism,
-    unseen_page,
-    words,
+    learning_curves,
+    selection_bias,
+    significance,
+    speaker_independent_page,
+    subgroups,
+    wording,
 )
-from benchmark.report.leaderboard import METRIC, UNSEEN, Leaderboard, claims
 from benchmark.report.markdown import (
     ALIKE,
     NO_BREAK,
@@ -46,7 +53,7 @@ from benchmark.report.markdown import (
     table,
     title,
 )
-from benchmark.results import OUT_OF_TIME, OWN_TABLES, UNUSABLE, Result, of_split, split_of
+from benchmark.study import BASELINE
 
 OVERRIDE = re.compile(r"[A-Za-z_][\w.]*\s*=")
 """How a change by ``--set`` begins, ``search.trials=10``; the other changes are sentences."""
@@ -70,9 +77,9 @@ def study_page(board: Leaderboard, figures: Sequence[str]) -> str:
     result = board.result
     parts = [
         f"# {plain(result.settings['question'])}",
-        words.settings_line(result),
-        *words.banners(result),
-        words.headline(board),
+        wording.settings_line(result),
+        *wording.banners(result),
+        wording.headline(board),
         _picture(result, "gap.png", "UAR of each model by protocol"),
         *_leaderboard(board),
         *_claims(board),
@@ -80,12 +87,12 @@ def study_page(board: Leaderboard, figures: Sequence[str]) -> str:
         *_chosen(board),
         *folds.section(board),
         *differences.section(board),
-        *comparisons.section(board),
-        *groups.section(board),
+        *significance.section(board),
+        *subgroups.section(board),
         *calibration.section(board),
-        *curves.section(result),
+        *learning_curves.section(result),
         *_search(board, figures),
-        *optimism.section(board),
+        *selection_bias.section(board),
         *_data(result),
         *_again(result),
     ]
@@ -101,8 +108,8 @@ def overview_page(boards: Sequence[Leaderboard], explored: Collection[str] = ())
     explored : collection of str
         Names of the results that have a page on their recordings beside their own.
     """
-    own = [board for board in boards if not words.is_changed(board.result)]
-    changed = [board for board in boards if words.is_changed(board.result)]
+    own = [board for board in boards if not wording.is_changed(board.result)]
+    changed = [board for board in boards if wording.is_changed(board.result)]
     own.sort(key=lambda board: (board.result.generated, board.result.name))
     parts = [
         "# Leaderboard",
@@ -110,12 +117,14 @@ def overview_page(boards: Sequence[Leaderboard], explored: Collection[str] = ())
         "**Known speakers** (protocol `random`): the speakers of the test clips are in training "
         "too, as in most papers. **Unseen speakers** (protocol `speaker`): they are not. The "
         "**gap** is the first figure less the second. "
-        f"{words.intervals_note()}",
+        f"{wording.intervals_note()}",
         "What the sources say of themselves: " + link("every claim", claims_page.NAME) + "."
         if claims_page.claimed_rows(boards)
         else "",
-        "Our best beside published figures: " + link("unseen speakers", unseen_page.NAME) + "."
-        if unseen_page.compared(boards)
+        "Our best beside published figures: "
+        + link("unseen speakers", speaker_independent_page.NAME)
+        + "."
+        if speaker_independent_page.compared(boards)
         else "",
         *glance.section(own),
         *(part for board in own for part in _overview_section(board, explored)),
@@ -139,7 +148,7 @@ def headline_table(board: Leaderboard, folder: str = "") -> str:
         The pages' folder as seen from the page that shows the table; empty for the same folder.
     """
     result = board.result
-    columns = [words.protocol_words(protocol).column for protocol in board.protocols]
+    columns = [wording.protocol_words(protocol).column for protocol in board.protocols]
     said = {claim.model: claim for claim in claims(board)}
     header = ["Model", *(f"UAR, {column}" for column in columns)]
     header += ["Gap"] * board.has_gap
@@ -148,7 +157,7 @@ def headline_table(board: Leaderboard, folder: str = "") -> str:
     rows = []
     for standing in board.standings:
         row = [
-            words.model_title(board.result, standing.model),
+            wording.model_title(board.result, standing.model),
             *_marked_cells(board, standing.model),
         ]
         row += [figure(standing.gaps.get(METRIC))] * board.has_gap
@@ -157,16 +166,19 @@ def headline_table(board: Leaderboard, folder: str = "") -> str:
             row.append(claimed(claim.claimed) if claim else NOTHING)
         rows.append(row)
     where = [*folder.split("/"), f"{result.name}.md"] if folder else [f"{result.name}.md"]
-    notes = [*(words.protocol_note(board, p) for p in board.protocols), words.chosen_note(board)]
-    notes.append(words.alike_note(board))
+    notes = [
+        *(wording.protocol_note(board, p) for p in board.protocols),
+        wording.chosen_note(board),
+    ]
+    notes.append(wording.alike_note(board))
     more = link("Per corpus and emotion, the search, the data, how to run it again", *where)
-    parts = [*words.banners(result), words.headline(board), table(header, rows)]
-    return "\n\n".join([*parts, words.sentences(notes), f"{more}."])
+    parts = [*wording.banners(result), wording.headline(board), table(header, rows)]
+    return "\n\n".join([*parts, wording.sentences(notes), f"{more}."])
 
 
 def _claim_head(result: Result) -> str:
     settings = result.settings["claims"]
-    column = words.protocol_words(settings["protocol"]).column
+    column = wording.protocol_words(settings["protocol"]).column
     return f"The source says ({METRICS[settings['metric']].title}, {column})"
 
 
@@ -176,7 +188,7 @@ def _overview_section(board: Leaderboard, explored: Collection[str]) -> list[str
     return [
         f"## {link(plain(result.name), f'{result.name}.md')}",
         f"**{plain(result.settings['question'])}**",
-        words.settings_line(result),
+        wording.settings_line(result),
         headline_table(board),
         data if result.name in explored else "",
     ]
@@ -195,8 +207,8 @@ def _changed_runs(boards: Sequence[Leaderboard]) -> str:
                 [
                     link(plain(result.name), f"{result.name}.md") + generated,
                     listed([code(change) for change in result.changes]),
-                    words.protocol_words(protocol).column,
-                    words.model_title(result, chosen),
+                    wording.protocol_words(protocol).column,
+                    wording.model_title(result, chosen),
                     figure(score),
                 ]
             )
@@ -242,13 +254,13 @@ def _means(board: Leaderboard, model: str, metric: str) -> list[str]:
 
 def _leaderboard(board: Leaderboard) -> Iterator[str]:
     yield "## Leaderboard"
-    columns = [words.protocol_words(protocol).column for protocol in board.protocols]
+    columns = [wording.protocol_words(protocol).column for protocol in board.protocols]
     several = len(board.corpora) > 1
     header = ["Model", *(f"UAR, {column}" for column in columns), *["Gap"] * board.has_gap]
     header += [f"Mean over corpora, {column}" for column in columns] * several
     rows = [
         [
-            words.model_title(board.result, standing.model),
+            wording.model_title(board.result, standing.model),
             *_marked_cells(board, standing.model),
             *[figure(standing.gaps.get(METRIC))] * board.has_gap,
             *_means(board, standing.model, METRIC) * several,
@@ -256,19 +268,19 @@ def _leaderboard(board: Leaderboard) -> Iterator[str]:
         for standing in board.standings
     ]
     yield table(header, rows)
-    notes = [words.protocol_note(board, protocol) for protocol in board.protocols]
+    notes = [wording.protocol_note(board, protocol) for protocol in board.protocols]
     mean = (
         "Mean over corpora: UAR within each corpus, each corpus counting once." if several else ""
     )
     gap = "Gap: known minus unseen, both sides resampled independently." if board.has_gap else ""
-    yield words.sentences(
+    yield wording.sentences(
         [
             "UAR: the mean of the emotions' recalls.",
             *notes,
             gap,
             mean,
-            words.chosen_note(board),
-            words.alike_note(board),
+            wording.chosen_note(board),
+            wording.alike_note(board),
         ]
     )
     yield "The same predictions by the other metrics:"
@@ -280,14 +292,14 @@ def _leaderboard(board: Leaderboard) -> Iterator[str]:
         ],
         [
             [
-                words.model_title(board.result, one.model),
+                wording.model_title(board.result, one.model),
                 *(c for metric in others for c in _cells(board, one.model, metric)),
             ]
             for one in board.standings
         ],
     )
-    brief = [words.protocol_note(board, protocol, brief=True) for protocol in board.protocols]
-    yield words.sentences([*brief, words.intervals_note()])
+    brief = [wording.protocol_note(board, protocol, brief=True) for protocol in board.protocols]
+    yield wording.sentences([*brief, wording.intervals_note()])
 
 
 def _claims(board: Leaderboard) -> Iterator[str]:
@@ -298,17 +310,17 @@ def _claims(board: Leaderboard) -> Iterator[str]:
     metric = _head(settings["metric"])
     beside = any(claim.unseen for claim in rows)
     yield "## What the source says, and what we measure"
-    yield words.claims_sentence(board)
+    yield wording.claims_sentence(board)
     header = ["Model", f"{metric}, the source", f"{metric}, here", "Verdict"]
-    header += [f"{metric}, here, {words.protocol_words(UNSEEN).column}"] * beside
+    header += [f"{metric}, here, {wording.protocol_words(UNSEEN).column}"] * beside
     yield table(
         header,
         [
             [
-                words.model_title(board.result, claim.model),
+                wording.model_title(board.result, claim.model),
                 claimed(claim.claimed),
                 figure(claim.measured),
-                words.verdict(claim),
+                wording.verdict(claim),
                 *[figure(claim.unseen)] * beside,
             ]
             for claim in rows
@@ -316,14 +328,14 @@ def _claims(board: Leaderboard) -> Iterator[str]:
         words=(0, 3),
     )
     measured = [p for p in (settings["protocol"], UNSEEN) if p in board.protocols]
-    notes = [words.protocol_note(board, p, brief=True) for p in dict.fromkeys(measured)]
+    notes = [wording.protocol_note(board, p, brief=True) for p in dict.fromkeys(measured)]
     if settings["protocol"] not in board.protocols:
         notes.insert(
             0, f"The study does not run the source's protocol {code(settings['protocol'])}."
         )
-    yield words.sentences([*notes, words.verdict_note()])
+    yield wording.sentences([*notes, wording.verdict_note()])
     reasons = [
-        f"- {capitalised(words.model_title(board.result, claim.model))}: {plain(why)}"
+        f"- {capitalised(wording.model_title(board.result, claim.model))}: {plain(why)}"
         for claim in rows
         if (why := settings["why"].get(claim.model))
     ]
@@ -352,13 +364,13 @@ def _per_corpus(board: Leaderboard) -> Iterator[str]:
                 evaluation.corpora[name].scores[METRIC] if name in evaluation.corpora else None
                 for name in board.corpora
             ]
-            bold = words.bold_of(board, protocol, standing)
+            bold = wording.bold_of(board, protocol, standing)
             cells = [figure(part, bold) for part in [*parts, evaluation.mean_over_corpora[METRIC]]]
-            rows.append([words.model_title(board.result, standing.model), *cells])
-        column = words.protocol_words(protocol).column
+            rows.append([wording.model_title(board.result, standing.model), *cells])
+        column = wording.protocol_words(protocol).column
         header = [f"UAR, {column}", *map(title, board.corpora), "mean over corpora"]
         yield table(header, rows)
-        yield words.sentences([words.corpus_note(board, protocol)])
+        yield wording.sentences([wording.corpus_note(board, protocol)])
 
 
 def _chosen(board: Leaderboard) -> Iterator[str]:
@@ -367,19 +379,19 @@ def _chosen(board: Leaderboard) -> Iterator[str]:
     for protocol in board.protocols:
         winner = board.chosen[protocol]
         yield (
-            f"- **{words.protocol_words(protocol).column.capitalize()}**: "
-            f"{words.named(board.result, winner['model'])}, chosen for the best {metric} on the "
+            f"- **{wording.protocol_words(protocol).column.capitalize()}**: "
+            f"{wording.named(board.result, winner['model'])}, chosen for the best {metric} on the "
             f"inner folds, {number(winner['score'])}."
         )
     yield _picture(
         board.result, "confusion.png", "Confusion matrix of the chosen model by protocol"
     )
-    yield words.sentences(
+    yield wording.sentences(
         ["Each row: of 100 clips with that true emotion, how many were heard as what (test clips)."]
     )
     parts = {p: board.chosen_evaluation(p) for p in board.protocols}
     yield _emotions(parts)
-    yield words.sentences([f"{words.tested(board, p)}." for p in board.protocols])
+    yield wording.sentences([f"{wording.tested(board, p)}." for p in board.protocols])
     if len(board.corpora) > 1:
         yield details("The same within each corpus", "\n\n".join(_chosen_by_corpus(board, parts)))
 
@@ -388,7 +400,7 @@ def _emotions(parts: dict[str, Evaluation]) -> str:
     """Return the table of precision, recall and F1 of each emotion, given figures by protocol."""
     header = ["Emotion"]
     for protocol in parts:
-        column = capitalised(words.protocol_words(protocol).column)
+        column = capitalised(wording.protocol_words(protocol).column)
         header += [f"{column}: precision", "recall", "F1", "clips"]
     emotions = next(iter(parts.values())).emotions
     columns = [_emotion_cells(part.per_emotion) for part in parts.values()]
@@ -422,11 +434,11 @@ def _search(board: Leaderboard, figures: Sequence[str]) -> Iterator[str]:
     result = board.result
     search = result.settings["search"]
     vote = " A soft vote is taken on each fold from its members' out-of-fold probabilities."
-    vote = vote if words.has_vote(result) else ""
+    vote = vote if wording.has_vote(result) else ""
     vote += (
         " An ensemble that learns which answers to trust is scored on each fold by what it learns "
         "on the others."
-        if words.learns(result)
+        if wording.learns(result)
         else ""
     )
     yield "## The search"
@@ -438,7 +450,7 @@ def _search(board: Leaderboard, figures: Sequence[str]) -> Iterator[str]:
         f"{counted(search['folds'], 'inner fold')} of the training side, which follow the outer "
         f"protocol.{vote}"
     )
-    winners = [winner for winner in result.winners if winner["model"] != FLOOR]
+    winners = [winner for winner in result.winners if winner["model"] != BASELINE]
     cut = bool((result.trials["state"] == "cut").any())
     epochs = any(winner.get("epochs") for winner in winners)
     header = ["Model", "Protocol", "Trials", "Failed", *["Cut"] * cut, "Best trial"]
@@ -457,16 +469,16 @@ def _search(board: Leaderboard, figures: Sequence[str]) -> Iterator[str]:
         "An SVM's inner score is of its decisions, its test figures are of its calibrated "
         "probabilities."
     ] * ("svc" in result.settings["models"])
-    yield words.sentences(notes)
+    yield wording.sentences(notes)
     yield from _first_trials(result)
     yield from _failures(result)
     for model in result.settings["models"]:
         name = f"search_{model}.png"
         if name in figures:
-            shown = words.model_title(result, model)
+            shown = wording.model_title(result, model)
             yield _picture(result, name, f"Search history and parameter importance: {shown}")
     if any(name.startswith("search_") for name in figures):
-        yield words.sentences(
+        yield wording.sentences(
             [
                 "History: a dot a trial, the line is the best so far. Importance: Optuna's "
                 "PED-ANOVA, over the trials that lie wholly in the searched space, where there are "
@@ -486,7 +498,7 @@ def _first_trials(result: Result) -> Iterator[str]:
         ["Model", "Protocol", "Inner score", "Parameters"],
         [
             [
-                words.model_title(result, row["model"]),
+                wording.model_title(result, row["model"]),
                 plain(split_of(row)),
                 _inner_score(row["score"], row["spread"])
                 if row["state"] == "complete"
@@ -513,7 +525,7 @@ def _search_row(result: Result, winner: dict[str, Any], *, cut: bool, epochs: bo
     counts = [len(mine), int(ended.get("failed", 0)), *[int(ended.get("cut", 0))] * cut]
     learned = winner.get("epochs")
     return [
-        words.model_title(result, winner["model"]),
+        wording.model_title(result, winner["model"]),
         plain(split_of(winner)),
         *(count(one) if searched else NOTHING for one in counts),
         str(winner["trial"]) if searched else NOTHING,
@@ -531,11 +543,11 @@ def _parameters(result: Result, winner: dict[str, Any]) -> str:
 
 def _members(result: Result, winner: dict[str, Any]) -> str:
     """Return in words who answers in an ensemble, and how."""
-    titles = [words.model_title(result, member) for member in winner["members"]]
+    titles = [wording.model_title(result, member) for member in winner["members"]]
     if "weights" in winner:
         rows = zip(titles, winner["trials"], winner["weights"], strict=True)
         return f"votes by trial: {listed([f'{model} {t} × {w}' for model, t, w in rows])}"
-    if words.how_learned(result, winner["model"]):
+    if wording.how_learned(result, winner["model"]):
         return f"logistic regression on the log-probabilities of {listed(titles)}"
     return f"vote of {listed(titles)}"
 
@@ -550,7 +562,7 @@ def _failures(result: Result) -> Iterator[str]:
         return
     rows = [
         [
-            words.model_title(result, str(model)),
+            wording.model_title(result, str(model)),
             plain(protocol),
             _shortened([str(n) for n in part["trial"]]),
             plain(reason),
@@ -570,7 +582,7 @@ def _data(result: Result) -> Iterator[str]:
         [_corpus_row(name, corpus) for name, corpus in result.data["corpora"].items()],
         words=range(3),
     )
-    yield words.sentences(
+    yield wording.sentences(
         [
             "Found: clips of the corpus that were there. Used: those of the study's emotions that "
             "could be used; speakers are theirs."
@@ -685,13 +697,13 @@ def _again(result: Result) -> Iterator[str]:
     yield "## Run it again"
     yield f"```sh\n{run_command(result)}\n```"
     fast = [
-        words.model_title(result, model)
+        wording.model_title(result, model)
         for model, engine in result.versions.get("engines", {}).items()
         if not engine.startswith("scikit-learn ")
     ]
     engines = f" In the search, {listed(fast)} was fitted by the extra `fast`." if fast else ""
     again = " The page is then made again from that changed run."
-    changed = again if words.is_changed(result) else ""
+    changed = again if wording.is_changed(result) else ""
     yield (
         "The same recordings, code and versions give this page to the byte, on any number of "
         f"cores; an interrupted run goes on where it was.{engines}{changed} "

@@ -29,8 +29,8 @@ def rebuilt_study(trials: pd.DataFrame, model: dict[str, Any]) -> optuna.Study:
     """
     import optuna
 
+    from benchmark.search.storage import distributions
     from benchmark.study import Model
-    from benchmark.trials import distributions
 
     spec = Model.model_validate(model)
     space = distributions(spec)

@@ -8,10 +8,10 @@ from typing import TYPE_CHECKING, NamedTuple
 
 import pandas as pd
 
-from benchmark.calibration import Calibration
-from benchmark.compare import ALPHA
-from benchmark.evaluate import Score
-from benchmark.groups import Division
+from benchmark.evaluation.calibration import Calibration
+from benchmark.evaluation.metrics import Score
+from benchmark.evaluation.significance import ALPHA
+from benchmark.evaluation.subgroups import Division
 from benchmark.report.figures import (
     BLUE,
     GREEN,

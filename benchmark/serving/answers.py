@@ -12,11 +12,11 @@ from typing import Any, Literal
 
 import numpy as np
 
-from benchmark.card import Card
 from benchmark.report.figures import WIDTH_IN
 from benchmark.report.timeline_figure import ChannelPanel, clock, timeline_figure
 from benchmark.serving.predictor import Prediction
 from benchmark.serving.timeline import Timeline, Window, channel_title
+from benchmark.tracking.cards import Card
 
 COLUMNS = ("emotion", "probability", "next", "length", "file")
 TIMELINE_COLUMNS = ("time", "channel", "emotion", "probability")

@@ -20,12 +20,12 @@ from starlette.types import Receive, Scope, Send
 from benchmark import __version__
 from benchmark.features.audio import UnusableError
 from benchmark.serving import schema
+from benchmark.serving.example_clip import sample
 from benchmark.serving.limits import Limits
 from benchmark.serving.metrics import Metrics
 from benchmark.serving.pool import LostError, Pool, SlowError
 from benchmark.serving.predictor import Prediction, Predictor
 from benchmark.serving.problems import MEDIA_TYPE, problem
-from benchmark.serving.sample import sample
 from benchmark.serving.timeline import timeline
 
 T = TypeVar("T")

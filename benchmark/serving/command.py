@@ -8,15 +8,15 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal
 
-from benchmark.card import Card, read_card
+from benchmark.console import Screen, legible
+from benchmark.engine.files import write_bytes, write_text
+from benchmark.engine.processes import Workers
 from benchmark.errors import BenchmarkError
-from benchmark.results import write_bytes, write_text
-from benchmark.screen import Screen, legible
 from benchmark.serving import answers
 from benchmark.serving.answers import Answer, FileTimeline
-from benchmark.serving.files import predict_files, timeline_files
+from benchmark.serving.batch import predict_files, timeline_files
 from benchmark.serving.predictor import Predictor
-from benchmark.workers import Workers
+from benchmark.tracking.cards import Card, read_card
 
 
 @dataclass(frozen=True)

@@ -18,16 +18,16 @@ from fastapi import FastAPI, Request
 from fastapi.responses import HTMLResponse
 from starlette.routing import Match, Mount
 
-from benchmark.card import Card
 from benchmark.corpora import synthetic
 from benchmark.corpora.clip import Clip
-from benchmark.serving import markup
+from benchmark.serving import html
+from benchmark.serving.analysis import hear
 from benchmark.serving.app import RefusedError, outcome, unless_gone
-from benchmark.serving.heard import hear
+from benchmark.serving.example_clip import sample
 from benchmark.serving.limits import Limits
 from benchmark.serving.pool import Pool
 from benchmark.serving.predictor import Predictor
-from benchmark.serving.sample import sample
+from benchmark.tracking.cards import Card
 
 if TYPE_CHECKING:
     from starlette.types import ASGIApp, Message, Receive, Scope, Send
@@ -72,7 +72,7 @@ def _add_answers(app: FastAPI, pool: Pool, limits: Limits, samples: dict[str, by
         heard = await _asked(request, pool.ask(hear, content, limits))
         if isinstance(heard, RefusedError):
             return _problem(heard, limits)
-        return HTMLResponse(markup.answer(heard, limits, played))
+        return HTMLResponse(html.answer(heard, limits, played))
 
     @app.post("/page/hear", include_in_schema=False)
     async def recording(request: Request) -> HTMLResponse:
@@ -89,9 +89,9 @@ def _add_answers(app: FastAPI, pool: Pool, limits: Limits, samples: dict[str, by
         content = await request.body()
         heard = await _asked(request, pool.ask(Predictor.predict, content, LONGEST_LIVE_S))
         if not isinstance(heard, RefusedError):
-            return HTMLResponse(markup.live(heard))
+            return HTMLResponse(html.live(heard))
         if heard.name in QUIET:
-            return HTMLResponse(markup.quiet(heard.document["detail"]))
+            return HTMLResponse(html.quiet(heard.document["detail"]))
         return _problem(heard, limits)
 
 
@@ -105,7 +105,7 @@ async def _asked(request: Request, asked: Coroutine[Any, Any, T]) -> T | Refused
 
 
 def _problem(refused: RefusedError, limits: Limits) -> HTMLResponse:
-    told = markup.problem(reason(refused, limits))
+    told = html.problem(reason(refused, limits))
     return HTMLResponse(told, refused.document["status"])
 
 
@@ -214,13 +214,13 @@ def _blocks(card: Card, limits: Limits, samples: dict[str, bytes]) -> gr.Blocks:
     """Return the page; none of its components asks Gradio for anything."""
     blocks = gr.Blocks(title=f"Voice to emotion: {card.title}", analytics_enabled=False)
     with blocks:
-        gr.HTML(markup.header(card), elem_id="model")
+        gr.HTML(html.header(card), elem_id="model")
         with gr.Row(elem_id="work"):
             with gr.Column(min_width=300):
-                gr.HTML(markup.voice(limits, samples), elem_id="voice", js_on_load=_script())
+                gr.HTML(html.voice(limits, samples), elem_id="voice", js_on_load=_script())
             with gr.Column(min_width=300):
-                gr.HTML(markup.waiting(), elem_id="answer")
-        gr.HTML(markup.about(card), elem_id="about")
+                gr.HTML(html.waiting(), elem_id="answer")
+        gr.HTML(html.about(card), elem_id="about")
     return blocks
 
 

@@ -22,13 +22,13 @@ from functools import cache, partial
 from pathlib import Path
 from typing import Any, Concatenate, ParamSpec, TypeVar
 
-from benchmark.card import read_card
+from benchmark.engine.processes import prepare_worker, processes_of
 from benchmark.errors import BenchmarkError
 from benchmark.features.audio import UnusableError
+from benchmark.serving.example_clip import sample
 from benchmark.serving.limits import Limits
 from benchmark.serving.predictor import Predictor
-from benchmark.serving.sample import sample
-from benchmark.workers import prepare_worker, processes_of
+from benchmark.tracking.cards import read_card
 
 P = ParamSpec("P")
 T = TypeVar("T")

@@ -10,12 +10,12 @@ import numpy as np
 from numpy.typing import NDArray
 from threadpoolctl import threadpool_limits
 
-from benchmark.card import Card, load_model, recipe_of
 from benchmark.features import FeatureSet
 from benchmark.features.audio import decode
 from benchmark.features.extract import features_of
 from benchmark.models import probabilities
 from benchmark.models.quick import quickened
+from benchmark.tracking.cards import Card, load_model, recipe_of
 
 
 @dataclass(frozen=True)

@@ -6,10 +6,10 @@ from typing import Any
 
 from pydantic import BaseModel, Field
 
-from benchmark.card import Card
 from benchmark.report.markdown import code, plain
 from benchmark.serving.limits import Limits
 from benchmark.serving.problems import MEDIA_TYPE, PROBLEMS, problem
+from benchmark.tracking.cards import Card
 
 FIELD = "file"
 """Of a form, that holds a recording."""

@@ -22,9 +22,9 @@ if TYPE_CHECKING:
     import uvicorn
     from starlette.types import ASGIApp
 
-    from benchmark.card import Card
-    from benchmark.screen import Screen
+    from benchmark.console import Screen
     from benchmark.serving.pool import Pool
+    from benchmark.tracking.cards import Card
 
 OFFLINE = {
     "GRADIO_ANALYTICS_ENABLED": "False",
@@ -190,7 +190,7 @@ def _addresses(host: str, port: int) -> list[tuple[socket.AddressFamily, str]]:
 def service(pool: Pool, options: Options) -> ASGIApp:
     """Return the whole service: REST and the page, counted, behind the guard."""
     from benchmark.serving.app import create_app
-    from benchmark.serving.guard import LOOPBACK, Guard
+    from benchmark.serving.middleware import LOOPBACK, Guard
     from benchmark.serving.page import mount_page
 
     token = options.token is not None

@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from tests.cluster.hosts import Hosts
-from tests.dask_processes import DaskProcesses
+from tests.support.dask_processes import DaskProcesses
 
 TCP_TIMEOUT = {"DASK_DISTRIBUTED__COMM__TIMEOUTS__TCP": "12s"}
 """After so long a cable that was pulled is told from silence; Dask's own default is 30 s."""

@@ -22,12 +22,12 @@ import numpy as np
 import pytest
 import soundfile
 
+from benchmark.engine.processes import Task
 from benchmark.errors import BenchmarkError
-from benchmark.workers import Task
 from tests.cluster.hosts import Hosts
 from tests.conftest import Bench
-from tests.dask_processes import ROOT, DaskProcesses, wait_until
-from tests.test_run import runs_in_mlflow, trials_in_optuna
+from tests.support.dask_processes import ROOT, DaskProcesses, wait_until
+from tests.test_pipeline import runs_in_mlflow, trials_in_optuna
 
 TRIALS = 26
 
@@ -169,7 +169,7 @@ def registered(dask: DaskProcesses) -> int:
 
 def test_no_task_fails_because_its_scheduler_is_killed(tmp_path: Path) -> None:
     pytest.importorskip("distributed", reason="needs the extra `cluster`")
-    from benchmark.cluster import Cluster
+    from benchmark.engine.dask import Cluster
 
     moments = random.Random(0)
     answers: list[Task] = []
@@ -198,7 +198,7 @@ def test_a_scheduler_whose_cable_is_pulled_ends_the_work_in_one_line(
         pytest.skip("needs network namespaces: root, and the command ip")
     import dask
 
-    from benchmark.cluster import Cluster
+    from benchmark.engine.dask import Cluster
 
     far = DaskProcesses(tmp_path, "10.213.77.1")
     far.scheduler(inside=hosts.inside(0))

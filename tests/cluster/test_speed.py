@@ -13,11 +13,11 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from benchmark.fitting import fit_fold
-from benchmark.tables import StoredArrays, Table, store_arrays
-from benchmark.workers import Workers, available_cores
+from benchmark.data.tables import StoredArrays, Table, store_arrays
+from benchmark.engine.processes import Workers, available_cores
+from benchmark.search.fitting import fit_fold
 from tests.cluster.hosts import Hosts
-from tests.dask_processes import DaskProcesses, wait_until
+from tests.support.dask_processes import DaskProcesses, wait_until
 
 
 @pytest.fixture
@@ -48,7 +48,7 @@ def seconds(workers: Workers, tasks: list[tuple[object, ...]]) -> float:
 
 
 def test_speed_by_workers(hosts: Hosts, dask: DaskProcesses, table: StoredArrays) -> None:
-    from benchmark.cluster import Cluster
+    from benchmark.engine.dask import Cluster
 
     params = {"n_estimators": 40}
     forests = [(fit_fold, table, "random_forest", params, n, n % 5) for n in range(40)]

@@ -14,7 +14,7 @@ from pathlib import Path
 from typing import Self
 
 from tests.conftest import Bench
-from tests.test_run import runs_in_mlflow, trials_in_optuna
+from tests.test_pipeline import runs_in_mlflow, trials_in_optuna
 
 STAGE_OF = {
     "fit_members": "ensemble",

@@ -7,9 +7,9 @@ from pathlib import Path
 
 import pytest
 
-from tests.clock import Clock
 from tests.conftest import Bench
-from tests.test_databases import assert_same, run_on
+from tests.engine.test_databases import assert_same, run_on
+from tests.support.clock import Clock
 
 
 @pytest.mark.parametrize("seed", range(5))

@@ -17,9 +17,9 @@ from pathlib import Path
 import pytest
 
 from tests.conftest import Bench
-from tests.postgres import Postgres, running
-from tests.test_databases import assert_same, held, run_on, wait_for_trials
-from tests.test_tracking import free_port, served
+from tests.engine.test_databases import assert_same, held, run_on, wait_for_trials
+from tests.support.postgres import Postgres, running
+from tests.tracking.test_runs import free_port, served
 
 LONGER = ("--set", "search.trials=20")
 """Some half a minute of search: long enough for a database to fail in many places."""

@@ -24,7 +24,7 @@ import pytest
 
 pytest.importorskip("fastapi", reason="needs the extra `serve`")
 
-from benchmark.serving.sample import sample
+from benchmark.serving.example_clip import sample
 from tests.conftest import Bench
 from tests.hostile.service import Answer, Service, faults, resident_bytes, service
 from tests.hostile.uploads import FAMILIES, SECRET, Request, file_part, form, posted, uploads

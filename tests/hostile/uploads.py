@@ -18,7 +18,7 @@ import soundfile
 from numpy.random import Generator
 
 from benchmark.features.audio import resample
-from benchmark.serving.sample import sample
+from benchmark.serving.example_clip import sample
 
 BOUNDARY = b"----a-line-between"
 HEAD = b"POST %s HTTP/1.1\r\nHost: 127.0.0.1\r\n"

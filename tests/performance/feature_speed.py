@@ -15,10 +15,10 @@ from pathlib import Path
 
 from benchmark.corpora import locate, read_corpus
 from benchmark.corpora.clip import Clip
+from benchmark.engine.files import write_text
+from benchmark.engine.processes import Workers
 from benchmark.features import FEATURE_SETS, extract, feature_set
-from benchmark.report.unseen_page import SPEED
-from benchmark.results import write_text
-from benchmark.workers import Workers
+from benchmark.report.speaker_independent_page import SPEED
 
 EVERY = 8
 RUNS = 3

@@ -14,7 +14,7 @@ import numpy as np
 import uvicorn
 from fastapi import FastAPI, UploadFile
 
-from benchmark.card import load_model
+from benchmark.tracking.cards import load_model
 
 card, model = load_model(Path(sys.argv[1]))
 app = FastAPI()

@@ -11,7 +11,7 @@ is read from /proc.
 
 from __future__ import annotations
 
-from benchmark.workers import limit_threads
+from benchmark.engine.processes import limit_threads
 
 limit_threads()
 
@@ -348,7 +348,7 @@ def clocked(owner: type, name: str, spent: list[float]) -> Iterator[None]:
 
 def tiny_arrays(folder: Path) -> None:
     """Write a training table on which a fit takes a few milliseconds: ninety clips, three folds."""
-    from benchmark.tables import IDENTITY, Table, store_arrays
+    from benchmark.data.tables import IDENTITY, Table, store_arrays
 
     rng = np.random.default_rng(0)
     emotion = np.arange(90) % 3
@@ -360,10 +360,10 @@ def tiny_arrays(folder: Path) -> None:
 
 def trial_search(scratch: Path, trials: int) -> Any:
     """Return the search of so many trials, with its storage; not opened."""
-    from benchmark.search import ModelSearch
+    from benchmark.data.tables import StoredArrays
+    from benchmark.search.search import ModelSearch
+    from benchmark.search.storage import Plan, TrialStore
     from benchmark.study import Model, Search
-    from benchmark.tables import StoredArrays
-    from benchmark.trials import Plan, TrialStore
 
     space = {
         "C": {"low": 1e-3, "high": 10.0, "log": True},
@@ -384,7 +384,7 @@ def trial_search(scratch: Path, trials: int) -> Any:
 
 def opened_tracker(scratch: Path) -> Any:
     """Return the tracker of the search's trials, begun."""
-    from benchmark.tracking import StudyRecord, Tracker, tracking_uri
+    from benchmark.tracking.runs import StudyRecord, Tracker, tracking_uri
 
     tracker = Tracker(tracking_uri(scratch), "trials", artifacts=scratch / "mlruns")
     parameters = {"logistic_regression": {"C": True, "tol": True, "max_iter": False}}
@@ -400,11 +400,11 @@ def grow(scratch: Path, size: int) -> dict[str, Any]:
     """
     import optuna
 
-    from benchmark import tracking
-    from benchmark.run import _trial_record as trial_record
-    from benchmark.search import run_searches
-    from benchmark.trials import Trial, TrialStore
-    from benchmark.workers import Workers
+    from benchmark.engine.processes import Workers
+    from benchmark.pipeline import _trial_record as trial_record
+    from benchmark.search.search import run_searches
+    from benchmark.search.storage import Trial, TrialStore
+    from benchmark.tracking.runs import runs as tracking
 
     tiny_arrays(scratch / "arrays")
     spent: dict[str, list[float]] = {name: [] for name in ("ask", "tell", "store", "log")}
@@ -468,8 +468,8 @@ def _all_clocked(
 
 def resume(scratch: Path, size: int) -> dict[str, Any]:
     """Take up a finished search of so many trials; return the seconds of each part."""
-    from benchmark.search import run_searches
-    from benchmark.workers import Workers
+    from benchmark.engine.processes import Workers
+    from benchmark.search.search import run_searches
 
     began = time.perf_counter()
     tracker = opened_tracker(scratch)
@@ -519,7 +519,7 @@ UI_PAGE = 100  # runs that MLflow's page asks for at once
 @contextmanager
 def served_ui(scratch: Path, port: int) -> Iterator[tuple[str, float]]:
     """Serve the runs as `python -m benchmark ui` does; yield the address and how long it took."""
-    from benchmark.tracking import tracking_uri, ui_command
+    from benchmark.tracking.runs import tracking_uri, ui_command
 
     command, environment = ui_command(tracking_uri(scratch), scratch, port)
     began = time.perf_counter()
@@ -604,7 +604,7 @@ def in_browser(address: str) -> dict[str, Any]:
 
 def measure_ui(measurements: Measurements, scratch: Path, sizes: Sequence[int]) -> None:
     """Measure how long MLflow's server takes to list the runs of the largest search."""
-    from benchmark.tracking import tracking_uri, ui_addresses
+    from benchmark.tracking.runs import tracking_uri, ui_addresses
 
     size = max(sizes)
     folder = scratch / "trials"

@@ -7,9 +7,9 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
+from benchmark.engine.files import write_bytes, write_text
 from benchmark.report.figures import BLUE, GREEN, GREY, VERMILLION, WIDTH_IN, house_style
 from benchmark.report.markdown import count, listed, table
-from benchmark.results import write_bytes, write_text
 
 Measured = Sequence[Mapping[str, Any]]
 

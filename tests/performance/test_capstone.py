@@ -28,7 +28,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from benchmark.workers import THREAD_LIMITS, available_cores
+from benchmark.engine.processes import THREAD_LIMITS, available_cores
 
 ROOT = Path(__file__).parent.parent.parent
 SCRIPT = Path(__file__).parent / "plain_script.py"

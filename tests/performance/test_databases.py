@@ -15,13 +15,13 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from benchmark.databases import with_driver
+from benchmark.engine.databases import with_driver
+from benchmark.search.storage import Trial
 from benchmark.study import Model
-from benchmark.tracking import Tracker
-from benchmark.trials import Trial
-from tests.postgres import Postgres, running
-from tests.test_databases import PLAN, opened
-from tests.test_tracking import STUDY, TRIAL, free_port, served
+from benchmark.tracking.runs import Tracker
+from tests.engine.test_databases import PLAN, opened
+from tests.support.postgres import Postgres, running
+from tests.tracking.test_runs import STUDY, TRIAL, free_port, served
 
 TRIALS = 200
 SPACE = {f"parameter_{place}": {"low": 0.0, "high": 1.0} for place in range(8)}

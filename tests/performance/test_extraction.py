@@ -19,10 +19,10 @@ import pytest
 import soundfile
 
 from benchmark.corpora.clip import AUDIO_ENDINGS, Clip
+from benchmark.engine.processes import Workers
 from benchmark.features import FEATURE_SETS, extract, parse_chain
-from benchmark.features.augment import Chain
+from benchmark.features.augmentation import Chain
 from benchmark.features.extract import CLIPS_A_TASK, Order, measure
-from benchmark.workers import Workers
 
 FEATURES = FEATURE_SETS["means-184"]
 RATE_HZ = FEATURES.sample_rate_hz

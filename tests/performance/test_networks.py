@@ -13,11 +13,11 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from benchmark.search import ModelSearch, run_searches
+from benchmark.data.tables import IDENTITY, StoredArrays, Table, store_arrays
+from benchmark.engine.processes import Workers
+from benchmark.search.search import ModelSearch, run_searches
+from benchmark.search.storage import Plan, TrialStore
 from benchmark.study import Model, Search
-from benchmark.tables import IDENTITY, StoredArrays, Table, store_arrays
-from benchmark.trials import Plan, TrialStore
-from benchmark.workers import Workers
 
 pytest.importorskip("torch", reason="needs the extra `deep`")
 

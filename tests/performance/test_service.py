@@ -29,7 +29,7 @@ import numpy as np
 import pytest
 import soundfile
 
-from benchmark.workers import THREAD_LIMITS
+from benchmark.engine.processes import THREAD_LIMITS
 
 pytest.importorskip("fastapi", reason="needs the extra `serve`")
 
@@ -233,7 +233,7 @@ def test_a_plain_handler(card: Path, clip: bytes, cores: int) -> None:
 
 
 def test_mlflows_server(card: Path, clip: bytes, cores: int, tmp_path: Path) -> None:
-    from benchmark.registry import REGISTERED, promote
+    from benchmark.tracking.model_registry import REGISTERED, promote
 
     uri, port = f"sqlite:///{tmp_path}/mlflow.db", free_port()
     promote(card, uri, tmp_path / "mlruns")

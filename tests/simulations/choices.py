@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 from numpy.typing import NDArray
 
-from benchmark.optimism import corrected
+from benchmark.evaluation.selection_bias import corrected
 
 Floats = NDArray[np.float64]
 

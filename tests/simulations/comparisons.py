@@ -8,7 +8,7 @@ from collections.abc import Iterator
 import numpy as np
 import pandas as pd
 
-from benchmark.compare import ALPHA, compare_on_clips, holm
+from benchmark.evaluation.significance import ALPHA, compare_on_clips, holm
 
 EMOTIONS = ("angry", "happy", "neutral", "sad")
 

@@ -1,0 +1,1 @@
+"""From clips to the tables of each split."""

@@ -1,0 +1,1 @@
+"""Processes, files and databases: how work is run, whatever it is."""

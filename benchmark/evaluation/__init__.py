@@ -1,0 +1,1 @@
+"""Metrics, intervals and tests, computed from predictions alone."""

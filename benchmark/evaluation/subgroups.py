@@ -1,0 +1,174 @@
+"""Whom a model serves: its score by speaker, gender, statement and emotion intensity."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+
+import numpy as np
+import pandas as pd
+from numpy.typing import NDArray
+
+from benchmark.evaluation.metrics import (
+    METRICS,
+    Score,
+    bootstrap_seed,
+    counts_by,
+    evaluate,
+    gap,
+    resample_groups,
+    resampled_unit,
+    scored,
+)
+
+SPEAKER = "speaker"
+DIVIDED_BY = (SPEAKER, "gender", "intensity", "statement")
+
+FEWEST_CLIPS = 4
+"""A group needs as many clips of an emotion to be measured on it."""
+
+
+@dataclass(frozen=True)
+class Group:
+    """The clips of a corpus that have something in common.
+
+    Attributes
+    ----------
+    name : str
+        What they have: ``female``, ``strong``, a statement, a speaker.
+    clips, speakers : int
+        How many there are, of the emotions compared.
+    score : Score
+    """
+
+    name: str
+    clips: int
+    speakers: int
+    score: Score
+
+
+@dataclass(frozen=True)
+class Division:
+    """One corpus's clips by one thing that is known of them.
+
+    Attributes
+    ----------
+    corpus, by : str
+        `by` is one of `DIVIDED_BY`.
+    emotions : tuple of str
+        Those of which every group has clips enough: groups are compared on the same emotions.
+    groups : tuple of Group
+        By name: two or more; a corpus may have a single speaker.
+    left_out : int
+        How many groups have too few clips.
+    gap : Score or None
+        The first group less the second, where there are just two.
+    paired : bool
+        Whether both have the same speakers, who are then drawn for both at once.
+    """
+
+    corpus: str
+    by: str
+    emotions: tuple[str, ...]
+    groups: tuple[Group, ...]
+    left_out: int
+    gap: Score | None
+    paired: bool
+
+
+def divisions(
+    rows: pd.DataFrame,
+    clips: pd.DataFrame | None,
+    emotions: Sequence[str],
+    metric: str,
+    seed: int,
+) -> list[Division]:
+    """Return a model's test clips divided by all that is known of them, corpus by corpus.
+
+    A corpus is not divided by what it does not tell, or where fewer than two groups (but one
+    speaker will do) have `FEWEST_CLIPS` clips of half its emotions and two emotions in common.
+    Corpora are not taken together: where one has only women, a difference of gender would be one of
+    corpora.
+
+    Parameters
+    ----------
+    rows : DataFrame of shape (n_clips, ...)
+        One model's rows of one protocol.
+    clips : DataFrame or None
+        Statement and intensity by clip; None where they are not known.
+    emotions : sequence of str
+        The study's emotions.
+    metric : str
+        A name in `METRICS`.
+    seed : int
+        The study's, for the resamples.
+    """
+    if clips is not None:
+        rows = rows.merge(clips[["clip", "statement", "intensity"]], on="clip", how="left")
+    return [
+        division
+        for corpus, part in rows.groupby("corpus", sort=True)
+        for by in DIVIDED_BY
+        if by in part
+        for division in _divide(part, (str(corpus), by), emotions, metric, seed)
+    ]
+
+
+def _divide(
+    rows: pd.DataFrame, place: tuple[str, str], emotions: Sequence[str], metric: str, seed: int
+) -> Iterator[Division]:
+    """Yield a corpus divided by one thing; nothing where it can't be."""
+    corpus, by = place
+    told = rows[rows[by].fillna("") != ""]
+    counts = pd.crosstab(told[by], told["emotion"])
+    enough = counts >= FEWEST_CLIPS
+    kept = enough[enough.sum(axis=1) >= rows["emotion"].nunique() / 2]
+    shared = [emotion for emotion in kept.columns if kept[emotion].all()]
+    fewest = 1 if by == SPEAKER else 2
+    if len(kept) < fewest or len(shared) < 2:
+        return
+    part = told[told["emotion"].isin(shared)]
+    by_name = {str(name): part[part[by] == name] for name in kept.index}
+    groups = tuple(
+        _group(name, members, emotions, metric, bootstrap_seed(seed, corpus, by, name))
+        for name, members in by_name.items()
+    )
+    difference, paired = None, False
+    if len(groups) == 2:
+        first, second = by_name.values()
+        paired = set(first["speaker"]) == set(second["speaker"])
+        difference = gap(groups[0].score, groups[1].score)
+        if paired and resampled_unit(*_numbered(part)).over == "speakers":
+            seed = bootstrap_seed(seed, corpus, by)
+            difference = _paired_gap(part, part[by] == kept.index[0], emotions, metric, seed)
+    left_out = len(counts) - len(kept)
+    yield Division(corpus, by, tuple(shared), groups, left_out, difference, paired)
+
+
+def _group(name: str, rows: pd.DataFrame, emotions: Sequence[str], metric: str, seed: int) -> Group:
+    evaluation = evaluate(rows, emotions, seed)
+    return Group(name, evaluation.clips, evaluation.speakers, evaluation.scores[metric])
+
+
+def _paired_gap(
+    rows: pd.DataFrame,
+    first: pd.Series[bool],
+    emotions: Sequence[str],
+    metric: str,
+    seed: int,
+) -> Score:
+    """Return the first group's score less the other's, the same speakers drawn for both."""
+    speakers, clips = _numbered(rows)
+    pair = [counts_by(speakers[side], rows[side], emotions) for side in (first, ~first)]
+    by_speaker = np.stack(pair, axis=1)
+    of_counts = METRICS[metric].of_counts
+    both = of_counts(by_speaker.sum(axis=0))
+    drawn = of_counts(resample_groups(by_speaker, np.random.default_rng(seed)))
+    value = float(both[0] - both[1])
+    return scored(value, drawn[:, 0] - drawn[:, 1], resampled_unit(speakers, clips), lowest=-1.0)
+
+
+def _numbered(rows: pd.DataFrame) -> list[NDArray[np.int64]]:
+    """Return each row's speaker and clip as numbers from 0 on."""
+    columns = ("speaker", "clip")
+    return [np.asarray(pd.factorize(rows[name], sort=True)[0], dtype=np.int64) for name in columns]

@@ -1,0 +1,1 @@
+"""Hyperparameter search: from tables to tuned and refitted models."""

@@ -1,0 +1,141 @@
+"""Learning curves: each winner fitted once more on shares of the training clips.
+
+A curve that still rises at its end says that more recordings would help; one whose training score
+stays far above its validation score says that the model learns its clips by heart.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pandas as pd
+from numpy.typing import NDArray
+
+from benchmark import models
+from benchmark.data.tables import StoredArrays, TrainingArrays, load_arrays
+from benchmark.engine.npz_cache import keep, kept
+from benchmark.engine.processes import Workers
+from benchmark.evaluation.metrics import score
+from benchmark.search.fitting import fit_rows
+from benchmark.search.search import ModelSearch
+from benchmark.study import derive_seed
+
+COLUMNS = ("protocol", "model", "share", "fold", "rows", "training", "validation")
+
+Point = tuple[int, float, float]
+
+
+def draw_clips(
+    data: TrainingArrays, rows: NDArray[np.bool_], share: float, seed: int
+) -> NDArray[np.bool_]:
+    """Return which rows belong to a share of the clips among `rows`: of each emotion alike.
+
+    A clip keeps its copies. A larger share holds the smaller ones of the same seed.
+    """
+    rng = np.random.default_rng(seed)
+    chosen: list[NDArray[Any]] = []
+    for emotion in np.unique(data.emotions):
+        clips = np.unique(data.clips[rows & (data.emotions == emotion)])
+        chosen.append(rng.permutation(clips)[: max(1, round(share * len(clips)))])
+    kept: NDArray[np.bool_] = rows & np.isin(data.clips, np.concatenate(chosen))
+    return kept
+
+
+def fit_share(  # noqa: PLR0913 - a task's arguments stand in a row
+    arrays: StoredArrays | TrainingArrays,
+    model: str,
+    params: Mapping[str, Any],
+    seed: int,
+    fold: int,
+    share: float,
+    metric: str,
+) -> Point:
+    """Return how many rows a share has, the score on its clips and on the fold's; pure."""
+    data = load_arrays(arrays)
+    stop = data.stop_fold(fold) if models.MODELS[model].by_epochs else None
+    rows = data.training_rows(fold, stop)
+    stopping = rows & (data.fold == stop) if stop is not None else np.zeros_like(rows)
+    drawn = draw_clips(data, rows & ~stopping, share, derive_seed(seed, "clips"))
+    fitted = fit_rows(data, model, params, seed, drawn | stopping, stop=stop, searching=True)
+    order = list(np.unique(data.emotions))
+
+    def scored(part: NDArray[np.bool_]) -> float:
+        return score(metric, data.emotions[part], fitted.predict(data.values[part]), order)
+
+    return int(drawn.sum()), scored(drawn & data.originals), scored(data.validation_rows(fold))
+
+
+def learning_curves(
+    searches: Sequence[ModelSearch],
+    shares: Sequence[float],
+    cache: Path,
+    workers: Workers,
+    progress: Callable[[int, int], None],
+) -> pd.DataFrame:
+    """Return the learning curves of the winners of finished searches.
+
+    Parameters
+    ----------
+    searches : sequence of ModelSearch
+    shares : sequence of float
+        Of the training clips of each inner fold.
+    cache : Path
+        A folder in which points are kept, so that an interruption costs none.
+    workers : Workers
+    progress : callable
+        Told how many points are done, and of how many.
+
+    Returns
+    -------
+    DataFrame
+        The columns of `COLUMNS`.
+    """
+    rows: dict[tuple[Any, ...], Point] = {}
+    names: list[tuple[Any, ...]] = []
+    for search in searches:
+        plan, best = search.plan, search.best
+        assert best is not None
+        folder = cache / f"{plan.key}_{best.number:04d}"
+        for fold in range(plan.n_folds):
+            seed = derive_seed(best.seed, "curve", fold)
+            for share in shares:
+                name = (plan.split, plan.model, share, fold)
+                path = folder / f"{fold}_{share}.npz"
+                names.append(name)
+                known = _known(path)
+                if known is not None:
+                    rows[name] = known
+                    continue
+                workers.submit(
+                    fit_share, plan.arrays, plan.model, best.params, seed, fold, share,
+                    plan.search.metric, label=(name, path),
+                )  # fmt: skip
+    progress(len(rows), len(names))
+    for task in workers.drain():
+        name, path = task.label
+        if task.error is not None:
+            raise task.failure(
+                f"{name[0]} {name[1]}: the learning curve could not be drawn, at a share of "
+                f"{name[2]:g}",
+                "Raise the shares of [learning_curves], or take it out.",
+            ) from task.error
+        rows[name] = task.result
+        keep(path, **dict(zip(("rows", "training", "validation"), task.result, strict=True)))
+        progress(len(rows), len(names))
+    return pd.DataFrame([(*name, *rows[name]) for name in names], columns=list(COLUMNS))
+
+
+def _known(path: Path) -> Point | None:
+    """Return a point of an earlier run; None if there is none, or its file is damaged."""
+    found = kept(path)
+    if found is not None:
+        return int(found["rows"]), float(found["training"]), float(found["validation"])
+    try:
+        # Earlier versions kept the three numbers bare.
+        rows, training, validation = np.load(path.with_suffix(".npy"))
+    except Exception:
+        return None
+    return int(rows), float(training), float(validation)

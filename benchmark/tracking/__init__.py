@@ -1,0 +1,1 @@
+"""MLflow: runs, views, the model registry and model cards."""

@@ -1,0 +1,149 @@
+"""What a study may name: refused here, before any work, is whatever no registry has."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from benchmark import models
+from benchmark.corpora import CORPORA
+from benchmark.corpora.clip import EMOTIONS
+from benchmark.data.splits import OUTER_FOLDS, PROTOCOLS
+from benchmark.errors import BenchmarkError, unknown
+from benchmark.features import feature_set, parse_chain
+from benchmark.models import MODELS
+from benchmark.search.search import SAMPLERS
+from benchmark.search.storage import grid
+from benchmark.study import BASELINE, ENSEMBLE, Model, Study
+
+PAGES = ("README", "anatomy", "claims", "scale", "unseen_speakers")
+"""Pages that are no study's, whose names no study can have."""
+
+DATA_PAGE = "_data"
+"""How the name of the page on a study's recordings ends."""
+
+
+def check(study: Study, where: str) -> Study:
+    """Return a study with the floor among its models, or refuse it before any work.
+
+    Raises
+    ------
+    BenchmarkError
+        For the first name that no registry has, or value that can't be.
+    """
+    if study.name in PAGES or study.name.endswith(DATA_PAGE):
+        raise BenchmarkError(f"{where}: reports/ has a page of that name; rename the file.")
+    _check_names("corpus", study.corpora, CORPORA, f"{where}: corpora")
+    _check_names("corpus", study.auxiliary, CORPORA, f"{where}: auxiliary")
+    for name in study.auxiliary:
+        if name in study.corpora:
+            raise BenchmarkError(
+                f"{where}: auxiliary: {name} is among corpora, and an auxiliary corpus is never "
+                "tested. Take it out of one of the two."
+            )
+    _check_names("protocol", study.split.protocols, PROTOCOLS, f"{where}: [split] protocols")
+    if isinstance(study.split.folds, str):
+        place = f"{where}: [split] folds, which may be a number too"
+        _check_names("name of outer folds", (study.split.folds,), OUTER_FOLDS, place)
+    _check_names("sampler", (study.search.sampler,), SAMPLERS, f"{where}: [search] sampler")
+    _check_names("model", study.models, MODELS, f"{where}: [models]")
+    for chain in study.augment:
+        try:
+            parse_chain(chain)
+        except BenchmarkError as error:
+            raise BenchmarkError(f"{where}: augment: {error}") from error
+    _check_emotions(study, where)
+    try:
+        features = feature_set(study.features, study.sample_rate_hz)
+    except BenchmarkError as error:
+        raise BenchmarkError(f"{where}: {error}") from error
+    if study.covariates and features.shape is not None:
+        raise BenchmarkError(
+            f"{where}: covariates: {study.features} has features over time, beside which a single "
+            "number has no place. Take another feature set, or leave covariates out."
+        )
+    for name, spec in study.models.items():
+        _check_model(study, name, spec, where)
+    _check_answers(study, where)
+    floor = {} if BASELINE in study.models else {BASELINE: Model()}
+    return study.model_copy(update={"models": floor | study.models})
+
+
+def _check_model(study: Study, name: str, spec: Model, where: str) -> None:
+    """Refuse a model whose settings, or whose place in this study, can't be."""
+    models.check_parameters(name, spec, where)
+    if study.search.sampler == "grid":
+        grid(spec)
+    if study.auxiliary and models.MODELS[name].decides:
+        raise BenchmarkError(
+            f"{where}: [models.{name}] is calibrated on folds that are validated once each, which "
+            "clips of auxiliary corpora never are. Take the model out, or leave auxiliary out."
+        )
+    fewest = models.fewest_folds(name)
+    if study.search.folds < fewest:
+        raise BenchmarkError(
+            f"{where}: [models.{name}] needs a fold of its own, to stop learning or to calibrate "
+            f"by; set search.folds to {fewest} or more."
+        )
+
+
+def _check_answers(study: Study, where: str) -> None:
+    """Refuse ensembles, comparisons and claims of what the study does not have."""
+    voters = [name for name in study.models if name != BASELINE]
+    for vote, members in study.ensembles.items():
+        if not isinstance(members, str):
+            _check_names("member", members, voters, f"{where}: [ensembles] {vote}")
+        elif members == "stacking" and (len(voters) < 2 or study.search.folds < 3):
+            raise BenchmarkError(
+                f"{where}: [ensembles] {vote}: a stack needs two models beside the floor, and "
+                "search.folds of 3 or more to be scored by. Add to them, or make it greedy."
+            )
+        if vote in MODELS or not vote.isidentifier():
+            raise BenchmarkError(
+                f"{where}: [ensembles] {vote}: must be a word of its own, such as forest_and_mlp, "
+                "and no model's name."
+            )
+    answering = (*study.models, *votes(study))
+    for first, second in study.compare:
+        _check_names("model", (first, second), answering, f"{where}: compare")
+        if first == second:
+            raise BenchmarkError(f"{where}: compare: {first} is compared with itself.")
+    if study.claims is not None:
+        place = f"{where}: [claims]"
+        _check_names("protocol", (study.claims.protocol,), study.split.protocols, place)
+        _check_names("model", study.claims.values, answering, place)
+        _check_names("model", study.claims.why, study.claims.values, f"{place} why")
+        _check_names("model", study.claims.mistakes, study.claims.values, f"{place} mistakes")
+
+
+def votes(study: Study) -> dict[str, tuple[str, ...] | str]:
+    """Return the ensembles that a study names, or the soft vote of all models but the floor.
+
+    Each by its name: the models whose winners vote, or how it learns which answers to trust.
+    """
+    everyone = tuple(name for name in study.models if name != BASELINE)
+    if study.ensembles or len(everyone) < 2:
+        return dict(study.ensembles)
+    return {ENSEMBLE: everyone}
+
+
+def _check_names(kind: str, names: Any, allowed: Any, where: str) -> None:
+    for name in names:
+        if name not in allowed:
+            raise unknown(kind, name, allowed, where)
+
+
+def _check_emotions(study: Study, where: str) -> None:
+    """Refuse an emotion that none of the corpora has; a user's own table may have any word."""
+    if "csv" in study.corpora:
+        return
+    _check_names("emotion", study.emotions, EMOTIONS, f"{where}: emotions")
+    original = {emotion for name in study.corpora for emotion in CORPORA[name].emotions}
+    aside = {emotion for name in study.auxiliary for emotion in CORPORA[name].emotions}
+    _check_names("emotion", study.rename, original | aside, f"{where}: [rename]")
+    there = {study.rename.get(emotion, emotion) for emotion in original}
+    for emotion in study.emotions:
+        if emotion not in there:
+            raise BenchmarkError(
+                f"{where}: emotions: {emotion} is in none of {', '.join(study.corpora)}, which "
+                f"have {', '.join(sorted(there))}."
+            )

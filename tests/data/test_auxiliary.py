@@ -1,0 +1,98 @@
+"""Corpora that are learned from and never tested."""
+
+from __future__ import annotations
+
+import subprocess
+from dataclasses import replace
+from pathlib import Path
+
+import pandas as pd
+import pytest
+
+from benchmark.errors import BenchmarkError
+from benchmark.evaluation.results import Result, read_result, write_result
+from benchmark.leakage.ablation import stored_result
+from tests.conftest import Bench, changed_bench
+
+CHANGES = {
+    'corpora  = ["csv"]': 'corpora  = ["csv"]\nauxiliary = ["synthetic"]',
+    'protocols = ["random", "speaker"]': 'protocols = ["speaker"]\nfolds = 3',
+    'augment  = ["noise"]': 'augment  = ["noise"]\nnormalise = "speaker"',
+    "trials = 6": "trials = 2",
+    "folds  = 3": "folds  = 2",
+    "[models.logistic_regression]": """
+[rename]
+sad = "low"
+neutral = "middle"
+happy = "high"
+
+[models.logistic_regression]""",
+}
+
+
+@pytest.fixture(scope="module")
+def helped(tones: Path, tmp_path_factory: pytest.TempPathFactory) -> Bench:
+    """The small study, which learns from the generated corpus too."""
+    return changed_bench(tmp_path_factory.mktemp("helped"), tones, CHANGES)
+
+
+@pytest.fixture(scope="module")
+def result(helped: Bench) -> Result:
+    return read_result(helped.project / "reports/results/small")
+
+
+def test_auxiliary_clips_are_in_every_training_table_and_nowhere_else(
+    helped: Bench, result: Result
+) -> None:
+    for fold in ("f1", "f2", "f3"):
+        folder = helped.project / f"features_cache/small/speaker/{fold}"
+        train, test = (pd.read_csv(folder / f"{side}.csv") for side in ("train", "test"))
+        others = train[train["corpus"] == "synthetic"]
+        assert len(others) == result.data["corpora"]["synthetic"]["used"] > 0
+        assert set(others["emotion"]) == {"low", "middle", "high"}
+        assert set(test["corpus"]) == {"csv"}
+    assert set(result.predictions["clip"].str.partition("/")[0]) == {"csv"}
+
+
+def test_copies_are_made_of_the_corpora_asked_about_alone(helped: Bench) -> None:
+    train = pd.read_csv(helped.project / "features_cache/small/speaker/f1/train.csv")
+    copied = train[train["augmentation"].fillna("") != ""]
+    assert set(copied["corpus"]) == {"csv"}
+
+
+def test_copies_are_scaled_by_those_made_alike_of_the_same_speaker(helped: Bench) -> None:
+    train = pd.read_csv(helped.project / "features_cache/small/speaker/f1/train.csv")
+    features = [name for name in train if name.startswith("mfcc")]
+    by_voice = train.groupby(["speaker", train["augmentation"].fillna("")])[features]
+    assert by_voice.mean().to_numpy() == pytest.approx(0, abs=1e-4)
+    assert by_voice.std(ddof=0).to_numpy() == pytest.approx(1, abs=1e-3)
+
+
+def test_inner_folds_validate_none_of_them_and_learn_from_all(result: Result) -> None:
+    used = result.data["corpora"]["synthetic"]["used"]
+    assert result.out_of_fold is not None
+    assert set(result.out_of_fold["clip"].str.partition("/")[0]) == {"csv"}
+    for facts in result.data["folds"].values():
+        assert sum(fold["validation_clips"] for fold in facts) == 48
+        assert [fold["train_clips"] - used for fold in facts] == [
+            48 - fold["validation_clips"] for fold in facts
+        ]
+
+
+def test_every_page_says_which_corpora_were_learned_from_too(helped: Bench) -> None:
+    page = (helped.project / "reports/small.md").read_text()
+    assert "72 clips of csv" in page.partition("## ")[0]
+    assert "**synthetic learned from too**, never tested" in page
+
+
+def test_pages_of_it_come_again_from_the_stored_result_alone(helped: Bench) -> None:
+    before = helped.bytes_of("reports")
+    subprocess.run(helped.command("report"), check=True, capture_output=True)
+    assert helped.bytes_of("reports") == before
+
+
+def test_an_anatomy_of_it_is_refused(result: Result, tmp_path: Path) -> None:
+    settings = result.settings | {"split": {"protocols": ["speaker"]}, "normalise": "none"}
+    write_result(replace(result, settings=settings), tmp_path)
+    with pytest.raises(BenchmarkError, match="learns from auxiliary corpora too"):
+        stored_result("small", tmp_path)

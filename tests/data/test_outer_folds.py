@@ -1,0 +1,324 @@
+"""A study of outer folds tests every clip once, chooses on each fold anew, and says so."""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+import pytest
+
+from benchmark.evaluation.leaderboard import NESTED, leaderboard
+from benchmark.evaluation.metrics import score
+from benchmark.evaluation.results import (
+    Result,
+    by_split,
+    chosen,
+    read_result,
+    split_of,
+    write_result,
+)
+from benchmark.report import write_pages
+from benchmark.report.markdown import number
+from benchmark.report.speaker_independent_page import (
+    TASKS,
+    Kind,
+    best_inside,
+    compared,
+    unseen_page,
+)
+from tests.conftest import SMALL_STUDY, Bench, changed_bench
+
+FOLDS = 3
+CHANGES = {
+    'protocols = ["random", "speaker"]': f'protocols = ["random", "speaker"]\nfolds = {FOLDS}',
+    'augment  = ["noise"]': 'normalise = "speaker"',
+    "trials = 6": "trials = 2",
+    "folds  = 3": "folds  = 2",
+}
+
+
+@pytest.fixture(scope="module")
+def folded(tones: Path, tmp_path_factory: pytest.TempPathFactory) -> Bench:
+    """The small study on outer folds, its features normalised by speaker."""
+    return changed_bench(tmp_path_factory.mktemp("folded"), tones, CHANGES)
+
+
+@pytest.fixture(scope="module")
+def result(folded: Bench) -> Result:
+    return read_result(folded.project / "reports/results/small")
+
+
+def test_every_clip_is_predicted_once_by_every_model_over_all_parts(result: Result) -> None:
+    assert sorted(set(result.predictions["part"])) == ["f1", "f2", "f3"]
+    for _, rows in result.predictions.groupby(["protocol", "model"]):
+        assert len(rows) == rows["clip"].nunique() == 72
+
+
+def test_no_speaker_of_a_part_is_among_those_that_it_learned_from(result: Result) -> None:
+    for part in ("f1", "f2", "f3"):
+        tables = result.data["tables"][f"speaker/{part}"]
+        assert not set(tables["train"]["speakers"]) & set(tables["test"]["speakers"])
+
+
+def test_each_part_has_searches_and_a_choice_of_its_own(result: Result) -> None:
+    assert len({(split_of(w), w["model"]) for w in result.winners}) == len(result.winners) == 6 * 4
+    board = leaderboard(result)
+    for protocol in ("random", "speaker"):
+        by_part = board.chosen[protocol]["by_part"]
+        for part, winner in by_part.items():
+            here = [w for w in result.winners if split_of(w) == f"{protocol}/{part}"]
+            assert winner == chosen(here)
+            assert winner["score"] == max(w["score"] for w in here)
+        inside = np.mean([winner["score"] for winner in by_part.values()])
+        assert board.chosen[protocol]["score"] == pytest.approx(inside)
+
+
+def test_where_parts_choose_different_models_their_answers_stand_as_one(result: Result) -> None:
+    other = {"f1": "random_forest", "f2": "logistic_regression", "f3": "random_forest"}
+    winners = [
+        w | {"score": 2.0} if w["protocol"] == "speaker" and w["model"] == other[w["part"]] else w
+        for w in result.winners
+    ]
+    changed = Result(**(vars(result) | {"winners": winners}))
+    board = leaderboard(changed)
+    assert board.chosen["speaker"]["model"] == NESTED
+    rows = changed.predictions
+    rows = rows[(rows["protocol"] == "speaker") & (rows["model"] == rows["part"].map(other))]
+    names = np.array(changed.emotions)
+    said = names[rows[[f"p_{name}" for name in names]].to_numpy().argmax(axis=1)]
+    expected = score("uar", rows["emotion"].to_numpy(), said, changed.emotions)
+    evaluation = board.evaluation("speaker", NESTED)
+    assert evaluation is not None
+    assert evaluation.scores["uar"].value == pytest.approx(expected)
+
+
+def test_out_of_fold_answers_are_of_every_training_clip_of_each_part_once(result: Result) -> None:
+    assert result.out_of_fold is not None
+    answers = result.out_of_fold
+    for (protocol, part), rows in answers.groupby(["protocol", "part"]):
+        facts = result.data["tables"][f"{protocol}/{part}"]["train"]
+        assert len(rows) == rows["clip"].nunique() == facts["clips"]
+        best = chosen([w for w in result.winners if split_of(w) == f"{protocol}/{part}"])
+        assert set(rows["model"]) == {best["model"]}
+        names = np.array(result.emotions)
+        said = names[rows[[f"p_{name}" for name in names]].to_numpy().argmax(axis=1)]
+        by_fold = [
+            score("uar", rows["emotion"].to_numpy()[here], said[here], result.emotions)
+            for fold in sorted(set(rows["fold"]))
+            for here in [rows["fold"].to_numpy() == fold]
+        ]
+        assert by_fold == pytest.approx(best["fold_scores"])
+
+
+def test_normalised_features_have_mean_0_and_spread_1_for_each_speaker(folded: Bench) -> None:
+    folder = folded.project / "features_cache/small/speaker/f1"
+    rows = pd.concat([pd.read_csv(folder / f"{side}.csv") for side in ("train", "test")])
+    features = [name for name in rows if name.startswith("mfcc")]
+    by_speaker = rows.groupby("speaker")[features]
+    assert by_speaker.mean().to_numpy() == pytest.approx(0, abs=1e-4)
+    assert by_speaker.std(ddof=0).to_numpy() == pytest.approx(1, abs=1e-3)
+
+
+def test_the_page_tells_each_fold_and_that_features_were_normalised(folded: Bench) -> None:
+    page = (folded.project / "reports/small.md").read_text()
+    assert "**normalised by speaker** (needs several clips of a speaker)" in page
+    assert "## Fold by fold" in page
+    assert "72 test clips of 6 speakers in 3 folds" in page
+    assert page.count("| `f2` |") == 2
+
+
+def test_repeats_are_shown_with_their_spread_and_corpora_have_none(
+    result: Result, tmp_path: Path
+) -> None:
+    def named(protocol: str, part: str) -> str:
+        return part.replace("f", "repeat-") if protocol == "speaker" else part
+
+    tables = {
+        name: table.assign(
+            part=[named(*pair) for pair in zip(table["protocol"], table["part"], strict=True)]
+        )
+        for name, table in vars(result).items()
+        if name in ("trials", "predictions", "out_of_fold")
+    }
+    winners = [w | {"part": named(w["protocol"], w["part"])} for w in result.winners]
+    write_pages([Result(**(vars(result) | tables | {"winners": winners}))], tmp_path)
+    rows = result.predictions.query("protocol == 'speaker' and model == 'random_forest'")
+    names = np.array(result.emotions)
+    values = [
+        score("uar", part["emotion"].to_numpy(), said, result.emotions)
+        for _, part in rows.groupby("part")
+        for said in [names[part[[f"p_{name}" for name in names]].to_numpy().argmax(axis=1)]]
+    ]
+    shown = f"{number(np.mean(values))} ± {number(np.std(values, ddof=1))}"
+    page = (tmp_path / "small.md").read_text()
+    assert page.count("Each repeat draws the sides") == 1
+    assert f"| random forest | {shown} | {' | '.join(map(number, values))} |" in page
+
+
+@pytest.mark.parametrize(
+    "change",
+    ["normalise=speaker", "split.folds=3", "split.repeats=2", 'auxiliary=["synthetic"]'],
+)
+def test_tables_of_ones_own_are_refused_what_they_can_not_have(
+    folded: Bench, tmp_path: Path, change: str
+) -> None:
+    folder = folded.project / "features_cache/small/speaker/f1"
+    study = tmp_path / "own.toml"
+    study.write_text(SMALL_STUDY)
+    command = [sys.executable, "-m", "benchmark", "run-study", str(study), "--set", change]
+    command += ["--train", str(folder / "train.csv"), "--test", str(folder / "test.csv")]
+    command += ["--project", str(tmp_path)]
+    refused = subprocess.run(command, capture_output=True, text=True, check=False)
+    assert refused.returncode == 2
+    assert "is not for tables of your own" in refused.stderr
+
+
+def test_pages_of_folds_come_from_the_stored_result_alone(
+    folded: Bench, result: Result, tmp_path: Path
+) -> None:
+    write_result(result, tmp_path / "results")
+    write_pages([read_result(tmp_path / "results/small")], tmp_path)
+    stored = folded.bytes_of("reports")
+    for path in tmp_path.rglob("*"):
+        name = path.relative_to(tmp_path).as_posix()
+        assert path.is_dir() or path.read_bytes() == stored[name]
+
+
+def test_the_parts_of_a_result_are_results_of_one_split_each(result: Result) -> None:
+    parts = by_split(result)
+    assert list(parts) == [f"{p}/f{n}" for p in ("random", "speaker") for n in (1, 2, 3)]
+    assert sum(len(part.predictions) for part in parts.values()) == len(result.predictions)
+    assert sum(len(part.trials) for part in parts.values()) == len(result.trials)
+
+
+def test_a_model_of_normalised_features_is_refused_for_single_recordings(folded: Bench) -> None:
+    card = folded.project / "features_cache/small/speaker/f1/models/ensemble.json"
+    recording = folded.table.parent / "0_low_0.wav"
+    command = folded.command("predict", str(recording), "--model", str(card))
+    refused = subprocess.run(command, capture_output=True, text=True, check=False)
+    assert refused.returncode == 2
+    assert "learned from features normalised by speaker" in refused.stderr
+
+
+SAVEE = TASKS[1]
+ONE_SCALE = Kind("speaker", ())
+SEVEN = [f"e{number}" for number in range(SAVEE.emotions)]
+
+
+def of_savee(result: Result, name: str = "small", **changes: object) -> Result:
+    """The result as one of SAVEE's seven emotions on published folds, of which it knows nothing."""
+    settings = result.settings | {
+        "corpora": [SAVEE.corpus],
+        "emotions": SEVEN,
+        "split": {**result.settings["split"], "folds": "leave-one-speaker-out"},
+    }
+    rows = result.predictions.assign(
+        emotion=[f"e{place % SAVEE.emotions}" for place in range(len(result.predictions))],
+        **dict.fromkeys([f"p_{name}" for name in SEVEN], np.float32(1 / SAVEE.emotions)),
+    )
+    own = {"name": name, "settings": settings, "predictions": rows}
+    return Result(**(vars(result) | own | changes))
+
+
+def knowing(result: Result, parts: set[str], score: float) -> Result:
+    """The result with all right answers, and with this inner score, on these parts."""
+    rows = result.predictions.copy()
+    here = rows["part"].isin(parts)
+    for emotion in SEVEN:
+        rows.loc[here & (rows["emotion"] == emotion), f"p_{emotion}"] = 1.0
+    winners = [w | {"score": score if w["part"] in parts else 0.1} for w in result.winners]
+    return Result(**(vars(result) | {"predictions": rows, "winners": winners}))
+
+
+def test_a_study_of_published_folds_stands_beside_published_figures(
+    result: Result, tmp_path: Path
+) -> None:
+    board = leaderboard(of_savee(result))
+    page = unseen_page([board], tmp_path)
+    assert "## SAVEE, 7 emotions, folds `leave-one-speaker-out`" in page
+    assert "Whisper large v3 | 0.741 | 0.772 | 0.753" in page
+    assert "**Ours: normalised by speaker** | **0.143**" in page
+    assert "every emotion among them, the tested ones too, without labels (12 in SAVEE)" in page
+    assert unseen_page([leaderboard(result)], tmp_path) == ""
+
+
+def test_a_study_that_learned_from_another_corpus_too_stands_apart_and_says_so(
+    result: Result, tmp_path: Path
+) -> None:
+    one, two = of_savee(result, "one"), of_savee(result, "two")
+    corpora = {"savee": two.data["corpora"]["csv"]}
+    corpora["tess"] = corpora["savee"] | {"auxiliary": True}
+    also = Result(**(vars(two) | {"data": two.data | {"corpora": corpora}}))
+    page = unseen_page([leaderboard(one), leaderboard(also)], tmp_path)
+    assert "| **Ours: normalised by speaker** |" in page
+    assert "| **Ours: normalised by speaker, TESS learned from too** |" in page
+    assert "| `mfcc-stats`, TESS too; " in page
+    assert "| `mfcc-stats`, TESS too | by speaker |" in page
+
+
+@pytest.mark.parametrize("change", ["name", "changes", "repeats", "rename"])
+def test_a_run_that_is_not_the_studys_own_stands_beside_no_published_figure(
+    result: Result, change: str, tmp_path: Path
+) -> None:
+    of_task = of_savee(result)
+    split = {**of_task.settings["split"], "repeats": 2}
+    changed = {
+        "name": {"name": "small@12ab"},
+        "changes": {"changes": ("search.trials=3",)},
+        "repeats": {"settings": of_task.settings | {"split": split}},
+        "rename": {"settings": of_task.settings | {"rename": {"calm": "e0"}}},
+    }
+    board = leaderboard(Result(**(vars(of_task) | changed[change])))
+    assert not compared([board])
+    assert unseen_page([board], tmp_path) == ""
+
+
+def test_each_outer_fold_is_answered_by_the_study_that_is_best_on_its_inner_folds(
+    result: Result, tmp_path: Path
+) -> None:
+    one = knowing(of_savee(result, "one"), {"f1"}, 0.8)
+    two = knowing(of_savee(result, "two"), {"f2", "f3"}, 0.7)
+    ours, lacking = best_inside(ONE_SCALE, [leaderboard(one), leaderboard(two)])
+    assert lacking == []
+    assert ours.folds == {"two": 2, "one": 1}
+    assert ours.evaluation.scores["uar"].value == 1.0
+    assert ours.evaluation.clips == 72
+    page = unseen_page([leaderboard(one), leaderboard(two)], tmp_path)
+    row = next(line for line in page.splitlines() if line.startswith("| **Ours"))
+    assert "**1.000**" in row
+    assert "fold by fold: two (`mfcc-stats`) on 2 folds and one (`mfcc-stats`) on 1 fold" in row
+    assert row.endswith("| [study two](two.md) and [study one](one.md) |")
+
+
+def test_one_study_that_is_best_on_every_fold_keeps_its_own_figures(result: Result) -> None:
+    one = knowing(of_savee(result, "one"), {"f1", "f2"}, 0.8)
+    boards = [leaderboard(one), leaderboard(knowing(of_savee(result, "two"), set(), 0.0))]
+    ours, _ = best_inside(ONE_SCALE, boards)
+    assert ours.folds == {"one": 3}
+    assert ours.evaluation.scores == boards[0].chosen_evaluation("speaker").scores
+
+
+def test_a_study_without_a_fold_that_others_have_is_left_out_and_named(
+    result: Result, tmp_path: Path
+) -> None:
+    one, two = of_savee(result, "one"), of_savee(result, "two")
+    fewer = two.predictions[two.predictions["part"] != "f3"]
+    winners = [w | {"score": 0.9} for w in two.winners if w["part"] != "f3"]
+    cut = Result(**(vars(two) | {"predictions": fewer, "winners": winners}))
+    page = unseen_page([leaderboard(one), leaderboard(cut)], tmp_path)
+    assert "Study two is left out of ours: it has other outer folds." in page
+    assert "[study one](one.md) |" in page
+
+
+def test_the_row_of_the_best_inside_shows_the_inner_score_that_it_was_chosen_by(
+    result: Result, tmp_path: Path
+) -> None:
+    other = {"f1": "random_forest", "f2": "logistic_regression", "f3": "random_forest"}
+    winners = [
+        w | {"score": 0.75 if w["model"] == other[w["part"]] else 0.5} for w in result.winners
+    ]
+    page = unseen_page([leaderboard(of_savee(result, winners=winners))], tmp_path)
+    assert "| the best inside, fold by fold | 0.750 | 0.143 [" in page

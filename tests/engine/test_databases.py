@@ -1,0 +1,324 @@
+"""Databases that are PostgreSQL's, are locked, restart, lose an answer: nothing lost or twice."""
+
+from __future__ import annotations
+
+import os
+import sqlite3
+import subprocess
+import sys
+import threading
+import time
+from collections.abc import Iterator
+from contextlib import closing, contextmanager
+from pathlib import Path
+
+import optuna
+import pytest
+from sqlalchemy import create_engine, inspect, text
+from sqlalchemy.engine import Engine, make_url
+
+from benchmark.data.tables import StoredArrays
+from benchmark.engine import databases
+from benchmark.engine.databases import with_driver
+from benchmark.errors import BenchmarkError
+from benchmark.features import feature_set
+from benchmark.features.cache import Cache, Row, row_key
+from benchmark.search.storage import Plan, Trial, TrialStore
+from benchmark.study import Model, Search
+from benchmark.tracking.runs import Tracker
+from tests.conftest import Bench
+from tests.support.postgres import PoorLine, Postgres, running
+from tests.tracking.test_runs import STUDY, TRIALS, runs_of
+
+
+@pytest.fixture(scope="module")
+def postgres() -> Iterator[Postgres]:
+    with running() as server:
+        yield server
+
+
+def stored_trials(url: str) -> list[tuple[object, ...]]:
+    """Each trial of an Optuna storage: its study, number, state, score and parameters."""
+    url = with_driver(url)
+    return sorted(
+        (name, trial.number, trial.state.name, trial.value, str(sorted(trial.params.items())))
+        for name in optuna.get_all_study_names(url)
+        for trial in optuna.load_study(study_name=name, storage=url).get_trials()
+    )
+
+
+def stored_runs(uri: str) -> list[tuple[object, ...]]:
+    """Each live run of an MLflow store: who it is, how it ended, its parameters and figures."""
+    from mlflow import MlflowClient
+
+    client = MlflowClient(with_driver(uri))
+    shown = ("role", "protocol", "model", "trial", "state", "winning_trial")
+    found = []
+    for experiment in client.search_experiments():
+        for run in client.search_runs([experiment.experiment_id], max_results=5000):
+            figures = {name: v for name, v in run.data.metrics.items() if name != "fit_seconds"}
+            tags = [run.data.tags.get(name) for name in shown]
+            found.append(
+                (*tags, run.info.status, str(run.data.params), str(sorted(figures.items())))
+            )
+    return sorted(found, key=str)
+
+
+def run_on(
+    bench: Bench, storage: str, tracking: str, *further: str, **variables: str
+) -> subprocess.Popen[str]:
+    """The small study with its trials in one store and its runs in another, under way."""
+    arguments = (str(bench.study), "--corpus", f"csv={bench.table}", "--workers", "2", *further)
+    return subprocess.Popen(
+        bench.command("run-study", *arguments, "--storage", storage),
+        env={**os.environ, "MLFLOW_TRACKING_URI": tracking, **variables},
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
+    )
+
+
+def assert_same(bench: Bench, storage: str, tracking: str, finished: Bench) -> None:
+    """The bytes of the reports, the trials and the runs are those of an unbroken run on SQLite."""
+    assert bench.bytes_of("reports") == finished.bytes_of("reports")
+    assert stored_trials(storage) == stored_trials(f"sqlite:///{finished.project}/optuna.db")
+    assert stored_runs(tracking) == stored_runs(f"sqlite:///{finished.project}/mlflow.db")
+
+
+def trials_of(engine: Engine) -> int:
+    """How many trials an Optuna storage has."""
+    with engine.connect() as connection:
+        return int(connection.execute(text("SELECT count(*) FROM trials")).scalar() or 0)
+
+
+def wait_for_trials(url: str, many: int, process: subprocess.Popen[str]) -> None:
+    """Wait until a study under way has stored so many trials."""
+    engine = create_engine(with_driver(url))
+    while process.poll() is None:
+        time.sleep(0.1)
+        if inspect(engine).has_table("trials") and trials_of(engine) >= many:
+            break
+    engine.dispose()
+
+
+def test_postgresql_gives_the_bytes_trials_and_runs_of_sqlite(
+    finished: Bench, bench: Bench, postgres: Postgres
+) -> None:
+    storage, tracking = postgres.database(), postgres.database()
+    with run_on(bench, storage, tracking) as process:
+        said = process.communicate()[1]
+    assert process.returncode == 0, said
+    assert_same(bench, storage, tracking, finished)
+
+
+def test_a_study_on_a_shared_server_is_run_by_one_at_a_time(
+    bench: Bench, postgres: Postgres, tmp_path: Path
+) -> None:
+    storage = postgres.database()
+    first, second = TrialStore(storage), TrialStore(storage)
+    first.open()
+    second.open()
+    with first.alone("small"):
+        with second.alone("another"):
+            pass
+        with run_on(bench, storage, f"sqlite:///{tmp_path}/mlflow.db") as process:
+            said = process.communicate()[1]
+        assert process.returncode == 2
+        assert said.splitlines()[-1].startswith("error: study small is already running on this")
+    with second.alone("small"):
+        pass
+
+
+def test_a_study_goes_on_after_its_database_was_restarted_midway(
+    finished: Bench, bench: Bench, postgres: Postgres
+) -> None:
+    storage, tracking = postgres.database(), postgres.database()
+    with run_on(bench, storage, tracking) as process:
+        wait_for_trials(storage, 5, process)
+        postgres.restart(away_s=5)
+        said = process.communicate()[1]
+    assert process.returncode == 0, said
+    assert "The trial storage is back after" in said
+    assert_same(bench, storage, tracking, finished)
+
+
+PLAN = Plan(
+    study="toy",
+    split="random",
+    model="logistic_regression",
+    spec=Model.model_validate({"C": {"low": 1e-3, "high": 10.0, "log": True}}),
+    search=Search(trials=8, folds=3, metric="uar"),
+    seed=0,
+    emotions=("angry", "happy"),
+    n_folds=3,
+    arrays=StoredArrays(Path(), "toy"),
+    origin={},
+)
+
+
+def trial(number: int) -> Trial:
+    return Trial(number, {"C": 1.0}, {"C": 1.0}, (0.5, 0.25, 0.125), 1.0, 7)
+
+
+def opened(url: str) -> tuple[TrialStore, optuna.Study]:
+    store = TrialStore(url)
+    store.open()
+    return store, store.study_of(PLAN)[0]
+
+
+def test_a_trial_whose_answer_was_lost_is_stored_once(postgres: Postgres) -> None:
+    url = make_url(postgres.database())
+    line = PoorLine(f"{url.query['host']}/.s.PGSQL.5432")
+    poor = url.set(host="127.0.0.1", port=line.port, query={"sslmode": "disable"})
+    store, study = opened(poor.render_as_string(hide_password=False))
+    for number in range(4):
+        line.cuts = 1
+        store.keep(study, PLAN, trial(number))
+        assert line.cuts == 0
+    assert [found.number for found in store.finished(study)] == [0, 1, 2, 3]
+    assert len(study.get_trials()) == 4
+
+
+@contextmanager
+def held(file: Path, seconds: float) -> Iterator[None]:
+    """A SQLite file that another program holds for so long."""
+    with closing(sqlite3.connect(file, isolation_level=None, check_same_thread=False)) as other:
+        other.execute("BEGIN EXCLUSIVE")
+        timer = threading.Timer(seconds, other.execute, ["COMMIT"])
+        timer.start()
+        yield
+        timer.join()
+
+
+def test_a_locked_trial_storage_is_waited_for_and_said(
+    tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    store, study = opened(f"sqlite:///{tmp_path / 'optuna.db'}")
+    with held(tmp_path / "optuna.db", 5):
+        store.keep(study, PLAN, trial(0))
+    assert [record.getMessage().partition(" ")[0] for record in caplog.records] == ["The", "The"]
+    assert "can't be used for now (database is locked)" in caplog.text
+    assert "is back after" in caplog.text
+    assert len(study.get_trials()) == 1
+
+
+def test_a_locked_postgresql_is_waited_for_and_said(
+    postgres: Postgres, caplog: pytest.LogCaptureFixture
+) -> None:
+    url = postgres.database()
+    store, study = opened(url)
+    with create_engine(with_driver(url)).connect() as other:
+        other.execute(text("LOCK TABLE trials IN ACCESS EXCLUSIVE MODE"))
+        timer = threading.Timer(5, other.rollback)
+        timer.start()
+        store.keep(study, PLAN, trial(0))
+        timer.join()
+    assert "The trial storage can't be used for now" in caplog.text
+    assert len(study.get_trials()) == 1
+
+
+def test_a_storage_that_is_locked_at_the_start_is_waited_for(tmp_path: Path) -> None:
+    opened(f"sqlite:///{tmp_path / 'optuna.db'}")
+    with held(tmp_path / "optuna.db", 4):
+        store, study = opened(f"sqlite:///{tmp_path / 'optuna.db'}")
+    assert store.finished(study) == []
+
+
+def test_a_database_that_stays_away_is_given_up_in_one_line(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(databases, "PATIENCE_S", 1.0)
+    store, study = opened(f"sqlite:///{tmp_path / 'optuna.db'}")
+    with (
+        held(tmp_path / "optuna.db", 6),
+        pytest.raises(
+            BenchmarkError, match=r"database is locked\. Finished trials are safe"
+        ) as told,
+    ):
+        store.keep(study, PLAN, trial(0))
+    assert "\n" not in str(told.value)
+    store.keep(study, PLAN, trial(0))
+    assert len(study.get_trials()) == 1
+
+
+def test_a_locked_store_of_runs_costs_no_record(tmp_path: Path) -> None:
+    tracker = Tracker(f"sqlite:///{tmp_path / 'mlflow.db'}", "toy", artifacts=tmp_path / "mlruns")
+    tracker.open()
+    with held(tmp_path / "mlflow.db", 6):
+        began = time.monotonic()
+        tracker.begin(STUDY)
+        for record in TRIALS:
+            tracker.log_trial(record)
+        assert time.monotonic() - began < 25  # MLflow's own patience, once
+    tracker.finish()
+    assert (tracker.lost, tracker.reason) == (0, "")
+    assert len(runs_of(tracker)) == 11
+
+
+def test_a_locked_features_cache_is_waited_for_and_said(
+    tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    with Cache(tmp_path, feature_set("mfcc-stats", 16_000)) as cache, held(cache.path, 5):
+        cache.write([(row_key(b"clip"), Row("digest", 1.0, 16_000))])
+        assert cache.read(row_key(b"clip")) == Row("digest", 1.0, 16_000)
+    assert "The features cache can't be used for now (database is locked)" in caplog.text
+
+
+@pytest.mark.parametrize("written", ["postgresql://", "postgres://", "postgresql+psycopg://"])
+def test_postgresql_needs_no_driver_in_its_address(written: str) -> None:
+    pytest.importorskip("psycopg", reason="needs the extra `cluster`")
+    assert with_driver(f"{written}me:pw@host/db") == "postgresql+psycopg://me:pw@host/db"
+
+
+@pytest.mark.parametrize("url", ["sqlite:///optuna.db", "http://host:5000", "mysql://host/db"])
+def test_other_addresses_stay_as_they_are(url: str) -> None:
+    assert with_driver(url) == url
+
+
+def test_a_missing_driver_is_named_with_its_extra(monkeypatch: pytest.MonkeyPatch) -> None:
+    for name in databases.DRIVERS:
+        monkeypatch.setitem(sys.modules, name, None)
+    with pytest.raises(BenchmarkError, match="extra `cluster`") as told:
+        TrialStore("postgresql://me:secret@host/db").open()
+    assert "secret" not in str(told.value)
+
+
+def test_another_driver_than_the_installed_one_is_refused_with_what_to_write() -> None:
+    pytest.importorskip("psycopg", reason="needs the extra `cluster`")
+    with pytest.raises(BenchmarkError, match=r"Write postgresql\+psycopg://"):
+        with_driver("postgresql+pg8000://host/db")
+
+
+@pytest.mark.parametrize(
+    "place",
+    ["me:secret@127.0.0.1:1/db", "me:secret@127.0.0.1:port/db", "me:secret@nowhere.invalid/db"],
+)
+def test_a_server_that_is_not_there_is_said_at_once_without_its_password(place: str) -> None:
+    pytest.importorskip("psycopg", reason="needs the extra `cluster`")
+    began = time.monotonic()
+    with pytest.raises(BenchmarkError, match="trial storage can't be used") as told:
+        TrialStore(f"postgresql://{place}").open()
+    assert time.monotonic() - began < 10
+    assert "secret" not in str(told.value)
+    assert "\n" not in str(told.value)
+
+
+def test_one_database_for_both_stores_is_refused(postgres: Postgres, tmp_path: Path) -> None:
+    url = postgres.database()
+    opened(url)
+    with pytest.raises(BenchmarkError, match="database of its own"):
+        Tracker(with_driver(url), "toy", artifacts=tmp_path).open()
+
+
+def test_several_processes_may_make_the_tables_at_once(postgres: Postgres) -> None:
+    url = postgres.database()
+    program = (
+        "import sys; from benchmark.search.storage import TrialStore; "
+        "TrialStore(sys.argv[1]).open()"
+    )
+    several = [
+        subprocess.Popen([sys.executable, "-c", program, url], stderr=subprocess.PIPE, text=True)
+        for _ in range(3)
+    ]
+    said = [process.communicate()[1] for process in several]
+    assert [process.returncode for process in several] == [0, 0, 0], said

@@ -1,0 +1,104 @@
+"""Results read back as they were written, and a damaged one is refused and stops no other."""
+
+from __future__ import annotations
+
+import multiprocessing
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+import pytest
+
+from benchmark.engine.files import write_bytes
+from benchmark.errors import BenchmarkError
+from benchmark.evaluation.results import Result, read_result, read_results, write_result
+
+
+@pytest.fixture
+def result() -> Result:
+    """A result whose names look like numbers, truth values and nothing."""
+    identity = {
+        "protocol": "speaker", "model": "mlp", "clip": ["007", "NA"], "corpus": "true",
+        "speaker": ["NA", "1e5"], "gender": "unknown", "emotion": ["0", "1"],
+    }  # fmt: skip
+    shares = np.array([[1 / 3, 2 / 3], [0.1, 0.9]], dtype=np.float32)
+    trials = {
+        "protocol": "speaker", "model": "mlp", "trial": [0, 1], "state": ["complete", "failed"],
+        "score": [1 / 3, np.nan], "spread": [0.1, np.nan], "fold_0": [0.5, np.nan],
+        "params": ['{"a": 1}', "{}"], "reason": ["", "fold 0: no, \"really\""],
+    }  # fmt: skip
+    return Result(
+        name="toy",
+        settings={"emotions": ["0", "1"]},
+        changes=(),
+        data={"corpora": {"true": {"generated": False}}},
+        versions={},
+        winners=[],
+        trials=pd.DataFrame(trials),
+        predictions=pd.DataFrame(identity).assign(p_0=shares[:, 0], p_1=shares[:, 1]),
+    )
+
+
+def test_a_result_reads_back_as_it_was_written(result: Result, tmp_path: Path) -> None:
+    write_result(result, tmp_path)
+    read = read_result(tmp_path / "toy")
+    pd.testing.assert_frame_equal(read.trials, result.trials, check_dtype=False)
+    pd.testing.assert_frame_equal(read.predictions, result.predictions, check_dtype=False)
+    for column in ("p_0", "p_1"):
+        assert (read.predictions[column] == result.predictions[column]).all()
+    assert (read.settings, read.changes) == (result.settings, result.changes)
+
+
+def test_writing_a_result_again_gives_the_same_bytes(result: Result, tmp_path: Path) -> None:
+    for folder in ("one", "other"):
+        write_result(result, tmp_path / folder)
+    write_result(read_result(tmp_path / "one/toy"), tmp_path / "other")
+    for name in ("study.json", "trials.csv", "predictions.csv"):
+        one, other = (tmp_path / folder / "toy" / name for folder in ("one", "other"))
+        assert one.read_bytes() == other.read_bytes()
+
+
+@pytest.mark.parametrize(
+    ("name", "content", "words"),
+    [
+        ("study.json", b"{", "can't be read"),
+        ("study.json", b'{"format": 99}', "results of format 99"),
+        ("predictions.csv", b"protocol,model\n", "are not those that its study.json seals"),
+    ],
+)
+def test_a_damaged_result_is_refused_and_stops_no_other(
+    result: Result, tmp_path: Path, name: str, content: bytes, words: str
+) -> None:
+    for folder in (tmp_path, tmp_path / "aside"):
+        write_result(result, folder)
+    (tmp_path / "aside/toy").rename(tmp_path / "whole")
+    (tmp_path / "toy" / name).write_bytes(content)
+    with pytest.raises(BenchmarkError, match=words):
+        read_result(tmp_path / "toy")
+    results, refusals = read_results(tmp_path)
+    assert (len(results), len(refusals)) == (1, 1)
+    assert words in refusals[0]
+
+
+def test_a_writer_sweeps_away_what_killed_ones_have_left(tmp_path: Path) -> None:
+    for left in (".page.md.1.partial", ".page.md.22.partial", ".other.md.1.partial"):
+        (tmp_path / left).touch()
+    write_bytes(tmp_path / "page.md", b"new")
+    assert sorted(path.name for path in tmp_path.iterdir()) == [".other.md.1.partial", "page.md"]
+
+
+def test_writers_of_one_file_do_not_disturb_each_other(tmp_path: Path) -> None:
+    context = multiprocessing.get_context("spawn")
+    writers = [context.Process(target=write_often, args=(tmp_path / "page.md",)) for _ in range(3)]
+    for writer in writers:
+        writer.start()
+    for writer in writers:
+        writer.join()
+    assert [writer.exitcode for writer in writers] == [0, 0, 0]
+    assert [path.name for path in tmp_path.iterdir()] == ["page.md"]
+    assert len((tmp_path / "page.md").read_bytes()) == 10_000
+
+
+def write_often(path: Path) -> None:
+    for _ in range(200):
+        write_bytes(path, bytes(10_000))

@@ -1,0 +1,903 @@
+"""The pages say what the results hold, exactly, and the same results give the same bytes."""
+
+from __future__ import annotations
+
+import json
+import re
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pandas as pd
+import pytest
+
+from benchmark.errors import BenchmarkError
+from benchmark.evaluation.leaderboard import claims, leaderboard
+from benchmark.evaluation.metrics import bootstrap_seed, evaluate
+from benchmark.evaluation.results import Result, read_result, write_result
+from benchmark.evaluation.significance import holm
+from benchmark.report import headline_table, update_readme, write_pages
+from benchmark.report.claims_page import claims_page
+from benchmark.report.figures import confusion_png
+from benchmark.report.markdown import claimed as claimed_figure
+from benchmark.report.markdown import (
+    code,
+    figure,
+    interval,
+    number,
+    plain,
+    probability,
+    signed,
+    span,
+    table,
+)
+from benchmark.report.pages import run_command
+from benchmark.report.search_figures import comparable_trials, has_importances, rebuilt_study
+from benchmark.report.significance import comparisons
+from benchmark.report.wording import model_title
+from benchmark.study import Study
+
+EMOTIONS = ("angry", "disgust", "fearful", "happy", "neutral", "sad", "surprised")
+SPEAKERS = {"ravdess": 24, "savee": 4, "tess": 2}
+SKILL = {  # how far a model's evidence lies from noise, on known and on unseen speakers
+    "majority": (0.0, 0.0),
+    "logistic_regression": (2.3, 0.9),
+    "random_forest": (2.9, 1.0),
+    "mlp": (3.4, 1.2),
+    "forest_and_mlp": (3.5, 1.1),
+    "all_winners": (3.3, 1.0),
+}
+TITLES = {
+    "majority": "majority class",
+    "logistic_regression": "logistic regression",
+    "random_forest": "random forest",
+    "mlp": "MLP",
+    "forest_and_mlp": "soft vote of random forest + MLP",
+    "all_winners": "soft vote of all winners",
+}
+ENDED = {("mlp", 5): "failed", ("mlp", 7): "cut", ("mlp", 9): "cut"}
+"""How trials end that are not complete, by model and number."""
+
+REASONS = {
+    "complete": "",
+    "failed": "fold 1: FloatingPoint: a|b <not finite>",
+    "cut": "fell behind",
+}
+
+EPOCHS = {"mlp": {"epochs": 23}}
+VOTES = {
+    "forest_and_mlp": ["random_forest", "mlp"],
+    "all_winners": ["logistic_regression", "random_forest", "mlp"],
+}
+MODELS = {
+    "logistic_regression": {
+        "first": {"C": 1.0, "solver": "saga"},
+        "C": {"low": 1e-4, "high": 1e2, "log": True},
+        "max_iter": 1000,
+    },
+    "random_forest": {
+        "n_estimators": {"low": 100, "high": 300, "step": 50},
+        "max_features": ["sqrt", "log2", 0.3],
+        "max_depth": [10, 20, 40],
+    },
+    "mlp": {
+        "first": {"hidden_layer_sizes": [880], "alpha": 0.3769},
+        "hidden_layer_sizes": [[128], [300], [256, 128]],
+        "alpha": {"low": 1e-5, "high": 1e1, "log": True},
+    },
+}
+
+
+def study(**changes: Any) -> dict[str, Any]:
+    table: dict[str, Any] = {
+        "name": "capstone",
+        "question": "Which model recognises seven emotions best?",
+        "corpora": list(SPEAKERS),
+        "emotions": list(EMOTIONS),
+        "features": "means-184",
+        "sample_rate_hz": 16_000,
+        "rename": {"calm": "neutral"},
+        "augment": ["noise", "stretch+pitch"],
+        "split": {"protocols": ["random", "speaker"]},
+        "search": {"trials": 14, "folds": 3, "metric": "uar"},
+        "models": {"majority": {}, **MODELS},
+        "ensembles": VOTES,
+        "compare": [["mlp", "logistic_regression"], ["forest_and_mlp", "conv1d"]],
+        "learning_curves": {"shares": [0.1, 0.5, 1.0]},
+        "claims": {
+            "source": "Capstone for a call centre",
+            "protocol": "random",
+            "metric": "accuracy",
+            "note": "It tunes on its test rows | we do not.",
+            "why": {
+                "mlp": "Its settings | were chosen on test rows.",
+                "forest_and_mlp": "a reason that a reached claim does not need",
+            },
+            "mlp": 0.99,
+            "random_forest": 0.9912,
+            "forest_and_mlp": 0.5,
+            "conv1d": 0.9,
+        },
+    }
+    return Study.model_validate(table | changes).settings()
+
+
+def predictions(settings: dict[str, Any], clips: int) -> pd.DataFrame:
+    """Make a row a test clip, protocol and model; test speakers are a quarter under ``speaker``."""
+    parts = []
+    for place, protocol in enumerate(settings["split"]["protocols"]):
+        for corpus in settings["corpora"]:
+            total = SPEAKERS.get(corpus, 12)
+            voices = range(max(1, total // 4)) if protocol == "speaker" else range(total)
+            for model in [*settings["models"], *settings["ensembles"]]:
+                rng = np.random.default_rng([place, len(corpus), len(model), total])
+                parts.append(
+                    _rows((protocol, corpus, model), SKILL[model][place], voices, clips, rng)
+                )
+    return pd.concat(parts, ignore_index=True)
+
+
+def _rows(
+    names: tuple[str, str, str], skill: float, voices: range, clips: int, rng: np.random.Generator
+) -> pd.DataFrame:
+    protocol, corpus, model = names
+    speakers = np.repeat(list(voices), clips)
+    true = np.tile(np.arange(clips) % len(EMOTIONS), len(voices))
+    logits = rng.normal(size=(len(true), len(EMOTIONS)))
+    logits[np.arange(len(true)), true] += skill * rng.uniform(0.5, 1.5, len(voices))[speakers]
+    probabilities = np.exp(logits) / np.exp(logits).sum(axis=1, keepdims=True)
+    rows = pd.DataFrame(
+        {
+            "protocol": protocol,
+            "model": model,
+            "clip": [f"{corpus}/{v:02d}-{n}" for n, v in enumerate(speakers)],
+            "corpus": corpus,
+            "speaker": [f"{corpus}/{v:02d}" for v in speakers],
+            "gender": ["male" if v % 2 else "female" for v in speakers],
+            "emotion": np.array(EMOTIONS)[true],
+        }
+    )
+    columns = [f"p_{emotion}" for emotion in EMOTIONS]
+    return pd.concat([rows, pd.DataFrame(probabilities.astype("float32"), columns=columns)], axis=1)
+
+
+def trials(settings: dict[str, Any]) -> pd.DataFrame:
+    rows = []
+    for protocol in settings["split"]["protocols"]:
+        for model, spec in settings["models"].items():
+            rng = np.random.default_rng([len(protocol), len(model)])
+            count = settings["search"]["trials"] if spec["space"] else 1
+            for number_ in range(count):
+                first = spec["first"] if number_ == 0 else {}
+                params = {**spec["fixed"], **_draw(rng, spec["space"]), **first}
+                state = ENDED.get((model, number_), "complete")
+                failed = state != "complete"
+                folds = rng.normal(0.4, 0.05, settings["search"]["folds"])
+                rows.append(
+                    {
+                        "protocol": protocol,
+                        "model": model,
+                        "trial": number_,
+                        "state": state,
+                        "score": np.nan if failed else folds.mean(),
+                        "spread": np.nan if failed else folds.std(),
+                        **{f"fold_{n}": np.nan if failed else s for n, s in enumerate(folds)},
+                        "epochs": "[7, 9, 8]" if model == "mlp" else "",
+                        "params": json.dumps(params),
+                        "reason": REASONS[state],
+                    }
+                )
+    return pd.DataFrame(rows)
+
+
+def _draw(rng: np.random.Generator, space: dict[str, Any]) -> dict[str, Any]:
+    drawn = {}
+    for name, entry in space.items():
+        values = entry if isinstance(entry, list) else [entry["low"], entry["high"]]
+        drawn[name] = values[rng.integers(len(values))]
+    return drawn
+
+
+def winners(settings: dict[str, Any], table: pd.DataFrame) -> list[dict[str, Any]]:
+    found = []
+    folds = [f"fold_{n}" for n in range(settings["search"]["folds"])]
+    for protocol in settings["split"]["protocols"]:
+        for place, model in enumerate(settings["models"]):
+            mine = table[(table["protocol"] == protocol) & (table["model"] == model)]
+            best = mine.loc[mine["score"].idxmax()]
+            found.append(
+                {
+                    "protocol": protocol,
+                    "model": model,
+                    "trial": int(best["trial"]),
+                    "params": json.loads(best["params"]),
+                    "score": 0.2 + 0.1 * place,
+                    "spread": float(best["spread"]),
+                    "fold_scores": [float(best[fold]) for fold in folds],
+                    **EPOCHS.get(model, {}),
+                }
+            )
+        found += [
+            {
+                "protocol": protocol,
+                "model": name,
+                "trial": None,
+                "params": {},
+                "members": members,
+                "score": (0.9 if protocol == "random" else 0.3) - 0.01 * len(members),
+                "spread": 0.02,
+                "fold_scores": [0.3] * len(folds),
+            }
+            for name, members in settings["ensembles"].items()
+        ]
+    return found
+
+
+def curves(settings: dict[str, Any]) -> pd.DataFrame | None:
+    """Make curves of the MLP that rise on known speakers and are flat on unseen ones."""
+    rows = [
+        {
+            "protocol": protocol,
+            "model": "mlp",
+            "share": share,
+            "fold": fold,
+            "rows": int(1000 * share) + fold,
+            "training": 0.95,
+            "validation": 0.4 + 0.01 * fold + (0.3 * share if protocol == "random" else 0.0),
+        }
+        for protocol in settings["split"]["protocols"]
+        for share in (settings["learning_curves"] or {"shares": []})["shares"]
+        for fold in range(settings["search"]["folds"])
+    ]
+    return pd.DataFrame(rows) if rows else None
+
+
+def data(settings: dict[str, Any], rows: pd.DataFrame) -> dict[str, Any]:
+    used = rows.drop_duplicates("clip")
+    counts = used.groupby(["corpus", "emotion", "gender"])["speaker"]
+    sides = {
+        protocol: {
+            side: {
+                "rows": len(part) * (3 if side == "train" else 1),
+                "clips": part["clip"].nunique(),
+                "speakers": sorted(set(part["speaker"])),
+                "digest": f"{side}0123456789abcdef",
+            }
+            for side in ("train", "test")
+        }
+        for protocol, part in rows.groupby("protocol")
+    }
+    fold = {"train_clips": 100, "validation_clips": 50, "validation_speakers": ["ravdess/01"]}
+    return {
+        "corpora": {
+            name: {
+                "title": f"The {name} corpus",
+                "home_page": "https://example.org/" + name,
+                "licence": "CC BY-NC-SA 4.0",
+                "official": 1440,
+                "found": 1440,
+                "used": int((used["corpus"] == name).sum()),
+                "speakers": SPEAKERS.get(name, 12),
+                "missing": [],
+                "set_aside": [[f"{name}/song-{n}", "song, not speech"] for n in range(12)],
+                "generated": name == "synthetic",
+                "left_out": False,
+            }
+            for name in settings["corpora"]
+        },
+        "unusable": [["ravdess/03-01", "silent"]],
+        "duplicates": [["tess/a", "tess/b"]],
+        "clips": [[*key, len(part), part.nunique()] for key, part in counts],
+        "tables": sides,
+        "folds": {protocol: [fold] * 3 for protocol in settings["split"]["protocols"]},
+    }
+
+
+def make(
+    changes: tuple[str, ...] = (), run_name: str = "", clips: int = 14, **study_changes: Any
+) -> Result:
+    settings = study(**study_changes)
+    rows, table = predictions(settings, clips), trials(settings)
+    return Result(
+        name=run_name or settings["name"],
+        settings=settings,
+        changes=changes,
+        data=data(settings, rows),
+        versions={"numpy": "2.4.6", "engines": {"mlp": "scikit-learn"}},
+        winners=winners(settings, table),
+        trials=table,
+        predictions=rows,
+        curves=curves(settings),
+    )
+
+
+SMALL: dict[str, Any] = {
+    "name": "small",
+    "models": {"majority": {}, "mlp": MODELS["mlp"]},
+    "search": {"trials": 3, "folds": 3, "metric": "uar"},
+    "ensembles": {},
+    "compare": [],
+    "learning_curves": None,
+    "claims": None,
+}
+"""A study that is drawn quickly."""
+
+
+@pytest.fixture(scope="module")
+def result() -> Result:
+    return make()
+
+
+@pytest.fixture(scope="module")
+def folder(result: Result, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    folder = tmp_path_factory.mktemp("reports")
+    synthetic = make(**SMALL | {"name": "quickstart", "corpora": ["synthetic"]})
+    changed = make(("search.trials=3",), run_name="small@12ab", **SMALL)
+    write_pages([synthetic, changed, result], folder)
+    return folder
+
+
+@pytest.fixture(scope="module")
+def page(folder: Path) -> str:
+    return (folder / "capstone.md").read_text(encoding="utf-8")
+
+
+def columns(line: str) -> int:
+    return len(re.findall(r"(?<!\\)\|", line))
+
+
+def test_the_question_is_the_pages_title(page: str, result: Result) -> None:
+    assert page.startswith(f"# {result.settings['question']}\n")
+
+
+def test_the_headline_holds_the_computed_figures_of_the_chosen_models(
+    page: str, result: Result
+) -> None:
+    rows = result.predictions
+    chosen = {"random": "forest_and_mlp", "speaker": "mlp"}
+    for protocol, model in chosen.items():
+        part = rows[(rows["protocol"] == protocol) & (rows["model"] == model)]
+        seed = bootstrap_seed(result.settings["seed"], protocol)
+        score = evaluate(part, result.emotions, seed).scores["uar"]
+        assert f"**{number(score.value)}** {interval(score)}" in page.split("## ", maxsplit=1)[0]
+    assert ": a gap of **" in page
+
+
+def test_the_chosen_model_is_chosen_on_the_inner_folds_not_on_the_test_rows(result: Result) -> None:
+    board = leaderboard(result)
+    assert board.chosen["random"]["model"] == "forest_and_mlp"
+    assert board.chosen["speaker"]["model"] == "mlp"
+    best_inside = [w | {"score": 0.99} if w["model"] == "mlp" else w for w in result.winners]
+    board = leaderboard(replace(result, winners=best_inside))
+    assert board.chosen["random"]["model"] == "mlp"
+
+
+def test_the_floor_is_never_the_chosen_model(result: Result) -> None:
+    lucky = [w | {"score": 1.0} if w["model"] == "majority" else w for w in result.winners]
+    board = leaderboard(replace(result, winners=lucky))
+    assert {winner["model"] for winner in board.chosen.values()} == {"forest_and_mlp", "mlp"}
+
+
+def test_the_leaderboard_is_sorted_by_unseen_speakers(result: Result) -> None:
+    board = leaderboard(result)
+    values = [one.evaluations["speaker"].scores["uar"].value for one in board.standings]
+    assert values == sorted(values, reverse=True)
+    assert board.standings[-1].model == "majority"
+
+
+def test_both_sides_of_the_gap_are_resampled_independently(result: Result) -> None:
+    standing = leaderboard(result).standings[0]
+    known, unseen = (standing.evaluations[p].scores["uar"] for p in ("random", "speaker"))
+    gap = standing.gaps["uar"]
+    assert gap.value == known.value - unseen.value
+    assert gap.error == pytest.approx(np.hypot(known.error, unseen.error))
+
+
+def test_a_claim_stands_beside_our_figure_under_its_own_protocol_and_metric(
+    page: str, result: Result
+) -> None:
+    by_model = {claim.model: claim for claim in claims(leaderboard(result))}
+    ours = leaderboard(result).evaluation("random", "mlp")
+    assert ours is not None
+    assert by_model["mlp"].measured == ours.scores["accuracy"]
+    assert not by_model["mlp"].reached
+    assert by_model["forest_and_mlp"].reached
+    difference = signed(ours.scores["accuracy"].value - 0.99)
+    assert f"| MLP | 0.99 | {number(ours.scores['accuracy'].value)} " in page
+    assert f"**not reached** ({difference}" in page
+    assert "It tunes on its test rows \\| we do not." in page
+
+
+@pytest.mark.parametrize("model", [*SKILL])
+def test_every_model_stands_in_every_leaderboard(page: str, folder: Path, model: str) -> None:
+    overview = (folder / "README.md").read_text(encoding="utf-8")
+    assert f"\n| {TITLES[model]} |" in page
+    assert f"\n| {TITLES[model]} |" in overview
+
+
+@pytest.mark.parametrize(
+    "words",
+    [
+        "**Bold**: the model with the best UAR on the inner folds",
+        "intervals over speakers",
+        "clips in SAVEE (1 speaker) and TESS (1 speaker)",
+        "fold 1: FloatingPoint: a\\|b &lt;not finite>",
+        "2 trials failed",
+        "RAVDESS: 12 files set aside (song, not speech)",
+        "Can't be used, silent: `ravdess/03-01`",
+        "`tess/a` and `tess/b`",
+        "python -m benchmark run-study capstone --corpora DIR",
+        "vote of random forest and MLP",
+        "the soft vote of random forest and MLP",
+        "vote of logistic regression, random forest and MLP",
+        "features `means-184` at 16,000 Hz",
+        "(calm counts as neutral)",
+        "Cut: stopped early, as they fell behind.",
+        "| MLP | random | 14 | 1 | 2 |",
+        "- MLP: Its settings \\| were chosen on test rows.",
+        "| Conv1D | 0.90 | – | not measured | – |",
+        "The soft vote of random forest and MLP and the Conv1D can't be compared",
+        "still rises: more clips should help",
+        "no longer rises beyond what the folds differ by",
+        "engines: mlp",
+        "Trial 0 of these is a setting that the study names",
+        "| [RAVDESS](https://example.org/ravdess) | The ravdess corpus | CC BY-NC-SA 4.0 | 1,440 |",
+    ],
+)
+def test_the_page_says(page: str, words: str) -> None:
+    assert words in page
+
+
+def test_every_table_has_as_many_cells_in_each_row(folder: Path) -> None:
+    for path in folder.glob("*.md"):
+        for block in path.read_text(encoding="utf-8").split("\n\n"):
+            lines = [line for line in block.splitlines() if line.startswith("|")]
+            assert len({columns(line) for line in lines}) <= 1, block
+
+
+def test_every_relative_link_and_picture_is_there(folder: Path, result: Result) -> None:
+    write_result(result, folder / "results")
+    for name in ("quickstart", "small@12ab"):
+        (folder / "results" / name).mkdir(exist_ok=True)
+    for path in folder.glob("*.md"):
+        targets = re.findall(r"\]\(([^)]+)\)", path.read_text(encoding="utf-8"))
+        inside = [target for target in targets if "://" not in target]
+        assert inside
+        assert [target for target in inside if not (path.parent / target).exists()] == []
+
+
+def test_no_page_holds_a_path_of_this_machine_or_a_date(folder: Path) -> None:
+    for path in folder.glob("*.md"):
+        text = path.read_text(encoding="utf-8")
+        assert str(Path.home()) not in text
+        assert str(folder) not in text
+        assert re.search(r"\b20\d\d-\d\d-\d\d\b", text) is None
+
+
+def test_two_runs_give_the_same_bytes(folder: Path, result: Result, tmp_path: Path) -> None:
+    write_pages([result], tmp_path)
+    names = [
+        "capstone.md",
+        "claims.md",
+        *(f"figures/capstone/{p.name}" for p in tmp_path.rglob("*.png")),
+    ]
+    assert len(names) == 11
+    for name in names:
+        assert (tmp_path / name).read_bytes() == (folder / name).read_bytes(), name
+
+
+def test_a_result_that_was_stored_and_read_gives_the_same_page(
+    result: Result, page: str, tmp_path: Path
+) -> None:
+    write_result(result, tmp_path / "results")
+    write_pages([read_result(tmp_path / "results" / "capstone")], tmp_path)
+    assert (tmp_path / "capstone.md").read_text(encoding="utf-8") == page
+
+
+def test_figures_are_small_png_files_without_metadata(folder: Path) -> None:
+    for path in folder.rglob("*.png"):
+        content = path.read_bytes()
+        assert content.startswith(b"\x89PNG")
+        assert len(content) < 150_000, path
+        assert b"matplotlib" not in content
+
+
+def test_figures_of_an_earlier_version_of_the_study_are_taken_away(tmp_path: Path) -> None:
+    stale = tmp_path / "figures" / "small" / "search_svm.png"
+    stale.parent.mkdir(parents=True)
+    stale.write_bytes(b"")
+    write_pages([make(**SMALL)], tmp_path)
+    assert not stale.exists()
+
+
+def test_one_page_alone_can_be_written_beside_the_whole_leaderboard(tmp_path: Path) -> None:
+    results = [make(**SMALL), make(**SMALL | {"name": "other"})]
+    written = write_pages(results, tmp_path, only="other")
+    assert [path.name for path in written] == ["other.md", "README.md"]
+    assert "small.md" in (tmp_path / "README.md").read_text(encoding="utf-8")
+
+
+def test_pages_of_generated_speech_say_so(folder: Path, page: str) -> None:
+    assert "**Generated speech.**" in (folder / "quickstart.md").read_text(encoding="utf-8")
+    assert "**Generated speech.**" in (folder / "README.md").read_text(encoding="utf-8")
+    assert "**Generated speech.**" not in page
+
+
+def test_an_incomplete_corpus_and_a_change_are_said_at_the_top(tmp_path: Path) -> None:
+    changed = make(("search.trials=3", "ravdess: 1439 of 1440 clips"), run_name="small@1", **SMALL)
+    changed.data["corpora"]["ravdess"] |= {"found": 1439, "missing": ["03-01-06"]}
+    write_pages([changed], tmp_path)
+    top = (tmp_path / "small@1.md").read_text(encoding="utf-8").split("## ", maxsplit=1)[0]
+    assert "**Incomplete corpus.** RAVDESS: 1,439 of 1,440 clips" in top
+    assert "**Changed run.**" in top
+    assert "`search.trials=3`" in top
+
+
+def test_a_changed_run_is_never_among_the_studies_own(folder: Path) -> None:
+    overview = (folder / "README.md").read_text(encoding="utf-8")
+    own, changed = overview.split("## Changed runs")
+    assert "small@12ab" not in own
+    assert "small@12ab" in changed
+    assert own.index("capstone.md") < own.index("quickstart.md")
+
+
+def test_the_overview_links_the_page_on_the_recordings_where_there_is_one(
+    result: Result, tmp_path: Path
+) -> None:
+    write_pages([result], tmp_path, only="none")
+    assert "_data.md" not in (tmp_path / "README.md").read_text()
+    (tmp_path / f"{result.name}_data.md").write_text("# What the data are like")
+    write_pages([result], tmp_path, only="none")
+    assert f"({result.name}_data.md)" in (tmp_path / "README.md").read_text()
+
+
+def test_a_study_without_claims_votes_or_curves_has_no_such_section(folder: Path) -> None:
+    text = (folder / "quickstart.md").read_text(encoding="utf-8")
+    assert "What the source says" not in text
+    for heading in ("soft vote", "## Learning curves", "## Compared"):
+        assert heading not in text
+
+
+@pytest.mark.parametrize("protocol", ["random", "speaker", "published_folds"])
+def test_a_study_of_one_protocol_has_no_gap(tmp_path: Path, protocol: str) -> None:
+    write_pages([make(**SMALL, split={"protocols": [protocol]})], tmp_path)
+    text = (tmp_path / "small.md").read_text(encoding="utf-8")
+    assert "Gap" not in text
+    assert "reaches UAR **" in text
+
+
+def test_a_gap_that_may_be_none_is_not_called_a_finding() -> None:
+    same = make(clips=7, **SMALL)
+    rows = same.predictions
+    known = rows[rows["protocol"] == "random"]
+    twice = pd.concat([known, known.assign(protocol="speaker")], ignore_index=True)
+    text = headline_table(replace(same, predictions=twice))
+    assert "can't be told from none" in text
+    assert "a gap of" not in text
+
+
+@pytest.mark.parametrize(
+    ("changes", "command"),
+    [
+        (("search.trials=3",), "small --corpora DIR --set search.trials=3"),
+        (("corpora=['tess']",), """--corpora DIR --set 'corpora=['"'"'tess'"'"']'"""),
+        (("own tables 12 and 34",), "small --train TRAIN.csv --test TEST.csv"),
+    ],
+)
+def test_the_command_repeats_what_was_changed(changes: tuple[str, ...], command: str) -> None:
+    assert run_command(make(changes, **SMALL)).endswith(command)
+
+
+def test_generated_speech_needs_no_folder() -> None:
+    result = make(**SMALL | {"corpora": ["synthetic"]})
+    assert run_command(result) == "python -m benchmark run-study small"
+
+
+def test_the_readme_gets_the_table_between_its_markers(tmp_path: Path) -> None:
+    readme = tmp_path / "README.md"
+    readme.write_text(
+        "a\n<!-- leaderboard:small -->\nstale table\n<!-- /leaderboard -->\nb\n"
+        "<!-- leaderboard:other -->\nkept\n<!-- /leaderboard -->\n",
+        encoding="utf-8",
+    )
+    result = make(**SMALL)
+    update_readme(readme, [result])
+    once = readme.read_text(encoding="utf-8")
+    update_readme(readme, [result])
+    assert readme.read_text(encoding="utf-8") == once
+    assert headline_table(result) in once
+    assert "stale table" not in once
+    assert "kept" in once
+    assert "](reports/small.md)" in once
+    assert once.startswith("a\n")
+
+
+def test_studies_of_the_same_clips_stand_together_the_best_on_unseen_speakers_first(
+    tmp_path: Path,
+) -> None:
+    weak = make(**SMALL)
+    strong = make(**SMALL | {"name": "strong", "normalise": "speaker"})
+    rows = strong.predictions
+    for emotion in EMOTIONS:
+        rows.loc[:, f"p_{emotion}"] = (rows["emotion"] == emotion).astype("float32")
+    other = make(**SMALL | {"name": "other", "corpora": ["tess"]})
+    write_pages([weak, strong, other], tmp_path, only="none")
+    page = (tmp_path / "README.md").read_text(encoding="utf-8")
+    glance = page.partition("## At a glance")[2].partition("\n## ")[0]
+    own, apart = glance.split("emotions of TESS")
+    assert own.index("](strong.md)") < own.index("](small.md)")
+    assert "**normalised by speaker**" in own
+    assert "1.000 [1.00," in own
+    assert "](other.md)" in apart
+    readme = tmp_path / "above.md"
+    readme.write_text("a\n<!-- glance:small -->\n<!-- /glance -->\nb\n", encoding="utf-8")
+    for _ in range(2):
+        update_readme(readme, [weak, strong, other])
+        written = readme.read_text(encoding="utf-8")
+        assert written.count("](reports/strong.md)") == written.count("](reports/small.md)") == 1
+        assert "other.md" not in written
+        assert written.endswith("<!-- /glance -->\nb\n")
+
+
+def test_a_marker_without_an_end_is_refused(tmp_path: Path) -> None:
+    readme = tmp_path / "README.md"
+    readme.write_text("<!-- leaderboard:small -->\ntext\n", encoding="utf-8")
+    with pytest.raises(BenchmarkError, match="has no end"):
+        update_readme(readme, [make(**SMALL)])
+
+
+def test_a_search_is_rebuilt_with_its_failed_and_its_first_trials(result: Result) -> None:
+    rows = result.trials.query("protocol == 'random' and model == 'mlp'")
+    study = rebuilt_study(rows, result.settings["models"]["mlp"])
+    assert len(study.trials) == len(rows)
+    assert [t.state.name for t in study.trials].count("FAIL") == 1
+    assert study.best_value == rows["score"].max()
+    assert study.trials[0].params == {"alpha": 0.3769}
+    assert [t.state.name for t in study.trials].count("PRUNED") == 2
+    assert len(comparable_trials(study)) == len(rows) - 4
+    assert has_importances(study)
+
+
+def test_a_single_parameter_has_no_importance(result: Result) -> None:
+    rows = result.trials.query("protocol == 'random' and model == 'logistic_regression'")
+    study = rebuilt_study(rows, result.settings["models"]["logistic_regression"])
+    assert not has_importances(study)
+
+
+def test_one_winners_confusion_matrix_is_a_png(result: Result) -> None:
+    assert confusion_png(result, "speaker", "mlp").startswith(b"\x89PNG")
+
+
+@pytest.mark.parametrize(
+    ("value", "text"), [(0.3856, "0.386"), (-0.0001, "0.000"), (-0.25, "−0.250"), (1.0, "1.000")]
+)
+def test_a_figure_has_three_decimals_and_a_true_minus(value: float, text: str) -> None:
+    assert number(value) == text
+
+
+def test_text_from_outside_can_not_break_a_table() -> None:
+    rendered = table(["a", "b"], [[plain("x|y\nz<br>"), code("p|q`r")]])
+    assert rendered.splitlines()[-1] == "| x\\|y z&lt;br> | `p\\|q'r` |"
+
+
+DESKTOP: dict[str, Any] = SMALL | {
+    "name": "desktop",
+    "claims": {
+        "source": "A desktop page",
+        "protocol": "random",
+        "metric": "accuracy",
+        "mlp": 0.9935,
+        "svc": 0.8,
+    },
+}
+"""A study with claims that has one corpus less than it asks for."""
+
+
+def without_jl() -> Result:
+    result = make(**DESKTOP)
+    result.data["corpora"]["jl"] = result.data["corpora"]["tess"] | {
+        "official": 2400,
+        "found": 50,
+        "used": 0,
+        "left_out": True,
+        "missing": [f"jl/{n}" for n in range(2350)],
+    }
+    return result
+
+
+@pytest.fixture(scope="module")
+def claimed(result: Result, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    folder = tmp_path_factory.mktemp("claims")
+    changed = make(("search.trials=3",), run_name="desktop@12ab", **DESKTOP)
+    write_pages([result, without_jl(), changed], folder, only="desktop")
+    return folder
+
+
+def claim_lines(text: str) -> list[str]:
+    table = text.split("\n| System |", 1)[1].split("\n\n", 1)[0]
+    return table.splitlines()[2:]
+
+
+def test_every_claim_is_a_row_by_system_and_the_highest_first(claimed: Path) -> None:
+    lines = claim_lines((claimed / "claims.md").read_text(encoding="utf-8"))
+    starts = [
+        "| [A desktop page](desktop.md) | MLP | accuracy 0.9935 |",
+        "| [A desktop page](desktop.md) | SVM | accuracy 0.80 | – | – | – | not measured",
+        "| [Capstone for a call centre](capstone.md) | random forest | accuracy 0.9912 |",
+        "| [Capstone for a call centre](capstone.md) | MLP | accuracy 0.99 |",
+        "| [Capstone for a call centre](capstone.md) | Conv1D | accuracy 0.90 | – | – | – |",
+        "| [Capstone for a call centre](capstone.md) | soft vote of random forest + MLP | acc",
+    ]
+    assert len(lines) == len(starts)
+    for line, start in zip(lines, starts, strict=True):
+        assert line.startswith(start)
+
+
+def test_a_claims_row_holds_both_measured_figures_and_their_gap(
+    claimed: Path, result: Result
+) -> None:
+    line = claim_lines((claimed / "claims.md").read_text(encoding="utf-8"))[3]
+    board = leaderboard(result)
+    known, unseen = (board.evaluation(p, "mlp") for p in ("random", "speaker"))
+    assert known is not None
+    assert unseen is not None
+    scores = known.scores["accuracy"], unseen.scores["accuracy"]
+    lost = number(scores[0].value - scores[1].value)
+    shown = [f"{number(score.value)} {interval(score)}" for score in scores]
+    assert f"| {shown[0]} | {shown[1]} | {lost} [" in line
+    error = np.sqrt(0.99 * 0.01 / known.clips)
+    assert f"outside our interval, standard error {error:.3f})" in line
+    assert "Its settings \\| were chosen on test rows." in line
+
+
+@pytest.mark.parametrize(
+    ("row", "words"),
+    [
+        (0, "Measured on RAVDESS, SAVEE and TESS alone. Why is not known."),
+        (1, "not measured. Measured on RAVDESS, SAVEE and TESS alone."),
+        (5, "| reached (+"),
+    ],
+)
+def test_a_verdict_says(claimed: Path, row: int, words: str) -> None:
+    assert words in claim_lines((claimed / "claims.md").read_text(encoding="utf-8"))[row]
+
+
+def test_a_reached_claim_needs_no_reason(claimed: Path) -> None:
+    assert "does not need" not in (claimed / "claims.md").read_text(encoding="utf-8")
+
+
+def test_the_headline_counts_what_was_reached_and_averages_both_figures(
+    claimed: Path, result: Result
+) -> None:
+    text = (claimed / "claims.md").read_text(encoding="utf-8")
+    boards = [leaderboard(result), leaderboard(without_jl())]
+    pairs = [
+        (claim.measured.value, claim.unseen.value)
+        for board in boards
+        for claim in claims(board)
+        if claim.measured and claim.unseen
+    ]
+    known, unseen = np.mean(pairs, axis=0)
+    assert "**1 of 6 claims was reached**" in text
+    assert "2 claims were not measured" in text
+    assert f"**{known:.3f}** under their own protocols and **{unseen:.3f}** on speakers" in text
+    assert "(4 claims measured both ways)" in text
+
+
+def test_without_claims_there_is_no_page_of_them(tmp_path: Path) -> None:
+    (tmp_path / "claims.md").write_text("of an earlier study", encoding="utf-8")
+    write_pages([make(**SMALL)], tmp_path)
+    assert not (tmp_path / "claims.md").exists()
+    assert "claims.md" not in (tmp_path / "README.md").read_text(encoding="utf-8")
+
+
+def test_the_readme_gets_every_claim_between_its_markers(tmp_path: Path, claimed: Path) -> None:
+    readme = tmp_path / "README.md"
+    readme.write_text("a\n<!-- claims -->\nstale\n<!-- /claims -->\nb\n", encoding="utf-8")
+    update_readme(readme, [make(**SMALL)])
+    assert "stale" in readme.read_text(encoding="utf-8")
+    update_readme(readme, [without_jl()])
+    once = readme.read_text(encoding="utf-8")
+    update_readme(readme, [without_jl()])
+    assert readme.read_text(encoding="utf-8") == once
+    assert "stale" not in once
+    assert len(claim_lines(once)) == 2
+    assert "](reports/desktop.md)" in once
+    assert "](reports/claims.md)" in once
+    assert "- A desktop page, MLP (0.9935): why is not known." in once
+    assert once.endswith("<!-- /claims -->\nb\n")
+
+
+def test_two_studies_of_one_source_can_be_told_apart() -> None:
+    studies = [make(**DESKTOP), make(**DESKTOP | {"name": "later"})]
+    lines = claim_lines(claims_page([leaderboard(one) for one in studies]))
+    assert [line.split("|")[1].strip() for line in lines[:2]] == [
+        "[A desktop page: desktop](desktop.md)",
+        "[A desktop page: later](later.md)",
+    ]
+
+
+def test_a_claim_on_unseen_speakers_has_no_gap() -> None:
+    honest = DESKTOP["claims"] | {"protocol": "speaker"}
+    board = leaderboard(make(**DESKTOP | {"claims": honest}))
+    first = claim_lines(claims_page([board]))[0].split("|")
+    assert first[4] == first[5]
+    assert first[6] == " – "
+
+
+@pytest.mark.parametrize("page_name", ["desktop.md", "README.md"])
+def test_a_corpus_that_was_left_out_is_said_wherever_figures_stand(
+    claimed: Path, page_name: str
+) -> None:
+    text = (claimed / page_name).read_text(encoding="utf-8")
+    said = (
+        "> [!CAUTION]\n> **JL corpus was left out**: 50 of 2,400 clips were there. "
+        "All figures are of RAVDESS, SAVEE and TESS alone."
+    )
+    assert said in text
+    assert said in headline_table(without_jl())
+
+
+def test_a_study_with_a_corpus_left_out_is_the_studys_own(claimed: Path) -> None:
+    own = (claimed / "README.md").read_text(encoding="utf-8").split("## Changed runs")[0]
+    assert "## [desktop](desktop.md)" in own
+    page = (claimed / "desktop.md").read_text(encoding="utf-8")
+    assert "**Changed run.**" not in page
+    assert "JL: left out, with the 50 clips found." in page
+    assert "of RAVDESS, SAVEE and TESS ·" in page
+    assert run_command(without_jl()).endswith("--corpora DIR --allow-missing jl")
+
+
+def test_compared_models_are_said_to_differ_only_where_a_test_says_so(page: str) -> None:
+    section = page.split("## Compared on the same clips and folds")[1].split("## ", maxsplit=1)[0]
+    assert "on the test clips the MLP is better than the logistic regression by " in section
+    assert section.count("\n| known speakers | MLP | logistic regression |") == 1
+    assert section.count("\n| unseen speakers | MLP | logistic regression |") == 1
+    assert "Nadeau & Bengio 2003" in section
+
+
+def test_a_compared_pair_differs_by_what_the_leaderboard_says(result: Result) -> None:
+    board = leaderboard(result)
+    for one in comparisons(board):
+        scores = [board.evaluation(one.protocol, m) for m in (one.first, one.second)]
+        first, second = (score.scores["uar"] for score in scores if score)
+        assert one.clips.difference.value == pytest.approx(first.value - second.value)
+
+
+def test_a_model_that_is_no_longer_in_the_registry_keeps_a_name() -> None:
+    assert model_title(make(**SMALL), "old_gru") == "old GRU"
+
+
+@pytest.mark.parametrize(
+    ("value", "text"), [(0.8905, "0.8905"), (0.9, "0.90"), (0.724, "0.724"), (1.0, "1.00")]
+)
+def test_a_claim_is_shown_as_its_source_prints_it(value: float, text: str) -> None:
+    assert claimed_figure(value) == text
+
+
+@pytest.mark.parametrize(
+    ("ends", "text"),
+    [
+        ((0.356, 0.414), "[0.35, 0.42]"),
+        ((0.12, 0.29), "[0.12, 0.29]"),
+        ((0.1201, 0.1299), "[0.12, 0.13]"),
+        ((-0.004, -0.0001), "[−0.01, 0.00]"),
+        ((0.0, 1.0), "[0.00, 1.00]"),
+        ((-0.07, -0.0), "[−0.07, 0.00]"),
+    ],
+)
+def test_an_intervals_ends_are_rounded_outwards(ends: tuple[float, float], text: str) -> None:
+    assert span(*ends) == text.replace(" ", "\N{NO-BREAK SPACE}")
+
+
+def test_compared_models_are_judged_by_p_corrected_for_the_number_of_tests(
+    page: str, result: Result
+) -> None:
+    found = comparisons(leaderboard(result))
+    assert len(found) == 2
+    assert [one.clips_p for one in found] == holm([one.clips.p for one in found])
+    assert [one.folds_p for one in found] == holm([one.folds.p for one in found if one.folds])
+    assert "p is corrected by Holm's method for 2 comparisons" in page
+    for one in found:
+        assert f"| {figure(one.clips.difference)} | {probability(one.clips_p, '')} |" in page

@@ -1,0 +1,337 @@
+"""The sections on differences, groups, calibration and optimism say what was found."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pandas as pd
+import pytest
+from matplotlib.figure import Figure
+
+from benchmark.evaluation.calibration import tempered
+from benchmark.evaluation.leaderboard import Leaderboard, leaderboard
+from benchmark.evaluation.metrics import bootstrap_seed, evaluate
+from benchmark.evaluation.results import Result
+from benchmark.report import (
+    across,
+    calibration,
+    differences,
+    selection_bias,
+    subgroups,
+    write_pages,
+)
+from benchmark.report.markdown import figure, interval, number, probability
+from benchmark.report.statistics_figures import Climb, Reliability, draw_climb, reliability_title
+from tests.report.test_report import MODELS, SMALL, make
+
+THREE: dict[str, Any] = SMALL | {"models": {"majority": {}, **MODELS}}
+
+
+def text(section: Any) -> str:
+    return "\n\n".join(section)
+
+
+@pytest.fixture(scope="module")
+def result() -> Result:
+    """Three models with six test clips of each emotion a speaker."""
+    return make(clips=42, **THREE)
+
+
+@pytest.fixture(scope="module")
+def board(result: Result) -> Leaderboard:
+    return leaderboard(result)
+
+
+def chosen_rows(board: Leaderboard, protocol: str) -> pd.DataFrame:
+    rows = board.result.predictions
+    model = board.chosen[protocol]["model"]
+    return rows[(rows["protocol"] == protocol) & (rows["model"] == model)]
+
+
+def test_every_model_but_the_floor_is_compared_with_the_chosen_one(board: Leaderboard) -> None:
+    assert {one.model for one in board.contests} == {"logistic_regression", "random_forest"}
+    assert board.leading == "speaker"
+    chosen = board.chosen_evaluation("speaker").scores["uar"].value
+    for one in board.contests:
+        other = board.evaluation("speaker", one.model)
+        assert other is not None
+        assert one.test.difference.value == pytest.approx(chosen - other.scores["uar"].value)
+        assert one.p >= one.test.p
+
+
+def test_the_section_names_what_is_worse_and_what_can_not_be_told_apart(
+    board: Leaderboard,
+) -> None:
+    apart = [one for one in board.contests if not one.alike]
+    said = text(differences.section(board))
+    assert "the MLP, chosen on the inner folds, " in said
+    for one in board.contests:
+        assert f"| {figure(one.test.difference)} | {probability(one.test.p, '')} |" in said
+    assert ("is better than" in said) == bool(apart)
+    assert "Holm's method for 2 comparisons" in said
+
+
+def test_a_model_that_can_not_be_told_from_the_chosen_one_is_marked(
+    result: Result, tmp_path: Path
+) -> None:
+    rows = result.predictions
+    like = rows[rows["model"] == "mlp"].assign(model="random_forest")
+    twin = pd.concat([rows[rows["model"] != "random_forest"], like], ignore_index=True)
+    write_pages([replace(result, predictions=twin)], tmp_path)
+    page = (tmp_path / "small.md").read_text(encoding="utf-8")
+    score = leaderboard(result).chosen_evaluation("speaker").scores["uar"]
+    cell = f"{number(score.value)} {interval(score)}"
+    assert page.count(f"| {cell}\N{NO-BREAK SPACE}≈ |") == 1
+    assert "≈: on unseen speakers, can't be told from the model in bold" in page
+    assert f"{cell}\N{NO-BREAK SPACE}≈" in (tmp_path / "README.md").read_text(encoding="utf-8")
+
+
+def test_a_single_model_differs_from_nothing() -> None:
+    assert text(differences.section(leaderboard(make(**SMALL)))) == ""
+
+
+def test_an_interval_over_clips_is_marked(board: Leaderboard) -> None:
+    part = board.chosen_evaluation("speaker").corpora
+    assert interval(part["tess"].scores["uar"]).endswith("]ᶜ")
+    assert interval(part["ravdess"].scores["uar"]).endswith("]")
+
+
+def test_scores_of_speakers_and_genders_stand_on_the_page(board: Leaderboard) -> None:
+    said = text(subgroups.section(board))
+    rows = chosen_rows(board, "speaker")
+    part = rows[rows["speaker"] == "ravdess/03"]
+    names = ("speaker", "groups", "ravdess", "speaker", "ravdess/03")
+    seed = bootstrap_seed(bootstrap_seed(0, *names[:2]), *names[2:])
+    score = evaluate(part, board.result.emotions, seed).scores["uar"]
+    assert f"| RAVDESS | speaker | ravdess/03 | 42 | 1 | {figure(score)} |" in said
+    assert "**RAVDESS, by gender**: female " in said
+    assert "Statement and intensity of the clips are not stored" in said
+
+
+def test_groups_of_statements_and_intensities_are_shown_where_they_are_known(
+    result: Result,
+) -> None:
+    names = sorted(set(result.predictions["clip"]))
+    clips = pd.DataFrame(
+        {
+            "clip": names,
+            "statement": [("kids", "dogs")[int(name.split("-")[1]) % 2] for name in names],
+            "intensity": "",
+        }
+    )
+    said = text(subgroups.section(leaderboard(replace(result, clips=clips))))
+    assert "**RAVDESS, by statement**: dogs " in said
+    assert "by intensity" not in said
+    assert "are not stored" not in said
+
+
+def test_few_clips_a_speaker_give_no_groups() -> None:
+    said = text(subgroups.section(leaderboard(make(clips=7, **SMALL))))
+    assert "nothing can be said of any" in said
+
+
+def test_calibration_without_out_of_fold_rows_is_that_of_the_model_as_it_is(
+    board: Leaderboard,
+) -> None:
+    found = calibration.calibrated(board, "speaker")
+    said = text(calibration.section(board))
+    assert found.after is None
+    assert f"| unseen speakers | MLP | 1 | {number(found.before.error)} |" in said
+    assert "No calibrated row of known speakers and unseen speakers" in said
+
+
+@pytest.fixture(scope="module")
+def overconfident(result: Result) -> Result:
+    """Probabilities at a temperature of 0.3, on test clips and out of fold alike."""
+    rows = result.predictions.copy()
+    columns = [f"p_{emotion}" for emotion in result.emotions]
+    rows[columns] = tempered(rows[columns].to_numpy(dtype=float), 0.3).astype("float32")
+    out_of_fold = rows.assign(fold=0, clip="train/" + rows["clip"])
+    return replace(result, predictions=rows, out_of_fold=out_of_fold)
+
+
+def test_calibrating_on_out_of_fold_rows_mends_what_is_too_sure(overconfident: Result) -> None:
+    board = leaderboard(overconfident)
+    found = calibration.calibrated(board, "random")
+    said = text(calibration.section(board))
+    assert found.after is not None
+    assert found.after.error < found.before.error / 2
+    assert "**Known speakers**: the MLP says " in said
+    assert "it is too sure." in said
+    assert (
+        f"| MLP, calibrated | {found.temperatures[0]:.2f} | {number(found.after.error)} |" in said
+    )
+
+
+def test_each_part_of_a_protocol_is_calibrated_by_its_own_rows(overconfident: Result) -> None:
+    rows = overconfident.predictions
+    part = np.where(rows["gender"] == "female", "f1", "f2")
+    learned = overconfident.out_of_fold
+    assert learned is not None
+    parted = replace(
+        overconfident,
+        predictions=rows.assign(part=part),
+        out_of_fold=learned.assign(part=part),
+    )
+    found = calibration.calibrated(leaderboard(parted), "random")
+    whole = calibration.calibrated(leaderboard(overconfident), "random")
+    assert len(found.temperatures) == 2
+    assert found.before.brier == pytest.approx(whole.before.brier)
+    assert found.temperatures[0] != found.temperatures[1]
+
+
+def test_a_searchs_row_holds_its_best_corrected_and_test_scores(board: Leaderboard) -> None:
+    said = text(selection_bias.section(board))
+    one = next(
+        s for s in selection_bias.searches(board) if (s.protocol, s.model) == ("random", "mlp")
+    )
+    trials = board.result.trials.query("protocol == 'random' and model == 'mlp'")
+    assert one.inner == pytest.approx(trials["score"].max())
+    assert one.corrected <= one.inner
+    row = f"| MLP | known speakers | 3 | {number(one.inner)} | {number(one.corrected)} |"
+    assert row in said
+    assert f"| {figure(one.test)} |" in said
+
+
+def test_the_searches_of_several_parts_are_averaged(result: Result) -> None:
+    trials = result.trials
+    parts = [trials.assign(part=name) for name in ("f1", "f2")]
+    folds = [column for column in trials if str(column).startswith("fold_")]
+    parts[1][folds] = parts[1][folds] + 0.2
+    whole = selection_bias.searches(leaderboard(result))
+    both = selection_bias.searches(
+        leaderboard(replace(result, trials=pd.concat(parts, ignore_index=True)))
+    )
+    for one, mean in zip(whole, both, strict=True):
+        assert mean.inner == pytest.approx(one.inner + 0.1)
+        assert mean.corrected == pytest.approx(one.corrected + 0.1)
+
+
+def test_nothing_searched_is_no_optimism() -> None:
+    models = {"majority": {}, "mlp": {"alpha": 0.1}}
+    assert selection_bias.searches(leaderboard(make(**SMALL | {"models": models}))) == []
+
+
+def several() -> list[Leaderboard]:
+    corpora = {"one": ["ravdess"], "two": ["ravdess", "savee"], "three": ["savee", "tess"]}
+    return [
+        leaderboard(make(clips=7 * n, **THREE | {"name": name, "corpora": corpora[name]}))
+        for n, name in enumerate(corpora, 2)
+    ]
+
+
+def test_three_models_of_three_studies_are_ranked(tmp_path: Path) -> None:
+    boards = several()
+    found = across.scores(boards)
+    assert found.shape == (3, 3)
+    assert across.ranks(found).sum() == pytest.approx(6)
+    for board in boards:
+        part = board.evaluation("speaker", "mlp")
+        assert part is not None
+        assert found.loc[board.result.name, "mlp"] == part.scores["uar"].value
+    write_pages([board.result for board in boards], tmp_path, only="one")
+    page = (tmp_path / "README.md").read_text(encoding="utf-8")
+    assert (tmp_path / "figures" / across.PICTURE).is_file()
+    assert "Mean ranks on unseen speakers of 3 models over 3 studies" in page
+    assert "several use RAVDESS and SAVEE" in page
+    assert "Left out" not in page
+
+
+def test_of_studies_of_the_same_clips_the_best_one_inside_is_ranked_and_the_others_named() -> None:
+    boards = several()
+    twin = make(clips=14, **THREE | {"name": "twin", "corpora": ["ravdess"]})
+    winners = [w | {"score": w["score"] + 0.05} for w in twin.winners]
+    boards.append(leaderboard(replace(twin, winners=winners)))
+    assert [board.result.name for board in across.blocks(boards)] == ["two", "three", "twin"]
+    assert list(across.scores(boards).index) == ["two", "three", "twin"]
+    page = text(across.section(boards))
+    assert "over 3 studies" in page
+    assert (
+        "Left out: one, of the same corpora and emotions as twin, which is better on the inner "
+        "folds." in page
+    )
+
+
+def test_two_sets_of_clips_have_no_p_however_many_studies_ask_of_them() -> None:
+    one, two, _ = several()
+    more = make(clips=21, **THREE | {"name": "more", "corpora": ["ravdess", "savee"]})
+    page = text(across.section([one, two, leaderboard(more)]))
+    assert "No diagram of ranks, and no p" in page
+    assert "Left out: two, of the same" in page or "Left out: more, of the same" in page
+    assert "Friedman" not in page
+
+
+@pytest.mark.parametrize(
+    "changes",
+    [
+        {"changes": ("search.trials=3",)},
+        {"corpora": ["synthetic"]},
+        {"split": {"protocols": ["random"]}},
+        {"models": {"majority": {}, "mlp": MODELS["mlp"]}},
+    ],
+)
+def test_studies_that_can_not_be_ranked_leave_no_diagram(
+    changes: dict[str, Any], tmp_path: Path
+) -> None:
+    *boards, _ = several()
+    third = THREE | {"name": "three", "corpora": ["savee", "tess"]}
+    boards.append(leaderboard(make(clips=7, **third | changes)))
+    (tmp_path / "figures").mkdir()
+    (tmp_path / "figures" / across.PICTURE).write_bytes(b"of other studies")
+    write_pages([board.result for board in boards], tmp_path, only="none")
+    assert across.scores(boards).empty
+    assert not (tmp_path / "figures" / across.PICTURE).exists()
+    assert "No diagram of ranks" in (tmp_path / "README.md").read_text(encoding="utf-8")
+
+
+def test_ranks_differ_as_friedman_and_nemenyi_say() -> None:
+    table = pd.DataFrame(
+        {
+            "a": np.linspace(0.5, 0.6, 8),
+            "b": np.linspace(0.4, 0.55, 8),
+            "c": np.linspace(0.1, 0.2, 8),
+        }
+    )
+    p, pairs = across.differences(table)
+    # Three models, each time in the same order: chi-squared is 2 * 8, with 2 degrees of freedom.
+    assert p == pytest.approx(np.exp(-8))
+    # Demsar's critical difference at 0.05 is 2.343 * sqrt(3 * 4 / (6 * 8)) = 1.17 ranks.
+    assert pairs.loc["a", "c"] < 0.05 < pairs.loc["a", "b"]
+
+
+@pytest.mark.parametrize(
+    ("speakers", "said"),
+    [
+        (4, "over speakers: they say what would differ on others, p what differs on these"),
+        (12, "Told apart"),
+    ],
+)
+def test_of_few_speakers_it_is_said_what_tells_of_others(
+    result: Result, speakers: int, said: str
+) -> None:
+    rows = result.predictions[result.predictions["corpus"] == "ravdess"].copy()
+    rows["speaker"] = "s" + (rows.groupby(["protocol", "model"]).cumcount() % speakers).astype(str)
+    page = text(differences.section(leaderboard(replace(result, predictions=rows))))
+    assert said in page
+    assert ("The intervals are over" in page) == (speakers == 4)
+
+
+def test_the_last_trial_has_a_step_as_well(board: Leaderboard) -> None:
+    one = selection_bias.searches(board)[0]
+    axes = Figure().subplots()
+    draw_climb(axes, Climb(one.model, one.course, one.test), "black", 1.06)
+    inner = axes.get_lines()[0]
+    assert inner.get_xdata()[-1] > one.course.index[-1]
+    assert inner.get_ydata()[-1] == one.inner
+
+
+@pytest.mark.parametrize("width", [20, 40])
+def test_a_panels_title_is_no_wider_than_the_panel(board: Leaderboard, width: int) -> None:
+    found = calibration.calibrated(board, "speaker").before
+    panel = Reliability("unseen speakers: soft vote of\nlogistic regression and MLP", found, found)
+    lines = reliability_title(panel, width).splitlines()
+    assert max(map(len, lines)) <= width
+    assert f"{found.error:.2f}" in " ".join(lines)

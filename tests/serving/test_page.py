@@ -1,0 +1,579 @@
+"""The page, in a browser without a window: what a visitor does, sees and can rely on."""
+
+from __future__ import annotations
+
+import base64
+import io
+import os
+import shutil
+import socket
+import subprocess
+import sys
+import time
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from itertools import pairwise
+from pathlib import Path
+from urllib.parse import urlsplit
+
+import numpy as np
+import pytest
+import soundfile
+
+pytest.importorskip("gradio", reason="needs the extra `serve`")
+httpx = pytest.importorskip("httpx", reason="needs the extra `serve`")
+
+from benchmark.serving import markup  # noqa: E402
+from benchmark.serving.limits import Limits  # noqa: E402
+from benchmark.serving.page import sample_clips  # noqa: E402
+from benchmark.tracking.cards import Card, read_card  # noqa: E402
+from tests.conftest import Bench  # noqa: E402
+
+pytest.importorskip("playwright", reason="needs Playwright, of the extra `dev`")
+from playwright.sync_api import Browser, FilePayload, Page, expect, sync_playwright  # noqa: E402
+
+CHROMIUM = shutil.which("chromium") or shutil.which("chromium-browser")
+needs_browser = pytest.mark.skipif(CHROMIUM is None, reason="needs Chromium")
+
+RATE_HZ = 22_050
+PITCHES_HZ = {"low": 200, "middle": 240, "high": 290}
+LIMITS = Limits(upload_bytes=2**21, clip_s=20.0, timeline_s=30.0)
+
+SERVER = f"""
+import sys
+from benchmark.engine.processes import limit_threads
+
+limit_threads()
+
+from pathlib import Path
+
+
+def watch(event, arguments):
+    if event == "socket.connect" and isinstance(arguments[1], tuple):
+        if arguments[1][0] not in ("127.0.0.1", "::1"):
+            print("left the machine:", arguments[1], flush=True)
+    if event == "socket.getaddrinfo" and arguments[0] not in ("127.0.0.1", "::1", "localhost"):
+        print("left the machine:", arguments[0], flush=True)
+
+
+sys.addaudithook(watch)
+
+import uvicorn
+from benchmark.serving.app import create_app
+from benchmark.serving.middleware import Guard
+from benchmark.serving.limits import Limits
+from benchmark.serving.page import mount_page
+from benchmark.serving.pool import Pool
+
+limits = {LIMITS!r}
+pool = Pool(Path(sys.argv[1]), limits)
+pool.start()
+try:
+    app = mount_page(create_app(pool, limits), pool, limits)
+    uvicorn.run(Guard(app, limits), port=int(sys.argv[2]), log_level="warning")
+finally:
+    pool.close()
+"""
+
+
+OUTLINE = """() => {
+  const focused = document.activeElement;
+  const seen = focused.matches("input") ? focused.nextSibling : focused;
+  return getComputedStyle(seen).outlineStyle;
+}"""
+
+
+Opener = Callable[..., Page]
+
+
+@dataclass(frozen=True)
+class Service:
+    """A service that runs: its address, the only folder it may write to, and what it printed."""
+
+    address: str
+    folder: Path
+    log: Path
+    process: int
+
+    def post(self, path: str, content: bytes = b"") -> httpx.Response:
+        """Ask as the page's script does."""
+        return httpx.post(self.address + path, content=content, timeout=30)
+
+    def resident_mb(self) -> float:
+        """Memory that the server holds, without its workers."""
+        pages = Path(f"/proc/{self.process}/statm").read_text().split()[1]
+        return int(pages) * os.sysconf("SC_PAGESIZE") / 1e6
+
+
+@pytest.fixture(scope="module")
+def service(finished: Bench, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Service]:
+    with socket.socket() as free:
+        free.bind(("127.0.0.1", 0))
+        port = free.getsockname()[1]
+    folder, log = tmp_path_factory.mktemp("temporary"), tmp_path_factory.mktemp("log") / "log"
+    with log.open("w") as file:
+        process = subprocess.Popen(
+            [sys.executable, "-c", SERVER, str(finished.card()), str(port)],
+            stdout=file,
+            stderr=subprocess.STDOUT,
+            env=os.environ | {"TMPDIR": str(folder)},
+            cwd=Path(__file__).parents[2],
+        )
+    address = f"http://127.0.0.1:{port}"
+    try:
+        wait_until(lambda: answers(address) or process.poll() is not None, 180)
+        assert process.poll() is None, log.read_text()
+        yield Service(address, folder, log, process.pid)
+    finally:
+        process.terminate()
+        process.wait(20)
+
+
+def answers(address: str) -> bool:
+    try:
+        return bool(httpx.get(f"{address}/health").is_success)
+    except httpx.TransportError:
+        return False
+
+
+def wait_until(condition: Callable[[], bool], seconds: float) -> None:
+    end = time.monotonic() + seconds
+    while not condition():
+        assert time.monotonic() < end, "waited in vain"
+        time.sleep(0.1)
+
+
+def tone(name: str, seconds: float) -> np.ndarray:
+    """A tone as the small study's clips are, for longer."""
+    time_s = np.arange(int(seconds * RATE_HZ)) / RATE_HZ
+    noise = np.random.default_rng(0).normal(0, 0.2, len(time_s))
+    return 0.2 * (np.sin(2 * np.pi * PITCHES_HZ[name] * time_s) + noise)
+
+
+def wav(samples: np.ndarray) -> bytes:
+    content = io.BytesIO()
+    soundfile.write(content, samples, RATE_HZ, format="WAV", subtype="PCM_16")
+    return content.getvalue()
+
+
+def as_file(content: bytes, name: str = "voice.wav") -> FilePayload:
+    return {"name": name, "mimeType": "audio/wav", "buffer": content}
+
+
+@pytest.fixture(scope="module")
+def asked_hosts() -> set[str]:
+    """The hosts of all requests of all pages of this module."""
+    return set()
+
+
+@pytest.fixture(scope="module")
+def open_page(
+    service: Service, asked_hosts: set[str], tmp_path_factory: pytest.TempPathFactory
+) -> Iterator[Opener]:
+    """Open the page in a browser whose microphone hears given samples, over and over."""
+    voices = tmp_path_factory.mktemp("voices")
+    with sync_playwright() as playwright:
+        browsers: list[Browser] = []
+
+        def opened(heard: np.ndarray | None = None, size: tuple[int, int] = (1280, 900)) -> Page:
+            voice = voices / f"{len(browsers)}.wav"
+            voice.write_bytes(wav(tone("low", 1.0) if heard is None else heard))
+            browser = playwright.chromium.launch(
+                executable_path=CHROMIUM,
+                args=[
+                    "--no-sandbox",
+                    "--use-fake-ui-for-media-stream",
+                    "--use-fake-device-for-media-stream",
+                    f"--use-file-for-fake-audio-capture={voice}",
+                ],
+            )
+            browsers.append(browser)
+            page = browser.new_page(viewport={"width": size[0], "height": size[1]})
+            page.on("request", lambda request: asked_hosts.add(host_of(request.url)))
+            page.goto(service.address)
+            page.wait_for_selector("#voice .live")
+            return page
+
+        yield opened
+        for browser in browsers:
+            browser.close()
+
+
+def host_of(url: str) -> str:
+    """The host of an address; a blob or data is the page's own."""
+    return urlsplit(url.removeprefix("blob:")).netloc
+
+
+@pytest.fixture(scope="module")
+def page(open_page: Opener) -> Page:
+    return open_page()
+
+
+def said(page: Page, words: str) -> str:
+    """Wait until an answer holds words, and return it whole."""
+    expect(page.locator("#answer")).to_contain_text(words, timeout=20_000)
+    return page.inner_text("#answer")
+
+
+def kept(service: Service) -> list[Path]:
+    return list(service.folder.rglob("*"))
+
+
+@needs_browser
+@pytest.mark.parametrize("emotion", ["low", "high"])
+def test_a_file_is_chosen_and_its_bars_appear(page: Page, emotion: str) -> None:
+    page.set_input_files("#voice-file", as_file(wav(tone(emotion, 0.3)), f"{emotion}.wav"))
+    said(page, f"{emotion}.wav, 0.3 s")
+    assert page.inner_text("#answer h2").lower() == emotion
+    assert page.locator("#answer .bars li").count() == len(PITCHES_HZ)
+    assert page.inner_text("#answer .bars .first .name") == emotion
+
+
+@needs_browser
+def test_test_clips_are_answered_as_in_the_stored_results(page: Page, finished: Bench) -> None:
+    stored = finished.stored()
+    for path in stored.index[:6]:
+        page.set_input_files("#voice-file", path)
+        said(page, path.name)
+        shown = {
+            row.locator(".name").inner_text(): row.locator(".percent").get_attribute("value")
+            for row in page.locator("#answer .bars li").all()
+        }
+        exact = [np.float32(shown[column.removeprefix("p_")]) for column in stored]
+        assert exact == stored.loc[path].tolist()
+
+
+@needs_browser
+def test_a_file_is_dropped_and_its_bars_appear(page: Page) -> None:
+    data = base64.b64encode(wav(tone("high", 0.3))).decode()
+    dropped = page.evaluate_handle(
+        """data => {
+          const bytes = Uint8Array.from(atob(data), (letter) => letter.charCodeAt(0));
+          const dropped = new DataTransfer();
+          dropped.items.add(new File([bytes], "dropped.wav", {type: "audio/wav"}));
+          return dropped;
+        }""",
+        data,
+    )
+    page.dispatch_event("#voice .drop", "drop", {"dataTransfer": dropped})
+    said(page, "dropped.wav")
+    assert page.inner_text("#answer h2").lower() == "high"
+
+
+@needs_browser
+def test_a_long_stereo_recording_is_shown_over_time_and_by_channel(page: Page) -> None:
+    samples = np.stack([np.r_[tone("low", 6), tone("high", 6)], tone("middle", 12)], axis=1)
+    page.set_input_files("#voice-file", as_file(wav(samples), "call.wav"))
+    answer = said(page, "call.wav, 12.0 s, channels together")
+    assert "left (agent)" in answer
+    assert "right (customer)" in answer
+    assert page.locator("#answer svg.wave").count() == 2
+    page.click("#answer summary")
+    assert "0.0 to 3.0 s\tleft (agent)\tlow" in page.inner_text("#answer table")
+    assert "9.0 to 12.0 s\tleft (agent)\thigh" in page.inner_text("#answer table")
+
+
+@needs_browser
+def test_a_recording_too_long_for_one_answer_is_heard_in_windows_alone(page: Page) -> None:
+    page.set_input_files("#voice-file", as_file(wav(tone("low", 25)), "long.wav"))
+    said(page, "Longer than 20 s: it is heard window by window")
+    assert page.locator("#answer .bars").count() == 0
+    assert page.locator("#answer .strip i").count() > 20
+
+
+@needs_browser
+@pytest.mark.parametrize(
+    ("content", "words"),
+    [
+        (b"RIFF no sound at all", "damaged or truncated"),
+        (b"a letter to my aunt", "WAV, FLAC, OGG and MP3 can be read"),
+        (b"", "empty"),
+        (wav(np.zeros(RATE_HZ)), "silent"),
+        (wav(tone("low", 31)), "at most 30 s"),
+    ],
+    ids=["broken", "no sound", "empty", "silent", "too long"],
+)
+def test_a_file_that_cannot_be_heard_shows_a_message_and_the_page_goes_on(
+    page: Page, content: bytes, words: str
+) -> None:
+    page.set_input_files("#voice-file", as_file(content))
+    assert "No answer." in said(page, words)
+    page.set_input_files("#voice-file", as_file(wav(tone("high", 0.3)), "next.wav"))
+    said(page, "next.wav")
+    assert page.inner_text("#answer h2").lower() == "high"
+
+
+@needs_browser
+def test_a_file_that_is_too_large_is_not_even_sent(page: Page) -> None:
+    page.set_input_files("#voice-file", as_file(bytes(LIMITS.upload_bytes + 1), "large.wav"))
+    expect(page.locator("#voice .status")).to_contain_text("large.wav is too large")
+
+
+@needs_browser
+def test_the_largest_file_that_the_page_sends_is_let_in(page: Page) -> None:
+    page.set_input_files("#voice-file", as_file(b"x" * LIMITS.upload_bytes, "just so.wav"))
+    said(page, "WAV, FLAC, OGG and MP3 can be read")
+
+
+@needs_browser
+def test_what_the_guard_refuses_is_told_in_its_own_words(page: Page) -> None:
+    page.eval_on_selector("#voice .drop", "drop => { drop.dataset.bytes *= 2; }")
+    page.set_input_files("#voice-file", as_file(bytes(LIMITS.upload_bytes + 1)))
+    assert "No answer." in said(page, "A request has at most 2 MiB.")
+    page.reload()
+    page.wait_for_selector("#voice .live")
+
+
+@needs_browser
+def test_a_service_that_has_ended_is_told_of(page: Page) -> None:
+    page.context.set_offline(True)
+    page.set_input_files("#voice-file", as_file(wav(tone("low", 0.3))))
+    said(page, "The service can't be reached")
+    page.context.set_offline(False)
+    page.set_input_files("#voice-file", as_file(wav(tone("low", 0.3)), "back.wav"))
+    said(page, "back.wav")
+
+
+@needs_browser
+def test_a_sample_is_clicked_and_can_be_played(page: Page) -> None:
+    page.get_by_role("button", name="happy", exact=True).click()
+    said(page, "generated voice, happy")
+    assert page.locator("#answer .bars li").count() == len(PITCHES_HZ)
+    assert page.eval_on_selector("#answer audio", "player => player.duration") > 1.0
+
+
+@needs_browser
+def test_a_file_name_is_shown_as_it_is(page: Page) -> None:
+    name = "<img src=x onerror=alert(1)>.wav"
+    page.set_input_files("#voice-file", as_file(wav(tone("low", 0.3)), name))
+    said(page, name)
+    assert page.locator("#answer img").count() == 0
+
+
+def record(page: Page) -> None:
+    page.get_by_role("button", name="Record", exact=True).click()
+    expect(page.locator("#voice .status")).to_contain_text("Recording")
+    page.wait_for_timeout(1500)
+    page.get_by_role("button", name="Stop and hear", exact=True).click()
+
+
+@needs_browser
+@pytest.mark.parametrize(("heard", "opposite"), [("low", "high"), ("high", "low")])
+def test_the_microphone_is_recorded_and_predicted(
+    open_page: Opener, heard: str, opposite: str
+) -> None:
+    page = open_page(tone(heard, 5.0))
+    record(page)
+    said(page, "your recording, 1.")
+    listed = [row.lower().split() for row in page.locator("#answer .bars li").all_inner_texts()]
+    shares = {words[0]: int(words[1]) for words in listed}
+    # The browser's own stand-in for a microphone leaves gaps, enough to fall to the neighbour.
+    assert shares[heard] > shares[opposite]
+    assert page.eval_on_selector("#answer audio", "player => player.duration") > 1.0
+
+
+@needs_browser
+def test_a_microphone_that_gave_nothing_is_not_predicted(open_page: Opener) -> None:
+    page = open_page(np.zeros(3 * RATE_HZ))
+    record(page)
+    expect(page.locator("#voice .status")).to_have_text("Nothing was recorded.")
+
+
+@needs_browser
+def test_live_mode_follows_a_voice(open_page: Opener) -> None:
+    page = open_page(np.r_[tone("low", 3.5), tone("high", 3.5)])
+    page.get_by_role("button", name="Live", exact=True).click()
+    heard = []
+
+    def changed() -> bool:
+        page.wait_for_timeout(200)
+        heard.extend(page.locator("#answer h2").all_inner_texts()[:1])
+        return sum(a != b for a, b in pairwise(heard)) >= 2
+
+    wait_until(changed, 30)
+    assert {"Low", "High"} <= {emotion.capitalize() for emotion in heard}
+    page.get_by_role("button", name="Stop", exact=True).click()
+    expect(page.locator("#voice .status")).to_have_text("Stopped.")
+
+
+@needs_browser
+def test_live_mode_waits_while_nothing_is_said(open_page: Opener) -> None:
+    page = open_page(np.zeros(3 * RATE_HZ))
+    page.get_by_role("button", name="Live", exact=True).click()
+    assert "No answer" not in said(page, "Listening: silent")
+
+
+@needs_browser
+def test_everything_can_be_done_by_the_keyboard(page: Page) -> None:
+    page.reload()
+    page.wait_for_selector("#voice .live")
+    page.wait_for_timeout(500)
+    reached = []
+    for _ in range(8):
+        page.keyboard.press("Tab")
+        reached.append(
+            page.evaluate("document.activeElement.innerText || document.activeElement.id")
+        )
+        assert page.evaluate(OUTLINE) == "solid"
+    assert reached == [
+        "voice-file", "Record", "Live", "angry", "happy", "neutral", "sad",
+        "About this model and this page",
+    ]  # fmt: skip
+    page.keyboard.press("Shift+Tab")
+    page.keyboard.press("Enter")
+    said(page, "generated voice, sad")
+
+
+@needs_browser
+@pytest.mark.parametrize("size", [(1280, 900), (390, 844)], ids=["desktop", "phone"])
+def test_what_to_trust_stays_in_sight_and_nothing_is_cut_off(
+    open_page: Opener, size: tuple[int, int]
+) -> None:
+    page = open_page(size=size)
+    page.set_input_files("#voice-file", as_file(wav(tone("low", 12)), "a" * 70 + ".wav"))
+    said(page, "12.0 s")
+    page.click("#about summary")
+    page.evaluate("window.scrollTo(0, document.body.scrollHeight)")
+    expect(page.locator("#model .trust")).to_be_in_viewport()
+    assert page.evaluate("document.querySelector('#model').offsetHeight") <= size[1] / 8
+    assert page.evaluate("document.documentElement.scrollWidth") <= size[0]
+
+
+@needs_browser
+def test_no_request_leaves_the_machine(page: Page, service: Service, asked_hosts: set[str]) -> None:
+    page.reload()
+    page.wait_for_selector("#voice .live")
+    assert asked_hosts - {""} == {urlsplit(service.address).netloc}
+    assert "left the machine" not in service.log.read_text()
+
+
+@needs_browser
+def test_nothing_that_was_sent_is_kept(page: Page, service: Service) -> None:
+    page.set_input_files("#voice-file", as_file(wav(tone("low", 0.3)), "private.wav"))
+    said(page, "private.wav")
+    assert kept(service) == []
+    assert "private" not in service.log.read_text()
+
+
+@pytest.mark.parametrize(
+    ("method", "path"),
+    [
+        ("POST", "/gradio_api/queue/join"),
+        ("GET", "/gradio_api/queue/data?session_hash=a"),
+        ("GET", "/gradio_api/heartbeat/a"),
+        ("GET", "/gradio_api/startup-events"),
+        ("POST", "/gradio_api/cancel"),
+        ("POST", "/gradio_api/reset"),
+        ("GET", "/config"),
+        ("POST", "/"),
+        ("POST", "/page/samples/unheard-of"),
+        ("POST", "/gradio_api/upload"),
+        ("GET", "/gradio_api/info"),
+        ("GET", "/gradio_api/openapi.json"),
+        ("GET", "/gradio_api/file=/etc/hostname"),
+        ("GET", "/gradio_api/file=http://example.org/"),
+        ("GET", "/gradio_api/proxy=http://example.org/"),
+        ("POST", "/gradio_api/run/listen"),
+        ("POST", "/gradio_api/call/listen"),
+        ("POST", "/gradio_api/process_recording"),
+        ("POST", "/gradio_api/component_server"),
+        ("GET", "/gradio_api/runs"),
+        ("GET", "/monitoring"),
+        ("GET", "/no/such/thing"),
+    ],
+)
+def test_only_what_the_page_needs_is_there(service: Service, method: str, path: str) -> None:
+    answer = httpx.request(method, service.address + path)
+    assert answer.status_code == 404
+    assert answer.headers["content-type"] == "application/problem+json"
+
+
+@pytest.mark.parametrize(
+    ("path", "content", "status", "words"),
+    [
+        ("/page/hear", b"a letter to my aunt", 415, "WAV, FLAC, OGG and MP3 can be read"),
+        ("/page/hear", b"", 415, "empty"),
+        ("/page/hear", wav(np.zeros(RATE_HZ)), 422, "silent"),
+        ("/page/hear", wav(tone("low", 31)), 413, "at most 30 s"),
+        ("/page/hear", wav(tone("low", 1)), 200, "<data"),
+        ("/page/listen", b"a letter to my aunt", 415, "WAV, FLAC, OGG and MP3 can be read"),
+        ("/page/listen", wav(np.zeros(RATE_HZ)), 200, "Listening: silent"),
+        ("/page/listen", wav(tone("low", 11)), 413, "at most 10 s"),
+        ("/page/listen", wav(tone("low", 1)), 200, "<data"),
+        ("/page/samples/happy", b"", 200, "<data"),
+    ],
+)
+def test_a_piece_of_the_page_has_the_status_that_rest_would_give(
+    service: Service, path: str, content: bytes, status: int, words: str
+) -> None:
+    answer = service.post(path, content)
+    assert answer.status_code == status
+    assert answer.headers["content-type"] == "text/html; charset=utf-8"
+    assert words in answer.text
+
+
+def test_the_description_of_rest_does_not_tell_of_the_page(service: Service) -> None:
+    assert "/page" not in httpx.get(service.address + "/openapi.json").text
+
+
+@pytest.mark.skipif(not Path("/proc/self/statm").exists(), reason="reads memory as Linux tells it")
+def test_no_answer_and_no_recording_stays_in_memory(service: Service) -> None:
+    largest = b"x" * LIMITS.upload_bytes
+    for _ in range(20):
+        service.post("/page/samples/happy")
+        service.post("/page/hear", largest)
+    before = service.resident_mb()
+    for _ in range(100):
+        service.post("/page/samples/happy")
+    for _ in range(40):
+        service.post("/page/hear", largest)
+    assert service.resident_mb() < before + 8
+
+
+def test_an_address_of_rest_keeps_its_own_answers(service: Service) -> None:
+    assert httpx.get(service.address + "/predict").status_code == 405
+    assert httpx.get(service.address + "/model").json()["model"]
+
+
+def test_the_browser_is_told_to_ask_no_other_host(service: Service) -> None:
+    policy = httpx.get(service.address).headers.get_list("content-security-policy")
+    assert len(policy) == 1
+    assert "default-src 'self'" in policy[0]
+    assert "http" not in policy[0]
+    [scripts] = [part for part in policy[0].split(";") if part.strip().startswith("script-src")]
+    assert "unsafe-inline" not in scripts
+
+
+def test_the_stylesheets_name_no_other_host(service: Service) -> None:
+    assert "//fonts." not in httpx.get(service.address + "/theme.css").text
+
+
+@pytest.fixture
+def card(finished: Bench) -> Card:
+    return read_card(finished.card())
+
+
+def test_the_header_tells_the_figure_of_unseen_speakers_and_what_guessing_gives(card: Card) -> None:
+    uar = next(m for m in card.measured if m.unseen_speakers).figures["uar"]
+    header = markup.header(card)
+    assert "voices it has never heard" in header
+    assert f"{uar.value * 100:.1f}&nbsp;%" in header
+    assert f"{uar.low * 100:.1f}–{uar.high * 100:.1f}&nbsp;%" in header
+    assert "guessing gets 33.3&nbsp;%" in header
+    assert "made by code" not in header
+
+
+def test_the_header_never_shows_the_figure_of_known_speakers_instead(card: Card) -> None:
+    known = tuple(m for m in card.measured if not m.unseen_speakers)
+    header = markup.header(card.model_copy(update={"measured": known}))
+    assert "is not known" in header
+    assert f"{known[0].figures['uar'].value * 100:.1f}&nbsp;%" not in header
+
+
+def test_a_model_of_generated_speech_says_so(card: Card) -> None:
+    assert "made by code, not people" in markup.header(card.model_copy(update={"generated": True}))
+
+
+def test_the_samples_are_of_emotions_that_the_model_knows() -> None:
+    assert list(sample_clips(("disgust", "sad", "tired"))) == ["sad", "disgust"]
+    assert list(sample_clips(("high", "low"))) == ["angry", "happy", "neutral", "sad"]

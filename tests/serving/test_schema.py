@@ -1,0 +1,83 @@
+"""Requests made up from the description of REST: each is answered as the description says."""
+
+from __future__ import annotations
+
+import os
+import subprocess
+import sys
+import threading
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+pytest.importorskip("fastapi", reason="needs the extra `serve`")
+pytest.importorskip("schemathesis", reason="needs the extra `dev`")
+
+from benchmark.serving.app import create_app
+from benchmark.serving.limits import Limits
+from benchmark.serving.middleware import Guard
+from benchmark.serving.pool import Pool
+from benchmark.serving.server import listen, server
+from tests.conftest import Bench
+
+LIMITS = Limits(upload_bytes=2**20, files=3)
+
+# A description can't say what a recording is, so that most files that are made up are none.
+CONFIG = """
+[checks.positive_data_acceptance]
+expected-statuses = [200, 207, 413, 415, 422]
+"""
+
+HOOKS = """
+import schemathesis
+from hypothesis import strategies as st
+
+from benchmark.serving.example_clip import sample
+
+whole = sample()
+files = st.sampled_from([whole, whole[:5000], whole[:44]]) | st.binary(max_size=200)
+schemathesis.openapi.media_type("audio/wav", files)
+"""
+
+
+@pytest.fixture(scope="module")
+def address(finished: Bench) -> Iterator[str]:
+    """Where REST answers, behind its guard."""
+    card = finished.project / "features_cache/small/speaker/models/logistic_regression.json"
+    pool = Pool(card, LIMITS)
+    pool.start()
+    listener = listen("127.0.0.1", 0)
+    answering = server(Guard(create_app(pool, LIMITS), LIMITS))
+    thread = threading.Thread(target=answering.run, kwargs={"sockets": [listener]})
+    thread.start()
+    yield f"http://127.0.0.1:{listener.getsockname()[1]}"
+    answering.should_exit = True
+    thread.join()
+    pool.close()
+
+
+def test_nothing_is_found_that_the_description_does_not_say(address: str, tmp_path: Path) -> None:
+    (tmp_path / "schemathesis.toml").write_text(CONFIG)
+    (tmp_path / "hooks.py").write_text(HOOKS)
+    here = str(Path(__file__).parents[2])
+    run = subprocess.run(
+        [
+            sys.executable,
+            "-m",
+            "schemathesis.cli",
+            "run",
+            f"{address}/openapi.json",
+            f"--max-examples={os.environ.get('SCHEMA_EXAMPLES', '50')}",
+            "--generation-deterministic",
+            "--suppress-health-check=all",
+            "--no-color",
+        ],
+        cwd=tmp_path,
+        env=os.environ | {"SCHEMATHESIS_HOOKS": "hooks", "PYTHONPATH": f"{tmp_path}:{here}"},
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert run.returncode == 0, run.stdout + run.stderr
+    assert "Tested: 6" in run.stdout

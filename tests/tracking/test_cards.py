@@ -1,0 +1,182 @@
+"""Cards of stored models: what is read, what is refused, and which model is a study's winner."""
+
+from __future__ import annotations
+
+import json
+import pickle
+import shutil
+from hashlib import sha256
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from benchmark.errors import BenchmarkError
+from benchmark.tracking.cards import find_card, load_model, read_card
+
+from .conftest import Bench
+
+
+@pytest.fixture
+def card(finished: Bench, tmp_path: Path) -> Path:
+    """A card of the small study with the model beside it, to be changed."""
+    models = finished.project / "features_cache" / "small" / "speaker" / "models"
+    source = models / "logistic_regression.json"
+    shutil.copy(models / read_card(source).file, tmp_path)
+    return Path(shutil.copy(source, tmp_path))
+
+
+def change(card: Path, **changes: Any) -> Path:
+    """Write a card anew with some of its entries changed."""
+    card.write_text(json.dumps(json.loads(card.read_text()) | changes))
+    return card
+
+
+def test_a_card_tells_what_made_a_model_and_how_far_to_trust_it(card: Path) -> None:
+    found, model = load_model(card)
+    assert found.reference == f"small/speaker/logistic_regression@{found.sha256[:12]}"
+    assert found.emotions == ("high", "low", "middle") == tuple(model.classes_)
+    assert [measured.protocol for measured in found.measured] == ["random", "speaker"]
+    assert found.trust.protocol == "speaker"
+    assert found.trust.unseen_speakers
+    assert found.trust.figures["uar"].low <= found.trust.figures["uar"].value
+
+
+def test_a_card_is_stored_as_it_was_read(card: Path) -> None:
+    assert read_card(card).text() == card.read_text()
+
+
+@pytest.mark.parametrize(
+    ("changes", "words"),
+    [
+        ({"format": 2}, "a card of format 2; this version reads format 1"),
+        ({"features": None}, "learned from a user's own tables"),
+        ({"covariates": ["age", "pitch_range"]}, "also takes age, pitch_range"),
+        ({"file": "../model.skops"}, "file: Value error, must be a file's name"),
+        ({"file": "/etc/passwd"}, "file: Value error, must be a file's name"),
+        ({"file": ".."}, "file: Value error, must be a file's name"),
+        ({"file": ""}, "file: Value error, must be a file's name"),
+        ({"file": "a\0b"}, "file: Value error, must be a file's name"),
+        ({"measured": []}, "measured: Tuple should have at least 1 item"),
+        ({"metric": "luck"}, "accuracy, luck and uar must be measured"),
+        ({"emotions": []}, "emotions: Tuple should have at least 1 item"),
+        ({"emotions": ["high"]}, "tells apart 3 emotions, and its card names 1"),
+        ({"sha256": "0" * 64}, "its digest differs"),
+        ({"file": "absent.skops"}, "can't read the model"),
+        ({"inner_score": float("nan")}, "inner_score"),
+        ({"surprise": 1}, "surprise"),
+    ],
+)
+def test_what_can_not_be_loaded_is_refused_in_a_line(
+    card: Path, changes: dict[str, Any], words: str
+) -> None:
+    with pytest.raises(BenchmarkError) as refused:
+        load_model(change(card, **changes))
+    assert words in str(refused.value)
+    assert str(card.parent) in str(refused.value)
+    assert "\n" not in str(refused.value)
+
+
+@pytest.mark.parametrize(
+    "changes",
+    [
+        {"name": "no-such-features"},
+        {"version": 999},
+        {"sample_rate_hz": 48_000},
+        {"digest": "0" * 32},
+        {"name": "log-mel-frames"},
+        {"name": ["means-184"]},
+        {"sample_rate_hz": "often"},
+    ],
+)
+def test_a_recipe_that_this_version_does_not_make_is_refused(
+    card: Path, changes: dict[str, Any]
+) -> None:
+    features = json.loads(card.read_text())["features"] | changes
+    with pytest.raises(BenchmarkError, match="does not make"):
+        load_model(change(card, features=features))
+
+
+def test_a_changed_model_file_is_refused(card: Path) -> None:
+    model = card.with_name(read_card(card).file)
+    model.write_bytes(model.read_bytes() + b"\0")
+    with pytest.raises(BenchmarkError, match="its digest differs"):
+        load_model(card)
+
+
+class Hostile:
+    """Leaves a file behind where it is unpickled."""
+
+    def __init__(self, mark: Path) -> None:
+        self.mark = mark
+
+    def __reduce__(self) -> tuple[Any, tuple[Path]]:
+        return Path.touch, (self.mark,)
+
+
+def test_a_pickle_is_refused_and_not_run(card: Path, tmp_path: Path) -> None:
+    content = pickle.dumps(Hostile(tmp_path / "mark"))
+    (tmp_path / "model.skops").write_bytes(content)
+    with pytest.raises(BenchmarkError, match="a pickle could run anything"):
+        load_model(change(card, file="model.skops", sha256=sha256(content).hexdigest()))
+    assert not (tmp_path / "mark").exists()
+
+
+@pytest.mark.parametrize(
+    "content", [b"", b"not json", b"[]", b"{}", b"\xff\xfe", b"null", b"[" * 99_999]
+)
+def test_what_is_no_card_is_refused_in_a_line(tmp_path: Path, content: bytes) -> None:
+    (tmp_path / "card.json").write_bytes(content)
+    with pytest.raises(BenchmarkError, match=r"card\.json"):
+        read_card(tmp_path / "card.json")
+
+
+def test_a_missing_card_is_refused_in_a_line(tmp_path: Path) -> None:
+    with pytest.raises(BenchmarkError, match="can't read the model's card"):
+        read_card(tmp_path / "card.json")
+
+
+def cards_of(folder: Path, card: Path, **inner_scores: float) -> None:
+    """Lay out cards of some models as a study does, each with its score on the inner folds."""
+    models = folder / "speaker" / "models"
+    models.mkdir(parents=True)
+    for model, score in inner_scores.items():
+        copy = Path(shutil.copy(card, models / f"{model}.json"))
+        change(copy, model=model, inner_score=score)
+
+
+def test_the_winner_is_the_best_on_the_inner_folds(card: Path, tmp_path: Path) -> None:
+    cards_of(tmp_path / "small", card, mlp=0.6, ensemble=0.7, svc=0.5)
+    assert find_card(tmp_path / "small", "small", None, None).stem == "ensemble"
+
+
+def test_unseen_speakers_come_first(finished: Bench) -> None:
+    found = find_card(finished.project / "features_cache" / "small", "small", None, None)
+    assert read_card(found).split == "speaker"
+
+
+def test_a_model_and_a_split_can_be_named(finished: Bench) -> None:
+    folder = finished.project / "features_cache" / "small"
+    found = read_card(find_card(folder, "small", "random", "random_forest"))
+    assert (found.split, found.model) == ("random", "random_forest")
+
+
+@pytest.mark.parametrize(
+    ("split", "model", "words"),
+    [
+        ("speakr", None, "Did you mean 'speaker'?"),
+        (None, "random_forrest", "Did you mean 'random_forest'?"),
+    ],
+)
+def test_a_model_that_is_not_there_is_named(
+    finished: Bench, split: str | None, model: str | None, words: str
+) -> None:
+    folder = finished.project / "features_cache" / "small"
+    with pytest.raises(BenchmarkError) as refused:
+        find_card(folder, "small", split, model)
+    assert words in str(refused.value)
+
+
+def test_a_study_that_has_not_run_has_no_model(tmp_path: Path) -> None:
+    with pytest.raises(BenchmarkError, match="run-study small"):
+        find_card(tmp_path / "small", "small", None, None)
