@@ -7,7 +7,7 @@ import time
 from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager
 
-from rich.console import Console
+from rich import console as terminal
 from rich.progress import (
     BarColumn,
     MofNCompleteColumn,
@@ -35,8 +35,8 @@ def legible(text: str) -> str:
 class Bar:
     """One line of progress: so many of so many, and a word on how it goes."""
 
-    def __init__(self, screen: Screen, progress: Progress, title: str, total: int) -> None:
-        self._screen = screen
+    def __init__(self, console: Console, progress: Progress, title: str, total: int) -> None:
+        self._console = console
         self._progress = progress
         self._title = legible(title)
         self._id: TaskID = progress.add_task(self._title, total=total, note="")
@@ -46,30 +46,30 @@ class Bar:
         """Show that `done` of `total` are done."""
         self._progress.update(self._id, completed=done, total=total, note=note)
         now = time.monotonic()
-        if not self._screen.drawn and (done == total or now - self._spoken > QUIET_S):
+        if not self._console.drawn and (done == total or now - self._spoken > QUIET_S):
             self._spoken = now
-            self._screen.say(f"{self._title}: {done} of {total}{', ' + note if note else ''}")
+            self._console.say(f"{self._title}: {done} of {total}{', ' + note if note else ''}")
 
 
-class Screen:
-    """Where a command speaks; `Screen(quiet=True)` says nothing.
+class Console:
+    """Where a command speaks; `Console(quiet=True)` says nothing.
 
     Results go to standard output, progress and remarks to standard error, so that a pipe gets the
     results alone.
     """
 
     def __init__(self, *, quiet: bool = False) -> None:
-        self.console = Console(stderr=True, quiet=quiet, highlight=False)
-        self.output = Console(quiet=quiet, highlight=False, soft_wrap=True)
+        self.remarks = terminal.Console(stderr=True, quiet=quiet, highlight=False)
+        self.output = terminal.Console(quiet=quiet, highlight=False, soft_wrap=True)
 
     @property
     def drawn(self) -> bool:
         """Whether bars are drawn: in a terminal."""
-        return self.console.is_terminal
+        return self.remarks.is_terminal
 
     def say(self, text: str, style: str = "") -> None:
         """Say one line."""
-        self.console.print(legible(text), style=style or None, markup=False, soft_wrap=True)
+        self.remarks.print(legible(text), style=style or None, markup=False, soft_wrap=True)
 
     @contextmanager
     def bars(self, *, timed: bool = True) -> Iterator[Bars]:
@@ -88,7 +88,7 @@ class Screen:
             MofNCompleteColumn(),
             *clock,
             TextColumn("{task.fields[note]}", markup=False),
-            console=self.console,
+            console=self.remarks,
             disable=not self.drawn,
         )
         with progress:
@@ -117,10 +117,10 @@ class Screen:
 class Bars:
     """Progress bars that are shown together."""
 
-    def __init__(self, screen: Screen, progress: Progress) -> None:
-        self._screen = screen
+    def __init__(self, console: Console, progress: Progress) -> None:
+        self._console = console
         self._progress = progress
 
     def add(self, title: str, total: int) -> Bar:
         """Add a bar below the others."""
-        return Bar(self._screen, self._progress, title, total)
+        return Bar(self._console, self._progress, title, total)

@@ -19,7 +19,7 @@ import numpy as np
 import pandas as pd
 
 from benchmark import __version__, models
-from benchmark.console import Bar, Screen
+from benchmark.console import Bar, Console
 from benchmark.data.prepare import Prepared, SplitTables, prepare, read_corpora
 from benchmark.engine.databases import check_whole
 from benchmark.engine.environment import code_digest
@@ -101,23 +101,23 @@ def _alone(study: Study, project: Project) -> Iterator[None]:
         lock.release()
 
 
-def hire(job: Job, screen: Screen) -> Workers:
+def hire(job: Job, console: Console) -> Workers:
     """Return who extracts and fits: processes of this machine, or the workers of a cluster."""
     if job.cluster is None:
         return Workers(job.workers)
     from benchmark.engine.dask import Cluster
 
-    return Cluster(job.cluster, screen.say)
+    return Cluster(job.cluster, console.say)
 
 
-def extract_study(study: Study, job: Job, screen: Screen) -> Prepared:
+def extract_study(study: Study, job: Job, console: Console) -> Prepared:
     """Run the feature stage of a checked study alone: its tables are written, nothing is fitted."""
-    recordings = read_corpora(study, job.sources, screen)
-    with _alone(study, job.project), hire(job, screen) as workers:
-        return prepare(study, job.sources, recordings, job.overrides, workers, screen)
+    recordings = read_corpora(study, job.sources, console)
+    with _alone(study, job.project), hire(job, console) as workers:
+        return prepare(study, job.sources, recordings, job.overrides, workers, console)
 
 
-def run_study(study: Study, job: Job, screen: Screen) -> Result:
+def run_study(study: Study, job: Job, console: Console) -> Result:
     """Run a checked study to its result and pages.
 
     Finished work of an earlier, interrupted run is taken up; the same study on the same recordings
@@ -126,10 +126,10 @@ def run_study(study: Study, job: Job, screen: Screen) -> Result:
     project = job.project
     uri, artifacts = tracking_uri(project.folder), project.folder / ARTIFACTS
     check_address(uri)
-    recordings = read_corpora(study, job.sources, screen)
+    recordings = read_corpora(study, job.sources, console)
     with ExitStack() as held:
         held.enter_context(_alone(study, project))
-        workers = held.enter_context(hire(job, screen))
+        workers = held.enter_context(hire(job, console))
         # What needs files of this project is done by processes of this machine.
         here = held.enter_context(Workers(job.workers)) if job.cluster else workers
         workers.warm_up(partial(warm_up, tuple(study.models)))
@@ -140,19 +140,19 @@ def run_study(study: Study, job: Job, screen: Screen) -> Result:
         with _in_background(partial(reach, uri, artifacts)):
             limited = (f"{job.minutes:g} {OUT_OF_TIME}",) if job.minutes is not None else ()
             overrides = (*job.overrides, *limited)
-            prepared = prepare(study, job.sources, recordings, overrides, workers, screen)
+            prepared = prepare(study, job.sources, recordings, overrides, workers, console)
         tracker = Tracker(uri, prepared.name, artifacts=artifacts)
         searches = _plan_searches(study, prepared, store, project)
         tracker.begin(_study_record(study, prepared, searches, project))
         try:
             refits = Refits(project.features_cache / prepared.name)
             budget = _budget(study, job, workers)
-            found = _search(searches, workers, tracker, budget, refits, screen)
-            done = _evaluate(study, prepared, found, workers, project, screen)
+            found = _search(searches, workers, tracker, budget, refits, console)
+            done = _evaluate(study, prepared, found, workers, project, console)
             result, files = done.result, done.files
             write_result(result, project.results)
             _submit_artifacts(done, here)
-            write_reports(project, screen, only=result.name)
+            write_reports(project, console, only=result.name)
             _log_winners(tracker, result, files, _pictures(here))
             write_cards(result, prepared.recipe, prepared.clips_digests, files)
         except BaseException as error:
@@ -160,7 +160,7 @@ def run_study(study: Study, job: Job, screen: Screen) -> Result:
             raise
         tracker.finish()
     if tracker.lost:
-        screen.say(
+        console.say(
             f"MLflow: {tracker.lost} records could not be logged ({tracker.reason}) They are safe; "
             "run the same command again to log them.",
             style="yellow",
@@ -216,6 +216,7 @@ def _plan_searches(
             plan = Plan(
                 study=study.name,
                 split=tables.name,
+                stream=tables.stream,
                 model=name,
                 spec=spec,
                 search=study.search,
@@ -310,14 +311,14 @@ def _evaluate(
     found: Found,
     workers: Workers,
     project: Project,
-    screen: Screen,
+    console: Console,
 ) -> Evaluated:
     """Return the result of finished searches, with all that it shows fitted."""
     searches = found.searches
     winners: list[dict[str, Any]] = []
     folder = project.features_cache / prepared.name
-    files = fit_winners(searches, workers, folder, screen)
-    curves = _learning_curves(study, searches, workers, project, screen)
+    files = fit_winners(searches, workers, folder, console)
+    curves = _learning_curves(study, searches, workers, project, console)
     predictions, out_of_fold, unstored = [], [], []
     for tables in prepared.splits:
         here = {s.plan.model: s for s in searches if s.plan.split == tables.name}
@@ -326,7 +327,7 @@ def _evaluate(
         made = _ensembles(study, tables, list(here.values()), workers)
         for one in made:
             name = one.entry["model"]
-            members = fit_members(one.members, workers, folder, screen)
+            members = fit_members(one.members, workers, folder, console)
             target = folder / tables.name / "models" / f"{name}.skops"
             fitted[name] = one.assembly.of([read(path) for path in members], tables.emotions)
             files[tables.name, name] = target
@@ -376,22 +377,22 @@ def _learning_curves(
     searches: Sequence[ModelSearch],
     workers: Workers,
     project: Project,
-    screen: Screen,
+    console: Console,
 ) -> pd.DataFrame | None:
     """Return the learning curves of all winners but the floor, if the study asks for them."""
     if study.learning_curves is None:
         return None
     learners = [search for search in searches if search.plan.model != BASELINE]
-    with screen.bars() as bars:
+    with console.bars() as bars:
         progress = bars.add("learning curves", 0).update
         cache = project.features_cache / "curves"
-        return learning_curves(learners, study.learning_curves.shares, cache, workers, progress)
+        return learning_curves(learners, study.learning_curves.fractions, cache, workers, progress)
 
 
 def _budget(study: Study, job: Job, workers: Workers) -> Budget | None:
     if job.minutes is None:
         return None
-    shares = study.learning_curves.shares if study.learning_curves else ()
+    shares = study.learning_curves.fractions if study.learning_curves else ()
     greedy = sum(how == "greedy" for how in votes(study).values())
     return Budget(job.minutes, job.began, workers.count, shares, refits=greedy * VOTES)
 
@@ -402,7 +403,7 @@ def _search(
     tracker: Tracker,
     budget: Budget | None,
     refits: Refits,
-    screen: Screen,
+    console: Console,
 ) -> Found:
     """Run all searches, showing and logging each trial as it is told.
 
@@ -411,13 +412,13 @@ def _search(
     """
     for news in dict.fromkeys(search.news for search in searches if search.news):
         names = [f"{s.plan.split} {s.plan.model}" for s in searches if s.news == news]
-        screen.say(
+        console.say(
             f"new searches ({', '.join(names)}), because of: {news}. Earlier trials are kept."
         )
     resumed = sum(search.resumed for search in searches)
     if resumed:
-        screen.say(f"{resumed} finished trials of an earlier run are taken up")
-    with screen.bars(timed=False) as bars:
+        console.say(f"{resumed} finished trials of an earlier run are taken up")
+    with console.bars(timed=False) as bars:
         everything = bars.add("all searches", sum(search.total for search in searches))
         shown: dict[int, Bar] = {
             id(search): bars.add(f"{search.plan.split} {search.plan.model}", search.total)
@@ -449,20 +450,20 @@ def _search(
                 f"{plan.split} {plan.model}: all {search.total} trials failed, the first with: "
                 f"{search.trials[0].reason}. Change [models.{plan.model}] or the recordings."
             )
-    return _found(searches, budget, screen)
+    return _found(searches, budget, console)
 
 
-def _found(searches: Sequence[ModelSearch], budget: Budget | None, screen: Screen) -> Found:
+def _found(searches: Sequence[ModelSearch], budget: Budget | None, console: Console) -> Found:
     """Leave out the models for which the time was too short, and say what else it has cut."""
     if budget is None:
         return Found(searches)
     cut = cut_searches(searches)
     for one in cut:
         name = f"{one['protocol']} {one['model']}"
-        screen.say(f"cut by time: {name}, {one['told']} of {one['trials']} trials", style="yellow")
+        console.say(f"cut by time: {name}, {one['told']} of {one['trials']} trials", style="yellow")
     lacking = {search.plan.model for search in searches if search.best is None}
     for model in sorted(lacking):
-        screen.say(f"left out, as no trial of it is complete: {model}", style="yellow")
+        console.say(f"left out, as no trial of it is complete: {model}", style="yellow")
     return Found([search for search in searches if search.plan.model not in lacking], cut)
 
 
@@ -498,7 +499,7 @@ def _trial_record(search: ModelSearch, trial: Trial) -> TrialRecord:
         state=trial.state,
         params=trial.params,
         score=None if failed else trial.score,
-        spread=None if failed else trial.spread,
+        std=None if failed else trial.std,
         fold_scores=trial.scores,
         seconds=trial.seconds,
         seed=trial.seed,
@@ -545,7 +546,7 @@ def _trials(prepared: Prepared, searches: Sequence[ModelSearch]) -> pd.DataFrame
                 "trial": trial.number,
                 "state": trial.state,
                 "score": trial.score,
-                "spread": trial.spread,
+                "std": trial.std,
                 **{
                     f"fold_{fold}": score
                     for fold, score in zip_longest(
@@ -599,7 +600,7 @@ def _log_winners(
         voters = _voters(winner)
         found = boards[split].evaluation(winner["protocol"], model)
         assert found is not None
-        metrics = {metric: winner["score"], "spread": winner["spread"]}
+        metrics = {metric: winner["score"], "std": winner["std"]}
         for name, score in found.scores.items():
             metrics[f"test_{name}"] = score.value
             metrics[f"test_{name}_low"] = score.low
@@ -635,7 +636,7 @@ def _voters(winner: dict[str, Any]) -> str:
     return ", ".join(members)
 
 
-def write_reports(project: Project, screen: Screen, only: str | None = None) -> list[Path]:
+def write_reports(project: Project, console: Console, only: str | None = None) -> list[Path]:
     """Write the pages of all stored results, or of one and the leaderboard, and return their paths.
 
     Raises
@@ -649,7 +650,7 @@ def write_reports(project: Project, screen: Screen, only: str | None = None) -> 
     if refusals and not results:
         raise BenchmarkError(refusals[0])
     for refusal in refusals:
-        screen.say(f"left out of the pages: {refusal}", style="yellow")
+        console.say(f"left out of the pages: {refusal}", style="yellow")
     if not results:
         raise BenchmarkError(
             f"{project.results}: nothing has been measured yet. `python -m benchmark run-study` "

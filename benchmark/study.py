@@ -19,6 +19,15 @@ from benchmark.errors import BenchmarkError, unknown
 Scalar = bool | int | float | str
 METRICS = ("uar", "accuracy", "macro_f1")
 LEARNED_ENSEMBLES = ("greedy", "stacking")
+RENAMED_KEYS = {
+    "first": "initial",
+    "lookahead": "concurrent_trials",
+    "fit_limit_s": "fit_timeout_s",
+    "shares": "fractions",
+    "mistakes": "leaks",
+}
+"""Keys of study files by the names that earlier versions gave them."""
+
 BASELINE = "majority"
 """The model that every study has: always the most frequent emotion."""
 
@@ -84,7 +93,7 @@ Space = dict[str, Range | Choices]
 class Model(Table):
     """A model's part of a study: what is fixed, what is searched, and what is tried first."""
 
-    first: dict[str, Any] = {}
+    initial: dict[str, Any] = {}
     fixed: dict[str, Any] = {}
     space: dict[str, Range | Choices] = {}
 
@@ -92,9 +101,11 @@ class Model(Table):
     @classmethod
     def _sort_entries(cls, table: Any) -> Any:
         """Sort a flat table by the shape of its values: range, list of choices, or fixed value."""
-        if not isinstance(table, dict) or set(table) == {"first", "fixed", "space"}:
+        if not isinstance(table, dict) or set(table) == {"initial", "fixed", "space"}:
             return table
-        entries = {key: value for key, value in table.items() if key != "first"}
+        if isinstance(table.get("first"), dict):
+            raise ValueError("the key 'first' is now called 'initial'")
+        entries = {key: value for key, value in table.items() if key != "initial"}
         ranges = {k: v for k, v in entries.items() if isinstance(v, dict)}
         choices = {k: tuple(v) for k, v in entries.items() if isinstance(v, list)}
         for name, values in choices.items():
@@ -109,17 +120,19 @@ class Model(Table):
         )
         fixed = {k: v for k, v in entries.items() if k not in ranges and k not in choices}
         fixed |= {name: values[0] for name, values in single.items()}
-        return {"first": table.get("first", {}), "fixed": fixed, "space": ranges | choices}
+        return {"initial": table.get("initial", {}), "fixed": fixed, "space": ranges | choices}
 
 
 class Split(Table):
     """Who may be on both sides of a split, and how large the test side is."""
 
-    protocols: tuple[str, ...] = Field(default=("random", "speaker"), min_length=1)
+    protocols: tuple[str, ...] = Field(
+        default=("speaker-dependent", "speaker-independent"), min_length=1
+    )
     test_size: float = Field(default=0.25, gt=0, lt=1)
     folds: int | str | None = None
     """Outer folds, each tested once with a search of its own, in place of one test side of
-    `test_size`: a number of them, or their name (`splits.OUTER_FOLDS`). `random` has as many."""
+    `test_size`: a number of them, or their name (`splits.OUTER_FOLDS`). `speaker-dependent` has as many."""
     repeats: int = Field(default=1, ge=1, le=100)
     """How many times everything is drawn and searched, with other seeds."""
 
@@ -140,7 +153,7 @@ class Search(Table):
     folds: int = Field(ge=2, le=100)
     metric: Literal["uar", "accuracy", "macro_f1"]
     sampler: str = "tpe"
-    lookahead: int = Field(default=1, ge=1, le=64)
+    concurrent_trials: int = Field(default=1, ge=1, le=64)
     """How many trials of one model are under way at once. It is part of the study, not of the
     machine, so that any number of workers makes the same trials. With 1 the sampler knows all
     earlier trials; their folds and the other models' searches keep the cores busy."""
@@ -149,27 +162,29 @@ class Search(Table):
     of any model, fold by fold against the best trial."""
     patience: int | None = Field(default=None, ge=1)
     """After how many trials without a better one a model's search ends; None for all trials."""
-    fit_limit_s: float | None = Field(default=None, gt=0)
+    fit_timeout_s: float | None = Field(default=None, gt=0)
     """Seconds for the fit of one fold, after which its trial has failed; None for no limit."""
 
 
 class LearningCurves(Table):
-    """On which shares of the training clips each winner is fitted once more, to draw its curve."""
+    """On which fractions of the training clips each winner is fitted once more, to draw its curve."""
 
-    shares: tuple[float, ...] = Field(default=(0.1, 0.33, 0.66, 1.0), min_length=2)
+    fractions: tuple[float, ...] = Field(default=(0.1, 0.33, 0.66, 1.0), min_length=2)
 
-    @field_validator("shares")
+    @field_validator("fractions")
     @classmethod
-    def _rising(cls, shares: tuple[float, ...]) -> tuple[float, ...]:
-        if not all(0 < share <= 1 for share in shares) or list(shares) != sorted(set(shares)):
+    def _rising(cls, fractions: tuple[float, ...]) -> tuple[float, ...]:
+        if not all(0 < fraction <= 1 for fraction in fractions) or list(fractions) != sorted(
+            set(fractions)
+        ):
             raise ValueError("must be rising numbers above 0 and at most 1")
-        return shares
+        return fractions
 
 
 class Claims(BaseModel):
     """What the source of a study says that it reaches: a figure for each model, by its protocol.
 
-    `why` says for a model, as far as is known, why its figure is not reached; `mistakes`, what its
+    `why` says for a model, as far as is known, why its figure is not reached; `leaks`, what its
     source did wrong to reach it. No score of the study depends on that, so it is no setting of it:
     results don't hold it, and `anatomy` alone reads it.
     """
@@ -181,7 +196,7 @@ class Claims(BaseModel):
     metric: Literal["uar", "accuracy", "macro_f1"]
     note: str = ""
     why: dict[str, str] = {}
-    mistakes: dict[str, tuple[Mistake, ...]] = Field(default={}, exclude=True)
+    leaks: dict[str, tuple[Mistake, ...]] = Field(default={}, exclude=True)
     values: dict[str, float] = Field(min_length=1)
 
     @model_validator(mode="before")
@@ -190,7 +205,9 @@ class Claims(BaseModel):
         """Read every key that is no field as a model with its figure."""
         if not isinstance(table, dict) or "values" in table:
             return table
-        named = {"source", "protocol", "metric", "note", "why", "mistakes"}
+        if "mistakes" in table:
+            raise ValueError("the key 'mistakes' is now called 'leaks'")
+        named = {"source", "protocol", "metric", "note", "why", "leaks"}
         values = {key: value for key, value in table.items() if key not in named}
         return {k: v for k, v in table.items() if k in named} | {"values": values}
 
@@ -358,7 +375,7 @@ def _refusal(path: str, error: ValidationError) -> BenchmarkError:
     where = f"{path}: [{'.'.join(place[:-1])}]" if len(place) > 1 else path
     key = place[-1] if place else ""
     if first["type"] == "extra_forbidden":
-        return unknown("key", key, _keys_at(place[:-1]), where)
+        return unknown("key", key, _keys_at(place[:-1]), where, RENAMED_KEYS)
     if first["type"] == "missing":
         return BenchmarkError(f"{where}: the key {key!r} is missing.")
     message = WORDS.get(first["type"], first["msg"].removeprefix("Value error, "))

@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import Any
 
 from benchmark import models
 from benchmark.corpora import CORPORA
 from benchmark.corpora.clip import EMOTIONS
-from benchmark.data.splits import OUTER_FOLDS, PROTOCOLS
+from benchmark.data.splits import OUTER_FOLDS, PROTOCOLS, RENAMED_PROTOCOLS
 from benchmark.errors import BenchmarkError, unknown
 from benchmark.features import feature_set, parse_chain
 from benchmark.models import MODELS
@@ -40,7 +41,13 @@ def check(study: Study, where: str) -> Study:
                 f"{where}: auxiliary: {name} is among corpora, and an auxiliary corpus is never "
                 "tested. Take it out of one of the two."
             )
-    _check_names("protocol", study.split.protocols, PROTOCOLS, f"{where}: [split] protocols")
+    _check_names(
+        "protocol",
+        study.split.protocols,
+        PROTOCOLS,
+        f"{where}: [split] protocols",
+        RENAMED_PROTOCOLS,
+    )
     if isinstance(study.split.folds, str):
         place = f"{where}: [split] folds, which may be a number too"
         _check_names("name of outer folds", (study.split.folds,), OUTER_FOLDS, place)
@@ -109,10 +116,12 @@ def _check_answers(study: Study, where: str) -> None:
             raise BenchmarkError(f"{where}: compare: {first} is compared with itself.")
     if study.claims is not None:
         place = f"{where}: [claims]"
-        _check_names("protocol", (study.claims.protocol,), study.split.protocols, place)
+        _check_names(
+            "protocol", (study.claims.protocol,), study.split.protocols, place, RENAMED_PROTOCOLS
+        )
         _check_names("model", study.claims.values, answering, place)
         _check_names("model", study.claims.why, study.claims.values, f"{place} why")
-        _check_names("model", study.claims.mistakes, study.claims.values, f"{place} mistakes")
+        _check_names("model", study.claims.leaks, study.claims.values, f"{place} leaks")
 
 
 def votes(study: Study) -> dict[str, tuple[str, ...] | str]:
@@ -126,10 +135,12 @@ def votes(study: Study) -> dict[str, tuple[str, ...] | str]:
     return {ENSEMBLE: everyone}
 
 
-def _check_names(kind: str, names: Any, allowed: Any, where: str) -> None:
+def _check_names(
+    kind: str, names: Any, allowed: Any, where: str, renamed: Mapping[str, str] | None = None
+) -> None:
     for name in names:
         if name not in allowed:
-            raise unknown(kind, name, allowed, where)
+            raise unknown(kind, name, allowed, where, renamed)
 
 
 def _check_emotions(study: Study, where: str) -> None:

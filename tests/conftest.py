@@ -34,7 +34,7 @@ features = "mfcc-stats"
 augment  = ["noise"]
 
 [split]
-protocols = ["random", "speaker"]
+protocols = ["speaker-dependent", "speaker-independent"]
 
 [search]
 trials = 6
@@ -42,11 +42,11 @@ folds  = 3
 metric = "uar"
 
 [models.logistic_regression]
-first = { C = 1.0 }
+initial = { C = 1.0 }
 C = { low = 1e-3, high = 1e1, log = true }
 
 [models.random_forest]
-first = { n_estimators = 25, criterion = "entropy" }
+initial = { n_estimators = 25, criterion = "entropy" }
 n_estimators = [5, 10]
 max_depth = { low = 1, high = 4 }
 """
@@ -100,11 +100,11 @@ class Bench:
         self.whole_s = time.monotonic() - began
         return ended
 
-    def card(self, split: str = "speaker", model: str = "ensemble") -> Path:
+    def card(self, split: str = "speaker-independent", model: str = "ensemble") -> Path:
         """The card of one of the small study's fitted models."""
         return self.project / f"features_cache/small/{split}/models/{model}.json"
 
-    def stored(self, split: str = "speaker", model: str = "ensemble") -> pd.DataFrame:
+    def stored(self, split: str = "speaker-independent", model: str = "ensemble") -> pd.DataFrame:
         """The stored test predictions of a model, float32, by the path of the recording."""
         table = pd.read_csv(self.project / "reports/results/small/predictions.csv")
         rows = table[(table["protocol"] == split) & (table["model"] == model)]

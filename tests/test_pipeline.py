@@ -22,7 +22,7 @@ from benchmark.models import probabilities
 from benchmark.tracking.cards import load_model
 from tests.conftest import Bench
 
-SPLITS = ("random", "speaker")
+SPLITS = ("speaker-dependent", "speaker-independent")
 MODELS = ("majority", "logistic_regression", "random_forest", "ensemble")
 
 
@@ -94,7 +94,9 @@ def test_the_vote_is_the_mean_of_its_members(finished: Bench) -> None:
 
 
 def test_ensembles_that_learn_stand_in_results_on_pages_and_in_files(bench: Bench) -> None:
-    text = bench.study.read_text().replace('["random", "speaker"]', '["speaker"]')
+    text = bench.study.read_text().replace(
+        '["speaker-dependent", "speaker-independent"]', '["speaker"]'
+    )
     learned = '[ensembles]\nbest = "greedy"\nheard = "stacking"\n'
     bench.study.write_text(f"{text}\n{learned}")
     bench.run()
@@ -116,7 +118,7 @@ def test_ensembles_that_learn_stand_in_results_on_pages_and_in_files(bench: Benc
         "scored on each fold by what it learns on the others",
     ):
         assert words in page
-    test = pd.read_csv(bench.project / "features_cache/small/speaker/test.csv")
+    test = pd.read_csv(bench.project / "features_cache/small/speaker-independent/test.csv")
     values = test.iloc[:, len(IDENTITY) :].to_numpy(np.float32)
     for name in ("best", "heard"):
         _, model = load_model(bench.card(model=name))
@@ -137,8 +139,8 @@ def test_two_workers_give_the_bytes_of_one(finished: Bench, bench: Bench) -> Non
     assert runs_in_mlflow(bench) == runs_in_mlflow(finished)
     tables = bench.bytes_of("features_cache/small")
     assert (
-        tables["speaker/train.csv"]
-        == finished.bytes_of("features_cache/small")["speaker/train.csv"]
+        tables["speaker-independent/train.csv"]
+        == finished.bytes_of("features_cache/small")["speaker-independent/train.csv"]
     )
 
 
@@ -229,11 +231,11 @@ best = "greedy"
 heard = "stacking"
 
 [learning_curves]
-shares = [0.5, 1.0]
+fractions = [0.5, 1.0]
 
 [claims]
 source   = "Nobody"
-protocol = "random"
+protocol = "speaker-dependent"
 metric   = "accuracy"
 cnn_1d   = 0.99
 """
@@ -274,7 +276,7 @@ def test_gender_stands_beside_the_features_where_a_study_asks_for_it(
         check=True,
         capture_output=True,
     )
-    train = pd.read_csv(bench.project / "features_cache/small/speaker/train.csv")
+    train = pd.read_csv(bench.project / "features_cache/small/speaker-independent/train.csv")
     assert list(train)[-1] == "gender_male"
     assert (train["gender_male"] == (train["gender"] == "male")).all()
 
@@ -299,22 +301,22 @@ def test_a_changed_run_stands_apart_from_the_study(finished: Bench, tmp_path: Pa
 
 
 def test_a_study_runs_on_tables_of_ones_own(finished: Bench, bench: Bench) -> None:
-    folder = finished.project / "features_cache/small/speaker"
+    folder = finished.project / "features_cache/small/speaker-independent"
     tables = ("--train", str(folder / "train.csv"), "--test", str(folder / "test.csv"))
     command = bench.command("run-study", str(bench.study), *tables, "--workers", "1")
     subprocess.run(command, check=True)
     (own,) = (bench.project / "reports/results").iterdir()
     theirs = read_result(finished.project / "reports/results/small").predictions
-    rows = theirs[theirs["protocol"] == "speaker"].reset_index(drop=True)
+    rows = theirs[theirs["protocol"] == "speaker-independent"].reset_index(drop=True)
     ours = read_result(own).predictions
     assert ours["clip"].tolist() == rows["clip"].tolist()
-    assert set(ours["protocol"]) == {"speaker"}
+    assert set(ours["protocol"]) == {"speaker-independent"}
 
 
 def test_tables_of_ones_own_get_what_the_study_asks_for_beside_the_features(
     finished: Bench, bench: Bench
 ) -> None:
-    folder = finished.project / "features_cache/small/speaker"
+    folder = finished.project / "features_cache/small/speaker-independent"
     text = bench.study.read_text().replace('"high"]', '"loud"]', 1)
     renamed = text.replace("augment", 'covariates = ["gender"]\naugment')
     bench.study.write_text(renamed + '[rename]\nhigh = "loud"\n')
@@ -325,7 +327,7 @@ def test_tables_of_ones_own_get_what_the_study_asks_for_beside_the_features(
         ),
         check=True,
     )
-    (own,) = (bench.project / "features_cache").glob("small@*/speaker/train.csv")
+    (own,) = (bench.project / "features_cache").glob("small@*/speaker-independent/train.csv")
     train = pd.read_csv(own)
     assert set(train["emotion"]) == {"low", "middle", "loud"}
     assert set(train["gender_male"]) == {0.0, 1.0}
@@ -334,7 +336,7 @@ def test_tables_of_ones_own_get_what_the_study_asks_for_beside_the_features(
 def test_tables_of_ones_own_are_refused_where_a_study_reads_frames(
     finished: Bench, bench: Bench
 ) -> None:
-    folder = finished.project / "features_cache/small/speaker"
+    folder = finished.project / "features_cache/small/speaker-independent"
     tables = ("--train", str(folder / "train.csv"), "--test", str(folder / "test.csv"))
     refused = subprocess.run(
         bench.command("run-study", str(bench.study), *tables, "--set", "features=log-mel-frames"),

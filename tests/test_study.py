@@ -172,7 +172,7 @@ def test_a_model_that_is_calibrated_by_folds_is_refused_beside_auxiliary_corpora
         ("folds = 2", "folds = 2\nsampler = \"tep\"", ["sampler 'tep'", "Did you mean 'tpe'?"]),
         ("folds = 2", "folds = 2\nsampler = \"grid\"", ["grid", "alpha", "without a step"]),
         ("[search]", "[split]\nprotocols = []\n[search]", ["protocols: needs 1 or more"]),
-        ("[search]", '[split]\nprotocols = ["random", "random"]\n[search]', ["stands there"]),
+        ("[search]", '[split]\nprotocols = ["speaker-dependent", "speaker-dependent"]\n[search]', ["stands there"]),
         ("features", "seed = 5000000000\nfeatures", ["seed: must be below 4294967296"]),
         ("[[8], [16]]", "[8, 8.0]", ["two choices that are equal"]),
         ("[search]", "[search", ["not valid TOML"]),
@@ -230,10 +230,10 @@ CLAIMED = (
     + """
 [claims]
 source = "Somebody"
-protocol = "random"
+protocol = "speaker-dependent"
 metric = "accuracy"
 mlp = 0.99
-[claims.mistakes]
+[claims.leaks]
 mlp = ["augmented-before-split"]
 """
 )
@@ -243,7 +243,7 @@ def test_what_a_source_did_wrong_is_no_setting_of_the_study(study_file: Path) ->
     study_file.write_text(CLAIMED)
     study = read_study(study_file)
     assert study.claims is not None
-    assert study.claims.mistakes == {"mlp": ("augmented-before-split",)}
+    assert study.claims.leaks == {"mlp": ("augmented-before-split",)}
     assert "mistakes" not in study.settings()["claims"]
 
 
@@ -254,7 +254,7 @@ def test_a_mistake_that_nobody_knows_is_refused(study_file: Path) -> None:
 
 
 def test_mistakes_of_a_model_without_a_claim_are_refused(study_file: Path) -> None:
-    mistakes = CLAIMED.replace("[claims.mistakes]\nmlp", "[claims.mistakes]\nsvc")
+    mistakes = CLAIMED.replace("[claims.leaks]\nmlp", "[claims.leaks]\nsvc")
     study_file.write_text(mistakes)
     with pytest.raises(BenchmarkError, match="mistakes: unknown model 'svc'"):
         check(read_study(study_file), str(study_file))

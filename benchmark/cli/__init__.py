@@ -20,7 +20,7 @@ import typer
 from benchmark.errors import BenchmarkError, unknown
 
 if TYPE_CHECKING:
-    from benchmark.console import Screen
+    from benchmark.console import Console
     from benchmark.evaluation.results import Result
     from benchmark.project import Job, Project, Sources
     from benchmark.study import Study
@@ -198,15 +198,15 @@ def run_study(
     - `run-study capstone --corpora ~/corpora`: a study on recordings
     - `run-study capstone --set search.trials=10`: the same, changed for this run
     """
-    with _plainly() as screen:
+    with _plainly() as console:
         own, missing = _own(train, test), tuple(allow_missing or ())
         asked = _read(study, changes)
         sources = _sources(project, corpora, corpus, allow_incomplete, missing, own)
         from benchmark import pipeline
 
         job = _job(project, sources, changes, workers, storage, cluster)
-        result = pipeline.run_study(asked, replace(job, minutes=minutes), screen)
-        _summarise(result, job.project, screen)
+        result = pipeline.run_study(asked, replace(job, minutes=minutes), console)
+        _summarise(result, job.project, console)
 
 
 @app.command()
@@ -222,18 +222,18 @@ def extract(
     project: ProjectOption = HERE,
 ) -> None:
     """Run the feature stage of a study alone: train.csv and test.csv for each of its protocols."""
-    with _plainly() as screen:
+    with _plainly() as console:
         missing = tuple(allow_missing or ())
         asked = _read(study, changes)
         sources = _sources(project, corpora, corpus, allow_incomplete, missing)
         from benchmark import pipeline
 
         job = _job(project, sources, changes, workers, None, cluster)
-        prepared = pipeline.extract_study(asked, job, screen)
+        prepared = pipeline.extract_study(asked, job, console)
         for tables in prepared.splits:
             for side, table in (("train", tables.train), ("test", tables.test)):
                 path = tables.folder / f"{side}.csv"
-                screen.output.print(
+                console.output.print(
                     f"{path}: {len(table.rows)} rows, {len(table.columns)} features"
                 )
 
@@ -250,14 +250,14 @@ def explore(
     project: ProjectOption = HERE,
 ) -> None:
     """Look at a study's recordings before any fit: reports/NAME_data.md, with pictures."""
-    with _plainly() as screen:
+    with _plainly() as console:
         missing = tuple(allow_missing or ())
         asked = _read(study, changes)
         sources = _sources(project, corpora, corpus, allow_incomplete, missing)
         from benchmark.data.exploration import explore_study
 
-        page = explore_study(asked, _job(project, sources, changes, workers, None), screen)
-        screen.output.print(str(page))
+        page = explore_study(asked, _job(project, sources, changes, workers, None), console)
+        console.output.print(str(page))
 
 
 @app.command()
@@ -293,7 +293,7 @@ def anatomy(
     Speakers on both sides; copies made, emotions filled up, scaler fitted or features selected
     before the split; settings, epoch or seed chosen on the test rows. Each alone, then one upon
     another: a staircase from the honest score to the flattering one, in reports/anatomy.md. Where
-    `[claims.mistakes]` tells what a study's source did wrong, its figure is taken apart as well.
+    `[claims.leaks]` tells what a study's source did wrong, its figure is taken apart as well.
 
     No figure of it can enter a leaderboard. Interrupt it whenever you like: finished fits are kept.
 
@@ -301,7 +301,7 @@ def anatomy(
     - `anatomy capstone --corpora ~/corpora`: on recordings; long, as each draw takes many fits
     - `anatomy prediction_api_later --published-only`: its source's figure alone, in minutes
     """
-    with _plainly() as screen:
+    with _plainly() as console:
         sources = _sources(project, corpora, corpus, False)
         asked = _read(study, None)
         from benchmark.leakage.ablation import Extent, dissect
@@ -310,23 +310,24 @@ def anatomy(
 
         job = _job(project, sources, None, workers, None)
         extent = Extent(draws, seeds, settings, published_only)
-        found = dissect(asked, extent, job, screen)
+        found = dissect(asked, extent, job, console)
         write_anatomy(found, job.project.reports / "anatomy")
-        screen.output.print(str(write_page(job.project.reports)))
+        console.output.print(str(write_page(job.project.reports)))
 
 
 @app.command()
 def report(project: ProjectOption = HERE) -> None:
     """Write all pages of reports/ again from stored results, without fitting anything."""
-    with _plainly() as screen:
+    with _plainly() as console:
         from benchmark import pipeline
+        from benchmark.project import Project
         from benchmark.report.leakage_page import write_page
 
-        for page in pipeline.write_reports(Project(project), screen):
-            screen.output.print(str(page))
+        for page in pipeline.write_reports(Project(project), console):
+            console.output.print(str(page))
         dissected = write_page(Project(project).reports)
         if dissected is not None:
-            screen.output.print(str(dissected))
+            console.output.print(str(dissected))
 
 
 @app.command("list")
@@ -334,18 +335,18 @@ def list_all(
     corpora: CorporaOption = None, corpus: CorpusOption = None, project: ProjectOption = HERE
 ) -> None:
     """List studies, corpora (present? complete?), features, augmentations, models, protocols."""
-    with _plainly() as screen:
+    with _plainly() as console:
         from benchmark.data.splits import PROTOCOLS
         from benchmark.features import AUGMENTATIONS, FAMILIES, FEATURE_SETS
         from benchmark.models import MODELS
 
         studies = [(path.stem, _question(path)) for path in _study_files()]
-        screen.table("studies", ("name", "question"), studies, words=True)
+        console.table("studies", ("name", "question"), studies, words=True)
         rows = _presence(_sources(project, corpora, corpus, False))
-        screen.table("corpora", ("name", "here", "what it is"), rows, words=True)
+        console.table("corpora", ("name", "here", "what it is"), rows, words=True)
         sets = [(f.name, str(len(f.columns)), f.description) for f in FEATURE_SETS.values()]
         sets += [(f.title, f"extra `{f.extra}`", f.description) for f in FAMILIES.values()]
-        screen.table(
+        console.table(
             "feature sets; join them with +",
             ("name", "numbers", "what they measure"),
             sets,
@@ -355,16 +356,16 @@ def list_all(
             (a.name, f"{a.name}={a.amount:g} ({a.unit})", a.description)
             for a in AUGMENTATIONS.values()
         ]
-        screen.table(
+        console.table(
             "augmentations; chain them with +",
             ("name", "default", "what it does"),
             changes,
             words=True,
         )
         kinds = [(name, kind.description) for name, kind in MODELS.items()]
-        screen.table("models", ("name", "what it is"), kinds, words=True)
+        console.table("models", ("name", "what it is"), kinds, words=True)
         rules = [(name, rule.description) for name, rule in PROTOCOLS.items()]
-        screen.table("protocols", ("name", "who may be on both sides"), rules, words=True)
+        console.table("protocols", ("name", "who may be on both sides"), rules, words=True)
 
 
 @app.command()
@@ -375,13 +376,13 @@ def fetch(
     ] = Path("corpora"),
 ) -> None:
     """Download a corpus, check its digest and unpack it; for the others, say where to get them."""
-    with _plainly() as screen:
+    with _plainly() as console:
         from benchmark.corpora.fetch import fetch as fetch_corpus
 
-        with screen.bars() as bars:
+        with console.bars() as bars:
             folder = fetch_corpus(corpus, into, progress=bars.add(f"fetching {corpus}", 0).update)
-        screen.output.print(f"{folder}")
-        screen.say(f"Use it with --corpora {into}, or set SER_CORPORA={into}.")
+        console.output.print(f"{folder}")
+        console.say(f"Use it with --corpora {into}, or set SER_CORPORA={into}.")
 
 
 @app.command()
@@ -390,18 +391,18 @@ def ui(
     project: ProjectOption = HERE,
 ) -> None:
     """Show the runs in MLflow's own pages, on this machine alone, until Ctrl-C."""
-    with _plainly() as screen:
+    with _plainly() as console:
         import subprocess
 
         from benchmark.tracking.runs import tracking_uri, ui_addresses, ui_command
 
         uri = tracking_uri(project)
         command, environment = ui_command(uri, project, port)
-        screen.say("MLflow's pages will be ready in a few seconds; Ctrl-C ends them.")
+        console.say("MLflow's pages will be ready in a few seconds; Ctrl-C ends them.")
         for study, address in ui_addresses(uri, project, port):
-            screen.output.print(f"{study}: {address}", soft_wrap=True)
+            console.output.print(f"{study}: {address}", soft_wrap=True)
         address = f"http://127.0.0.1:{port}/#/models"
-        screen.output.print(f"promoted models: {address}", soft_wrap=True)
+        console.output.print(f"promoted models: {address}", soft_wrap=True)
         process = subprocess.run(command, env=environment, cwd=project, check=False)
         raise typer.Exit(process.returncode)
 
@@ -417,7 +418,7 @@ def promote(
         str | None,
         typer.Option(
             metavar="S",
-            help="On whose training side it learned: speaker or random. By default the one with "
+            help="On whose training side it learned: speaker-independent or speaker-dependent. By default the one with "
             "unseen speakers.",
         ),
     ] = None,
@@ -432,9 +433,9 @@ def promote(
     model that beats it there, on the same clips. No test row chooses.
 
     - `promote capstone`: its winner on unseen speakers
-    - `promote capstone --model mlp --split random`: another of its models
+    - `promote capstone --model mlp --split speaker-dependent`: another of its models
     """
-    with _plainly() as screen:
+    with _plainly() as console:
         from benchmark.project import Project
         from benchmark.serving.command import introduce
         from benchmark.tracking import model_registry
@@ -443,14 +444,14 @@ def promote(
 
         name = Path(study).stem
         card = find_card(Project(project).features_cache / name, name, split, model)
-        introduce(read_card(card), screen)
+        introduce(read_card(card), console)
         done = model_registry.promote(card, tracking_uri(project), project / ARTIFACTS, force=force)
         state = "new" if done.new else "registered before"
-        screen.output.print(
+        console.output.print(
             f"{model_registry.REGISTERED} version {done.version} ({state}). {done.reason}"
         )
         if done.champion:
-            screen.say("Ask it: `python -m benchmark predict FILE`, `python -m benchmark serve`.")
+            console.say("Ask it: `python -m benchmark predict FILE`, `python -m benchmark serve`.")
 
 
 @app.command()
@@ -496,7 +497,7 @@ def predict(
 
     Exit status 2 if a file could not be used; the others are answered all the same.
     """
-    with _plainly() as screen:
+    with _plainly() as console:
         from benchmark.engine.processes import Workers, available_cores
         from benchmark.project import Project
         from benchmark.serving import command
@@ -509,13 +510,13 @@ def predict(
         output = command.Output(as_json, csv, picture)
         command.check_output(output, [*map(Path, recordings), *files])
         card = _card(model, project)
-        command.introduce(read_card(card), screen)
+        command.introduce(read_card(card), console)
         cache = Project(project).features_cache
         with Workers(workers or available_cores()) as pool:
             if timeline:
-                complete = command.predict_over_time(files, card, output, pool, screen)
+                complete = command.predict_over_time(files, card, output, pool, console)
             else:
-                complete = command.predict(files, card, output, cache, pool, screen)
+                complete = command.predict(files, card, output, cache, pool, console)
         if not complete:
             raise typer.Exit(USER_ERROR)
 
@@ -568,7 +569,7 @@ def serve(
     Nothing that is uploaded is kept, and no outside host is asked for anything. Needs the extra
     `serve`: pip install "ser-benchmark[serve]".
     """
-    with _plainly() as screen:
+    with _plainly() as console:
         from benchmark.engine.processes import available_cores
         from benchmark.serving import server
         from benchmark.serving.limits import Limits
@@ -589,29 +590,29 @@ def serve(
             limits=limits,
             workers=workers or available_cores(),
         )
-        server.serve(_card(model, project), options, screen)
+        server.serve(_card(model, project), options, console)
 
 
 @contextmanager
-def _plainly() -> Iterator[Screen]:
-    """Give a command its screen; say a mistake in one line, and end with the right status."""
-    from benchmark.console import Screen
+def _plainly() -> Iterator[Console]:
+    """Give a command its console; say a mistake in one line, and end with the right status."""
+    from benchmark.console import Console
 
-    screen = Screen()
+    console = Console()
     try:
-        yield screen
+        yield console
     except BenchmarkError as error:
-        screen.say(f"error: {error}", style="bold red")
+        console.say(f"error: {error}", style="bold red")
         raise typer.Exit(USER_ERROR) from error
     except KeyboardInterrupt as stop:
-        screen.say("Stopped. What is finished is kept: the same command goes on from there.")
+        console.say("Stopped. What is finished is kept: the same command goes on from there.")
         raise typer.Exit(INTERRUPTED) from stop
     except OSError as error:
         if error.errno not in DISK_ERRORS:
             raise
         file = Path(str(error.filename or ""))
         place = f"{file.parent if file.name.startswith('.') else file}: " if file.name else ""
-        screen.say(
+        console.say(
             f"error: {place}{error.strerror}. What is finished is kept: make room, or run in a "
             "folder of your own, and run the same command again.",
             style="bold red",
@@ -780,7 +781,7 @@ def _presence(sources: Sources) -> list[tuple[str, str, str]]:
     return rows
 
 
-def _summarise(result: Result, project: Project, screen: Screen) -> None:
+def _summarise(result: Result, project: Project, console: Console) -> None:
     """Print the leaderboard, where everything lies and how to look further."""
     from benchmark.data.splits import PROTOCOLS
     from benchmark.engine.databases import without_user
@@ -805,16 +806,16 @@ def _summarise(result: Result, project: Project, screen: Screen) -> None:
     titles = [f"{METRICS[metric].title}, {PROTOCOLS[p].title}" for p in board.protocols]
     columns = ["model", *titles, *(["gap"] if board.has_gap else [])]
     kind = " (generated speech)" if result.generated else ""
-    screen.table(f"{result.name}{kind}: test rows, 95 % intervals", columns, rows)
+    console.table(f"{result.name}{kind}: test rows, 95 % intervals", columns, rows)
     for label, path in (
         ("report", project.reports / f"{result.name}.md"),
         ("leaderboard", project.reports / "README.md"),
         ("predictions", project.results / result.name / "predictions.csv"),
         ("tables", project.features_cache / result.name),
     ):
-        screen.output.print(f"{label + ':':<13}{path}")
+        console.output.print(f"{label + ':':<13}{path}")
     if "MLFLOW_TRACKING_URI" in os.environ:
-        screen.output.print(f"{'runs:':<13}{without_user(os.environ['MLFLOW_TRACKING_URI'])}")
+        console.output.print(f"{'runs:':<13}{without_user(os.environ['MLFLOW_TRACKING_URI'])}")
     else:
         elsewhere = f" --project {quote(str(project.folder))}" if project.folder != HERE else ""
-        screen.output.print(f"{'runs:':<13}python -m benchmark ui{elsewhere}")
+        console.output.print(f"{'runs:':<13}python -m benchmark ui{elsewhere}")

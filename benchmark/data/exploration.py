@@ -10,7 +10,7 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
-from benchmark.console import Bars, Screen
+from benchmark.console import Bars, Console
 from benchmark.corpora import CORPORA, Clip, Recordings, describe_shortfall
 from benchmark.data.prepare import asked_for, read_corpora, result_name
 from benchmark.engine.processes import Workers
@@ -51,7 +51,7 @@ PROSODY = {
 """What the page shows of a voice, and which column of the feature set `prosody` tells it."""
 
 
-def explore_study(study: Study, job: Job, screen: Screen) -> Path:
+def explore_study(study: Study, job: Job, console: Console) -> Path:
     """Return the data page of a checked study, written with its figures.
 
     Raises
@@ -59,11 +59,11 @@ def explore_study(study: Study, job: Job, screen: Screen) -> Path:
     BenchmarkError
         If recordings are missing while that is not allowed, or too few can be used.
     """
-    recordings = read_corpora(study, job.sources, screen)
+    recordings = read_corpora(study, job.sources, console)
     clips = asked_for(study, recordings)
     recipe = feature_set(study.features, study.sample_rate_hz)
     with Workers(job.workers) as workers:
-        with screen.bars() as bars:
+        with console.bars() as bars:
             features = _extract(recipe, clips, job.sources, workers, bars)
             prosody = _extract(FEATURE_SETS["prosody"], clips, job.sources, workers, bars)
             files = _inspect(features.clips, workers, bars)
@@ -73,7 +73,7 @@ def explore_study(study: Study, job: Job, screen: Screen) -> Path:
             )
         table = clip_table(features, prosody, files)
         drawn = draw_alike(table, PLANE_CLIPS, derive_seed(study.seed, "plane"))
-        screen.say(f"laying {len(drawn)} clips out in two dimensions")
+        console.say(f"laying {len(drawn)} clips out in two dimensions")
         workers.submit(plane, features.values[drawn])
         shortfalls = [
             describe_shortfall(CORPORA[name], found)

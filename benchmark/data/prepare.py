@@ -12,7 +12,7 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
-from benchmark.console import Bars, Screen
+from benchmark.console import Bars, Console
 from benchmark.corpora import CORPORA, Clip, Recordings, describe_shortfall, locate, read_corpus
 from benchmark.data.splits import (
     INNER,
@@ -22,6 +22,7 @@ from benchmark.data.splits import (
     check_split,
     draw_splits,
     learn_also,
+    stream,
 )
 from benchmark.data.tables import (
     IDENTITY,
@@ -67,8 +68,13 @@ class SplitTables:
 
     @property
     def name(self) -> str:
-        """The split's name among all of a study: ``speaker``, ``speaker/f1``."""
+        """The split's name among all of a study: ``speaker-independent``, ``speaker-independent/f1``."""
         return f"{self.protocol}/{self.part}" if self.part else self.protocol
+
+    @property
+    def stream(self) -> str:
+        """Name of its random streams: what seeds derive from."""
+        return f"{stream(self.protocol)}/{self.part}" if self.part else stream(self.protocol)
 
     @property
     def identity(self) -> dict[str, str]:
@@ -155,7 +161,7 @@ def prepare(
     recordings: Mapping[str, Recordings],
     overrides: Sequence[str],
     workers: Workers,
-    screen: Screen,
+    console: Console,
 ) -> Prepared:
     """Return a study's tables, written below the cache.
 
@@ -169,7 +175,7 @@ def prepare(
     overrides : sequence of str
         What the command line changed of the study file.
     workers : Workers
-    screen : Screen
+    console : Console
 
     Raises
     ------
@@ -177,7 +183,7 @@ def prepare(
         If recordings are missing or can't be used, or the protocols can't be kept with them.
     """
     if sources.tables is not None:
-        return _from_tables(study, sources.tables, overrides, sources.cache, screen)
+        return _from_tables(study, sources.tables, overrides, sources.cache, console)
     cache = sources.cache
     shortfalls = [
         describe_shortfall(CORPORA[name], found)
@@ -189,16 +195,16 @@ def prepare(
     unmeasured = _frame(clips, [clip.id for clip in clips])
     _check_emotions(study, recordings)
     _draw(study, unmeasured)
-    with screen.bars() as bars:
+    with console.bars() as bars:
         originals = _extract(study, clips, "", cache, workers, bars)
-        shortfalls += _check_usable(originals, len(clips), sources, screen)
+        shortfalls += _check_usable(originals, len(clips), sources, console)
         frame = _frame(originals.clips, originals.samples_digests)
         drawn = _draw(study, frame)
         copies = _augment(study, originals, drawn, cache, workers, bars)
         originals, copies = _normalised(study, originals, copies)
         for augmentation, copy in copies.items():
             for clip, reason in copy.unusable:
-                screen.say(f"copy left out: {clip} ({augmentation}): {reason}", style="yellow")
+                console.say(f"copy left out: {clip} ({augmentation}): {reason}", style="yellow")
     name, changes = result_name(study.name, (*overrides, *shortfalls))
     features = feature_set(study.features, study.sample_rate_hz)
     normalised = {} if study.normalise == "none" else {"normalise": study.normalise}
@@ -230,13 +236,13 @@ def measure(
     sources: Sources,
     recordings: Mapping[str, Recordings],
     workers: Workers,
-    screen: Screen,
+    console: Console,
 ) -> tuple[Table, NDArray[np.str_]]:
     """Return every clip and every copy of it, on whatever side it may come to stand.
 
     Parameters
     ----------
-    study, sources, recordings, workers, screen
+    study, sources, recordings, workers, console
         As `prepare` takes them.
 
     Returns
@@ -248,9 +254,9 @@ def measure(
     """
     clips = asked_for(study, recordings)
     _check_emotions(study, recordings)
-    with screen.bars() as bars:
+    with console.bars() as bars:
         originals = _extract(study, clips, "", sources.cache, workers, bars)
-        _check_usable(originals, len(clips), sources, screen)
+        _check_usable(originals, len(clips), sources, console)
         copies = {
             augmentation: _extract(
                 study, originals.clips, augmentation, sources.cache, workers, bars
@@ -285,7 +291,7 @@ def result_name(study: str, changes: Sequence[str]) -> tuple[str, tuple[str, ...
     return (f"{study}@{digest_of(sorted(distinct))[:8]}" if distinct else study), distinct
 
 
-def read_corpora(study: Study, sources: Sources, screen: Screen) -> dict[str, Recordings]:
+def read_corpora(study: Study, sources: Sources, console: Console) -> dict[str, Recordings]:
     """Return the recordings of a study's corpora; of a study on a user's own tables, none.
 
     Raises
@@ -306,14 +312,14 @@ def read_corpora(study: Study, sources: Sources, screen: Screen) -> dict[str, Re
         except BenchmarkError as error:
             if name in sources.allow_missing:
                 found[name] = Recordings((), left_out=0)
-                screen.say(f"{name} is left out: {error}", style="yellow")
+                console.say(f"{name} is left out: {error}", style="yellow")
             else:
                 refused.append(str(error))
             continue
         state = describe_shortfall(CORPORA[name], found[name])
         if found[name].missing and name in sources.allow_missing:
             found[name] = Recordings((), left_out=len(found[name].clips))
-            screen.say(f"{name} is left out: {state}", style="yellow")
+            console.say(f"{name} is left out: {state}", style="yellow")
             continue
         if found[name].missing and not sources.allow_incomplete:
             refused.append(
@@ -323,7 +329,7 @@ def read_corpora(study: Study, sources: Sources, screen: Screen) -> dict[str, Re
             continue
         aside = len(found[name].set_aside)
         extra = f", {aside} other audio files set aside" if aside else ""
-        screen.say(f"{state}{extra}  ({folder})")
+        console.say(f"{state}{extra}  ({folder})")
     if refused:
         raise BenchmarkError(" | ".join(refused))
     if corpora and not any(found[name].clips for name in study.corpora):
@@ -380,10 +386,12 @@ def _extract(
     )
 
 
-def _check_usable(originals: Extracted, asked: int, sources: Sources, screen: Screen) -> list[str]:
+def _check_usable(
+    originals: Extracted, asked: int, sources: Sources, console: Console
+) -> list[str]:
     """Say which clips can't be used; refuse when they are many, or return that as a change."""
     for clip, reason in originals.unusable:
-        screen.say(f"left out: {clip}: {reason}", style="yellow")
+        console.say(f"left out: {clip}: {reason}", style="yellow")
     if len(originals.unusable) <= UNUSABLE_SHARE * asked:
         return []
     if not sources.allow_incomplete:
@@ -594,7 +602,7 @@ def _from_tables(
     paths: tuple[Path, Path],
     overrides: Sequence[str],
     cache: Path,
-    screen: Screen,
+    console: Console,
 ) -> Prepared:
     """Prepare a study on a user's own train and test tables."""
     asked = {
@@ -609,15 +617,15 @@ def _from_tables(
                 f"study {study.name}: {key} is not for tables of your own, which are made, split "
                 "and scaled as you made them. Take the key out."
             )
-    train, test = (_of_study(read_csv(path), study, path, screen) for path in paths)
+    train, test = (_of_study(read_csv(path), study, path, console) for path in paths)
     if train.columns != test.columns:
         differing = sorted(set(train.columns) ^ set(test.columns)) or ["their order"]
         raise BenchmarkError(
             f"{paths[0]} and {paths[1]} have different features: {', '.join(differing[:5])}."
         )
     shared = set(train.rows["speaker"]) & set(test.rows["speaker"])
-    protocol = "random" if shared else "speaker"
-    screen.say(
+    protocol = "speaker-dependent" if shared else "speaker-independent"
+    console.say(
         f"own tables: {len(train.rows)} training rows, {len(test.rows)} test rows; "
         + (f"{len(shared)} speakers on both sides" if shared else "no speaker on both sides")
         + f", so the protocol is {protocol}"
@@ -660,7 +668,7 @@ def _from_tables(
     )  # fmt: skip
 
 
-def _of_study(table: Table, study: Study, path: Path, screen: Screen) -> Table:
+def _of_study(table: Table, study: Study, path: Path, console: Console) -> Table:
     """Return what a study takes of a user's table, as it takes it; say what it leaves out."""
     rows = table.rows.assign(emotion=table.rows["emotion"].replace(study.rename))
     there = sorted(set(rows["emotion"]))
@@ -670,7 +678,7 @@ def _of_study(table: Table, study: Study, path: Path, screen: Screen) -> Table:
     wanted = rows["emotion"].isin(study.emotions).to_numpy()
     if not wanted.all():
         others = ", ".join(sorted(set(rows.loc[~wanted, "emotion"])))
-        screen.say(f"{path}: {(~wanted).sum()} rows of other emotions are left out: {others}")
+        console.say(f"{path}: {(~wanted).sum()} rows of other emotions are left out: {others}")
     rows = rows[wanted].reset_index(drop=True)
     shape = feature_set(study.features, study.sample_rate_hz).shape
     if shape is not None and len(table.columns) != shape[0] * shape[1]:

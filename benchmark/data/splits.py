@@ -57,8 +57,13 @@ class Split:
 
     @property
     def name(self) -> str:
-        """Its name among all splits of a study: ``speaker``, ``speaker/f1``."""
+        """Its name among all splits of a study: ``speaker-independent``, ``speaker-independent/f1``."""
         return f"{self.protocol}/{self.part}" if self.part else self.protocol
+
+    @property
+    def stream(self) -> str:
+        """Name of its random streams: what seeds derive from."""
+        return f"{stream(self.protocol)}/{self.part}" if self.part else stream(self.protocol)
 
     @property
     def train(self) -> Mask:
@@ -93,6 +98,9 @@ class Protocol:
         For people.
     shares_speakers : bool
         Whether a speaker may be on both sides.
+    stream : str
+        Name of its random streams: what seeds derive from. The first four keep the names that
+        they had when their figures were measured.
     divide : callable
         ``(clips, n_folds, seed, asked) -> fold`` of each clip, for a `Folds`.
     hold_out : callable or None
@@ -104,6 +112,7 @@ class Protocol:
     title: str
     description: str
     shares_speakers: bool
+    stream: str
     divide: Callable[[pd.DataFrame, int, int, Folds], Positions]
     hold_out: Callable[[pd.DataFrame, float, int], Mask] | None = None
     sides: Callable[[pd.DataFrame], dict[str, tuple[Mask, Mask]]] | None = None
@@ -226,7 +235,7 @@ def check_split(split: Split, clips: pd.DataFrame) -> None:
     Raises
     ------
     LeakError
-        If a recording, or under ``speaker`` a speaker, is on both sides of the split or of a fold.
+        If a recording, or under ``speaker-independent`` a speaker, is on both sides of the split or of a fold.
     BenchmarkError
         If the test side, or a fold's training or validation part, lacks an emotion.
     """
@@ -273,7 +282,7 @@ def _hold_out_clips(clips: pd.DataFrame, test_size: float, seed: int) -> Mask:
     rarest = recordings["emotion"].value_counts()
     if rarest.min() < 2:
         raise BenchmarkError(
-            f"protocol random: {rarest.idxmin()} has one clip only, so none is left to test on. "
+            f"protocol speaker-dependent: {rarest.idxmin()} has one clip only, so none is left to test on. "
             "Add recordings, or leave the emotion out."
         )
     try:
@@ -284,7 +293,9 @@ def _hold_out_clips(clips: pd.DataFrame, test_size: float, seed: int) -> Mask:
             random_state=seed,
         )
     except ValueError as error:
-        raise BenchmarkError(f"protocol random: the clips can't be split: {error}") from error
+        raise BenchmarkError(
+            f"protocol speaker-dependent: the clips can't be split: {error}"
+        ) from error
     return np.asarray(clips["samples"].isin(drawn), dtype=np.bool_)
 
 
@@ -296,7 +307,7 @@ def _divide_clips(clips: pd.DataFrame, n_folds: int, seed: int, asked: Folds = I
     rarest = recordings["emotion"].value_counts()
     if rarest.min() < n_folds:
         raise BenchmarkError(
-            f"protocol random: {asked.of} has {rarest.min()} clips of {rarest.idxmin()}, too few "
+            f"protocol speaker-dependent: {asked.of} has {rarest.min()} clips of {rarest.idxmin()}, too few "
             f"for {n_folds} folds. Lower {asked.setting} or leave the emotion out."
         )
     splitter = StratifiedKFold(n_folds, shuffle=True, random_state=seed)
@@ -326,9 +337,9 @@ def _strata(voices: pd.DataFrame) -> list[list[str]]:
         everyone = sorted(set(rows["voice"]))
         if len(everyone) < 2:
             raise BenchmarkError(
-                f"protocol speaker: {corpus} has one speaker only ({rows['speaker'].iloc[0]}), so "
+                f"protocol speaker-independent: {corpus} has one speaker only ({rows['speaker'].iloc[0]}), so "
                 "nobody of it is left to test on. Add speakers, leave the corpus out, or take "
-                'split.protocols = ["random"].'
+                'split.protocols = ["speaker-dependent"].'
             )
         divisible = [group for group in by_gender if len(group) > 1]
         strata += divisible or [everyone]
@@ -368,7 +379,7 @@ def _divide_speakers(
     used = len(set(fold))
     if used < n_folds:
         raise BenchmarkError(
-            f"protocol speaker: {asked.of} has {n_voices.sum()} speakers (those who share a "
+            f"protocol speaker-independent: {asked.of} has {n_voices.sum()} speakers (those who share a "
             f"recording count as one), too few for {n_folds} folds. "
             + (f"Set {asked.setting} = {used}." if used > 1 else "Add speakers.")
         )
@@ -509,32 +520,50 @@ OUTER_FOLDS: dict[str, Callable[[pd.DataFrame], dict[str, Mask]]] = {
 
 
 PROTOCOLS: dict[str, Protocol] = {
-    "random": Protocol(
-        "random (speakers shared)",
+    "speaker-dependent": Protocol(
+        "speaker-dependent",
         "clips drawn at random, stratified by emotion: the same speakers are on both sides",
         shares_speakers=True,
+        stream="random",
         hold_out=_hold_out_clips,
         divide=_divide_clips,
     ),
-    "speaker": Protocol(
-        "speaker (unseen speakers)",
+    "speaker-independent": Protocol(
+        "speaker-independent",
         "speakers drawn within each corpus: nobody is on both sides",
         shares_speakers=False,
+        stream="speaker",
         hold_out=_hold_out_speakers,
         divide=_divide_speakers,
     ),
-    "corpus": Protocol(
-        "corpus (an unseen corpus)",
+    "cross-corpus": Protocol(
+        "cross-corpus",
         "each corpus in turn is tested, the others trained on, over the emotions that both have",
         shares_speakers=False,
+        stream="corpus",
         divide=_divide_speakers,
         sides=_each_corpus,
     ),
-    "corpus-pairs": Protocol(
-        "corpus-pairs (an unseen corpus, after one other)",
+    "cross-corpus-pairs": Protocol(
+        "cross-corpus, in pairs",
         "one corpus is trained on and another tested, for every pair, over the emotions of both",
         shares_speakers=False,
+        stream="corpus-pairs",
         divide=_divide_speakers,
         sides=_each_pair,
     ),
 }
+
+
+RENAMED_PROTOCOLS = {
+    "random": "speaker-dependent",
+    "speaker": "speaker-independent",
+    "corpus": "cross-corpus",
+    "corpus-pairs": "cross-corpus-pairs",
+}
+"""Protocols by the names that earlier versions gave them."""
+
+
+def stream(protocol: str) -> str:
+    """Return the name of a protocol's random streams; an unregistered protocol has its own name."""
+    return PROTOCOLS[protocol].stream if protocol in PROTOCOLS else protocol

@@ -10,6 +10,7 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
+from benchmark.data.splits import stream
 from benchmark.evaluation.metrics import Evaluation, Score, bootstrap_seed, evaluate, gap
 from benchmark.evaluation.results import Result
 from benchmark.evaluation.results import chosen as best_inside
@@ -17,7 +18,7 @@ from benchmark.evaluation.significance import ALPHA, ClipTest, compare_on_clips,
 from benchmark.evaluation.subgroups import Division, divisions
 from benchmark.study import BASELINE, derive_seed
 
-KNOWN, UNSEEN = "random", "speaker"
+KNOWN, UNSEEN = "speaker-dependent", "speaker-independent"
 METRIC = "uar"
 
 NESTED = "nested_choice"
@@ -134,7 +135,10 @@ class Leaderboard:
                 by_model[other],
                 self.result.emotions,
                 METRIC,
-                (bootstrap_seed(seed, protocol), derive_seed(seed, "swaps", protocol, other)),
+                (
+                    bootstrap_seed(seed, stream(protocol)),
+                    derive_seed(seed, "swaps", stream(protocol), other),
+                ),
             )
             for other in others
         ]
@@ -148,7 +152,7 @@ class Leaderboard:
         mine = (predictions["protocol"] == protocol) & (
             predictions["model"] == self.chosen[protocol]["model"]
         )
-        seed = bootstrap_seed(self.result.settings["seed"], protocol, "groups")
+        seed = bootstrap_seed(self.result.settings["seed"], stream(protocol), "groups")
         return divisions(predictions[mine], self.result.clips, self.result.emotions, METRIC, seed)
 
     def evaluation(self, protocol: str, model: str) -> Evaluation | None:
@@ -215,7 +219,7 @@ def leaderboard(result: Result) -> Leaderboard:
     result = _with_nested(result, chosen)
     evaluations: dict[str, dict[str, Evaluation]] = {}
     for (protocol, model), rows in result.predictions.groupby(["protocol", "model"], sort=False):
-        part = evaluate(rows, result.emotions, bootstrap_seed(seed, str(protocol)))
+        part = evaluate(rows, result.emotions, bootstrap_seed(seed, stream(str(protocol))))
         evaluations.setdefault(str(model), {})[str(protocol)] = part
     protocols = tuple(chosen)
     standings = [

@@ -34,9 +34,10 @@ import pandas as pd
 
 from benchmark.engine.files import write_text
 from benchmark.errors import BenchmarkError
+from benchmark.evaluation import older_results
 from benchmark.study import BASELINE
 
-FORMAT = 2
+FORMAT = 3
 
 CLIP = ("clip", "corpus", "speaker", "gender", "emotion")
 WORDS = (
@@ -76,7 +77,7 @@ class Result:
         ``clips``: list of [corpus, emotion, gender, clips, speakers] counts.
         ``tables``: by split: train/test: rows, clips, speakers (list), digest.
         ``folds``: by split: list of {train_clips, validation_clips, validation_speakers}.
-        A split is named as its protocol, or as ``speaker/f1`` where the protocol has several.
+        A split is named as its protocol, or as ``speaker-independent/f1`` where the protocol has several.
         ``cut``: only of a run with a budget of time: list of {protocol, model, told, trials}, the
         searches that had not all their trials.
     versions : dict
@@ -201,10 +202,10 @@ def read_result(folder: Path) -> Result:
     """
     try:
         record = json.loads((folder / "study.json").read_text(encoding="utf-8"))
-        if record.get("format") != FORMAT:
+        if record.get("format") not in (FORMAT, older_results.FORMAT):
             raise BenchmarkError(
-                f"{folder}: results of format {record.get('format')}; this version reads format "
-                f"{FORMAT}. Run the study again with it."
+                f"{folder}: results of format {record.get('format')}; this version reads formats "
+                f"{older_results.FORMAT} and {FORMAT}. Run the study again with it."
             )
         tables = {name: (folder / name).read_bytes() for name in record["sha256"]}
         if {name: _sha256(content) for name, content in tables.items()} != record["sha256"]:
@@ -214,6 +215,8 @@ def read_result(folder: Path) -> Result:
                 "are kept."
             )
         read = {name: _read_table(content) for name, content in tables.items()}
+        if record["format"] == older_results.FORMAT:
+            record, read = older_results.converted(record, read)
     except (OSError, ValueError, KeyError, TypeError) as error:
         raise BenchmarkError(
             f"{folder}: the result can't be read ({error!r}). Run its study again: trials are kept."

@@ -15,8 +15,9 @@ import pandas as pd
 from numpy.typing import NDArray
 
 from benchmark import models
-from benchmark.console import Bar, Screen
+from benchmark.console import Bar, Console
 from benchmark.data.prepare import measure, read_corpora
+from benchmark.data.splits import stream
 from benchmark.data.tables import Table
 from benchmark.engine.npz_cache import keep, kept
 from benchmark.engine.processes import Workers
@@ -39,7 +40,7 @@ from benchmark.project import Job, Sources
 from benchmark.search.fitting import warm_up
 from benchmark.study import BASELINE, Study, derive_seed
 
-UNSEEN = "speaker"
+UNSEEN = "speaker-independent"
 COPIES = ("noise", "pitch")
 """With which the mistake of early copies is made where a study has no augmentation."""
 
@@ -96,7 +97,7 @@ Attempts = Generator[list[Order], list[Answered], Reported]
 """An experiment as it goes on: it asks for fits, is sent what they say, and at last reports."""
 
 
-def dissect(study: Study, extent: Extent, job: Job, screen: Screen) -> Anatomy:
+def dissect(study: Study, extent: Extent, job: Job, console: Console) -> Anatomy:
     """Return the anatomy of a study that has run.
 
     Parameters
@@ -105,7 +106,7 @@ def dissect(study: Study, extent: Extent, job: Job, screen: Screen) -> Anatomy:
         As its file has it: the stored result decides everything but its source's mistakes.
     extent : Extent
     job : Job
-    screen : Screen
+    console : Console
 
     Raises
     ------
@@ -113,25 +114,25 @@ def dissect(study: Study, extent: Extent, job: Job, screen: Screen) -> Anatomy:
         If the study has not run, has no unseen speakers or other recordings than its result.
     """
     result = stored_result(study.name, job.project.results)
-    mistakes = study.claims.mistakes if study.claims else {}
+    mistakes = study.claims.leaks if study.claims else {}
     if extent.published_only and not mistakes:
         raise BenchmarkError(
             f"study {study.name}: its file does not tell what its source did wrong. Add "
-            "[claims.mistakes], or leave --published-only out."
+            "[claims.leaks], or leave --published-only out."
         )
     ran = Study.model_validate(result.settings)
     augmented = ran.model_copy(update={"augment": _copies(ran, extent, mistakes)})
     left_out = [name for name, c in result.data["corpora"].items() if c.get("left_out")]
     sources: Sources = replace(job.sources, allow_missing=tuple(left_out))
-    recordings = read_corpora(augmented, sources, screen)
+    recordings = read_corpora(augmented, sources, console)
     with Workers(job.workers) as workers:
         workers.warm_up(_warm_up)
-        table, samples = measure(augmented, sources, recordings, workers, screen)
+        table, samples = measure(augmented, sources, recordings, workers, console)
         _check_same(result, table)
         cache = job.project.features_cache / "anatomy"
         rows = store_rows(table, samples, cache / study.name)
         plan = Planned(ran, result, extent, table, mistakes)
-        with screen.bars(timed=False) as bars:
+        with console.bars(timed=False) as bars:
             bench = Bench(rows, cache / "fits", workers, bars.add("fits", 0))
             reported = bench.conduct([plan.attempts(case) for case in plan.cases])
     return plan.anatomy(reported, rows)
@@ -414,7 +415,7 @@ class Planned:
         subject, study = case.subject, self.study
         seed = study.seed if case.draw == 0 else derive_seed(study.seed, "anatomy", case.draw)
         # As the study itself has fitted its winner, where the split is its own.
-        found = derive_seed(seed, subject.protocol, subject.model, "fit", subject.trial)
+        found = derive_seed(seed, stream(subject.protocol), subject.model, "fit", subject.trial)
         fitted = derive_seed(found, "refit")
         return Order(
             model=subject.model,

@@ -28,7 +28,7 @@ class Conduct:
     Attributes
     ----------
     split : str
-        The protocol that draws the test side: ``speaker`` or ``random``. A random split draws rows
+        The protocol that draws the test side: ``speaker-independent`` or ``speaker-dependent``. A random split draws rows
         where rows were made before it, as their makers do; else clips.
     copies : str
         Whose augmented copies there are: of training clips, or of all, made before the split.
@@ -42,7 +42,7 @@ class Conduct:
         Who chooses the model's settings, the epoch that is kept and the seed that is reported.
     """
 
-    split: str = "speaker"
+    split: str = "speaker-independent"
     copies: Rows = "none"
     filled: Rows = "none"
     scaled: Rows = "training"
@@ -54,7 +54,7 @@ class Conduct:
     @property
     def splits_rows(self) -> bool:
         """Whether the test side is drawn row by row, whatever clip they come from."""
-        return self.split == "random" and "all" in (self.copies, self.filled)
+        return self.split == "speaker-dependent" and "all" in (self.copies, self.filled)
 
 
 @dataclass(frozen=True)
@@ -198,14 +198,14 @@ class Mistake:
 MISTAKES: dict[str, Mistake] = {
     "speakers-shared": Mistake(
         title="speakers on both sides",
-        wrong=lambda conduct: replace(conduct, split="random"),
+        wrong=lambda conduct: replace(conduct, split="speaker-dependent"),
         habit="The clips are shuffled and a share of them is the test side, so every speaker is on "
         "both sides.",
         flatters="A model learns how each speaker sounds when angry, and meets the same speaker "
         "again. Of a new caller it knows nothing.",
         seen="`train_test_split(X, y, ...)` or `StratifiedKFold` without `groups`; no word on who "
         "speaks.",
-        prevented="The protocol `speaker` draws speakers, and a run stops when one is on both "
+        prevented="The protocol `speaker-independent` draws speakers, and a run stops when one is on both "
         "sides of the split or of an inner fold.",
     ),
     "augmented-before-split": Mistake(

@@ -500,7 +500,7 @@ def check_parameters(name: str, model: Model, where: str) -> None:
     classifier = _named(MODELS[name].build())
     allowed = [key for key in classifier.get_params(deep=False) if key not in SET_BY_US]
     allowed += preparing(name)
-    for key in (*model.first, *model.fixed, *model.space):
+    for key in (*model.initial, *model.fixed, *model.space):
         if key not in allowed:
             raise unknown("parameter", key, allowed, place)
     for params in _examples(model):
@@ -524,5 +524,5 @@ def _examples(model: Model) -> list[dict[str, Any]]:
     }
     plain = {**model.fixed, **{key: values[0] for key, values in ends.items()}}
     changed = [{**plain, key: value} for key, values in ends.items() for value in values]
-    first = [{**model.fixed, **model.first}] if model.first else []
+    first = [{**model.fixed, **model.initial}] if model.initial else []
     return [plain, *first, *changed]

@@ -34,8 +34,8 @@ BLUE, VERMILLION, GREEN, GREY, INK = "#0072B2", "#D55E00", "#009E73", "#999999",
 """Okabe & Ito's colours (2008), which people with any colour vision tell apart."""
 
 PROTOCOL_STYLES = {
-    "random": (BLUE, "o", "known speakers"),
-    "speaker": (VERMILLION, "D", "unseen speakers"),
+    "speaker-dependent": (BLUE, "o", "known speakers"),
+    "speaker-independent": (VERMILLION, "D", "unseen speakers"),
 }
 OTHER_STYLES = [(GREEN, "s"), ("#CC79A7", "^"), ("#E69F00", "v"), ("#56B4E9", "P")]
 

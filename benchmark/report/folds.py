@@ -7,6 +7,7 @@ from typing import Any
 
 import numpy as np
 
+from benchmark.data.splits import stream
 from benchmark.evaluation.leaderboard import METRIC, Leaderboard
 from benchmark.evaluation.metrics import METRICS, Evaluation, bootstrap_seed, evaluate
 from benchmark.report import wording
@@ -23,7 +24,7 @@ from benchmark.report.markdown import (
 )
 from benchmark.study import BASELINE
 
-PAIRS = "corpus-pairs"
+PAIRS = "cross-corpus-pairs"
 MATRIX = "corpora.png"
 """The picture of all pairs of corpora."""
 
@@ -68,7 +69,7 @@ def parts(board: Leaderboard, protocol: str) -> dict[str, Evaluation]:
     for part, winner in board.chosen[protocol]["by_part"].items():
         own = rows[(rows["part"] == part) & (rows["model"] == winner["model"])]
         there = [e for e in result.emotions if e in set(own["emotion"])]
-        seed = bootstrap_seed(result.settings["seed"], protocol, part)
+        seed = bootstrap_seed(result.settings["seed"], stream(protocol), part)
         found[part] = evaluate(own, there, seed)
     return found
 

@@ -16,7 +16,7 @@ from benchmark.report.markdown import (
     table,
 )
 
-COLUMNS = (KNOWN, UNSEEN, "corpus")
+COLUMNS = (KNOWN, UNSEEN, "cross-corpus")
 """The protocols that have a column of their own."""
 
 Clips = tuple[tuple[str, ...], tuple[str, ...]]

@@ -114,8 +114,8 @@ def overview_page(boards: Sequence[Leaderboard], explored: Collection[str] = ())
     parts = [
         "# Leaderboard",
         "First all studies by their clips, then one section a study, its best model first. "
-        "**Known speakers** (protocol `random`): the speakers of the test clips are in training "
-        "too, as in most papers. **Unseen speakers** (protocol `speaker`): they are not. The "
+        "**Known speakers** (protocol `speaker-dependent`): the speakers of the test clips are in training "
+        "too, as in most papers. **Unseen speakers** (protocol `speaker-independent`): they are not. The "
         "**gap** is the first figure less the second. "
         f"{wording.intervals_note()}",
         "What the sources say of themselves: " + link("every claim", claims_page.NAME) + "."
@@ -489,7 +489,7 @@ def _search(board: Leaderboard, figures: Sequence[str]) -> Iterator[str]:
 
 def _first_trials(result: Result) -> Iterator[str]:
     """Yield what became of the settings that the study names to be tried first."""
-    named = [name for name, spec in result.settings["models"].items() if spec["first"]]
+    named = [name for name, spec in result.settings["models"].items() if spec["initial"]]
     first = result.trials[(result.trials["trial"] == 0) & result.trials["model"].isin(named)]
     if first.empty:
         return
@@ -500,7 +500,7 @@ def _first_trials(result: Result) -> Iterator[str]:
             [
                 wording.model_title(result, row["model"]),
                 plain(split_of(row)),
-                _inner_score(row["score"], row["spread"])
+                _inner_score(row["score"], row["std"])
                 if row["state"] == "complete"
                 else plain(row["state"]),
                 _parameters(result, {"params": json.loads(row["params"])}),
@@ -529,7 +529,7 @@ def _search_row(result: Result, winner: dict[str, Any], *, cut: bool, epochs: bo
         plain(split_of(winner)),
         *(count(one) if searched else NOTHING for one in counts),
         str(winner["trial"]) if searched else NOTHING,
-        _inner_score(winner["score"], winner.get("spread")),
+        _inner_score(winner["score"], winner.get("std")),
         *[count(learned) if learned else NOTHING] * epochs,
         _parameters(result, winner),
     ]

@@ -7,6 +7,7 @@ from dataclasses import dataclass, replace
 
 import numpy as np
 
+from benchmark.data.splits import stream
 from benchmark.evaluation.leaderboard import METRIC, Leaderboard
 from benchmark.evaluation.metrics import METRICS, bootstrap_seed
 from benchmark.evaluation.results import Result
@@ -105,7 +106,10 @@ def _compare(result: Result, protocol: str, first: str, second: str) -> Comparis
         rows[rows["model"] == second],
         result.emotions,
         METRIC,
-        (bootstrap_seed(seed, protocol), derive_seed(seed, "swaps", protocol, first, second)),
+        (
+            bootstrap_seed(seed, stream(protocol)),
+            derive_seed(seed, "swaps", stream(protocol), first, second),
+        ),
     )
     return Comparison(protocol, first, second, clips, _on_folds(result, protocol, first, second))
 

@@ -13,6 +13,7 @@ from typing import Any, NamedTuple
 import numpy as np
 import pandas as pd
 
+from benchmark.data.splits import stream
 from benchmark.evaluation.leaderboard import METRIC, NESTED, UNSEEN, Leaderboard
 from benchmark.evaluation.metrics import METRICS, Evaluation, bootstrap_seed, evaluate
 from benchmark.evaluation.results import Result, split_of
@@ -187,7 +188,7 @@ class Ours:
             for board, choice in zip(self.answering, self.choices, strict=True)
             for rows in [board.result.predictions[board.result.predictions["protocol"] == UNSEEN]]
         ]
-        seed = bootstrap_seed(first.settings["seed"], UNSEEN)
+        seed = bootstrap_seed(first.settings["seed"], stream(UNSEEN))
         return evaluate(pd.concat(answers, ignore_index=True), first.emotions, seed)
 
     @property

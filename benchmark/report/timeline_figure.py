@@ -83,7 +83,7 @@ def timeline_figure(
     picture : str
         Its format.
     width_in : float
-        Type is 8.5 to 10.5 points at any width; `PHONE_WIDTH_IN` for a small screen.
+        Type is 8.5 to 10.5 points at any width; `PHONE_WIDTH_IN` for a small console.
     """
     with house_style():
         from matplotlib.figure import Figure

@@ -56,12 +56,12 @@ PROTOCOLS = {
         "speakers it knows",
         "clips are drawn at random, so the test speakers are in training too, as in most papers",
     ),
-    "corpus": Protocol(
+    "cross-corpus": Protocol(
         "an unseen corpus",
         "a corpus it has never heard",
         "each corpus in turn is tested after training on the others, over the emotions of both",
     ),
-    "corpus-pairs": Protocol(
+    "cross-corpus-pairs": Protocol(
         "an unseen corpus, after one other",
         "a corpus it has never heard, after training on one other",
         "each corpus is tested after training on each other one, so that a clip counts once for "

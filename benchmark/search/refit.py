@@ -15,7 +15,7 @@ import numpy as np
 import pandas as pd
 
 from benchmark import models
-from benchmark.console import Screen
+from benchmark.console import Console
 from benchmark.data.prepare import SplitTables
 from benchmark.data.tables import StoredArrays, TrainingArrays, load_arrays
 from benchmark.engine.files import write_bytes
@@ -93,7 +93,7 @@ def winners_of(tables: SplitTables, searches: Sequence[ModelSearch]) -> list[dic
             "trial": best.number,
             "params": best.params,
             "score": best.score,
-            "spread": best.spread,
+            "std": best.std,
             "fold_scores": list(best.scores),
             **({"epochs": _epochs(best)} if best.epochs else {}),
         }
@@ -173,11 +173,11 @@ def _keep(target: Path, fitted: bytes) -> None:
 
 
 def fit_winners(
-    searches: Sequence[ModelSearch], workers: Workers, folder: Path, screen: Screen
+    searches: Sequence[ModelSearch], workers: Workers, folder: Path, console: Console
 ) -> dict[tuple[str, str], Path]:
     """Fit every winner on its whole training table, and return the files by split and model."""
     winners = [Member(search, _best(search)) for search in searches]
-    paths = fit_members(winners, workers, folder, screen, always_told=True)
+    paths = fit_members(winners, workers, folder, console, always_told=True)
     names = [(member.search.plan.split, member.search.plan.model) for member in winners]
     return dict(zip(names, paths, strict=True))
 
@@ -186,7 +186,7 @@ def fit_members(
     members: Sequence[Member],
     workers: Workers,
     folder: Path,
-    screen: Screen,
+    console: Console,
     *,
     always_told: bool = False,
 ) -> list[Path]:
@@ -199,7 +199,7 @@ def fit_members(
         if not is_whole(target):
             plan = member.search.plan
             _submit(member, workers, (plan.split, plan.model, target))
-    with screen.bars() as bars:
+    with console.bars() as bars:
         bar = bars.add("fitting the winners", len(members))
         done = len(members) - workers.pending
         if always_told:
@@ -258,7 +258,7 @@ def _entry(
         "params": {},
         "members": [member.search.plan.model for member in members],
         "score": float(np.mean(scores)),
-        "spread": float(np.std(scores)),
+        "std": float(np.std(scores)),
         "fold_scores": list(scores),
     }
 

@@ -3,7 +3,7 @@
 Each model on each split has a search of its own. The main process asks and tells; workers fit
 folds. A trial is durable before the sampler is told of it; after an interruption the same trials
 are asked again and the finished ones answered from the storage. Trial n is asked exactly when
-trials 0 to n - lookahead are told, with a sampler seeded for it alone, so that trials are the same
+trials 0 to n - concurrent_trials are told, with a sampler seeded for it alone, so that trials are the same
 with any number of workers and after any interruption.
 """
 
@@ -136,7 +136,7 @@ class ModelSearch:
 
     def _enqueue(self) -> None:
         """Put first what the study file wants tried first, and all of a grid."""
-        first = self.plan.spec.first
+        first = self.plan.spec.initial
         stored = {name: storable(value) for name, value in first.items()}
         # A first setting outside the space is measured like any other, but the sampler, which knows
         # the space alone, can't learn from it.
@@ -186,7 +186,9 @@ class ModelSearch:
     def advance(self, workers: Workers) -> Iterator[Trial]:
         """Tell what can be told, ask what may be asked, and yield each trial as it is told."""
         while not self.done:
-            while self._next < min(self.total, len(self.trials) + self.plan.search.lookahead):
+            while self._next < min(
+                self.total, len(self.trials) + self.plan.search.concurrent_trials
+            ):
                 self._ask(self._next, workers)
                 self._next += 1
             number = len(self.trials)
@@ -272,7 +274,7 @@ class ModelSearch:
         spec, offset = self.plan.spec, int(self._outside)
         seed = self._seed(number)
         if number < offset:
-            params, sampled, handle = {**spec.fixed, **spec.first}, {}, None
+            params, sampled, handle = {**spec.fixed, **spec.initial}, {}, None
         else:
             handle = self._handle(number)
             sampled = dict(handle.params)
@@ -298,14 +300,14 @@ class ModelSearch:
         if known is not None and number >= ASKED_AGAIN and name != "grid":
             self._sampler_study.enqueue_trial(known.sampled)
             name = "random"  # nothing is left to sample
-        purpose = (self.plan.split, self.plan.model, "ask", number)
+        purpose = (self.plan.stream, self.plan.model, "ask", number)
         seed = derive_seed(self.plan.seed, *purpose)
         self._sampler_study.sampler = SAMPLERS[name](seed, self._space)
         return self._sampler_study.ask(self._space)
 
     def _told_before(self, number: int) -> list[Trial]:
         """Return the trials that were told when trial `number` was asked."""
-        return self.trials[: max(0, number - self.plan.search.lookahead + 1)]
+        return self.trials[: max(0, number - self.plan.search.concurrent_trials + 1)]
 
     def _rival(self, number: int) -> pruning.Rival | None:
         if not self.plan.cuts_folds:
@@ -319,7 +321,7 @@ class ModelSearch:
         return pruning.thresholds([trial.rungs for trial in self._told_before(number)], fold)
 
     def _seed(self, number: int) -> int:
-        return derive_seed(self.plan.seed, self.plan.split, self.plan.model, "fit", number)
+        return derive_seed(self.plan.seed, self.plan.stream, self.plan.model, "fit", number)
 
     def _submit(
         self,
@@ -338,7 +340,7 @@ class ModelSearch:
         workers.submit(
             fit_fold, plan.arrays, plan.model, params, seed, fold, self._thresholds(number, fold),
             searching, label=(self, number, fold),
-            limit_s=plan.search.fit_limit_s if searching else None,
+            limit_s=plan.search.fit_timeout_s if searching else None,
             priority=(later, self._spent_s),
         )  # fmt: skip
 

@@ -101,7 +101,7 @@ class Trial:
         return float(np.mean(self.scores)) if self.scores else float("nan")
 
     @property
-    def spread(self) -> float:
+    def std(self) -> float:
         """Standard deviation over the inner folds."""
         return float(np.std(self.scores)) if self.scores else float("nan")
 
@@ -114,6 +114,8 @@ class Plan:
     ----------
     study, split, model : str
         Whose search it is, the split by its name.
+    stream : str
+        Name of the split's random streams.
     spec : Model
         What is fixed, searched and tried first.
     search : Search
@@ -131,6 +133,7 @@ class Plan:
 
     study: str
     split: str
+    stream: str
     model: str
     spec: Model
     search: Search
@@ -148,7 +151,7 @@ class Plan:
         # What decides where a search ends changes no score; nor does a pruner of epochs where there
         # are none.
         ends = {"trials", "folds", "patience", "pruner"}
-        ends |= {"fit_limit_s"} if self.search.fit_limit_s is None else set()
+        ends |= {"fit_timeout_s"} if self.search.fit_timeout_s is None else set()
         searched = self.search.model_dump(mode="json", exclude=ends)
         pruners = [*["asha"] * self.cuts_epochs, *["paired"] * self.cuts_folds]
         searched |= {"pruner": "+".join(pruners)} if pruners else {}

@@ -12,7 +12,7 @@ from mmap import ACCESS_READ, mmap
 from pathlib import Path
 from typing import Any
 
-from benchmark.console import Bars, Screen
+from benchmark.console import Bars, Console
 from benchmark.corpora.clip import Clip
 from benchmark.corpora.folder import audio_files
 from benchmark.corpora.manifest import delimiter
@@ -65,7 +65,7 @@ def predict_files(
     card: Path,
     cache: Path,
     workers: Workers,
-    screen: Screen,
+    console: Console,
 ) -> tuple[Answer, ...]:
     """Return what a model says of recordings, in the order in which they are given.
 
@@ -81,7 +81,7 @@ def predict_files(
     cache : Path
         Folder of the features cache.
     workers : Workers
-    screen : Screen
+    console : Console
 
     Raises
     ------
@@ -89,7 +89,7 @@ def predict_files(
         If the model can't be loaded, or the cache can't be written.
     """
     features = recipe_of(read_card(card), str(card))
-    with ThreadPoolExecutor(1) as thread, screen.bars() as bars:
+    with ThreadPoolExecutor(1) as thread, console.bars() as bars:
         loading = thread.submit(Predictor.load, card)
         bar = bars.add(f"features {features.name}", len(files))
 
@@ -131,14 +131,14 @@ def _predictions(extracted: Extracted, predictor: Predictor, bars: Bars) -> list
 
 
 def timeline_files(
-    files: Sequence[Path], predictor: Predictor, workers: Workers, screen: Screen
+    files: Sequence[Path], predictor: Predictor, workers: Workers, console: Console
 ) -> tuple[FileTimeline, ...]:
     """Return what a model says of recordings over time, in the order in which they were named.
 
     A file that can't be used is an answer with its reason, and stops nothing.
     """
     timelines = []
-    with screen.bars() as bars:
+    with console.bars() as bars:
         for file in files:
             try:
                 timelines.append(

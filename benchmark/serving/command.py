@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal
 
-from benchmark.console import Screen, legible
+from benchmark.console import Console, legible
 from benchmark.engine.files import write_bytes, write_text
 from benchmark.engine.processes import Workers
 from benchmark.errors import BenchmarkError
@@ -73,7 +73,7 @@ def predict(
     output: Output,
     cache: Path,
     workers: Workers,
-    screen: Screen,
+    console: Console,
 ) -> bool:
     """Tell which emotion each recording shows; return whether all could be used.
 
@@ -87,7 +87,7 @@ def predict(
     cache : Path
         Folder of the features cache.
     workers : Workers
-    screen : Screen
+    console : Console
 
     Raises
     ------
@@ -95,18 +95,18 @@ def predict(
         If the model can't be loaded.
     """
     told = read_card(card)
-    found = predict_files(files, card, cache, workers, screen)
+    found = predict_files(files, card, cache, workers, console)
     if output.as_json:
-        screen.output.out(answers.to_json(told, found), highlight=False, end="")
+        console.output.out(answers.to_json(told, found), highlight=False, end="")
     if output.csv is not None:
-        _write(output.csv, answers.to_csv(found, told.emotions), screen)
+        _write(output.csv, answers.to_csv(found, told.emotions), console)
     elif not output.as_json:
-        screen.table("predictions", answers.COLUMNS, answers.table_rows(found), words=True)
-    return _said_of_unusable(found, screen)
+        console.table("predictions", answers.COLUMNS, answers.table_rows(found), words=True)
+    return _said_of_unusable(found, console)
 
 
 def predict_over_time(
-    files: Sequence[Path], card: Path, output: Output, workers: Workers, screen: Screen
+    files: Sequence[Path], card: Path, output: Output, workers: Workers, console: Console
 ) -> bool:
     """Tell which emotions recordings show over time, and draw them; return whether all could be.
 
@@ -124,29 +124,29 @@ def predict_over_time(
         )
     form = _form(output.picture)
     told = read_card(card)
-    found = timeline_files(files, Predictor.load(card), workers, screen)
+    found = timeline_files(files, Predictor.load(card), workers, console)
     if output.as_json:
-        screen.output.out(answers.timelines_to_json(told, found), highlight=False, end="")
+        console.output.out(answers.timelines_to_json(told, found), highlight=False, end="")
     if output.csv is not None:
-        _write(output.csv, answers.timelines_to_csv(found, told.emotions), screen)
+        _write(output.csv, answers.timelines_to_csv(found, told.emotions), console)
     elif not output.as_json:
         for one in found:
             if one.timeline is not None:
                 rows = answers.timeline_rows(one.timeline)
-                screen.table(one.file, answers.TIMELINE_COLUMNS, rows, words=True)
+                console.table(one.file, answers.TIMELINE_COLUMNS, rows, words=True)
     for one, target in zip(found, _pictures(files, output.picture), strict=True):
         if one.timeline is not None:
             heading = legible(Path(one.file).name)
             drawn = answers.picture(one.timeline, told.emotions, heading=heading, form=form)
             write_bytes(target, drawn)
-            screen.say(f"picture: {target}")
-    return _said_of_unusable(found, screen)
+            console.say(f"picture: {target}")
+    return _said_of_unusable(found, console)
 
 
-def introduce(card: Card, screen: Screen) -> None:
+def introduce(card: Card, console: Console) -> None:
     """Say which model answers and how far to trust it."""
-    screen.say(f"model: {card.title} ({card.reference})")
-    screen.say(trust_sentence(card), style="bold")
+    console.say(f"model: {card.title} ({card.reference})")
+    console.say(trust_sentence(card), style="bold")
 
 
 def trust_sentence(card: Card) -> str:
@@ -165,12 +165,12 @@ def trust_sentence(card: Card) -> str:
     )
 
 
-def _said_of_unusable(found: Sequence[Answer | FileTimeline], screen: Screen) -> bool:
+def _said_of_unusable(found: Sequence[Answer | FileTimeline], console: Console) -> bool:
     unusable = [one for one in found if one.reason]
     for one in unusable:
-        screen.say(f"{one.file}: {one.reason}", style="yellow")
+        console.say(f"{one.file}: {one.reason}", style="yellow")
     if unusable:
-        screen.say(
+        console.say(
             f"{len(unusable)} of {len(found)} files could not be used; the others are answered.",
             style="bold red",
         )
@@ -197,6 +197,6 @@ def _pictures(files: Sequence[Path], picture: Path | None) -> list[Path]:
     return targets
 
 
-def _write(target: Path, text: str, screen: Screen) -> None:
+def _write(target: Path, text: str, console: Console) -> None:
     write_text(target, text)
-    screen.say(f"table: {target}")
+    console.say(f"table: {target}")

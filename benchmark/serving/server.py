@@ -22,7 +22,7 @@ if TYPE_CHECKING:
     import uvicorn
     from starlette.types import ASGIApp
 
-    from benchmark.console import Screen
+    from benchmark.console import Console
     from benchmark.serving.pool import Pool
     from benchmark.tracking.cards import Card
 
@@ -88,7 +88,7 @@ class WithoutMessages(logging.Formatter):
         return "".join([*traceback.format_tb(where), getattr(kind, "__name__", "")])
 
 
-def serve(card: Path, options: Options, screen: Screen) -> None:
+def serve(card: Path, options: Options, console: Console) -> None:
     """Answer REST and show the page, until Ctrl-C.
 
     Parameters
@@ -96,7 +96,7 @@ def serve(card: Path, options: Options, screen: Screen) -> None:
     card : Path
         Of the model.
     options : Options
-    screen : Screen
+    console : Console
 
     Raises
     ------
@@ -114,15 +114,15 @@ def serve(card: Path, options: Options, screen: Screen) -> None:
     with contextlib.closing(listen(options.host, options.port)) as listener:
         options = replace(options, port=listener.getsockname()[1])
         pool = Pool(card, options.limits, options.workers)
-        screen.say(f"Loading {pool.card.reference} ...")
+        console.say(f"Loading {pool.card.reference} ...")
         with _ended_by_sigterm():
             try:
                 pool.start()
                 app = service(pool, options)
-                _say(pool.card, options, screen)
+                _say(pool.card, options, console)
                 server(app).run(sockets=[listener])
             except KeyboardInterrupt:
-                screen.say("The service has ended.")
+                console.say("The service has ended.")
             finally:
                 pool.close()
 
@@ -236,20 +236,20 @@ def _check_libraries() -> None:
         )
 
 
-def _say(card: Card, options: Options, screen: Screen) -> None:
+def _say(card: Card, options: Options, console: Console) -> None:
     """Say where the service is, what it is and how far to trust it."""
     from benchmark.serving.command import introduce
 
-    introduce(card, screen)
-    screen.output.print(f"page: {options.address}/")
-    screen.output.print(f"REST: {options.address}/docs")
+    introduce(card, console)
+    console.output.print(f"page: {options.address}/")
+    console.output.print(f"REST: {options.address}/docs")
     if options.host in EVERYWHERE and not options.hosts:
-        screen.say("Other machines are refused until --allow-host tells by which name they ask.")
+        console.say("Other machines are refused until --allow-host tells by which name they ask.")
     if options.token is not None:
-        screen.say(
+        console.say(
             "Open the page once as /?token=TOKEN; ask REST with `Authorization: Bearer TOKEN`."
         )
-    screen.say("Ctrl-C ends it.")
+    console.say("Ctrl-C ends it.")
 
 
 @contextlib.contextmanager

@@ -103,7 +103,7 @@ class Card(_Part):
         Digest of the clips, their sides and inner folds: models with the same can be compared.
     metric : str
         By which it was chosen.
-    inner_score, inner_spread : float
+    inner_score, inner_std : float
         That metric's mean and standard deviation over the inner folds of the training side.
     measured : tuple of Measured
         One a protocol of the study. Under another protocol than `split` it is the same kind of
@@ -129,7 +129,7 @@ class Card(_Part):
     data: str
     metric: str
     inner_score: float
-    inner_spread: float
+    inner_std: float
     measured: Annotated[tuple[Measured, ...], Field(min_length=1)]
     versions: dict[str, Any]
     file: str
@@ -203,7 +203,7 @@ def write_cards(
             data=data[split],
             metric=result.settings["search"]["metric"],
             inner_score=winner["score"],
-            inner_spread=winner["spread"],
+            inner_std=winner["std"],
             measured=_measured(board, model),
             versions=result.versions,
             file=stored.name,

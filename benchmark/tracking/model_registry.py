@@ -502,7 +502,7 @@ def _metrics(card: Card) -> dict[str, float]:
         for name, figure in measured.figures.items()
         for end, value in (("", figure.value), ("_low", figure.low), ("_high", figure.high))
     }
-    inner = {f"inner_{card.metric}": card.inner_score, "inner_spread": card.inner_spread}
+    inner = {f"inner_{card.metric}": card.inner_score, "inner_std": card.inner_std}
     return figures | inner
 
 

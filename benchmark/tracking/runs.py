@@ -143,7 +143,7 @@ class TrialRecord:
         ``complete``, ``cut`` or ``failed``.
     params : dict
         Its parameters, without the model's name.
-    score, spread : float or None
+    score, std : float or None
         Mean and standard deviation over its inner folds; None where it failed.
     fold_scores : tuple of float
         One of each inner fold that was scored.
@@ -165,7 +165,7 @@ class TrialRecord:
     state: str
     params: Mapping[str, object]
     score: float | None
-    spread: float | None
+    std: float | None
     fold_scores: tuple[float, ...]
     seconds: float
     seed: int
@@ -500,7 +500,7 @@ class _Runs:
         run = self._create(identity, tags, started=ended - int(1000 * record.seconds))
         metrics = {
             self.study.metric: record.score,
-            "spread": record.spread,
+            "std": record.std,
             "fit_seconds": record.seconds,
             **{f"fold_{fold}": score for fold, score in enumerate(record.fold_scores)},
             **({"epochs": sum(record.epochs) / len(record.epochs)} if record.epochs else {}),

@@ -142,7 +142,7 @@ def study_views(
         where=f"{this}'trial' and tags.model != '{BASELINE}'",  # it would press the others together
         order=metric,
         params=("protocol", "model"),
-        metrics=("spread", "fit_seconds"),
+        metrics=("std", "fit_seconds"),
     )
     models = [
         View(

@@ -16,7 +16,7 @@ from tests.conftest import Bench, changed_bench
 
 CHANGES = {
     'corpora  = ["csv"]': 'corpora  = ["csv"]\nauxiliary = ["synthetic"]',
-    'protocols = ["random", "speaker"]': 'protocols = ["speaker"]\nfolds = 3',
+    'protocols = ["speaker-dependent", "speaker-independent"]': 'protocols = ["speaker-independent"]\nfolds = 3',
     'augment  = ["noise"]': 'augment  = ["noise"]\nnormalise = "speaker"',
     "trials = 6": "trials = 2",
     "folds  = 3": "folds  = 2",
@@ -45,7 +45,7 @@ def test_auxiliary_clips_are_in_every_training_table_and_nowhere_else(
     helped: Bench, result: Result
 ) -> None:
     for fold in ("f1", "f2", "f3"):
-        folder = helped.project / f"features_cache/small/speaker/{fold}"
+        folder = helped.project / f"features_cache/small/speaker-independent/{fold}"
         train, test = (pd.read_csv(folder / f"{side}.csv") for side in ("train", "test"))
         others = train[train["corpus"] == "synthetic"]
         assert len(others) == result.data["corpora"]["synthetic"]["used"] > 0
@@ -55,13 +55,13 @@ def test_auxiliary_clips_are_in_every_training_table_and_nowhere_else(
 
 
 def test_copies_are_made_of_the_corpora_asked_about_alone(helped: Bench) -> None:
-    train = pd.read_csv(helped.project / "features_cache/small/speaker/f1/train.csv")
+    train = pd.read_csv(helped.project / "features_cache/small/speaker-independent/f1/train.csv")
     copied = train[train["augmentation"].fillna("") != ""]
     assert set(copied["corpus"]) == {"csv"}
 
 
 def test_copies_are_scaled_by_those_made_alike_of_the_same_speaker(helped: Bench) -> None:
-    train = pd.read_csv(helped.project / "features_cache/small/speaker/f1/train.csv")
+    train = pd.read_csv(helped.project / "features_cache/small/speaker-independent/f1/train.csv")
     features = [name for name in train if name.startswith("mfcc")]
     by_voice = train.groupby(["speaker", train["augmentation"].fillna("")])[features]
     assert by_voice.mean().to_numpy() == pytest.approx(0, abs=1e-4)

@@ -33,7 +33,7 @@ from tests.conftest import SMALL_STUDY, Bench, changed_bench
 
 FOLDS = 3
 CHANGES = {
-    'protocols = ["random", "speaker"]': f'protocols = ["random", "speaker"]\nfolds = {FOLDS}',
+    'protocols = ["speaker-dependent", "speaker-independent"]': f'protocols = ["speaker-dependent", "speaker-independent"]\nfolds = {FOLDS}',
     'augment  = ["noise"]': 'normalise = "speaker"',
     "trials = 6": "trials = 2",
     "folds  = 3": "folds  = 2",
@@ -59,14 +59,14 @@ def test_every_clip_is_predicted_once_by_every_model_over_all_parts(result: Resu
 
 def test_no_speaker_of_a_part_is_among_those_that_it_learned_from(result: Result) -> None:
     for part in ("f1", "f2", "f3"):
-        tables = result.data["tables"][f"speaker/{part}"]
+        tables = result.data["tables"][f"speaker-independent/{part}"]
         assert not set(tables["train"]["speakers"]) & set(tables["test"]["speakers"])
 
 
 def test_each_part_has_searches_and_a_choice_of_its_own(result: Result) -> None:
     assert len({(split_of(w), w["model"]) for w in result.winners}) == len(result.winners) == 6 * 4
     board = leaderboard(result)
-    for protocol in ("random", "speaker"):
+    for protocol in ("speaker-dependent", "speaker-independent"):
         by_part = board.chosen[protocol]["by_part"]
         for part, winner in by_part.items():
             here = [w for w in result.winners if split_of(w) == f"{protocol}/{part}"]
@@ -79,18 +79,22 @@ def test_each_part_has_searches_and_a_choice_of_its_own(result: Result) -> None:
 def test_where_parts_choose_different_models_their_answers_stand_as_one(result: Result) -> None:
     other = {"f1": "random_forest", "f2": "logistic_regression", "f3": "random_forest"}
     winners = [
-        w | {"score": 2.0} if w["protocol"] == "speaker" and w["model"] == other[w["part"]] else w
+        w | {"score": 2.0}
+        if w["protocol"] == "speaker-independent" and w["model"] == other[w["part"]]
+        else w
         for w in result.winners
     ]
     changed = Result(**(vars(result) | {"winners": winners}))
     board = leaderboard(changed)
-    assert board.chosen["speaker"]["model"] == NESTED
+    assert board.chosen["speaker-independent"]["model"] == NESTED
     rows = changed.predictions
-    rows = rows[(rows["protocol"] == "speaker") & (rows["model"] == rows["part"].map(other))]
+    rows = rows[
+        (rows["protocol"] == "speaker-independent") & (rows["model"] == rows["part"].map(other))
+    ]
     names = np.array(changed.emotions)
     said = names[rows[[f"p_{name}" for name in names]].to_numpy().argmax(axis=1)]
     expected = score("uar", rows["emotion"].to_numpy(), said, changed.emotions)
-    evaluation = board.evaluation("speaker", NESTED)
+    evaluation = board.evaluation("speaker-independent", NESTED)
     assert evaluation is not None
     assert evaluation.scores["uar"].value == pytest.approx(expected)
 
@@ -114,7 +118,7 @@ def test_out_of_fold_answers_are_of_every_training_clip_of_each_part_once(result
 
 
 def test_normalised_features_have_mean_0_and_spread_1_for_each_speaker(folded: Bench) -> None:
-    folder = folded.project / "features_cache/small/speaker/f1"
+    folder = folded.project / "features_cache/small/speaker-independent/f1"
     rows = pd.concat([pd.read_csv(folder / f"{side}.csv") for side in ("train", "test")])
     features = [name for name in rows if name.startswith("mfcc")]
     by_speaker = rows.groupby("speaker")[features]
@@ -134,7 +138,7 @@ def test_repeats_are_shown_with_their_spread_and_corpora_have_none(
     result: Result, tmp_path: Path
 ) -> None:
     def named(protocol: str, part: str) -> str:
-        return part.replace("f", "repeat-") if protocol == "speaker" else part
+        return part.replace("f", "repeat-") if protocol == "speaker-independent" else part
 
     tables = {
         name: table.assign(
@@ -145,7 +149,9 @@ def test_repeats_are_shown_with_their_spread_and_corpora_have_none(
     }
     winners = [w | {"part": named(w["protocol"], w["part"])} for w in result.winners]
     write_pages([Result(**(vars(result) | tables | {"winners": winners}))], tmp_path)
-    rows = result.predictions.query("protocol == 'speaker' and model == 'random_forest'")
+    rows = result.predictions.query(
+        "protocol == 'speaker-independent' and model == 'random_forest'"
+    )
     names = np.array(result.emotions)
     values = [
         score("uar", part["emotion"].to_numpy(), said, result.emotions)
@@ -165,7 +171,7 @@ def test_repeats_are_shown_with_their_spread_and_corpora_have_none(
 def test_tables_of_ones_own_are_refused_what_they_can_not_have(
     folded: Bench, tmp_path: Path, change: str
 ) -> None:
-    folder = folded.project / "features_cache/small/speaker/f1"
+    folder = folded.project / "features_cache/small/speaker-independent/f1"
     study = tmp_path / "own.toml"
     study.write_text(SMALL_STUDY)
     command = [sys.executable, "-m", "benchmark", "run-study", str(study), "--set", change]
@@ -189,13 +195,15 @@ def test_pages_of_folds_come_from_the_stored_result_alone(
 
 def test_the_parts_of_a_result_are_results_of_one_split_each(result: Result) -> None:
     parts = by_split(result)
-    assert list(parts) == [f"{p}/f{n}" for p in ("random", "speaker") for n in (1, 2, 3)]
+    assert list(parts) == [
+        f"{p}/f{n}" for p in ("speaker-dependent", "speaker-independent") for n in (1, 2, 3)
+    ]
     assert sum(len(part.predictions) for part in parts.values()) == len(result.predictions)
     assert sum(len(part.trials) for part in parts.values()) == len(result.trials)
 
 
 def test_a_model_of_normalised_features_is_refused_for_single_recordings(folded: Bench) -> None:
-    card = folded.project / "features_cache/small/speaker/f1/models/ensemble.json"
+    card = folded.project / "features_cache/small/speaker-independent/f1/models/ensemble.json"
     recording = folded.table.parent / "0_low_0.wav"
     command = folded.command("predict", str(recording), "--model", str(card))
     refused = subprocess.run(command, capture_output=True, text=True, check=False)
@@ -298,7 +306,7 @@ def test_one_study_that_is_best_on_every_fold_keeps_its_own_figures(result: Resu
     boards = [leaderboard(one), leaderboard(knowing(of_savee(result, "two"), set(), 0.0))]
     ours, _ = best_inside(ONE_SCALE, boards)
     assert ours.folds == {"one": 3}
-    assert ours.evaluation.scores == boards[0].chosen_evaluation("speaker").scores
+    assert ours.evaluation.scores == boards[0].chosen_evaluation("speaker-independent").scores
 
 
 def test_a_study_without_a_fold_that_others_have_is_left_out_and_named(

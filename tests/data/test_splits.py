@@ -79,7 +79,7 @@ def test_exact_duplicates_stay_on_one_side(clips: pd.DataFrame, protocol: str) -
 
 
 def test_random_draws_a_quarter_stratified_by_emotion(clips: pd.DataFrame) -> None:
-    split = draw_split("random", clips, 0.25, 5, 0)
+    split = draw_split("speaker-dependent", clips, 0.25, 5, 0)
     shares = pd.Series(split.test).groupby(clips["emotion"].to_numpy()).mean()
     assert shares.to_numpy() == pytest.approx(0.25, abs=0.01)
 
@@ -88,7 +88,7 @@ def test_random_draws_a_quarter_stratified_by_emotion(clips: pd.DataFrame) -> No
 def test_speaker_tests_on_speakers_of_every_corpus_and_gender(
     clips: pd.DataFrame, seed: int
 ) -> None:
-    split = draw_split("speaker", clips, 0.25, 5, seed)
+    split = draw_split("speaker-independent", clips, 0.25, 5, seed)
     drawn = clips[split.test].groupby(["corpus", "gender"])["speaker"].nunique()
     assert drawn.to_dict() == {
         ("many", "f"): 3, ("many", "m"): 3, ("men", "m"): 1, ("two", "f"): 1,
@@ -99,7 +99,7 @@ def test_speaker_tests_on_speakers_of_every_corpus_and_gender(
 def test_a_small_corpus_lies_in_as_many_folds_as_it_has_speakers(
     clips: pd.DataFrame, seed: int
 ) -> None:
-    split = draw_split("speaker", clips, 0.25, 5, seed)
+    split = draw_split("speaker-independent", clips, 0.25, 5, seed)
     train = clips.assign(fold=split.fold)[~split.test]
     assert train.groupby("corpus")["fold"].nunique().to_dict() == {"many": 5, "men": 3, "two": 1}
     assert train.groupby("speaker")["fold"].nunique().max() == 1
@@ -111,48 +111,52 @@ def test_speaker_takes_the_draw_with_the_best_balance_of_emotions() -> None:
     more = [weeping.assign(samples=weeping["samples"] + str(take)) for take in range(6)]
     clips = pd.concat([clips, *more], ignore_index=True)
     for seed in range(5):
-        split = draw_split("speaker", clips, 0.25, 3, seed)
+        split = draw_split("speaker-independent", clips, 0.25, 3, seed)
         assert "uneven/0" not in set(clips.loc[split.test, "speaker"])
 
 
 def test_a_corpus_with_one_speaker_is_refused_under_speaker(clips: pd.DataFrame) -> None:
     lonely = pd.concat([clips, corpus("alone", {"x": 9})], ignore_index=True)
     with pytest.raises(BenchmarkError, match="alone has one speaker only"):
-        draw_split("speaker", lonely, 0.25, 5, 0)
+        draw_split("speaker-independent", lonely, 0.25, 5, 0)
 
 
 def test_too_few_speakers_for_the_folds_are_refused() -> None:
     with pytest.raises(BenchmarkError, match=r"3 speakers .* Set search.folds = 3"):
-        draw_split("speaker", corpus("men", {"a": 8, "b": 8, "c": 8, "d": 8}, "m"), 0.25, 5, 0)
+        draw_split(
+            "speaker-independent", corpus("men", {"a": 8, "b": 8, "c": 8, "d": 8}, "m"), 0.25, 5, 0
+        )
 
 
 def test_an_emotion_that_a_part_lacks_is_refused() -> None:
     clips = corpus("few", {f"{n}": 6 for n in range(8)}, "f")
     only_one = (clips["emotion"] == "sad") & (clips["speaker"] != "few/3")
     with pytest.raises(BenchmarkError, match="has no clip of sad"):
-        draw_split("speaker", clips[~only_one].reset_index(drop=True), 0.25, 3, 0)
+        draw_split("speaker-independent", clips[~only_one].reset_index(drop=True), 0.25, 3, 0)
 
 
 def test_an_emotion_too_rare_for_the_folds_is_refused() -> None:
     clips = corpus("few", {f"{n}": 6 for n in range(8)}, "f")
     rare = (clips["emotion"] == "sad") & (clips["speaker"] != "few/3")
     with pytest.raises(BenchmarkError, match="clips of sad, too few"):
-        draw_split("random", clips[~rare].reset_index(drop=True), 0.25, 5, 0)
+        draw_split("speaker-dependent", clips[~rare].reset_index(drop=True), 0.25, 5, 0)
 
 
 def test_a_speaker_on_both_sides_stops_the_run(clips: pd.DataFrame) -> None:
-    split = draw_split("random", clips, 0.25, 5, 0)
+    split = draw_split("speaker-dependent", clips, 0.25, 5, 0)
     with pytest.raises(LeakError, match=r"speaker .* is on both sides of the test side"):
-        check_split(Split("speaker", split.test, split.fold), clips)
+        check_split(Split("speaker-independent", split.test, split.fold), clips)
 
 
 def test_a_speaker_in_two_inner_folds_stops_the_run(clips: pd.DataFrame) -> None:
-    split = draw_split("speaker", clips, 0.25, 5, 0)
+    split = draw_split("speaker-independent", clips, 0.25, 5, 0)
     fold = split.fold.copy()
-    fold[np.flatnonzero(~split.test)] = draw_split("random", clips, 0.25, 5, 0).fold.max()
+    fold[np.flatnonzero(~split.test)] = draw_split(
+        "speaker-dependent", clips, 0.25, 5, 0
+    ).fold.max()
     fold[np.flatnonzero(~split.test)[::2]] = 0
     with pytest.raises(LeakError, match="inner fold 1"):
-        check_split(Split("speaker", split.test, fold), clips)
+        check_split(Split("speaker-independent", split.test, fold), clips)
 
 
 @pytest.mark.parametrize("protocol", DRAWN)
@@ -169,7 +173,7 @@ def test_outer_folds_test_every_clip_once(protocol: str, folds: int | str) -> No
 def test_leaving_one_speaker_out_names_each_part_by_its_speaker() -> None:
     clips = corpus("men", {"a": 8, "b": 8, "c": 8, "d": 8}, "m")
     rule = study.Split(folds="leave-one-speaker-out")
-    for split in draw_splits("speaker", clips, rule, 3, 0):
+    for split in draw_splits("speaker-independent", clips, rule, 3, 0):
         assert set(clips.loc[split.test, "speaker"]) == {split.part}
 
 
@@ -177,7 +181,7 @@ def test_leaving_one_speaker_out_names_each_part_by_its_speaker() -> None:
 def test_emobox_folds_test_each_of_its_speakers_once(name: str) -> None:
     speakers = " ".join(EMOBOX[name]).split()
     clips = corpus(name, dict.fromkeys(speakers, 2))
-    splits = draw_splits("speaker", clips, study.Split(folds="emobox"), 3, 0)
+    splits = draw_splits("speaker-independent", clips, study.Split(folds="emobox"), 3, 0)
     assert [set(clips.loc[split.test, "speaker"]) for split in splits] == [
         {f"{name}/{speaker}" for speaker in fold.split()} for fold in EMOBOX[name]
     ]
@@ -186,31 +190,33 @@ def test_emobox_folds_test_each_of_its_speakers_once(name: str) -> None:
 @pytest.mark.parametrize("folds", OUTER_FOLDS)
 def test_published_folds_divide_random_into_as_many_parts(folds: str) -> None:
     clips = corpus("savee", dict.fromkeys(EMOBOX["savee"], 6), "m")
-    splits = draw_splits("random", clips, study.Split(folds=folds), 3, 0)
+    splits = draw_splits("speaker-dependent", clips, study.Split(folds=folds), 3, 0)
     assert [split.part for split in splits] == ["f1", "f2", "f3", "f4"]
     assert all(len(set(clips.loc[split.test, "speaker"])) > 1 for split in splits)
 
 
 def test_emobox_folds_are_refused_for_what_emobox_does_not_divide(clips: pd.DataFrame) -> None:
     with pytest.raises(BenchmarkError, match="EmoBox divides one corpus, of ravdess, savee, jl"):
-        draw_splits("speaker", clips, study.Split(folds="emobox"), 3, 0)
+        draw_splits("speaker-independent", clips, study.Split(folds="emobox"), 3, 0)
 
 
 def test_a_speaker_that_emobox_does_not_know_is_refused() -> None:
     clips = corpus("savee", dict.fromkeys([*EMOBOX["savee"], "XX"], 2), "m")
     with pytest.raises(BenchmarkError, match="no fold has speaker savee/XX"):
-        draw_splits("speaker", clips, study.Split(folds="emobox"), 3, 0)
+        draw_splits("speaker-independent", clips, study.Split(folds="emobox"), 3, 0)
 
 
 def test_repeats_draw_other_sides_and_the_first_is_the_plain_one(clips: pd.DataFrame) -> None:
-    splits = draw_splits("speaker", clips, study.Split(repeats=3), 5, 0)
-    assert [split.name for split in splits] == [f"speaker/repeat-{n}" for n in (1, 2, 3)]
+    splits = draw_splits("speaker-independent", clips, study.Split(repeats=3), 5, 0)
+    assert [split.name for split in splits] == [
+        f"speaker-independent/repeat-{n}" for n in (1, 2, 3)
+    ]
     assert len({split.test.tobytes() for split in splits}) == 3
-    assert (splits[0].test == draw_split("speaker", clips, 0.25, 5, 0).test).all()
+    assert (splits[0].test == draw_split("speaker-independent", clips, 0.25, 5, 0).test).all()
 
 
 def test_each_corpus_is_tested_after_training_on_the_others(clips: pd.DataFrame) -> None:
-    splits = draw_splits("corpus", clips, study.Split(), 3, 0)
+    splits = draw_splits("cross-corpus", clips, study.Split(), 3, 0)
     assert [split.part for split in splits] == ["many", "men", "two"]
     for split in splits:
         assert set(clips.loc[split.test, "corpus"]) == {split.part}
@@ -220,7 +226,7 @@ def test_each_corpus_is_tested_after_training_on_the_others(clips: pd.DataFrame)
 def test_pairs_of_corpora_go_over_the_emotions_of_both(clips: pd.DataFrame) -> None:
     calm = corpus("calm", {"x": 9, "y": 9}).replace({"emotion": {"angry": "calm"}})
     splits = draw_splits(
-        "corpus-pairs", pd.concat([clips, calm], ignore_index=True), study.Split(), 3, 0
+        "cross-corpus-pairs", pd.concat([clips, calm], ignore_index=True), study.Split(), 3, 0
     )
     emotions = pd.concat([clips, calm], ignore_index=True)["emotion"]
     assert len(splits) == 4 * 3
@@ -232,13 +238,13 @@ def test_pairs_of_corpora_go_over_the_emotions_of_both(clips: pd.DataFrame) -> N
 
 def test_a_recording_in_two_corpora_is_on_no_side_between_them(clips: pd.DataFrame) -> None:
     clips.loc[clips.index[[0, -1]], "samples"] = "in both"
-    for split in draw_splits("corpus-pairs", clips, study.Split(), 3, 0):
+    for split in draw_splits("cross-corpus-pairs", clips, study.Split(), 3, 0):
         assert not (split.train | split.test)[[0, -1]].any()
 
 
 def test_one_corpus_alone_is_refused_where_corpora_are_tested() -> None:
     with pytest.raises(BenchmarkError, match="needs two corpora or more"):
-        draw_splits("corpus", corpus("men", {"a": 8, "b": 8}), study.Split(), 2, 0)
+        draw_splits("cross-corpus", corpus("men", {"a": 8, "b": 8}), study.Split(), 2, 0)
 
 
 @pytest.mark.parametrize("protocol", DRAWN)
@@ -255,7 +261,7 @@ def test_auxiliary_clips_are_learned_from_in_every_fold_and_tested_in_none() -> 
     others = corpus("more", {"x": 6, "y": 6})
     others.loc[others["speaker"] == "more/y", "emotion"] = "calm"
     clips = pd.concat([own, others], ignore_index=True)
-    [split] = draw_splits("speaker", own, study.Split(), 3, 0)
+    [split] = draw_splits("speaker-independent", own, study.Split(), 3, 0)
     longer = learn_also(split, clips)
     assert set(clips.loc[longer.train & (clips["corpus"] == "more"), "speaker"]) == {"more/x"}
     assert not longer.test[len(own) :].any()
@@ -270,7 +276,7 @@ def test_an_auxiliary_clip_of_a_tested_recording_or_speaker_stops_the_run(
     column: str, noun: str
 ) -> None:
     own = corpus("men", {"a": 8, "b": 8, "c": 8, "d": 8}, "m")
-    [split] = draw_splits("speaker", own, study.Split(), 3, 0)
+    [split] = draw_splits("speaker-independent", own, study.Split(), 3, 0)
     clips = pd.concat([own, corpus("more", {"x": 6})], ignore_index=True)
     clips.loc[len(own), column] = own.loc[split.test, column].iloc[0]
     with pytest.raises(LeakError, match=f"{noun} .* is on both sides of the test side"):

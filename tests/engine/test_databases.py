@@ -144,7 +144,8 @@ def test_a_study_goes_on_after_its_database_was_restarted_midway(
 
 PLAN = Plan(
     study="toy",
-    split="random",
+    split="speaker-dependent",
+    stream="random",
     model="logistic_regression",
     spec=Model.model_validate({"C": {"low": 1e-3, "high": 10.0, "log": True}}),
     search=Search(trials=8, folds=3, metric="uar"),

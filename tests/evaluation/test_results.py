@@ -18,13 +18,13 @@ from benchmark.evaluation.results import Result, read_result, read_results, writ
 def result() -> Result:
     """A result whose names look like numbers, truth values and nothing."""
     identity = {
-        "protocol": "speaker", "model": "mlp", "clip": ["007", "NA"], "corpus": "true",
+        "protocol": "speaker-independent", "model": "mlp", "clip": ["007", "NA"], "corpus": "true",
         "speaker": ["NA", "1e5"], "gender": "unknown", "emotion": ["0", "1"],
     }  # fmt: skip
     shares = np.array([[1 / 3, 2 / 3], [0.1, 0.9]], dtype=np.float32)
     trials = {
-        "protocol": "speaker", "model": "mlp", "trial": [0, 1], "state": ["complete", "failed"],
-        "score": [1 / 3, np.nan], "spread": [0.1, np.nan], "fold_0": [0.5, np.nan],
+        "protocol": "speaker-independent", "model": "mlp", "trial": [0, 1], "state": ["complete", "failed"],
+        "score": [1 / 3, np.nan], "std": [0.1, np.nan], "fold_0": [0.5, np.nan],
         "params": ['{"a": 1}', "{}"], "reason": ["", "fold 0: no, \"really\""],
     }  # fmt: skip
     return Result(

@@ -14,7 +14,7 @@ __all__ = ["record"]
 
 FULL_STUDY = (
     SMALL_STUDY.replace("augment", 'compare = [["svc", "logistic_regression"]]\naugment').replace(
-        '"random", "speaker"', '"speaker"'
+        '"speaker-dependent", "speaker-independent"', '"speaker-independent"'
     )
     + """
 [models.svc]
@@ -25,7 +25,7 @@ two   = ["logistic_regression", "random_forest"]
 three = ["logistic_regression", "random_forest", "svc"]
 
 [learning_curves]
-shares = [0.5, 1.0]
+fractions = [0.5, 1.0]
 """
 )
 """The small study under one protocol, and whatever else makes a stage longer."""

@@ -46,7 +46,7 @@ max_iter = 2
 """
 
 ENDLESS = """
-fit_limit_s = 5
+fit_timeout_s = 5
 
 [models.logistic_regression]
 solver   = ["lbfgs", "saga"]

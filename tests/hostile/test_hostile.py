@@ -113,7 +113,7 @@ def card(request: pytest.FixtureRequest) -> Path:
     if named:
         return Path(named)
     finished: Bench = request.getfixturevalue("finished")
-    return finished.project / "features_cache/small/speaker/models/ensemble.json"
+    return finished.project / "features_cache/small/speaker-independent/models/ensemble.json"
 
 
 def test_hostile_uploads_change_nothing(card: Path, tmp_path: Path) -> None:

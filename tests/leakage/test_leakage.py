@@ -96,7 +96,9 @@ def order_of(conduct: Conduct, model: str = "random_forest", **changes: object) 
 
 def subject_of(model: str, **params: object) -> Subject:
     setting = Setting(params)
-    return Subject(model, setting, 0, "speaker", (setting,), None, {"angry": 2, "sad": 1})
+    return Subject(
+        model, setting, 0, "speaker-independent", (setting,), None, {"angry": 2, "sad": 1}
+    )
 
 
 def uar_of(tmp_path: Path, order: Order, seed: int = 0) -> float:
@@ -151,7 +153,7 @@ def test_shared_speakers_are_on_both_sides_and_no_clip_is(recordings: Recordings
 
 
 def test_copies_made_before_a_random_split_stand_on_both_sides(recordings: Recordings) -> None:
-    conduct = Conduct(split="random", copies="all")
+    conduct = Conduct(split="speaker-dependent", copies="all")
     train, _, test = divide(recordings, order_of(conduct))
     clips = recordings.frame["clip"].to_numpy()
     twins = np.isin(clips[test.places], clips[train.places])
@@ -169,7 +171,7 @@ def test_copies_made_before_a_split_by_speakers_stay_with_their_speaker(
     assert len(wrong[2].places) == 3 * len(right[2].places)
 
 
-@pytest.mark.parametrize("split", ["random", "speaker"])
+@pytest.mark.parametrize("split", ["speaker-dependent", "speaker-independent"])
 def test_emotions_filled_up_before_the_split_bring_made_rows_to_both_sides(
     recordings: Recordings, split: str
 ) -> None:
@@ -208,9 +210,9 @@ def test_a_made_row_counts_for_a_recording_of_its_emotion_and_lies_between_two(
 
 
 def test_who_knows_the_twin_recognises_noise(tmp_path: Path) -> None:
-    shared = order_of(Conduct(split="random", copies="training"))
+    shared = order_of(Conduct(split="speaker-dependent", copies="training"))
     right = np.mean([uar_of(tmp_path, shared, seed) for seed in range(4)])
-    wrong = uar_of(tmp_path, order_of(Conduct(split="random", copies="all")))
+    wrong = uar_of(tmp_path, order_of(Conduct(split="speaker-dependent", copies="all")))
     assert right == pytest.approx(1 / 3, abs=0.1)
     assert wrong > 0.8
 
@@ -484,7 +486,7 @@ def test_an_anatomy_adds_its_own_pages_to_a_study_that_has_run_and_changes_nothi
     honest_score = Heights(found).level(first.runs, "uar").draws[0]
     model = found.staircases[0].model
     stored = pd.read_csv(one.project / "reports/results/small/predictions.csv")
-    own = stored[(stored["protocol"] == "speaker") & (stored["model"] == model)]
+    own = stored[(stored["protocol"] == "speaker-independent") & (stored["model"] == model)]
     names = sorted(["low", "middle", "high"])
     told = np.array(names)[own[[f"p_{name}" for name in names]].to_numpy().argmax(axis=1)]
     assert honest_score == pytest.approx(score("uar", own["emotion"].to_numpy(), told, names))
@@ -500,7 +502,11 @@ def test_a_study_without_unseen_speakers_has_no_anatomy(finished: Bench, tmp_pat
     folder = tmp_path / "reports/results/small"
     shutil.copytree(finished.project / "reports/results/small", folder)
     record = folder / "study.json"
-    record.write_text(record.read_text().replace('"protocol": "speaker"', '"protocol": "random"'))
+    record.write_text(
+        record.read_text().replace(
+            '"protocol": "speaker-independent"', '"protocol": "speaker-dependent"'
+        )
+    )
     line = refusal("anatomy", str(finished.study), "--project", str(tmp_path))
     assert "no unseen speakers" in line
 

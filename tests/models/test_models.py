@@ -459,7 +459,7 @@ def test_parameters_reach_the_classifier_and_a_seed_its_random_state() -> None:
     assert (classifier.n_estimators, classifier.random_state) == (7, 11)
 
 
-@pytest.mark.parametrize("spec", [{"C": [-1.0]}, {"first": {"C": "much"}}, {"solver": "lbgfs"}])
+@pytest.mark.parametrize("spec", [{"C": [-1.0]}, {"initial": {"C": "much"}}, {"solver": "lbgfs"}])
 def test_a_value_that_fit_would_refuse_is_refused_before(spec: dict[str, object]) -> None:
     with pytest.raises(BenchmarkError, match=r"study: \[models.logistic_regression\].*must be"):
         models.check_parameters("logistic_regression", Model.model_validate(spec), "study")

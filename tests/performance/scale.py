@@ -62,7 +62,7 @@ emotions = ["angry", "happy", "neutral", "sad"]
 features = "means-184"
 
 [split]
-protocols = ["random", "speaker"]
+protocols = ["speaker-dependent", "speaker-independent"]
 
 [search]
 trials = 4
@@ -372,7 +372,7 @@ def trial_search(scratch: Path, trials: int) -> Any:
         "max_iter": {"low": 20, "high": 200},
     }
     plan = Plan(
-        study="trials", split="random", model="logistic_regression",
+        study="trials", split="speaker-dependent", stream="random", model="logistic_regression",
         spec=Model.model_validate(space), search=Search(trials=trials, folds=3, metric="uar"),
         seed=0, emotions=("angry", "happy", "sad"), n_folds=3, origin={},
         arrays=StoredArrays(scratch / "arrays", "tiny"),
@@ -404,7 +404,7 @@ def grow(scratch: Path, size: int) -> dict[str, Any]:
     from benchmark.pipeline import _trial_record as trial_record
     from benchmark.search.search import run_searches
     from benchmark.search.storage import Trial, TrialStore
-    from benchmark.tracking.runs import runs as tracking
+    from benchmark.tracking import runs as tracking
 
     tiny_arrays(scratch / "arrays")
     spent: dict[str, list[float]] = {name: [] for name in ("ask", "tell", "store", "log")}

@@ -38,7 +38,7 @@ SEARCH = f"""[search]
 trials = {TRIALS}
 folds  = 5
 metric = "uar"
-lookahead = 2
+concurrent_trials = 2
 pruner = "paired"
 
 """

@@ -61,7 +61,8 @@ def arrays(tmp_path_factory: pytest.TempPathFactory) -> Path:
 def test_a_search_by_epochs(benchmark: Any, pruner: str, arrays: Path, tmp_path: Path) -> None:
     plan = Plan(
         study="speed",
-        split="random",
+        split="speaker-dependent",
+        stream="random",
         model="cnn_1d",
         spec=SPEC,
         search=Search(trials=20, folds=4, metric="uar", pruner=pruner),

@@ -30,11 +30,11 @@ def searches() -> list[list[tuple[float, ...]]]:
     return found
 
 
-def replayed(scores: list[tuple[float, ...]], lookahead: int) -> tuple[float, float]:
+def replayed(scores: list[tuple[float, ...]], concurrent_trials: int) -> tuple[float, float]:
     """The share of folds that are fitted, and how much lower the best complete trial is."""
     fitted, complete = 0, {}
     for number, trial in enumerate(scores):
-        told = [one for n, one in complete.items() if n <= number - lookahead]
+        told = [one for n, one in complete.items() if n <= number - concurrent_trials]
         best = pruning.rival(told)
         ends = [k for k in range(1, len(trial)) if best is not None and best.beats(trial[:k])]
         fitted += min(ends, default=len(trial))
@@ -43,15 +43,18 @@ def replayed(scores: list[tuple[float, ...]], lookahead: int) -> tuple[float, fl
     return fitted / np.size(scores), float(lost)
 
 
-@pytest.mark.parametrize("lookahead", [1, 4])
+@pytest.mark.parametrize("concurrent_trials", [1, 4])
 @pytest.mark.parametrize("chance", [0.05, 0.1, 0.2])
 def test_a_replay(
-    monkeypatch: pytest.MonkeyPatch, record: Callable[[str], None], chance: float, lookahead: int
+    monkeypatch: pytest.MonkeyPatch,
+    record: Callable[[str], None],
+    chance: float,
+    concurrent_trials: int,
 ) -> None:
     monkeypatch.setattr(pruning, "CHANCE", chance)
-    shares, losses = zip(*(replayed(one, lookahead) for one in searches()), strict=True)
+    shares, losses = zip(*(replayed(one, concurrent_trials) for one in searches()), strict=True)
     record(
-        f"chance {chance}, lookahead {lookahead}, {len(shares)} searches: {np.mean(shares):.2f} of "
+        f"chance {chance}, concurrent_trials {concurrent_trials}, {len(shares)} searches: {np.mean(shares):.2f} of "
         f"the folds; the best is lower by {np.mean(losses):.4f}, at most {max(losses):.4f}"
     )
     assert np.mean(shares) < 0.8

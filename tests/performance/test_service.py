@@ -2,7 +2,7 @@
 
 Run with ``pytest tests/performance/test_service.py``. The servers run on the first core with all
 their processes, the client on the second. `SER_CARD=FILE` takes a model of your own whose features
-are means-184 (for example features_cache/capstone/speaker/models/ensemble.json) in place of the
+are means-184 (for example features_cache/capstone/speaker-independent/models/ensemble.json) in place of the
 quickstart's vote; `SER_SECONDS=300` holds each server for five minutes in place of twenty seconds.
 """
 
@@ -45,7 +45,7 @@ emotions = ["angry", "sad"]
 features = "means-184"
 
 [split]
-protocols = ["random"]
+protocols = ["speaker-dependent"]
 
 [search]
 metric = "uar"
@@ -97,7 +97,7 @@ def card(tmp_path_factory: pytest.TempPathFactory) -> Path:
         return Path(os.environ["SER_CARD"])
     project = tmp_path_factory.mktemp("quickstart")
     benchmark_command(project, "run-study")
-    return project / "features_cache/quickstart/speaker/models/ensemble.json"
+    return project / "features_cache/quickstart/speaker-independent/models/ensemble.json"
 
 
 def benchmark_command(project: Path, *arguments: str) -> None:

@@ -72,7 +72,7 @@ VOTES = {
 }
 MODELS = {
     "logistic_regression": {
-        "first": {"C": 1.0, "solver": "saga"},
+        "initial": {"C": 1.0, "solver": "saga"},
         "C": {"low": 1e-4, "high": 1e2, "log": True},
         "max_iter": 1000,
     },
@@ -82,7 +82,7 @@ MODELS = {
         "max_depth": [10, 20, 40],
     },
     "mlp": {
-        "first": {"hidden_layer_sizes": [880], "alpha": 0.3769},
+        "initial": {"hidden_layer_sizes": [880], "alpha": 0.3769},
         "hidden_layer_sizes": [[128], [300], [256, 128]],
         "alpha": {"low": 1e-5, "high": 1e1, "log": True},
     },
@@ -99,7 +99,7 @@ def study(**changes: Any) -> dict[str, Any]:
         "sample_rate_hz": 16_000,
         "rename": {"calm": "neutral"},
         "augment": ["noise", "stretch+pitch"],
-        "split": {"protocols": ["random", "speaker"]},
+        "split": {"protocols": ["speaker-dependent", "speaker-independent"]},
         "search": {"trials": 14, "folds": 3, "metric": "uar"},
         "models": {"majority": {}, **MODELS},
         "ensembles": VOTES,
@@ -107,7 +107,7 @@ def study(**changes: Any) -> dict[str, Any]:
         "learning_curves": {"shares": [0.1, 0.5, 1.0]},
         "claims": {
             "source": "Capstone for a call centre",
-            "protocol": "random",
+            "protocol": "speaker-dependent",
             "metric": "accuracy",
             "note": "It tunes on its test rows | we do not.",
             "why": {
@@ -129,7 +129,9 @@ def predictions(settings: dict[str, Any], clips: int) -> pd.DataFrame:
     for place, protocol in enumerate(settings["split"]["protocols"]):
         for corpus in settings["corpora"]:
             total = SPEAKERS.get(corpus, 12)
-            voices = range(max(1, total // 4)) if protocol == "speaker" else range(total)
+            voices = (
+                range(max(1, total // 4)) if protocol == "speaker-independent" else range(total)
+            )
             for model in [*settings["models"], *settings["ensembles"]]:
                 rng = np.random.default_rng([place, len(corpus), len(model), total])
                 parts.append(
@@ -169,7 +171,7 @@ def trials(settings: dict[str, Any]) -> pd.DataFrame:
             rng = np.random.default_rng([len(protocol), len(model)])
             count = settings["search"]["trials"] if spec["space"] else 1
             for number_ in range(count):
-                first = spec["first"] if number_ == 0 else {}
+                first = spec["initial"] if number_ == 0 else {}
                 params = {**spec["fixed"], **_draw(rng, spec["space"]), **first}
                 state = ENDED.get((model, number_), "complete")
                 failed = state != "complete"
@@ -181,7 +183,7 @@ def trials(settings: dict[str, Any]) -> pd.DataFrame:
                         "trial": number_,
                         "state": state,
                         "score": np.nan if failed else folds.mean(),
-                        "spread": np.nan if failed else folds.std(),
+                        "std": np.nan if failed else folds.std(),
                         **{f"fold_{n}": np.nan if failed else s for n, s in enumerate(folds)},
                         "epochs": "[7, 9, 8]" if model == "mlp" else "",
                         "params": json.dumps(params),
@@ -213,7 +215,7 @@ def winners(settings: dict[str, Any], table: pd.DataFrame) -> list[dict[str, Any
                     "trial": int(best["trial"]),
                     "params": json.loads(best["params"]),
                     "score": 0.2 + 0.1 * place,
-                    "spread": float(best["spread"]),
+                    "std": float(best["std"]),
                     "fold_scores": [float(best[fold]) for fold in folds],
                     **EPOCHS.get(model, {}),
                 }
@@ -225,8 +227,8 @@ def winners(settings: dict[str, Any], table: pd.DataFrame) -> list[dict[str, Any
                 "trial": None,
                 "params": {},
                 "members": members,
-                "score": (0.9 if protocol == "random" else 0.3) - 0.01 * len(members),
-                "spread": 0.02,
+                "score": (0.9 if protocol == "speaker-dependent" else 0.3) - 0.01 * len(members),
+                "std": 0.02,
                 "fold_scores": [0.3] * len(folds),
             }
             for name, members in settings["ensembles"].items()
@@ -244,7 +246,9 @@ def curves(settings: dict[str, Any]) -> pd.DataFrame | None:
             "fold": fold,
             "rows": int(1000 * share) + fold,
             "training": 0.95,
-            "validation": 0.4 + 0.01 * fold + (0.3 * share if protocol == "random" else 0.0),
+            "validation": 0.4
+            + 0.01 * fold
+            + (0.3 * share if protocol == "speaker-dependent" else 0.0),
         }
         for protocol in settings["split"]["protocols"]
         for share in (settings["learning_curves"] or {"shares": []})["shares"]
@@ -366,11 +370,11 @@ def test_the_headline_holds_the_computed_figures_of_the_chosen_models(
 
 def test_the_chosen_model_is_chosen_on_the_inner_folds_not_on_the_test_rows(result: Result) -> None:
     board = leaderboard(result)
-    assert board.chosen["random"]["model"] == "forest_and_mlp"
-    assert board.chosen["speaker"]["model"] == "mlp"
+    assert board.chosen["speaker-dependent"]["model"] == "forest_and_mlp"
+    assert board.chosen["speaker-independent"]["model"] == "mlp"
     best_inside = [w | {"score": 0.99} if w["model"] == "mlp" else w for w in result.winners]
     board = leaderboard(replace(result, winners=best_inside))
-    assert board.chosen["random"]["model"] == "mlp"
+    assert board.chosen["speaker-dependent"]["model"] == "mlp"
 
 
 def test_the_floor_is_never_the_chosen_model(result: Result) -> None:
@@ -388,7 +392,9 @@ def test_the_leaderboard_is_sorted_by_unseen_speakers(result: Result) -> None:
 
 def test_both_sides_of_the_gap_are_resampled_independently(result: Result) -> None:
     standing = leaderboard(result).standings[0]
-    known, unseen = (standing.evaluations[p].scores["uar"] for p in ("random", "speaker"))
+    known, unseen = (
+        standing.evaluations[p].scores["uar"] for p in ("speaker-dependent", "speaker-independent")
+    )
     gap = standing.gaps["uar"]
     assert gap.value == known.value - unseen.value
     assert gap.error == pytest.approx(np.hypot(known.error, unseen.error))
@@ -398,7 +404,7 @@ def test_a_claim_stands_beside_our_figure_under_its_own_protocol_and_metric(
     page: str, result: Result
 ) -> None:
     by_model = {claim.model: claim for claim in claims(leaderboard(result))}
-    ours = leaderboard(result).evaluation("random", "mlp")
+    ours = leaderboard(result).evaluation("speaker-dependent", "mlp")
     assert ours is not None
     assert by_model["mlp"].measured == ours.scores["accuracy"]
     assert not by_model["mlp"].reached
@@ -559,7 +565,9 @@ def test_a_study_without_claims_votes_or_curves_has_no_such_section(folder: Path
         assert heading not in text
 
 
-@pytest.mark.parametrize("protocol", ["random", "speaker", "published_folds"])
+@pytest.mark.parametrize(
+    "protocol", ["speaker-dependent", "speaker-independent", "published_folds"]
+)
 def test_a_study_of_one_protocol_has_no_gap(tmp_path: Path, protocol: str) -> None:
     write_pages([make(**SMALL, split={"protocols": [protocol]})], tmp_path)
     text = (tmp_path / "small.md").read_text(encoding="utf-8")
@@ -570,8 +578,8 @@ def test_a_study_of_one_protocol_has_no_gap(tmp_path: Path, protocol: str) -> No
 def test_a_gap_that_may_be_none_is_not_called_a_finding() -> None:
     same = make(clips=7, **SMALL)
     rows = same.predictions
-    known = rows[rows["protocol"] == "random"]
-    twice = pd.concat([known, known.assign(protocol="speaker")], ignore_index=True)
+    known = rows[rows["protocol"] == "speaker-dependent"]
+    twice = pd.concat([known, known.assign(protocol="speaker-independent")], ignore_index=True)
     text = headline_table(replace(same, predictions=twice))
     assert "can't be told from none" in text
     assert "a gap of" not in text
@@ -648,7 +656,7 @@ def test_a_marker_without_an_end_is_refused(tmp_path: Path) -> None:
 
 
 def test_a_search_is_rebuilt_with_its_failed_and_its_first_trials(result: Result) -> None:
-    rows = result.trials.query("protocol == 'random' and model == 'mlp'")
+    rows = result.trials.query("protocol == 'speaker-dependent' and model == 'mlp'")
     study = rebuilt_study(rows, result.settings["models"]["mlp"])
     assert len(study.trials) == len(rows)
     assert [t.state.name for t in study.trials].count("FAIL") == 1
@@ -660,13 +668,13 @@ def test_a_search_is_rebuilt_with_its_failed_and_its_first_trials(result: Result
 
 
 def test_a_single_parameter_has_no_importance(result: Result) -> None:
-    rows = result.trials.query("protocol == 'random' and model == 'logistic_regression'")
+    rows = result.trials.query("protocol == 'speaker-dependent' and model == 'logistic_regression'")
     study = rebuilt_study(rows, result.settings["models"]["logistic_regression"])
     assert not has_importances(study)
 
 
 def test_one_winners_confusion_matrix_is_a_png(result: Result) -> None:
-    assert confusion_png(result, "speaker", "mlp").startswith(b"\x89PNG")
+    assert confusion_png(result, "speaker-independent", "mlp").startswith(b"\x89PNG")
 
 
 @pytest.mark.parametrize(
@@ -685,7 +693,7 @@ DESKTOP: dict[str, Any] = SMALL | {
     "name": "desktop",
     "claims": {
         "source": "A desktop page",
-        "protocol": "random",
+        "protocol": "speaker-dependent",
         "metric": "accuracy",
         "mlp": 0.9935,
         "svc": 0.8,
@@ -739,7 +747,9 @@ def test_a_claims_row_holds_both_measured_figures_and_their_gap(
 ) -> None:
     line = claim_lines((claimed / "claims.md").read_text(encoding="utf-8"))[3]
     board = leaderboard(result)
-    known, unseen = (board.evaluation(p, "mlp") for p in ("random", "speaker"))
+    known, unseen = (
+        board.evaluation(p, "mlp") for p in ("speaker-dependent", "speaker-independent")
+    )
     assert known is not None
     assert unseen is not None
     scores = known.scores["accuracy"], unseen.scores["accuracy"]
@@ -819,7 +829,7 @@ def test_two_studies_of_one_source_can_be_told_apart() -> None:
 
 
 def test_a_claim_on_unseen_speakers_has_no_gap() -> None:
-    honest = DESKTOP["claims"] | {"protocol": "speaker"}
+    honest = DESKTOP["claims"] | {"protocol": "speaker-independent"}
     board = leaderboard(make(**DESKTOP | {"claims": honest}))
     first = claim_lines(claims_page([board]))[0].split("|")
     assert first[4] == first[5]

@@ -53,10 +53,10 @@ def chosen_rows(board: Leaderboard, protocol: str) -> pd.DataFrame:
 
 def test_every_model_but_the_floor_is_compared_with_the_chosen_one(board: Leaderboard) -> None:
     assert {one.model for one in board.contests} == {"logistic_regression", "random_forest"}
-    assert board.leading == "speaker"
-    chosen = board.chosen_evaluation("speaker").scores["uar"].value
+    assert board.leading == "speaker-independent"
+    chosen = board.chosen_evaluation("speaker-independent").scores["uar"].value
     for one in board.contests:
-        other = board.evaluation("speaker", one.model)
+        other = board.evaluation("speaker-independent", one.model)
         assert other is not None
         assert one.test.difference.value == pytest.approx(chosen - other.scores["uar"].value)
         assert one.p >= one.test.p
@@ -82,7 +82,7 @@ def test_a_model_that_can_not_be_told_from_the_chosen_one_is_marked(
     twin = pd.concat([rows[rows["model"] != "random_forest"], like], ignore_index=True)
     write_pages([replace(result, predictions=twin)], tmp_path)
     page = (tmp_path / "small.md").read_text(encoding="utf-8")
-    score = leaderboard(result).chosen_evaluation("speaker").scores["uar"]
+    score = leaderboard(result).chosen_evaluation("speaker-independent").scores["uar"]
     cell = f"{number(score.value)} {interval(score)}"
     assert page.count(f"| {cell}\N{NO-BREAK SPACE}≈ |") == 1
     assert "≈: on unseen speakers, can't be told from the model in bold" in page
@@ -94,14 +94,14 @@ def test_a_single_model_differs_from_nothing() -> None:
 
 
 def test_an_interval_over_clips_is_marked(board: Leaderboard) -> None:
-    part = board.chosen_evaluation("speaker").corpora
+    part = board.chosen_evaluation("speaker-independent").corpora
     assert interval(part["tess"].scores["uar"]).endswith("]ᶜ")
     assert interval(part["ravdess"].scores["uar"]).endswith("]")
 
 
 def test_scores_of_speakers_and_genders_stand_on_the_page(board: Leaderboard) -> None:
     said = text(subgroups.section(board))
-    rows = chosen_rows(board, "speaker")
+    rows = chosen_rows(board, "speaker-independent")
     part = rows[rows["speaker"] == "ravdess/03"]
     names = ("speaker", "groups", "ravdess", "speaker", "ravdess/03")
     seed = bootstrap_seed(bootstrap_seed(0, *names[:2]), *names[2:])
@@ -136,7 +136,7 @@ def test_few_clips_a_speaker_give_no_groups() -> None:
 def test_calibration_without_out_of_fold_rows_is_that_of_the_model_as_it_is(
     board: Leaderboard,
 ) -> None:
-    found = calibration.calibrated(board, "speaker")
+    found = calibration.calibrated(board, "speaker-independent")
     said = text(calibration.section(board))
     assert found.after is None
     assert f"| unseen speakers | MLP | 1 | {number(found.before.error)} |" in said
@@ -155,7 +155,7 @@ def overconfident(result: Result) -> Result:
 
 def test_calibrating_on_out_of_fold_rows_mends_what_is_too_sure(overconfident: Result) -> None:
     board = leaderboard(overconfident)
-    found = calibration.calibrated(board, "random")
+    found = calibration.calibrated(board, "speaker-dependent")
     said = text(calibration.section(board))
     assert found.after is not None
     assert found.after.error < found.before.error / 2
@@ -176,8 +176,8 @@ def test_each_part_of_a_protocol_is_calibrated_by_its_own_rows(overconfident: Re
         predictions=rows.assign(part=part),
         out_of_fold=learned.assign(part=part),
     )
-    found = calibration.calibrated(leaderboard(parted), "random")
-    whole = calibration.calibrated(leaderboard(overconfident), "random")
+    found = calibration.calibrated(leaderboard(parted), "speaker-dependent")
+    whole = calibration.calibrated(leaderboard(overconfident), "speaker-dependent")
     assert len(found.temperatures) == 2
     assert found.before.brier == pytest.approx(whole.before.brier)
     assert found.temperatures[0] != found.temperatures[1]
@@ -186,9 +186,11 @@ def test_each_part_of_a_protocol_is_calibrated_by_its_own_rows(overconfident: Re
 def test_a_searchs_row_holds_its_best_corrected_and_test_scores(board: Leaderboard) -> None:
     said = text(selection_bias.section(board))
     one = next(
-        s for s in selection_bias.searches(board) if (s.protocol, s.model) == ("random", "mlp")
+        s
+        for s in selection_bias.searches(board)
+        if (s.protocol, s.model) == ("speaker-dependent", "mlp")
     )
-    trials = board.result.trials.query("protocol == 'random' and model == 'mlp'")
+    trials = board.result.trials.query("protocol == 'speaker-dependent' and model == 'mlp'")
     assert one.inner == pytest.approx(trials["score"].max())
     assert one.corrected <= one.inner
     row = f"| MLP | known speakers | 3 | {number(one.inner)} | {number(one.corrected)} |"
@@ -229,7 +231,7 @@ def test_three_models_of_three_studies_are_ranked(tmp_path: Path) -> None:
     assert found.shape == (3, 3)
     assert across.ranks(found).sum() == pytest.approx(6)
     for board in boards:
-        part = board.evaluation("speaker", "mlp")
+        part = board.evaluation("speaker-independent", "mlp")
         assert part is not None
         assert found.loc[board.result.name, "mlp"] == part.scores["uar"].value
     write_pages([board.result for board in boards], tmp_path, only="one")
@@ -269,7 +271,7 @@ def test_two_sets_of_clips_have_no_p_however_many_studies_ask_of_them() -> None:
     [
         {"changes": ("search.trials=3",)},
         {"corpora": ["synthetic"]},
-        {"split": {"protocols": ["random"]}},
+        {"split": {"protocols": ["speaker-dependent"]}},
         {"models": {"majority": {}, "mlp": MODELS["mlp"]}},
     ],
 )
@@ -330,7 +332,7 @@ def test_the_last_trial_has_a_step_as_well(board: Leaderboard) -> None:
 
 @pytest.mark.parametrize("width", [20, 40])
 def test_a_panels_title_is_no_wider_than_the_panel(board: Leaderboard, width: int) -> None:
-    found = calibration.calibrated(board, "speaker").before
+    found = calibration.calibrated(board, "speaker-independent").before
     panel = Reliability("unseen speakers: soft vote of\nlogistic regression and MLP", found, found)
     lines = reliability_title(panel, width).splitlines()
     assert max(map(len, lines)) <= width

@@ -115,7 +115,8 @@ def _searched(arrays: Path, folder: Path) -> ModelSearch:
     """A finished search of two trials."""
     plan = Plan(
         study="toy",
-        split="random",
+        split="speaker-dependent",
+        stream="random",
         model="logistic_regression",
         spec=Model.model_validate({"C": [0.01, 1.0]}),
         search=Search(trials=2, folds=3, metric="uar"),

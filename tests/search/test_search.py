@@ -14,7 +14,7 @@ import optuna
 import pandas as pd
 import pytest
 
-from benchmark.console import Screen
+from benchmark.console import Console
 from benchmark.data.tables import IDENTITY, StoredArrays, Table, store_arrays
 from benchmark.engine.processes import Task, WorkerLostError, Workers
 from benchmark.errors import BenchmarkError
@@ -88,7 +88,8 @@ def plan(
     model = "random_forest" if spec is FOREST else "logistic_regression"
     search = Search(trials=trials, folds=3, metric="uar", sampler=sampler)
     fields = {
-        "study": "toy", "split": "random", "model": model, "spec": spec, "search": search,
+        "study": "toy", "split": "speaker-dependent", "stream": "random", "model": model,
+        "spec": spec, "search": search,
         "seed": 0, "emotions": EMOTIONS, "n_folds": 3, "arrays": arrays,
         "origin": {},
     }  # fmt: skip
@@ -232,14 +233,14 @@ def told(search: ModelSearch) -> list[tuple[object, ...]]:
 
 
 @pytest.mark.parametrize("model", ["logistic_regression", "mlp"])
-@pytest.mark.parametrize("lookahead", [1, 4])
+@pytest.mark.parametrize("concurrent_trials", [1, 4])
 def test_the_same_trials_are_given_up_by_one_worker_and_two_and_after_an_interruption(
-    arrays: StoredArrays, tmp_path: Path, model: str, lookahead: int
+    arrays: StoredArrays, tmp_path: Path, model: str, concurrent_trials: int
 ) -> None:
     def interrupt(_: ModelSearch, trial: Trial) -> None:
         signal.raise_signal(signal.SIGINT) if trial.number == 7 else None
 
-    asked = paired_plan(arrays, model, lookahead=lookahead)
+    asked = paired_plan(arrays, model, concurrent_trials=concurrent_trials)
     for name in ("one", "two", "broken"):
         (tmp_path / name).mkdir()
     one, two = (searched(asked, tmp_path / name, n) for name, n in (("one", 1), ("two", 2)))
@@ -266,11 +267,13 @@ def test_a_trial_that_is_given_up_by_its_folds_has_their_scores_and_an_estimate(
 def test_patience_ends_a_search_that_finds_nothing_better(
     arrays: StoredArrays, tmp_path: Path
 ) -> None:
-    endless = plan(arrays, search=Search(trials=60, folds=3, metric="uar", lookahead=3, patience=6))
+    endless = plan(
+        arrays, search=Search(trials=60, folds=3, metric="uar", concurrent_trials=3, patience=6)
+    )
     search = searched(endless, tmp_path, 2)
     assert search.best is not None
     assert len(search.trials) == search.best.number + 1 + 6 < 60
-    without = plan(arrays, search=Search(trials=60, folds=3, metric="uar", lookahead=3))
+    without = plan(arrays, search=Search(trials=60, folds=3, metric="uar", concurrent_trials=3))
     assert endless.key == without.key  # more trials take up where it ended
 
 
@@ -301,11 +304,11 @@ def test_a_limit_for_fits_belongs_to_a_search_and_no_limit_changes_no_earlier_on
     arrays: StoredArrays,
 ) -> None:
     def limited(seconds: float | None) -> str:
-        search = Search(trials=8, folds=3, metric="uar", fit_limit_s=seconds)
+        search = Search(trials=8, folds=3, metric="uar", fit_timeout_s=seconds)
         return plan(arrays, search=search).key
 
     assert len({limited(None), limited(1), limited(600)}) == 3
-    assert "search.fit_limit_s" not in plan(arrays).ingredients
+    assert "search.fit_timeout_s" not in plan(arrays).ingredients
 
 
 def test_the_floor_is_measured_first_however_slow_the_others_are(
@@ -315,8 +318,8 @@ def test_the_floor_is_measured_first_however_slow_the_others_are(
     store.open()
     floor = Search(trials=1, folds=3, metric="uar")
     plans = [
-        plan(arrays, SLOW, split="speaker"),
-        plan(arrays, Model(), model="majority", split="speaker", search=floor),
+        plan(arrays, SLOW, split="speaker-independent"),
+        plan(arrays, Model(), model="majority", split="speaker-independent", search=floor),
     ]
     searches = [ModelSearch(asked, store, tmp_path / "folds") for asked in plans]
     told: list[str] = []
@@ -346,7 +349,7 @@ def test_a_winner_is_fitted_as_soon_as_its_search_is_done(
     assert is_whole(file)
     refits.begin(search, POOLS[1])
     assert POOLS[1].pending == 0  # what is there is not fitted again
-    (told,) = fit_winners([search], POOLS[1], tmp_path / "other", Screen()).values()
+    (told,) = fit_winners([search], POOLS[1], tmp_path / "other", Console()).values()
     assert told.read_bytes() == file.read_bytes()
 
 
@@ -363,7 +366,7 @@ def test_a_winner_that_cannot_be_fitted_beside_the_searches_is_left_for_later(
 
 def test_a_fit_over_its_limit_is_a_failed_trial(arrays: StoredArrays, tmp_path: Path) -> None:
     spec = Model.model_validate({"max_iter": [2, 1_000_000_000], "tol": 0.0, "solver": "saga"})
-    limited = Search(trials=2, folds=3, metric="uar", sampler="grid", fit_limit_s=3)
+    limited = Search(trials=2, folds=3, metric="uar", sampler="grid", fit_timeout_s=3)
     search = searched(plan(arrays, spec, search=limited), tmp_path)
     quick, hung = search.trials
     assert (quick.state, hung.state) == ("complete", "failed")
@@ -451,7 +454,7 @@ def test_stored_trials_are_readable_by_optuna_itself(arrays: StoredArrays, tmp_p
 def test_the_first_setting_is_tried_first_inside_the_space_or_outside_it(
     arrays: StoredArrays, tmp_path: Path, first: dict[str, object], sampled: bool
 ) -> None:
-    spec = SPEC.model_copy(update={"first": first})
+    spec = SPEC.model_copy(update={"initial": first})
     trials = searched(plan(arrays, spec), tmp_path).trials
     assert trials[0].params == {"max_iter": 200, **first}
     assert bool(trials[0].sampled) == sampled
@@ -466,7 +469,7 @@ def test_a_grid_has_the_numbers_that_were_meant() -> None:
 def test_a_first_setting_on_the_grid_is_not_tried_twice(
     arrays: StoredArrays, tmp_path: Path
 ) -> None:
-    spec = Model.model_validate({"first": {"C": 1.0}, "C": [0.1, 1.0, 10.0]})
+    spec = Model.model_validate({"initial": {"C": 1.0}, "C": [0.1, 1.0, 10.0]})
     tried = [trial.params["C"] for trial in searched(plan(arrays, spec, "grid"), tmp_path).trials]
     assert tried == [1.0, 0.1, 10.0]
 
@@ -479,7 +482,7 @@ def test_no_two_models_protocols_or_orders_of_parameters_share_a_search(
     plans = [
         plan(arrays, Model()),
         plan(arrays, Model(), model="majority"),
-        plan(arrays, Model(), split="speaker"),
+        plan(arrays, Model(), split="speaker-independent"),
         plan(arrays, Model.model_validate(both)),
         plan(arrays, Model.model_validate(turned)),
     ]

@@ -39,7 +39,7 @@ KNOWN = posted("/predict", form(file_part(sample())))
 @pytest.fixture(scope="module")
 def running(finished: Bench, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Service]:
     """A service of one worker, as a user starts it."""
-    card = finished.project / "features_cache/small/speaker/models/ensemble.json"
+    card = finished.project / "features_cache/small/speaker-independent/models/ensemble.json"
     folder = tmp_path_factory.mktemp("service")
     with service(card, folder, "--workers", "1", "--request-seconds", "2") as started:
         yield started

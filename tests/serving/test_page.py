@@ -23,7 +23,7 @@ import soundfile
 pytest.importorskip("gradio", reason="needs the extra `serve`")
 httpx = pytest.importorskip("httpx", reason="needs the extra `serve`")
 
-from benchmark.serving import markup  # noqa: E402
+from benchmark.serving import html as markup  # noqa: E402
 from benchmark.serving.limits import Limits  # noqa: E402
 from benchmark.serving.page import sample_clips  # noqa: E402
 from benchmark.tracking.cards import Card, read_card  # noqa: E402

@@ -26,7 +26,10 @@ LIMITS = Limits(concurrent=3, request_s=8.0, memory_bytes=2**28)
 @pytest.fixture(scope="module")
 def card(finished: Bench) -> Path:
     """The card of a small model."""
-    return finished.project / "features_cache/small/speaker/models/logistic_regression.json"
+    return (
+        finished.project
+        / "features_cache/small/speaker-independent/models/logistic_regression.json"
+    )
 
 
 @pytest.fixture(scope="module")

@@ -14,7 +14,7 @@ import pandas as pd
 import pytest
 import soundfile
 
-from benchmark.console import Screen
+from benchmark.console import Console
 from benchmark.engine.processes import Workers
 from benchmark.errors import BenchmarkError
 from benchmark.serving.answers import (
@@ -33,13 +33,13 @@ from benchmark.serving.predictor import Predictor
 from benchmark.tracking.cards import read_card
 from tests.conftest import Bench
 
-QUIET = Screen(quiet=True)
+QUIET = Console(quiet=True)
 EMOTIONS = ("high", "low", "middle")
 
 
 @pytest.fixture(scope="module")
 def card(finished: Bench) -> Path:
-    models = finished.project / "features_cache" / "small" / "speaker" / "models"
+    models = finished.project / "features_cache" / "small" / "speaker-independent" / "models"
     return models / "ensemble.json"
 
 
@@ -63,7 +63,7 @@ def answers(folder: Path, card: Path, tmp_path: Path) -> tuple[Answer, ...]:
     return predict_files(find_files([str(folder)]), card, tmp_path / "cache", Workers(1), QUIET)
 
 
-@pytest.mark.parametrize("split", ["random", "speaker"])
+@pytest.mark.parametrize("split", ["speaker-dependent", "speaker-independent"])
 @pytest.mark.parametrize("model", ["ensemble", "logistic_regression", "random_forest"])
 def test_test_clips_are_answered_as_in_the_stored_results(
     finished: Bench, tmp_path: Path, split: str, model: str
@@ -229,7 +229,7 @@ def test_any_name_of_a_file_is_told_and_drawn(
     table, picture = folder.parent / "answers.csv", folder.parent / "picture.svg"
     for as_json in (False, True):
         output = Output(as_json, table if as_json else None, picture)
-        assert predict_over_time([strange], card, output, Workers(1), Screen())
+        assert predict_over_time([strange], card, output, Workers(1), Console())
         told = capsys.readouterr()
         assert "\x1b[31m" not in told.out + told.err
     assert json.loads(told.out)["answers"][0]["file"] == str(strange)

@@ -44,7 +44,10 @@ schemathesis.openapi.media_type("audio/wav", files)
 @pytest.fixture(scope="module")
 def address(finished: Bench) -> Iterator[str]:
     """Where REST answers, behind its guard."""
-    card = finished.project / "features_cache/small/speaker/models/logistic_regression.json"
+    card = (
+        finished.project
+        / "features_cache/small/speaker-independent/models/logistic_regression.json"
+    )
     pool = Pool(card, LIMITS)
     pool.start()
     listener = listen("127.0.0.1", 0)

@@ -29,7 +29,7 @@ from starlette.responses import PlainTextResponse
 from starlette.testclient import TestClient
 from starlette.types import Receive, Scope, Send
 
-from benchmark.console import Screen
+from benchmark.console import Console
 from benchmark.errors import BenchmarkError
 from benchmark.serving import middleware
 from benchmark.serving.app import create_app
@@ -452,24 +452,24 @@ def test_an_address_that_must_not_or_can_not_be_had_is_refused(
     card: Path, options: Options, words: str
 ) -> None:
     with pytest.raises(BenchmarkError, match=words):
-        serve(card, options, Screen(quiet=True))
+        serve(card, options, Console(quiet=True))
 
 
 def test_a_port_that_is_taken_is_refused_in_one_line(card: Path) -> None:
     with closing(listen("127.0.0.1", 0)) as taken:
         port = taken.getsockname()[1]
         with pytest.raises(BenchmarkError, match=f"127.0.0.1:{port} .*another port"):
-            serve(card, Options(port=port), Screen(quiet=True))
+            serve(card, Options(port=port), Console(quiet=True))
 
 
 def test_a_service_says_where_it_is_and_ends_with_ctrl_c_and_its_workers(card: Path) -> None:
     pytest.importorskip("gradio", reason="needs the extra `serve`")
     program = (
         "from pathlib import Path\n"
-        "from benchmark.console import Screen\n"
+        "from benchmark.console import Console\n"
         "from benchmark.serving.server import Options, serve\n"
         "if __name__ == '__main__':\n"
-        f"    serve(Path({str(card)!r}), Options(port=0), Screen())\n"
+        f"    serve(Path({str(card)!r}), Options(port=0), Console())\n"
     )
     process = subprocess.Popen(
         [sys.executable, "-u", "-c", program],

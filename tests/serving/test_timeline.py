@@ -12,7 +12,7 @@ import pytest
 import soundfile
 from numpy.typing import NDArray
 
-from benchmark.console import Screen
+from benchmark.console import Console
 from benchmark.engine.processes import Workers
 from benchmark.errors import BenchmarkError
 from benchmark.features.audio import UnusableError, decode
@@ -45,7 +45,7 @@ FORMATS = {
 
 @pytest.fixture(scope="module")
 def predictor(finished: Bench) -> Predictor:
-    models = finished.project / "features_cache" / "small" / "speaker" / "models"
+    models = finished.project / "features_cache" / "small" / "speaker-independent" / "models"
     return Predictor.load(models / "ensemble.json")
 
 
@@ -254,7 +254,7 @@ def test_no_number_of_workers_changes_a_timeline(predictor: Predictor, tmp_path:
     (tmp_path / "empty.wav").write_bytes(b"")
     files = [tmp_path / name for name in ("cut.wav", "call.wav", "empty.wav", "none.wav")]
     with Workers(2) as workers:
-        cut, found, empty, none = timeline_files(files, predictor, workers, Screen(quiet=True))
+        cut, found, empty, none = timeline_files(files, predictor, workers, Console(quiet=True))
     assert found.timeline == timeline(predictor, files[1].read_bytes())
     assert [one.reason for one in (cut, found, empty, none)] == [
         "truncated: the file ends before its own header says",

@@ -13,14 +13,13 @@ import pytest
 
 from benchmark.errors import BenchmarkError
 from benchmark.tracking.cards import find_card, load_model, read_card
-
-from .conftest import Bench
+from tests.conftest import Bench
 
 
 @pytest.fixture
 def card(finished: Bench, tmp_path: Path) -> Path:
     """A card of the small study with the model beside it, to be changed."""
-    models = finished.project / "features_cache" / "small" / "speaker" / "models"
+    models = finished.project / "features_cache" / "small" / "speaker-independent" / "models"
     source = models / "logistic_regression.json"
     shutil.copy(models / read_card(source).file, tmp_path)
     return Path(shutil.copy(source, tmp_path))
@@ -34,10 +33,13 @@ def change(card: Path, **changes: Any) -> Path:
 
 def test_a_card_tells_what_made_a_model_and_how_far_to_trust_it(card: Path) -> None:
     found, model = load_model(card)
-    assert found.reference == f"small/speaker/logistic_regression@{found.sha256[:12]}"
+    assert found.reference == f"small/speaker-independent/logistic_regression@{found.sha256[:12]}"
     assert found.emotions == ("high", "low", "middle") == tuple(model.classes_)
-    assert [measured.protocol for measured in found.measured] == ["random", "speaker"]
-    assert found.trust.protocol == "speaker"
+    assert [measured.protocol for measured in found.measured] == [
+        "speaker-dependent",
+        "speaker-independent",
+    ]
+    assert found.trust.protocol == "speaker-independent"
     assert found.trust.unseen_speakers
     assert found.trust.figures["uar"].low <= found.trust.figures["uar"].value
 
@@ -138,7 +140,7 @@ def test_a_missing_card_is_refused_in_a_line(tmp_path: Path) -> None:
 
 def cards_of(folder: Path, card: Path, **inner_scores: float) -> None:
     """Lay out cards of some models as a study does, each with its score on the inner folds."""
-    models = folder / "speaker" / "models"
+    models = folder / "speaker-independent" / "models"
     models.mkdir(parents=True)
     for model, score in inner_scores.items():
         copy = Path(shutil.copy(card, models / f"{model}.json"))
@@ -152,13 +154,13 @@ def test_the_winner_is_the_best_on_the_inner_folds(card: Path, tmp_path: Path) -
 
 def test_unseen_speakers_come_first(finished: Bench) -> None:
     found = find_card(finished.project / "features_cache" / "small", "small", None, None)
-    assert read_card(found).split == "speaker"
+    assert read_card(found).split == "speaker-independent"
 
 
 def test_a_model_and_a_split_can_be_named(finished: Bench) -> None:
     folder = finished.project / "features_cache" / "small"
-    found = read_card(find_card(folder, "small", "random", "random_forest"))
-    assert (found.split, found.model) == ("random", "random_forest")
+    found = read_card(find_card(folder, "small", "speaker-dependent", "random_forest"))
+    assert (found.split, found.model) == ("speaker-dependent", "random_forest")
 
 
 @pytest.mark.parametrize(

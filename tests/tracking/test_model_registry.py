@@ -25,10 +25,9 @@ from benchmark.errors import BenchmarkError
 from benchmark.tracking.cards import load_model, read_card
 from benchmark.tracking.model_registry import DEEP_LIBRARIES, REGISTERED, Promotion, find, promote
 from benchmark.tracking.runs import SETTINGS, reach
-
-from .conftest import Bench
-from .test_layers import DOORS
-from .test_tracking import client_of, free_port, served
+from tests.conftest import Bench
+from tests.test_layers import DOORS
+from tests.tracking.test_runs import client_of, free_port, served
 
 
 @dataclass(frozen=True)
@@ -78,7 +77,14 @@ def empty(tmp_path_factory: pytest.TempPathFactory) -> Path:
 @pytest.fixture
 def store(finished: Bench, empty: Path, tmp_path: Path) -> Store:
     shutil.copy(empty, tmp_path)
-    source = finished.project / "features_cache" / "small" / "speaker" / "models" / "ensemble.json"
+    source = (
+        finished.project
+        / "features_cache"
+        / "small"
+        / "speaker-independent"
+        / "models"
+        / "ensemble.json"
+    )
     (tmp_path / "models").mkdir()
     shutil.copy(source.with_name(read_card(source).file), tmp_path / "models")
     return Store(tmp_path, Path(shutil.copy(source, tmp_path / "models")))
@@ -171,7 +177,7 @@ def test_a_promotion_is_a_run_that_no_search_by_digest_finds(store: Store) -> No
     assert run.data.tags["model_sha256"] == card.sha256
     assert run.data.metrics["speaker_uar"] == card.trust.figures["uar"].value
     assert run.data.metrics["inner_uar"] == card.inner_score
-    assert run.data.params["protocol"] == "speaker"
+    assert run.data.params["protocol"] == "speaker-independent"
 
 
 def test_a_version_says_first_what_to_expect_of_unseen_speakers(store: Store) -> None:
@@ -368,7 +374,7 @@ def test_mlflows_own_server_answers_with_the_stored_test_predictions(
     store: Store, finished: Bench
 ) -> None:
     stored = pd.read_csv(finished.project / "reports" / "results" / "small" / "predictions.csv")
-    stored = stored[(stored["protocol"] == "speaker") & (stored["model"] == "ensemble")]
+    stored = stored[(stored["protocol"] == "speaker-independent") & (stored["model"] == "ensemble")]
     clips = [finished.table.parent / f"{Path(clip).name}.wav" for clip in stored["clip"]]
     shares = ["p_high", "p_low", "p_middle"]
     store.promote()

@@ -19,8 +19,8 @@ from typing import Any
 import pytest
 
 from benchmark.errors import BenchmarkError
+from benchmark.tracking import runs as tracking
 from benchmark.tracking.runs import StudyRecord, TableRecord, Tracker, TrialRecord, WinnerRecord
-from benchmark.tracking.runs import runs as tracking
 
 STUDY = StudyRecord(
     name="toy",
@@ -35,17 +35,17 @@ STUDY = StudyRecord(
             TableRecord(f"toy/{protocol}/{side}", f"{protocol}{side}" * 8, side, f"{side}.csv", 30)
             for side in ("train", "test")
         )
-        for protocol in ("random", "speaker")
+        for protocol in ("speaker-dependent", "speaker-independent")
     },
 )
 TRIAL = TrialRecord(
-    protocol="random",
+    protocol="speaker-dependent",
     model="mlp",
     number=0,
     state="complete",
     params={"alpha": 0.01, "hidden_layer_sizes": [64, 32]},
     score=0.75,
-    spread=0.05,
+    std=0.05,
     fold_scores=(0.7, 0.8),
     seconds=3.0,
     seed=17,
@@ -53,11 +53,11 @@ TRIAL = TrialRecord(
 )
 TRIALS = [
     replace(TRIAL, protocol=protocol, number=number)
-    for protocol in ("random", "speaker")
+    for protocol in ("speaker-dependent", "speaker-independent")
     for number in range(3)
 ]
 WINNER = WinnerRecord(
-    protocol="random",
+    protocol="speaker-dependent",
     model="mlp",
     params={"alpha": 0.01},
     metrics={"uar": 0.75, "test_uar": 0.7},
@@ -145,7 +145,7 @@ def test_runs_nest_study_split_model_trial(project: Path, experiment: str) -> No
     tracker = tracker_of(project, experiment)
     log(tracker, TRIALS, (WINNER,))
     runs = runs_of(tracker)
-    chain = ["mlp random 002", "mlp random", "random", "toy"]
+    chain = ["mlp speaker-dependent 002", "mlp speaker-dependent", "speaker-dependent", "toy"]
     for child, parent in pairwise(chain):
         assert runs[child].data.tags["mlflow.parentRunId"] == runs[parent].info.run_id
     assert "mlflow.parentRunId" not in runs["toy"].data.tags
@@ -156,9 +156,9 @@ def test_runs_nest_study_split_model_trial(project: Path, experiment: str) -> No
 def test_a_trial_shows_all_that_is_known_of_it(project: Path, experiment: str) -> None:
     tracker = tracker_of(project, experiment)
     log(tracker, [TRIAL])
-    run = runs_of(tracker)["mlp random 000"]
+    run = runs_of(tracker)["mlp speaker-dependent 000"]
     assert run.data.params == {
-        "protocol": "random",
+        "protocol": "speaker-dependent",
         "model": "mlp",
         "mlp.alpha": "0.01",
         "mlp.log10_alpha": "-2.0",
@@ -166,7 +166,7 @@ def test_a_trial_shows_all_that_is_known_of_it(project: Path, experiment: str) -
     }
     assert run.data.metrics == {
         "uar": 0.75,
-        "spread": 0.05,
+        "std": 0.05,
         "fit_seconds": 3.0,
         "fold_0": 0.7,
         "fold_1": 0.8,
@@ -183,11 +183,11 @@ def test_a_trial_shows_all_that_is_known_of_it(project: Path, experiment: str) -
 
 def test_a_failed_trial_says_why(project: Path, experiment: str) -> None:
     failed = replace(
-        TRIAL, state="failed", score=None, spread=None, fold_scores=(), reason="no memory"
+        TRIAL, state="failed", score=None, std=None, fold_scores=(), reason="no memory"
     )
     tracker = tracker_of(project, experiment)
     log(tracker, [failed])
-    run = runs_of(tracker)["mlp random 000"]
+    run = runs_of(tracker)["mlp speaker-dependent 000"]
     assert run.info.status == "FAILED"
     assert run.data.tags["reason"] == "no memory"
     assert "uar" not in run.data.metrics
@@ -198,7 +198,7 @@ def test_a_winner_has_test_figures_pictures_and_its_model(project: Path, experim
     log(tracker, TRIALS, (WINNER, replace(WINNER, model="ensemble", trial=None)))
     runs = runs_of(tracker)
     client = client_of(tracker.uri)
-    for name in ("mlp random", "ensemble random"):
+    for name in ("mlp speaker-dependent", "ensemble speaker-dependent"):
         assert runs[name].data.metrics == {"uar": 0.75, "test_uar": 0.7}
         folder = runs[name].info.run_id
         assert [f.path for f in client.list_artifacts(folder, "figures")] == [
@@ -227,7 +227,7 @@ def test_a_killed_study_is_taken_up_without_halves_or_copies(
         time.sleep(0.01)
     client = client_of(killed.uri)
     runs = runs_of(killed)
-    half, whole = runs["mlp random 000"], runs["mlp random 001"]
+    half, whole = runs["mlp speaker-dependent 000"], runs["mlp speaker-dependent 001"]
     client.update_run(half.info.run_id, "RUNNING")
     copy = client.create_run(half.info.experiment_id, tags=whole.data.tags)
     client.set_terminated(copy.info.run_id)
@@ -235,23 +235,30 @@ def test_a_killed_study_is_taken_up_without_halves_or_copies(
     resumed = tracker_of(project, experiment)
     log(resumed, TRIALS)
     after = runs_of(resumed)
-    assert set(after) == {"toy", "random", "speaker", "mlp random", "mlp speaker"} | {
-        f"mlp {trial.protocol} 00{trial.number}" for trial in TRIALS
-    }
+    assert set(after) == {
+        "toy",
+        "speaker-dependent",
+        "speaker-independent",
+        "mlp speaker-dependent",
+        "mlp speaker-independent",
+    } | {f"mlp {trial.protocol} 00{trial.number}" for trial in TRIALS}
     assert {run.info.status for run in after.values()} == {"FINISHED"}
-    assert after["mlp random 001"].info.run_id == whole.info.run_id
-    assert after["mlp random 000"].info.run_id != half.info.run_id
+    assert after["mlp speaker-dependent 001"].info.run_id == whole.info.run_id
+    assert after["mlp speaker-dependent 000"].info.run_id != half.info.run_id
 
 
 def test_what_hung_on_a_deleted_run_is_logged_anew(project: Path, experiment: str) -> None:
     tracker = tracker_of(project, experiment)
     log(tracker, TRIALS)
-    client_of(tracker.uri).delete_run(runs_of(tracker)["random"].info.run_id)
+    client_of(tracker.uri).delete_run(runs_of(tracker)["speaker-dependent"].info.run_id)
     again = tracker_of(project, experiment)
     log(again, TRIALS)
     runs = runs_of(again)
     assert len(runs) == 11
-    assert runs["mlp random"].data.tags["mlflow.parentRunId"] == runs["random"].info.run_id
+    assert (
+        runs["mlp speaker-dependent"].data.tags["mlflow.parentRunId"]
+        == runs["speaker-dependent"].info.run_id
+    )
 
 
 def test_another_winner_replaces_the_first_and_keeps_the_trials(
@@ -262,12 +269,13 @@ def test_another_winner_replaces_the_first_and_keeps_the_trials(
     again = tracker_of(project, experiment)
     log(again, TRIALS, (replace(WINNER, params={"alpha": 0.5}, trial=1),))
     runs = runs_of(again)
-    assert runs["mlp random"].data.params["mlp.alpha"] == "0.5"
-    assert runs["mlp random"].data.tags["winning_trial"] == "1"
+    assert runs["mlp speaker-dependent"].data.params["mlp.alpha"] == "0.5"
+    assert runs["mlp speaker-dependent"].data.tags["winning_trial"] == "1"
     parents = {
-        runs[f"mlp random 00{number}"].data.tags["mlflow.parentRunId"] for number in range(3)
+        runs[f"mlp speaker-dependent 00{number}"].data.tags["mlflow.parentRunId"]
+        for number in range(3)
     }
-    assert parents == {runs["mlp random"].info.run_id}
+    assert parents == {runs["mlp speaker-dependent"].info.run_id}
 
 
 def test_a_changed_study_gets_runs_of_its_own(project: Path, experiment: str) -> None:
