@@ -1,4 +1,4 @@
-"""What a person sees while a command works: lines, progress bars with time left, and a table."""
+"""Terminal output of a command: messages, progress bars with the time left, and tables."""
 
 from __future__ import annotations
 
@@ -7,13 +7,13 @@ import time
 from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager
 
+from rich import box
 from rich import console as terminal
 from rich.progress import (
     BarColumn,
     MofNCompleteColumn,
     Progress,
     SpinnerColumn,
-    TaskID,
     TextColumn,
     TimeElapsedColumn,
     TimeRemainingColumn,
@@ -21,97 +21,40 @@ from rich.progress import (
 from rich.table import Table
 from rich.text import Text
 
-QUIET_S = 15.0  # seconds between progress lines where there is no terminal to draw bars on
+PROGRESS_INTERVAL_S = 15.0  # between progress lines if there is no terminal for bars
 
-COMMANDS = re.compile("[\x00-\x08\x0b-\x1f\x7f-\x9f\ud800-\udfff]")
-"""What a terminal would obey or could not show; names of files may hold it."""
+CONTROL_CHARACTERS = re.compile("[\x00-\x08\x0b-\x1f\x7f-\x9f\ud800-\udfff]")
+"""Characters that a terminal would execute or could not show; file names may contain them."""
 
 
-def legible(text: str) -> str:
-    """Return a text in which signs that command a terminal are seen as their escapes."""
-    return COMMANDS.sub(lambda found: ascii(found[0])[1:-1], text)
+def escape_control(text: str) -> str:
+    r"""Return the text with control characters written as escapes.
+
+    >>> escape_control("call\x1b[31m.wav")
+    'call\\x1b[31m.wav'
+    """
+    return CONTROL_CHARACTERS.sub(lambda match: ascii(match[0])[1:-1], text)
 
 
 class Bar:
-    """One line of progress: so many of so many, and a word on how it goes."""
+    """One progress bar: completed and total steps, and a note."""
 
     def __init__(self, console: Console, progress: Progress, title: str, total: int) -> None:
         self._console = console
         self._progress = progress
-        self._title = legible(title)
-        self._id: TaskID = progress.add_task(self._title, total=total, note="")
-        self._spoken = time.monotonic()
+        self._title = escape_control(title)
+        self._id = progress.add_task(self._title, total=total, note="")
+        self._last_line = time.monotonic()
 
-    def update(self, done: int, total: int, note: str = "") -> None:
-        """Show that `done` of `total` are done."""
-        self._progress.update(self._id, completed=done, total=total, note=note)
+    def update(self, completed: int, total: int, note: str = "") -> None:
+        """Show the number of completed steps; without a terminal, print a line now and then."""
+        self._progress.update(self._id, completed=completed, total=total, note=note)
         now = time.monotonic()
-        if not self._console.drawn and (done == total or now - self._spoken > QUIET_S):
-            self._spoken = now
-            self._console.say(f"{self._title}: {done} of {total}{', ' + note if note else ''}")
-
-
-class Console:
-    """Where a command speaks; `Console(quiet=True)` says nothing.
-
-    Results go to standard output, progress and remarks to standard error, so that a pipe gets the
-    results alone.
-    """
-
-    def __init__(self, *, quiet: bool = False) -> None:
-        self.remarks = terminal.Console(stderr=True, quiet=quiet, highlight=False)
-        self.output = terminal.Console(quiet=quiet, highlight=False, soft_wrap=True)
-
-    @property
-    def drawn(self) -> bool:
-        """Whether bars are drawn: in a terminal."""
-        return self.remarks.is_terminal
-
-    def say(self, text: str, style: str = "") -> None:
-        """Say one line."""
-        self.remarks.print(legible(text), style=style or None, markup=False, soft_wrap=True)
-
-    @contextmanager
-    def bars(self, *, timed: bool = True) -> Iterator[Bars]:
-        """Show progress bars until the block ends.
-
-        Parameters
-        ----------
-        timed : bool
-            Whether each bar shows its time left by its own pace; not where bars take turns.
-        """
-        clock = (TimeElapsedColumn(), TextColumn("left"), TimeRemainingColumn()) if timed else ()
-        progress = Progress(
-            SpinnerColumn(),
-            TextColumn("{task.description}", markup=False),
-            BarColumn(bar_width=24),
-            MofNCompleteColumn(),
-            *clock,
-            TextColumn("{task.fields[note]}", markup=False),
-            console=self.remarks,
-            disable=not self.drawn,
-        )
-        with progress:
-            yield Bars(self, progress)
-
-    def table(
-        self,
-        title: str,
-        columns: Sequence[str],
-        rows: Iterable[Sequence[str]],
-        *,
-        words: bool = False,
-    ) -> None:
-        """Print a table to standard output; the columns after the first hold numbers or `words`."""
-        table = Table(title=Text(legible(title)), title_justify="left", title_style="bold")
-        for place, column in enumerate(columns):
-            left = words or not place
-            table.add_column(
-                column, justify="left" if left else "right", no_wrap=not place, overflow="fold"
-            )
-        for row in rows:
-            table.add_row(*(Text(legible(cell)) for cell in row))
-        self.output.print(table)
+        due = completed == total or now - self._last_line > PROGRESS_INTERVAL_S
+        if due and not self._console.interactive:
+            self._last_line = now
+            suffix = f", {note}" if note else ""
+            self._console.info(f"{self._title}: {completed} of {total}{suffix}")
 
 
 class Bars:
@@ -124,3 +67,101 @@ class Bars:
     def add(self, title: str, total: int) -> Bar:
         """Add a bar below the others."""
         return Bar(self._console, self._progress, title, total)
+
+
+class Console:
+    """Output of a command: results on standard output, messages on standard error.
+
+    Parameters
+    ----------
+    quiet : bool
+        Whether to print nothing.
+
+    Attributes
+    ----------
+    output : rich.console.Console
+        Standard output.
+    """
+
+    def __init__(self, *, quiet: bool = False) -> None:
+        self.output = terminal.Console(quiet=quiet, highlight=False, soft_wrap=True)
+        self._messages = terminal.Console(stderr=True, quiet=quiet, highlight=False)
+
+    @property
+    def interactive(self) -> bool:
+        """Whether messages go to a terminal, which can draw progress bars."""
+        return self._messages.is_terminal
+
+    def print(self, text: str) -> None:
+        """Print one line of results to standard output."""
+        self.output.print(escape_control(text), markup=False, soft_wrap=True)
+
+    def info(self, text: str, style: str | None = None) -> None:
+        """Print one line to standard error."""
+        self._messages.print(escape_control(text), style=style, markup=False, soft_wrap=True)
+
+    def warning(self, text: str) -> None:
+        """Print one line in yellow to standard error."""
+        self.info(text, "yellow")
+
+    def error(self, text: str) -> None:
+        """Print one line that starts with ``error:`` in red to standard error."""
+        self.info(f"error: {text}", "bold red")
+
+    @contextmanager
+    def bars(self, *, timed: bool = True) -> Iterator[Bars]:
+        """Show progress bars until the block ends.
+
+        Parameters
+        ----------
+        timed : bool
+            Whether each bar estimates its time left from its own speed. False for bars that
+            advance in turns.
+        """
+        clock = (TimeElapsedColumn(), TextColumn("left"), TimeRemainingColumn()) if timed else ()
+        progress = Progress(
+            SpinnerColumn(),
+            TextColumn("{task.description}", markup=False),
+            BarColumn(bar_width=24),
+            MofNCompleteColumn(),
+            *clock,
+            TextColumn("{task.fields[note]}", markup=False),
+            console=self._messages,
+            disable=not self.interactive,
+        )
+        with progress:
+            yield Bars(self, progress)
+
+    def table(
+        self,
+        title: str,
+        columns: Sequence[str],
+        rows: Iterable[Sequence[str]],
+        *,
+        words: bool = False,
+    ) -> None:
+        """Print a table to standard output.
+
+        Parameters
+        ----------
+        title : str
+        columns : sequence of str
+            Headings.
+        rows : iterable of sequence of str
+        words : bool
+            Whether the columns after the first contain words, aligned left, rather than numbers.
+        """
+        table = Table(
+            title=Text(escape_control(title)),
+            title_justify="left",
+            title_style="bold",
+            box=box.SIMPLE_HEAD,
+        )
+        for index, column in enumerate(columns):
+            left = words or index == 0
+            table.add_column(
+                column, justify="left" if left else "right", no_wrap=index == 0, overflow="fold"
+            )
+        for row in rows:
+            table.add_row(*(Text(escape_control(cell)) for cell in row))
+        self.output.print(table)

@@ -107,7 +107,7 @@ def hire(job: Job, console: Console) -> Workers:
         return Workers(job.workers)
     from benchmark.engine.dask import Cluster
 
-    return Cluster(job.cluster, console.say)
+    return Cluster(job.cluster, console.info)
 
 
 def extract_study(study: Study, job: Job, console: Console) -> Prepared:
@@ -160,10 +160,9 @@ def run_study(study: Study, job: Job, console: Console) -> Result:
             raise
         tracker.finish()
     if tracker.lost:
-        console.say(
+        console.warning(
             f"MLflow: {tracker.lost} records could not be logged ({tracker.reason}) They are safe; "
-            "run the same command again to log them.",
-            style="yellow",
+            "run the same command again to log them."
         )
     return result
 
@@ -412,12 +411,12 @@ def _search(
     """
     for news in dict.fromkeys(search.news for search in searches if search.news):
         names = [f"{s.plan.split} {s.plan.model}" for s in searches if s.news == news]
-        console.say(
+        console.info(
             f"new searches ({', '.join(names)}), because of: {news}. Earlier trials are kept."
         )
     resumed = sum(search.resumed for search in searches)
     if resumed:
-        console.say(f"{resumed} finished trials of an earlier run are taken up")
+        console.info(f"{resumed} finished trials of an earlier run are taken up")
     with console.bars(timed=False) as bars:
         everything = bars.add("all searches", sum(search.total for search in searches))
         shown: dict[int, Bar] = {
@@ -460,10 +459,10 @@ def _found(searches: Sequence[ModelSearch], budget: Budget | None, console: Cons
     cut = cut_searches(searches)
     for one in cut:
         name = f"{one['protocol']} {one['model']}"
-        console.say(f"cut by time: {name}, {one['told']} of {one['trials']} trials", style="yellow")
+        console.warning(f"cut by time: {name}, {one['told']} of {one['trials']} trials")
     lacking = {search.plan.model for search in searches if search.best is None}
     for model in sorted(lacking):
-        console.say(f"left out, as no trial of it is complete: {model}", style="yellow")
+        console.warning(f"left out, as no trial of it is complete: {model}")
     return Found([search for search in searches if search.plan.model not in lacking], cut)
 
 
@@ -650,7 +649,7 @@ def write_reports(project: Project, console: Console, only: str | None = None) -
     if refusals and not results:
         raise BenchmarkError(refusals[0])
     for refusal in refusals:
-        console.say(f"left out of the pages: {refusal}", style="yellow")
+        console.warning(f"left out of the pages: {refusal}")
     if not results:
         raise BenchmarkError(
             f"{project.results}: nothing has been measured yet. `python -m benchmark run-study` "

@@ -233,9 +233,7 @@ def extract(
         for tables in prepared.splits:
             for side, table in (("train", tables.train), ("test", tables.test)):
                 path = tables.folder / f"{side}.csv"
-                console.output.print(
-                    f"{path}: {len(table.rows)} rows, {len(table.columns)} features"
-                )
+                console.print(f"{path}: {len(table.rows)} rows, {len(table.columns)} features")
 
 
 @app.command()
@@ -257,7 +255,7 @@ def explore(
         from benchmark.data.exploration import explore_study
 
         page = explore_study(asked, _job(project, sources, changes, workers, None), console)
-        console.output.print(str(page))
+        console.print(str(page))
 
 
 @app.command()
@@ -312,7 +310,7 @@ def anatomy(
         extent = Extent(draws, seeds, settings, published_only)
         found = dissect(asked, extent, job, console)
         write_anatomy(found, job.project.reports / "anatomy")
-        console.output.print(str(write_page(job.project.reports)))
+        console.print(str(write_page(job.project.reports)))
 
 
 @app.command()
@@ -324,10 +322,10 @@ def report(project: ProjectOption = HERE) -> None:
         from benchmark.report.leakage_page import write_page
 
         for page in pipeline.write_reports(Project(project), console):
-            console.output.print(str(page))
+            console.print(str(page))
         dissected = write_page(Project(project).reports)
         if dissected is not None:
-            console.output.print(str(dissected))
+            console.print(str(dissected))
 
 
 @app.command("list")
@@ -381,8 +379,8 @@ def fetch(
 
         with console.bars() as bars:
             folder = fetch_corpus(corpus, into, progress=bars.add(f"fetching {corpus}", 0).update)
-        console.output.print(f"{folder}")
-        console.say(f"Use it with --corpora {into}, or set SER_CORPORA={into}.")
+        console.print(f"{folder}")
+        console.info(f"Use it with --corpora {into}, or set SER_CORPORA={into}.")
 
 
 @app.command()
@@ -398,11 +396,11 @@ def ui(
 
         uri = tracking_uri(project)
         command, environment = ui_command(uri, project, port)
-        console.say("MLflow's pages will be ready in a few seconds; Ctrl-C ends them.")
+        console.info("MLflow's pages will be ready in a few seconds; Ctrl-C ends them.")
         for study, address in ui_addresses(uri, project, port):
-            console.output.print(f"{study}: {address}", soft_wrap=True)
+            console.print(f"{study}: {address}")
         address = f"http://127.0.0.1:{port}/#/models"
-        console.output.print(f"promoted models: {address}", soft_wrap=True)
+        console.print(f"promoted models: {address}")
         process = subprocess.run(command, env=environment, cwd=project, check=False)
         raise typer.Exit(process.returncode)
 
@@ -447,11 +445,11 @@ def promote(
         introduce(read_card(card), console)
         done = model_registry.promote(card, tracking_uri(project), project / ARTIFACTS, force=force)
         state = "new" if done.new else "registered before"
-        console.output.print(
+        console.print(
             f"{model_registry.REGISTERED} version {done.version} ({state}). {done.reason}"
         )
         if done.champion:
-            console.say("Ask it: `python -m benchmark predict FILE`, `python -m benchmark serve`.")
+            console.info("Ask it: `python -m benchmark predict FILE`, `python -m benchmark serve`.")
 
 
 @app.command()
@@ -602,20 +600,19 @@ def _plainly() -> Iterator[Console]:
     try:
         yield console
     except BenchmarkError as error:
-        console.say(f"error: {error}", style="bold red")
+        console.error(str(error))
         raise typer.Exit(USER_ERROR) from error
     except KeyboardInterrupt as stop:
-        console.say("Stopped. What is finished is kept: the same command goes on from there.")
+        console.info("Stopped. Finished work is saved; the same command resumes it.")
         raise typer.Exit(INTERRUPTED) from stop
     except OSError as error:
         if error.errno not in DISK_ERRORS:
             raise
         file = Path(str(error.filename or ""))
         place = f"{file.parent if file.name.startswith('.') else file}: " if file.name else ""
-        console.say(
-            f"error: {place}{error.strerror}. What is finished is kept: make room, or run in a "
-            "folder of your own, and run the same command again.",
-            style="bold red",
+        console.error(
+            f"{place}{error.strerror}. Finished work is saved. Free disk space or use another "
+            "folder, then run the same command again."
         )
         raise typer.Exit(USER_ERROR) from error
 
@@ -813,9 +810,9 @@ def _summarise(result: Result, project: Project, console: Console) -> None:
         ("predictions", project.results / result.name / "predictions.csv"),
         ("tables", project.features_cache / result.name),
     ):
-        console.output.print(f"{label + ':':<13}{path}")
+        console.print(f"{label + ':':<13}{path}")
     if "MLFLOW_TRACKING_URI" in os.environ:
-        console.output.print(f"{'runs:':<13}{without_user(os.environ['MLFLOW_TRACKING_URI'])}")
+        console.print(f"{'runs:':<13}{without_user(os.environ['MLFLOW_TRACKING_URI'])}")
     else:
         elsewhere = f" --project {quote(str(project.folder))}" if project.folder != HERE else ""
-        console.output.print(f"{'runs:':<13}python -m benchmark ui{elsewhere}")
+        console.print(f"{'runs:':<13}python -m benchmark ui{elsewhere}")

@@ -73,7 +73,7 @@ def explore_study(study: Study, job: Job, console: Console) -> Path:
             )
         table = clip_table(features, prosody, files)
         drawn = draw_alike(table, PLANE_CLIPS, derive_seed(study.seed, "plane"))
-        console.say(f"laying {len(drawn)} clips out in two dimensions")
+        console.info(f"laying {len(drawn)} clips out in two dimensions")
         workers.submit(plane, features.values[drawn])
         shortfalls = [
             describe_shortfall(CORPORA[name], found)

@@ -204,7 +204,7 @@ def prepare(
         originals, copies = _normalised(study, originals, copies)
         for augmentation, copy in copies.items():
             for clip, reason in copy.unusable:
-                console.say(f"copy left out: {clip} ({augmentation}): {reason}", style="yellow")
+                console.warning(f"copy left out: {clip} ({augmentation}): {reason}")
     name, changes = result_name(study.name, (*overrides, *shortfalls))
     features = feature_set(study.features, study.sample_rate_hz)
     normalised = {} if study.normalise == "none" else {"normalise": study.normalise}
@@ -312,14 +312,14 @@ def read_corpora(study: Study, sources: Sources, console: Console) -> dict[str, 
         except BenchmarkError as error:
             if name in sources.allow_missing:
                 found[name] = Recordings((), left_out=0)
-                console.say(f"{name} is left out: {error}", style="yellow")
+                console.warning(f"{name} is left out: {error}")
             else:
                 refused.append(str(error))
             continue
         state = describe_shortfall(CORPORA[name], found[name])
         if found[name].missing and name in sources.allow_missing:
             found[name] = Recordings((), left_out=len(found[name].clips))
-            console.say(f"{name} is left out: {state}", style="yellow")
+            console.warning(f"{name} is left out: {state}")
             continue
         if found[name].missing and not sources.allow_incomplete:
             refused.append(
@@ -329,7 +329,7 @@ def read_corpora(study: Study, sources: Sources, console: Console) -> dict[str, 
             continue
         aside = len(found[name].set_aside)
         extra = f", {aside} other audio files set aside" if aside else ""
-        console.say(f"{state}{extra}  ({folder})")
+        console.info(f"{state}{extra}  ({folder})")
     if refused:
         raise BenchmarkError(" | ".join(refused))
     if corpora and not any(found[name].clips for name in study.corpora):
@@ -391,7 +391,7 @@ def _check_usable(
 ) -> list[str]:
     """Say which clips can't be used; refuse when they are many, or return that as a change."""
     for clip, reason in originals.unusable:
-        console.say(f"left out: {clip}: {reason}", style="yellow")
+        console.warning(f"left out: {clip}: {reason}")
     if len(originals.unusable) <= UNUSABLE_SHARE * asked:
         return []
     if not sources.allow_incomplete:
@@ -625,7 +625,7 @@ def _from_tables(
         )
     shared = set(train.rows["speaker"]) & set(test.rows["speaker"])
     protocol = "speaker-dependent" if shared else "speaker-independent"
-    console.say(
+    console.info(
         f"own tables: {len(train.rows)} training rows, {len(test.rows)} test rows; "
         + (f"{len(shared)} speakers on both sides" if shared else "no speaker on both sides")
         + f", so the protocol is {protocol}"
@@ -678,7 +678,7 @@ def _of_study(table: Table, study: Study, path: Path, console: Console) -> Table
     wanted = rows["emotion"].isin(study.emotions).to_numpy()
     if not wanted.all():
         others = ", ".join(sorted(set(rows.loc[~wanted, "emotion"])))
-        console.say(f"{path}: {(~wanted).sum()} rows of other emotions are left out: {others}")
+        console.info(f"{path}: {(~wanted).sum()} rows of other emotions are left out: {others}")
     rows = rows[wanted].reset_index(drop=True)
     shape = feature_set(study.features, study.sample_rate_hz).shape
     if shape is not None and len(table.columns) != shape[0] * shape[1]:

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal
 
-from benchmark.console import Console, legible
+from benchmark.console import Console, escape_control
 from benchmark.engine.files import write_bytes, write_text
 from benchmark.engine.processes import Workers
 from benchmark.errors import BenchmarkError
@@ -136,17 +136,17 @@ def predict_over_time(
                 console.table(one.file, answers.TIMELINE_COLUMNS, rows, words=True)
     for one, target in zip(found, _pictures(files, output.picture), strict=True):
         if one.timeline is not None:
-            heading = legible(Path(one.file).name)
+            heading = escape_control(Path(one.file).name)
             drawn = answers.picture(one.timeline, told.emotions, heading=heading, form=form)
             write_bytes(target, drawn)
-            console.say(f"picture: {target}")
+            console.info(f"picture: {target}")
     return _said_of_unusable(found, console)
 
 
 def introduce(card: Card, console: Console) -> None:
     """Say which model answers and how far to trust it."""
-    console.say(f"model: {card.title} ({card.reference})")
-    console.say(trust_sentence(card), style="bold")
+    console.info(f"model: {card.title} ({card.reference})")
+    console.info(trust_sentence(card), style="bold")
 
 
 def trust_sentence(card: Card) -> str:
@@ -168,9 +168,9 @@ def trust_sentence(card: Card) -> str:
 def _said_of_unusable(found: Sequence[Answer | FileTimeline], console: Console) -> bool:
     unusable = [one for one in found if one.reason]
     for one in unusable:
-        console.say(f"{one.file}: {one.reason}", style="yellow")
+        console.warning(f"{one.file}: {one.reason}")
     if unusable:
-        console.say(
+        console.info(
             f"{len(unusable)} of {len(found)} files could not be used; the others are answered.",
             style="bold red",
         )
@@ -199,4 +199,4 @@ def _pictures(files: Sequence[Path], picture: Path | None) -> list[Path]:
 
 def _write(target: Path, text: str, console: Console) -> None:
     write_text(target, text)
-    console.say(f"table: {target}")
+    console.info(f"table: {target}")

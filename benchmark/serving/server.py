@@ -114,7 +114,7 @@ def serve(card: Path, options: Options, console: Console) -> None:
     with contextlib.closing(listen(options.host, options.port)) as listener:
         options = replace(options, port=listener.getsockname()[1])
         pool = Pool(card, options.limits, options.workers)
-        console.say(f"Loading {pool.card.reference} ...")
+        console.info(f"Loading {pool.card.reference} ...")
         with _ended_by_sigterm():
             try:
                 pool.start()
@@ -122,7 +122,7 @@ def serve(card: Path, options: Options, console: Console) -> None:
                 _say(pool.card, options, console)
                 server(app).run(sockets=[listener])
             except KeyboardInterrupt:
-                console.say("The service has ended.")
+                console.info("The service has ended.")
             finally:
                 pool.close()
 
@@ -241,15 +241,15 @@ def _say(card: Card, options: Options, console: Console) -> None:
     from benchmark.serving.command import introduce
 
     introduce(card, console)
-    console.output.print(f"page: {options.address}/")
-    console.output.print(f"REST: {options.address}/docs")
+    console.print(f"page: {options.address}/")
+    console.print(f"REST: {options.address}/docs")
     if options.host in EVERYWHERE and not options.hosts:
-        console.say("Other machines are refused until --allow-host tells by which name they ask.")
+        console.info("Other machines are refused until --allow-host tells by which name they ask.")
     if options.token is not None:
-        console.say(
+        console.info(
             "Open the page once as /?token=TOKEN; ask REST with `Authorization: Bearer TOKEN`."
         )
-    console.say("Ctrl-C ends it.")
+    console.info("Ctrl-C ends it.")
 
 
 @contextlib.contextmanager

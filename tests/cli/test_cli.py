@@ -177,5 +177,5 @@ def test_ctrl_c_says_that_nothing_is_lost(bench: Bench, after_s: float) -> None:
     process.send_signal(signal.SIGINT)
     _, errors = process.communicate(timeout=20)
     assert process.returncode == 130
-    assert "What is finished is kept" in errors
+    assert "Finished work is saved" in errors
     assert "Traceback" not in errors
