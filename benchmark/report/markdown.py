@@ -132,3 +132,23 @@ def listed(names: Sequence[str], joint: str = "and") -> str:
     if len(names) < 2:
         return "".join(names)
     return f"{', '.join(names[:-1])} {joint} {names[-1]}"
+
+
+def shortened(names: Sequence[str], shown: int = 12) -> str:
+    """Return names in a row, only the first ones of many: ``a, b and 10 more``."""
+    if len(names) <= shown:
+        return ", ".join(names)
+    return f"{', '.join(names[:shown])} and {count(len(names) - shown)} more"
+
+
+def percent(fraction: float) -> str:
+    """Return a fraction in whole percent: ``37 %``, ``< 1 %``, a dash for NaN."""
+    if math.isnan(fraction):
+        return NOTHING
+    text = f"{100 * fraction:.0f}"
+    return f"{'< 1' if text == '0' and fraction else text}{NO_BREAK}%"
+
+
+def decimals(value: float, digits: int) -> str:
+    """Return a figure with so many decimals and a true minus sign, a dash for NaN."""
+    return NOTHING if math.isnan(value) else f"{value:.{digits}f}".replace("-", "−")

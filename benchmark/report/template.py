@@ -1,0 +1,94 @@
+"""Pages from templates: the prose stands in ``templates/*.md.j2``, the facts come from Python."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Collection, Iterable, Sequence
+from functools import cache
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from benchmark.report import markdown
+
+if TYPE_CHECKING:
+    from jinja2 import Environment
+
+TEMPLATES = Path(__file__).parent / "templates"
+
+FILTERS = (
+    "capitalised", "claimed", "code", "count", "counted", "decimals", "figure", "interval",
+    "listed", "number", "percent", "plain", "probability", "shortened", "signed", "span", "title",
+)  # fmt: skip
+"""Functions of `benchmark.report.markdown` that templates use as filters: ``{{ uar | number }}``.
+
+Text from a user's files (names, reasons, questions) goes through ``plain``, ``code`` or ``title``:
+it cannot end a table cell or begin a tag.
+"""
+
+BLOCK_START = re.compile(r"\||[-*] |\d+\. |#|>|!\[|</?(?:details|summary)\b")
+"""The start of a line that is not joined to the line before it."""
+
+
+def render(name: str, /, **facts: object) -> str:
+    """Return the text of a template, without a line break at its end.
+
+    A paragraph of a template may be broken into lines at any space: its lines are joined. Where a
+    part is left out, one blank line remains.
+
+    Parameters
+    ----------
+    name : str
+        ``"data"`` for ``templates/data.md.j2``.
+    **facts
+        The variables of the template. A missing one is an error (`jinja2.StrictUndefined`).
+    """
+    return tidied(_environment().get_template(f"{name}.md.j2").render(**facts))
+
+
+def tidied(text: str) -> str:
+    r"""Return Markdown with one line for each paragraph and one blank line between blocks.
+
+    Examples
+    --------
+    >>> tidied("A sentence\nin two lines.\n\n\n\n- item\n- item, in\n  two lines\n")
+    'A sentence in two lines.\n\n- item\n- item, in two lines'
+    """
+    lines: list[str] = []
+    fenced = False
+    for line in text.strip().splitlines():
+        words = line.strip()
+        fence = words.startswith("```")
+        if fenced or fence:
+            lines.append(line)
+            fenced = fenced != fence
+        elif not words:
+            lines += [""] if lines[-1] else []
+        elif not lines or not lines[-1] or BLOCK_START.match(words):
+            lines.append(words)
+        else:
+            lines[-1] += f" {words}"
+    return "\n".join(lines)
+
+
+@cache
+def _environment() -> Environment:
+    from jinja2 import Environment, FileSystemLoader, StrictUndefined
+
+    # Markdown is not HTML: the filters escape what Markdown needs escaped.
+    environment = Environment(
+        loader=FileSystemLoader(TEMPLATES),
+        undefined=StrictUndefined,
+        trim_blocks=True,
+        lstrip_blocks=True,
+    )
+    environment.filters |= {name: getattr(markdown, name) for name in FILTERS}
+    environment.filters["table"] = _table
+    environment.globals["none"] = markdown.NOTHING
+    return environment
+
+
+def _table(
+    rows: Iterable[Sequence[str]], header: Sequence[str], words: Collection[int] = (0,)
+) -> str:
+    """Return rows of cells as a table: ``{{ rows | table(["Corpus", "clips"]) }}``."""
+    return markdown.table(header, rows, words)
