@@ -6,9 +6,9 @@ import subprocess
 import sys
 from pathlib import Path
 
-from tests.conftest import Bench
-from tests.engine.test_databases import assert_same, run_on
+from tests.support.bench import Bench
 from tests.support.clock import DAY_S, Clock
+from tests.support.stores import assert_same, run_on
 
 
 def test_the_clock_of_these_tests_jumps(tmp_path: Path) -> None:
@@ -33,4 +33,4 @@ def test_a_clock_that_jumps_changes_no_result(
         said = process.communicate()[1]
     assert process.returncode == 0, said
     assert jumps >= 4
-    assert_same(bench, storage, tracking, finished)
+    assert_same(bench, finished, storage, tracking)

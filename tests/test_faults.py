@@ -16,8 +16,8 @@ import pytest
 
 from benchmark.errors import BenchmarkError
 from benchmark.pipeline import check_databases
-from tests.conftest import Bench
-from tests.test_pipeline import runs_in_mlflow, trials_in_optuna
+from tests.support.bench import Bench
+from tests.support.stores import runs_in_mlflow, trials_in_optuna
 
 
 def files_of_ours(bench: Bench) -> list[Path]:

@@ -2,58 +2,9 @@
 
 from __future__ import annotations
 
-import ast
-from functools import cache
-from pathlib import Path
-
 import pytest
 
-PACKAGE = Path(__file__).parent.parent / "benchmark"
-
-DOORS = {
-    "librosa": ("features/", "report/data_figures.py"),
-    "soundfile": ("features/", "corpora/synthetic.py", "engine/environment.py"),
-    "dask": ("engine/dask.py",),
-    "distributed": ("engine/dask.py",),
-    "optuna": ("search/", "report/search_figures.py"),
-    "mlflow": ("tracking/", "serving/pyfunc.py"),
-    "imblearn": ("leakage/fits.py",),
-    "fastapi": ("serving/",),
-    "starlette": ("serving/",),
-    "uvicorn": ("serving/",),
-    "gradio": ("serving/",),
-    "prometheus_client": ("serving/",),
-    "matplotlib": ("report/",),
-    "pooch": ("corpora/fetch.py",),
-    "skops": ("models/stored.py",),
-    "typer": ("cli/",),
-    "rich": ("console.py",),
-    "sklearnex": ("models/",),
-    "opensmile": ("features/opensmile.py",),
-    "transformers": ("features/embeddings.py",),
-    "huggingface_hub": ("features/embeddings.py",),
-    "torch": ("models/networks.py", "features/embeddings.py"),
-    "skorch": ("models/networks.py",),
-    "safetensors": ("models/networks.py",),
-    "scikit_posthocs": ("report/",),
-    "statsmodels": ("evaluation/significance.py",),
-}
-
-
-@cache
-def modules() -> dict[str, Path]:
-    """Every module of the package, by its path below the package."""
-    return {path.relative_to(PACKAGE).as_posix(): path for path in sorted(PACKAGE.rglob("*.py"))}
-
-
-@cache
-def imported(path: Path) -> set[str]:
-    """Every module that a file imports, wherever in it."""
-    names: set[str] = set()
-    for node in ast.walk(ast.parse(path.read_text())):
-        names |= {alias.name for alias in node.names} if isinstance(node, ast.Import) else set()
-        names |= {node.module or ""} if isinstance(node, ast.ImportFrom) else set()
-    return names
+from tests.support.imports import DOORS, imported, modules
 
 
 @pytest.mark.parametrize("library", DOORS)

@@ -6,7 +6,6 @@ import json
 import random
 import shutil
 import signal
-import sqlite3
 import subprocess
 import time
 from pathlib import Path
@@ -20,37 +19,11 @@ from benchmark.data.tables import IDENTITY
 from benchmark.evaluation.results import read_result
 from benchmark.models import probabilities
 from benchmark.tracking.cards import load_model
-from tests.conftest import Bench
+from tests.support.bench import Bench
+from tests.support.stores import runs_in_mlflow, trials_in_optuna
 
 SPLITS = ("speaker-dependent", "speaker-independent")
 MODELS = ("majority", "logistic_regression", "random_forest", "ensemble")
-
-
-def trials_in_optuna(bench: Bench) -> list[tuple[object, ...]]:
-    """Each stored trial's study, number, state and score."""
-    with sqlite3.connect(bench.project / "optuna.db") as database:
-        return database.execute(
-            "SELECT study_name, number, state, value FROM trials "
-            "JOIN studies USING (study_id) LEFT JOIN trial_values USING (trial_id) "
-            "ORDER BY study_name, number"
-        ).fetchall()
-
-
-def runs_in_mlflow(bench: Bench) -> list[tuple[object, ...]]:
-    """Each live run's role, protocol, model, trial, state and score; no identifiers, no times."""
-    with sqlite3.connect(bench.project / "mlflow.db") as database:
-        tags = {
-            name: f"(SELECT value FROM tags WHERE key = '{name}' AND run_uuid = runs.run_uuid)"
-            for name in ("role", "protocol", "model", "trial", "state")
-        }
-        score = "(SELECT value FROM latest_metrics WHERE key = 'uar' AND run_uuid = runs.run_uuid)"
-        return sorted(
-            database.execute(
-                f"SELECT {', '.join(tags.values())}, status, {score} FROM runs "
-                "WHERE lifecycle_stage = 'active'"
-            ).fetchall(),
-            key=str,
-        )
 
 
 def test_a_study_leaves_tables_results_pages_trials_and_runs(finished: Bench) -> None:
@@ -178,7 +151,7 @@ def test_trials_that_were_given_up_by_their_folds_stand_in_results_and_runs_and_
     best = {(one["protocol"], one["model"]): one["score"] for one in result.winners}
     for protocol, model, score in zip(cut["protocol"], cut["model"], cut["score"], strict=True):
         assert score < best[protocol, model]
-    states = [state for *_, state, _, _ in runs_in_mlflow(bench)]
+    states = [run[4] for run in runs_in_mlflow(bench)]
     assert states.count("cut") == len(cut)
 
 

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import fcntl
-import os
 import signal
 import subprocess
 import sys
@@ -15,38 +14,19 @@ import pytest
 from benchmark.data.splits import PROTOCOLS
 from benchmark.features import AUGMENTATIONS, FAMILIES, FEATURE_SETS
 from benchmark.models import MODELS
-from tests.conftest import Bench
+from tests.support.bench import Bench, refused_line, run_command
 
 COMMANDS = ("run-study", "list", "extract", "explore", "anatomy", "report", "ui", "fetch")
 
 
-def answer(*arguments: str, **variables: str) -> subprocess.CompletedProcess[str]:
-    return subprocess.run(
-        [sys.executable, "-m", "benchmark", *arguments],
-        capture_output=True,
-        text=True,
-        check=False,
-        env={**os.environ, "COLUMNS": "200", **variables},
-    )
-
-
-def refusal(*arguments: str, **variables: str) -> str:
-    """The one line with which a command is refused."""
-    refused = answer(*arguments, **variables)
-    assert refused.returncode == 2, refused.stderr
-    assert "Traceback" not in refused.stderr
-    (line,) = [line for line in refused.stderr.splitlines() if line.startswith("error: ")]
-    return line
-
-
 def test_help_names_every_command() -> None:
-    text = answer("--help").stdout
+    text = run_command("--help").stdout
     assert [name for name in COMMANDS if name not in text] == []
 
 
 @pytest.mark.parametrize("command", COMMANDS)
 def test_every_command_explains_itself(command: str) -> None:
-    explained = answer(command, "--help")
+    explained = run_command(command, "--help")
     assert explained.returncode == 0
     assert "Usage" in explained.stdout
 
@@ -67,7 +47,7 @@ def test_help_needs_no_heavy_library() -> None:
 
 
 def test_list_names_every_entry_of_every_registry() -> None:
-    text = answer("list").stdout
+    text = run_command("list").stdout
     sets = (*FEATURE_SETS, *(family.title for family in FAMILIES.values()))
     registries = (*MODELS, *sets, *AUGMENTATIONS, *PROTOCOLS, "quickstart", "capstone")
     assert [name for name in registries if name not in text] == []
@@ -76,7 +56,7 @@ def test_list_names_every_entry_of_every_registry() -> None:
 def test_list_says_which_corpora_are_incomplete(tmp_path: Path) -> None:
     (tmp_path / "savee").mkdir()
     (tmp_path / "savee/DC_a01.wav").touch()
-    assert "1 of 480 clips" in answer("list", "--corpora", str(tmp_path)).stdout
+    assert "1 of 480 clips" in run_command("list", "--corpora", str(tmp_path)).stdout
 
 
 @pytest.mark.parametrize(
@@ -99,7 +79,7 @@ def test_a_mistake_is_one_line_and_status_2(
     tmp_path: Path, arguments: tuple[str, ...], words: str
 ) -> None:
     where = () if arguments[0] == "fetch" else ("--project", str(tmp_path))
-    assert words in refusal(*arguments, *where)
+    assert words in refused_line(*arguments, *where)
 
 
 def test_a_storage_that_cannot_be_used_is_refused(bench: Bench) -> None:
@@ -111,7 +91,7 @@ def test_a_storage_that_cannot_be_used_is_refused(bench: Bench) -> None:
 
 def test_an_unreachable_tracking_server_stops_the_study_before_any_fit(bench: Bench) -> None:
     corpus = f"csv={bench.table}"
-    line = refusal(
+    line = refused_line(
         "run-study", str(bench.study), "--corpus", corpus, "--project", str(bench.project),
         MLFLOW_TRACKING_URI="http://127.0.0.1:9",
     )  # fmt: skip

@@ -25,9 +25,10 @@ import soundfile
 from benchmark.engine.processes import Task
 from benchmark.errors import BenchmarkError
 from tests.cluster.hosts import Hosts
-from tests.conftest import Bench
-from tests.support.dask_processes import ROOT, DaskProcesses, wait_until
-from tests.test_pipeline import runs_in_mlflow, trials_in_optuna
+from tests.support.bench import Bench
+from tests.support.dask_processes import ROOT, DaskProcesses
+from tests.support.stores import assert_same
+from tests.support.waiting import wait_until
 
 TRIALS = 26
 
@@ -60,13 +61,6 @@ def told(bench: Bench) -> int:
     except sqlite3.Error:
         return 0
     return int(count)
-
-
-def assert_same(bench: Bench, finished: Bench) -> None:
-    """Reports, trials and runs are those of the unbroken local run."""
-    assert bench.bytes_of("reports") == finished.bytes_of("reports")
-    assert trials_in_optuna(bench) == trials_in_optuna(finished)
-    assert runs_in_mlflow(bench) == runs_in_mlflow(finished)
 
 
 def start_workers(dask: DaskProcesses, hosts: Hosts, recordings: Path) -> None:

@@ -17,7 +17,8 @@ from benchmark.data.tables import StoredArrays, Table, store_arrays
 from benchmark.engine.processes import Workers, available_cores
 from benchmark.search.fitting import fit_fold
 from tests.cluster.hosts import Hosts
-from tests.support.dask_processes import DaskProcesses, wait_until
+from tests.support.dask_processes import DaskProcesses
+from tests.support.waiting import wait_until
 
 
 @pytest.fixture

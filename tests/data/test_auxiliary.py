@@ -12,7 +12,7 @@ import pytest
 from benchmark.errors import BenchmarkError
 from benchmark.evaluation.results import Result, read_result, write_result
 from benchmark.leakage.ablation import stored_result
-from tests.conftest import Bench, changed_bench
+from tests.support.bench import Bench, changed_bench
 
 CHANGES = {
     'corpora  = ["csv"]': 'corpora  = ["csv"]\nauxiliary = ["synthetic"]',

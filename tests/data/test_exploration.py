@@ -18,7 +18,7 @@ from benchmark.features.cache import cache_name
 from benchmark.features.recordings import inspect_file
 from benchmark.report.data_figures import emotion_colours, speaker_colours
 from benchmark.report.data_page import ODD_KINDS
-from tests.conftest import Bench
+from tests.support.bench import SMALL_STUDY, Bench
 
 FIGURES = ("durations.png", "examples.png", "plane.png", "voices.png")
 
@@ -63,7 +63,6 @@ def explored(
     tones: Path, tmp_path_factory: pytest.TempPathFactory
 ) -> tuple[Bench, subprocess.CompletedProcess[str]]:
     """The small study, explored by one worker."""
-    from tests.conftest import SMALL_STUDY
 
     folder = tmp_path_factory.mktemp("explored")
     (folder / "small.toml").write_text(SMALL_STUDY)

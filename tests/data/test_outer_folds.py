@@ -29,7 +29,7 @@ from benchmark.report.speaker_independent_page import (
     compared,
     unseen_page,
 )
-from tests.conftest import SMALL_STUDY, Bench, changed_bench
+from tests.support.bench import SMALL_STUDY, Bench, changed_bench
 
 FOLDS = 3
 CHANGES = {

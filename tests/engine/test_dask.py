@@ -17,14 +17,15 @@ import pytest
 from benchmark.data.tables import StoredArrays, Table, store_arrays
 from benchmark.engine.processes import LimitError, WorkerLostError
 from benchmark.errors import BenchmarkError
-from tests.conftest import Bench
 from tests.support.cluster_tasks import end_once, threads, total
-from tests.support.dask_processes import ROOT, DaskProcesses, wait_until
-from tests.test_pipeline import runs_in_mlflow, trials_in_optuna
 
 pytest.importorskip("distributed", reason="needs the extra `cluster`")
 
 from benchmark.engine.dask import Cluster
+from tests.support.bench import Bench
+from tests.support.dask_processes import ROOT, DaskProcesses
+from tests.support.stores import runs_in_mlflow, trials_in_optuna
+from tests.support.waiting import wait_until
 
 
 @pytest.fixture(scope="module")

@@ -2,103 +2,27 @@
 
 from __future__ import annotations
 
-import os
-import sqlite3
 import subprocess
 import sys
 import threading
 import time
-from collections.abc import Iterator
-from contextlib import closing, contextmanager
 from pathlib import Path
 
-import optuna
 import pytest
-from sqlalchemy import create_engine, inspect, text
-from sqlalchemy.engine import Engine, make_url
+from sqlalchemy import create_engine, text
+from sqlalchemy.engine import make_url
 
-from benchmark.data.tables import StoredArrays
 from benchmark.engine import databases
 from benchmark.engine.databases import with_driver
 from benchmark.errors import BenchmarkError
 from benchmark.features import feature_set
 from benchmark.features.cache import Cache, Row, row_key
-from benchmark.search.storage import Plan, Trial, TrialStore
-from benchmark.study import Model, Search
+from benchmark.search.storage import TrialStore
 from benchmark.tracking.runs import Tracker
-from tests.conftest import Bench
-from tests.support.postgres import PoorLine, Postgres, running
-from tests.tracking.test_runs import STUDY, TRIALS, runs_of
-
-
-@pytest.fixture(scope="module")
-def postgres() -> Iterator[Postgres]:
-    with running() as server:
-        yield server
-
-
-def stored_trials(url: str) -> list[tuple[object, ...]]:
-    """Each trial of an Optuna storage: its study, number, state, score and parameters."""
-    url = with_driver(url)
-    return sorted(
-        (name, trial.number, trial.state.name, trial.value, str(sorted(trial.params.items())))
-        for name in optuna.get_all_study_names(url)
-        for trial in optuna.load_study(study_name=name, storage=url).get_trials()
-    )
-
-
-def stored_runs(uri: str) -> list[tuple[object, ...]]:
-    """Each live run of an MLflow store: who it is, how it ended, its parameters and figures."""
-    from mlflow import MlflowClient
-
-    client = MlflowClient(with_driver(uri))
-    shown = ("role", "protocol", "model", "trial", "state", "winning_trial")
-    found = []
-    for experiment in client.search_experiments():
-        for run in client.search_runs([experiment.experiment_id], max_results=5000):
-            figures = {name: v for name, v in run.data.metrics.items() if name != "fit_seconds"}
-            tags = [run.data.tags.get(name) for name in shown]
-            found.append(
-                (*tags, run.info.status, str(run.data.params), str(sorted(figures.items())))
-            )
-    return sorted(found, key=str)
-
-
-def run_on(
-    bench: Bench, storage: str, tracking: str, *further: str, **variables: str
-) -> subprocess.Popen[str]:
-    """The small study with its trials in one store and its runs in another, under way."""
-    arguments = (str(bench.study), "--corpus", f"csv={bench.table}", "--workers", "2", *further)
-    return subprocess.Popen(
-        bench.command("run-study", *arguments, "--storage", storage),
-        env={**os.environ, "MLFLOW_TRACKING_URI": tracking, **variables},
-        stdout=subprocess.PIPE,
-        stderr=subprocess.PIPE,
-        text=True,
-    )
-
-
-def assert_same(bench: Bench, storage: str, tracking: str, finished: Bench) -> None:
-    """The bytes of the reports, the trials and the runs are those of an unbroken run on SQLite."""
-    assert bench.bytes_of("reports") == finished.bytes_of("reports")
-    assert stored_trials(storage) == stored_trials(f"sqlite:///{finished.project}/optuna.db")
-    assert stored_runs(tracking) == stored_runs(f"sqlite:///{finished.project}/mlflow.db")
-
-
-def trials_of(engine: Engine) -> int:
-    """How many trials an Optuna storage has."""
-    with engine.connect() as connection:
-        return int(connection.execute(text("SELECT count(*) FROM trials")).scalar() or 0)
-
-
-def wait_for_trials(url: str, many: int, process: subprocess.Popen[str]) -> None:
-    """Wait until a study under way has stored so many trials."""
-    engine = create_engine(with_driver(url))
-    while process.poll() is None:
-        time.sleep(0.1)
-        if inspect(engine).has_table("trials") and trials_of(engine) >= many:
-            break
-    engine.dispose()
+from tests.support.bench import Bench
+from tests.support.postgres import PoorLine, Postgres
+from tests.support.stores import PLAN, assert_same, held, opened, run_on, trial, wait_for_trials
+from tests.support.tracking import STUDY, TRIALS, runs_of
 
 
 def test_postgresql_gives_the_bytes_trials_and_runs_of_sqlite(
@@ -108,7 +32,7 @@ def test_postgresql_gives_the_bytes_trials_and_runs_of_sqlite(
     with run_on(bench, storage, tracking) as process:
         said = process.communicate()[1]
     assert process.returncode == 0, said
-    assert_same(bench, storage, tracking, finished)
+    assert_same(bench, finished, storage, tracking)
 
 
 def test_a_study_on_a_shared_server_is_run_by_one_at_a_time(
@@ -139,32 +63,7 @@ def test_a_study_goes_on_after_its_database_was_restarted_midway(
         said = process.communicate()[1]
     assert process.returncode == 0, said
     assert "The trial storage is back after" in said
-    assert_same(bench, storage, tracking, finished)
-
-
-PLAN = Plan(
-    study="toy",
-    split="speaker-dependent",
-    stream="random",
-    model="logistic_regression",
-    spec=Model.model_validate({"C": {"low": 1e-3, "high": 10.0, "log": True}}),
-    search=Search(trials=8, folds=3, metric="uar"),
-    seed=0,
-    emotions=("angry", "happy"),
-    n_folds=3,
-    arrays=StoredArrays(Path(), "toy"),
-    origin={},
-)
-
-
-def trial(number: int) -> Trial:
-    return Trial(number, {"C": 1.0}, {"C": 1.0}, (0.5, 0.25, 0.125), 1.0, 7)
-
-
-def opened(url: str) -> tuple[TrialStore, optuna.Study]:
-    store = TrialStore(url)
-    store.open()
-    return store, store.study_of(PLAN)[0]
+    assert_same(bench, finished, storage, tracking)
 
 
 def test_a_trial_whose_answer_was_lost_is_stored_once(postgres: Postgres) -> None:
@@ -178,17 +77,6 @@ def test_a_trial_whose_answer_was_lost_is_stored_once(postgres: Postgres) -> Non
         assert line.cuts == 0
     assert [found.number for found in store.finished(study)] == [0, 1, 2, 3]
     assert len(study.get_trials()) == 4
-
-
-@contextmanager
-def held(file: Path, seconds: float) -> Iterator[None]:
-    """A SQLite file that another program holds for so long."""
-    with closing(sqlite3.connect(file, isolation_level=None, check_same_thread=False)) as other:
-        other.execute("BEGIN EXCLUSIVE")
-        timer = threading.Timer(seconds, other.execute, ["COMMIT"])
-        timer.start()
-        yield
-        timer.join()
 
 
 def test_a_locked_trial_storage_is_waited_for_and_said(

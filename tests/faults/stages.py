@@ -13,8 +13,26 @@ import time
 from pathlib import Path
 from typing import Self
 
-from tests.conftest import Bench
-from tests.test_pipeline import runs_in_mlflow, trials_in_optuna
+from tests.support.bench import SMALL_STUDY, Bench
+from tests.support.stores import runs_in_mlflow, trials_in_optuna
+
+FULL_STUDY = (
+    SMALL_STUDY.replace("augment", 'compare = [["svc", "logistic_regression"]]\naugment').replace(
+        '"speaker-dependent", "speaker-independent"', '"speaker-independent"'
+    )
+    + """
+[models.svc]
+C = [0.1, 1.0, 10.0]
+
+[ensembles]
+two   = ["logistic_regression", "random_forest"]
+three = ["logistic_regression", "random_forest", "svc"]
+
+[learning_curves]
+fractions = [0.5, 1.0]
+"""
+)
+"""The small study under one protocol, with further settings that make each stage longer."""
 
 STAGE_OF = {
     "fit_members": "ensemble",
@@ -67,9 +85,9 @@ class Watched:
     def __init__(self, bench: Bench, *arguments: str) -> None:
         self._folder = tempfile.TemporaryDirectory()
         self._stacks = Path(self._folder.name) / "stacks"
-        self._errors = Path(self._folder.name) / "errors"
+        self._error_file = Path(self._folder.name) / "errors"
         own = bench.command("run-study", str(bench.study), "--corpus", f"csv={bench.table}")[3:]
-        with self._errors.open("wb") as errors:
+        with self._error_file.open("wb") as errors:
             self.process = subprocess.Popen(
                 [sys.executable, "-c", TELLING, str(self._stacks), *own, *arguments],
                 stdout=subprocess.DEVNULL,
@@ -86,9 +104,9 @@ class Watched:
         self.process.wait()
         self._folder.cleanup()
 
-    def told(self) -> str:
-        """What it has said on standard error."""
-        return self._errors.read_text()
+    def errors(self) -> str:
+        """The text on standard error so far."""
+        return self._error_file.read_text()
 
     def stack(self) -> str:
         """Where all its threads are now; empty when it has ended."""
@@ -105,7 +123,7 @@ class Watched:
     def stage(self) -> str:
         """The stage it is in: one of `STAGES`, ``start``, or ``end``."""
         stack = self.stack()
-        inside = set(re.findall(r'benchmark/\w+\.py", line \d+, in (\w+)', stack))
+        inside = set(re.findall(r'benchmark/[\w/]+\.py", line \d+, in (\w+)', stack))
         found = [stage for function, stage in STAGE_OF.items() if function in inside]
         return found[0] if found else "start" if stack else "end"
 
@@ -160,10 +178,10 @@ def differences(bench: Bench, unbroken: Bench) -> list[str]:
 
 def refused_in_one_line(ended: subprocess.CompletedProcess[str]) -> bool:
     """Whether a command has ended with status 2 and a last line that says why."""
-    return refusal(ended.returncode, ended.stderr)
+    return is_refusal(ended.returncode, ended.stderr)
 
 
-def refusal(status: int, told: str) -> bool:
-    """Whether a status and what was told are those of an error in one line."""
-    errors = [line for line in told.splitlines() if line.startswith("error: ")]
-    return status == 2 and len(errors) == 1 and "Traceback" not in told
+def is_refusal(status: int, text: str) -> bool:
+    """Whether a status and the text on standard error are those of an error in one line."""
+    errors = [line for line in text.splitlines() if line.startswith("error: ")]
+    return status == 2 and len(errors) == 1 and "Traceback" not in text

@@ -7,9 +7,9 @@ from pathlib import Path
 
 import pytest
 
-from tests.conftest import Bench
-from tests.engine.test_databases import assert_same, run_on
+from tests.support.bench import Bench
 from tests.support.clock import Clock
+from tests.support.stores import assert_same, run_on
 
 
 @pytest.mark.parametrize("seed", range(5))
@@ -28,5 +28,5 @@ def test_jumps_by_days_and_years(
         jumps = clock.jump(process, every_s, seed)
         said = process.communicate()[1]
     assert process.returncode == 0, said
-    assert_same(bench, storage, tracking, finished)
+    assert_same(bench, finished, storage, tracking)
     record(f"the clock jumped {jumps} times: same bytes, runs whole")

@@ -10,25 +10,20 @@ import random
 import sqlite3
 import subprocess
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
 
 import pytest
 
-from tests.conftest import Bench
-from tests.engine.test_databases import assert_same, held, run_on, wait_for_trials
-from tests.support.postgres import Postgres, running
-from tests.tracking.test_runs import free_port, served
+from tests.support.bench import Bench
+from tests.support.postgres import Postgres
+from tests.support.stores import assert_same, held, run_on, wait_for_trials
+from tests.support.tracking import served
+from tests.support.waiting import free_port
 
 LONGER = ("--set", "search.trials=20")
 """Some half a minute of search: long enough for a database to fail in many places."""
-
-
-@pytest.fixture(scope="module")
-def postgres() -> Iterator[Postgres]:
-    with running() as server:
-        yield server
 
 
 @pytest.fixture(scope="module")
@@ -60,7 +55,7 @@ def test_ten_restarts_at_random_moments(
             postgres.restart(away_s=moments.uniform(0.0, 4.0))
             restarts += 1
         said = end_of(process)
-    assert_same(bench, storage, tracking, longer)
+    assert_same(bench, longer, storage, tracking)
     record(f"PostgreSQL restarted {restarts} times: same bytes; told {said.count('is back')} times")
 
 
@@ -75,7 +70,7 @@ def test_a_crash_of_the_server(
         time.sleep(2)
         postgres.start()
         said = end_of(process)
-    assert_same(bench, storage, tracking, longer)
+    assert_same(bench, longer, storage, tracking)
     record(f"PostgreSQL crashed: same bytes; told {said.count('is back')} times")
 
 
@@ -96,7 +91,7 @@ def test_a_server_that_stays_away_and_a_resume(
     postgres.start()
     with run_on(bench, storage, tracking) as process:
         end_of(process)
-    assert_same(bench, storage, tracking, finished)
+    assert_same(bench, finished, storage, tracking)
     record(f"PostgreSQL gone: refused after {waited_s:.0f} s, resumed to the same bytes")
 
 
@@ -110,7 +105,7 @@ def test_a_database_that_another_program_holds_for_half_a_minute(
         with held(file, 30):
             said = end_of(process) if name == "mlflow.db" else ""
         said = said or end_of(process)
-    assert_same(bench, storage, tracking, finished)
+    assert_same(bench, finished, storage, tracking)
     told = [
         line for line in said.splitlines() if "can't be used for now" in line or "Waiting" in line
     ]
@@ -147,7 +142,7 @@ def test_a_server_of_mlflow_that_is_gone_and_back(
         said = end_of(process)
         if "could not be logged" in said:
             end_of(run_on(bench, storage, address))
-    assert_same(bench, storage, backend, finished)
+    assert_same(bench, finished, storage, backend)
     again = "could not be logged" in said
     record(
         f"MLflow's server gone for {gone_s} s: nothing lost or twice; a second run needed: {again}"

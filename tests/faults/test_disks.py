@@ -19,9 +19,8 @@ from pathlib import Path
 
 import pytest
 
-from tests.conftest import Bench
-from tests.faults.conftest import full_bench
-from tests.faults.stages import STAGES, Watched, differences, refusal
+from tests.faults.stages import FULL_STUDY, STAGES, Watched, differences, is_refusal
+from tests.support.bench import Bench, make_bench
 
 ROUNDS = int(os.environ.get("FAULTS_DISKS", "3"))
 SEED = int(os.environ.get("FAULTS_SEED", "0"))
@@ -67,7 +66,7 @@ def test_a_full_disk_costs_nothing_that_is_finished(
     record: Callable[[str], None],
 ) -> None:
     whole, seconds = unbroken
-    bench = full_bench(tones, disk / "study")
+    bench = make_bench(disk / "study", tones, FULL_STUDY)
     with Watched(bench, "--workers", "2") as study:
         study.watch(stage)
         time.sleep(random.Random(f"{SEED} {stage} {number}").uniform(0.0, seconds[stage]))
@@ -76,11 +75,11 @@ def test_a_full_disk_costs_nothing_that_is_finished(
         filler = fill(disk)
         study.process.send_signal(signal.SIGCONT)
         status = study.process.wait()
-        told = study.told()
+        text = study.errors()
     filler.unlink()
-    last = (told.splitlines() or [""])[-1]
+    last = (text.splitlines() or [""])[-1]
     record(f"\nfull disk in {found}: status {status}: {last}")
     # MLflow's records alone stop no study: it ends, and says which are still to be logged.
-    assert refusal(status, told) or (status == 0 and "Traceback" not in told), told
+    assert is_refusal(status, text) or (status == 0 and "Traceback" not in text), text
     bench.run()
     assert differences(bench, whole) == []

@@ -13,8 +13,8 @@ from pathlib import Path
 
 import pytest
 
-from tests.conftest import Bench
 from tests.faults.stages import differences, refused_in_one_line
+from tests.support.bench import Bench
 
 PAGE = 4096  # bytes
 

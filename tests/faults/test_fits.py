@@ -18,13 +18,13 @@ from pathlib import Path
 import pandas as pd
 import pytest
 
-from tests.conftest import Bench
-from tests.faults.stages import Watched, differences, refusal
+from tests.faults.stages import Watched, differences, is_refusal
+from tests.support.bench import Bench
 
 pytestmark = pytest.mark.skipif(sys.platform != "linux", reason="reads /proc")
 
 HEAD = """
-question = "Can tones be told apart?"
+question = "Can tones be text apart?"
 corpora  = ["csv"]
 emotions = ["low", "middle", "high"]
 features = "mfcc-stats"
@@ -84,10 +84,10 @@ def test_a_fit_that_memory_cannot_hold_stops_the_study_and_stores_no_failure(
             for worker in set(study.workers()) - bounded:
                 bound_memory(worker, bounded)
             time.sleep(0.02)
-        status, told = study.process.wait(), study.told()
-    record(f"\nout of memory: status {status}: {told.splitlines()[-1]}")
-    assert refusal(status, told), told
-    assert "could not be fitted" in told
+        status, text = study.process.wait(), study.errors()
+    record(f"\nout of memory: status {status}: {text.splitlines()[-1]}")
+    assert is_refusal(status, text), text
+    assert "could not be fitted" in text
     bench.run()
     assert differences(bench, whole) == []
 

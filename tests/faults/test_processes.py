@@ -20,9 +20,8 @@ from pathlib import Path
 
 import pytest
 
-from tests.conftest import Bench
-from tests.faults.conftest import full_bench
-from tests.faults.stages import STAGES, Watched, differences, kill, refusal
+from tests.faults.stages import FULL_STUDY, STAGES, Watched, differences, is_refusal, kill
+from tests.support.bench import Bench, make_bench
 
 KILLS = int(os.environ.get("FAULTS_KILLS", "100"))
 WORKER_KILLS = int(os.environ.get("FAULTS_WORKER_KILLS", "50"))
@@ -60,7 +59,7 @@ def test_a_killed_main_process_loses_nothing_in_any_stage(
     record(f"\nseconds a stage: { {stage: round(s, 2) for stage, s in seconds.items()} }")
     while killed.total() < KILLS:
         chains += 1
-        bench = full_bench(tones, tmp_path / str(chains))
+        bench = make_bench(tmp_path / str(chains), tones, FULL_STUDY)
         for stage in STAGES:
             after_s = moments.uniform(0.0, PART * seconds[stage])
             found, stack = kill_in(bench, stage, after_s, workers=1 + chains % 2)
@@ -85,7 +84,7 @@ def test_a_killed_worker_costs_a_study_nothing(
     runs = again = 0
     while killed.total() < WORKER_KILLS:
         runs += 1
-        bench = full_bench(tones, tmp_path / str(runs))
+        bench = make_bench(tmp_path / str(runs), tones, FULL_STUDY)
         whole_s = PART * sum(seconds[stage] for stage in STAGES)
         with Watched(bench, "--workers", "2") as study:
             study.watch("extraction")
@@ -95,11 +94,11 @@ def test_a_killed_worker_costs_a_study_nothing(
                 stage, workers = study.stage(), study.workers()
                 killed.update([stage] if workers and kill(moments.choice(workers)) else [])
             status = study.process.wait()
-            told = study.told()
-        if refusal(status, told):  # two kills have met one task
+            text = study.errors()
+        if is_refusal(status, text):  # two kills have met one task
             again += 1
             status = bench.run(check=False).returncode
-        wrong += [f"run {runs}: status {status}: {told}"] if status else []
+        wrong += [f"run {runs}: status {status}: {text}"] if status else []
         wrong += [f"run {runs}: {name}" for name in differences(bench, whole)]
         shutil.rmtree(tmp_path / str(runs))
         record(f"kills of a worker by stage: {dict(killed)}; runs: {runs}; wrong: {wrong}")

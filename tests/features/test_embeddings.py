@@ -15,9 +15,7 @@ from benchmark.errors import BenchmarkError
 from benchmark.features import extract, feature_set
 from benchmark.features.cache import cache_name
 from benchmark.features.extract import features_of
-
-from .test_extract import make_clips
-from .test_features import voice
+from tests.support.sounds import make_clips, voice
 
 pytestmark = pytest.mark.skipif(
     not features.available("embeddings"), reason="needs the extra `embeddings`"

@@ -23,28 +23,11 @@ from benchmark.errors import BenchmarkError
 from benchmark.features import FEATURE_SETS, Extracted, FeatureSet, extract, feature_set
 from benchmark.features.cache import cache_name
 from benchmark.features.recipe import join
+from tests.support.sounds import make_clips, swelling_tone
 
 FEATURES = FEATURE_SETS["means-184"]
 RATE_HZ = 22_050
 COUNT = 30
-
-
-def voice(pitch_hz: float, seconds: float = 0.5) -> np.ndarray:
-    """Return a buzzing tone that swells and fades, int16."""
-    time_s = np.arange(int(seconds * RATE_HZ)) / RATE_HZ
-    tone = sum(np.sin(2.0 * np.pi * pitch_hz * number * time_s) / number for number in range(1, 9))
-    return np.int16(8_000 * np.sin(np.pi * time_s / seconds) ** 2 * tone)
-
-
-def make_clips(folder: Path, count: int = COUNT) -> list[Clip]:
-    """Write recordings of different pitch and return their clips."""
-    folder.mkdir()
-    clips = []
-    for number in range(count):
-        path = folder / f"{number:02d}.wav"
-        soundfile.write(path, voice(100.0 + 10.0 * number), RATE_HZ)
-        clips.append(Clip("toy", path.stem, path, "toy/1", "female", "happy"))
-    return clips
 
 
 @pytest.fixture
@@ -88,7 +71,7 @@ def test_a_recipe_measures_its_part_of_a_recording_and_no_more(
 ) -> None:
     feature_set = FEATURE_SETS[name]
     rate_hz = feature_set.sample_rate_hz
-    taken = np.tile(voice(150.0), 20)[: round(feature_set.duration_s * rate_hz)]
+    taken = np.tile(swelling_tone(150.0), 20)[: round(feature_set.duration_s * rate_hz)]
     before = np.zeros(round(feature_set.offset_s * rate_hz), dtype=np.int16)
     loud = np.full(rate_hz, 20_000, dtype=np.int16)
     recordings = ((before, taken), (before, taken, loud), (before + 90, taken, loud))
@@ -112,7 +95,7 @@ def test_every_feature_set_comes_back_from_the_cache_as_it_was_computed(
     feature_set, clips: list[Clip], cache: Path, workers: Workers
 ) -> None:
     for clip in clips[:2]:
-        soundfile.write(clip.path, np.tile(voice(100.0), 3), RATE_HZ)
+        soundfile.write(clip.path, np.tile(swelling_tone(100.0), 3), RATE_HZ)
     ask = {"augmentation": "shift", "cache": cache, "workers": workers}
     computed = extract(clips[:2], feature_set, **ask)
     cached = extract(clips[:2], feature_set, **ask)
@@ -178,7 +161,7 @@ def test_an_edited_recording_is_computed_anew_whatever_its_date(
     extract(clips, FEATURES, cache=cache, workers=workers)
     path = clips[0].path
     date = path.stat()
-    soundfile.write(path, voice(777.0), RATE_HZ)
+    soundfile.write(path, swelling_tone(777.0), RATE_HZ)
     os.utime(path, ns=(date.st_atime_ns, date.st_mtime_ns))
     assert path.stat().st_size == date.st_size
     extracted = extract(clips, FEATURES, cache=cache, workers=workers)
@@ -395,7 +378,7 @@ def test_parts_that_are_not_of_the_same_recording_are_not_joined(
 ) -> None:
     joined = feature_set("functionals+courses")
     extract(clips, joined.parts[0], cache=cache, workers=workers)
-    edit = lambda *_: soundfile.write(clips[7].path, voice(777.0), RATE_HZ)  # noqa: E731
+    edit = lambda *_: soundfile.write(clips[7].path, swelling_tone(777.0), RATE_HZ)  # noqa: E731
     with pytest.raises(BenchmarkError, match=r"a recording changed.*Run it once more"):
         extract(clips, joined, cache=cache, workers=workers, progress=edit)
     assert extract(clips, joined, cache=cache, workers=workers).computed == 1
@@ -407,7 +390,7 @@ def test_the_recordings_own_length_and_rate_are_remembered(
     from benchmark.features.cache import Cache, row_key
     from benchmark.features.extract import file_digest
 
-    soundfile.write(clips[0].path, np.repeat(voice(200.0), 2), 2 * RATE_HZ)
+    soundfile.write(clips[0].path, np.repeat(swelling_tone(200.0), 2), 2 * RATE_HZ)
     extract(clips[:1], FEATURES, cache=cache, workers=workers)
     assert (cache / cache_name(FEATURES)).exists()
     with Cache(cache, FEATURES) as store:

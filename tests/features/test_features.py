@@ -14,6 +14,7 @@ import pytest
 import soundfile
 
 from benchmark.features import FEATURE_SETS, audio, filters, prosody, spectral
+from tests.support.sounds import EXTREMES, voice
 
 RATE_HZ = 22_050
 ROUNDING = 2e-6
@@ -28,19 +29,6 @@ ODD_CLIPS = (  # stereo, 96 kHz, AIFF inside .wav, 48 kHz, the misspelt one
     "tess/**/YAF_neat_fear.*",
     "tess/**/OA_bite_neutral.*",
 )
-
-
-def voice(pitch_hz: float, seconds: float = 1.0, seed: int = 0) -> np.ndarray:
-    """Return a buzzing, breathing, slowly swelling tone between two silences, float32."""
-    rng = np.random.default_rng(seed)
-    time_s = np.arange(int(seconds * RATE_HZ)) / RATE_HZ
-    glide_hz = pitch_hz * (1.0 + 0.1 * np.sin(5.0 * time_s))
-    phase = 2.0 * np.pi * np.cumsum(glide_hz) / RATE_HZ
-    tone = sum(np.sin(number * phase) / number for number in range(1, 20))
-    swell = np.sin(np.pi * time_s / seconds) ** 2
-    sound = swell * (0.2 * tone + 0.02 * rng.standard_normal(len(time_s)))
-    silence = np.zeros(3000)
-    return np.concatenate([silence, sound, silence]).astype(np.float32)
 
 
 def generated_clips() -> list[np.ndarray]:
@@ -230,17 +218,6 @@ def test_recipes_for_whole_recordings_are_told_as_they_were_before_there_were_ot
     assert set(FEATURE_SETS["means-184"].recipe()) == expected
     part = {"offset_s": 0.5, "duration_s": 3.0}
     assert part.items() <= FEATURE_SETS["mfcc-track-44k"].recipe().items()
-
-
-EXTREMES = {
-    "one frame": voice(150.0)[9000 : 9000 + spectral.FRAME_LENGTH],
-    "one frame of noise": np.random.default_rng(0).standard_normal(2048).astype(np.float32),
-    "long": np.tile(voice(210.0), 12),
-    "almost silent": np.float32(1e-4) * voice(210.0),
-    "nothing at all": np.zeros(30_000, dtype=np.float32),
-    "one click": np.eye(1, 30_000, 20_000, dtype=np.float32)[0],
-    "a constant": np.full(30_000, 0.5, dtype=np.float32),
-}
 
 
 @pytest.mark.parametrize("samples", EXTREMES.values(), ids=EXTREMES)

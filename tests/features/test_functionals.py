@@ -7,30 +7,12 @@ import numpy as np
 import pytest
 
 from benchmark.features import FEATURE_SETS, filters, functionals, names, pitch
+from tests.support.sounds import harmonics, noise, seconds
 
 FUNCTIONALS = FEATURE_SETS["functionals"]
 RATE_HZ = FUNCTIONALS.sample_rate_hz
 HOP_LENGTH = 160
 LEVEL = ["rms_db", "peak_db"]
-
-
-def seconds(duration_s: float) -> np.ndarray:
-    """Return the times of samples."""
-    return np.arange(round(duration_s * RATE_HZ)) / RATE_HZ
-
-
-def tone(f0_hz: float | np.ndarray, duration_s: float = 1.0, falling: float = 1.0) -> np.ndarray:
-    """Return a tone whose n-th harmonic has amplitude n ** -falling, float32."""
-    phase = 2.0 * np.pi * np.cumsum(np.broadcast_to(f0_hz, len(seconds(duration_s)))) / RATE_HZ
-    harmonics = range(1, int(6000 / np.max(f0_hz)))
-    sound = sum(np.sin(n * phase) / n**falling for n in harmonics)
-    return (0.1 * sound).astype(np.float32)
-
-
-def noise(duration_s: float = 1.0, seed: int = 0) -> np.ndarray:
-    """Return white noise, float32."""
-    samples = np.random.default_rng(seed).standard_normal(len(seconds(duration_s)))
-    return (0.05 * samples).astype(np.float32)
 
 
 def told(samples: np.ndarray) -> dict[str, float]:
@@ -44,7 +26,7 @@ def told(samples: np.ndarray) -> dict[str, float]:
 def test_the_pitch_of_a_tone_is_found_however_its_harmonics_fall(
     f0_hz: float, falling: float
 ) -> None:
-    found = pitch.track(tone(f0_hz, falling=falling), RATE_HZ, HOP_LENGTH)
+    found = pitch.track(harmonics(f0_hz, falling=falling), RATE_HZ, HOP_LENGTH)
     inner = slice(5, -5)
     assert found.voiced[inner].all()
     np.testing.assert_allclose(found.f0_hz[inner], f0_hz, rtol=0.01)
@@ -53,7 +35,7 @@ def test_the_pitch_of_a_tone_is_found_however_its_harmonics_fall(
 
 def test_a_glide_over_an_octave_and_a_half_is_followed() -> None:
     f0_hz = 100.0 * 2.0 ** (1.5 * seconds(1.0))
-    found = pitch.track(tone(f0_hz), RATE_HZ, HOP_LENGTH)
+    found = pitch.track(harmonics(f0_hz), RATE_HZ, HOP_LENGTH)
     expected = f0_hz[::HOP_LENGTH][5:-5]
     np.testing.assert_allclose(found.f0_hz[5 : 5 + len(expected)], expected, rtol=0.02)
 
@@ -79,7 +61,7 @@ def test_noise_and_silence_have_no_voice(samples: np.ndarray) -> None:
 
 def test_pitch_agrees_with_librosas_pyin_where_both_hear_a_voice() -> None:
     f0_hz = 150.0 * (1.0 + 0.2 * np.sin(2 * np.pi * 2.0 * seconds(2.0)))
-    samples = tone(f0_hz, 2.0) + 0.3 * noise(2.0)
+    samples = harmonics(f0_hz, 2.0) + 0.3 * noise(2.0)
     samples[10_000:14_000] = 0.3 * noise(0.25)
     found = pitch.track(samples, RATE_HZ, HOP_LENGTH)
     expected, voiced, _ = librosa.pyin(
@@ -92,7 +74,7 @@ def test_pitch_agrees_with_librosas_pyin_where_both_hear_a_voice() -> None:
 
 
 def test_mel_bands_are_librosas() -> None:
-    samples = tone(180.0) + noise()
+    samples = harmonics(180.0) + noise()
     expected = librosa.feature.melspectrogram(
         y=samples, sr=RATE_HZ, n_fft=2048, win_length=512, hop_length=160, n_mels=40
     )
@@ -101,14 +83,14 @@ def test_mel_bands_are_librosas() -> None:
 
 
 def test_mfcc_are_librosas_after_the_first() -> None:
-    contours = functionals.Contours(tone(180.0) + noise(), RATE_HZ)
+    contours = functionals.Contours(harmonics(180.0) + noise(), RATE_HZ)
     expected = librosa.feature.mfcc(S=contours.mel_db.T, n_mfcc=21)[1:]
     np.testing.assert_allclose(contours.mfcc, expected.T, atol=1e-6)
 
 
 @pytest.mark.parametrize("factor", [0.01, 0.5, 3.0])
 def test_another_level_changes_nothing_but_the_level(factor: float) -> None:
-    samples = np.concatenate([tone(150.0), noise(0.3), tone(220.0)])
+    samples = np.concatenate([harmonics(150.0), noise(0.3), harmonics(220.0)])
     first, second = told(samples), told(np.float32(factor) * samples)
     assert [second[name] - first[name] for name in LEVEL] == pytest.approx(
         [20 * np.log10(factor)] * 2, abs=1e-3
@@ -120,14 +102,14 @@ def test_another_level_changes_nothing_but_the_level(factor: float) -> None:
 
 
 def test_a_clip_measures_the_same_whatever_was_measured_before() -> None:
-    clip, other = tone(150.0) + noise(), tone(300.0, 2.0)
+    clip, other = harmonics(150.0) + noise(), harmonics(300.0, 2.0)
     first = FUNCTIONALS.compute(clip, RATE_HZ)
     FUNCTIONALS.compute(other, RATE_HZ)
     assert FUNCTIONALS.compute(clip, RATE_HZ).tobytes() == first.tobytes()
 
 
 def test_statistics_of_pitch_are_those_of_the_voice() -> None:
-    numbers = told(np.concatenate([tone(110.0), 0.1 * noise(0.5), tone(220.0)]))
+    numbers = told(np.concatenate([harmonics(110.0), 0.1 * noise(0.5), harmonics(220.0)]))
     assert numbers["voiced_pitch_semitones_q05"] == pytest.approx(12.0, abs=0.2)
     assert numbers["voiced_pitch_semitones_q95"] == pytest.approx(24.0, abs=0.2)
     assert numbers["voiced_pitch_semitones_mean"] == pytest.approx(18.0, abs=0.5)
@@ -139,7 +121,7 @@ def test_statistics_of_pitch_are_those_of_the_voice() -> None:
 
 def test_lengths_of_voice_gaps_and_pauses_are_told_in_seconds() -> None:
     silence = np.zeros(len(seconds(0.4)), np.float32)
-    numbers = told(np.concatenate([tone(150.0, 0.6), silence, tone(150.0, 1.0)]))
+    numbers = told(np.concatenate([harmonics(150.0, 0.6), silence, harmonics(150.0, 1.0)]))
     assert numbers["duration_s"] == pytest.approx(2.0)
     assert numbers["voice_share"] == pytest.approx(0.8, abs=0.03)
     assert numbers["voice_per_s"] == pytest.approx(1.0)
@@ -155,7 +137,7 @@ def test_syllables_are_counted_and_their_rate_is_where_the_level_moves(
     rate_hz: float, band: str
 ) -> None:
     swell = 0.55 + 0.45 * np.sin(2 * np.pi * rate_hz * seconds(3.0))
-    numbers = told((swell * tone(150.0, 3.0)).astype(np.float32))
+    numbers = told((swell * harmonics(150.0, 3.0)).astype(np.float32))
     assert numbers["syllables_per_s"] == pytest.approx(rate_hz, abs=0.4)
     moves = {name: value for name, value in numbers.items() if name.startswith("level_modulated")}
     assert max(moves, key=moves.get) == f"level_modulated_{band}_hz"
@@ -163,7 +145,7 @@ def test_syllables_are_counted_and_their_rate_is_where_the_level_moves(
 
 @pytest.mark.parametrize("snr_db", [0.0, 10.0, 20.0])
 def test_harmonicity_is_the_ratio_of_voice_to_noise(snr_db: float) -> None:
-    voice, breath = tone(200.0, 2.0), noise(2.0)
+    voice, breath = harmonics(200.0, 2.0), noise(2.0)
     breath *= np.std(voice) / np.std(breath) * 10.0 ** (-snr_db / 20.0)
     numbers = told(voice + breath)
     assert numbers["voiced_harmonicity_db_q50"] == pytest.approx(snr_db, abs=1.5)
@@ -171,7 +153,7 @@ def test_harmonicity_is_the_ratio_of_voice_to_noise(snr_db: float) -> None:
 
 @pytest.mark.parametrize("falling", [0.0, 1.0, 2.0])
 def test_harmonics_are_told_by_how_much_they_fall(falling: float) -> None:
-    numbers = told(tone(200.0, falling=falling))
+    numbers = told(harmonics(200.0, falling=falling))
     assert numbers["voiced_h1_h2_db_q50"] == pytest.approx(6.02 * falling, abs=0.5)
     assert numbers["voiced_h1_h3_db_q50"] == pytest.approx(9.54 * falling, abs=0.5)
 
@@ -181,7 +163,7 @@ def test_a_trembling_voice_has_more_jitter_and_shimmer() -> None:
     calm = 200.0 * np.ones(len(seconds(1.0)))
     trembling = calm * (1.0 + 0.05 * np.repeat(rng.standard_normal(100), 160))
     swell = np.repeat(1.0 + 0.3 * rng.uniform(-1, 1, 100), 160)
-    still, shaking = told(tone(calm)), told((swell * tone(trembling)).astype(np.float32))
+    still, shaking = told(harmonics(calm)), told((swell * harmonics(trembling)).astype(np.float32))
     for name in ("voiced_pitch_jitter_mean", "voiced_level_shimmer_mean"):
         assert shaking[name] > 3.0 * still[name]
 
@@ -216,7 +198,7 @@ def test_runs_are_counted_from_edge_to_edge() -> None:
 
 
 def test_a_bright_sound_has_its_spectrum_higher() -> None:
-    dark, bright = told(tone(200.0, falling=2.0)), told(tone(200.0, falling=0.0))
+    dark, bright = told(harmonics(200.0, falling=2.0)), told(harmonics(200.0, falling=0.0))
     for name in ("centroid_hz_mean", "rolloff_90_hz_mean", "slope_500_to_1500_hz_mean"):
         assert bright[name] > dark[name]
     for name in ("alpha_ratio_db_mean", "hammarberg_db_mean"):

@@ -11,9 +11,7 @@ from benchmark.errors import BenchmarkError
 from benchmark.features import EXTRAS, FAMILIES, extract, feature_set
 from benchmark.features.cache import cache_name
 from benchmark.features.extract import features_of
-
-from .test_extract import make_clips
-from .test_features import EXTREMES, voice
+from tests.support.sounds import EXTREMES, make_clips, voice
 
 THEIRS = {"egemaps": ("eGeMAPSv02", 88), "compare": ("ComParE_2016", 6373)}
 with_opensmile = pytest.mark.skipif(

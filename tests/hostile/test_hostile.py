@@ -25,9 +25,9 @@ import pytest
 pytest.importorskip("fastapi", reason="needs the extra `serve`")
 
 from benchmark.serving.example_clip import sample
-from tests.conftest import Bench
 from tests.hostile.service import Answer, Service, faults, resident_bytes, service
 from tests.hostile.uploads import FAMILIES, SECRET, Request, file_part, form, posted, uploads
+from tests.support.bench import Bench
 
 COUNT = int(os.environ.get("HOSTILE_UPLOADS", "10400"))
 SEED = int(os.environ.get("HOSTILE_SEED", "0"))
@@ -113,7 +113,7 @@ def card(request: pytest.FixtureRequest) -> Path:
     if named:
         return Path(named)
     finished: Bench = request.getfixturevalue("finished")
-    return finished.project / "features_cache/small/speaker-independent/models/ensemble.json"
+    return finished.card()
 
 
 def test_hostile_uploads_change_nothing(card: Path, tmp_path: Path) -> None:

@@ -38,9 +38,8 @@ from benchmark.leakage.stored import Anatomy, Run, read_anatomy, write_anatomy
 from benchmark.report.leakage_page import write_page
 from benchmark.report.wording import intervals_note
 from benchmark.study import Mistake
-from tests.cli.test_cli import refusal
-from tests.conftest import Bench, needing_extras
-from tests.test_layers import imported, modules
+from tests.support.bench import Bench, needing_extras, refused_line
+from tests.support.imports import imported, modules
 
 EMOTIONS = ("angry", "happy", "sad")
 SPEAKERS = 8
@@ -493,7 +492,7 @@ def test_an_anatomy_adds_its_own_pages_to_a_study_that_has_run_and_changes_nothi
 
 
 def test_a_study_that_has_not_run_has_no_anatomy(bench: Bench) -> None:
-    line = refusal("anatomy", str(bench.study), "--project", str(bench.project))
+    line = refused_line("anatomy", str(bench.study), "--project", str(bench.project))
     assert "study small has not run" in line
     assert "run-study small" in line
 
@@ -507,7 +506,7 @@ def test_a_study_without_unseen_speakers_has_no_anatomy(finished: Bench, tmp_pat
             '"protocol": "speaker-independent"', '"protocol": "speaker-dependent"'
         )
     )
-    line = refusal("anatomy", str(finished.study), "--project", str(tmp_path))
+    line = refused_line("anatomy", str(finished.study), "--project", str(tmp_path))
     assert "no unseen speakers" in line
 
 
@@ -518,7 +517,7 @@ def test_other_recordings_than_those_of_the_result_are_refused(
     fewer = finished.table.with_name("fewer.csv")
     fewer.write_text("".join(finished.table.read_text().splitlines(keepends=True)[:-1]))
     corpus = ("--corpus", f"csv={fewer}")
-    line = refusal("anatomy", str(finished.study), *corpus, "--project", str(tmp_path))
+    line = refused_line("anatomy", str(finished.study), *corpus, "--project", str(tmp_path))
     assert "(72 csv) than are here (71 csv)" in line
 
 

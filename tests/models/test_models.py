@@ -24,7 +24,7 @@ from benchmark.models.quick_lda import QuickLDA
 from benchmark.models.quick_mlp import QuickMLP
 from benchmark.search.ensemble import mean_by_fold, soft_vote
 from benchmark.study import BASELINE, Model
-from tests.conftest import needing_extras
+from tests.support.bench import needing_extras
 
 EMOTIONS = np.array(["angry", "happy", "sad"])
 ALL = needing_extras(MODELS)

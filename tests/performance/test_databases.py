@@ -19,19 +19,14 @@ from benchmark.engine.databases import with_driver
 from benchmark.search.storage import Trial
 from benchmark.study import Model
 from benchmark.tracking.runs import Tracker
-from tests.engine.test_databases import PLAN, opened
-from tests.support.postgres import Postgres, running
-from tests.tracking.test_runs import STUDY, TRIAL, free_port, served
+from tests.support.postgres import Postgres
+from tests.support.stores import PLAN, opened
+from tests.support.tracking import STUDY, TRIAL, served
+from tests.support.waiting import free_port
 
 TRIALS = 200
 SPACE = {f"parameter_{place}": {"low": 0.0, "high": 1.0} for place in range(8)}
 PARAMS = dict.fromkeys(SPACE, 0.5)
-
-
-@pytest.fixture(scope="module")
-def postgres() -> Iterator[Postgres]:
-    with running() as server:
-        yield server
 
 
 def told(milliseconds: list[float]) -> str:

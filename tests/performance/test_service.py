@@ -30,6 +30,7 @@ import pytest
 import soundfile
 
 from benchmark.engine.processes import THREAD_LIMITS
+from tests.support.waiting import free_port
 
 pytest.importorskip("fastapi", reason="needs the extra `serve`")
 
@@ -134,12 +135,6 @@ def invocation(clip: bytes) -> Request:
     return Request(
         "/invocations", json.dumps({"dataframe_split": rows}).encode(), "application/json"
     )
-
-
-def free_port() -> int:
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        return int(probe.getsockname()[1])
 
 
 @contextmanager

@@ -25,7 +25,7 @@ from benchmark.report import (
 )
 from benchmark.report.markdown import figure, interval, number, probability
 from benchmark.report.statistics_figures import Climb, Reliability, draw_climb, reliability_title
-from tests.report.test_report import MODELS, SMALL, make
+from tests.support.results import MODELS, SMALL, make
 
 THREE: dict[str, Any] = SMALL | {"models": {"majority": {}, **MODELS}}
 

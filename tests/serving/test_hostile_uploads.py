@@ -17,7 +17,6 @@ pytest.importorskip("gradio", reason="needs the extra `serve`")
 from benchmark.features.audio import UnusableError, decode
 from benchmark.serving.example_clip import sample
 from benchmark.serving.timeline import reading
-from tests.conftest import Bench
 from tests.hostile.service import Service, faults, service
 from tests.hostile.uploads import (
     FAMILIES,
@@ -30,6 +29,7 @@ from tests.hostile.uploads import (
     uploads,
     wav,
 )
+from tests.support.bench import Bench
 
 pytestmark = pytest.mark.skipif(sys.platform != "linux", reason="reads /proc")
 

@@ -27,10 +27,12 @@ from benchmark.serving import html as markup  # noqa: E402
 from benchmark.serving.limits import Limits  # noqa: E402
 from benchmark.serving.page import sample_clips  # noqa: E402
 from benchmark.tracking.cards import Card, read_card  # noqa: E402
-from tests.conftest import Bench  # noqa: E402
 
 pytest.importorskip("playwright", reason="needs Playwright, of the extra `dev`")
 from playwright.sync_api import Browser, FilePayload, Page, expect, sync_playwright  # noqa: E402
+
+from tests.support.bench import Bench  # noqa: E402
+from tests.support.sounds import sine  # noqa: E402
 
 CHROMIUM = shutil.which("chromium") or shutil.which("chromium-browser")
 needs_browser = pytest.mark.skipif(CHROMIUM is None, reason="needs Chromium")
@@ -143,13 +145,6 @@ def wait_until(condition: Callable[[], bool], seconds: float) -> None:
         time.sleep(0.1)
 
 
-def tone(name: str, seconds: float) -> np.ndarray:
-    """A tone as the small study's clips are, for longer."""
-    time_s = np.arange(int(seconds * RATE_HZ)) / RATE_HZ
-    noise = np.random.default_rng(0).normal(0, 0.2, len(time_s))
-    return 0.2 * (np.sin(2 * np.pi * PITCHES_HZ[name] * time_s) + noise)
-
-
 def wav(samples: np.ndarray) -> bytes:
     content = io.BytesIO()
     soundfile.write(content, samples, RATE_HZ, format="WAV", subtype="PCM_16")
@@ -177,7 +172,9 @@ def open_page(
 
         def opened(heard: np.ndarray | None = None, size: tuple[int, int] = (1280, 900)) -> Page:
             voice = voices / f"{len(browsers)}.wav"
-            voice.write_bytes(wav(tone("low", 1.0) if heard is None else heard))
+            voice.write_bytes(
+                wav(sine(1.0, PITCHES_HZ["low"], noise=0.2) if heard is None else heard)
+            )
             browser = playwright.chromium.launch(
                 executable_path=CHROMIUM,
                 args=[
@@ -222,7 +219,9 @@ def kept(service: Service) -> list[Path]:
 @needs_browser
 @pytest.mark.parametrize("emotion", ["low", "high"])
 def test_a_file_is_chosen_and_its_bars_appear(page: Page, emotion: str) -> None:
-    page.set_input_files("#voice-file", as_file(wav(tone(emotion, 0.3)), f"{emotion}.wav"))
+    page.set_input_files(
+        "#voice-file", as_file(wav(sine(0.3, PITCHES_HZ[emotion], noise=0.2)), f"{emotion}.wav")
+    )
     said(page, f"{emotion}.wav, 0.3 s")
     assert page.inner_text("#answer h2").lower() == emotion
     assert page.locator("#answer .bars li").count() == len(PITCHES_HZ)
@@ -245,7 +244,7 @@ def test_test_clips_are_answered_as_in_the_stored_results(page: Page, finished: 
 
 @needs_browser
 def test_a_file_is_dropped_and_its_bars_appear(page: Page) -> None:
-    data = base64.b64encode(wav(tone("high", 0.3))).decode()
+    data = base64.b64encode(wav(sine(0.3, PITCHES_HZ["high"], noise=0.2))).decode()
     dropped = page.evaluate_handle(
         """data => {
           const bytes = Uint8Array.from(atob(data), (letter) => letter.charCodeAt(0));
@@ -262,7 +261,13 @@ def test_a_file_is_dropped_and_its_bars_appear(page: Page) -> None:
 
 @needs_browser
 def test_a_long_stereo_recording_is_shown_over_time_and_by_channel(page: Page) -> None:
-    samples = np.stack([np.r_[tone("low", 6), tone("high", 6)], tone("middle", 12)], axis=1)
+    samples = np.stack(
+        [
+            np.r_[sine(6, PITCHES_HZ["low"], noise=0.2), sine(6, PITCHES_HZ["high"], noise=0.2)],
+            sine(12, PITCHES_HZ["middle"], noise=0.2),
+        ],
+        axis=1,
+    )
     page.set_input_files("#voice-file", as_file(wav(samples), "call.wav"))
     answer = said(page, "call.wav, 12.0 s, channels together")
     assert "left (agent)" in answer
@@ -275,7 +280,9 @@ def test_a_long_stereo_recording_is_shown_over_time_and_by_channel(page: Page) -
 
 @needs_browser
 def test_a_recording_too_long_for_one_answer_is_heard_in_windows_alone(page: Page) -> None:
-    page.set_input_files("#voice-file", as_file(wav(tone("low", 25)), "long.wav"))
+    page.set_input_files(
+        "#voice-file", as_file(wav(sine(25, PITCHES_HZ["low"], noise=0.2)), "long.wav")
+    )
     said(page, "Longer than 20 s: it is heard window by window")
     assert page.locator("#answer .bars").count() == 0
     assert page.locator("#answer .strip i").count() > 20
@@ -289,7 +296,7 @@ def test_a_recording_too_long_for_one_answer_is_heard_in_windows_alone(page: Pag
         (b"a letter to my aunt", "WAV, FLAC, OGG and MP3 can be read"),
         (b"", "empty"),
         (wav(np.zeros(RATE_HZ)), "silent"),
-        (wav(tone("low", 31)), "at most 30 s"),
+        (wav(sine(31, PITCHES_HZ["low"], noise=0.2)), "at most 30 s"),
     ],
     ids=["broken", "no sound", "empty", "silent", "too long"],
 )
@@ -298,7 +305,9 @@ def test_a_file_that_cannot_be_heard_shows_a_message_and_the_page_goes_on(
 ) -> None:
     page.set_input_files("#voice-file", as_file(content))
     assert "No answer." in said(page, words)
-    page.set_input_files("#voice-file", as_file(wav(tone("high", 0.3)), "next.wav"))
+    page.set_input_files(
+        "#voice-file", as_file(wav(sine(0.3, PITCHES_HZ["high"], noise=0.2)), "next.wav")
+    )
     said(page, "next.wav")
     assert page.inner_text("#answer h2").lower() == "high"
 
@@ -327,10 +336,12 @@ def test_what_the_guard_refuses_is_told_in_its_own_words(page: Page) -> None:
 @needs_browser
 def test_a_service_that_has_ended_is_told_of(page: Page) -> None:
     page.context.set_offline(True)
-    page.set_input_files("#voice-file", as_file(wav(tone("low", 0.3))))
+    page.set_input_files("#voice-file", as_file(wav(sine(0.3, PITCHES_HZ["low"], noise=0.2))))
     said(page, "The service can't be reached")
     page.context.set_offline(False)
-    page.set_input_files("#voice-file", as_file(wav(tone("low", 0.3)), "back.wav"))
+    page.set_input_files(
+        "#voice-file", as_file(wav(sine(0.3, PITCHES_HZ["low"], noise=0.2)), "back.wav")
+    )
     said(page, "back.wav")
 
 
@@ -345,7 +356,7 @@ def test_a_sample_is_clicked_and_can_be_played(page: Page) -> None:
 @needs_browser
 def test_a_file_name_is_shown_as_it_is(page: Page) -> None:
     name = "<img src=x onerror=alert(1)>.wav"
-    page.set_input_files("#voice-file", as_file(wav(tone("low", 0.3)), name))
+    page.set_input_files("#voice-file", as_file(wav(sine(0.3, PITCHES_HZ["low"], noise=0.2)), name))
     said(page, name)
     assert page.locator("#answer img").count() == 0
 
@@ -362,7 +373,7 @@ def record(page: Page) -> None:
 def test_the_microphone_is_recorded_and_predicted(
     open_page: Opener, heard: str, opposite: str
 ) -> None:
-    page = open_page(tone(heard, 5.0))
+    page = open_page(sine(5.0, PITCHES_HZ[heard], noise=0.2))
     record(page)
     said(page, "your recording, 1.")
     listed = [row.lower().split() for row in page.locator("#answer .bars li").all_inner_texts()]
@@ -381,7 +392,9 @@ def test_a_microphone_that_gave_nothing_is_not_predicted(open_page: Opener) -> N
 
 @needs_browser
 def test_live_mode_follows_a_voice(open_page: Opener) -> None:
-    page = open_page(np.r_[tone("low", 3.5), tone("high", 3.5)])
+    page = open_page(
+        np.r_[sine(3.5, PITCHES_HZ["low"], noise=0.2), sine(3.5, PITCHES_HZ["high"], noise=0.2)]
+    )
     page.get_by_role("button", name="Live", exact=True).click()
     heard = []
 
@@ -430,7 +443,9 @@ def test_what_to_trust_stays_in_sight_and_nothing_is_cut_off(
     open_page: Opener, size: tuple[int, int]
 ) -> None:
     page = open_page(size=size)
-    page.set_input_files("#voice-file", as_file(wav(tone("low", 12)), "a" * 70 + ".wav"))
+    page.set_input_files(
+        "#voice-file", as_file(wav(sine(12, PITCHES_HZ["low"], noise=0.2)), "a" * 70 + ".wav")
+    )
     said(page, "12.0 s")
     page.click("#about summary")
     page.evaluate("window.scrollTo(0, document.body.scrollHeight)")
@@ -449,7 +464,9 @@ def test_no_request_leaves_the_machine(page: Page, service: Service, asked_hosts
 
 @needs_browser
 def test_nothing_that_was_sent_is_kept(page: Page, service: Service) -> None:
-    page.set_input_files("#voice-file", as_file(wav(tone("low", 0.3)), "private.wav"))
+    page.set_input_files(
+        "#voice-file", as_file(wav(sine(0.3, PITCHES_HZ["low"], noise=0.2)), "private.wav")
+    )
     said(page, "private.wav")
     assert kept(service) == []
     assert "private" not in service.log.read_text()
@@ -494,12 +511,12 @@ def test_only_what_the_page_needs_is_there(service: Service, method: str, path: 
         ("/page/hear", b"a letter to my aunt", 415, "WAV, FLAC, OGG and MP3 can be read"),
         ("/page/hear", b"", 415, "empty"),
         ("/page/hear", wav(np.zeros(RATE_HZ)), 422, "silent"),
-        ("/page/hear", wav(tone("low", 31)), 413, "at most 30 s"),
-        ("/page/hear", wav(tone("low", 1)), 200, "<data"),
+        ("/page/hear", wav(sine(31, PITCHES_HZ["low"], noise=0.2)), 413, "at most 30 s"),
+        ("/page/hear", wav(sine(1, PITCHES_HZ["low"], noise=0.2)), 200, "<data"),
         ("/page/listen", b"a letter to my aunt", 415, "WAV, FLAC, OGG and MP3 can be read"),
         ("/page/listen", wav(np.zeros(RATE_HZ)), 200, "Listening: silent"),
-        ("/page/listen", wav(tone("low", 11)), 413, "at most 10 s"),
-        ("/page/listen", wav(tone("low", 1)), 200, "<data"),
+        ("/page/listen", wav(sine(11, PITCHES_HZ["low"], noise=0.2)), 413, "at most 10 s"),
+        ("/page/listen", wav(sine(1, PITCHES_HZ["low"], noise=0.2)), 200, "<data"),
         ("/page/samples/happy", b"", 200, "<data"),
     ],
 )

@@ -18,24 +18,14 @@ from benchmark.serving.example_clip import sample
 from benchmark.serving.limits import Limits
 from benchmark.serving.pool import LostError, Pool, SlowError
 from benchmark.serving.predictor import Predictor
-from tests.conftest import Bench
 
 LIMITS = Limits(concurrent=3, request_s=8.0, memory_bytes=2**28)
 
 
 @pytest.fixture(scope="module")
-def card(finished: Bench) -> Path:
-    """The card of a small model."""
-    return (
-        finished.project
-        / "features_cache/small/speaker-independent/models/logistic_regression.json"
-    )
-
-
-@pytest.fixture(scope="module")
-def started(card: Path) -> Iterator[Pool]:
+def started(small_card: Path) -> Iterator[Pool]:
     """A pool of one worker."""
-    pool = Pool(card, LIMITS)
+    pool = Pool(small_card, LIMITS)
     pool.start()
     yield pool
     pool.close()
@@ -70,10 +60,10 @@ def refuse(_: Predictor) -> None:
     raise UnusableError("silent", "nothing to hear")
 
 
-def test_a_worker_answers_as_the_predictor_does(pool: Pool, card: Path) -> None:
+def test_a_worker_answers_as_the_predictor_does(pool: Pool, small_card: Path) -> None:
     content = sample()
     found = asyncio.run(pool.ask(Predictor.predict, content, longest_s=60.0))
-    assert found == Predictor.load(card).predict(content)
+    assert found == Predictor.load(small_card).predict(content)
 
 
 def test_what_a_worker_refuses_comes_with_its_fault(pool: Pool) -> None:
@@ -133,16 +123,18 @@ def test_the_next_is_answered_when_one_who_asked_has_gone_away(pool: Pool) -> No
     assert time.monotonic() - began < 3
 
 
-def test_a_model_that_can_not_be_loaded_is_said_at_the_start(card: Path, tmp_path: Path) -> None:
-    (tmp_path / card.name).write_bytes(card.read_bytes())
-    pool = Pool(tmp_path / card.name, LIMITS)
+def test_a_model_that_can_not_be_loaded_is_said_at_the_start(
+    small_card: Path, tmp_path: Path
+) -> None:
+    (tmp_path / small_card.name).write_bytes(small_card.read_bytes())
+    pool = Pool(tmp_path / small_card.name, LIMITS)
     with pytest.raises(BenchmarkError, match="logistic_regression"):
         pool.start()
     pool.close()
 
 
-def test_a_closed_pool_leaves_no_process(card: Path) -> None:
-    pool = Pool(card, LIMITS)
+def test_a_closed_pool_leaves_no_process(small_card: Path) -> None:
+    pool = Pool(small_card, LIMITS)
     pool.start()
     process = asyncio.run(pool.ask(worker))
     pool.close()

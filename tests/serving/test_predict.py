@@ -31,7 +31,7 @@ from benchmark.serving.batch import find_files, predict_files, timeline_files
 from benchmark.serving.command import Output, check_output, predict_over_time
 from benchmark.serving.predictor import Predictor
 from benchmark.tracking.cards import read_card
-from tests.conftest import Bench
+from tests.support.bench import Bench
 
 QUIET = Console(quiet=True)
 EMOTIONS = ("high", "low", "middle")
@@ -39,8 +39,7 @@ EMOTIONS = ("high", "low", "middle")
 
 @pytest.fixture(scope="module")
 def card(finished: Bench) -> Path:
-    models = finished.project / "features_cache" / "small" / "speaker-independent" / "models"
-    return models / "ensemble.json"
+    return finished.card()
 
 
 @pytest.fixture

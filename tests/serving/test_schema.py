@@ -19,7 +19,7 @@ from benchmark.serving.limits import Limits
 from benchmark.serving.middleware import Guard
 from benchmark.serving.pool import Pool
 from benchmark.serving.server import listen, server
-from tests.conftest import Bench
+from tests.support.bench import Bench
 
 LIMITS = Limits(upload_bytes=2**20, files=3)
 

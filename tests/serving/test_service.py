@@ -41,7 +41,8 @@ from benchmark.serving.pool import Pool
 from benchmark.serving.predictor import Predictor
 from benchmark.serving.problems import MEDIA_TYPE, TYPE
 from benchmark.serving.server import Options, listen, serve, server
-from tests.conftest import Bench
+from tests.support.bench import Bench
+from tests.support.sounds import sine
 
 LIMITS = Limits(upload_bytes=8 * 2**20, files=3, clip_s=5.0, timeline_s=20.0, concurrent=2)
 HERE = "http://127.0.0.1"
@@ -49,15 +50,9 @@ TOKEN = "a-long-and-secret-word"
 
 
 @pytest.fixture(scope="module")
-def card(finished: Bench) -> Path:
-    """The card of a small model."""
-    return finished.card(model="logistic_regression")
-
-
-@pytest.fixture(scope="module")
-def pool(card: Path) -> Iterator[Pool]:
+def pool(small_card: Path) -> Iterator[Pool]:
     """A pool of one worker."""
-    pool = Pool(card, LIMITS)
+    pool = Pool(small_card, LIMITS)
     pool.start()
     yield pool
     pool.close()
@@ -77,10 +72,6 @@ def wav(samples: np.ndarray, rate_hz: int = 22_050) -> bytes:
     return content.getvalue()
 
 
-def tone(seconds: float, rate_hz: int = 22_050) -> np.ndarray:
-    return 0.2 * np.sin(2 * np.pi * 220 * np.arange(round(seconds * rate_hz)) / rate_hz)
-
-
 def upload(*contents: bytes) -> list[tuple[str, tuple[str, bytes]]]:
     return [("file", (f"{number}.wav", content)) for number, content in enumerate(contents)]
 
@@ -94,16 +85,18 @@ def named(charset: str) -> dict[str, Any]:
 
 UNUSABLE = {
     "not-audio": (415, b"hello"),
-    "damaged": (422, wav(tone(1.0))[:-100]),
+    "damaged": (422, wav(sine(1.0))[:-100]),
     "silent": (422, wav(np.zeros(22_050))),
-    "too-short": (422, wav(tone(0.01))),
-    "too-long": (413, wav(tone(6.0))),
+    "too-short": (422, wav(sine(0.01))),
+    "too-long": (413, wav(sine(6.0))),
 }
 
 
-def test_a_recording_is_answered_as_the_predictor_answers(rest: TestClient, card: Path) -> None:
-    predictor = Predictor.load(card)
-    content = wav(tone(1.0))
+def test_a_recording_is_answered_as_the_predictor_answers(
+    rest: TestClient, small_card: Path
+) -> None:
+    predictor = Predictor.load(small_card)
+    content = wav(sine(1.0))
     answer = rest.post("/predict", files=upload(content))
     expected = predictor.predict(content)
     assert answer.status_code == 200
@@ -130,12 +123,12 @@ def test_test_clips_are_answered_as_in_the_stored_results(
 
 
 def test_several_recordings_are_answered_in_their_order(rest: TestClient) -> None:
-    answer = rest.post("/predict", files=upload(wav(tone(1.0)), wav(tone(2.0))))
+    answer = rest.post("/predict", files=upload(wav(sine(1.0)), wav(sine(2.0))))
     assert [found["duration_s"] for found in answer.json()["predictions"]] == [1.0, 2.0]
 
 
 def test_what_can_not_be_predicted_does_not_pass_for_an_answer(rest: TestClient) -> None:
-    answer = rest.post("/predict", files=upload(b"hello", wav(tone(1.0))))
+    answer = rest.post("/predict", files=upload(b"hello", wav(sine(1.0))))
     failed, predicted = answer.json()["predictions"]
     assert answer.status_code == 207
     assert set(failed) == {"file", "problem"}
@@ -169,7 +162,7 @@ def test_a_recording_that_is_too_long_for_a_prediction_has_a_timeline(rest: Test
 
 
 def test_a_timeline_tells_of_each_channel(rest: TestClient) -> None:
-    both = np.stack([tone(4.0), np.zeros(88_200)], axis=1)
+    both = np.stack([sine(4.0), np.zeros(88_200)], axis=1)
     answer = rest.post("/timeline", files=upload(wav(both))).json()
     assert answer["channels"] == ["left (agent)", "right (customer)"]
     assert {window["reason"] for window in answer["windows"] if window["channel"]} == {"silent"}
@@ -247,7 +240,7 @@ def test_nothing_of_an_upload_is_written_to_the_disk(
     rest: TestClient, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
 ) -> None:
     monkeypatch.setattr(tempfile, "tempdir", str(tmp_path / "missing"))
-    content = wav(tone(4.0, 192_000), 192_000)
+    content = wav(sine(4.0, 192_000), 192_000)
     assert len(content) > 2**20
     assert rest.post("/predict", files=upload(content)).status_code == 200
 
@@ -449,27 +442,27 @@ def test_a_sender_that_goes_away_harms_nobody(address: tuple[str, int]) -> None:
     ids=["open to others", "unknown", "empty token", "short token"],
 )
 def test_an_address_that_must_not_or_can_not_be_had_is_refused(
-    card: Path, options: Options, words: str
+    small_card: Path, options: Options, words: str
 ) -> None:
     with pytest.raises(BenchmarkError, match=words):
-        serve(card, options, Console(quiet=True))
+        serve(small_card, options, Console(quiet=True))
 
 
-def test_a_port_that_is_taken_is_refused_in_one_line(card: Path) -> None:
+def test_a_port_that_is_taken_is_refused_in_one_line(small_card: Path) -> None:
     with closing(listen("127.0.0.1", 0)) as taken:
         port = taken.getsockname()[1]
         with pytest.raises(BenchmarkError, match=f"127.0.0.1:{port} .*another port"):
-            serve(card, Options(port=port), Console(quiet=True))
+            serve(small_card, Options(port=port), Console(quiet=True))
 
 
-def test_a_service_says_where_it_is_and_ends_with_ctrl_c_and_its_workers(card: Path) -> None:
+def test_a_service_says_where_it_is_and_ends_with_ctrl_c_and_its_workers(small_card: Path) -> None:
     pytest.importorskip("gradio", reason="needs the extra `serve`")
     program = (
         "from pathlib import Path\n"
         "from benchmark.console import Console\n"
         "from benchmark.serving.server import Options, serve\n"
         "if __name__ == '__main__':\n"
-        f"    serve(Path({str(card)!r}), Options(port=0), Console())\n"
+        f"    serve(Path({str(small_card)!r}), Options(port=0), Console())\n"
     )
     process = subprocess.Popen(
         [sys.executable, "-u", "-c", program],

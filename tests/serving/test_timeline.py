@@ -28,7 +28,7 @@ from benchmark.serving.timeline import (
     reading,
     timeline,
 )
-from tests.conftest import Bench
+from tests.support.bench import Bench
 
 RATE_HZ = 22_050
 

@@ -5,31 +5,14 @@ from __future__ import annotations
 import contextlib
 import os
 import signal
-import socket
 import subprocess
 import sys
-import time
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 
+from tests.support.waiting import free_port
+
 ROOT = Path(__file__).parents[2]
-
-PATIENCE_S = 60.0
-
-
-def free_port() -> int:
-    """Return a port that nobody listens on."""
-    with socket.socket() as asked:
-        asked.bind(("127.0.0.1", 0))
-        return int(asked.getsockname()[1])
-
-
-def wait_until(true: Callable[[], object], seconds: float = PATIENCE_S) -> None:
-    """Wait until something is true, but not for ever."""
-    deadline = time.monotonic() + seconds
-    while not true():
-        assert time.monotonic() < deadline, "it has not come to be"
-        time.sleep(0.1)
 
 
 class DaskProcesses:

@@ -13,15 +13,14 @@ import pytest
 
 from benchmark.errors import BenchmarkError
 from benchmark.tracking.cards import find_card, load_model, read_card
-from tests.conftest import Bench
+from tests.support.bench import Bench
 
 
 @pytest.fixture
 def card(finished: Bench, tmp_path: Path) -> Path:
     """A card of the small study with the model beside it, to be changed."""
-    models = finished.project / "features_cache" / "small" / "speaker-independent" / "models"
-    source = models / "logistic_regression.json"
-    shutil.copy(models / read_card(source).file, tmp_path)
+    source = finished.card(model="logistic_regression")
+    shutil.copy(source.parent / read_card(source).file, tmp_path)
     return Path(shutil.copy(source, tmp_path))
 
 

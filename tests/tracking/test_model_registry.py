@@ -25,9 +25,10 @@ from benchmark.errors import BenchmarkError
 from benchmark.tracking.cards import load_model, read_card
 from benchmark.tracking.model_registry import DEEP_LIBRARIES, REGISTERED, Promotion, find, promote
 from benchmark.tracking.runs import SETTINGS, reach
-from tests.conftest import Bench
-from tests.test_layers import DOORS
-from tests.tracking.test_runs import client_of, free_port, served
+from tests.support.bench import Bench
+from tests.support.imports import DOORS
+from tests.support.tracking import client_of, served
+from tests.support.waiting import free_port
 
 
 @dataclass(frozen=True)

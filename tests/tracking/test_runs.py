@@ -8,62 +8,28 @@ import sqlite3
 import subprocess
 import sys
 import time
-import urllib.request
-from collections.abc import Iterator
-from contextlib import closing, contextmanager, suppress
+from contextlib import closing
 from dataclasses import replace
 from itertools import pairwise
 from pathlib import Path
-from typing import Any
 
 import pytest
 
 from benchmark.errors import BenchmarkError
 from benchmark.tracking import runs as tracking
-from benchmark.tracking.runs import StudyRecord, TableRecord, Tracker, TrialRecord, WinnerRecord
-
-STUDY = StudyRecord(
-    name="toy",
-    digest="d1",
-    metric="uar",
-    question="Does it log?",
-    settings={"seed": 0},
-    parameters={"mlp": {"alpha": True, "hidden_layer_sizes": False}},
-    tags={"seed": "0", "data_digest": "ab", "code_digest": "cd"},
-    tables={
-        protocol: tuple(
-            TableRecord(f"toy/{protocol}/{side}", f"{protocol}{side}" * 8, side, f"{side}.csv", 30)
-            for side in ("train", "test")
-        )
-        for protocol in ("speaker-dependent", "speaker-independent")
-    },
+from benchmark.tracking.runs import Tracker
+from tests.support.tracking import (
+    STUDY,
+    TRIAL,
+    TRIALS,
+    WINNER,
+    client_of,
+    log,
+    runs_of,
+    served,
+    tracker_of,
 )
-TRIAL = TrialRecord(
-    protocol="speaker-dependent",
-    model="mlp",
-    number=0,
-    state="complete",
-    params={"alpha": 0.01, "hidden_layer_sizes": [64, 32]},
-    score=0.75,
-    std=0.05,
-    fold_scores=(0.7, 0.8),
-    seconds=3.0,
-    seed=17,
-    ended=1_700_000_000.0,
-)
-TRIALS = [
-    replace(TRIAL, protocol=protocol, number=number)
-    for protocol in ("speaker-dependent", "speaker-independent")
-    for number in range(3)
-]
-WINNER = WinnerRecord(
-    protocol="speaker-dependent",
-    model="mlp",
-    params={"alpha": 0.01},
-    metrics={"uar": 0.75, "test_uar": 0.7},
-    files={"figures/confusion.png": b"picture", "model/model.skops": b"model"},
-    trial=2,
-)
+from tests.support.waiting import free_port
 
 
 @pytest.fixture(scope="module")
@@ -74,71 +40,6 @@ def project(tmp_path_factory: pytest.TempPathFactory) -> Path:
 @pytest.fixture
 def experiment(request: pytest.FixtureRequest) -> str:
     return str(request.node.name)
-
-
-def tracker_of(project: Path, experiment: str) -> Tracker:
-    uri = f"sqlite:///{project / 'mlflow.db'}"
-    return Tracker(uri, experiment, artifacts=project / "mlruns")
-
-
-def log(
-    tracker: Tracker,
-    trials: list[TrialRecord],
-    winners: tuple[WinnerRecord, ...] = (),
-    study: StudyRecord = STUDY,
-) -> None:
-    tracker.begin(study)
-    for trial in trials:
-        tracker.log_trial(trial)
-    for winner in winners:
-        tracker.log_winner(winner)
-    tracker.finish()
-
-
-def client_of(uri: str) -> Any:
-    from mlflow import MlflowClient
-
-    return MlflowClient(tracking_uri=uri)
-
-
-def runs_of(tracker: Tracker) -> dict[str, Any]:
-    """Every run by its name, and no name twice."""
-    client = client_of(tracker.uri)
-    found = client.get_experiment_by_name(tracker.experiment)
-    runs = list(client.search_runs([found.experiment_id]))
-    names = [run.info.run_name for run in runs]
-    assert sorted(set(names)) == sorted(names)
-    return dict(zip(names, runs, strict=True))
-
-
-@contextmanager
-def served(project: Path, port: int, store: str = "") -> Iterator[str]:
-    """The runs of a project behind a server of MLflow's, as the command `ui` starts it."""
-    uri = store or f"sqlite:///{project / 'mlflow.db'}"
-    command, environment = tracking.ui_command(uri, project, port)
-    address = f"http://127.0.0.1:{port}"
-    with subprocess.Popen(
-        command,
-        env=environment,
-        cwd=project,
-        stdout=subprocess.DEVNULL,
-        stderr=subprocess.DEVNULL,
-        start_new_session=True,
-    ) as process:
-        for _ in range(240):
-            with suppress(OSError), urllib.request.urlopen(f"{address}/health", timeout=1):
-                break
-            time.sleep(0.25)
-        try:
-            yield address
-        finally:
-            os.killpg(process.pid, 9)
-
-
-def free_port() -> int:
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        return int(probe.getsockname()[1])
 
 
 def test_runs_nest_study_split_model_trial(project: Path, experiment: str) -> None:

@@ -1,0 +1,142 @@
+"""The small study: a project folder to run it in, and the command line."""
+
+from __future__ import annotations
+
+import os
+import subprocess
+import sys
+import time
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+import pytest
+
+from benchmark import models
+
+SMALL_STUDY = """
+question = "Can tones be told apart?"
+corpora  = ["csv"]
+emotions = ["low", "middle", "high"]
+features = "mfcc-stats"
+augment  = ["noise"]
+
+[split]
+protocols = ["speaker-dependent", "speaker-independent"]
+
+[search]
+trials = 6
+folds  = 3
+metric = "uar"
+
+[models.logistic_regression]
+initial = { C = 1.0 }
+C = { low = 1e-3, high = 1e1, log = true }
+
+[models.random_forest]
+initial = { n_estimators = 25, criterion = "entropy" }
+n_estimators = [5, 10]
+max_depth = { low = 1, high = 4 }
+"""
+
+
+@dataclass
+class Bench:
+    """A small study of tones, and a project folder to run it in."""
+
+    study: Path
+    table: Path
+    project: Path
+    whole_s: float = 0.0  # duration of the last run
+
+    def command(self, *arguments: str) -> list[str]:
+        """The command line of one of the tool's commands in this project."""
+        return [sys.executable, "-m", "benchmark", *arguments, "--project", str(self.project)]
+
+    def run(self, *arguments: str, check: bool = True) -> subprocess.CompletedProcess[str]:
+        """Run the small study to its end."""
+        began = time.monotonic()
+        ended = subprocess.run(
+            self.command("run-study", str(self.study), "--corpus", f"csv={self.table}", *arguments),
+            capture_output=True,
+            text=True,
+            check=check,
+        )
+        self.whole_s = time.monotonic() - began
+        return ended
+
+    def card(self, split: str = "speaker-independent", model: str = "ensemble") -> Path:
+        """The card of one of the small study's fitted models."""
+        return self.project / f"features_cache/small/{split}/models/{model}.json"
+
+    def stored(self, split: str = "speaker-independent", model: str = "ensemble") -> pd.DataFrame:
+        """The stored test predictions of a model, float32, by the path of the recording."""
+        table = pd.read_csv(self.project / "reports/results/small/predictions.csv")
+        rows = table[(table["protocol"] == split) & (table["model"] == model)]
+        paths = [self.table.parent / f"{clip.removeprefix('csv/')}.wav" for clip in rows["clip"]]
+        columns = [column for column in rows if column.startswith("p_")]
+        return rows[columns].astype(np.float32).set_index(pd.Index(paths))
+
+    def bytes_of(self, folder: str) -> dict[str, bytes]:
+        """Every file below a folder of the project, by its path there."""
+        root = self.project / folder
+        return {
+            path.relative_to(root).as_posix(): path.read_bytes()
+            for path in sorted(root.rglob("*"))
+            if path.is_file()
+        }
+
+
+def make_bench(folder: Path, table: Path, text: str = SMALL_STUDY) -> Bench:
+    """A study, by default the small one, and an empty project in a folder."""
+    (folder / "project").mkdir(parents=True)
+    study = folder / "small.toml"
+    study.write_text(text)
+    return Bench(study, table, folder / "project")
+
+
+def changed_bench(folder: Path, table: Path, changes: Mapping[str, str]) -> Bench:
+    """The small study with some lines replaced, run once in a project below a folder."""
+    text = SMALL_STUDY
+    for before, after in changes.items():
+        assert before in text
+        text = text.replace(before, after)
+    bench = make_bench(folder, table, text)
+    bench.run()
+    return bench
+
+
+def run_command(*arguments: str, **variables: str) -> subprocess.CompletedProcess[str]:
+    """Run a command of the tool to its end, with further environment variables."""
+    return subprocess.run(
+        [sys.executable, "-m", "benchmark", *arguments],
+        capture_output=True,
+        text=True,
+        check=False,
+        env={**os.environ, "COLUMNS": "200", **variables},
+    )
+
+
+def refused_line(*arguments: str, **variables: str) -> str:
+    """The one error line of a command that is refused."""
+    refused = run_command(*arguments, **variables)
+    assert refused.returncode == 2, refused.stderr
+    assert "Traceback" not in refused.stderr
+    (line,) = [line for line in refused.stderr.splitlines() if line.startswith("error: ")]
+    return line
+
+
+def needing_extras(names: Iterable[str]) -> list[object]:
+    """Models as parameters of a test, which is skipped for those whose extra is not installed."""
+    return [
+        pytest.param(
+            name,
+            marks=pytest.mark.skipif(
+                not models.available(name),
+                reason=f"{name} needs the extra `{models.MODELS[name].extra}`",
+            ),
+        )
+        for name in names
+    ]
