@@ -1,4 +1,4 @@
-"""Where a user's files lie, and how a study is to be run on them."""
+"""Where a user's files are, and how a study is run on them."""
 
 from __future__ import annotations
 
@@ -8,59 +8,60 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from benchmark.engine.processes import available_cores
+from benchmark.errors import BenchmarkError, unknown
 
 
 @dataclass(frozen=True)
 class Project:
-    """The folder in which everything of a user's lies.
+    """The folder of a user's caches, results and databases.
 
     Attributes
     ----------
     folder : Path
-        Usually the current one.
+        Usually the current folder.
     """
 
     folder: Path
 
     @property
     def features_cache(self) -> Path:
-        """Features, tables and fitted models; can be deleted at any time, and costs time then."""
+        """Folder of features, tables and fitted models; it can be deleted and is made anew."""
         return self.folder / "features_cache"
 
     @property
     def reports(self) -> Path:
-        """Pages, their figures, and below ``results`` what they are computed from."""
+        """Folder of the pages and figures."""
         return self.folder / "reports"
 
     @property
     def results(self) -> Path:
-        """A folder for each study that has run."""
+        """Folder of the stored results, one subfolder per study."""
         return self.reports / "results"
 
     @property
     def storage_url(self) -> str:
-        """The default home of finished trials."""
+        """The default storage of trials."""
         return f"sqlite:///{self.folder.resolve() / 'optuna.db'}"
 
 
 @dataclass(frozen=True)
 class Sources:
-    """Where the recordings, or a user's own tables, lie, and where what is made of them goes.
+    """Where the recordings, or a user's own tables, are.
 
     Attributes
     ----------
     cache : Path
-        features_cache/: for generated recordings, features and tables.
+        Folder of generated recordings, features and tables: `Project.features_cache`.
     root : Path or None
-        A folder that holds a folder for each corpus.
+        A folder with one subfolder per corpus.
     given : mapping of str to Path
         Folders of single corpora, and the table of ``csv``.
     tables : tuple of Path, or None
-        A user's own train and test tables, which take the place of corpora and features.
+        A user's own train and test tables, used instead of corpora and features.
     allow_incomplete : bool
-        Whether missing clips, or many that can't be used, are accepted and reported.
+        Whether missing clips and many unusable clips are accepted and reported.
     allow_missing : tuple of str
-        Corpora that are left out, and named on every page, where they are not complete.
+        Corpora that are left out, and named on every page, if they are incomplete.
     """
 
     cache: Path
@@ -73,25 +74,25 @@ class Sources:
 
 @dataclass(frozen=True)
 class Job:
-    """How a study is to be run; nothing here decides a score.
+    """How a study is run. Nothing here changes a score.
 
     Attributes
     ----------
     project : Project
     sources : Sources
-        Where recordings or tables lie; its cache is the project's.
+        Their cache is the project's.
     overrides : tuple of str
-        What the command line changed of the study file.
+        Changes of the study file from the command line.
     workers : int
-        Processes.
+        Number of processes.
     storage : str or None
-        An Optuna storage URL; by default optuna.db in the project's folder.
+        An Optuna storage URL; None for optuna.db in the project's folder.
     minutes : float or None
-        A budget of time for the whole run.
+        Time budget of the whole run.
     began : float
-        When it did, by the monotonic clock.
+        Start of the run by the monotonic clock, in seconds.
     cluster : str or None
-        Where the scheduler of a Dask cluster is, whose workers extract and fit; see `Cluster`.
+        Address of a Dask scheduler whose workers extract and fit; see `engine.dask.Cluster`.
     """
 
     project: Project
@@ -102,3 +103,37 @@ class Job:
     cluster: str | None = None
     minutes: float | None = None
     began: float = field(default_factory=time.monotonic)
+
+
+def study_files() -> dict[str, Path]:
+    """Return the study files by name: those of ./studies, then those of the package."""
+    files: dict[str, Path] = {}
+    for folder in _study_folders():
+        for path in folder.glob("*.toml"):
+            files.setdefault(path.stem, path)
+    return dict(sorted(files.items()))
+
+
+def find_study(study: str) -> Path:
+    """Return the file of a study given by path or by name.
+
+    Raises
+    ------
+    BenchmarkError
+        If there is no such file.
+    """
+    path = Path(study).expanduser()
+    for candidate in (path, path.with_suffix(".toml")):
+        if candidate.is_file():
+            return candidate
+    files = study_files()
+    if path.stem in files and path.parent in {Path(), Path("studies")}:
+        return files[path.stem]
+    if path.suffix == ".toml" or path.name != study:
+        raise BenchmarkError(f"{study}: no such file. `list studies` shows the studies.")
+    raise unknown("study", study, files)
+
+
+def _study_folders() -> list[Path]:
+    package = Path(__file__).parent
+    return [Path("studies"), package.parent / "studies", package / "studies"]

@@ -20,6 +20,7 @@ __all__ = [
     "Clip",
     "Corpus",
     "Recordings",
+    "describe_presence",
     "describe_shortfall",
     "locate",
     "read_corpus",
@@ -122,14 +123,37 @@ def read_corpus(name: str, folder: Path) -> Recordings:
 
 def describe_shortfall(corpus: Corpus, recordings: Recordings) -> str:
     """Return how many clips of a corpus are there and which are missing, in one line."""
-    found = len(recordings.clips)
-    expected = corpus.official_clips or found + len(recordings.missing)
-    line = f"{corpus.name}: {found} of {expected} clips"
+    line = f"{corpus.name}: {_count_clips(corpus, recordings)}"
     if not recordings.missing:
         return line
     shown = ", ".join(recordings.missing[:NAMES_SHOWN])
     more = len(recordings.missing) - NAMES_SHOWN
     return f"{line}; missing: {shown}" + (f", ... (and {more} more)" if more > 0 else "")
+
+
+def describe_presence(
+    name: str, *, root: Path | None, given: Mapping[str, Path], cache: Path
+) -> str:
+    """Return how many clips of a corpus are present, or why they can't be read; "" if it is absent.
+
+    Parameters are those of `locate`.
+    """
+    corpus = _corpus(name)
+    if corpus.generated:
+        return f"generated, {corpus.official_clips} clips"
+    try:
+        if name not in given and _below(root, name) is None:
+            return ""
+        folder = locate(name, root=root, given=given, cache=cache)
+        return _count_clips(corpus, read_corpus(name, folder))
+    except BenchmarkError as error:
+        return str(error)
+
+
+def _count_clips(corpus: Corpus, recordings: Recordings) -> str:
+    found = len(recordings.clips)
+    expected = corpus.official_clips or found + len(recordings.missing)
+    return f"{found} of {expected} clips"
 
 
 def _corpus(name: str) -> Corpus:

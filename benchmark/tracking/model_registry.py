@@ -28,9 +28,11 @@ import numpy as np
 
 from benchmark.errors import BenchmarkError, unknown
 from benchmark.evaluation.metrics import METRICS
+from benchmark.project import Project
 from benchmark.report.markdown import code, counted, listed, number, plain, span
 from benchmark.tracking.cards import Card, Figure, Measured, load_model, read_card
 from benchmark.tracking.runs import (
+    ARTIFACTS,
     connect,
     experiment_of,
     first_line,
@@ -38,6 +40,7 @@ from benchmark.tracking.runs import (
     refusing,
     source_tags,
     sqlite_file,
+    tracking_uri,
 )
 
 REGISTERED = "speech-emotion"
@@ -169,6 +172,20 @@ def find(uri: str, artifacts: Path, cache: Path, which: str = CHAMPION) -> Path:
         version = _version(client, which)
         with _naming(version):
             return _fetch(client, uri, version, cache) / "card.json"
+
+
+def resolve(which: str, project: Path) -> Path:
+    """Return the card of a model given by its card file, or by an alias or registered version.
+
+    Raises
+    ------
+    BenchmarkError
+        As `find` does.
+    """
+    if which.endswith(".json"):
+        return Path(which).expanduser()
+    cache = Project(project).features_cache / "registry"
+    return find(tracking_uri(project), project / ARTIFACTS, cache, which)
 
 
 def _same(client: Any, uri: str, digest: str) -> Any:

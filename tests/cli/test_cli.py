@@ -7,16 +7,24 @@ import signal
 import subprocess
 import sys
 import time
+from collections.abc import Mapping
 from pathlib import Path
+from typing import Any
 
 import pytest
+import typer
 
+from benchmark.cli import app
 from benchmark.data.splits import PROTOCOLS
 from benchmark.features import AUGMENTATIONS, FAMILIES, FEATURE_SETS
 from benchmark.models import MODELS
 from tests.support.bench import Bench, refused_line, run_command
 
-COMMANDS = ("run-study", "list", "extract", "explore", "anatomy", "report", "ui", "fetch")
+COMMANDS = [
+    name
+    for name, command in typer.main.get_command(app).commands.items()  # type: ignore[attr-defined]
+    if not command.hidden
+]
 
 
 def test_help_names_every_command() -> None:
@@ -53,6 +61,18 @@ def test_list_names_every_entry_of_every_registry() -> None:
     assert [name for name in registries if name not in text] == []
 
 
+@pytest.mark.parametrize(("section", "registry"), [("models", MODELS), ("protocols", PROTOCOLS)])
+def test_a_section_of_the_list_describes_each_entry(
+    section: str, registry: Mapping[str, Any]
+) -> None:
+    text = " ".join(run_command("list", section, COLUMNS="2000").stdout.split())
+    assert [name for name, entry in registry.items() if entry.description not in text] == []
+
+
+def test_the_list_is_short_by_default() -> None:
+    assert len(run_command("list").stdout.splitlines()) < 40
+
+
 def test_list_says_which_corpora_are_incomplete(tmp_path: Path) -> None:
     (tmp_path / "savee").mkdir()
     (tmp_path / "savee/DC_a01.wav").touch()
@@ -69,6 +89,8 @@ def test_list_says_which_corpora_are_incomplete(tmp_path: Path) -> None:
         (("run-study", "--set", "search.trails=1"), "Did you mean 'trials'?"),
         (("run-study", "--train", "a.csv"), "--train and --test go together"),
         (("run-study", "--train", "a.csv", "--test", "b.csv"), "a.csv"),
+        (("list", "model"), "Did you mean 'models'?"),
+        (("anatomy", "capstone", "--draws", "2"), "now called `leakage`"),
         (("fetch", "savee", "--into", "here"), "kahlan.eps.surrey.ac.uk"),
         (("fetch", "saavee", "--into", "here"), "Did you mean 'savee'?"),
         (("report",), "nothing has been measured yet"),

@@ -1,0 +1,170 @@
+"""Options that several commands share, and the objects that are made from them."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from benchmark.errors import BenchmarkError, unknown
+
+if TYPE_CHECKING:
+    from benchmark.project import Job, Sources
+    from benchmark.study import Study
+
+CURRENT_FOLDER = Path()
+
+StudyArgument = Annotated[
+    str | None,
+    typer.Argument(
+        help="A study file, or the name of a study in studies/. Default: quickstart, on "
+        "generated speech.",
+        show_default=False,
+    ),
+]
+FinishedStudyArgument = Annotated[
+    str, typer.Argument(help="Name of a study that was run.", show_default=False)
+]
+CorporaOption = Annotated[
+    Path | None,
+    typer.Option(
+        "--corpora",
+        envvar="SER_CORPORA",
+        metavar="DIR",
+        help="Folder with one subfolder per corpus: DIR/ravdess, DIR/tess, DIR/savee.",
+    ),
+]
+CorpusOption = Annotated[
+    list[str] | None,
+    typer.Option(
+        "--corpus",
+        metavar="NAME=DIR",
+        help="Folder of one corpus, or csv=table.csv for a table of your own recordings. "
+        "Can be repeated.",
+    ),
+]
+SetOption = Annotated[
+    list[str] | None,
+    typer.Option(
+        "--set",
+        metavar="KEY=VALUE",
+        help="Change a key of the study for this run, for example --set search.trials=10. The "
+        "result is stored apart from the unchanged study's. Can be repeated.",
+    ),
+]
+IncompleteOption = Annotated[
+    bool,
+    typer.Option(
+        "--allow-incomplete",
+        help="Accept missing clips and many unusable clips; the report lists them.",
+    ),
+]
+MissingOption = Annotated[
+    list[str] | None,
+    typer.Option(
+        "--allow-missing",
+        metavar="CORPUS",
+        help="Leave this corpus out if it is missing or incomplete; every page says so. "
+        "Can be repeated.",
+    ),
+]
+WorkersOption = Annotated[
+    int | None,
+    typer.Option(
+        "--workers",
+        min=1,
+        help="Number of processes. Default: all cores. Results do not depend on it.",
+    ),
+]
+ClusterOption = Annotated[
+    str | None,
+    typer.Option(
+        "--cluster",
+        metavar="ADDRESS",
+        help="Extract and fit on a Dask cluster: tcp://HOST:8786, tls://HOST:8786, a scheduler "
+        "file (.json), or `config` for the scheduler in Dask's configuration. Results do not "
+        "depend on it.",
+    ),
+]
+ProjectOption = Annotated[
+    Path,
+    typer.Option(
+        "--project",
+        metavar="DIR",
+        help="Folder of features_cache/, reports/, optuna.db and mlflow.db.",
+    ),
+]
+ModelOption = Annotated[
+    str,
+    typer.Option(
+        "--model",
+        metavar="MODEL",
+        help="Alias or version of the registered model in MLflow, or a model card: "
+        "features_cache/STUDY/SPLIT/models/MODEL.json.",
+    ),
+]
+
+
+def read_study(study: str | None, changes: list[str] | None) -> Study:
+    """Return the study of a name or path with its changes, validated."""
+    from benchmark.project import find_study
+    from benchmark.study import read_study
+    from benchmark.validation import check
+
+    path = find_study(study or "quickstart")
+    return check(read_study(path, tuple(changes or ())), str(path))
+
+
+def make_sources(
+    project: Path,
+    corpora: Path | None,
+    corpus: list[str] | None,
+    *,
+    allow_incomplete: bool = False,
+    allow_missing: list[str] | None = None,
+    tables: tuple[Path, Path] | None = None,
+) -> Sources:
+    """Return the sources of recordings that the options name."""
+    from benchmark.corpora import CORPORA
+    from benchmark.project import Project, Sources
+
+    given: dict[str, Path] = {}
+    for text in corpus or []:
+        name, _, path = text.partition("=")
+        if not path:
+            raise BenchmarkError(
+                f"--corpus {text}: expected NAME=DIR, for example ravdess=~/ravdess."
+            )
+        if name not in CORPORA:
+            raise unknown("corpus", name, CORPORA, "--corpus")
+        given[name] = Path(path).expanduser()
+    return Sources(
+        cache=Project(project).features_cache,
+        root=corpora.expanduser() if corpora else None,
+        given=given,
+        tables=tables,
+        allow_incomplete=allow_incomplete,
+        allow_missing=tuple(allow_missing or ()),
+    )
+
+
+def make_job(
+    project: Path,
+    sources: Sources,
+    changes: list[str] | None,
+    workers: int | None,
+    cluster: str | None = None,
+) -> Job:
+    """Return the job that the options describe."""
+    from benchmark.engine.processes import available_cores
+    from benchmark.project import Job, Project
+    from benchmark.study import effective
+
+    return Job(
+        project=Project(project),
+        sources=sources,
+        overrides=effective(changes or ()),
+        workers=workers or available_cores(),
+        cluster=cluster,
+    )

@@ -1,0 +1,239 @@
+"""Commands on runs and models: ui, promote, predict, serve."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from benchmark.cli.options import (
+    CURRENT_FOLDER,
+    FinishedStudyArgument,
+    ModelOption,
+    ProjectOption,
+    WorkersOption,
+)
+from benchmark.cli.status import USER_ERROR, command_console
+from benchmark.errors import BenchmarkError
+
+
+def ui(
+    port: Annotated[int, typer.Option(min=1, max=65535, help="Port on this machine.")] = 5000,
+    project: ProjectOption = CURRENT_FOLDER,
+) -> None:
+    """Open the MLflow UI of the runs, on this machine only, until Ctrl-C.
+
+    - `ui --port 5001`
+    """
+    with command_console() as console:
+        import subprocess
+
+        from benchmark.tracking.runs import tracking_uri, ui_addresses, ui_command
+
+        uri = tracking_uri(project)
+        command, environment = ui_command(uri, project, port)
+        console.info("The MLflow UI starts in a few seconds. Press Ctrl-C to stop it.")
+        for study, address in ui_addresses(uri, project, port):
+            console.print(f"{study}: {address}")
+        console.print(f"registered models: http://127.0.0.1:{port}/#/models")
+        process = subprocess.run(command, env=environment, cwd=project, check=False)
+        raise typer.Exit(process.returncode)
+
+
+def promote(
+    study: FinishedStudyArgument,
+    model: Annotated[
+        str | None,
+        typer.Option(
+            metavar="MODEL",
+            help="A model of the study. Default: the selected model (best CV score).",
+        ),
+    ] = None,
+    split: Annotated[
+        str | None,
+        typer.Option(
+            metavar="SPLIT",
+            help="The split whose training side the model was fitted on. Default: "
+            "speaker-independent, if the study has it.",
+        ),
+    ] = None,
+    force: Annotated[
+        bool,
+        typer.Option("--force", help="Replace the champion even by a model that is no better."),
+    ] = False,
+    project: ProjectOption = CURRENT_FOLDER,
+) -> None:
+    """Register a study's selected model in MLflow and make it the champion, which is served.
+
+    A model replaces the champion if its CV score on the same clips is higher. Test scores are not
+    used.
+
+    - `promote capstone`: the selected model, speaker-independent
+    - `promote capstone --model mlp --split speaker-dependent`: another model
+    """
+    with command_console() as console:
+        from benchmark.project import Project
+        from benchmark.serving.command import introduce
+        from benchmark.tracking import model_registry
+        from benchmark.tracking.cards import find_card, read_card
+        from benchmark.tracking.runs import ARTIFACTS, tracking_uri
+
+        name = Path(study).stem
+        card = find_card(Project(project).features_cache / name, name, split, model)
+        introduce(read_card(card), console)
+        done = model_registry.promote(card, tracking_uri(project), project / ARTIFACTS, force=force)
+        state = "new" if done.new else "already registered"
+        console.print(
+            f"{model_registry.REGISTERED} version {done.version} ({state}). {done.reason}"
+        )
+        if done.champion:
+            console.info("Use it: `python -m benchmark predict FILE`, `python -m benchmark serve`.")
+
+
+def predict(
+    recordings: Annotated[
+        list[str],
+        typer.Argument(
+            help="Recordings, folders of recordings, or tables (.csv) with a column `path`.",
+            show_default=False,
+        ),
+    ],
+    timeline: Annotated[
+        bool,
+        typer.Option(
+            "--timeline", help="Predict windows of 3 s every second, each channel separately."
+        ),
+    ] = False,
+    as_json: Annotated[
+        bool, typer.Option("--json", help="Print JSON with exact probabilities, no table.")
+    ] = False,
+    csv: Annotated[
+        Path | None, typer.Option("--csv", metavar="FILE", help="Write a CSV file, print no table.")
+    ] = None,
+    picture: Annotated[
+        Path | None,
+        typer.Option(
+            "--picture",
+            metavar="FILE",
+            help="Figure of a timeline, .png or .svg. Default: RECORDING_timeline.png in the "
+            "current folder.",
+        ),
+    ] = None,
+    model: ModelOption = "champion",
+    workers: WorkersOption = None,
+    project: ProjectOption = CURRENT_FOLDER,
+) -> None:
+    """Predict the emotion of recordings, and print how reliable the model is.
+
+    - `predict call.wav clips/ list.csv`: a table
+    - `predict clips/ --csv predictions.csv`: many files
+    - `predict --timeline call.wav`: a long recording over time, with a figure; the channels of a
+      stereo file are agent (left) and customer (right)
+
+    Exit status 2 if a file could not be used; the other files are predicted.
+    """
+    with command_console() as console:
+        from benchmark.engine.processes import Workers, available_cores
+        from benchmark.project import Project
+        from benchmark.serving import command
+        from benchmark.serving.batch import find_files
+        from benchmark.tracking.cards import read_card
+        from benchmark.tracking.model_registry import resolve
+
+        if picture is not None and not timeline:
+            raise BenchmarkError(
+                f"--picture {picture}: only timelines have a figure. Add --timeline."
+            )
+        files = find_files(recordings)
+        output = command.Output(as_json, csv, picture)
+        command.check_output(output, [*map(Path, recordings), *files])
+        card = resolve(model, project)
+        command.introduce(read_card(card), console)
+        cache = Project(project).features_cache
+        with Workers(workers or available_cores()) as pool:
+            if timeline:
+                complete = command.predict_over_time(files, card, output, pool, console)
+            else:
+                complete = command.predict(files, card, output, cache, pool, console)
+        if not complete:
+            raise typer.Exit(USER_ERROR)
+
+
+def serve(
+    host: Annotated[
+        str,
+        typer.Option(
+            help="Address to listen on. Any address but this machine's own needs a token (SER_TOKEN "
+            "or --token-file)."
+        ),
+    ] = "127.0.0.1",
+    port: Annotated[int, typer.Option(min=0, max=65535, help="0: any free port.")] = 8000,
+    token_file: Annotated[
+        Path | None,
+        typer.Option(
+            metavar="FILE",
+            help="File whose first line is the token that requests must send as "
+            "`Authorization: Bearer TOKEN`. Alternative: the environment variable SER_TOKEN.",
+        ),
+    ] = None,
+    allow_host: Annotated[
+        list[str] | None,
+        typer.Option(
+            "--allow-host",
+            metavar="NAME",
+            help="A host name of the service besides its address. Can be repeated.",
+        ),
+    ] = None,
+    upload_mb: Annotated[float, typer.Option(min=0.001, help="Largest request body in MiB.")] = 32,
+    clip_seconds: Annotated[
+        float, typer.Option(min=0.1, help="Longest recording to predict, in seconds.")
+    ] = 60,
+    timeline_seconds: Annotated[
+        float, typer.Option(min=0.1, help="Longest recording of a timeline, in seconds.")
+    ] = 900,
+    concurrent: Annotated[
+        int, typer.Option(min=1, help="Concurrent requests; a further one gets status 429.")
+    ] = 16,
+    request_seconds: Annotated[
+        float, typer.Option(min=0.1, help="Time limit of a request in seconds.")
+    ] = 30,
+    memory_mb: Annotated[
+        int, typer.Option(min=64, help="Memory limit of a recording in a worker, in MiB.")
+    ] = 1024,
+    workers: WorkersOption = None,
+    model: ModelOption = "champion",
+    project: ProjectOption = CURRENT_FOLDER,
+) -> None:
+    """Serve a model as a REST API and a web page with a microphone, until Ctrl-C.
+
+    By default only this machine can connect. To expose the service, set a token of at least 16
+    characters and put a TLS proxy in front of it. Uploads are not stored, and no other host is
+    contacted. Needs the extra `serve`: pip install "ser-benchmark[serve]".
+
+    - `serve --port 8080`
+    """
+    with command_console() as console:
+        from benchmark.engine.processes import available_cores
+        from benchmark.serving import server
+        from benchmark.serving.limits import Limits
+        from benchmark.serving.token import read_token
+        from benchmark.tracking.model_registry import resolve
+
+        limits = Limits(
+            upload_bytes=int(upload_mb * 2**20),
+            clip_s=clip_seconds,
+            timeline_s=timeline_seconds,
+            concurrent=concurrent,
+            request_s=request_seconds,
+            memory_bytes=memory_mb * 2**20,
+        )
+        options = server.Options(
+            host=host,
+            port=port,
+            token=read_token(token_file),
+            hosts=tuple(allow_host or ()),
+            limits=limits,
+            workers=workers or available_cores(),
+        )
+        server.serve(resolve(model, project), options, console)

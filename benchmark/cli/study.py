@@ -1,0 +1,237 @@
+"""Commands on studies: run, extract, explore, leakage, report."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from benchmark.cli.options import (
+    CURRENT_FOLDER,
+    ClusterOption,
+    CorporaOption,
+    CorpusOption,
+    FinishedStudyArgument,
+    IncompleteOption,
+    MissingOption,
+    ProjectOption,
+    SetOption,
+    StudyArgument,
+    WorkersOption,
+    make_job,
+    make_sources,
+    read_study,
+)
+from benchmark.cli.status import command_console
+from benchmark.errors import BenchmarkError
+
+
+def run_study(
+    study: StudyArgument = None,
+    corpora: CorporaOption = None,
+    corpus: CorpusOption = None,
+    changes: SetOption = None,
+    train: Annotated[
+        Path | None,
+        typer.Option(
+            metavar="CSV", help="Your own training table, instead of corpora and features."
+        ),
+    ] = None,
+    test: Annotated[
+        Path | None, typer.Option(metavar="CSV", help="Your own test table; requires --train.")
+    ] = None,
+    allow_incomplete: IncompleteOption = False,
+    allow_missing: MissingOption = None,
+    workers: WorkersOption = None,
+    cluster: ClusterOption = None,
+    minutes: Annotated[
+        float | None,
+        typer.Option(
+            min=0.25,
+            help="Time budget, shared by the models; only the extraction of new features may "
+            "exceed it. The result is stored apart. The report lists searches that were not "
+            "finished; a later run resumes them.",
+        ),
+    ] = None,
+    storage: Annotated[
+        str | None,
+        typer.Option(
+            metavar="URL",
+            help="Optuna storage of the trials. Default: optuna.db in the project's folder.",
+        ),
+    ] = None,
+    project: ProjectOption = CURRENT_FOLDER,
+) -> None:
+    """Run a study: features, hyperparameter search, ensembles, evaluation, report.
+
+    An interrupted run is resumed by the same command. Every trial is an MLflow run
+    (`python -m benchmark ui`) in the store of MLFLOW_TRACKING_URI, by default mlflow.db.
+
+    - `run-study`: the quickstart on generated speech, about a minute
+    - `run-study capstone --corpora ~/corpora`: a study on recordings
+    - `run-study capstone --set search.trials=10`: the study with one key changed
+    """
+    with command_console() as console:
+        sources = make_sources(
+            project,
+            corpora,
+            corpus,
+            allow_incomplete=allow_incomplete,
+            allow_missing=allow_missing,
+            tables=_own_tables(train, test),
+        )
+        checked = read_study(study, changes)
+        from benchmark import pipeline
+        from benchmark.report.summary import print_summary
+
+        job = make_job(project, sources, changes, workers, cluster)
+        job = replace(job, storage=storage, minutes=minutes)
+        print_summary(pipeline.run_study(checked, job, console), job.project, console)
+
+
+def _own_tables(train: Path | None, test: Path | None) -> tuple[Path, Path] | None:
+    if train is None and test is None:
+        return None
+    if train is None or test is None:
+        raise BenchmarkError("--train and --test go together: give both tables, or neither.")
+    return train, test
+
+
+def extract(
+    study: StudyArgument = None,
+    corpora: CorporaOption = None,
+    corpus: CorpusOption = None,
+    changes: SetOption = None,
+    allow_incomplete: IncompleteOption = False,
+    allow_missing: MissingOption = None,
+    workers: WorkersOption = None,
+    cluster: ClusterOption = None,
+    project: ProjectOption = CURRENT_FOLDER,
+) -> None:
+    """Extract the features of a study: train.csv and test.csv of each protocol, no training.
+
+    - `extract capstone --corpora ~/corpora`
+    """
+    with command_console() as console:
+        sources = make_sources(
+            project,
+            corpora,
+            corpus,
+            allow_incomplete=allow_incomplete,
+            allow_missing=allow_missing,
+        )
+        checked = read_study(study, changes)
+        from benchmark import pipeline
+
+        job = make_job(project, sources, changes, workers, cluster)
+        prepared = pipeline.extract_study(checked, job, console)
+        for tables in prepared.splits:
+            for side, table in (("train", tables.train), ("test", tables.test)):
+                path = tables.folder / f"{side}.csv"
+                console.print(f"{path}: {len(table.rows)} rows, {len(table.columns)} features")
+
+
+def explore(
+    study: StudyArgument = None,
+    corpora: CorporaOption = None,
+    corpus: CorpusOption = None,
+    changes: SetOption = None,
+    allow_incomplete: IncompleteOption = False,
+    allow_missing: MissingOption = None,
+    workers: WorkersOption = None,
+    project: ProjectOption = CURRENT_FOLDER,
+) -> None:
+    """Explore the recordings of a study, without training: reports/NAME_data.md with figures.
+
+    - `explore capstone --corpora ~/corpora`
+    """
+    with command_console() as console:
+        sources = make_sources(
+            project,
+            corpora,
+            corpus,
+            allow_incomplete=allow_incomplete,
+            allow_missing=allow_missing,
+        )
+        checked = read_study(study, changes)
+        from benchmark.data.exploration import explore_study
+
+        job = make_job(project, sources, changes, workers)
+        console.print(str(explore_study(checked, job, console)))
+
+
+def leakage(
+    study: FinishedStudyArgument,
+    corpora: CorporaOption = None,
+    corpus: CorpusOption = None,
+    draws: Annotated[
+        int, typer.Option(min=1, max=100, help="Random splits; scores are means over them.")
+    ] = 5,
+    seeds: Annotated[
+        int,
+        typer.Option(min=2, max=1000, help="Seeds for the leak that reports the best of them."),
+    ] = 20,
+    settings: Annotated[
+        int,
+        typer.Option(
+            min=2, max=1000, help="Trials of the study for the leak that selects on the test set."
+        ),
+    ] = 10,
+    published_only: Annotated[
+        bool,
+        typer.Option(
+            "--published-only",
+            help="Run the ablation of the reported figure only, not of the selected model.",
+        ),
+    ] = False,
+    workers: WorkersOption = None,
+    project: ProjectOption = CURRENT_FOLDER,
+) -> None:
+    """Run a study's selected model again with the leaks that papers have (leakage ablation).
+
+    The leaks: shared speakers; augmentation, oversampling, scaling or feature selection before the
+    split; hyperparameters, epoch or seed selected on the test set. Each leak is measured alone,
+    then the leaks are added one by one. If `[claims.leaks]` lists the leaks of a reported figure,
+    that figure is reproduced as well. No score of this command enters a leaderboard. An
+    interrupted run is resumed by the same command.
+
+    - `leakage quickstart --draws 2 --seeds 5`: on generated speech, a minute or two
+    - `leakage capstone --corpora ~/corpora`: on recordings; long, each draw takes many fits
+    - `leakage prediction_api_later --published-only`: the reported figure alone, minutes
+    """
+    with command_console() as console:
+        sources = make_sources(project, corpora, corpus)
+        checked = read_study(study, None)
+        from benchmark.leakage.ablation import Extent, dissect
+        from benchmark.leakage.stored import write_anatomy
+        from benchmark.report.leakage_page import write_page
+
+        job = make_job(project, sources, None, workers)
+        extent = Extent(draws, seeds, settings, published_only)
+        ablation = dissect(checked, extent, job, console)
+        write_anatomy(ablation, job.project.reports / "anatomy")
+        console.print(str(write_page(job.project.reports)))
+
+
+def anatomy() -> None:
+    """Refuse the former name of `leakage`."""
+    with command_console():
+        raise BenchmarkError(
+            "the command `anatomy` is now called `leakage`: `python -m benchmark leakage STUDY`."
+        )
+
+
+def report(project: ProjectOption = CURRENT_FOLDER) -> None:
+    """Write all pages of reports/ from the stored results, without training."""
+    with command_console() as console:
+        from benchmark import pipeline
+        from benchmark.project import Project
+        from benchmark.report.leakage_page import write_page
+
+        for page in pipeline.write_reports(Project(project), console):
+            console.print(str(page))
+        leakage_page = write_page(Project(project).reports)
+        if leakage_page is not None:
+            console.print(str(leakage_page))
