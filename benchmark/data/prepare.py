@@ -26,13 +26,12 @@ from benchmark.data.splits import (
 )
 from benchmark.data.tables import (
     IDENTITY,
-    StoredArrays,
     Table,
-    load_arrays,
     read_csv,
-    store_arrays,
+    training_arrays,
     write_csv,
 )
+from benchmark.engine.arrays import StoredArrays, load_arrays, save_arrays
 from benchmark.engine.processes import Workers
 from benchmark.errors import BenchmarkError, unknown
 from benchmark.evaluation.results import OWN_TABLES, UNUSABLE
@@ -584,7 +583,7 @@ def _stored(tables: SplitTables) -> SplitTables:
     if (by_clip > 1).any():
         raise LeakError(f"protocol {tables.name}: copies of {by_clip.idxmax()} are in two folds.")
     try:
-        store_arrays(tables.train, tables.fold, tables.arrays.folder)
+        save_arrays(training_arrays(tables.train, tables.fold), tables.arrays.folder)
         write_csv(tables.train, tables.folder / "train.csv")
         write_csv(tables.test, tables.folder / "test.csv")
     except OSError as error:

@@ -3,16 +3,15 @@
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Sequence
 from dataclasses import dataclass
-from functools import cached_property, lru_cache
+from functools import cached_property
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
+from benchmark.engine.arrays import TrainingArrays
 from benchmark.errors import BenchmarkError, unknown
 
 IDENTITY = ("clip", "corpus", "speaker", "gender", "emotion", "augmentation")
@@ -129,103 +128,14 @@ def _numbers(frame: pd.DataFrame, path: Path) -> NDArray[np.float32]:
     return numbers
 
 
-@dataclass(frozen=True)
-class TrainingArrays:
-    """A training table as workers read it.
-
-    Attributes
-    ----------
-    values : ndarray of float32, shape (n_rows, n_features)
-        Mapped from disk, so that all workers share one copy.
-    emotions : ndarray of str, shape (n_rows,)
-    fold : ndarray of int, shape (n_rows,)
-        The fold in which the row's clip is validated.
-    originals : ndarray of bool, shape (n_rows,)
-        Rows that may be validated on: no augmented copies.
-    genders : ndarray of str, shape (n_rows,)
-    clips : ndarray of int, shape (n_rows,)
-        Equal for a clip and its copies.
-    frames : ndarray of int, shape (2,) or (0,)
-        n_frames and n_coefficients of features over time; empty for other features.
-    """
-
-    values: NDArray[np.float32]
-    emotions: NDArray[np.str_]
-    fold: NDArray[np.intp]
-    originals: NDArray[np.bool_]
-    genders: NDArray[np.str_]
-    clips: NDArray[np.intp]
-    frames: NDArray[np.intp]
-
-    @property
-    def shape(self) -> tuple[int, int] | None:
-        """``(n_frames, n_coefficients)`` of features over time."""
-        return (int(self.frames[0]), int(self.frames[1])) if len(self.frames) else None
-
-    @property
-    def n_folds(self) -> int:
-        """How many inner folds there are."""
-        return int(self.fold.max()) + 1
-
-    def stop_fold(self, fold: int) -> int:
-        """Return the fold that decides when to stop learning while `fold` is validated."""
-        return (fold + 1) % self.n_folds
-
-    def training_rows(self, fold: int, stop: int | None = None) -> NDArray[np.bool_]:
-        """Rows to learn from when `fold` is validated, copies included.
-
-        Of a fold `stop`, which decides when to stop, only clips as they were recorded.
-        """
-        rows: NDArray[np.bool_] = (self.fold != fold) & ((self.fold != stop) | self.originals)
-        return rows
-
-    def validation_rows(self, fold: int) -> NDArray[np.bool_]:
-        """Rows to validate on: the fold's clips as they were recorded."""
-        rows: NDArray[np.bool_] = (self.fold == fold) & self.originals
-        return rows
-
-
-@dataclass(frozen=True)
-class StoredArrays:
-    """Where a training table's arrays lie: what a task is given in their place.
-
-    Attributes
-    ----------
-    folder : Path
-    identity : str
-        A digest of the table and its folds: it makes a worker forget those of another run.
-    """
-
-    folder: Path
-    identity: str
-
-
-def store_arrays(table: Table, fold: NDArray[np.intp], folder: Path) -> None:
-    """Write a training table and the fold of each row as `TrainingArrays` into a folder."""
-    folder.mkdir(parents=True, exist_ok=True)
-    arrays: dict[str, NDArray[Any]] = {
-        "values": table.values,
-        "emotions": table.rows["emotion"].to_numpy(dtype=np.str_),
-        "fold": fold,
-        "originals": table.originals,
-        "genders": table.rows["gender"].to_numpy(dtype=np.str_),
-        "clips": pd.factorize(table.rows["clip"])[0],
-        "frames": np.array(table.shape or (), dtype=np.intp),
-    }
-    for name, array in arrays.items():
-        partial = folder / f".{name}.partial.npy"
-        np.save(partial, array)
-        partial.replace(folder / f"{name}.npy")
-
-
-def load_arrays(arrays: StoredArrays | TrainingArrays) -> TrainingArrays:
-    """Return a training table's arrays; on a cluster's worker they have come along already."""
-    return _mapped(arrays) if isinstance(arrays, StoredArrays) else arrays
-
-
-@lru_cache(maxsize=4)
-def _mapped(arrays: StoredArrays) -> TrainingArrays:
-    folder = arrays.folder
-    names: Sequence[str] = ("emotions", "fold", "originals", "genders", "clips", "frames")
-    values = np.load(folder / "values.npy", mmap_mode="r")
-    return TrainingArrays(values, *(np.load(folder / f"{name}.npy") for name in names))
+def training_arrays(table: Table, fold: NDArray[np.intp]) -> TrainingArrays:
+    """Return a training table and the inner fold of each row as workers read them."""
+    return TrainingArrays(
+        values=table.values,
+        emotions=table.rows["emotion"].to_numpy(dtype=np.str_),
+        fold=fold,
+        originals=table.originals,
+        genders=table.rows["gender"].to_numpy(dtype=np.str_),
+        clips=pd.factorize(table.rows["clip"])[0],
+        frames=np.array(table.shape or (), dtype=np.intp),
+    )

@@ -25,7 +25,7 @@ from typing import Any
 
 import numpy as np
 
-from benchmark.data.tables import StoredArrays, TrainingArrays, load_arrays
+from benchmark.engine.arrays import StoredArrays, TrainingArrays, load_arrays
 from benchmark.engine.environment import ABSENT, kernels, surroundings
 from benchmark.engine.processes import Task, WorkerLostError, Workers, limit_threads, loss_of
 from benchmark.errors import BenchmarkError

@@ -15,7 +15,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from benchmark import models
-from benchmark.data.tables import StoredArrays, TrainingArrays, load_arrays
+from benchmark.engine.arrays import StoredArrays, TrainingArrays, load_arrays
 from benchmark.search.pruning import RUNGS
 
 OUT_OF_MEMORY = ("can't allocate memory", "not enough memory", "out of memory")

@@ -15,7 +15,7 @@ import pandas as pd
 from numpy.typing import NDArray
 
 from benchmark import models
-from benchmark.data.tables import StoredArrays, TrainingArrays, load_arrays
+from benchmark.engine.arrays import StoredArrays, TrainingArrays, load_arrays
 from benchmark.engine.npz_cache import keep, kept
 from benchmark.engine.processes import Workers
 from benchmark.evaluation.metrics import score

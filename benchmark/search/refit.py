@@ -17,7 +17,7 @@ import pandas as pd
 from benchmark import models
 from benchmark.console import Console
 from benchmark.data.prepare import SplitTables
-from benchmark.data.tables import StoredArrays, TrainingArrays, load_arrays
+from benchmark.engine.arrays import StoredArrays, TrainingArrays, load_arrays
 from benchmark.engine.files import write_bytes
 from benchmark.engine.processes import Task, Workers
 from benchmark.errors import BenchmarkError

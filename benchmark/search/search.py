@@ -18,7 +18,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from benchmark import models
-from benchmark.data.tables import load_arrays
+from benchmark.engine.arrays import load_arrays
 from benchmark.engine.npz_cache import keep, kept
 from benchmark.engine.processes import Task, WorkerLostError, Workers
 from benchmark.errors import BenchmarkError

@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from benchmark import models
-from benchmark.data.tables import StoredArrays
+from benchmark.engine.arrays import StoredArrays
 from benchmark.engine.databases import (
     AwayError,
     cause_of,

@@ -13,7 +13,8 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from benchmark.data.tables import StoredArrays, Table, store_arrays
+from benchmark.data.tables import Table, training_arrays
+from benchmark.engine.arrays import StoredArrays, save_arrays
 from benchmark.engine.processes import Workers, available_cores
 from benchmark.search.fitting import fit_fold
 from tests.cluster.hosts import Hosts
@@ -32,7 +33,9 @@ def table(tmp_path: Path) -> StoredArrays:
     rows = pd.DataFrame({"clip": [f"c{number}" for number in range(n)], "emotion": emotions})
     rows = rows.assign(corpus="csv", speaker="s", gender="female", augmentation="")
     columns = tuple(f"f{number}" for number in range(184))
-    store_arrays(Table(rows, values, columns), np.arange(n) % 5, tmp_path / "arrays")
+    save_arrays(
+        training_arrays(Table(rows, values, columns), np.arange(n) % 5), tmp_path / "arrays"
+    )
     return StoredArrays(tmp_path / "arrays", "speed")
 
 

@@ -10,13 +10,12 @@ import pytest
 
 from benchmark.data.tables import (
     IDENTITY,
-    StoredArrays,
     Table,
-    load_arrays,
     read_csv,
-    store_arrays,
+    training_arrays,
     write_csv,
 )
+from benchmark.engine.arrays import StoredArrays, load_arrays, save_arrays
 from benchmark.errors import BenchmarkError
 
 
@@ -64,7 +63,7 @@ def test_a_changed_number_or_name_changes_the_digest(table: Table) -> None:
 
 
 def test_a_worker_validates_on_clips_as_they_were_recorded(table: Table, tmp_path: Path) -> None:
-    store_arrays(table, np.array([0, 1, 1]), tmp_path)
+    save_arrays(training_arrays(table, np.array([0, 1, 1])), tmp_path)
     arrays = load_arrays(StoredArrays(tmp_path, table.digest))
     assert arrays.validation_rows(1).tolist() == [False, True, False]
     assert arrays.training_rows(0).tolist() == [False, True, True]

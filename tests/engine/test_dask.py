@@ -14,7 +14,8 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from benchmark.data.tables import StoredArrays, Table, store_arrays
+from benchmark.data.tables import Table, training_arrays
+from benchmark.engine.arrays import StoredArrays, save_arrays
 from benchmark.engine.processes import LimitError, WorkerLostError
 from benchmark.errors import BenchmarkError
 from tests.support.cluster_tasks import end_once, threads, total
@@ -58,7 +59,9 @@ def table(tmp_path: Path) -> StoredArrays:
     rows = pd.DataFrame({"clip": list("abcd"), "emotion": ["low", "high"] * 2, "gender": ""})
     rows = rows.assign(corpus="csv", speaker=rows["clip"], augmentation="")
     values = np.arange(12, dtype=np.float32).reshape(4, 3)
-    store_arrays(Table(rows, values, ("x", "y", "z")), np.arange(4) % 2, tmp_path / "arrays")
+    save_arrays(
+        training_arrays(Table(rows, values, ("x", "y", "z")), np.arange(4) % 2), tmp_path / "arrays"
+    )
     return StoredArrays(tmp_path / "arrays", str(tmp_path))
 
 

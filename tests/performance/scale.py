@@ -348,19 +348,22 @@ def clocked(owner: type, name: str, spent: list[float]) -> Iterator[None]:
 
 def tiny_arrays(folder: Path) -> None:
     """Write a training table on which a fit takes a few milliseconds: ninety clips, three folds."""
-    from benchmark.data.tables import IDENTITY, Table, store_arrays
+    from benchmark.data.tables import IDENTITY, Table, training_arrays
+    from benchmark.engine.arrays import save_arrays
 
     rng = np.random.default_rng(0)
     emotion = np.arange(90) % 3
     values = (rng.normal(size=(90, 5)) + emotion[:, None] * 0.7).astype(np.float32)
     rows = pd.DataFrame(dict.fromkeys(IDENTITY, ""), index=range(90))
     rows["emotion"] = [("angry", "happy", "sad")[number] for number in emotion]
-    store_arrays(Table(rows, values, tuple("abcde")), np.arange(90) // 3 % 3, folder)
+    save_arrays(
+        training_arrays(Table(rows, values, tuple("abcde")), np.arange(90) // 3 % 3), folder
+    )
 
 
 def trial_search(scratch: Path, trials: int) -> Any:
     """Return the search of so many trials, with its storage; not opened."""
-    from benchmark.data.tables import StoredArrays
+    from benchmark.engine.arrays import StoredArrays
     from benchmark.search.search import ModelSearch
     from benchmark.search.storage import Plan, TrialStore
     from benchmark.study import Model, Search

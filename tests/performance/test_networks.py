@@ -13,7 +13,8 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from benchmark.data.tables import IDENTITY, StoredArrays, Table, store_arrays
+from benchmark.data.tables import IDENTITY, Table, training_arrays
+from benchmark.engine.arrays import StoredArrays, save_arrays
 from benchmark.engine.processes import Workers
 from benchmark.search.search import ModelSearch, run_searches
 from benchmark.search.storage import Plan, TrialStore
@@ -53,7 +54,7 @@ def arrays(tmp_path_factory: pytest.TempPathFactory) -> Path:
     folder = tmp_path_factory.mktemp("arrays")
     flat = values.reshape(N_CLIPS, -1).astype(np.float32)
     table = Table(rows, flat, columns, (N_FRAMES, N_COEFFICIENTS))
-    store_arrays(table, rng.permutation(N_CLIPS) % 4, folder)
+    save_arrays(training_arrays(table, rng.permutation(N_CLIPS) % 4), folder)
     return folder
 
 

@@ -11,12 +11,10 @@ import pytest
 
 from benchmark.data.tables import (
     IDENTITY,
-    StoredArrays,
     Table,
-    TrainingArrays,
-    load_arrays,
-    store_arrays,
+    training_arrays,
 )
+from benchmark.engine.arrays import StoredArrays, TrainingArrays, load_arrays, save_arrays
 from benchmark.engine.processes import Workers
 from benchmark.search.learning_curves import COLUMNS, draw_clips, fit_share, learning_curves
 from benchmark.search.search import ModelSearch, run_searches
@@ -48,7 +46,7 @@ def arrays(tmp_path_factory: pytest.TempPathFactory) -> Path:
     rows["augmentation"] = np.repeat(["", "noise"], 90)
     values = (rng.normal(size=(180, 5)) + (clip % 3)[:, None] * 0.6).astype(np.float32)
     folder = tmp_path_factory.mktemp("arrays")
-    store_arrays(Table(rows, values, tuple("abcde")), clip // 3 % 3, folder)
+    save_arrays(training_arrays(Table(rows, values, tuple("abcde")), clip // 3 % 3), folder)
     return folder
 
 

@@ -15,7 +15,8 @@ import pandas as pd
 import pytest
 
 from benchmark.console import Console
-from benchmark.data.tables import IDENTITY, StoredArrays, Table, store_arrays
+from benchmark.data.tables import IDENTITY, Table, training_arrays
+from benchmark.engine.arrays import StoredArrays, save_arrays
 from benchmark.engine.processes import Task, WorkerLostError, Workers
 from benchmark.errors import BenchmarkError
 from benchmark.models import available
@@ -62,7 +63,9 @@ def arrays(tmp_path_factory: pytest.TempPathFactory) -> StoredArrays:
     rows = pd.DataFrame(dict.fromkeys(IDENTITY, ""), index=range(90))
     rows["emotion"] = [EMOTIONS[number] for number in emotion]
     folder = tmp_path_factory.mktemp("arrays")
-    store_arrays(Table(rows, values, tuple("abcde")), np.arange(90) // 3 % 3, folder)
+    save_arrays(
+        training_arrays(Table(rows, values, tuple("abcde")), np.arange(90) // 3 % 3), folder
+    )
     return StoredArrays(folder, "toy")
 
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 from pathlib import Path
 
-from benchmark.data.tables import StoredArrays, TrainingArrays
+from benchmark.engine.arrays import StoredArrays, TrainingArrays
 
 
 def total(arrays: TrainingArrays | StoredArrays) -> float:

@@ -15,7 +15,7 @@ import optuna
 from sqlalchemy import create_engine, inspect, text
 from sqlalchemy.engine import Engine
 
-from benchmark.data.tables import StoredArrays
+from benchmark.engine.arrays import StoredArrays
 from benchmark.engine.databases import with_driver
 from benchmark.search.storage import Plan, Trial, TrialStore
 from benchmark.study import Model, Search

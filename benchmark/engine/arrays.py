@@ -1,0 +1,102 @@
+"""Training arrays: stored in a folder once, mapped by every worker."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, fields
+from functools import lru_cache
+from pathlib import Path
+
+import numpy as np
+from numpy.typing import NDArray
+
+
+@dataclass(frozen=True)
+class TrainingArrays:
+    """A training table as workers read it.
+
+    Attributes
+    ----------
+    values : ndarray of float32, shape (n_rows, n_features)
+        Mapped from disk, so that all workers share one copy.
+    emotions : ndarray of str, shape (n_rows,)
+    fold : ndarray of int, shape (n_rows,)
+        The inner fold in which the row's clip is validated.
+    originals : ndarray of bool, shape (n_rows,)
+        True for clips as recorded, False for augmented copies. Only originals are validated on.
+    genders : ndarray of str, shape (n_rows,)
+    clips : ndarray of int, shape (n_rows,)
+        Equal for a clip and its copies.
+    frames : ndarray of int, shape (2,) or (0,)
+        n_frames and n_coefficients of features over time; empty for other features.
+    """
+
+    values: NDArray[np.float32]
+    emotions: NDArray[np.str_]
+    fold: NDArray[np.intp]
+    originals: NDArray[np.bool_]
+    genders: NDArray[np.str_]
+    clips: NDArray[np.intp]
+    frames: NDArray[np.intp]
+
+    @property
+    def shape(self) -> tuple[int, int] | None:
+        """``(n_frames, n_coefficients)`` of features over time."""
+        return (int(self.frames[0]), int(self.frames[1])) if len(self.frames) else None
+
+    @property
+    def n_folds(self) -> int:
+        """Number of inner folds."""
+        return int(self.fold.max()) + 1
+
+    def stop_fold(self, fold: int) -> int:
+        """Return the fold used for early stopping while `fold` is validated."""
+        return (fold + 1) % self.n_folds
+
+    def training_rows(self, fold: int, stop: int | None = None) -> NDArray[np.bool_]:
+        """Return the mask of training rows while `fold` is validated, augmented copies included.
+
+        Of the early stopping fold `stop`, only originals are included.
+        """
+        rows: NDArray[np.bool_] = (self.fold != fold) & ((self.fold != stop) | self.originals)
+        return rows
+
+    def validation_rows(self, fold: int) -> NDArray[np.bool_]:
+        """Return the mask of validation rows: the originals of the fold."""
+        rows: NDArray[np.bool_] = (self.fold == fold) & self.originals
+        return rows
+
+
+@dataclass(frozen=True)
+class StoredArrays:
+    """Location of stored training arrays, passed to tasks instead of the arrays.
+
+    Attributes
+    ----------
+    folder : Path
+    identity : str
+        Digest of the table and its folds; it distinguishes the arrays of two runs.
+    """
+
+    folder: Path
+    identity: str
+
+
+def save_arrays(arrays: TrainingArrays, folder: Path) -> None:
+    """Write training arrays into a folder, one .npy file per array."""
+    folder.mkdir(parents=True, exist_ok=True)
+    for field in fields(arrays):
+        partial = folder / f".{field.name}.partial.npy"
+        np.save(partial, getattr(arrays, field.name))
+        partial.replace(folder / f"{field.name}.npy")
+
+
+def load_arrays(arrays: StoredArrays | TrainingArrays) -> TrainingArrays:
+    """Return training arrays; a worker of a cluster receives them loaded."""
+    return _mapped(arrays) if isinstance(arrays, StoredArrays) else arrays
+
+
+@lru_cache(maxsize=4)
+def _mapped(arrays: StoredArrays) -> TrainingArrays:
+    _, *names = (field.name for field in fields(TrainingArrays))
+    values = np.load(arrays.folder / "values.npy", mmap_mode="r")
+    return TrainingArrays(values, *(np.load(arrays.folder / f"{name}.npy") for name in names))
