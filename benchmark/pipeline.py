@@ -635,6 +635,20 @@ def _voters(winner: dict[str, Any]) -> str:
     return ", ".join(members)
 
 
+def explore_study(study: Study, job: Job, console: Console) -> Path:
+    """Return the page on a validated study's recordings, written with its figures.
+
+    Raises
+    ------
+    BenchmarkError
+        If recordings are missing without permission, or too few are usable.
+    """
+    from benchmark.data.exploration import explore
+    from benchmark.report.data_page import write_data_page
+
+    return write_data_page(explore(study, job, console), job.project.reports)
+
+
 def write_reports(project: Project, console: Console, only: str | None = None) -> list[Path]:
     """Write the pages of all stored results, or of one and the leaderboard, and return their paths.
 

@@ -156,10 +156,10 @@ def explore(
             allow_missing=allow_missing,
         )
         checked = read_study(study, changes)
-        from benchmark.data.exploration import explore_study
+        from benchmark import pipeline
 
         job = make_job(project, sources, changes, workers)
-        console.print(str(explore_study(checked, job, console)))
+        console.print(str(pipeline.explore_study(checked, job, console)))
 
 
 def leakage(

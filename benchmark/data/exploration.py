@@ -1,9 +1,9 @@
-"""What a study's recordings are like, before anything is fitted: measured and counted here."""
+"""Exploration of a study's recordings before any fit: counts, voices, neighbours and outliers."""
 
 from __future__ import annotations
 
 from collections.abc import Sequence
-from pathlib import Path
+from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
@@ -18,28 +18,20 @@ from benchmark.errors import BenchmarkError
 from benchmark.features import FEATURE_SETS, Extracted, FeatureSet, extract, feature_set
 from benchmark.features.recordings import FileFacts, inspect_files
 from benchmark.project import Job, Sources
-from benchmark.report.data_page import (
-    CorpusFacts,
-    Example,
-    FeatureFacts,
-    Odd,
-    Survey,
-    write_data_page,
-)
 from benchmark.study import Study, derive_seed
 
 Floats = NDArray[np.float64]
 
-FILES_A_TASK = 48
-PLANE_CLIPS = 2_000  # t-SNE takes ten seconds for so many; a plane with more of them is a blot
-PLANE_COMPONENTS = 50
-GROUPS = ["corpus", "speaker", "emotion"]  # whose shares a drawn part of the clips keeps
-PICTURE_TRIM_DB = 25.0  # many clips begin and end with a second of breath and room
+FILES_PER_TASK = 48
+MAP_CLIPS = 2_000  # t-SNE takes ten seconds for them; more points cover each other
+MAP_COMPONENTS = 50
+GROUPS = ["corpus", "speaker", "emotion"]  # a sample of the clips keeps their fractions
+EXAMPLE_TRIM_DB = 25.0  # many clips begin and end with a second of breath and room noise
 DISTANCES_AT_ONCE = 4_000_000  # 32 MB
-SAME_SPREAD = 1e-6  # of a feature's largest value: below it a feature is constant
-SAME_SHARE = 0.99  # of clips with one and the same value: above it a feature is constant
-ALIKE = 0.95  # absolute correlation above which two features say the same
-FULL_SAMPLES = 10  # at full scale: more is no single loud sample but a cut top
+MIN_RELATIVE_STD = 1e-6  # a feature is constant below this fraction of its largest value
+MAX_EQUAL_FRACTION = 0.99  # a feature is constant if more clips than this have the same value
+STRONG_CORRELATION = 0.95  # absolute
+CLIPPED_SAMPLES = 10  # at full scale; fewer can be a single loud sample
 OUTLIER = 3.5  # modified z-score (Iglewicz & Hoaglin 1993, How to detect and handle outliers)
 
 PROSODY = {
@@ -48,16 +40,149 @@ PROSODY = {
     "pitch_hz": "pitch_median_hz",
     "voiced": "voiced_share",
 }
-"""What the page shows of a voice, and which column of the feature set `prosody` tells it."""
+"""Columns of the clip table and the columns of the feature set `prosody` that they come from."""
+
+OUTLIER_KINDS = ("sample_rate", "channels", "extension", "clipped", "quiet", "short", "long")
+"""Ways in which a recording can differ from its corpus."""
 
 
-def explore_study(study: Study, job: Job, console: Console) -> Path:
-    """Return the data page of a checked study, written with its figures.
+@dataclass(frozen=True)
+class CorpusFacts:
+    """Counts of one corpus.
+
+    Attributes
+    ----------
+    name, title : str
+    official : int or None
+        Clips of a complete copy; None if unknown.
+    n_found, n_used : int
+        Clips in the folder, and usable clips with an emotion of the study.
+    missing : tuple of str
+        Names of official clips that were not found.
+    excluded : tuple of (str, str)
+        Audio files that are not clips of the corpus, with the reason.
+    generated : bool
+        Whether the speech is synthetic.
+    left_out : bool
+        Whether the corpus is incomplete and not used.
+    """
+
+    name: str
+    title: str
+    official: int | None
+    n_found: int
+    n_used: int
+    missing: tuple[str, ...]
+    excluded: tuple[tuple[str, str], ...]
+    generated: bool
+    left_out: bool = False
+
+
+@dataclass(frozen=True)
+class Outlier:
+    """A recording that differs from its corpus: a kind of `OUTLIER_KINDS`, and a measurement."""
+
+    clip: str
+    corpus: str
+    kind: str
+    note: str
+
+
+@dataclass(frozen=True)
+class FeatureFacts:
+    """Redundant features.
+
+    Attributes
+    ----------
+    columns : tuple of str
+        All features.
+    constant : tuple of str
+        Near-constant features.
+    correlated : tuple of (str, str, float)
+        Strongly correlated pairs with their correlation, the strongest first.
+    n_remaining : int
+        Features left without near-constant ones and without any that is strongly correlated with
+        an earlier one that is left.
+    """
+
+    columns: tuple[str, ...]
+    constant: tuple[str, ...]
+    correlated: tuple[tuple[str, str, float], ...]
+    n_remaining: int
+
+
+@dataclass(frozen=True)
+class Example:
+    """An example clip: mono float32 samples without quiet ends."""
+
+    emotion: str
+    clip: str
+    speaker: str
+    statement: str
+    samples: NDArray[np.float32]
+    sample_rate_hz: int
+
+
+@dataclass(frozen=True)
+class Exploration:
+    """Everything that the page on a study's recordings shows.
+
+    Attributes
+    ----------
+    name, question, features : str
+        Of the study.
+    changes : tuple of str
+        Differences from the study file and its complete data.
+    emotions : tuple of str
+        Sorted.
+    corpora : tuple of CorpusFacts
+    clips : DataFrame
+        A row per usable clip, see `clip_table`.
+    unusable : tuple of (str, str)
+        Unusable clips, with the reason.
+    duplicates : tuple of tuples of str
+        Groups of clips with identical samples.
+    outliers : tuple of Outlier
+    neighbours : DataFrame
+        See `neighbours`.
+    explained : DataFrame
+        See `explained_variance`.
+    feature_facts : FeatureFacts
+    examples : tuple of Example
+        One per emotion.
+    map : DataFrame
+        A sample of the clips with their t-SNE coordinates `x` and `y`.
+    """
+
+    name: str
+    question: str
+    features: str
+    changes: tuple[str, ...]
+    emotions: tuple[str, ...]
+    corpora: tuple[CorpusFacts, ...]
+    clips: pd.DataFrame
+    unusable: tuple[tuple[str, str], ...]
+    duplicates: tuple[tuple[str, ...], ...]
+    outliers: tuple[Outlier, ...]
+    neighbours: pd.DataFrame
+    explained: pd.DataFrame
+    feature_facts: FeatureFacts
+    examples: tuple[Example, ...]
+    map: pd.DataFrame
+
+    @property
+    def used_corpora(self) -> list[str]:
+        """Corpora with at least one usable clip."""
+        return [corpus.name for corpus in self.corpora if corpus.n_used]
+
+
+def explore(study: Study, job: Job, console: Console) -> Exploration:
+    """Return the exploration of a validated study's recordings.
 
     Raises
     ------
     BenchmarkError
-        If recordings are missing while that is not allowed, or too few can be used.
+        If recordings are missing without permission, or too few are usable.
     """
     recordings = read_corpora(study, job.sources, console)
     clips = asked_for(study, recordings)
@@ -69,36 +194,36 @@ def explore_study(study: Study, job: Job, console: Console) -> Path:
             files = _inspect(features.clips, workers, bars)
         if len(features.clips) <= len(study.emotions):
             raise BenchmarkError(
-                f"study {study.name}: {len(features.clips)} clips can be used, too few to look at."
+                f"study {study.name}: only {len(features.clips)} clips are usable; at least "
+                f"{len(study.emotions) + 1} are needed."
             )
         table = clip_table(features, prosody, files)
-        drawn = draw_alike(table, PLANE_CLIPS, derive_seed(study.seed, "plane"))
-        console.info(f"laying {len(drawn)} clips out in two dimensions")
-        workers.submit(plane, features.values[drawn])
+        sample = stratified_sample(table, MAP_CLIPS, derive_seed(study.seed, "plane"))
+        console.info(f"computing the t-SNE map of {len(sample)} clips")
+        workers.submit(tsne_map, features.values[sample])
         shortfalls = [
             describe_shortfall(CORPORA[name], found)
             for name, found in recordings.items()
             if found.missing
         ]
         name, changes = result_name(study.name, (*job.overrides, *shortfalls))
-        survey = Survey(
+        return Exploration(
             name=name,
             question=study.question,
+            features=study.features,
             changes=changes,
             emotions=tuple(sorted(study.emotions)),
-            features=study.features,
             corpora=tuple(_corpus_facts(name, recordings[name], table) for name in recordings),
             clips=table,
             unusable=features.unusable,
             duplicates=duplicates(table),
-            odd=odd_recordings(table),
+            outliers=outliers(table),
             neighbours=neighbours(features.values, table),
             explained=explained_variance(table),
             feature_facts=feature_facts(features.values, recipe.columns),
             examples=_examples(table, features.clips),
-            plane=_laid_out(workers, table, drawn),
+            map=_mapped(workers, table, sample),
         )
-    return write_data_page(survey, job.project.reports)
 
 
 def _extract(
@@ -114,25 +239,26 @@ def _extract(
 
 
 def _inspect(clips: Sequence[Clip], workers: Workers, bars: Bars) -> list[FileFacts]:
-    """Return what each usable clip's file says of it, in their order."""
+    """Return the file facts of each clip, in the order of the clips."""
     paths = [clip.path for clip in clips]
-    chunks = [paths[first : first + FILES_A_TASK] for first in range(0, len(paths), FILES_A_TASK)]
-    bar, done = bars.add("files", len(paths)), 0
-    found: dict[int, list[FileFacts]] = {}
+    chunks = [
+        paths[first : first + FILES_PER_TASK] for first in range(0, len(paths), FILES_PER_TASK)
+    ]
+    bar, n_done = bars.add("files", len(paths)), 0
+    inspected: dict[int, list[FileFacts]] = {}
     for task in workers.map(inspect_files, ((chunk,) for chunk in chunks)):
         if task.error is not None:
             raise task.error
-        found[task.label] = task.result
-        done += len(task.result)
-        bar.update(done, len(paths))
-    return [facts for number in sorted(found) for facts in found[number]]
+        inspected[task.label] = task.result
+        n_done += len(task.result)
+        bar.update(n_done, len(paths))
+    return [facts for number in sorted(inspected) for facts in inspected[number]]
 
 
 def clip_table(features: Extracted, prosody: Extracted, files: Sequence[FileFacts]) -> pd.DataFrame:
-    """Return a row a usable clip: what its name tells, its file, and its voice.
+    """Return a row per usable clip: its metadata, its file, and its level and pitch.
 
-    Voice is not a number where a clip is too short to be measured, and so is a pitch of nothing
-    voiced.
+    Level and pitch are NaN for a clip that is too short, the pitch also without voiced frames.
     """
     columns = FEATURE_SETS["prosody"].columns
     measured = pd.DataFrame(
@@ -142,7 +268,7 @@ def clip_table(features: Extracted, prosody: Extracted, files: Sequence[FileFact
     )
     voices = measured.reindex([clip.id for clip in features.clips]).reset_index(drop=True)
     voices["pitch_hz"] = voices["pitch_hz"].where(voices["pitch_hz"] > 0)
-    told = pd.DataFrame(
+    metadata = pd.DataFrame(
         {
             "clip": [clip.id for clip in features.clips],
             "corpus": [clip.corpus for clip in features.clips],
@@ -155,7 +281,7 @@ def clip_table(features: Extracted, prosody: Extracted, files: Sequence[FileFact
             "as_named": [facts.as_named for facts in files],
         }
     )
-    return pd.concat([told, pd.DataFrame(files, columns=FileFacts._fields), voices], axis=1)
+    return pd.concat([metadata, pd.DataFrame(files, columns=FileFacts._fields), voices], axis=1)
 
 
 def _corpus_facts(name: str, found: Recordings, table: pd.DataFrame) -> CorpusFacts:
@@ -164,66 +290,69 @@ def _corpus_facts(name: str, found: Recordings, table: pd.DataFrame) -> CorpusFa
         name=name,
         title=corpus.title,
         official=corpus.official_clips,
-        found=len(found.clips) if found.left_out is None else found.left_out,
-        used=int((table["corpus"] == name).sum()),
+        n_found=len(found.clips) if found.left_out is None else found.left_out,
+        n_used=int((table["corpus"] == name).sum()),
         missing=found.missing,
-        set_aside=found.set_aside,
+        excluded=found.set_aside,
         generated=corpus.generated,
         left_out=found.left_out is not None,
     )
 
 
 def duplicates(clips: pd.DataFrame) -> tuple[tuple[str, ...], ...]:
-    """Return the groups of clips that are the same recording, sample by sample."""
+    """Return the groups of clips with identical samples."""
     same = clips.groupby("samples")["clip"].apply(lambda names: tuple(sorted(names)))
     return tuple(sorted(names for names in same if len(names) > 1))
 
 
-def odd_recordings(clips: pd.DataFrame) -> tuple[Odd, ...]:
-    """Return recordings that are not like the others of their corpus, and in what.
+def outliers(clips: pd.DataFrame) -> tuple[Outlier, ...]:
+    """Return recordings that differ from the others of their corpus.
 
-    Level and duration are judged by their modified z-score within the corpus.
+    Level and duration are compared by their modified z-score within the corpus.
     """
     return tuple(
-        Odd(str(clip), str(corpus), kind, what)
+        Outlier(str(clip), str(corpus), kind, note)
         for corpus, rows in clips.groupby("corpus", sort=False)
-        for kind, (which, what_of) in _oddities(rows).items()
-        for clip, what in zip(rows["clip"][which], what_of[which], strict=True)
+        for kind, (differs, notes) in _differences(rows).items()
+        for clip, note in zip(rows["clip"][differs], notes[differs], strict=True)
     )
 
 
-def _oddities(rows: pd.DataFrame) -> dict[str, tuple[NDArray[np.bool_], pd.Series]]:
-    """Return for each kind which clips of one corpus are odd, and a word on every clip."""
+def _differences(rows: pd.DataFrame) -> dict[str, tuple[NDArray[np.bool_], pd.Series]]:
+    """Return for each kind which clips of a corpus are outliers, and a note on every clip."""
     rate, channels = rows["sample_rate_hz"], rows["channels"]
     usual_rate, usual_channels = rate.mode().iloc[0], channels.mode().iloc[0]
-    length = modified_z(np.log(rows["duration_s"].to_numpy()))
+    duration = modified_z(np.log(rows["duration_s"].to_numpy()))
     level = modified_z(rows["level_db"].to_numpy())
     seconds = rows["duration_s"].map("{:.2f} s".format)
     return {
-        "sample_rate_hz": (
+        "sample_rate": (
             (rate != usual_rate).to_numpy(),
-            rate.map(lambda hz: f"{hz:,} Hz; the corpus has {usual_rate:,}"),
+            rate.map(lambda hz: f"{hz:,} Hz; most of the corpus: {usual_rate:,} Hz"),
         ),
         "channels": (
             (channels != usual_channels).to_numpy(),
-            channels.map(lambda n: f"{n} channels; the corpus has {usual_channels}"),
+            channels.map(lambda n: f"{n} channels; most of the corpus: {usual_channels}"),
         ),
-        "container": (~rows["as_named"].to_numpy(), rows["container"] + " named " + rows["ending"]),
+        "extension": (~rows["as_named"].to_numpy(), rows["container"] + " named " + rows["ending"]),
         "clipped": (
-            (rows["n_full"] >= FULL_SAMPLES).to_numpy(),
+            (rows["n_full"] >= CLIPPED_SAMPLES).to_numpy(),
             rows["n_full"].map("{:,} samples at full scale".format),
         ),
-        "quiet": (level < -OUTLIER, rows["level_db"].abs().map("{:.0f} dB below full".format)),
-        "short": (length < -OUTLIER, seconds),
-        "long": (length > OUTLIER, seconds),
+        "quiet": (
+            level < -OUTLIER,
+            rows["level_db"].abs().map("{:.0f} dB below full scale".format),
+        ),
+        "short": (duration < -OUTLIER, seconds),
+        "long": (duration > OUTLIER, seconds),
     }
 
 
 def modified_z(values: Floats) -> Floats:
-    """Return how far values lie from their median, by their median absolute deviation.
+    """Return the modified z-score: distance from the median by the median absolute deviation.
 
-    0.6745 makes it a z-score where values are normal (Iglewicz & Hoaglin 1993). It is 0 where more
-    than half of the values are equal, and for what is not a number.
+    The factor 0.6745 makes it a z-score for normal values (Iglewicz & Hoaglin 1993). It is 0 if
+    more than half of the values are equal, and for NaN.
     """
     known = values[np.isfinite(values)]
     if not len(known):
@@ -235,32 +364,31 @@ def modified_z(values: Floats) -> Floats:
 
 
 def standardised(values: NDArray[Any]) -> Floats:
-    """Return features with mean 0 and standard deviation 1; constant ones are left out."""
+    """Return features with mean 0 and standard deviation 1, without constant ones."""
     table = values.astype(np.float64)
-    spread = table.std(axis=0)
-    varied = spread > SAME_SPREAD * np.abs(table).max(axis=0)
-    return np.asarray((table[:, varied] - table[:, varied].mean(axis=0)) / spread[varied])
+    std = table.std(axis=0)
+    varied = std > MIN_RELATIVE_STD * np.abs(table).max(axis=0)
+    return np.asarray((table[:, varied] - table[:, varied].mean(axis=0)) / std[varied])
 
 
 def neighbours(values: NDArray[Any], clips: pd.DataFrame) -> pd.DataFrame:
-    """Return how often a clip's nearest neighbour is of its own speaker, corpus and emotion.
+    """Return how often a clip's nearest neighbour has the same speaker, corpus and emotion.
 
-    Neighbours are near in the standardised features (Euclidean distance); a copy of the same
-    recording is none. The last column looks among other speakers' clips alone: the first two tell
-    what a split at random lets a model use, the last what is left on unseen speakers.
+    Nearest by Euclidean distance of the standardised features; copies of the same recording are
+    excluded. For the last column, neighbours come from other speakers only. The first columns show
+    what a speaker-dependent split offers a model, the last what a speaker-independent one leaves.
 
     Parameters
     ----------
     values : ndarray, shape (n_clips, n_features)
     clips : DataFrame
-        A row each: corpus, speaker, emotion, samples.
+        A row per clip: corpus, speaker, emotion, samples.
 
     Returns
     -------
     DataFrame
-        Shares in `speaker`, `corpus`, `emotion` and `emotion_elsewhere` (NaN where there is one
-        speaker), for ``""`` (all clips), for each corpus, and for ``chance``: another clip drawn
-        at random.
+        Fractions in columns `speaker`, `corpus`, `emotion` and `emotion_elsewhere` (NaN with a
+        single speaker); rows ``""`` (all clips), each corpus, and ``chance`` (a random other clip).
     """
     nearest, elsewhere = nearest_clips(
         standardised(values), _codes(clips["samples"]), _codes(clips["speaker"])
@@ -291,12 +419,12 @@ def nearest_clips(
     ----------
     points : ndarray, shape (n_clips, n_dimensions)
     recording, speaker : ndarray of int, shape (n_clips,)
-        Equal where recording or speaker are.
+        Codes of recordings and speakers.
 
     Returns
     -------
     two ndarrays of int, shape (n_clips,)
-        Positions of clips; -1 where there is none.
+        Indices of clips; -1 if there is none.
     """
     squares = np.square(points).sum(axis=1)
     nearest = np.empty(len(points), dtype=np.intp)
@@ -304,11 +432,13 @@ def nearest_clips(
     step = max(1, DISTANCES_AT_ONCE // len(points))
     for first in range(0, len(points), step):
         block = slice(first, first + step)
-        distance = squares - 2.0 * points[block] @ points.T  # without the clip's own square
-        for found, group in ((nearest, recording), (elsewhere, speaker)):
+        distance = (
+            squares - 2.0 * points[block] @ points.T
+        )  # without the clip's own square, which does not change the order
+        for indices, group in ((nearest, recording), (elsewhere, speaker)):
             distance[group[block, np.newaxis] == group] = np.inf
-            found[block] = distance.argmin(axis=1)
-            found[block][np.isinf(distance.min(axis=1))] = -1
+            indices[block] = distance.argmin(axis=1)
+            indices[block][np.isinf(distance.min(axis=1))] = -1
     return nearest, elsewhere
 
 
@@ -317,54 +447,54 @@ def _codes(names: pd.Series) -> NDArray[np.intp]:
 
 
 def _chance(clips: pd.DataFrame) -> pd.Series:
-    """Return the shares of `neighbours` if the neighbour were drawn at random."""
-    others = len(clips) - 1
+    """Return the fractions of `neighbours` for a random other clip."""
     by_name = {
         name: clips.groupby(name)["clip"].transform("count").to_numpy()
         for name in ("speaker", "corpus", "emotion")
     }
     own = clips.groupby(["emotion", "speaker"])["clip"].transform("count").to_numpy()
     strangers = len(clips) - by_name["speaker"]
-    shares = {name: float(np.mean((count - 1) / others)) for name, count in by_name.items()}
+    fractions = {
+        name: float(np.mean((count - 1) / (len(clips) - 1))) for name, count in by_name.items()
+    }
     with np.errstate(invalid="ignore"):
         elsewhere = (by_name["emotion"] - own) / strangers.astype(np.float64)
     known = elsewhere[strangers > 0]
-    shares["emotion_elsewhere"] = float(known.mean()) if len(known) else float("nan")
-    return pd.Series(shares)
+    fractions["emotion_elsewhere"] = float(known.mean()) if len(known) else float("nan")
+    return pd.Series(fractions)
 
 
 def explained_variance(clips: pd.DataFrame) -> pd.DataFrame:
-    """Return which share of the variance of level and pitch lies between emotions and speakers.
+    """Return the fraction of the variance of level and pitch that emotion and speaker explain.
 
-    Correlation ratio: the sum of squares between groups by that in all (Fisher 1925). Pitch counts
-    in semitones.
+    Correlation ratio: sum of squares between groups over the total (Fisher 1925); pitch in
+    semitones.
 
     Returns
     -------
     DataFrame
-        A row for `level_db` and `pitch_hz`, a column for `emotion` and `speaker`; NaN where nothing
-        varies.
+        Rows `level_db` and `pitch_hz`, columns `emotion` and `speaker`; NaN for a constant.
     """
     measures = {"level_db": clips["level_db"], "pitch_hz": 12 * np.log2(clips["pitch_hz"])}
-    shares = {
+    ratios = {
         name: {group: _ratio(values, clips[group]) for group in ("emotion", "speaker")}
         for name, values in measures.items()
     }
-    return pd.DataFrame(shares).T
+    return pd.DataFrame(ratios).T
 
 
 def _ratio(values: pd.Series, groups: pd.Series) -> float:
     known = values.notna()
     values, groups = values[known], groups[known]
-    everything = float(((values - values.mean()) ** 2).sum())
-    if not everything:
+    total = float(((values - values.mean()) ** 2).sum())
+    if not total:
         return float("nan")
     between = float(((values.groupby(groups).transform("mean") - values.mean()) ** 2).sum())
-    return between / everything
+    return between / total
 
 
 def feature_facts(values: NDArray[Any], columns: Sequence[str]) -> FeatureFacts:
-    """Return which features say nothing, or what another says.
+    """Return the near-constant and the strongly correlated features.
 
     Parameters
     ----------
@@ -376,36 +506,36 @@ def feature_facts(values: NDArray[Any], columns: Sequence[str]) -> FeatureFacts:
     varied = np.flatnonzero(~constant)
     points = standardised(table[:, varied])
     correlation = points.T @ points / len(points)
-    first, second = np.nonzero(np.triu(np.abs(correlation) > ALIKE, k=1))
+    first, second = np.nonzero(np.triu(np.abs(correlation) > STRONG_CORRELATION, k=1))
     strongest = np.argsort(-np.abs(correlation[first, second]), kind="stable")
-    kept: list[int] = []
-    for place in range(len(varied)):
-        if not (np.abs(correlation[place, kept]) > ALIKE).any():
-            kept.append(place)
+    remaining: list[int] = []
+    for index in range(len(varied)):
+        if not (np.abs(correlation[index, remaining]) > STRONG_CORRELATION).any():
+            remaining.append(index)
     return FeatureFacts(
         columns=tuple(columns),
-        constant=tuple(columns[int(place)] for place in np.flatnonzero(constant)),
+        constant=tuple(columns[int(index)] for index in np.flatnonzero(constant)),
         correlated=tuple(
             (columns[int(varied[a])], columns[int(varied[b])], float(correlation[a, b]))
             for a, b in zip(first[strongest], second[strongest], strict=True)
         ),
-        remaining=len(kept),
+        n_remaining=len(remaining),
     )
 
 
 def _is_constant(column: Floats) -> bool:
-    """Whether a feature hardly varies, or has one value in nearly all clips."""
-    if column.std() <= SAME_SPREAD * np.abs(column).max():
+    """Whether a feature hardly varies or has the same value in nearly all clips."""
+    if column.std() <= MIN_RELATIVE_STD * np.abs(column).max():
         return True
     _, counts = np.unique(column, return_counts=True)
-    return bool(counts.max() > SAME_SHARE * len(column))
+    return bool(counts.max() > MAX_EQUAL_FRACTION * len(column))
 
 
-def draw_alike(clips: pd.DataFrame, count: int, seed: int) -> NDArray[np.intp]:
-    """Return the positions of at most `count` clips in which all groups keep their shares.
+def stratified_sample(clips: pd.DataFrame, count: int, seed: int) -> NDArray[np.intp]:
+    """Return the indices of at most `count` clips, with the same fractions of all groups.
 
-    Groups are speakers and their emotions: clips are shuffled, ordered by group, and taken at even
-    distances.
+    Groups are emotions within speakers: clips are shuffled, sorted by group, and taken at equal
+    intervals.
     """
     if len(clips) <= count:
         return np.arange(len(clips))
@@ -415,39 +545,39 @@ def draw_alike(clips: pd.DataFrame, count: int, seed: int) -> NDArray[np.intp]:
     return np.sort(order[np.arange(count) * len(clips) // count])
 
 
-def plane(values: NDArray[Any]) -> Floats:
-    """Return features laid out in two dimensions, neighbours near: (n_clips, 2).
+def tsne_map(values: NDArray[Any]) -> Floats:
+    """Return features mapped to two dimensions, of shape (n_clips, 2).
 
-    Standardised, brought to their first 50 principal components, then t-SNE (van der Maaten &
-    Hinton 2008). It starts from the components and draws nothing at random; runs in a worker, whose
-    one thread adds in one order.
+    Standardised features, their first 50 principal components, t-SNE (van der Maaten & Hinton
+    2008). It starts from the components, without randomness; a worker with one thread sums in a
+    fixed order.
     """
     from sklearn.decomposition import PCA
     from sklearn.manifold import TSNE
 
     points = standardised(values)
-    n_components = min(PLANE_COMPONENTS, *points.shape)
+    n_components = min(MAP_COMPONENTS, *points.shape)
     reduced = PCA(n_components, svd_solver="full").fit_transform(points)
     perplexity = min(30.0, (len(points) - 1) / 3)
     layout = TSNE(perplexity=perplexity, init="pca", random_state=0).fit_transform(reduced)
     return np.asarray(layout, dtype=np.float64)
 
 
-def _laid_out(workers: Workers, table: pd.DataFrame, drawn: NDArray[np.intp]) -> pd.DataFrame:
-    """Return the drawn clips with their places in the plane, once the worker has them."""
+def _mapped(workers: Workers, table: pd.DataFrame, sample: NDArray[np.intp]) -> pd.DataFrame:
+    """Return the sampled clips with their coordinates, once the worker has computed them."""
     task = workers.next_done()
     assert task is not None
     if task.error is not None:
         raise task.error
-    rows = table.iloc[drawn][["clip", "corpus", "speaker", "gender", "emotion"]]
+    rows = table.iloc[sample][["clip", "corpus", "speaker", "gender", "emotion"]]
     return rows.reset_index(drop=True).assign(x=task.result[:, 0], y=task.result[:, 1])
 
 
 def choose_examples(clips: pd.DataFrame) -> dict[str, int]:
-    """Return the position of one clip of each emotion, as comparable as there are.
+    """Return the index of one clip per emotion, as comparable as possible.
 
-    They are of the speaker and the words that have most emotions, spoken normally where the corpus
-    tells; what they lack comes from the next speaker and words.
+    They have the speaker and the statement with most emotions, at normal intensity if the corpus
+    provides it. Missing emotions come from the next speaker and statement.
     """
     ranked = clips.assign(position=np.arange(len(clips)), strong=clips["intensity"] == "strong")
     ranked = ranked.sort_values(["strong", "clip"], kind="stable")
@@ -463,7 +593,7 @@ def choose_examples(clips: pd.DataFrame) -> dict[str, int]:
 
 
 def _examples(table: pd.DataFrame, clips: Sequence[Clip]) -> tuple[Example, ...]:
-    """Return one clip of each emotion with its samples, quiet ends cut off."""
+    """Return one clip per emotion with its samples, quiet ends removed."""
     from benchmark.features import SAMPLE_RATE_HZ, spectral
     from benchmark.features.audio import decode
 
@@ -471,7 +601,7 @@ def _examples(table: pd.DataFrame, clips: Sequence[Clip]) -> tuple[Example, ...]
     for emotion, position in choose_examples(table).items():
         clip = clips[position]
         decoded = decode(clip.path.read_bytes(), SAMPLE_RATE_HZ)
-        samples = spectral.trim(decoded.samples, PICTURE_TRIM_DB)
+        samples = spectral.trim(decoded.samples, EXAMPLE_TRIM_DB)
         examples.append(
             Example(emotion, clip.id, clip.speaker, clip.statement, samples, SAMPLE_RATE_HZ)
         )

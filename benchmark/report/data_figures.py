@@ -1,15 +1,16 @@
-"""The figures of the data page: clips in a plane, durations, voices, and one clip an emotion."""
+"""The figures of the page on recordings: t-SNE map, durations, level and pitch, example clips."""
 
 from __future__ import annotations
 
 import colorsys
 from collections.abc import Iterator, Mapping, Sequence
-from typing import TYPE_CHECKING, Any, NamedTuple, Protocol
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
+from benchmark.data.exploration import Example
 from benchmark.report.figures import (
     BLUE,
     GREEN,
@@ -35,23 +36,23 @@ EMOTION_COLOURS = {
     "sad": BLUE,
     "surprised": "#CC79A7",
 }
-"""Okabe & Ito's colours, but for one: their yellow is hardly seen on white."""
+"""The colours of Okabe & Ito, without their yellow, which has little contrast on white."""
 
 MORE_COLOURS = ("#117733", "#332288", "#AA4499", "#44AA99", "#999933", "#661100", "#6699CC", INK)
-"""For emotions that are not among the eight, and for corpora (Tol 2021)."""
+"""For further emotions and for corpora (Tol 2021)."""
 
 GENDER_COLOURS = {"female": VERMILLION, "male": BLUE, "unknown": GREY}
 MARKERS = "o^sDvPX*"
-GOLDEN = 0.618034  # steps of a circle that never come near one another
+GOLDEN = 0.618034  # multiples of it are far apart on a circle
 
 VOICE = (("level_db", "level", "dB of full scale"), ("pitch_hz", "pitch", "Hz"))
-"""What is shown of voices: column, name, unit."""
+"""Column, name and unit of the figure on level and pitch."""
 
-SHOWN_SHARE, BINS = 0.995, 40  # of a corpus's clips; longer ones stand in the last bar
+SHOWN_FRACTION, BINS = 0.995, 40  # longer clips of a corpus are counted in the last bar
 
 
 class Picture(NamedTuple):
-    """How numbers over time are coloured, and what stands at their left."""
+    """Colours and vertical axis of values over time."""
 
     lowest: float
     highest: float
@@ -66,31 +67,13 @@ MEL = Picture(-70.0, 0.0, "magma", (512, 2048, 8192), ("512", "2048", "8192"), "
 MFCC = Picture(-2.5, 2.5, "RdBu_r", (0, 9, N_MFCC - 1), ("1", "10", "20"))  # standard deviations
 
 
-class Sound(Protocol):
-    """What is drawn of a clip."""
-
-    @property
-    def emotion(self) -> str:
-        """Its emotion."""
-
-    @property
-    def samples(self) -> NDArray[np.float32]:
-        """Mono samples."""
-
-    @property
-    def sample_rate_hz(self) -> int:
-        """Their rate."""
-
-
-def plane_figure(plane: pd.DataFrame, emotions: Sequence[str]) -> bytes:
-    """Return the clips in two dimensions: by emotion, speaker, corpus and gender.
-
-    Corpus and gender have a panel where there are several.
+def map_figure(clips: pd.DataFrame, emotions: Sequence[str]) -> bytes:
+    """Return the map of clips, coloured by emotion and speaker, and by corpus and gender if several.
 
     Parameters
     ----------
-    plane : DataFrame
-        A row a clip: x, y, emotion, speaker, corpus, gender.
+    clips : DataFrame
+        A row per clip: x, y, emotion, speaker, corpus, gender.
     emotions : sequence of str
         In the order of the legend.
     """
@@ -98,14 +81,14 @@ def plane_figure(plane: pd.DataFrame, emotions: Sequence[str]) -> bytes:
         from matplotlib.figure import Figure
 
         panels = ["emotion", "speaker"]
-        panels += [name for name in ("corpus", "gender") if len(set(plane[name])) > 1]
+        panels += [name for name in ("corpus", "gender") if len(set(clips[name])) > 1]
         down, across = ((2, 2), (1, len(panels)))[len(panels) < 4]
         height_in = down * (WIDTH_IN / across + 0.55)  # square panels, each with its legend below
         figure = Figure(figsize=(WIDTH_IN, height_in), layout="constrained")
         grid = figure.subplots(down, across, squeeze=False)
-        size = float(np.clip(24_000 / across / len(plane), 6, 24))
+        size = float(np.clip(24_000 / across / len(clips), 6, 24))
         for name, axes in zip(panels, grid.flat, strict=True):
-            _DRAWN[name](axes, plane, size, emotions)
+            _DRAWN[name](axes, clips, size, emotions)
             axes.set_aspect("equal", adjustable="datalim")
             axes.set(xticks=[], yticks=[])
             axes.spines[:].set_visible(True)
@@ -113,45 +96,45 @@ def plane_figure(plane: pd.DataFrame, emotions: Sequence[str]) -> bytes:
         return png_bytes(figure)
 
 
-def _by_emotion(axes: Axes, plane: pd.DataFrame, size: float, emotions: Sequence[str]) -> None:
+def _by_emotion(axes: Axes, clips: pd.DataFrame, size: float, emotions: Sequence[str]) -> None:
     colours = emotion_colours(emotions)
-    _scatter(axes, plane, [colours[name] for name in plane["emotion"]], size)
+    _scatter(axes, clips, [colours[name] for name in clips["emotion"]], size)
     axes.set_title("by emotion")
     _legend(axes, {name: (colours[name], "o") for name in emotions})
 
 
-def _by_speaker(axes: Axes, plane: pd.DataFrame, size: float, _: Sequence[str]) -> None:
-    speakers = sorted(set(plane["speaker"]))
+def _by_speaker(axes: Axes, clips: pd.DataFrame, size: float, _: Sequence[str]) -> None:
+    speakers = sorted(set(clips["speaker"]))
     colours = dict(zip(speakers, speaker_colours(len(speakers)), strict=True))
-    _scatter(axes, plane, [colours[name] for name in plane["speaker"]], size)
-    axes.set_title(f"by speaker: {len(speakers)}, a colour each")
+    _scatter(axes, clips, [colours[name] for name in clips["speaker"]], size)
+    axes.set_title(f"by speaker ({len(speakers)} colours)")
     if len(speakers) <= 8:
         _legend(axes, {name: (colours[name], "o") for name in speakers})
         return
-    counts = plane.groupby("corpus", sort=False)["speaker"].nunique()
+    counts = clips.groupby("corpus", sort=False)["speaker"].nunique()
     if len(counts) == 1:
         return
     entries = {
         f"{title(str(corpus))} ({count})": (INK, marker)
-        for marker, (corpus, count) in zip(_markers(plane), counts.items(), strict=True)
+        for marker, (corpus, count) in zip(_markers(clips), counts.items(), strict=True)
     }
     _legend(axes, entries)
 
 
-def _by_corpus(axes: Axes, plane: pd.DataFrame, size: float, _: Sequence[str]) -> None:
-    corpora = list(dict.fromkeys(plane["corpus"]))
+def _by_corpus(axes: Axes, clips: pd.DataFrame, size: float, _: Sequence[str]) -> None:
+    corpora = list(dict.fromkeys(clips["corpus"]))
     palette = (BLUE, VERMILLION, GREEN, *MORE_COLOURS)
-    colours = {name: palette[place % len(palette)] for place, name in enumerate(corpora)}
-    _scatter(axes, plane, [colours[name] for name in plane["corpus"]], size)
+    colours = {name: palette[index % len(palette)] for index, name in enumerate(corpora)}
+    _scatter(axes, clips, [colours[name] for name in clips["corpus"]], size)
     axes.set_title("by corpus")
     _legend(axes, {title(name): (colours[name], "o") for name in corpora})
 
 
-def _by_gender(axes: Axes, plane: pd.DataFrame, size: float, _: Sequence[str]) -> None:
-    _scatter(axes, plane, [GENDER_COLOURS[name] for name in plane["gender"]], size)
+def _by_gender(axes: Axes, clips: pd.DataFrame, size: float, _: Sequence[str]) -> None:
+    _scatter(axes, clips, [GENDER_COLOURS[name] for name in clips["gender"]], size)
     axes.set_title("by gender")
-    there = [name for name in GENDER_COLOURS if name in set(plane["gender"])]
-    _legend(axes, {name: (GENDER_COLOURS[name], "o") for name in there})
+    genders = [name for name in GENDER_COLOURS if name in set(clips["gender"])]
+    _legend(axes, {name: (GENDER_COLOURS[name], "o") for name in genders})
 
 
 _DRAWN = {
@@ -162,24 +145,24 @@ _DRAWN = {
 }
 
 
-def _markers(plane: pd.DataFrame) -> Iterator[str]:
-    for place in range(plane["corpus"].nunique()):
-        yield MARKERS[place % len(MARKERS)]
+def _markers(clips: pd.DataFrame) -> Iterator[str]:
+    for index in range(clips["corpus"].nunique()):
+        yield MARKERS[index % len(MARKERS)]
 
 
-def _scatter(axes: Axes, plane: pd.DataFrame, colours: Sequence[Any], size: float) -> None:
-    """Draw the clips, a marker a corpus."""
+def _scatter(axes: Axes, clips: pd.DataFrame, colours: Sequence[Any], size: float) -> None:
+    """Draw the clips, with a marker per corpus."""
     coloured = np.array(colours, dtype=object)
-    for marker, corpus in zip(_markers(plane), dict.fromkeys(plane["corpus"]), strict=True):
-        those = (plane["corpus"] == corpus).to_numpy()
+    for marker, corpus in zip(_markers(clips), dict.fromkeys(clips["corpus"]), strict=True):
+        those = (clips["corpus"] == corpus).to_numpy()
         axes.scatter(
-            plane["x"][those], plane["y"][those], c=list(coloured[those]), s=size,
+            clips["x"][those], clips["y"][those], c=list(coloured[those]), s=size,
             marker=marker, linewidths=0, alpha=0.85,
         )  # fmt: skip
 
 
 def _legend(axes: Axes, entries: Mapping[str, tuple[Any, str]]) -> None:
-    """Name colours and markers below the panel."""
+    """Draw the legend below the panel."""
     from matplotlib.lines import Line2D
 
     figure: Any = axes.get_figure()
@@ -195,22 +178,22 @@ def _legend(axes: Axes, entries: Mapping[str, tuple[Any, str]]) -> None:
 
 
 def emotion_colours(emotions: Sequence[str]) -> dict[str, str]:
-    """Return a colour for each emotion: the eight have the same on every page."""
+    """Return a colour for each emotion, the same on every page."""
     others = [name for name in emotions if name not in EMOTION_COLOURS]
-    more = {name: MORE_COLOURS[place % len(MORE_COLOURS)] for place, name in enumerate(others)}
+    more = {name: MORE_COLOURS[index % len(MORE_COLOURS)] for index, name in enumerate(others)}
     return {name: EMOTION_COLOURS.get(name) or more[name] for name in emotions}
 
 
 def speaker_colours(count: int) -> list[tuple[float, float, float]]:
-    """Return as many colours as there are speakers; neighbours in the list differ most."""
+    """Return a colour per speaker; consecutive ones differ strongly."""
     return [
-        colorsys.hls_to_rgb(place * GOLDEN % 1.0, (0.36, 0.5, 0.64)[place % 3], 0.75)
-        for place in range(count)
+        colorsys.hls_to_rgb(index * GOLDEN % 1.0, (0.36, 0.5, 0.64)[index % 3], 0.75)
+        for index in range(count)
     ]
 
 
 def durations_figure(clips: pd.DataFrame, corpora: Sequence[str]) -> bytes:
-    """Return the durations of files and of speech in them, a panel a corpus.
+    """Return histograms of the durations of files and of the speech in them, a panel per corpus.
 
     Parameters
     ----------
@@ -226,13 +209,13 @@ def durations_figure(clips: pd.DataFrame, corpora: Sequence[str]) -> bytes:
         down = -(-len(corpora) // across)
         figure = Figure(figsize=(WIDTH_IN, 2.3 * down + 0.35), layout="constrained")
         grid = figure.subplots(down, across, squeeze=False, sharex=True)
-        longest = float(clips.groupby("corpus")["duration_s"].quantile(SHOWN_SHARE).max()) * 1.04
+        longest = float(clips.groupby("corpus")["duration_s"].quantile(SHOWN_FRACTION).max()) * 1.04
         edges = np.linspace(0.0, longest, BINS + 1)
-        for place, axes in enumerate(grid.flat):
-            if place >= len(corpora):
+        for index, axes in enumerate(grid.flat):
+            if index >= len(corpora):
                 axes.set_axis_off()
                 continue
-            rows = clips[clips["corpus"] == corpora[place]]
+            rows = clips[clips["corpus"] == corpora[index]]
             for column, colour, label in (
                 ("duration_s", "#B5CDE3", "file"),
                 ("trimmed_s", BLUE, "without silent ends"),
@@ -244,9 +227,9 @@ def durations_figure(clips: pd.DataFrame, corpora: Sequence[str]) -> bytes:
                     values, bins=edges, weights=weights, color=colour, label=label,
                     histtype="stepfilled" if filled else "step", lw=0 if filled else 1.6,
                 )  # fmt: skip
-            axes.set_title(f"{title(corpora[place])}: {len(rows):,} clips")
+            axes.set_title(f"{title(corpora[index])}: {len(rows):,} clips")
             axes.set_xlabel("duration (s)")
-            axes.set_ylabel("clips (%)" if place % across == 0 else "")
+            axes.set_ylabel("clips (%)" if index % across == 0 else "")
             axes.grid(axis="y")
             axes.set_axisbelow(True)
             axes.set_xlim(0, longest)
@@ -256,14 +239,14 @@ def durations_figure(clips: pd.DataFrame, corpora: Sequence[str]) -> bytes:
 
 
 def voices_figure(clips: pd.DataFrame, corpora: Sequence[str], emotions: Sequence[str]) -> bytes:
-    """Return loudness and pitch by emotion and gender, a row of panels a corpus.
+    """Return level and pitch by emotion and gender, a row of panels per corpus.
 
     Parameters
     ----------
     clips : DataFrame
         corpus, emotion, gender, level_db and pitch_hz of each clip.
     corpora, emotions : sequence of str
-        In the order of panels, and of boxes.
+        In the order of panels and of boxes.
     """
     with house_style():
         from matplotlib.figure import Figure
@@ -297,22 +280,22 @@ def _boxes(
     emotions: Sequence[str],
     genders: Sequence[str],
 ) -> None:
-    """Draw a box an emotion and gender: quartiles, and whiskers to the 5 % at either end."""
-    there = [name for name in genders if name in set(rows["gender"])]
-    width = 0.7 / max(len(there), 1)
-    for number, gender in enumerate(there):
-        values, places = [], []
-        for place, emotion in enumerate(emotions):
-            those = (rows["gender"] == gender) & (rows["emotion"] == emotion)
-            known = rows.loc[those, quantity].dropna().to_numpy()
+    """Draw a box per emotion and gender: quartiles, and whiskers at the 5th and 95th percentile."""
+    present = [name for name in genders if name in set(rows["gender"])]
+    width = 0.7 / max(len(present), 1)
+    for number, gender in enumerate(present):
+        values, positions = [], []
+        for position, emotion in enumerate(emotions):
+            wanted = (rows["gender"] == gender) & (rows["emotion"] == emotion)
+            known = rows.loc[wanted, quantity].dropna().to_numpy()
             if len(known):
                 values.append(known)
-                places.append(place + (number - (len(there) - 1) / 2) * width)
+                positions.append(position + (number - (len(present) - 1) / 2) * width)
         if not values:
             continue
         colour = GENDER_COLOURS[gender]
         axes.boxplot(
-            values, positions=places, widths=width * 0.8, whis=(5, 95), showfliers=False,
+            values, positions=positions, widths=width * 0.8, whis=(5, 95), showfliers=False,
             patch_artist=True, manage_ticks=False,
             boxprops={"facecolor": colour, "alpha": 0.55, "edgecolor": colour},
             medianprops={"color": INK, "lw": 1.4},
@@ -320,10 +303,10 @@ def _boxes(
         )  # fmt: skip
 
 
-def examples_figure(examples: Sequence[Sound]) -> bytes:
-    """Return waveform, spectrogram and MFCC of clips, a row each.
+def examples_figure(examples: Sequence[Example]) -> bytes:
+    """Return waveform, spectrogram and MFCC, a row per clip.
 
-    Spectrogram and MFCC are those of the features (`spectral.Frames`); librosa draws them.
+    Spectrogram and MFCC are those of the features (`spectral.Frames`), drawn by librosa.
     """
     with house_style():
         from matplotlib.figure import Figure
@@ -348,14 +331,14 @@ def examples_figure(examples: Sequence[Sound]) -> bytes:
 
 
 def _standardised(tables: Sequence[NDArray[np.float32]]) -> list[NDArray[np.float64]]:
-    """Return tables whose columns, over all of them, have mean 0 and standard deviation 1."""
-    everything = np.concatenate(tables).astype(np.float64)
-    spread = everything.std(axis=0)
-    scale = np.where(spread > 0, spread, 1.0)
-    return [(table - everything.mean(axis=0)) / scale for table in tables]
+    """Return tables with mean 0 and standard deviation 1 in each column over all of them."""
+    joined = np.concatenate(tables).astype(np.float64)
+    std = joined.std(axis=0)
+    scale = np.where(std > 0, std, 1.0)
+    return [(table - joined.mean(axis=0)) / scale for table in tables]
 
 
-def _draw_waveform(axes: Axes, example: Sound, colour: str) -> None:
+def _draw_waveform(axes: Axes, example: Example, colour: str) -> None:
     from librosa.display import waveshow
 
     peak = float(np.abs(example.samples).max()) or 1.0
@@ -365,8 +348,8 @@ def _draw_waveform(axes: Axes, example: Sound, colour: str) -> None:
     axes.tick_params(labelsize=8)
 
 
-def _draw_frames(axes: Axes, values: NDArray[Any], example: Sound, kind: Picture) -> None:
-    """Draw what is known of each frame: (n_rows, n_frames)."""
+def _draw_frames(axes: Axes, values: NDArray[Any], example: Example, kind: Picture) -> None:
+    """Draw values per frame, of shape (n_rows, n_frames)."""
     from librosa.display import specshow
 
     from benchmark.features.spectral import HOP_LENGTH

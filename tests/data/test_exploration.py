@@ -17,7 +17,6 @@ from benchmark.features import feature_set
 from benchmark.features.cache import cache_name
 from benchmark.features.recordings import inspect_file
 from benchmark.report.data_figures import emotion_colours, speaker_colours
-from benchmark.report.data_page import ODD_KINDS
 from tests.support.bench import SMALL_STUDY, Bench
 
 FIGURES = ("durations.png", "examples.png", "plane.png", "voices.png")
@@ -96,14 +95,14 @@ def test_the_page_shows_every_figure_that_is_drawn(
 @pytest.mark.parametrize(
     "words",
     [
-        "72 clips of 6 speakers in csv",
+        "72 clips from 6 speakers in csv",
         "| csv | 24 | 24 | 24 | 72 |",
         "| csv | 36 | 36 | 72 |",
         "| `csv/s3` | female | 12 | 4 | 4 | 4 |",
         "WAV PCM_16 (72)",
-        "Of the 60 features of `mfcc-stats`",
-        "No two clips are the same recording",
-        "Every clip can be used, none is missing",
+        "`mfcc-stats` has 60 features",
+        "No two clips have identical samples",
+        "No clip is unusable or missing, and no file is excluded",
     ],
 )
 def test_the_page_says(
@@ -134,7 +133,7 @@ def test_a_changed_study_has_a_page_of_its_own(bench: Bench) -> None:
     look(bench, "--set", 'emotions=["low", "high"]')
     (page,) = (bench.project / "reports").glob("*.md")
     assert page.name.startswith("small@")
-    assert "Not the study's own data" in page.read_text()
+    assert 'The data differ from the study file: `emotions=["low", "high"]`.' in page.read_text()
 
 
 def test_the_features_are_at_the_studys_own_rate(bench: Bench) -> None:
@@ -237,13 +236,13 @@ def test_constant_and_correlated_features_are_found() -> None:
     assert facts.constant == ("flat", "rare")
     assert [pair[:2] for pair in facts.correlated] == [("own", "copy")]
     assert facts.correlated[0][2] == pytest.approx(-1.0, abs=1e-3)
-    assert facts.remaining == 2
+    assert facts.n_remaining == 2
 
 
-ODD_CLIPS = {
-    "sample_rate_hz": {"sample_rate_hz": last(22_050, 48_000)},
+OUTLIER_CLIPS = {
+    "sample_rate": {"sample_rate_hz": last(22_050, 48_000)},
     "channels": {"channels": last(1, 2)},
-    "container": {"as_named": last(True, False), "container": last("WAV", "AIFF")},
+    "extension": {"as_named": last(True, False), "container": last("WAV", "AIFF")},
     "clipped": {"n_full": last(0, 300)},
     "quiet": {"level_db": [*np.linspace(-30.0, -28.0, 7), -60.0]},
     "short": {"duration_s": [*np.linspace(1.0, 1.2, 7), 0.2]},
@@ -251,14 +250,14 @@ ODD_CLIPS = {
 }
 
 
-@pytest.mark.parametrize("kind", ODD_KINDS)
-def test_an_odd_recording_is_found(kind: str) -> None:
-    (odd,) = explore.odd_recordings(clips(**ODD_CLIPS[kind]))
-    assert (odd.clip, odd.corpus, odd.kind) == ("toys/7", "toys", kind)
+@pytest.mark.parametrize("kind", explore.OUTLIER_KINDS)
+def test_an_outlier_is_found(kind: str) -> None:
+    (outlier,) = explore.outliers(clips(**OUTLIER_CLIPS[kind]))
+    assert (outlier.clip, outlier.corpus, outlier.kind) == ("toys/7", "toys", kind)
 
 
-def test_ordinary_recordings_are_not_odd() -> None:
-    assert explore.odd_recordings(clips()) == ()
+def test_ordinary_recordings_are_not_outliers() -> None:
+    assert explore.outliers(clips()) == ()
 
 
 def test_equal_samples_are_duplicates() -> None:
@@ -274,20 +273,22 @@ def test_values_that_are_equal_or_unknown_are_no_outliers() -> None:
 
 def test_drawn_clips_keep_the_shares_of_speakers_and_emotions() -> None:
     table = pd.concat([clips()] * 50, ignore_index=True)
-    drawn = table.iloc[explore.draw_alike(table, 100, seed=0)]
+    drawn = table.iloc[explore.stratified_sample(table, 100, seed=0)]
     assert len(drawn) == 100
     assert set(drawn.groupby(["speaker", "emotion"]).size()) == {25}
 
 
 def test_a_draw_follows_its_seed() -> None:
     table = pd.concat([clips()] * 50, ignore_index=True)
-    first, again, other_seed = (explore.draw_alike(table, 40, seed).tolist() for seed in (0, 0, 1))
+    first, again, other_seed = (
+        explore.stratified_sample(table, 40, seed).tolist() for seed in (0, 0, 1)
+    )
     assert first == again
     assert first != other_seed
 
 
 def test_few_clips_are_all_drawn() -> None:
-    assert explore.draw_alike(clips(), 100, seed=0).tolist() == list(range(8))
+    assert explore.stratified_sample(clips(), 100, seed=0).tolist() == list(range(8))
 
 
 def test_examples_are_of_one_speaker_and_statement_spoken_normally() -> None:
@@ -307,7 +308,7 @@ def test_an_emotion_that_the_speaker_lacks_comes_from_another() -> None:
 @pytest.mark.parametrize("n_clips", [4, 40])
 def test_a_plane_has_a_place_for_each_clip(n_clips: int) -> None:
     values = np.random.default_rng(5).normal(size=(n_clips, 6))
-    places = explore.plane(values)
+    places = explore.tsne_map(values)
     assert places.shape == (n_clips, 2)
     assert np.isfinite(places).all()
 
@@ -375,5 +376,5 @@ def test_a_corpus_that_is_left_out_is_named_on_the_page(recordings: Path, tmp_pa
     options = ["--corpora", str(recordings), "--allow-missing", "jl"]
     subprocess.run([*command, *options], capture_output=True, text=True, check=True)
     page = (tmp_path / "reports" / "with_jl_data.md").read_text()
-    assert "JL was left out: 50 of 2,400 clips were there." in page
-    assert "All that follows is of SAVEE alone." in page
+    assert "JL is left out: 50 of 2,400 clips were found." in page
+    assert "This page describes only SAVEE." in page
