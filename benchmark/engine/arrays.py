@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass, fields
 from functools import lru_cache
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -81,13 +83,18 @@ class StoredArrays:
     identity: str
 
 
-def save_arrays(arrays: TrainingArrays, folder: Path) -> None:
-    """Write training arrays into a folder, one .npy file per array."""
+def write_arrays(folder: Path, arrays: Mapping[str, NDArray[Any]]) -> None:
+    """Write named arrays into a folder as .npy files, which can be mapped."""
     folder.mkdir(parents=True, exist_ok=True)
-    for field in fields(arrays):
-        partial = folder / f".{field.name}.partial.npy"
-        np.save(partial, getattr(arrays, field.name))
-        partial.replace(folder / f"{field.name}.npy")
+    for name, array in arrays.items():
+        partial = folder / f".{name}.partial.npy"
+        np.save(partial, array)
+        partial.replace(folder / f"{name}.npy")
+
+
+def save_arrays(arrays: TrainingArrays, folder: Path) -> None:
+    """Write training arrays into a folder."""
+    write_arrays(folder, vars(arrays))
 
 
 def load_arrays(arrays: StoredArrays | TrainingArrays) -> TrainingArrays:

@@ -1,6 +1,6 @@
-"""Numbers that are kept between runs: whole or not at all, checked, and of a known format.
+"""Cache of arrays in .npz files: a file is read whole and verified, or not at all.
 
-They cost time alone: whatever is missing or damaged is computed again.
+A missing or damaged file is no error: its numbers are computed again, which costs only time.
 """
 
 from __future__ import annotations
@@ -15,41 +15,40 @@ from numpy.typing import NDArray
 from benchmark.engine.files import replace_bytes
 from benchmark.errors import BenchmarkError
 
-FORMAT = 1  # files that say nothing of it are of this one
+FORMAT = 1  # also of files without the entry `format`
 
 
-def keep(path: Path, **numbers: Any) -> None:
-    """Write numbers to an .npz file, which holds a checksum of each."""
+def save(path: Path, **arrays: Any) -> None:
+    """Write named arrays to an .npz file, which holds a checksum of each."""
     content = io.BytesIO()
-    # How many there are, since a damaged directory of a zip file may end too early.
-    np.savez(content, format=(FORMAT, len(numbers)), **numbers)
+    # With their number: a zip file whose directory is damaged may lack the last entries.
+    np.savez(content, format=(FORMAT, len(arrays)), **arrays)
     path.parent.mkdir(parents=True, exist_ok=True)
-    # What a killed process leaves is not swept: to look for it among ten thousands takes long.
+    # Files left by killed processes stay: a folder holds ten thousands of files to search.
     replace_bytes(path, content.getvalue())
 
 
-def kept(path: Path) -> dict[str, NDArray[Any]] | None:
-    """Return the numbers of a file by name; None where there is none, or none that is whole.
+def load(path: Path) -> dict[str, NDArray[Any]] | None:
+    """Return the arrays of a file by name; None if the file is missing or damaged.
 
     Raises
     ------
     BenchmarkError
-        If the file is of a format that this version does not know.
+        If the file has a format that this version does not know.
     """
     try:
         with np.load(path) as file:
-            numbers = {name: file[name] for name in file.files}
-        told = numbers.pop("format", np.array((FORMAT, len(numbers))))
-        version, count = told.tolist()
+            arrays = {name: file[name] for name in file.files}
+        version, count = arrays.pop("format", np.array((FORMAT, len(arrays)))).tolist()
     except FileNotFoundError:
         return None
     except (MemoryError, PermissionError):
         raise
-    except Exception:  # a damaged file leads numpy and zipfile into errors of every kind
+    except Exception:  # numpy and zipfile raise errors of every kind for a damaged file
         return None
     if version != FORMAT:
         raise BenchmarkError(
-            f"{path}: kept in format {version}; this version reads format {FORMAT}. Use the "
+            f"{path}: cached in format {version}; this version reads format {FORMAT}. Use the "
             "version that wrote it, or delete its folder, which costs the time of those fits."
         )
-    return numbers if len(numbers) == count else None
+    return arrays if len(arrays) == count else None

@@ -19,7 +19,7 @@ from benchmark.console import Bar, Console
 from benchmark.data.prepare import measure, read_corpora
 from benchmark.data.splits import stream
 from benchmark.data.tables import Table
-from benchmark.engine.npz_cache import keep, kept
+from benchmark.engine import npz_cache
 from benchmark.engine.processes import Workers
 from benchmark.errors import BenchmarkError
 from benchmark.evaluation.metrics import confusion, uar
@@ -249,7 +249,7 @@ class Bench:
         new = {key: order for key, order in wanted.items() if key not in self._known}
         self._asked += len(new)
         for key, order in new.items():
-            found = kept(self._cache / f"{key}.npz")
+            found = npz_cache.load(self._cache / f"{key}.npz")
             if found is None:
                 label = f"{order.model}, draw with seed {order.draw_seed}"
                 self._workers.submit(perform, self._rows, order, label=(key, label))
@@ -263,7 +263,7 @@ class Bench:
             if task.error is not None:
                 raise task.failure(f"{label}: the fit failed") from task.error
             self._known[key] = task.result
-            keep(self._cache / f"{key}.npz", **asdict(task.result))
+            npz_cache.save(self._cache / f"{key}.npz", **asdict(task.result))
             self._bar.update(len(self._known), self._asked)
 
 

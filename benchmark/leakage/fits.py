@@ -18,6 +18,7 @@ from numpy.typing import NDArray
 from benchmark import models
 from benchmark.data.splits import draw_split
 from benchmark.data.tables import IDENTITY, Table
+from benchmark.engine.arrays import write_arrays
 from benchmark.errors import BenchmarkError
 from benchmark.evaluation.metrics import score
 from benchmark.leakage.leaks import Conduct, Setting
@@ -156,16 +157,12 @@ class Recordings:
 
 def store_rows(table: Table, samples: Words, folder: Path) -> StoredRows:
     """Write all clips and copies into a folder, and return where they lie."""
-    folder.mkdir(parents=True, exist_ok=True)
     columns = {name: table.rows[name].to_numpy(dtype=np.str_) for name in IDENTITY}
     shape = np.array(table.shape or (), dtype=np.intp)
     arrays: dict[str, NDArray[Any]] = {
         "values": table.values, "samples": samples, "shape": shape, **columns
     }  # fmt: skip
-    for name, array in arrays.items():
-        partial = folder / f".{name}.partial.npy"
-        np.save(partial, array)
-        partial.replace(folder / f"{name}.npy")
+    write_arrays(folder, arrays)
     return StoredRows(folder, digest_of([table.digest, list(map(str, samples))]))
 
 

@@ -15,8 +15,8 @@ import pandas as pd
 from numpy.typing import NDArray
 
 from benchmark import models
+from benchmark.engine import npz_cache
 from benchmark.engine.arrays import StoredArrays, TrainingArrays, load_arrays
-from benchmark.engine.npz_cache import keep, kept
 from benchmark.engine.processes import Workers
 from benchmark.evaluation.metrics import score
 from benchmark.search.fitting import fit_rows
@@ -123,19 +123,16 @@ def learning_curves(
                 "Raise the shares of [learning_curves], or take it out.",
             ) from task.error
         rows[name] = task.result
-        keep(path, **dict(zip(("rows", "training", "validation"), task.result, strict=True)))
+        npz_cache.save(
+            path, **dict(zip(("rows", "training", "validation"), task.result, strict=True))
+        )
         progress(len(rows), len(names))
     return pd.DataFrame([(*name, *rows[name]) for name in names], columns=list(COLUMNS))
 
 
 def _known(path: Path) -> Point | None:
-    """Return a point of an earlier run; None if there is none, or its file is damaged."""
-    found = kept(path)
-    if found is not None:
-        return int(found["rows"]), float(found["training"]), float(found["validation"])
-    try:
-        # Earlier versions kept the three numbers bare.
-        rows, training, validation = np.load(path.with_suffix(".npy"))
-    except Exception:
+    """Return a point of an earlier run; None if its file is missing or damaged."""
+    point = npz_cache.load(path)
+    if point is None:
         return None
-    return int(rows), float(training), float(validation)
+    return int(point["rows"]), float(point["training"]), float(point["validation"])

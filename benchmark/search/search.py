@@ -18,8 +18,8 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from benchmark import models
+from benchmark.engine import npz_cache
 from benchmark.engine.arrays import load_arrays
-from benchmark.engine.npz_cache import keep, kept
 from benchmark.engine.processes import Task, WorkerLostError, Workers
 from benchmark.errors import BenchmarkError
 from benchmark.evaluation.metrics import score
@@ -224,7 +224,7 @@ class ModelSearch:
             return
         self._spent_s += task.result.seconds
         self._take(asked, fold, task.result)
-        self._keep_fold(number, fold, task.result)
+        self._save_fold(number, fold, task.result)
         if asked.given_up_after is not None:
             workers.withdraw(lambda label: label[:2] == (self, number))
 
@@ -246,7 +246,7 @@ class ModelSearch:
         searching = not models.MODELS[self.plan.model].decides
         folds = range(self.plan.n_folds)
         found = {
-            (number, fold): self._kept_fold(number, fold, searching)
+            (number, fold): self._load_fold(number, fold, searching)
             for number in numbers
             for fold in folds
         }
@@ -261,7 +261,7 @@ class ModelSearch:
                     f"again for the vote, on fold {fold}"
                 ) from task.error
             found[number, fold] = task.result
-            self._keep_fold(number, fold, task.result, searching)
+            self._save_fold(number, fold, task.result, searching)
         whole = {place: outcome for place, outcome in found.items() if outcome is not None}
         return [[whole[number, fold].probabilities for fold in folds] for number in numbers]
 
@@ -287,7 +287,7 @@ class ModelSearch:
             self._compare(known, asked)
             return
         for fold in range(self.plan.n_folds):
-            outcome = self._kept_fold(number, fold)
+            outcome = self._load_fold(number, fold)
             if outcome is not None:
                 self._take(asked, fold, outcome)
         for fold in range(self.plan.n_folds):
@@ -418,18 +418,20 @@ class ModelSearch:
     def _fold_path(self, number: int, fold: int, searching: bool) -> Path:
         return self._cache / f"trial_{number:04d}_fold_{fold}{'' if searching else '_vote'}.npz"
 
-    def _keep_fold(
+    def _save_fold(
         self, number: int, fold: int, outcome: FoldOutcome, searching: bool = True
     ) -> None:
         learned: dict[str, Any] = {}
         if outcome.epochs:
             learned = {"epochs": outcome.epochs, "history": outcome.history, "cut": outcome.cut}
         path = self._fold_path(number, fold, searching)
-        keep(path, probabilities=outcome.probabilities, seconds=outcome.seconds, **learned)
+        npz_cache.save(
+            path, probabilities=outcome.probabilities, seconds=outcome.seconds, **learned
+        )
 
-    def _kept_fold(self, number: int, fold: int, searching: bool = True) -> FoldOutcome | None:
-        """Return a fold that was finished before; None if there is none, or its file is damaged."""
-        found = kept(self._fold_path(number, fold, searching))
+    def _load_fold(self, number: int, fold: int, searching: bool = True) -> FoldOutcome | None:
+        """Return a fold of an earlier run; None if its file is missing or damaged."""
+        found = npz_cache.load(self._fold_path(number, fold, searching))
         if found is None:
             return None
         learned = (

@@ -14,6 +14,7 @@ from benchmark.data.tables import (
     Table,
     training_arrays,
 )
+from benchmark.engine import npz_cache
 from benchmark.engine.arrays import StoredArrays, TrainingArrays, load_arrays, save_arrays
 from benchmark.engine.processes import Workers
 from benchmark.search.learning_curves import COLUMNS, draw_clips, fit_share, learning_curves
@@ -97,10 +98,9 @@ def test_curves_are_the_same_with_two_workers_and_kept_points_are_not_fitted_aga
     assert list(tables[0]) == list(COLUMNS)
     assert len(tables[0]) == 2 * 3
     pd.testing.assert_frame_equal(*tables)
-    kept = sorted((tmp_path / "1").rglob("*.npz"))
-    kept[0].unlink()
-    np.save(kept[0].with_suffix(".npy"), np.array([60.0, 0.5, 5.0]))  # as earlier versions did
-    kept[1].write_bytes(b"damaged")
+    cached = sorted((tmp_path / "1").rglob("*.npz"))
+    npz_cache.save(cached[0], rows=60, training=0.5, validation=5.0)
+    cached[1].write_bytes(b"damaged")
     again = learning_curves([search], (0.3, 1.0), tmp_path / "1", POOLS[1], _silent)
     assert (again["validation"] > 1).sum() == 1
     assert (again["validation"] - tables[0]["validation"]).abs().gt(1e-9).sum() == 1
