@@ -6,9 +6,8 @@ from pathlib import Path
 
 import pytest
 
-from benchmark import features
 from benchmark.errors import BenchmarkError
-from benchmark.features import FAMILIES
+from benchmark.features import OPTIONAL_FEATURE_SETS
 from benchmark.models import EXTRAS, available
 from benchmark.study import Range, derive_seed, effective, read_study
 from benchmark.validation import check, votes
@@ -42,8 +41,8 @@ def study_file(tmp_path: Path) -> Path:
 @pytest.mark.parametrize("path", STUDIES, ids=lambda path: path.stem)
 def test_a_study_that_comes_with_the_project_is_accepted(path: Path) -> None:
     study = read_study(path)
-    families = [FAMILIES.get(part.partition(":")[0]) for part in study.features.split("+")]
-    sets = all(family is None or features.available(family.extra) for family in families)
+    names = [part.partition(":")[0] for part in study.features.split("+")]
+    sets = all(OPTIONAL_FEATURE_SETS[n].available for n in names if n in OPTIONAL_FEATURE_SETS)
     if not (sets and all(map(available, study.models))):
         pytest.skip("names models or features of an extra that is not installed")
     study = check(study, str(path))

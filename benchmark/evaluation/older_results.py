@@ -46,6 +46,7 @@ def _split(name: str) -> str:
 
 def _settings(settings: Mapping[str, Any]) -> dict[str, Any]:
     new = dict(settings)
+    new["features"] = new["features"].replace("courses", "dynamics")
     protocols = [RENAMED_PROTOCOLS.get(name, name) for name in new["split"]["protocols"]]
     new["split"] = new["split"] | {"protocols": protocols}
     keys = {"lookahead": "concurrent_trials", "fit_limit_s": "fit_timeout_s"}

@@ -1,4 +1,8 @@
-"""Length, loudness and pitch of a clip, as a page about the data shows them."""
+"""Prosody: duration, level and pitch of a clip, as the data pages show them.
+
+Its pitch is YIN's: published pages show it, and it differs from that of `pitch`, which follows a
+path over all frames.
+"""
 
 from __future__ import annotations
 
@@ -10,15 +14,16 @@ from numpy.typing import NDArray
 
 from benchmark.features import spectral
 from benchmark.features.filters import FRAME_LENGTH, Floats
+from benchmark.features.recipe import FeatureSet
 from benchmark.features.spectral import HOP_LENGTH
 
 LOWEST_HZ, HIGHEST_HZ = 65.0, 600.0
-TROUGH = 0.1  # YIN's absolute threshold, librosa's default
-VOICED_APERIODICITY = 0.4  # of 0.15 to 0.5 the one whose medians come nearest to librosa.pyin's
-VOICED_DB = 30.0  # a frame that far below the loudest is breath or room
-SILENCE_RMS = 1e-5  # -100 dB of full scale, the least that is told apart
-ROUNDING = 1e-12  # of a frame's energy: what a transform to and fro leaves of nothing
-TRANSFORM_LENGTH = 2_592  # a fast length above a frame and the longest period that is sought
+TROUGH = 0.1  # YIN's absolute threshold; librosa's default
+VOICED_APERIODICITY = 0.4  # from 0.15 to 0.5, the value whose medians are nearest to librosa.pyin's
+VOICED_DB = 30.0  # a frame this far below the loudest is breath or room noise
+SILENCE_RMS = 1e-5  # -100 dB of full scale
+ROUNDING = 1e-12  # of a frame's energy: rounding error of a Fourier transform and its inverse
+TRANSFORM_LENGTH = 2_592  # a fast length above a frame plus the longest period
 
 
 @dataclass(frozen=True)
@@ -28,9 +33,9 @@ class Pitch:
     Attributes
     ----------
     f0_hz : ndarray of float64, shape (n_frames,)
-        The most likely fundamental frequency, whether or not a frame is voiced.
+        Most likely fundamental frequency, of voiced and unvoiced frames.
     aperiodicity : ndarray of float64, shape (n_frames,)
-        The normalised difference between a frame and itself a period later: 0 if they are equal,
+        Normalised difference between a frame and itself one period later: 0 if they are equal,
         about 1 for noise.
     """
 
@@ -39,10 +44,10 @@ class Pitch:
 
 
 def prosody(samples: Floats, sample_rate_hz: int) -> Floats:
-    """Return length in s, two levels in dB, three pitches in Hz, share of voiced frames: (7,).
+    """Return duration in s, two levels in dB, three pitches in Hz, fraction of voiced frames: (7,).
 
-    Pitch is the median and the 10th and 90th percentile of the voiced frames; 0 where there are
-    none. Levels are those of the mean and the largest RMS of a frame.
+    Levels are those of the mean and the maximum RMS over frames. Pitch is the median and the 10th
+    and 90th percentile over voiced frames; 0 without voiced frames.
     """
     rms = spectral.frame_rms(samples)
     mean_db, max_db = 20.0 * np.log10(np.maximum(SILENCE_RMS, [rms.mean(), rms.max()]))
@@ -58,10 +63,10 @@ def prosody(samples: Floats, sample_rate_hz: int) -> Floats:
 
 
 def yin(samples: Floats, sample_rate_hz: int) -> Pitch:
-    """Return the pitch of each centred frame, as librosa.yin computes it from doubles.
+    """Return the pitch of each centred frame, as librosa.yin does in double precision.
 
-    The lag of the first trough of the normalised difference that lies below a threshold, or of its
-    lowest point, refined by a parabola (de Cheveigné & Kawahara, YIN, 2002).
+    The period is the lag of the first trough of the normalised difference below a threshold, else
+    of its minimum, refined by a parabola (de Cheveigné & Kawahara, YIN, 2002).
     """
     shortest = int(sample_rate_hz / HIGHEST_HZ)
     longest = int(np.ceil(sample_rate_hz / LOWEST_HZ))
@@ -79,31 +84,53 @@ def _normalised_difference(samples: Floats, longest: int) -> Floats:
     length = max(TRANSFORM_LENGTH, FRAME_LENGTH + longest)
     transformed = np.fft.rfft(frames, n=length, axis=1)
     power = np.square(transformed.real) + np.square(transformed.imag)
-    likeness = np.fft.irfft(power, n=length, axis=1)[:, : longest + 1]
+    correlation = np.fft.irfft(power, n=length, axis=1)[:, : longest + 1]
     energy = np.cumsum(np.square(frames[:, :longest]), axis=1)
-    difference = 2.0 * (likeness[:, :1] - likeness[:, 1:]) - energy
+    difference = 2.0 * (correlation[:, :1] - correlation[:, 1:]) - energy
     mean = np.cumsum(difference, axis=1) / np.arange(1, longest + 1)
-    # An empty frame, and rounding in one that is nearly empty, has no period.
+    # A frame of zeros has no period, nor has rounding error.
     normalised: Floats = np.ones_like(difference)
-    np.divide(difference, mean, out=normalised, where=mean > ROUNDING * likeness[:, :1])
+    np.divide(difference, mean, out=normalised, where=mean > ROUNDING * correlation[:, :1])
     return normalised
 
 
 def _first_trough(difference: Floats) -> NDArray[np.intp]:
-    """Return the place of each row's first trough below the threshold, or of its lowest point."""
+    """Return the index of each row's first trough below the threshold, else of its minimum."""
     below = np.pad(difference, ((0, 0), (1, 1)), constant_values=np.inf)
     trough = (difference < below[:, :-2]) & (difference <= below[:, 2:]) & (difference < TROUGH)
-    place: NDArray[np.intp] = np.where(
+    index: NDArray[np.intp] = np.where(
         trough.any(axis=1), trough.argmax(axis=1), difference.argmin(axis=1)
     )
-    return place
+    return index
 
 
-def _parabola_shift(difference: Floats, rows: NDArray[np.intp], place: NDArray[np.intp]) -> Floats:
-    """Return how far from each place the parabola through it and its neighbours is lowest."""
-    inner = np.clip(place, 1, difference.shape[1] - 2)
+def _parabola_shift(difference: Floats, rows: NDArray[np.intp], index: NDArray[np.intp]) -> Floats:
+    """Return the offset of the minimum of the parabola through each index and its neighbours."""
+    inner = np.clip(index, 1, difference.shape[1] - 2)
     left, centre, right = (difference[rows, inner + step] for step in (-1, 0, 1))
     curvature, slope = left + right - 2.0 * centre, (right - left) / 2.0
-    inside = (np.abs(slope) < np.abs(curvature)) & (inner == place)
+    inside = (np.abs(slope) < np.abs(curvature)) & (inner == index)
     shift: Floats = np.where(inside, -slope / np.where(inside, curvature, 1.0), 0.0)
     return shift
+
+
+FEATURE_SETS = (
+    FeatureSet(
+        name="prosody",
+        description=(
+            "Duration, level (mean and loudest frame), pitch (median, 10th and 90th percentile) "
+            "and fraction of voiced frames; silent ends removed."
+        ),
+        columns=(
+            "duration_s",
+            "level_mean_db",
+            "level_max_db",
+            "pitch_median_hz",
+            "pitch_10th_hz",
+            "pitch_90th_hz",
+            "voiced_share",
+        ),
+        compute=prosody,
+        trim_top_db=60.0,
+    ),
+)

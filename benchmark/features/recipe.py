@@ -1,20 +1,22 @@
-"""What a feature set is: a recipe from samples to a row of named numbers, and recipes joined."""
+"""Feature sets: recipes from samples to a row of named numbers, alone or joined."""
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from functools import partial
-from importlib import import_module
-from typing import TYPE_CHECKING, Any
+from importlib.util import find_spec
+from typing import Any, TypeAlias
+
+import numpy as np
 
 from benchmark.errors import BenchmarkError
 
-if TYPE_CHECKING:
-    import numpy as np
-
 SAMPLE_RATE_HZ = 22_050
-"""The rate to which every recording is brought; passed everywhere, never left to a default."""
+"""The default sample rate; every function takes the rate as an argument."""
+
+Compute: TypeAlias = Callable[[np.ndarray, int], np.ndarray]
+"""From mono samples (float32, full scale 1.0) and their rate in Hz to a row of float32."""
 
 
 @dataclass(frozen=True)
@@ -24,39 +26,36 @@ class FeatureSet:
     Attributes
     ----------
     name : str
-        Its name in study files.
+        Name in study files.
     description : str
         What it measures, in one sentence.
     columns : tuple of str
         Names of the numbers, in the order of a row.
     compute : callable
         From mono samples (float32, full scale 1.0) and their rate in Hz to a row, float32 of shape
-        (n_columns,).
+        (n_columns,). Importable from a worker process.
     sample_rate_hz : int
-        The rate to which recordings are resampled first.
+        Rate to which recordings are resampled first.
     offset_s, duration_s : float, float or None
-        The part of a recording that is taken, as by librosa.load's arguments of the same names; a
-        shorter recording gives what there is. It is taken before anything else is done.
+        Part of the recording that is used, as in librosa.load; applied before everything else.
     trim_top_db : float or None
-        Silence at both ends that lies this far below the loudest frame is cut off first; None takes
-        recordings as they are.
+        Silence at both ends is removed if it is this far below the loudest frame; None: no trim.
     shape : (int, int) or None
-        Frames and coefficients of features over time, whose row is the array of this shape in C
-        order; None where the numbers have no order.
+        Frames and coefficients of features over time, stored in C order; None for a plain row.
     version : int
-        Raised whenever the numbers change, so that no cache serves the old ones.
+        Increase it whenever the numbers change: cached rows of other versions are not used.
     versions : tuple of (str, str)
-        Packages of an extra that compute the numbers, by their names, and their versions.
+        Packages of an extra that compute the numbers, with their versions.
     weights : str
-        Digest of the files of a network that computes them; empty for none.
+        Digest of the files of a pretrained network; empty without one.
     parts : tuple of FeatureSet
-        The feature sets that are joined in this one, whose rows stand one after the other.
+        The feature sets that this one joins; empty for a single one.
     """
 
     name: str
     description: str
     columns: tuple[str, ...]
-    compute: Callable[[np.ndarray, int], np.ndarray]
+    compute: Compute
     sample_rate_hz: int = SAMPLE_RATE_HZ
     trim_top_db: float | None = None
     offset_s: float = 0.0
@@ -69,66 +68,115 @@ class FeatureSet:
 
     @property
     def part(self) -> slice:
-        """The samples of a recording that are taken."""
+        """The samples of a recording that are used."""
         first = round(self.offset_s * self.sample_rate_hz)
         if self.duration_s is None:
             return slice(first, None)
         return slice(first, first + round(self.duration_s * self.sample_rate_hz))
 
     def recipe(self) -> dict[str, Any]:
-        """Return everything that decides the numbers, as plain data."""
-        told = {
+        """Return everything that decides the numbers, as plain data.
+
+        Optional keys are left out at their defaults, so that adding one invalidates no cache.
+        """
+        recipe = {
             "name": self.name,
             "version": self.version,
             "sample_rate_hz": self.sample_rate_hz,
             "trim_top_db": self.trim_top_db,
             "columns": list(self.columns),
         }
-        # Recipes for whole recordings are told as before there were others: their caches last.
         if self.part != slice(0, None):
-            told |= {"offset_s": self.offset_s, "duration_s": self.duration_s}
-        further = {
+            recipe |= {"offset_s": self.offset_s, "duration_s": self.duration_s}
+        optional = {
             "versions": dict(self.versions),
             "weights": self.weights,
             "parts": [part.recipe() for part in self.parts],
         }
-        return told | {key: value for key, value in further.items() if value}
+        return recipe | {key: value for key, value in optional.items() if value}
 
 
-def computed_by(
-    module: str, function: str, *settings: object
-) -> Callable[[np.ndarray, int], np.ndarray]:
-    """Return what computes a row: a function of a module of this package, imported when called.
+@dataclass(frozen=True)
+class OptionalFeatureSet:
+    """A feature set that needs an extra; its columns are known only when it is made.
 
-    It is given the settings, the samples and their rate.
+    Attributes
+    ----------
+    name : str
+        Name in study files, without the argument.
+    argument : str
+        What follows the name and a colon in a study file; empty for nothing.
+    description : str
+        What it measures, in one sentence.
+    extra : str
+        Extra of this package that it needs.
+    packages : tuple of str
+        Packages that the extra installs and the feature set imports.
+    make : callable
+        From the argument to the feature set.
     """
-    return partial(_row, module, function, *settings)
+
+    name: str
+    argument: str
+    description: str
+    extra: str
+    packages: tuple[str, ...]
+    make: Callable[[str], FeatureSet]
+
+    @property
+    def title(self) -> str:
+        """The name as it is written in a study file."""
+        return f"{self.name}:{self.argument}" if self.argument else self.name
+
+    @property
+    def available(self) -> bool:
+        """Whether the packages of the extra are installed."""
+        return all(find_spec(package) is not None for package in self.packages)
 
 
-def _row(module: str, function: str, *arguments: object) -> np.ndarray:
-    row: np.ndarray = getattr(import_module(f"benchmark.features.{module}"), function)(*arguments)
-    return row
+def numbered(name: str, count: int) -> tuple[str, ...]:
+    """Return numbered names, all with the same number of digits.
+
+    Examples
+    --------
+    >>> numbered("mfcc", 3)
+    ('mfcc_01', 'mfcc_02', 'mfcc_03')
+    """
+    digits = max(2, len(str(count)))
+    return tuple(f"{name}_{number:0{digits}d}" for number in range(1, count + 1))
+
+
+def columns_of(names: Sequence[str], *statistics: str, prefix: str = "") -> tuple[str, ...]:
+    """Return column names, statistic by statistic.
+
+    Examples
+    --------
+    >>> columns_of(("rms", "centroid"), "mean", "std")
+    ('rms_mean', 'centroid_mean', 'rms_std', 'centroid_std')
+    """
+    return tuple(f"{prefix}{name}_{statistic}" for statistic in statistics for name in names)
 
 
 def join(parts: tuple[FeatureSet, ...]) -> FeatureSet:
-    """Return the feature set whose row is those of several, one after the other.
+    """Return the feature set whose row is the concatenation of the parts' rows.
 
     Raises
     ------
     BenchmarkError
-        If one stands there twice, has features over time, or takes another part of a recording, or
-        at another rate, than the first.
+        If a part occurs twice, has features over time, or uses another part of the recording or
+        another sample rate than the first.
     """
     first = parts[0]
     name = "+".join(part.name for part in parts)
-    taken = {part.name: (part.sample_rate_hz, part.trim_top_db, part.part) for part in parts}
-    if len(taken) < len(parts):
-        raise BenchmarkError(f"features: {name}: a feature set stands there twice.")
+    inputs = {part.name: (part.sample_rate_hz, part.trim_top_db, part.part) for part in parts}
+    if len(inputs) < len(parts):
+        raise BenchmarkError(f"features: {name}: a feature set occurs twice. Remove one of them.")
     for part in parts:
-        if part.shape is not None or taken[part.name] != taken[first.name]:
+        if part.shape is not None or inputs[part.name] != inputs[first.name]:
             raise BenchmarkError(
-                f"features: {name}: {part.name} can't be joined. Those that can have one number "
-                "for each column, and take the same part of a recording at the same sample rate."
+                f"features: {name}: {part.name} can't be joined. Joined feature sets need a plain "
+                "row (no frames over time), the same part of the recording and the same sample "
+                "rate."
             )
     return FeatureSet(
         name=name,
@@ -144,11 +192,5 @@ def join(parts: tuple[FeatureSet, ...]) -> FeatureSet:
     )
 
 
-def _joined(
-    computes: tuple[Callable[[np.ndarray, int], np.ndarray], ...],
-    samples: np.ndarray,
-    sample_rate_hz: int,
-) -> np.ndarray:
-    import numpy as np
-
+def _joined(computes: tuple[Compute, ...], samples: np.ndarray, sample_rate_hz: int) -> np.ndarray:
     return np.concatenate([compute(samples, sample_rate_hz) for compute in computes])

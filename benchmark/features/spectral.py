@@ -1,8 +1,8 @@
-"""Spectral features of one clip, from one pass over its frames.
+"""Spectral features of a clip, computed in one pass over its frames.
 
-Every number equals that of librosa 0.11's function of the same name with its defaults (frames of
-2,048 samples every 512, Hann window, zeros beyond both ends). Called one by one those functions
-compute the spectrum six times, and look for the tuning of the chroma in every bin of every frame.
+All numbers equal those of librosa 0.11's functions with their defaults (frames of 2,048 samples,
+hop 512, Hann window, zero padding at both ends). The librosa functions would compute the spectrum
+six times and search the tuning of the chroma in every bin of every frame.
 """
 
 from __future__ import annotations
@@ -18,58 +18,17 @@ from numpy.typing import NDArray
 
 from benchmark.features import filters
 from benchmark.features.filters import BLOCK_FRAMES, CHROMA_BINS, FRAME_LENGTH, Floats
+from benchmark.features.recipe import FeatureSet, columns_of, numbered
 
 HOP_LENGTH = 512
 HOPS_A_FRAME = FRAME_LENGTH // HOP_LENGTH
-ROLLOFF_SHARE = 0.85
+ROLLOFF_FRACTION = 0.85
 TUNING_RANGE_HZ = (150.0, 4000.0)  # where librosa.piptrack looks for peaks
 TUNING_EDGES = np.linspace(-0.5, 0.5, 101)  # in semitones: hundredths, as librosa.pitch_tuning
 SILENCE_POWER = 1e-10  # librosa's floor for powers, and for the square of amplitudes
 AUDIBLE_DB = 80.0  # below a clip's largest power; librosa's top_db
 TINY = np.finfo(np.float32).tiny  # a sum below it divides nothing
 SILENCE_AMPLITUDE = np.float32(1e-10)  # below it a sample counts as zero for zero crossings
-
-
-def means_184(samples: Floats, sample_rate_hz: int) -> Floats:
-    """Return means of RMS, centroid, rolloff, crossings, chroma, MFCC 40 and mel 128: (184,)."""
-    frames = Frames(samples, sample_rate_hz)
-    single = (frames.rms, frames.centroid_hz, frames.rolloff_hz, frames.zero_crossing_rate)
-    return np.concatenate(
-        [
-            [values.mean(dtype=np.float64) for values in single],
-            frames.chroma.mean(axis=0),
-            frames.mfcc_mean(40),
-            frames.mel.mean(axis=0),
-        ],
-        dtype=np.float32,
-    )
-
-
-def means_180(samples: Floats, sample_rate_hz: int) -> Floats:
-    """Return the means over frames of MFCC 40, chroma 12 and mel 128: (180,)."""
-    frames = Frames(samples, sample_rate_hz)
-    return np.concatenate(
-        [frames.mfcc_mean(40), frames.chroma.mean(axis=0), frames.mel.mean(axis=0)],
-        dtype=np.float32,
-    )
-
-
-def mfcc_stats(samples: Floats, sample_rate_hz: int) -> Floats:
-    """Return mean, standard deviation and maximum over frames of 20 MFCCs: (60,)."""
-    mfcc = Frames(samples, sample_rate_hz).mfcc(20)
-    return np.concatenate([mfcc.mean(axis=0), mfcc.std(axis=0), mfcc.max(axis=0)], dtype=np.float32)
-
-
-def stats_164(samples: Floats, sample_rate_hz: int) -> Floats:
-    """Return mean, standard deviation, maximum and minimum over frames of 41 quantities: (164,).
-
-    They are 20 MFCC, 12 chroma, 7 bands of spectral contrast, zero-crossing rate and RMS.
-    """
-    frames = Frames(samples, sample_rate_hz)
-    single = (frames.zero_crossing_rate, frames.rms)
-    rows = np.column_stack([frames.mfcc(20), frames.chroma, frames.contrast_db, *single])
-    statistics = (rows.mean(axis=0), rows.std(axis=0), rows.max(axis=0), rows.min(axis=0))
-    return np.concatenate(statistics, dtype=np.float32)
 
 
 @dataclass(frozen=True)
@@ -144,7 +103,7 @@ class Frames:
     def rolloff_hz(self) -> Floats:
         """Frequency below which 85 % of the magnitudes lie, (n_frames,)."""
         cumulated = _cumulated(self.magnitude)
-        first = np.argmax(cumulated >= ROLLOFF_SHARE * cumulated[:, -1:], axis=1)
+        first = np.argmax(cumulated >= ROLLOFF_FRACTION * cumulated[:, -1:], axis=1)
         rolloff: Floats = filters.bin_frequencies_hz(self.sample_rate_hz)[first]
         return rolloff
 
@@ -293,3 +252,90 @@ def _most_frequent_tuning(pitch_hz: Floats) -> float:
     deviation[deviation >= 0.5] -= 1.0
     hundredth = np.searchsorted(TUNING_EDGES, deviation, side="right") - 1
     return float(TUNING_EDGES[np.argmax(np.bincount(hundredth, minlength=100))])
+
+
+def means_184(samples: Floats, sample_rate_hz: int) -> Floats:
+    """Return means of RMS, centroid, rolloff, crossings, chroma, MFCC 40 and mel 128: (184,)."""
+    frames = Frames(samples, sample_rate_hz)
+    single = (frames.rms, frames.centroid_hz, frames.rolloff_hz, frames.zero_crossing_rate)
+    return np.concatenate(
+        [
+            [values.mean(dtype=np.float64) for values in single],
+            frames.chroma.mean(axis=0),
+            frames.mfcc_mean(40),
+            frames.mel.mean(axis=0),
+        ],
+        dtype=np.float32,
+    )
+
+
+def means_180(samples: Floats, sample_rate_hz: int) -> Floats:
+    """Return the means over frames of MFCC 40, chroma 12 and mel 128: (180,)."""
+    frames = Frames(samples, sample_rate_hz)
+    return np.concatenate(
+        [frames.mfcc_mean(40), frames.chroma.mean(axis=0), frames.mel.mean(axis=0)],
+        dtype=np.float32,
+    )
+
+
+def mfcc_stats(samples: Floats, sample_rate_hz: int) -> Floats:
+    """Return mean, standard deviation and maximum over frames of 20 MFCCs: (60,)."""
+    mfcc = Frames(samples, sample_rate_hz).mfcc(20)
+    return np.concatenate([mfcc.mean(axis=0), mfcc.std(axis=0), mfcc.max(axis=0)], dtype=np.float32)
+
+
+def stats_164(samples: Floats, sample_rate_hz: int) -> Floats:
+    """Return mean, standard deviation, maximum and minimum over frames of 41 quantities: (164,).
+
+    They are 20 MFCC, 12 chroma, 7 bands of spectral contrast, zero-crossing rate and RMS.
+    """
+    frames = Frames(samples, sample_rate_hz)
+    single = (frames.zero_crossing_rate, frames.rms)
+    rows = np.column_stack([frames.mfcc(20), frames.chroma, frames.contrast_db, *single])
+    statistics = (rows.mean(axis=0), rows.std(axis=0), rows.max(axis=0), rows.min(axis=0))
+    return np.concatenate(statistics, dtype=np.float32)
+
+
+CHROMA, MEL = numbered("chroma", 12), numbered("mel", 128)
+MFCC_20, MFCC_40 = numbered("mfcc", 20), numbered("mfcc", 40)
+
+FEATURE_SETS = (
+    FeatureSet(
+        name="means-184",
+        description=(
+            "Means over frames of RMS, spectral centroid, rolloff, zero-crossing rate, 12 chroma, "
+            "40 MFCC and 128 mel bands; silent ends removed."
+        ),
+        columns=columns_of(
+            ("rms", "centroid", "rolloff", "zero_crossing_rate", *CHROMA, *MFCC_40, *MEL), "mean"
+        ),
+        compute=means_184,
+        trim_top_db=60.0,
+    ),
+    FeatureSet(
+        name="means-180",
+        description="Means over frames of 40 MFCC, 12 chroma and 128 mel bands; no trimming.",
+        columns=columns_of((*MFCC_40, *CHROMA, *MEL), "mean"),
+        compute=means_180,
+    ),
+    FeatureSet(
+        name="mfcc-stats",
+        description="Mean, standard deviation and maximum over frames of 20 MFCC.",
+        columns=columns_of(MFCC_20, "mean", "std", "max"),
+        compute=mfcc_stats,
+    ),
+    FeatureSet(
+        name="stats-164",
+        description=(
+            "Mean, standard deviation, maximum and minimum over frames of 20 MFCC, 12 chroma, 7 "
+            "bands of spectral contrast, zero-crossing rate and RMS, of 2.5 s from 0.6 s on."
+        ),
+        columns=columns_of(
+            (*MFCC_20, *CHROMA, *numbered("contrast", 7), "zero_crossing_rate", "rms"),
+            *("mean", "std", "max", "min"),
+        ),
+        compute=stats_164,
+        offset_s=0.6,
+        duration_s=2.5,
+    ),
+)

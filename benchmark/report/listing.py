@@ -10,7 +10,7 @@ from benchmark.corpora import CORPORA, describe_presence
 from benchmark.data.splits import PROTOCOLS
 from benchmark.errors import BenchmarkError, unknown
 from benchmark.evaluation.metrics import METRICS
-from benchmark.features import AUGMENTATIONS, FAMILIES, FEATURE_SETS
+from benchmark.features import AUGMENTATIONS, FEATURE_SETS, OPTIONAL_FEATURE_SETS
 from benchmark.models import MODELS
 from benchmark.project import Sources, study_files
 from benchmark.study import read_study
@@ -92,7 +92,9 @@ def _corpora(sources: Sources) -> Rows:
 
 def _features(_: Sources) -> Rows:
     sets = [(f.name, str(len(f.columns)), f.description) for f in FEATURE_SETS.values()]
-    return sets + [(f.title, f"extra `{f.extra}`", f.description) for f in FAMILIES.values()]
+    return sets + [
+        (f.title, f"extra `{f.extra}`", f.description) for f in OPTIONAL_FEATURE_SETS.values()
+    ]
 
 
 SECTIONS = {
@@ -105,7 +107,7 @@ SECTIONS = {
     "features": Section(
         ("name", "size", "description"),
         _features,
-        lambda _: [*FEATURE_SETS, *(family.title for family in FAMILIES.values())],
+        lambda _: [*FEATURE_SETS, *(one.title for one in OPTIONAL_FEATURE_SETS.values())],
         "join with +",
     ),
     "augmentations": Section(

@@ -16,7 +16,7 @@ import typer
 
 from benchmark.cli import app
 from benchmark.data.splits import PROTOCOLS
-from benchmark.features import AUGMENTATIONS, FAMILIES, FEATURE_SETS
+from benchmark.features import AUGMENTATIONS, FEATURE_SETS, OPTIONAL_FEATURE_SETS
 from benchmark.models import MODELS
 from tests.support.bench import Bench, refused_line, run_command
 
@@ -56,7 +56,7 @@ def test_help_needs_no_heavy_library() -> None:
 
 def test_list_names_every_entry_of_every_registry() -> None:
     text = run_command("list").stdout
-    sets = (*FEATURE_SETS, *(family.title for family in FAMILIES.values()))
+    sets = (*FEATURE_SETS, *(one.title for one in OPTIONAL_FEATURE_SETS.values()))
     registries = (*MODELS, *sets, *AUGMENTATIONS, *PROTOCOLS, "quickstart", "capstone")
     assert [name for name in registries if name not in text] == []
 

@@ -20,8 +20,8 @@ def clip(seconds: float = 0.8) -> np.ndarray:
     return np.concatenate([np.zeros(4000), sound, np.zeros(4000)]).astype(np.float32)
 
 
-def copy(text: str, study_seed: int = 0, clip_id: str = "toy/1") -> np.ndarray:
-    """Return the clip's copy under a chain."""
+def augmented(text: str, study_seed: int = 0, clip_id: str = "toy/1") -> np.ndarray:
+    """Return the augmented copy of the clip under a chain."""
     chain = parse_chain(text)
     return chain.apply(clip(), RATE_HZ, chain.seed(study_seed, clip_id))
 
@@ -30,11 +30,11 @@ CHAINS = [*AUGMENTATIONS, "stretch+pitch", "noise+trim", "noise+noise", "stretch
 
 
 @pytest.mark.parametrize("text", CHAINS)
-def test_a_copy_can_be_made_again_alone(text: str) -> None:
-    first = copy(text)
+def test_an_augmented_copy_is_repeatable(text: str) -> None:
+    first = augmented(text)
     assert first.dtype == np.float32
     assert np.isfinite(first).all()
-    np.testing.assert_array_equal(copy(text), first)
+    np.testing.assert_array_equal(augmented(text), first)
 
 
 @pytest.mark.parametrize("text", CHAINS)
@@ -45,21 +45,26 @@ def test_the_clip_itself_is_left_as_it_was(text: str) -> None:
 
 
 @pytest.mark.parametrize("text", CHAINS)
-def test_a_copy_differs_from_its_clip(text: str) -> None:
-    changed = copy(text)
+def test_an_augmented_copy_differs_from_its_clip(text: str) -> None:
+    changed = augmented(text)
     assert len(changed) != len(clip()) or not np.array_equal(changed, clip())
 
 
 def test_noise_differs_between_clips_seeds_and_chains() -> None:
-    copies = [copy("noise"), copy("noise", 1), copy("noise", 0, "toy/2"), copy("noise=0.031")]
-    noises = [samples - clip() for samples in copies]
+    clips = [
+        augmented("noise"),
+        augmented("noise", 1),
+        augmented("noise", 0, "toy/2"),
+        augmented("noise=0.031"),
+    ]
+    noises = [samples - clip() for samples in clips]
     correlations = np.corrcoef(noises)[np.triu_indices(len(noises), 1)]
     assert np.abs(correlations).max() < 0.05
 
 
-def test_noise_is_at_most_its_share_of_the_largest_sample() -> None:
+def test_noise_is_at_most_its_fraction_of_the_largest_sample() -> None:
     largest = np.abs(clip()).max()
-    levels = [np.std(copy("noise", seed) - clip()) / largest for seed in range(40)]
+    levels = [np.std(augmented("noise", seed) - clip()) / largest for seed in range(40)]
     assert max(levels) < 0.03 * 1.02
     assert 0.010 < np.mean(levels) < 0.020
 
@@ -88,7 +93,7 @@ def test_pitch_shifting_equals_librosa(semitones: float) -> None:
 
 @pytest.mark.parametrize("speed", [0.9, 1.1, 1.25])
 def test_a_faster_clip_is_shorter_and_higher(speed: float) -> None:
-    changed = copy(f"speed={speed}")
+    changed = augmented(f"speed={speed}")
     assert len(changed) == int(np.ceil(len(clip()) / speed))
     loudest_hz = [
         np.abs(np.fft.rfft(samples)).argmax() * RATE_HZ / len(samples)
@@ -98,29 +103,29 @@ def test_a_faster_clip_is_shorter_and_higher(speed: float) -> None:
 
 
 def test_trimming_equals_librosa() -> None:
-    np.testing.assert_array_equal(copy("trim=30"), librosa.effects.trim(clip(), top_db=30)[0])
+    np.testing.assert_array_equal(augmented("trim=30"), librosa.effects.trim(clip(), top_db=30)[0])
 
 
 def test_shifting_moves_the_clip_round_by_at_most_its_amount() -> None:
-    places = [int(np.argmax(np.abs(copy("shift=0.1", seed)))) for seed in range(40)]
+    places = [int(np.argmax(np.abs(augmented("shift=0.1", seed)))) for seed in range(40)]
     moved = np.array(places) - int(np.argmax(np.abs(clip())))
     assert len(set(moved.tolist())) > 30
     assert moved.min() < 0 < moved.max()
     assert np.abs(moved).max() <= 0.1 * RATE_HZ
     for seed, samples in enumerate(moved):
-        np.testing.assert_array_equal(copy("shift=0.1", seed), np.roll(clip(), samples))
+        np.testing.assert_array_equal(augmented("shift=0.1", seed), np.roll(clip(), samples))
 
 
-def test_the_copies_of_the_prediction_apis_later_notebook_can_be_named() -> None:
+def test_the_augmentations_of_the_prediction_apis_later_notebook_can_be_named() -> None:
     for text in ("noise=0.035", "pitch=0.7", "noise=0.035+pitch=0.7", "stretch=0.8", "shift"):
         assert len(parse_chain(text).steps) == text.count("+") + 1
     assert parse_chain("shift").steps == (("shift", 0.227),)
 
 
 def test_a_chain_applies_its_steps_in_order() -> None:
-    stretched = copy("stretch")
+    stretched = augmented("stretch")
     shifted = parse_chain("pitch").apply(stretched, RATE_HZ, b"")
-    np.testing.assert_array_equal(copy("stretch+pitch"), shifted)
+    np.testing.assert_array_equal(augmented("stretch+pitch"), shifted)
 
 
 def test_a_chain_has_one_text_however_it_is_written() -> None:
@@ -138,21 +143,21 @@ def test_only_random_augmentations_have_a_seed(augmentation) -> None:
 
 
 @pytest.mark.parametrize(
-    ("text", "told"),
+    ("text", "message"),
     [
         ("nois", "Did you mean 'noise'"),
         ("stretch+ptich", "Did you mean 'pitch'"),
         ("", "unknown augmentation"),
         ("noise+", "unknown augmentation"),
-        ("stretch=fast", "'fast' is no amount of stretch. Allowed: 0.25 to 4"),
-        ("stretch=0", "'0' is no amount of stretch"),
-        ("pitch=nan", "'nan' is no amount of pitch"),
-        ("pitch=inf", "'inf' is no amount of pitch"),
-        ("noise=", "'' is no amount of noise"),
+        ("stretch=fast", "'fast' is not an allowed amount of stretch. Allowed: 0.25 to 4"),
+        ("stretch=0", "'0' is not an allowed amount of stretch"),
+        ("pitch=nan", "'nan' is not an allowed amount of pitch"),
+        ("pitch=inf", "'inf' is not an allowed amount of pitch"),
+        ("noise=", "'' is not an allowed amount of noise"),
     ],
 )
-def test_a_wrong_chain_is_refused_in_one_line(text: str, told: str) -> None:
+def test_a_wrong_chain_is_refused_in_one_line(text: str, message: str) -> None:
     with pytest.raises(BenchmarkError, match="augmentation") as refusal:
         parse_chain(text)
-    assert told in str(refusal.value)
+    assert message in str(refusal.value)
     assert "\n" not in str(refusal.value)

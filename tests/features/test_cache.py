@@ -181,9 +181,10 @@ FILL_UP = """
 import resource, sys
 from pathlib import Path
 from benchmark.errors import BenchmarkError
-from benchmark.features.cache import Cache
-from test_cache import FEATURES, ROW, row_key
-with Cache(Path(sys.argv[1]), FEATURES) as cache:
+from benchmark.features import FEATURE_SETS
+from benchmark.features.cache import Cache, Row, row_key
+ROW = Row("digest", 1.25, 48_000, "", bytes(range(240)))
+with Cache(Path(sys.argv[1]), FEATURE_SETS["mfcc-stats"]) as cache:
     cache.write([(row_key(b"recording"), ROW)])
     resource.setrlimit(resource.RLIMIT_FSIZE, (200_000, 200_000))
     try:
@@ -197,7 +198,6 @@ with Cache(Path(sys.argv[1]), FEATURES) as cache:
 def test_a_disk_without_space_is_refused_and_what_is_finished_is_kept(tmp_path: Path) -> None:
     shown = subprocess.run(
         [sys.executable, "-c", FILL_UP, tmp_path],
-        cwd=Path(__file__).parent,
         env={**os.environ, "PYTHONPATH": os.pathsep.join(sys.path)},
         capture_output=True,
         text=True,

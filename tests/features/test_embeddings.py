@@ -9,16 +9,15 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from benchmark import features
 from benchmark.engine.processes import Workers
 from benchmark.errors import BenchmarkError
-from benchmark.features import extract, feature_set
+from benchmark.features import OPTIONAL_FEATURE_SETS, extract, feature_set
 from benchmark.features.cache import cache_name
 from benchmark.features.extract import features_of
 from tests.support.sounds import make_clips, voice
 
 pytestmark = pytest.mark.skipif(
-    not features.available("embeddings"), reason="needs the extra `embeddings`"
+    not OPTIONAL_FEATURE_SETS["embedding"].available, reason="needs the extra `embeddings`"
 )
 RATE_HZ = 16_000
 WIDTH, N_LAYERS = 16, 3
@@ -47,7 +46,7 @@ def save_wav2vec2(folder: Path, seed: int = 0) -> Path:
 
 
 def save_whisper(folder: Path) -> Path:
-    """Save a Whisper of thin layers with random weights, which hears up to 30 s."""
+    """Save a Whisper of thin layers with random weights, whose input is 30 s."""
     import torch
     from transformers import WhisperConfig, WhisperFeatureExtractor, WhisperModel
 
@@ -119,7 +118,9 @@ def test_without_a_layer_it_is_the_mean_over_all_of_them(wav2vec2: Path) -> None
     )
 
 
-def test_of_whisper_the_encoder_listens_and_only_to_the_clip(whisper: Path) -> None:
+def test_of_whisper_the_frames_of_the_encoder_that_cover_the_clip_are_averaged(
+    whisper: Path,
+) -> None:
     import torch
     from transformers import WhisperFeatureExtractor, WhisperModel
 
@@ -135,7 +136,7 @@ def test_of_whisper_the_encoder_listens_and_only_to_the_clip(whisper: Path) -> N
     np.testing.assert_allclose(row, found[:n_frames].mean(axis=0), atol=1e-5)
 
 
-def test_a_clip_measures_the_same_alone_and_among_others(wav2vec2: Path, tmp_path: Path) -> None:
+def test_a_clip_has_the_same_row_alone_and_among_others(wav2vec2: Path, tmp_path: Path) -> None:
     found = feature_set(f"embedding:{wav2vec2}")
     clips = make_clips(tmp_path / "toy", 4)
     with Workers(1) as workers:
@@ -172,11 +173,11 @@ def test_a_network_of_the_hubs_cache_is_found_by_its_name(wav2vec2: Path, tmp_pa
     ("argument", "words"),
     [
         ("someone/never-fetched", "hf download someone/never-fetched"),
-        ("no such/folder/anywhere", "no folder no such/folder/anywhere"),
+        ("no such/folder/anywhere", "no such/folder/anywhere is neither a folder nor"),
         ("{folder}@layer=4", "Allowed: @layer=0 to @layer=3"),
-        ("{folder}@layer=-1", "'layer=-1' is no layer"),
-        ("{folder}@eight", "'eight' is no layer"),
-        ("{folder}@", "'' is no layer"),
+        ("{folder}@layer=-1", "'layer=-1' is not a layer"),
+        ("{folder}@eight", "'eight' is not a layer"),
+        ("{folder}@", "'' is not a layer"),
     ],
 )
 def test_a_network_or_layer_that_is_not_there_is_refused(
@@ -188,19 +189,19 @@ def test_a_network_or_layer_that_is_not_there_is_refused(
     assert "\n" not in str(refused.value)
 
 
-@pytest.mark.parametrize("lacking", ["config.json", "preprocessor_config.json"])
+@pytest.mark.parametrize("missing", ["config.json", "preprocessor_config.json"])
 def test_a_folder_without_its_settings_is_refused(
-    wav2vec2: Path, tmp_path: Path, lacking: str
+    wav2vec2: Path, tmp_path: Path, missing: str
 ) -> None:
-    folder = shutil.copytree(wav2vec2, tmp_path / "lacking")
-    (folder / lacking).unlink()
-    with pytest.raises(BenchmarkError, match="holds no network that hears"):
+    folder = shutil.copytree(wav2vec2, tmp_path / "missing")
+    (folder / missing).unlink()
+    with pytest.raises(BenchmarkError, match="holds no network that takes audio"):
         feature_set(f"embedding:{folder}")
 
 
-def test_a_network_that_reads_instead_of_listening_is_refused(tmp_path: Path) -> None:
+def test_a_network_of_text_is_refused(tmp_path: Path) -> None:
     (tmp_path / "config.json").write_text(json.dumps({"model_type": "bert", "hidden_size": 8}))
-    with pytest.raises(BenchmarkError, match="holds no network that hears"):
+    with pytest.raises(BenchmarkError, match="holds no network that takes audio"):
         feature_set(f"embedding:{tmp_path}")
 
 
@@ -209,7 +210,7 @@ def test_another_sample_rate_than_the_networks_is_refused(wav2vec2: Path) -> Non
         feature_set(f"embedding:{wav2vec2}", 22_050)
 
 
-def test_it_is_joined_with_other_feature_sets(wav2vec2: Path) -> None:
+def test_embeddings_are_joined_with_other_feature_sets(wav2vec2: Path) -> None:
     joined = feature_set(f"functionals+embedding:{wav2vec2}@layer=1")
     samples = voice(200.0)
     parts = [features_of(samples, part) for part in joined.parts]

@@ -23,16 +23,15 @@ from benchmark.errors import BenchmarkError
 from benchmark.features import FEATURE_SETS, Extracted, FeatureSet, extract, feature_set
 from benchmark.features.cache import cache_name
 from benchmark.features.recipe import join
-from tests.support.sounds import make_clips, swelling_tone
+from tests.support.sounds import RATE_HZ, make_clips, swelling_tone
 
 FEATURES = FEATURE_SETS["means-184"]
-RATE_HZ = 22_050
 COUNT = 30
 
 
 @pytest.fixture
 def clips(tmp_path: Path) -> list[Clip]:
-    return make_clips(tmp_path / "toy")
+    return make_clips(tmp_path / "toy", COUNT)
 
 
 @pytest.fixture
@@ -125,12 +124,12 @@ def test_no_worker_starts_when_all_is_known(
 
 
 def test_progress_ends_with_all_clips(clips: list[Clip], cache: Path, workers: Workers) -> None:
-    told: list[tuple[int, int]] = []
-    tell = lambda done, total: told.append((done, total))  # noqa: E731
-    extract(clips, FEATURES, cache=cache, workers=workers, progress=tell)
-    assert told == sorted(told)
-    assert (told[0], told[-1]) == ((0, COUNT), (COUNT, COUNT))
-    assert len(told) > 2
+    calls: list[tuple[int, int]] = []
+    progress = lambda done, total: calls.append((done, total))  # noqa: E731
+    extract(clips, FEATURES, cache=cache, workers=workers, progress=progress)
+    assert calls == sorted(calls)
+    assert (calls[0], calls[-1]) == ((0, COUNT), (COUNT, COUNT))
+    assert len(calls) > 2
 
 
 def test_two_workers_give_the_bytes_of_one(
@@ -301,7 +300,8 @@ EXTRACT_AND_DIE = """
 import os, signal, sys
 from pathlib import Path
 from benchmark.engine.processes import Workers
-from test_extract import COUNT, FEATURES, extract, Clip
+from benchmark.corpora.clip import Clip
+from benchmark.features import FEATURE_SETS, extract
 def die(done, total):
     if done:
         os.kill(os.getpid(), signal.SIGKILL)
@@ -310,7 +310,7 @@ if __name__ == "__main__":
     paths = sorted((folder / "toy").iterdir())
     clips = [Clip("toy", path.stem, path, "toy/1", "female", "happy") for path in paths]
     with Workers(1) as workers:
-        extract(clips, FEATURES, cache=folder / "cache", workers=workers, progress=die)
+        extract(clips, FEATURE_SETS['means-184'], cache=folder / "cache", workers=workers, progress=die)
 """
 
 
@@ -319,7 +319,7 @@ def test_a_killed_extraction_goes_on_where_it_was(
 ) -> None:
     script = tmp_path / "die.py"
     script.write_text(EXTRACT_AND_DIE)
-    path = os.pathsep.join([str(Path(__file__).parent), str(Path(__file__).parents[2])])
+    path = str(Path(__file__).parents[2])
     killed = subprocess.run(
         [sys.executable, script, tmp_path], env={**os.environ, "PYTHONPATH": path}, check=False
     )
@@ -345,12 +345,12 @@ def test_all_parts_of_a_joined_set_are_measured_of_one_reading_of_a_clip(
         FeatureSet(name, "", columns=("length_s",), compute=partial(noted, log, name))
         for name in ("one", "other")
     )
-    told: list[tuple[int, int]] = []
-    tell = lambda done, total: told.append((done, total))  # noqa: E731
-    extracted = extract(clips, join(parts), cache=cache, workers=workers, progress=tell)
+    calls: list[tuple[int, int]] = []
+    progress = lambda done, total: calls.append((done, total))  # noqa: E731
+    extracted = extract(clips, join(parts), cache=cache, workers=workers, progress=progress)
     assert log.read_text().split() == ["one", "other"] * COUNT
     assert (extracted.computed, extracted.cached) == (COUNT, 0)
-    assert (told[0], told[-1]) == ((0, COUNT), (COUNT, COUNT))
+    assert (calls[0], calls[-1]) == ((0, COUNT), (COUNT, COUNT))
 
 
 def test_caches_of_parts_serve_a_joined_set_and_are_filled_by_it(
@@ -358,11 +358,11 @@ def test_caches_of_parts_serve_a_joined_set_and_are_filled_by_it(
 ) -> None:
     spoil(clips[5].path, "silent")
     shutil.copy(clips[0].path, clips[1].path)
-    parts = [FEATURE_SETS["functionals"], FEATURE_SETS["courses"]]
+    parts = [FEATURE_SETS["functionals"], FEATURE_SETS["dynamics"]]
     alone = [extract(clips, part, cache=tmp_path / "alone", workers=workers) for part in parts]
     extract(clips[:20], parts[0], cache=cache, workers=workers)
     extract(clips[10:], parts[1], cache=cache, workers=workers)
-    joined = extract(clips, feature_set("functionals+courses"), cache=cache, workers=workers)
+    joined = extract(clips, feature_set("functionals+dynamics"), cache=cache, workers=workers)
     assert (joined.computed, joined.cached) == (20, 10)
     np.testing.assert_array_equal(joined.values, np.hstack([part.values for part in alone]))
     assert joined.clips == alone[0].clips
@@ -376,7 +376,7 @@ def test_caches_of_parts_serve_a_joined_set_and_are_filled_by_it(
 def test_parts_that_are_not_of_the_same_recording_are_not_joined(
     clips: list[Clip], cache: Path, workers: Workers
 ) -> None:
-    joined = feature_set("functionals+courses")
+    joined = feature_set("functionals+dynamics")
     extract(clips, joined.parts[0], cache=cache, workers=workers)
     edit = lambda *_: soundfile.write(clips[7].path, swelling_tone(777.0), RATE_HZ)  # noqa: E731
     with pytest.raises(BenchmarkError, match=r"a recording changed.*Run it once more"):

@@ -1,4 +1,4 @@
-"""Functionals: each number says what its name says, whatever the level; and the pitch behind it."""
+"""Functionals: numbers measure what their names say, at every level; and the pitch tracker."""
 
 from __future__ import annotations
 
@@ -6,17 +6,17 @@ import librosa
 import numpy as np
 import pytest
 
-from benchmark.features import FEATURE_SETS, filters, functionals, names, pitch
+from benchmark.features import FEATURE_SETS, contours, filters, functionals, pitch
+from tests.support.sounds import FUNCTIONALS_RATE_HZ as RATE_HZ
 from tests.support.sounds import harmonics, noise, seconds
 
 FUNCTIONALS = FEATURE_SETS["functionals"]
-RATE_HZ = FUNCTIONALS.sample_rate_hz
 HOP_LENGTH = 160
 LEVEL = ["rms_db", "peak_db"]
 
 
-def told(samples: np.ndarray) -> dict[str, float]:
-    """Return a clip's numbers by their names."""
+def numbers_of(samples: np.ndarray) -> dict[str, float]:
+    """Return the functionals of a clip by their names."""
     row = FUNCTIONALS.compute(samples, RATE_HZ)
     return dict(zip(FUNCTIONALS.columns, row.tolist(), strict=True))
 
@@ -59,7 +59,7 @@ def test_noise_and_silence_have_no_voice(samples: np.ndarray) -> None:
     assert pitch.track(samples, RATE_HZ, HOP_LENGTH).voiced.mean() < 0.05
 
 
-def test_pitch_agrees_with_librosas_pyin_where_both_hear_a_voice() -> None:
+def test_pitch_agrees_with_librosas_pyin_where_both_find_a_voice() -> None:
     f0_hz = 150.0 * (1.0 + 0.2 * np.sin(2 * np.pi * 2.0 * seconds(2.0)))
     samples = harmonics(f0_hz, 2.0) + 0.3 * noise(2.0)
     samples[10_000:14_000] = 0.3 * noise(0.25)
@@ -78,20 +78,20 @@ def test_mel_bands_are_librosas() -> None:
     expected = librosa.feature.melspectrogram(
         y=samples, sr=RATE_HZ, n_fft=2048, win_length=512, hop_length=160, n_mels=40
     )
-    computed = functionals.Contours(samples, RATE_HZ).mel
+    computed = contours.Contours(samples, RATE_HZ).mel
     np.testing.assert_allclose(computed, expected.T, rtol=1e-3)
 
 
 def test_mfcc_are_librosas_after_the_first() -> None:
-    contours = functionals.Contours(harmonics(180.0) + noise(), RATE_HZ)
-    expected = librosa.feature.mfcc(S=contours.mel_db.T, n_mfcc=21)[1:]
-    np.testing.assert_allclose(contours.mfcc, expected.T, atol=1e-6)
+    measured = contours.Contours(harmonics(180.0) + noise(), RATE_HZ)
+    expected = librosa.feature.mfcc(S=measured.mel_db.T, n_mfcc=21)[1:]
+    np.testing.assert_allclose(measured.mfcc, expected.T, atol=1e-6)
 
 
 @pytest.mark.parametrize("factor", [0.01, 0.5, 3.0])
 def test_another_level_changes_nothing_but_the_level(factor: float) -> None:
     samples = np.concatenate([harmonics(150.0), noise(0.3), harmonics(220.0)])
-    first, second = told(samples), told(np.float32(factor) * samples)
+    first, second = numbers_of(samples), numbers_of(np.float32(factor) * samples)
     assert [second[name] - first[name] for name in LEVEL] == pytest.approx(
         [20 * np.log10(factor)] * 2, abs=1e-3
     )
@@ -109,7 +109,7 @@ def test_a_clip_measures_the_same_whatever_was_measured_before() -> None:
 
 
 def test_statistics_of_pitch_are_those_of_the_voice() -> None:
-    numbers = told(np.concatenate([harmonics(110.0), 0.1 * noise(0.5), harmonics(220.0)]))
+    numbers = numbers_of(np.concatenate([harmonics(110.0), 0.1 * noise(0.5), harmonics(220.0)]))
     assert numbers["voiced_pitch_semitones_q05"] == pytest.approx(12.0, abs=0.2)
     assert numbers["voiced_pitch_semitones_q95"] == pytest.approx(24.0, abs=0.2)
     assert numbers["voiced_pitch_semitones_mean"] == pytest.approx(18.0, abs=0.5)
@@ -119,9 +119,9 @@ def test_statistics_of_pitch_are_those_of_the_voice() -> None:
     assert numbers["part_06_pitch_semitones"] == pytest.approx(24.0, abs=0.3)
 
 
-def test_lengths_of_voice_gaps_and_pauses_are_told_in_seconds() -> None:
+def test_lengths_of_voice_gaps_and_pauses_are_in_seconds() -> None:
     silence = np.zeros(len(seconds(0.4)), np.float32)
-    numbers = told(np.concatenate([harmonics(150.0, 0.6), silence, harmonics(150.0, 1.0)]))
+    numbers = numbers_of(np.concatenate([harmonics(150.0, 0.6), silence, harmonics(150.0, 1.0)]))
     assert numbers["duration_s"] == pytest.approx(2.0)
     assert numbers["voice_share"] == pytest.approx(0.8, abs=0.03)
     assert numbers["voice_per_s"] == pytest.approx(1.0)
@@ -137,7 +137,7 @@ def test_syllables_are_counted_and_their_rate_is_where_the_level_moves(
     rate_hz: float, band: str
 ) -> None:
     swell = 0.55 + 0.45 * np.sin(2 * np.pi * rate_hz * seconds(3.0))
-    numbers = told((swell * harmonics(150.0, 3.0)).astype(np.float32))
+    numbers = numbers_of((swell * harmonics(150.0, 3.0)).astype(np.float32))
     assert numbers["syllables_per_s"] == pytest.approx(rate_hz, abs=0.4)
     moves = {name: value for name, value in numbers.items() if name.startswith("level_modulated")}
     assert max(moves, key=moves.get) == f"level_modulated_{band}_hz"
@@ -147,13 +147,13 @@ def test_syllables_are_counted_and_their_rate_is_where_the_level_moves(
 def test_harmonicity_is_the_ratio_of_voice_to_noise(snr_db: float) -> None:
     voice, breath = harmonics(200.0, 2.0), noise(2.0)
     breath *= np.std(voice) / np.std(breath) * 10.0 ** (-snr_db / 20.0)
-    numbers = told(voice + breath)
+    numbers = numbers_of(voice + breath)
     assert numbers["voiced_harmonicity_db_q50"] == pytest.approx(snr_db, abs=1.5)
 
 
 @pytest.mark.parametrize("falling", [0.0, 1.0, 2.0])
-def test_harmonics_are_told_by_how_much_they_fall(falling: float) -> None:
-    numbers = told(harmonics(200.0, falling=falling))
+def test_level_differences_of_harmonics_follow_their_slope(falling: float) -> None:
+    numbers = numbers_of(harmonics(200.0, falling=falling))
     assert numbers["voiced_h1_h2_db_q50"] == pytest.approx(6.02 * falling, abs=0.5)
     assert numbers["voiced_h1_h3_db_q50"] == pytest.approx(9.54 * falling, abs=0.5)
 
@@ -163,22 +163,27 @@ def test_a_trembling_voice_has_more_jitter_and_shimmer() -> None:
     calm = 200.0 * np.ones(len(seconds(1.0)))
     trembling = calm * (1.0 + 0.05 * np.repeat(rng.standard_normal(100), 160))
     swell = np.repeat(1.0 + 0.3 * rng.uniform(-1, 1, 100), 160)
-    still, shaking = told(harmonics(calm)), told((swell * harmonics(trembling)).astype(np.float32))
+    still, shaking = (
+        numbers_of(harmonics(calm)),
+        numbers_of((swell * harmonics(trembling)).astype(np.float32)),
+    )
     for name in ("voiced_pitch_jitter_mean", "voiced_level_shimmer_mean"):
         assert shaking[name] > 3.0 * still[name]
 
 
 def test_a_ramp_has_its_trend_and_its_steps() -> None:
     ramp = np.column_stack([np.linspace(0.0, 5.0, 101), np.full(101, 2.0)])
-    np.testing.assert_allclose(functionals.course(ramp), [5.0, 0.0, 5.0 / 101, 0.0], atol=1e-9)
+    np.testing.assert_allclose(functionals.movement(ramp), [5.0, 0.0, 5.0 / 101, 0.0], atol=1e-9)
 
 
-def test_statistics_stand_one_after_the_other() -> None:
+def test_statistics_are_in_the_order_of_their_names() -> None:
     rng = np.random.default_rng(0)
     values = rng.normal(size=(200, 3))
-    computed = functionals.statistics(values).reshape(len(names.STATISTICS), 3)
+    computed = functionals.statistics(values).reshape(len(functionals.STATISTICS), 3)
     expected = [values.mean(axis=0), values.std(axis=0)]
-    expected += [np.quantile(values, share, axis=0) for share in (0.05, 0.25, 0.5, 0.75, 0.95)]
+    expected += [
+        np.quantile(values, fraction, axis=0) for fraction in (0.05, 0.25, 0.5, 0.75, 0.95)
+    ]
     np.testing.assert_array_equal(computed, expected)
 
 
@@ -191,14 +196,17 @@ def test_frames_have_the_spectra_that_they_have_all_at_once(n_frames: int) -> No
 
 def test_runs_are_counted_from_edge_to_edge() -> None:
     inside = np.array([1, 1, 0, 0, 1, 0, 1, 1, 1, 0], dtype=bool)
-    share, per_s, mean_s, std_s, longest_s = functionals._runs(inside, 0.1)
-    assert (share, per_s) == (0.6, pytest.approx(30.0))
+    fraction, per_s, mean_s, std_s, longest_s = contours._runs(inside, 0.1)
+    assert (fraction, per_s) == (0.6, pytest.approx(30.0))
     assert (mean_s, longest_s) == (pytest.approx(0.02), pytest.approx(0.03))
     assert std_s == pytest.approx(np.std([0.02, 0.01, 0.03]))
 
 
 def test_a_bright_sound_has_its_spectrum_higher() -> None:
-    dark, bright = told(harmonics(200.0, falling=2.0)), told(harmonics(200.0, falling=0.0))
+    dark, bright = (
+        numbers_of(harmonics(200.0, falling=2.0)),
+        numbers_of(harmonics(200.0, falling=0.0)),
+    )
     for name in ("centroid_hz_mean", "rolloff_90_hz_mean", "slope_500_to_1500_hz_mean"):
         assert bright[name] > dark[name]
     for name in ("alpha_ratio_db_mean", "hammarberg_db_mean"):

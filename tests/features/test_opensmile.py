@@ -2,20 +2,21 @@
 
 from __future__ import annotations
 
+import dataclasses
+
 import numpy as np
 import pytest
 
-from benchmark import features
 from benchmark.engine.processes import Workers
 from benchmark.errors import BenchmarkError
-from benchmark.features import EXTRAS, FAMILIES, extract, feature_set
+from benchmark.features import OPTIONAL_FEATURE_SETS, extract, feature_set
 from benchmark.features.cache import cache_name
 from benchmark.features.extract import features_of
 from tests.support.sounds import EXTREMES, make_clips, voice
 
 THEIRS = {"egemaps": ("eGeMAPSv02", 88), "compare": ("ComParE_2016", 6373)}
 with_opensmile = pytest.mark.skipif(
-    not features.available("opensmile"), reason="needs the extra `opensmile`"
+    not OPTIONAL_FEATURE_SETS["egemaps"].available, reason="needs the extra `opensmile`"
 )
 
 
@@ -58,7 +59,7 @@ def test_feature_sets_are_joined_and_their_caches_are_used(tmp_path) -> None:
     clips = make_clips(tmp_path / "toy", 3)
     clips[1].path.write_bytes(b"no audio")
     ask = {"cache": tmp_path / "cache"}
-    told: list[tuple[int, int]] = []
+    progress: list[tuple[int, int]] = []
     with Workers(1) as workers:
         parts = [
             extract(clips, feature_set(name), workers=workers, **ask)
@@ -66,12 +67,12 @@ def test_feature_sets_are_joined_and_their_caches_are_used(tmp_path) -> None:
         ]
         joined = feature_set("functionals+egemaps")
         both = extract(
-            clips, joined, workers=workers, progress=lambda *now: told.append(now), **ask
+            clips, joined, workers=workers, progress=lambda *now: progress.append(now), **ask
         )
     np.testing.assert_array_equal(both.values, np.hstack([part.values for part in parts]))
     assert (both.clips, both.unusable) == (parts[0].clips, parts[0].unusable)
     assert (both.computed, both.cached) == (0, 3)
-    assert told[-1] == (3, 3)
+    assert progress[-1] == (3, 3)
     columns = dict(zip(joined.columns, both.values[0].tolist(), strict=True))
     assert columns["functionals.rms_db"] == parts[0].values[0, 0]
     assert columns["egemaps.F0semitoneFrom27.5Hz_sma3nz_amean"] == parts[1].values[0, 0]
@@ -91,10 +92,11 @@ def test_a_joined_recipe_changes_with_each_of_its_parts(monkeypatch: pytest.Monk
 @pytest.mark.parametrize(
     ("name", "words"),
     [
-        ("functionals+functionals", "stands there twice"),
+        ("functionals+functionals", "occurs twice"),
         ("functionals+means-184", "means-184 can't be joined"),
         ("log-mel-frames+prosody", "log-mel-frames can't be joined"),
         ("functionals+", "unknown feature set ''"),
+        ("courses", "It is now called 'dynamics'"),
         ("functional", "Did you mean 'functionals'"),
         ("egemap", "Did you mean 'egemaps'"),
         ("egemaps:88", "unknown feature set 'egemaps:88'"),
@@ -109,10 +111,11 @@ def test_a_name_that_no_feature_set_has_is_refused(name: str, words: str) -> Non
     assert "\n" not in str(refused.value)
 
 
-@pytest.mark.parametrize("family", FAMILIES.values(), ids=FAMILIES)
+@pytest.mark.parametrize("name", OPTIONAL_FEATURE_SETS)
 def test_without_its_extra_a_feature_set_is_refused_with_what_to_install(
-    family, monkeypatch: pytest.MonkeyPatch
+    name: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setitem(EXTRAS, family.extra, ("no_such_package",))
-    with pytest.raises(BenchmarkError, match=rf'pip install -e "\.\[{family.extra}\]"'):
-        feature_set(family.title)
+    missing = dataclasses.replace(OPTIONAL_FEATURE_SETS[name], packages=("no_such_package",))
+    monkeypatch.setitem(OPTIONAL_FEATURE_SETS, name, missing)
+    with pytest.raises(BenchmarkError, match=rf'pip install -e "\.\[{missing.extra}\]"'):
+        feature_set(missing.title)
