@@ -166,7 +166,7 @@ def test_a_model_that_is_calibrated_by_folds_is_refused_beside_auxiliary_corpora
         ("[search]", '[rename]\nangri = "sad"\n[search]', ["[rename]", "Did you mean 'angry'?"]),
         ("folds = 2", 'folds = 2\npruner = "median"', ["pruner", "'paired'"]),
         ("[search]", "[learning_curves]\nshares = [1.0, 0.5]\n[search]", ["rising numbers"]),
-        ("means-184", 'mfcc-frames-13"\nsample_rate_hz = 16000 #', ["its own rate"]),
+        ("means-184", 'mfcc-frames-13"\nsample_rate_hz = 16000 #', ["at another rate"]),
         ("means-184", 'mfcc-frames-13"\ncovariates = ["gender"] #', ["features over time"]),
         ("folds = 2", "folds = 2\nsampler = \"tep\"", ["sampler 'tep'", "Did you mean 'tpe'?"]),
         ("folds = 2", "folds = 2\nsampler = \"grid\"", ["grid", "alpha", "without a step"]),
