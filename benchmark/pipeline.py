@@ -21,7 +21,7 @@ import pandas as pd
 from benchmark import __version__, models
 from benchmark.console import Bar, Console
 from benchmark.data.prepare import Prepared, SplitTables, prepare, read_corpora
-from benchmark.engine.databases import check_whole
+from benchmark.engine.databases import check_intact
 from benchmark.engine.environment import code_digest
 from benchmark.engine.processes import WorkerLostError, Workers
 from benchmark.errors import BenchmarkError
@@ -183,7 +183,7 @@ def check_databases(storage: str, tracking: str) -> None:
     for address, remedy in remedies.items():
         file = sqlite_file(address)
         if file is not None:
-            check_whole(file, f"Move it away and run the same command again: {remedy}")
+            check_intact(file, f"Move it away and run the same command again: {remedy}")
 
 
 @contextmanager

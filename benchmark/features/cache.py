@@ -20,7 +20,7 @@ from importlib.metadata import version
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from benchmark.engine.databases import TRY_S, locked, patiently
+from benchmark.engine.retry import ATTEMPT_S, is_locked, retry
 from benchmark.errors import BenchmarkError
 
 if TYPE_CHECKING:
@@ -107,7 +107,7 @@ class Cache:
     def __enter__(self) -> Cache:
         with self._refusals():
             self.path.parent.mkdir(parents=True, exist_ok=True)
-            patiently(HOME, self._connect, locked)
+            retry(HOME, self._connect, is_locked)
         return self
 
     def __exit__(self, *_: object) -> None:
@@ -132,7 +132,7 @@ class Cache:
         ]
         with self._refusals():
             try:
-                patiently(HOME, lambda: self._insert(values), locked)
+                retry(HOME, lambda: self._insert(values), is_locked)
             except sqlite3.OperationalError:
                 raise
             except sqlite3.DatabaseError:
@@ -151,7 +151,7 @@ class Cache:
         """Return the row of a key; None where there is none, or none that is whole."""
         with self._refusals():
             try:
-                found = patiently(HOME, lambda: self._select(key), locked)
+                found = retry(HOME, lambda: self._select(key), is_locked)
             except sqlite3.OperationalError:
                 raise
             except sqlite3.DatabaseError:
@@ -181,7 +181,7 @@ class Cache:
 
     def _open(self) -> None:
         """Open the file, making it where it is missing; DatabaseError where it is not ours."""
-        connection = sqlite3.connect(self.path, timeout=TRY_S, isolation_level=None)
+        connection = sqlite3.connect(self.path, timeout=ATTEMPT_S, isolation_level=None)
         self._connection = connection
         connection.execute("PRAGMA journal_mode = WAL")
         # A killed process loses nothing; a power cut loses what the last seconds added.

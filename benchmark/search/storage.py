@@ -18,15 +18,13 @@ import numpy as np
 from benchmark import models
 from benchmark.engine.arrays import StoredArrays
 from benchmark.engine.databases import (
-    AwayError,
-    cause_of,
     engine_options,
-    making_or_locked,
-    patiently,
-    raise_when_away,
+    is_locked_or_initializing,
+    raise_when_unavailable,
     with_driver,
     without_user,
 )
+from benchmark.engine.retry import UnavailableError, cause_of, retry
 from benchmark.errors import BenchmarkError
 from benchmark.search import pruning
 from benchmark.search.pruning import REDUCTION, RUNGS
@@ -297,8 +295,8 @@ class TrialStore:
                 return optuna.storages.RDBStorage(url, engine_kwargs=options)
 
             # A server that is not there now is rather a mistake in its address: said at once.
-            self._storage = patiently(HOME, connect, making_or_locked)
-            raise_when_away(self._storage.engine)
+            self._storage = retry(HOME, connect, is_locked_or_initializing)
+            raise_when_unavailable(self._storage.engine)
 
     @contextmanager
     def alone(self, study: str) -> Iterator[None]:
@@ -330,7 +328,7 @@ class TrialStore:
             yield
         finally:
             # The lock goes with the connection, and with this process, but only after a while.
-            with suppress(AwayError, SQLAlchemyError):
+            with suppress(UnavailableError, SQLAlchemyError):
                 connection.execute(text("SELECT pg_advisory_unlock(:key)"), {"key": key})
             connection.invalidate()
             connection.close()
@@ -338,8 +336,8 @@ class TrialStore:
     def study_of(self, plan: Plan) -> tuple[optuna.Study, str]:
         """Return a plan's stored study; and, if it is new, in what it differs from the last."""
         with _told_plainly(self.url):
-            news = patiently(HOME, lambda: self._news(plan))
-            return patiently(HOME, lambda: self._study(plan)), news
+            news = retry(HOME, lambda: self._news(plan))
+            return retry(HOME, lambda: self._study(plan)), news
 
     def _news(self, plan: Plan) -> str:
         """Return in what a plan differs from the last stored one; nothing where it is stored."""
@@ -373,7 +371,7 @@ class TrialStore:
         are kept with each trial, and the first of each number counts.
         """
         with _told_plainly(self.url):
-            stored = patiently(HOME, lambda: study.get_trials(deepcopy=False))
+            stored = retry(HOME, lambda: study.get_trials(deepcopy=False))
         trials = [
             Trial(
                 number=found.user_attrs["number"],
@@ -429,7 +427,7 @@ class TrialStore:
                 study.add_trial(frozen)
 
         with _told_plainly(self.url):
-            patiently(HOME, add)
+            retry(HOME, add)
 
 
 def _rungs(stored: Mapping[str, float]) -> dict[int, float]:
@@ -454,7 +452,7 @@ def _told_plainly(url: str) -> Iterator[None]:
         ) from error
     try:
         yield
-    except (OptunaError, SQLAlchemyError, AwayError, ImportError, RuntimeError) as error:
+    except (OptunaError, SQLAlchemyError, UnavailableError, ImportError, RuntimeError) as error:
         raise BenchmarkError(
             f"{shown}: the trial storage can't be used: {cause_of(error)}. Finished trials are "
             "safe; mend this and run the same command again."

@@ -31,19 +31,12 @@ from typing import Any
 
 from filelock import FileLock
 
-from benchmark.engine.databases import (
-    PATIENCE_S,
-    TRY_S,
-    engine_options,
-    locked,
-    passes,
-    patiently,
-    tell,
-    with_driver,
-    without_user,
-)
+from benchmark.engine.databases import engine_options, with_driver, without_user
+from benchmark.engine.retry import ATTEMPT_S, PATIENCE_S, is_locked, is_transient, retry
 from benchmark.errors import BenchmarkError
 from benchmark.tracking.views import TAG, log_axis, study_views, view_address
+
+log = logging.getLogger(__name__)
 
 DATABASE = "mlflow.db"
 ARTIFACTS = "mlruns"
@@ -259,7 +252,7 @@ def reach(uri: str, artifacts: Path) -> None:
         connect(uri, artifacts).search_experiments(max_results=1)
 
     with refusing(uri):
-        patiently("MLflow's database", ask, locked)
+        retry("MLflow's database", ask, is_locked)
 
 
 class Tracker:
@@ -367,9 +360,9 @@ class Tracker:
             return
         self._status = status
         self._queue.put(None)
-        self._thread.join(TRY_S)
+        self._thread.join(ATTEMPT_S)
         if self._thread.is_alive():
-            tell("Waiting for MLflow to take the last records; nothing else is left to do.")
+            log.warning("Waiting for MLflow to take the last records; nothing else is left to do.")
         self._thread.join()
         self._thread = None
 
@@ -429,7 +422,7 @@ class Tracker:
         if not self.reason:
             self._away_since = now
         self.reason = first_line(error)
-        self._passes = _server_fails(error) if on_server(self.uri) else passes(error)
+        self._passes = _server_fails(error) if on_server(self.uri) else is_transient(error)
         self._retry_at = now + PAUSE_S
 
 

@@ -12,7 +12,7 @@ import pytest
 from sqlalchemy import create_engine, text
 from sqlalchemy.engine import make_url
 
-from benchmark.engine import databases
+from benchmark.engine import databases, retry
 from benchmark.engine.databases import with_driver
 from benchmark.errors import BenchmarkError
 from benchmark.features import feature_set
@@ -116,7 +116,7 @@ def test_a_storage_that_is_locked_at_the_start_is_waited_for(tmp_path: Path) -> 
 def test_a_database_that_stays_away_is_given_up_in_one_line(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(databases, "PATIENCE_S", 1.0)
+    monkeypatch.setattr(retry, "PATIENCE_S", 1.0)
     store, study = opened(f"sqlite:///{tmp_path / 'optuna.db'}")
     with (
         held(tmp_path / "optuna.db", 6),
