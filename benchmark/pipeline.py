@@ -20,25 +20,29 @@ import pandas as pd
 
 from benchmark import __version__, models
 from benchmark.console import Bar, Console
-from benchmark.data.prepare import Prepared, SplitTables, prepare, read_corpora
+from benchmark.data.prepare import prepare, read_corpora
+from benchmark.data.prepared import Prepared
+from benchmark.data.record import Change
+from benchmark.data.split_tables import SplitTables
 from benchmark.engine.databases import check_intact
 from benchmark.engine.environment import code_digest
 from benchmark.engine.processes import WorkerLostError, Workers
 from benchmark.errors import BenchmarkError
 from benchmark.evaluation.metrics import METRICS
 from benchmark.evaluation.results import (
-    OUT_OF_TIME,
     Result,
+    UnfinishedSearch,
+    Versions,
+    Winner,
     by_split,
-    chosen,
     read_results,
-    split_of,
+    selected,
     write_result,
 )
 from benchmark.models import MODELS
 from benchmark.models.stored import load
 from benchmark.project import Job, Project
-from benchmark.search.budget import Budget, cut_searches
+from benchmark.search.budget import Budget, unfinished_searches
 from benchmark.search.ensemble import VOTES
 from benchmark.search.fitting import warm_up
 from benchmark.search.learning_curves import learning_curves
@@ -114,7 +118,7 @@ def extract_study(study: Study, job: Job, console: Console) -> Prepared:
     """Run the feature stage of a checked study alone: its tables are written, nothing is fitted."""
     recordings = read_corpora(study, job.sources, console)
     with _alone(study, job.project), hire(job, console) as workers:
-        return prepare(study, job.sources, recordings, job.overrides, workers, console)
+        return prepare(study, job.sources, recordings, _changes(job), workers, console)
 
 
 def run_study(study: Study, job: Job, console: Console) -> Result:
@@ -138,9 +142,7 @@ def run_study(study: Study, job: Job, console: Console) -> Result:
         store.open()
         held.enter_context(store.alone(study.name))
         with _in_background(partial(reach, uri, artifacts)):
-            limited = (f"{job.minutes:g} {OUT_OF_TIME}",) if job.minutes is not None else ()
-            overrides = (*job.overrides, *limited)
-            prepared = prepare(study, job.sources, recordings, overrides, workers, console)
+            prepared = prepare(study, job.sources, recordings, _changes(job), workers, console)
         tracker = Tracker(uri, prepared.name, artifacts=artifacts)
         searches = _plan_searches(study, prepared, store, project)
         tracker.begin(_study_record(study, prepared, searches, project))
@@ -165,6 +167,14 @@ def run_study(study: Study, job: Job, console: Console) -> Result:
             "run the same command again to log them."
         )
     return result
+
+
+def _changes(job: Job) -> tuple[Change, ...]:
+    """Return what the command line changes of the study."""
+    overrides = tuple(Change(kind="override", value=text) for text in job.overrides)
+    if job.minutes is None:
+        return overrides
+    return (*overrides, Change(kind="budget", value=f"{job.minutes:g}"))
 
 
 def check_databases(storage: str, tracking: str) -> None:
@@ -239,12 +249,12 @@ def _study_record(
         split.name: tuple(
             TableRecord(
                 name=f"{prepared.name}/{split.name}/{side}",
-                digest=facts["digest"],
+                digest=facts.digest,
                 side=side,
                 source=str((split.folder / f"{side}.csv").relative_to(project.folder)),
-                rows=facts["rows"],
+                rows=facts.rows,
             )
-            for side, facts in prepared.data["tables"][split.name].items()
+            for side, facts in (("train", split.record.train), ("test", split.record.test))
         )
         for split in prepared.splits
     }
@@ -264,7 +274,11 @@ def _study_record(
             "data_digest": digest_of([split.digest for split in prepared.splits]),
             "code_digest": code_digest(),
             "benchmark_version": __version__,
-            **({"changes": "; ".join(prepared.changes)} if prepared.changes else {}),
+            **(
+                {"changes": "; ".join(change.text for change in prepared.changes)}
+                if prepared.changes
+                else {}
+            ),
         },
         tables=tables,
     )
@@ -278,12 +292,12 @@ class Found:
     ----------
     searches : sequence of ModelSearch
         Each with a winner.
-    cut : list of dict, or None
-        Of a run with a budget of time: as `Result.data` has it.
+    unfinished : tuple of UnfinishedSearch, or None
+        Of a run with a time budget.
     """
 
     searches: Sequence[ModelSearch]
-    cut: list[dict[str, object]] | None = None
+    unfinished: tuple[UnfinishedSearch, ...] | None = None
 
 
 @dataclass(frozen=True)
@@ -314,7 +328,7 @@ def _evaluate(
 ) -> Evaluated:
     """Return the result of finished searches, with all that it shows fitted."""
     searches = found.searches
-    winners: list[dict[str, Any]] = []
+    winners: list[Winner] = []
     folder = project.features_cache / prepared.name
     files = fit_winners(searches, workers, folder, console)
     curves = _learning_curves(study, searches, workers, project, console)
@@ -325,16 +339,16 @@ def _evaluate(
         fitted = {name: read(files[tables.name, name]) for name in here}
         made = _ensembles(study, tables, list(here.values()), workers)
         for one in made:
-            name = one.entry["model"]
+            name = one.entry.model
             members = fit_members(one.members, workers, folder, console)
             target = folder / tables.name / "models" / f"{name}.skops"
             fitted[name] = one.assembly.of([read(path) for path in members], tables.emotions)
             files[tables.name, name] = target
             unstored.append((one.assembly, members, tables.emotions, target))
         own = [*winners_of(tables, list(here.values())), *(one.entry for one in made)]
-        best = chosen(own)
-        known = {one.entry["model"]: one.out_of_fold for one in made}
-        answers = known.get(best["model"]) or best_out_of_fold(here[best["model"]], workers)
+        best = selected(own)
+        known = {one.entry.model: one.out_of_fold for one in made}
+        answers = known.get(best.model) or best_out_of_fold(here[best.model], workers)
         out_of_fold.append(answers_on_folds(best, tables, answers, study.emotions))
         predictions += [
             predict(model, name, tables, study.emotions) for name, model in fitted.items()
@@ -343,16 +357,17 @@ def _evaluate(
     return Evaluated(
         Result(
             name=prepared.name,
-            settings=study.settings(),
+            study=study,
             changes=prepared.changes,
-            data=prepared.data | ({} if found.cut is None else {"cut": found.cut}),
+            data=prepared.data,
             versions=_versions(study),
-            winners=winners,
+            winners=tuple(winners),
             trials=_trials(prepared, searches),
             predictions=_joined(predictions),
             curves=curves,
             clips=prepared.clips,
             out_of_fold=_joined(out_of_fold),
+            unfinished=found.unfinished,
         ),
         files,
         unstored,
@@ -456,14 +471,16 @@ def _found(searches: Sequence[ModelSearch], budget: Budget | None, console: Cons
     """Leave out the models for which the time was too short, and say what else it has cut."""
     if budget is None:
         return Found(searches)
-    cut = cut_searches(searches)
-    for one in cut:
-        name = f"{one['protocol']} {one['model']}"
-        console.warning(f"cut by time: {name}, {one['told']} of {one['trials']} trials")
+    unfinished = unfinished_searches(searches)
+    for one in unfinished:
+        console.warning(
+            f"not finished in time: {one.protocol} {one.model}, {one.completed} of {one.requested} "
+            "trials"
+        )
     lacking = {search.plan.model for search in searches if search.best is None}
     for model in sorted(lacking):
         console.warning(f"left out, as no trial of it is complete: {model}")
-    return Found([search for search in searches if search.plan.model not in lacking], cut)
+    return Found([search for search in searches if search.plan.model not in lacking], unfinished)
 
 
 def _seconds_left(searches: Sequence[ModelSearch], workers: int) -> float:
@@ -515,8 +532,8 @@ def _submit_artifacts(done: Evaluated, workers: Workers) -> None:
         workers.submit(store_ensemble, *arguments)
     parts = by_split(done.result)
     for winner in done.result.winners:
-        split, model = split_of(winner), winner["model"]
-        picture = (parts[split], winner["protocol"], model)
+        split, model = winner.split, winner.model
+        picture = (parts[split], winner.protocol, model)
         workers.submit(confusion_png, *picture, label=(split, model))
 
 
@@ -571,16 +588,18 @@ def _joined(tables: Sequence[pd.DataFrame]) -> pd.DataFrame:
     return joined
 
 
-def _versions(study: Study) -> dict[str, Any]:
+def _versions(study: Study) -> Versions:
     """Return the versions that decide scores, and what fitted each model in the search."""
     libraries = ["librosa", "numpy", "optuna", "scikit-learn", "scipy", "soundfile", "soxr"]
     if any(MODELS[name].by_epochs for name in study.models):
         libraries += ["skorch", "torch"]
-    return {
-        "ser-benchmark": __version__,
-        **{name: version(name).partition("+")[0] for name in libraries},
-        "engines": {name: models.engine(name) for name in study.models},
-    }
+    return Versions(
+        libraries={
+            "ser-benchmark": __version__,
+            **{name: version(name).partition("+")[0] for name in libraries},
+        },
+        engines={name: models.engine(name) for name in study.models},
+    )
 
 
 def _log_winners(
@@ -593,13 +612,13 @@ def _log_winners(
     from benchmark.evaluation.leaderboard import leaderboard
 
     boards = {split: leaderboard(part) for split, part in by_split(result).items()}
-    metric = result.settings["search"]["metric"]
+    metric = result.study.search.metric
     for winner in result.winners:
-        split, model = split_of(winner), winner["model"]
+        split, model = winner.split, winner.model
         voters = _voters(winner)
-        found = boards[split].evaluation(winner["protocol"], model)
+        found = boards[split].evaluation(winner.protocol, model)
         assert found is not None
-        metrics = {metric: winner["score"], "std": winner["std"]}
+        metrics: dict[str, float] = {metric: winner.score, "std": winner.std or 0.0}
         for name, score in found.scores.items():
             metrics[f"test_{name}"] = score.value
             metrics[f"test_{name}_low"] = score.low
@@ -608,7 +627,7 @@ def _log_winners(
             metrics |= {f"test_{corpus}_{name}": s.value for name, s in part.scores.items()}
         for name, score in found.mean_over_corpora.items():
             metrics[f"test_{name}_mean_over_corpora"] = score.value
-        params = winner["params"] | ({"members": voters} if voters else {})
+        params = winner.params | ({"members": voters} if voters else {})
         stored = files[split, model]
         tracker.log_winner(
             WinnerRecord(
@@ -620,17 +639,17 @@ def _log_winners(
                     "model/model.skops": stored,
                     "figures/confusion.png": pictures[split, model],
                 },
-                trial=winner["trial"],
+                trial=winner.trial,
                 tags={"model_sha256": hashlib.sha256(stored.read_bytes()).hexdigest()},
             )
         )
 
 
-def _voters(winner: dict[str, Any]) -> str:
+def _voters(winner: Winner) -> str:
     """Return an ensemble's members in a line, of a greedy one with trials and weights."""
-    members = winner.get("members", [])
-    if "weights" in winner:
-        rows = zip(winner["weights"], members, winner["trials"], strict=True)
+    members: Sequence[str] = winner.members
+    if winner.weights:
+        rows = zip(winner.weights, members, winner.trials, strict=True)
         members = [f"{weight} x {model} {trial}" for weight, model, trial in rows]
     return ", ".join(members)
 

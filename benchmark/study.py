@@ -54,13 +54,13 @@ def _distinct(names: tuple[str, ...]) -> tuple[str, ...]:
     return names
 
 
-class Table(BaseModel):
-    """A part of a study file: strict, and never changed once read."""
+class Record(BaseModel):
+    """Plain data with named fields: an unknown field is refused, none is changed."""
 
     model_config = ConfigDict(extra="forbid", frozen=True, allow_inf_nan=False)
 
 
-class Range(Table):
+class Range(Record):
     """Numbers from `low` to `high`, both included, in Optuna's own words."""
 
     low: int | float
@@ -90,7 +90,7 @@ Choices = tuple[Any, ...]
 Space = dict[str, Range | Choices]
 
 
-class Model(Table):
+class Model(Record):
     """A model's part of a study: what is fixed, what is searched, and what is tried first."""
 
     initial: dict[str, Any] = {}
@@ -123,7 +123,7 @@ class Model(Table):
         return {"initial": table.get("initial", {}), "fixed": fixed, "space": ranges | choices}
 
 
-class Split(Table):
+class Split(Record):
     """Who may be on both sides of a split, and how large the test side is."""
 
     protocols: tuple[str, ...] = Field(
@@ -146,7 +146,7 @@ class Split(Table):
         return folds
 
 
-class Search(Table):
+class Search(Record):
     """How settings are looked for."""
 
     trials: int = Field(ge=1, le=100_000)
@@ -166,7 +166,7 @@ class Search(Table):
     """Seconds for the fit of one fold, after which its trial has failed; None for no limit."""
 
 
-class LearningCurves(Table):
+class LearningCurves(Record):
     """On which fractions of the training clips each winner is fitted once more, to draw its curve."""
 
     fractions: tuple[float, ...] = Field(default=(0.1, 0.33, 0.66, 1.0), min_length=2)
@@ -212,7 +212,7 @@ class Claims(BaseModel):
         return {k: v for k, v in table.items() if k in named} | {"values": values}
 
 
-class Study(Table):
+class Study(Record):
     """One question, and everything that decides its answer.
 
     Attributes

@@ -74,14 +74,14 @@ def test_ensembles_that_learn_stand_in_results_on_pages_and_in_files(bench: Benc
     bench.study.write_text(f"{text}\n{learned}")
     bench.run()
     result = read_result(bench.project / "reports/results/small")
-    winners = {winner["model"]: winner for winner in result.winners}
+    winners = {winner.model: winner for winner in result.winners}
     best = winners["best"]
-    assert set(zip(best["members"], best["trials"], strict=True)) <= set(
+    assert set(zip(best.members, best.trials, strict=True)) <= set(
         zip(result.trials["model"], result.trials["trial"], strict=True)
     )
-    assert 1 <= sum(best["weights"]) <= 25
-    assert best["weights"] == sorted(best["weights"], reverse=True)
-    assert winners["heard"]["members"] == ["logistic_regression", "random_forest"]
+    assert 1 <= sum(best.weights) <= 25
+    assert list(best.weights) == sorted(best.weights, reverse=True)
+    assert winners["heard"].members == ("logistic_regression", "random_forest")
     page = (bench.project / "reports/small.md").read_text()
     for words in (
         "greedy ensemble",
@@ -125,10 +125,10 @@ def test_a_run_with_a_budget_of_time_says_what_it_cut_and_leaves_its_trials_to_t
     assert time.monotonic() - began < 90  # it ends at all, on the slowest machine
     (cut,) = (bench.project / "reports/results").glob("small@*/study.json")
     record = json.loads(cut.read_text())
-    assert "0.4 minutes of time" in record["changes"]
-    told = {(one["protocol"], one["model"]): one for one in record["data"]["cut"]}
+    assert {"kind": "budget", "value": "0.4"} in record["changes"]
+    told = {(one["protocol"], one["model"]): one for one in record["unfinished"]}
     assert set(told) == {(split, model) for split in SPLITS for model in MODELS[1:3]}
-    assert all(1 <= one["told"] < one["trials"] == 100_000 for one in told.values())
+    assert all(1 <= one["completed"] < one["requested"] == 100_000 for one in told.values())
     page = (bench.project / f"reports/{record['name']}.md").read_text()
     assert "**Cut by time**" in page
     assert "--minutes 0.4" in page
@@ -144,15 +144,15 @@ def test_trials_that_were_given_up_by_their_folds_stand_in_results_and_runs_and_
     changes = ("--set", "search.pruner=asha+paired", "--set", "search.trials=12")
     bench.run(*changes, "--workers", "1")
     (result,) = map(read_result, (bench.project / "reports/results").glob("small@*"))
-    cut = result.trials[result.trials["state"] == "cut"]
+    cut = result.trials[result.trials["state"] == "pruned"]
     assert len(cut)
     assert cut["fold_0"].notna().all()
     assert cut["fold_2"].isna().all()
-    best = {(one["protocol"], one["model"]): one["score"] for one in result.winners}
+    best = {(one.protocol, one.model): one.score for one in result.winners}
     for protocol, model, score in zip(cut["protocol"], cut["model"], cut["score"], strict=True):
         assert score < best[protocol, model]
     states = [run[4] for run in runs_in_mlflow(bench)]
-    assert states.count("cut") == len(cut)
+    assert states.count("pruned") == len(cut)
 
 
 def test_four_kills_and_a_resume_give_the_bytes_of_an_unbroken_run(

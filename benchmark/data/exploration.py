@@ -12,7 +12,9 @@ from numpy.typing import NDArray
 
 from benchmark.console import Bars, Console
 from benchmark.corpora import CORPORA, Clip, Recordings, describe_shortfall
-from benchmark.data.prepare import asked_for, read_corpora, result_name
+from benchmark.data.prepare import asked_for, read_corpora
+from benchmark.data.prepared import result_name
+from benchmark.data.record import Change
 from benchmark.engine.processes import Workers
 from benchmark.errors import BenchmarkError
 from benchmark.features import FEATURE_SETS, Extracted, FeatureSet, extract, feature_set
@@ -201,17 +203,18 @@ def explore(study: Study, job: Job, console: Console) -> Exploration:
         sample = stratified_sample(table, MAP_CLIPS, derive_seed(study.seed, "plane"))
         console.info(f"computing the t-SNE map of {len(sample)} clips")
         workers.submit(tsne_map, features.values[sample])
+        overrides = [Change(kind="override", value=text) for text in job.overrides]
         shortfalls = [
-            describe_shortfall(CORPORA[name], found)
+            Change(kind="incomplete", value=describe_shortfall(CORPORA[name], found))
             for name, found in recordings.items()
             if found.missing
         ]
-        name, changes = result_name(study.name, (*job.overrides, *shortfalls))
+        name, changes = result_name(study.name, (*overrides, *shortfalls))
         return Exploration(
             name=name,
             question=study.question,
             features=study.features,
-            changes=changes,
+            changes=tuple(change.text for change in changes),
             emotions=tuple(sorted(study.emotions)),
             corpora=tuple(_corpus_facts(name, recordings[name], table) for name in recordings),
             clips=table,

@@ -1,28 +1,26 @@
-"""Leaderboards: tables computed from results alone."""
+"""Leaderboards: every model of a study under every protocol, computed from its result alone."""
 
 from __future__ import annotations
 
 import math
 from dataclasses import dataclass, replace
 from functools import cached_property
-from typing import Any
 
 import numpy as np
 import pandas as pd
 
 from benchmark.data.splits import stream
 from benchmark.evaluation.metrics import Evaluation, Score, bootstrap_seed, evaluate, gap
-from benchmark.evaluation.results import Result
-from benchmark.evaluation.results import chosen as best_inside
+from benchmark.evaluation.results import Result, Winner, selected
 from benchmark.evaluation.significance import ALPHA, ClipTest, compare_on_clips, holm
 from benchmark.evaluation.subgroups import Division, divisions
-from benchmark.study import BASELINE, derive_seed
+from benchmark.study import BASELINE, Claims, derive_seed
 
-KNOWN, UNSEEN = "speaker-dependent", "speaker-independent"
+SPEAKER_DEPENDENT, SPEAKER_INDEPENDENT = "speaker-dependent", "speaker-independent"
 METRIC = "uar"
 
-NESTED = "nested_choice"
-"""On each outer fold the winner with the best inner score, where that is not always one model."""
+SELECTED_PER_FOLD = "nested_choice"
+"""Name of the model that is selected on each outer fold, where folds select different models."""
 
 
 @dataclass(frozen=True)
@@ -36,7 +34,7 @@ class Standing:
     evaluations : dict of str to Evaluation
         By protocol.
     gaps : dict of str to Score
-        By metric: known minus unseen speakers; empty where the study has only one of the two.
+        The SD-SI gap by metric; empty if the study has only one of the two protocols.
     """
 
     model: str
@@ -45,17 +43,43 @@ class Standing:
 
 
 @dataclass(frozen=True)
-class Contest:
-    """One model beside the chosen one, on the same test clips of the leading protocol.
+class Selection:
+    """The model with the best CV score under a protocol; no test row takes part in the selection.
+
+    Attributes
+    ----------
+    protocol : str
+    model : str
+        `SELECTED_PER_FOLD` if the outer folds select different models.
+    score : float
+        Its CV score, the mean over outer folds if there are several.
+    by_part : dict of str to Winner
+        The winner selected on each part of the protocol; the key of a protocol without parts is "".
+    """
+
+    protocol: str
+    model: str
+    score: float
+    by_part: dict[str, Winner]
+
+    @property
+    def parts(self) -> dict[str, Winner]:
+        """The winners by outer fold or corpus; empty for a protocol with one test side."""
+        return {} if list(self.by_part) == [""] else self.by_part
+
+
+@dataclass(frozen=True)
+class Comparison:
+    """One model against the selected one, on the same test clips of the leading protocol.
 
     Attributes
     ----------
     model : str
         Its name in the study.
     test : ClipTest
-        The chosen model less this one, by `METRIC`.
+        The selected model less this one, by `METRIC`.
     p : float
-        The test's, corrected for the number of contests (Holm).
+        The p value of the test, adjusted for the number of comparisons (Holm).
     """
 
     model: str
@@ -63,9 +87,9 @@ class Contest:
     p: float
 
     @property
-    def alike(self) -> bool:
-        """Whether the two can't be told apart."""
-        return self.p >= ALPHA
+    def significant(self) -> bool:
+        """Whether the two models differ significantly."""
+        return self.p < ALPHA
 
 
 @dataclass(frozen=True)
@@ -79,59 +103,56 @@ class Leaderboard:
     protocols : tuple of str
         In the study's order.
     standings : tuple of Standing
-        Best first on unseen speakers, or under the study's first protocol where it has none.
-    chosen : dict of str to dict
-        By protocol, the winner with the best inner score: the test rows had no part in the choice.
-        Of a protocol with outer folds: its model (`NESTED` where folds choose different ones), its
-        mean inner score, and ``by_part``, the winner chosen on each.
+        By their score under the `leading` protocol.
+    selected : dict of str to Selection
+        By protocol.
     """
 
     result: Result
     protocols: tuple[str, ...]
     standings: tuple[Standing, ...]
-    chosen: dict[str, dict[str, Any]]
+    selected: dict[str, Selection]
 
     @property
     def corpora(self) -> list[str]:
         """The corpora that have test rows, by name."""
-        found = {
+        names = {
             name
             for standing in self.standings
             for part in standing.evaluations.values()
             for name in part.corpora
         }
-        return sorted(found)
+        return sorted(names)
 
     @property
     def has_gap(self) -> bool:
-        """Whether the study has both known and unseen speakers."""
-        return KNOWN in self.protocols and UNSEEN in self.protocols
+        """Whether the study is both speaker-dependent and speaker-independent."""
+        return SPEAKER_DEPENDENT in self.protocols and SPEAKER_INDEPENDENT in self.protocols
 
     @property
     def leading(self) -> str:
-        """The protocol that decides the order: unseen speakers, or the study's first."""
-        return UNSEEN if UNSEEN in self.protocols else self.protocols[0]
+        """The protocol that decides the order: speaker-independent, or the study's first."""
+        return _leading(self.protocols)
 
     @cached_property
-    def contests(self) -> tuple[Contest, ...]:
-        """The chosen model against each other one under the leading protocol, in board order.
+    def comparisons(self) -> tuple[Comparison, ...]:
+        """The selected model against each other one under the leading protocol, in board order.
 
-        It is chosen on the inner folds. The best on the test clips would be chosen on what the
-        tests look at: the luckiest of several that are alike, and p would be too small. The floor
-        takes no part.
+        The reference is the model with the best CV score. The best on the test clips would be
+        selected by what the tests look at, and p would be too small. The baseline takes no part.
         """
-        seed, protocol = self.result.settings["seed"], self.leading
+        seed, protocol = self.result.study.seed, self.leading
         rows = self.result.predictions[self.result.predictions["protocol"] == protocol]
         by_model = dict(iter(rows.groupby("model", sort=False)))
-        chosen = self.chosen[protocol]["model"]
+        reference = self.selected[protocol].model
         others = [
             one.model
             for one in self.standings
-            if one.model not in (chosen, BASELINE) and protocol in one.evaluations
+            if one.model not in (reference, BASELINE) and protocol in one.evaluations
         ]
         tests = [
             compare_on_clips(
-                by_model[chosen],
+                by_model[reference],
                 by_model[other],
                 self.result.emotions,
                 METRIC,
@@ -142,38 +163,37 @@ class Leaderboard:
             )
             for other in others
         ]
-        corrected = holm([test.p for test in tests])
-        return tuple(map(Contest, others, tests, corrected))
+        return tuple(map(Comparison, others, tests, holm([test.p for test in tests])))
 
     @cached_property
     def divisions(self) -> list[Division]:
-        """The chosen model's test clips under the leading protocol, divided by what is known."""
+        """The selected model's test clips under the leading protocol, divided into subgroups."""
         predictions, protocol = self.result.predictions, self.leading
-        mine = (predictions["protocol"] == protocol) & (
-            predictions["model"] == self.chosen[protocol]["model"]
+        own = (predictions["protocol"] == protocol) & (
+            predictions["model"] == self.selected[protocol].model
         )
-        seed = bootstrap_seed(self.result.settings["seed"], stream(protocol), "groups")
-        return divisions(predictions[mine], self.result.clips, self.result.emotions, METRIC, seed)
+        seed = bootstrap_seed(self.result.study.seed, stream(protocol), "groups")
+        return divisions(predictions[own], self.result.clips, self.result.emotions, METRIC, seed)
 
     def evaluation(self, protocol: str, model: str) -> Evaluation | None:
-        """Return a model's figures under a protocol; None where there are none."""
+        """Return a model's figures under a protocol; None if there are none."""
         for standing in self.standings:
             if standing.model == model:
                 return standing.evaluations.get(protocol)
         return None
 
-    def chosen_evaluation(self, protocol: str) -> Evaluation:
-        """Return the figures of the chosen model under a protocol."""
-        evaluation = self.evaluation(protocol, self.chosen[protocol]["model"])
+    def selected_evaluation(self, protocol: str) -> Evaluation:
+        """Return the figures of the selected model under a protocol."""
+        evaluation = self.evaluation(protocol, self.selected[protocol].model)
         if evaluation is None:
-            msg = f"{self.result.name}: no predictions of the chosen model under {protocol}"
+            msg = f"{self.result.name}: no predictions of the selected model under {protocol}"
             raise LookupError(msg)
         return evaluation
 
 
 @dataclass(frozen=True)
 class Claim:
-    """What the source says of a model, beside what was measured by its own protocol and metric.
+    """The reported figure of a model, beside what was measured by the same protocol and metric.
 
     Attributes
     ----------
@@ -182,21 +202,21 @@ class Claim:
     claimed : float
         The source's figure.
     measured : Score or None
-        Ours under the source's protocol; None where the study did not measure it.
-    unseen : Score or None
-        Ours with unseen speakers, where the source's protocol is another one.
-    lost : Score or None
-        The first less the second, both sides resampled independently.
+        Ours under the source's protocol; None if the study did not measure it.
+    independent : Score or None
+        Ours under the speaker-independent protocol, if the source's is another one.
+    gap : Score or None
+        `measured` less `independent`, both sides resampled independently.
     standard_error : float or None
-        Of an accuracy as high as the claim on as many test clips, were they drawn independently:
-        the binomial one. None for other metrics, and where nothing was measured.
+        Binomial standard error of an accuracy as high as the claim on as many test clips. None for
+        other metrics, and if nothing was measured.
     """
 
     model: str
     claimed: float
     measured: Score | None
-    unseen: Score | None
-    lost: Score | None
+    independent: Score | None
+    gap: Score | None
     standard_error: float | None
 
     @property
@@ -214,50 +234,55 @@ class Claim:
 
 def leaderboard(result: Result) -> Leaderboard:
     """Return the leaderboard of a result: every model under every protocol, best first."""
-    seed = result.settings["seed"]
-    chosen = {protocol: _choose(result, protocol) for protocol in _protocols(result)}
-    result = _with_nested(result, chosen)
+    selections = {protocol: _selection(result, protocol) for protocol in _protocols(result)}
+    result = _with_selected_per_fold(result, selections)
     evaluations: dict[str, dict[str, Evaluation]] = {}
     for (protocol, model), rows in result.predictions.groupby(["protocol", "model"], sort=False):
-        part = evaluate(rows, result.emotions, bootstrap_seed(seed, stream(str(protocol))))
+        seed = bootstrap_seed(result.study.seed, stream(str(protocol)))
+        part = evaluate(rows, result.emotions, seed)
         evaluations.setdefault(str(model), {})[str(protocol)] = part
-    protocols = tuple(chosen)
+    protocols = tuple(selections)
     standings = [
         Standing(model, parts, _gaps(parts) if model != BASELINE else {})
         for model, parts in evaluations.items()
     ]
-    leading = UNSEEN if UNSEEN in protocols else protocols[0]
-    standings.sort(key=lambda standing: _rank(standing, leading))
-    return Leaderboard(result, protocols, tuple(standings), chosen)
+    standings.sort(key=lambda standing: _rank(standing, _leading(protocols)))
+    return Leaderboard(result, protocols, tuple(standings), selections)
 
 
 def claims(board: Leaderboard) -> list[Claim]:
     """Return the source's claims beside our figures, the highest first; none without claims."""
-    claimed = board.result.settings.get("claims")
-    if not claimed:
+    reported = board.result.study.claims
+    if reported is None:
         return []
-    rows = [_claim(board, claimed, model) for model in claimed["values"]]
+    rows = [_claim(board, reported, model) for model in reported.values]
     return sorted(rows, key=lambda claim: (-claim.claimed, claim.model))
 
 
-def _claim(board: Leaderboard, claimed: dict[str, Any], model: str) -> Claim:
-    protocol, metric, value = claimed["protocol"], claimed["metric"], claimed["values"][model]
+def _claim(board: Leaderboard, reported: Claims, model: str) -> Claim:
+    protocol, metric, value = reported.protocol, reported.metric, reported.values[model]
     evaluation = board.evaluation(protocol, model)
     measured = evaluation.scores[metric] if evaluation else None
-    elsewhere = board.evaluation(UNSEEN, model) if protocol != UNSEEN else None
-    unseen = elsewhere.scores[metric] if elsewhere else None
+    elsewhere = (
+        board.evaluation(SPEAKER_INDEPENDENT, model) if protocol != SPEAKER_INDEPENDENT else None
+    )
+    independent = elsewhere.scores[metric] if elsewhere else None
     error = None
     if evaluation and metric == "accuracy":
         error = math.sqrt(value * (1 - value) / evaluation.clips)
-    lost = gap(measured, unseen) if measured and unseen else None
-    return Claim(model, value, measured, unseen, lost, error)
+    difference = gap(measured, independent) if measured and independent else None
+    return Claim(model, value, measured, independent, difference, error)
+
+
+def _leading(protocols: tuple[str, ...]) -> str:
+    return SPEAKER_INDEPENDENT if SPEAKER_INDEPENDENT in protocols else protocols[0]
 
 
 def _gaps(parts: dict[str, Evaluation]) -> dict[str, Score]:
-    if KNOWN not in parts or UNSEEN not in parts:
+    if SPEAKER_DEPENDENT not in parts or SPEAKER_INDEPENDENT not in parts:
         return {}
-    known, unseen = parts[KNOWN].scores, parts[UNSEEN].scores
-    return {metric: gap(known[metric], unseen[metric]) for metric in known}
+    dependent, independent = parts[SPEAKER_DEPENDENT].scores, parts[SPEAKER_INDEPENDENT].scores
+    return {metric: gap(dependent[metric], independent[metric]) for metric in dependent}
 
 
 def _rank(standing: Standing, protocol: str) -> tuple[float, str]:
@@ -268,40 +293,38 @@ def _rank(standing: Standing, protocol: str) -> tuple[float, str]:
 def _protocols(result: Result) -> list[str]:
     """Return the protocols that were measured, in the study's order."""
     present = set(result.predictions["protocol"])
-    named = [name for name in result.settings["split"]["protocols"] if name in present]
+    named = [name for name in result.study.split.protocols if name in present]
     return named + sorted(present - set(named))
 
 
-def _choose(result: Result, protocol: str) -> dict[str, Any]:
-    """Return the winner with the best inner score under a protocol, or of each of its parts."""
-    parts: dict[str, list[dict[str, Any]]] = {}
+def _selection(result: Result, protocol: str) -> Selection:
+    """Return the model with the best CV score under a protocol, or on each of its parts."""
+    parts: dict[str, list[Winner]] = {}
     for winner in result.winners:
-        if winner["protocol"] == protocol:
-            parts.setdefault(winner.get("part", ""), []).append(winner)
-    by_part = {part: best_inside(winners) for part, winners in parts.items()}
-    if list(by_part) == [""]:
-        return by_part[""]
-    models = {winner["model"] for winner in by_part.values()}
-    return {
-        "protocol": protocol,
-        "model": models.pop() if len(models) == 1 else NESTED,
-        "score": float(np.mean([winner["score"] for winner in by_part.values()])),
-        "by_part": by_part,
-    }
+        if winner.protocol == protocol:
+            parts.setdefault(winner.part, []).append(winner)
+    by_part = {part: selected(winners) for part, winners in parts.items()}
+    models = {winner.model for winner in by_part.values()}
+    return Selection(
+        protocol=protocol,
+        model=models.pop() if len(models) == 1 else SELECTED_PER_FOLD,
+        score=float(np.mean([winner.score for winner in by_part.values()])),
+        by_part=by_part,
+    )
 
 
-def _with_nested(result: Result, choices: dict[str, dict[str, Any]]) -> Result:
-    """Return a result in which what was chosen on each outer fold answers as one model, too."""
+def _with_selected_per_fold(result: Result, selections: dict[str, Selection]) -> Result:
+    """Return a result in which the models selected per outer fold stand as one model, too."""
     predictions, out_of_fold = [result.predictions], [result.out_of_fold]
-    for protocol, choice in choices.items():
-        if choice["model"] == NESTED:
+    for protocol, selection in selections.items():
+        if selection.model == SELECTED_PER_FOLD:
             rows = result.predictions[result.predictions["protocol"] == protocol]
-            models = {part: winner["model"] for part, winner in choice["by_part"].items()}
-            mine = rows["model"] == rows["part"].map(models)
-            predictions.append(rows[mine].assign(model=NESTED))
-            if result.out_of_fold is not None:  # of each part it holds the chosen model alone
+            models = {part: winner.model for part, winner in selection.by_part.items()}
+            own = rows["model"] == rows["part"].map(models)
+            predictions.append(rows[own].assign(model=SELECTED_PER_FOLD))
+            if result.out_of_fold is not None:  # it holds the selected model of each part alone
                 learned = result.out_of_fold[result.out_of_fold["protocol"] == protocol]
-                out_of_fold.append(learned.assign(model=NESTED))
+                out_of_fold.append(learned.assign(model=SELECTED_PER_FOLD))
     if len(predictions) == 1:
         return result
     return replace(

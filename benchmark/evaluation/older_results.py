@@ -1,4 +1,4 @@
-"""Results of format 2, read as if this version had written them."""
+"""Results of format 2, converted to today's records; no figure is changed."""
 
 from __future__ import annotations
 
@@ -8,32 +8,48 @@ from typing import Any
 import pandas as pd
 
 from benchmark.data.splits import RENAMED_PROTOCOLS
+from benchmark.study import RENAMED_KEYS
 
 FORMAT = 2
+COUNT_COLUMNS = ("corpus", "emotion", "gender", "clips", "speakers")
 
 
 def converted(
     record: Mapping[str, Any], tables: Mapping[str, pd.DataFrame]
 ) -> tuple[dict[str, Any], dict[str, pd.DataFrame]]:
-    """Return the record and the tables of a result in today's names; no figure is changed.
+    """Return the content of a study.json of format 2 and its tables as format 3 has them.
 
     Parameters
     ----------
     record : mapping
-        The content of a study.json of format 2.
+        The content of study.json.
     tables : mapping of str to DataFrame
         By file name.
     """
     data = dict(record["data"])
-    for key in ("tables", "folds"):
-        data[key] = {_split(name): facts for name, facts in data[key].items()}
-    if "cut" in data:
-        data["cut"] = [one | {"protocol": _split(one["protocol"])} for one in data["cut"]]
+    sides, folds = data.pop("tables"), data.pop("folds")
+    unfinished = data.pop("cut", None)
+    data["counts"] = [dict(zip(COUNT_COLUMNS, row, strict=True)) for row in data.pop("clips")]
+    data["unusable"] = [_unusable(name, reason) for name, reason in data["unusable"]]
+    data["splits"] = {_split(name): {**sides[name], "folds": folds[name]} for name in sides}
+    versions = dict(record["versions"])
     new = {
-        **record,
+        "name": record["name"],
+        "changes": [_change(text) for text in record["changes"]],
         "settings": _settings(record["settings"]),
         "data": data,
+        "versions": {"engines": versions.pop("engines", {}), "libraries": versions},
         "winners": [_winner(winner) for winner in record["winners"]],
+        "unfinished": unfinished
+        and [
+            {
+                "protocol": _split(one["protocol"]),
+                "model": one["model"],
+                "completed": one["told"],
+                "requested": one["trials"],
+            }
+            for one in unfinished
+        ],
     }
     return new, {name: _table(table) for name, table in tables.items()}
 
@@ -44,15 +60,32 @@ def _split(name: str) -> str:
     return RENAMED_PROTOCOLS.get(protocol, protocol) + slash + part
 
 
+def _unusable(name: str, reason: str) -> dict[str, str]:
+    """Return an unusable clip; of an augmented copy, the augmentation stood in brackets."""
+    clip, _, augmentation = name.removesuffix(")").partition(" (")
+    corpus = clip.partition("/")[0]
+    return {"corpus": corpus, "clip": clip, "augmentation": augmentation, "reason": reason}
+
+
+def _change(text: str) -> dict[str, str]:
+    """Return a change, which format 2 told in a sentence."""
+    endings = {"unusable": " clips can't be used", "budget": " minutes of time"}
+    for kind, ending in endings.items():
+        if text.endswith(ending):
+            return {"kind": kind, "value": text.removesuffix(ending)}
+    if text.startswith("own tables "):
+        return {"kind": "tables", "value": text.removeprefix("own tables ")}
+    return {"kind": "incomplete" if " clips" in text else "override", "value": text}
+
+
 def _settings(settings: Mapping[str, Any]) -> dict[str, Any]:
     new = dict(settings)
     new["features"] = new["features"].replace("courses", "dynamics")
     protocols = [RENAMED_PROTOCOLS.get(name, name) for name in new["split"]["protocols"]]
     new["split"] = new["split"] | {"protocols": protocols}
-    keys = {"lookahead": "concurrent_trials", "fit_limit_s": "fit_timeout_s"}
-    new["search"] = {keys.get(key, key): value for key, value in new["search"].items()}
+    new["search"] = {RENAMED_KEYS.get(key, key): value for key, value in new["search"].items()}
     new["models"] = {
-        model: {("initial" if key == "first" else key): value for key, value in spec.items()}
+        model: {RENAMED_KEYS.get(key, key): value for key, value in spec.items()}
         for model, spec in new["models"].items()
     }
     if new.get("claims"):
@@ -69,7 +102,9 @@ def _winner(winner: Mapping[str, Any]) -> dict[str, Any]:
 
 
 def _table(table: pd.DataFrame) -> pd.DataFrame:
-    new = table.rename(columns={"spread": "std"})
+    new = table.rename(columns={"spread": "std", "share": "fraction"})
     if "protocol" in new:
         new["protocol"] = new["protocol"].replace(RENAMED_PROTOCOLS)
+    if "state" in new:
+        new["state"] = new["state"].replace({"cut": "pruned"})
     return new

@@ -1,23 +1,23 @@
-"""Results: plain tables and a record for each study; all that is shown is computed from them.
+"""Results: a record and plain tables for each study; every page is computed from them alone.
 
 They hold no date, no duration and no path of a machine: the same study on the same recordings
 writes the same bytes. `reports/results/<study>/` has these files:
 
 study.json
-    What was asked and of what data: see `Result`.
+    The study, its data, versions and winners: see `Result`.
 trials.csv
-    A row a trial: protocol, model, trial, state, score, spread, fold scores, epochs, parameters,
+    One row per trial: protocol, model, trial, state, score, std, fold scores, epochs, parameters,
     reason.
 predictions.csv
-    A row a test clip, protocol and model: identity, truth, and the probability of each emotion.
+    One row per test clip, protocol and model: identity, true emotion, and the probability of each
+    emotion.
 clips.csv
-    A row a clip that the study uses: its statement and intensity, where the corpus tells them.
+    One row per clip of the study: all that its corpus tells of it beside speaker and emotion.
 out_of_fold.csv
-    A row a training clip and split: the probabilities that the split's chosen model gives on the
-    inner fold that validates the clip.
+    One row per training clip and split: the out-of-fold probabilities of the split's selected model.
 curves.csv
-    A row a point of a learning curve: protocol, model, share, fold, rows, training score and
-    validation score; only of a study that asks for learning curves.
+    One row per point of a learning curve: protocol, model, fraction, fold, rows, training score and
+    validation score; only if the study asks for learning curves.
 """
 
 from __future__ import annotations
@@ -25,35 +25,87 @@ from __future__ import annotations
 import hashlib
 import io
 import json
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
 import pandas as pd
+from pydantic import ValidationError
 
+from benchmark.data.record import Change, DataRecord
 from benchmark.engine.files import write_text
 from benchmark.errors import BenchmarkError
 from benchmark.evaluation import older_results
-from benchmark.study import BASELINE
+from benchmark.study import BASELINE, Record, Study
 
 FORMAT = 3
 
 CLIP = ("clip", "corpus", "speaker", "gender", "emotion")
-WORDS = (
+TEXT_COLUMNS = (
     *("protocol", "part", "model", "state", "epochs", "params", "reason"),
     *(*CLIP, "statement", "intensity"),
 )
-"""Columns of words in any of the tables."""
+"""Columns of text in any of the tables."""
 
-OWN_TABLES = "own tables"
-"""How the change begins that names a user's own tables."""
 
-OUT_OF_TIME = "minutes of time"
-"""How the change ends that says what budget of time a run had."""
+class Winner(Record):
+    """The best trial of a model on a split, or an ensemble of several.
 
-UNUSABLE = "clips can't be used"
-"""How the change ends that says of how many, where more than a study puts up with were let pass."""
+    Attributes
+    ----------
+    protocol, part : str
+        The split; part is empty where the protocol has one split only.
+    model : str
+        Name of the model or the ensemble in the study.
+    trial : int or None
+        Number of the trial; None for an ensemble.
+    params : dict
+        Parameters of the model.
+    score, std : float
+        Mean and standard deviation of the metric over the inner folds.
+    fold_scores : tuple of float
+    members : tuple of str
+        Models of an ensemble.
+    trials, weights : tuple of int
+        Trial and number of votes of each member of a greedy ensemble.
+    epochs : int or None
+        Epochs of the refit, of a model that learns by epochs.
+    """
+
+    protocol: str
+    part: str = ""
+    model: str
+    trial: int | None
+    params: dict[str, Any]
+    score: float
+    std: float | None = None
+    fold_scores: tuple[float, ...] = ()
+    members: tuple[str, ...] = ()
+    trials: tuple[int, ...] = ()
+    weights: tuple[int, ...] = ()
+    epochs: int | None = None
+
+    @property
+    def split(self) -> str:
+        """Name of the split: the protocol, or ``speaker-independent/f1``."""
+        return split_name(self.protocol, self.part)
+
+
+class UnfinishedSearch(Record):
+    """A search that a time budget ended before all its trials were completed."""
+
+    protocol: str
+    model: str
+    completed: int
+    requested: int
+
+
+class Versions(Record):
+    """Versions of the libraries that decide scores, and what fitted each model in the search."""
+
+    libraries: dict[str, str]
+    engines: dict[str, str] = {}
 
 
 @dataclass(frozen=True)
@@ -63,93 +115,85 @@ class Result:
     Attributes
     ----------
     name : str
-        The study's name; with ``@`` and a digest behind it where the command line changed it.
-    settings : dict
-        `Study.settings()`.
-    changes : tuple of str
-        In what this run is not the study's own: overrides, incomplete corpora, a user's own tables.
-    data : dict
-        ``corpora``: by name: title, home_page, licence, official (int or None), found (clips read),
-        left_out (bool: not complete, and left out as the command line allowed),
-        used (clips of the study's emotions that could be used), speakers (of the used clips;
-        optional), missing (list of names), set_aside (list of [name, reason]), generated (bool).
-        ``unusable``: list of [clip, reason]. ``duplicates``: lists of clips with the same samples.
-        ``clips``: list of [corpus, emotion, gender, clips, speakers] counts.
-        ``tables``: by split: train/test: rows, clips, speakers (list), digest.
-        ``folds``: by split: list of {train_clips, validation_clips, validation_speakers}.
-        A split is named as its protocol, or as ``speaker-independent/f1`` where the protocol has several.
-        ``cut``: only of a run with a budget of time: list of {protocol, model, told, trials}, the
-        searches that had not all their trials.
-    versions : dict
-        Versions of the libraries that decide scores, and which engine fitted what.
-    winners : list of dict
-        protocol, part (only where the protocol has several splits: which one), model, trial (None
-        for an ensemble), params, score and spread on the inner folds; fold_scores; members
-        (ensembles only): their models; trials and weights (greedy ensembles only): each member's
-        trial and how many votes it has; epochs (models that learn by epochs only): how many the
-        winner learned on the whole training table.
+        The study's name; followed by ``@`` and a digest where the command line changed it.
+    study : Study
+    changes : tuple of Change
+        How the run differs from the study file.
+    data : DataRecord
+    versions : Versions
+    winners : tuple of Winner
+        Of every model and ensemble on every split.
     trials : DataFrame
-        protocol, part (likewise; empty where another protocol has several), model, trial, state
-        (complete, failed, or cut: stopped early as it fell behind), score (of one cut after its
-        first folds, what they say of it), spread, fold_0 .. (empty where it was not fitted),
-        epochs (JSON: the best of each fold; empty for other models), params (JSON), reason. The
-        settings' order of models within a protocol.
+        protocol, part (only if a protocol has several splits), model, trial, state (``complete``,
+        ``failed`` or ``pruned``), score (of a trial pruned after its first folds, an estimate),
+        std, fold_0 .. (empty if not fitted), epochs (JSON: the best of each fold; empty for other
+        models), params (JSON), reason. Ordered by the study's models within a split.
     predictions : DataFrame
         protocol, part (likewise), model, clip, corpus, speaker, gender, emotion, then p_<emotion>
         for each emotion of the study in sorted order (float32).
     curves : DataFrame or None
-        Learning curves: protocol, model, share (of the training clips), fold, rows (learned from),
-        training (score on them), validation (score on the fold's clips).
+        Learning curves: protocol, model, fraction (of the training clips), fold, rows (learned
+        from), training (score on them), validation (score on the fold's clips).
     clips : DataFrame or None
-        clip, statement, intensity: the two empty where the corpus does not tell. None in results
-        of earlier versions and on a user's own tables.
+        clip, then what the corpora tell of it, empty where one does not. None in results of early
+        versions and on a user's own tables.
     out_of_fold : DataFrame or None
         As `predictions`, for training clips, with their inner ``fold`` after the emotion, by the
-        `chosen` winner of each split. None in results of earlier versions.
+        selected model of each split. None in results of early versions.
+    unfinished : tuple of UnfinishedSearch, or None
+        Searches that the time budget ended early; None without a budget.
     """
 
     name: str
-    settings: dict[str, Any]
-    changes: tuple[str, ...]
-    data: dict[str, Any]
-    versions: dict[str, Any]
-    winners: list[dict[str, Any]]
+    study: Study
+    changes: tuple[Change, ...]
+    data: DataRecord
+    versions: Versions
+    winners: tuple[Winner, ...]
     trials: pd.DataFrame
     predictions: pd.DataFrame
     curves: pd.DataFrame | None = None
     clips: pd.DataFrame | None = None
     out_of_fold: pd.DataFrame | None = None
+    unfinished: tuple[UnfinishedSearch, ...] | None = None
 
     @property
     def emotions(self) -> list[str]:
         """The study's emotions in the order of the probability columns."""
-        return sorted(self.settings["emotions"])
+        return sorted(self.study.emotions)
 
     @property
     def generated(self) -> bool:
         """Whether any recording of the study was made by code."""
-        return any(corpus["generated"] for corpus in self.data["corpora"].values())
+        return any(corpus.generated for corpus in self.data.corpora.values())
+
+    @property
+    def own_tables(self) -> bool:
+        """Whether the study ran on a user's own train and test tables."""
+        return any(change.kind == "tables" for change in self.changes)
 
 
-def split_of(entry: Mapping[str, Any]) -> str:
-    """Return the name of the split to which a winner, or a row of a table, belongs."""
-    part = entry.get("part", "")
-    return f"{entry['protocol']}/{part}" if part else str(entry["protocol"])
+def split_name(protocol: str, part: str = "") -> str:
+    """Return the name of a split among all of a study: ``speaker-independent/f1``."""
+    return f"{protocol}/{part}" if part else protocol
 
 
-def chosen(winners: Sequence[dict[str, Any]]) -> dict[str, Any]:
-    """Return the winner of one split with the best inner score; the first of equal ones."""
-    real = [winner for winner in winners if winner["model"] != BASELINE] or winners
-    return max(real, key=lambda winner: winner["score"])
+def selected(winners: Sequence[Winner]) -> Winner:
+    """Return the winner of one split with the best score on the inner folds; the first of equals.
+
+    The baseline is selected only if it stands alone.
+    """
+    models = [winner for winner in winners if winner.model != BASELINE] or winners
+    return max(models, key=lambda winner: winner.score)
 
 
 def by_split(result: Result) -> dict[str, Result]:
     """Return the part of a result that belongs to each of its splits, by name."""
-    names = list(dict.fromkeys(split_of(winner) for winner in result.winners))
+    names = list(dict.fromkeys(winner.split for winner in result.winners))
     return {
         name: replace(
             result,
-            winners=[winner for winner in result.winners if split_of(winner) == name],
+            winners=tuple(winner for winner in result.winners if winner.split == name),
             trials=of_split(result.trials, name),
             predictions=of_split(result.predictions, name),
         )
@@ -166,27 +210,33 @@ def of_split(table: pd.DataFrame, name: str) -> pd.DataFrame:
 
 
 def write_result(result: Result, folder: Path) -> None:
-    """Write a result below `folder`; study.json, written last, seals its tables by digest."""
+    """Write a result below `folder`; study.json, written last, holds the digests of its tables."""
     target = folder / result.name
     target.mkdir(parents=True, exist_ok=True)
-    tables = {
-        "trials.csv": result.trials.to_csv(index=False, lineterminator="\n"),
-        "predictions.csv": result.predictions.to_csv(index=False, lineterminator="\n"),
+    frames = {
+        "trials.csv": result.trials,
+        "predictions.csv": result.predictions,
+        "curves.csv": result.curves,
+        "clips.csv": result.clips,
+        "out_of_fold.csv": result.out_of_fold,
     }
-    optional = {"curves": result.curves, "clips": result.clips, "out_of_fold": result.out_of_fold}
-    for name, table in optional.items():
-        if table is not None:
-            tables[f"{name}.csv"] = table.to_csv(index=False, lineterminator="\n")
+    tables = {
+        name: table.to_csv(index=False, lineterminator="\n")
+        for name, table in frames.items()
+        if table is not None
+    }
     record = {
         "format": FORMAT,
         "name": result.name,
-        "changes": list(result.changes),
-        "settings": result.settings,
-        "data": result.data,
-        "versions": result.versions,
-        "winners": result.winners,
+        "changes": [_plain(change) for change in result.changes],
+        "settings": result.study.settings(),
+        "data": _plain(result.data),
+        "versions": _plain(result.versions),
+        "winners": [_plain(winner) for winner in result.winners],
         "sha256": {name: _sha256(text.encode()) for name, text in tables.items()},
     }
+    if result.unfinished is not None:
+        record["unfinished"] = [_plain(search) for search in result.unfinished]
     for name, text in tables.items():
         write_text(target / name, text)
     write_text(target / "study.json", json.dumps(record, indent=1, ensure_ascii=False) + "\n")
@@ -198,7 +248,7 @@ def read_result(folder: Path) -> Result:
     Raises
     ------
     BenchmarkError
-        If a file is missing, damaged, or of a format that this version does not know.
+        If a file is missing, damaged, or of a format that this version does not read.
     """
     try:
         record = json.loads((folder / "study.json").read_text(encoding="utf-8"))
@@ -207,37 +257,46 @@ def read_result(folder: Path) -> Result:
                 f"{folder}: results of format {record.get('format')}; this version reads formats "
                 f"{older_results.FORMAT} and {FORMAT}. Run the study again with it."
             )
-        tables = {name: (folder / name).read_bytes() for name in record["sha256"]}
-        if {name: _sha256(content) for name, content in tables.items()} != record["sha256"]:
+        contents = {name: (folder / name).read_bytes() for name in record["sha256"]}
+        if {name: _sha256(content) for name, content in contents.items()} != record["sha256"]:
             raise BenchmarkError(
-                f"{folder}: its tables are not those that its study.json seals: a run was "
-                "interrupted as it wrote them, or they were changed. Run its study again: trials "
-                "are kept."
+                f"{folder}: the tables do not match the digests in study.json: a run was "
+                "interrupted while writing, or they were changed. Run the study again: finished "
+                "trials are kept."
             )
-        read = {name: _read_table(content) for name, content in tables.items()}
+        tables = {name: _read_table(content) for name, content in contents.items()}
         if record["format"] == older_results.FORMAT:
-            record, read = older_results.converted(record, read)
-    except (OSError, ValueError, KeyError, TypeError) as error:
+            record, tables = older_results.converted(record, tables)
+        return _result(record, tables)
+    except (OSError, ValueError, KeyError, TypeError, ValidationError) as error:
         raise BenchmarkError(
-            f"{folder}: the result can't be read ({error!r}). Run its study again: trials are kept."
+            f"{folder}: the result can't be read ({_first_line(error)}). Run the study again: "
+            "finished trials are kept."
         ) from error
+
+
+def _result(record: dict[str, Any], tables: dict[str, pd.DataFrame]) -> Result:
+    unfinished = record.get("unfinished")
     return Result(
         name=record["name"],
-        settings=record["settings"],
-        changes=tuple(record["changes"]),
-        data=record["data"],
-        versions=record["versions"],
-        winners=record["winners"],
-        trials=read["trials.csv"],
-        predictions=read["predictions.csv"],
-        curves=read.get("curves.csv"),
-        clips=read.get("clips.csv"),
-        out_of_fold=read.get("out_of_fold.csv"),
+        study=Study.model_validate(record["settings"]),
+        changes=tuple(map(Change.model_validate, record["changes"])),
+        data=DataRecord.model_validate(record["data"]),
+        versions=Versions.model_validate(record["versions"]),
+        winners=tuple(map(Winner.model_validate, record["winners"])),
+        trials=tables["trials.csv"],
+        predictions=tables["predictions.csv"],
+        curves=tables.get("curves.csv"),
+        clips=tables.get("clips.csv"),
+        out_of_fold=tables.get("out_of_fold.csv"),
+        unfinished=None
+        if unfinished is None
+        else tuple(map(UnfinishedSearch.model_validate, unfinished)),
     )
 
 
 def read_results(folder: Path) -> tuple[list[Result], list[str]]:
-    """Return all results below `folder` by name, and why those that can't be read can't."""
+    """Return all results below `folder` by name, and the reasons why others can't be read."""
     results, refusals = [], []
     for path in sorted(folder.glob("*/study.json")):
         try:
@@ -247,18 +306,27 @@ def read_results(folder: Path) -> tuple[list[Result], list[str]]:
     return results, refusals
 
 
+def _plain(record: Record) -> dict[str, Any]:
+    """Return a record as plain data, without fields that have their default."""
+    return record.model_dump(mode="json", exclude_defaults=True)
+
+
 def _read_table(content: bytes) -> pd.DataFrame:
-    """Return a table whose columns of words are words, whatever they look like: 007, NA, true."""
+    """Return a table whose text columns stay text, whatever they look like: 007, NA, true."""
     header = pd.read_csv(io.BytesIO(content), nrows=0).columns
-    numbers = [column for column in header if column not in WORDS]
+    numbers = [column for column in header if column not in TEXT_COLUMNS]
     table = pd.read_csv(
         io.BytesIO(content),
-        dtype=dict.fromkeys(WORDS, "str"),
+        dtype=dict.fromkeys(TEXT_COLUMNS, "str"),
         keep_default_na=False,
         na_values={column: [""] for column in numbers},
     )
     probabilities = [column for column in header if str(column).startswith("p_")]
     return table.astype(dict.fromkeys(probabilities, "float32"))
+
+
+def _first_line(error: Exception) -> str:
+    return repr(error).splitlines()[0]
 
 
 def _sha256(content: bytes) -> str:

@@ -23,7 +23,7 @@ from benchmark.engine import npz_cache
 from benchmark.engine.processes import Workers
 from benchmark.errors import BenchmarkError
 from benchmark.evaluation.metrics import confusion, uar
-from benchmark.evaluation.results import Result, read_result
+from benchmark.evaluation.results import Result, Winner, read_result
 from benchmark.leakage.fits import (
     DECISIVE_LIBRARIES,
     Answered,
@@ -40,7 +40,7 @@ from benchmark.project import Job, Sources
 from benchmark.search.fitting import warm_up
 from benchmark.study import BASELINE, Study, derive_seed
 
-UNSEEN = "speaker-independent"
+SPEAKER_INDEPENDENT = "speaker-independent"
 COPIES = ("noise", "pitch")
 """With which the mistake of early copies is made where a study has no augmentation."""
 
@@ -120,9 +120,9 @@ def dissect(study: Study, extent: Extent, job: Job, console: Console) -> Anatomy
             f"study {study.name}: its file does not tell what its source did wrong. Add "
             "[claims.leaks], or leave --published-only out."
         )
-    ran = Study.model_validate(result.settings)
+    ran = result.study
     augmented = ran.model_copy(update={"augment": _copies(ran, extent, mistakes)})
-    left_out = [name for name, c in result.data["corpora"].items() if c.get("left_out")]
+    left_out = [name for name, c in result.data.corpora.items() if c.left_out]
     sources: Sources = replace(job.sources, allow_missing=tuple(left_out))
     recordings = read_corpora(augmented, sources, console)
     with Workers(job.workers) as workers:
@@ -167,26 +167,26 @@ def stored_result(name: str, results: Path) -> Result:
             f"study's winner again: first `python -m benchmark run-study {name}`."
         )
     result = read_result(folder)
-    protocols = sorted({winner["protocol"] for winner in result.winners})
-    if UNSEEN not in protocols:
+    protocols = sorted({winner.protocol for winner in result.winners})
+    if SPEAKER_INDEPENDENT not in protocols:
         raise BenchmarkError(
             f"study {name} has no unseen speakers, only {', '.join(protocols)}: without an honest "
-            f'score nothing can be told of flattering ones. Add "{UNSEEN}" to [split] protocols '
+            f'score nothing can be told of flattering ones. Add "{SPEAKER_INDEPENDENT}" to [split] protocols '
             "and run it again."
         )
-    split = result.settings["split"]
-    if split.get("folds") is not None or split.get("repeats", 1) > 1:
+    split = result.study.split
+    if split.folds is not None or split.repeats > 1:
         raise BenchmarkError(
             f"study {name} tests on several splits, each with a winner of its own; an anatomy runs "
             "the winner of one. Leave folds and repeats out of its [split] and run it again, or "
             "take a study without them."
         )
-    if result.settings.get("normalise", "none") != "none":
+    if result.study.normalise != "none":
         raise BenchmarkError(
-            f"study {name} normalises its features by {result.settings['normalise']}, which an "
+            f"study {name} normalises its features by {result.study.normalise}, which an "
             "anatomy can't do. Take a study without it."
         )
-    if result.settings.get("auxiliary"):
+    if result.study.auxiliary:
         raise BenchmarkError(
             f"study {name} learns from auxiliary corpora too, which an anatomy can't do. Take a "
             "study without them."
@@ -197,9 +197,7 @@ def stored_result(name: str, results: Path) -> Result:
 def _check_same(result: Result, table: Table) -> None:
     """Refuse recordings that are not those of the result."""
     here = table.rows.loc[table.originals, "corpus"].value_counts().to_dict()
-    there = {
-        name: corpus["used"] for name, corpus in result.data["corpora"].items() if corpus["used"]
-    }
+    there = {name: corpus.used for name, corpus in result.data.corpora.items() if corpus.used}
     if here != there:
         raise BenchmarkError(
             f"study {result.name}: its result is of other clips ({_counted(there)}) than are here "
@@ -304,26 +302,26 @@ class Planned:
         single = [
             winner
             for winner in self.result.winners
-            if winner["protocol"] == UNSEEN and not winner.get("members")
+            if winner.protocol == SPEAKER_INDEPENDENT and not winner.members
         ]
-        real = [winner for winner in single if winner["model"] != BASELINE] or single
-        return self._subject(max(real, key=lambda winner: winner["score"]))
+        real = [winner for winner in single if winner.model != BASELINE] or single
+        return self._subject(max(real, key=lambda winner: winner.score))
 
-    def _subject(self, winner: dict[str, Any]) -> Subject:
-        protocol, model = winner["protocol"], winner["model"]
+    def _subject(self, winner: Winner) -> Subject:
+        protocol, model = winner.protocol, winner.model
         trials = self.result.trials
         here = (trials["protocol"] == protocol) & (trials["model"] == model)
         tried = [
             Setting(json.loads(trial.params), _mean_epoch(trial.epochs))
             for trial in trials[here & (trials["state"] == "complete")].itertuples()
         ]
-        won = Setting(winner["params"], winner.get("epochs", 0))
+        won = Setting(winner.params, winner.epochs or 0)
         others = {json.dumps(one.params, sort_keys=True): one for one in reversed(tried)}
         others.pop(json.dumps(won.params, sort_keys=True), None)
         return Subject(
             model=model,
             setting=won,
-            trial=winner["trial"],
+            trial=winner.trial or 0,
             protocol=protocol,
             tried=(won, *list(others.values())[::-1])[: self.extent.settings],
             shape=self.table.shape,
@@ -338,9 +336,9 @@ class Planned:
             self._subject(winner)
             for winner in self.result.winners
             if claims is not None
-            and winner["protocol"] == claims.protocol
-            and self.mistakes.get(winner["model"])
-            and not winner.get("members")
+            and winner.protocol == claims.protocol
+            and self.mistakes.get(winner.model)
+            and not winner.members
         )
 
     @property
@@ -467,7 +465,7 @@ class Planned:
         pairs = list(zip(self.cases, reported, strict=True))
         return Anatomy(
             name=self.result.name,
-            settings=self.result.settings,
+            settings=self.result.study.settings(),
             data=self._data(),
             versions={
                 **{name: version(name) for name in DECISIVE_LIBRARIES},
@@ -490,14 +488,15 @@ class Planned:
     def _data(self) -> dict[str, Any]:
         predictions = self.result.predictions
         own = predictions[
-            (predictions["protocol"] == UNSEEN) & (predictions["model"] == self.subject.model)
+            (predictions["protocol"] == SPEAKER_INDEPENDENT)
+            & (predictions["model"] == self.subject.model)
         ]
         originals = self.table.rows[self.table.originals]
-        corpora = self.result.data["corpora"]
+        corpora = self.result.data.corpora
         return {
             "clips": len(originals),
             "speakers": int(originals["speaker"].nunique()),
-            "left_out": [name for name, corpus in corpora.items() if corpus.get("left_out")],
+            "left_out": [name for name, corpus in corpora.items() if corpus.left_out],
             "generated": self.result.generated,
             "augment": sorted(set(self.table.rows["augmentation"]) - {""}),
             "measured": float(uar(confusion(own, self.result.emotions))),

@@ -7,13 +7,12 @@ from collections.abc import Sequence
 from functools import partial
 from pathlib import Path
 from textwrap import fill
-from typing import Any
 
 from benchmark.engine.files import write_bytes, write_text
 from benchmark.errors import BenchmarkError
 from benchmark.evaluation.leaderboard import METRIC, Leaderboard, leaderboard
 from benchmark.evaluation.metrics import METRICS
-from benchmark.evaluation.results import Result, of_split, split_of
+from benchmark.evaluation.results import Result, Winner, of_split
 from benchmark.report import (
     across,
     calibration,
@@ -128,7 +127,7 @@ def update_readme(readme: Path, results: Sequence[Result]) -> None:
 
 def _claims_table(results: Sequence[Result]) -> str:
     """Return the claims in brief, for a page above ``reports/``; empty without any."""
-    claiming = [result for result in results if result.settings.get("claims")]
+    claiming = [result for result in results if result.study.claims]
     boards = [leaderboard(result) for result in claiming if not wording.is_changed(result)]
     return claims_page.claims_table(boards, "reports") if boards else ""
 
@@ -138,7 +137,7 @@ def _draw(board: Leaderboard) -> dict[str, bytes]:
     result = board.result
     panels = [
         figures.Confusion(
-            _panel_title(board, protocol), board.chosen_evaluation(protocol).confusion
+            _panel_title(board, protocol), board.selected_evaluation(protocol).confusion
         )
         for protocol in board.protocols
     ]
@@ -155,12 +154,12 @@ def _draw(board: Leaderboard) -> dict[str, bytes]:
         drawn[folds.MATRIX] = figures.matrix_figure(*pairs)
     grown = learning_curves.panels(result)
     if grown:
-        metric = METRICS[result.settings["search"]["metric"]].title
+        metric = METRICS[result.study.search.metric].title
         drawn[learning_curves.PICTURE] = figures.learning_curves_figure(
             grown, metric, learning_curves.size(result)
         )
     drawn |= _draw_statistics(board)
-    for model in result.settings["models"]:
+    for model in result.study.models:
         picture = _draw_search(board, model)
         if picture:
             drawn[f"search_{model}.png"] = picture
@@ -193,10 +192,10 @@ def _draw_statistics(board: Leaderboard) -> dict[str, bytes]:
         (selection_bias.picture_title(board, p), found) for p, found in climbs.items() if found
     ]
     if panels:
-        metric = METRICS[result.settings["search"]["metric"]].title
+        metric = METRICS[result.study.search.metric].title
         drawn[selection_bias.PICTURE] = statistics_figures.optimism_figure(panels, metric)
     if subgroups.speakers(board):
-        whole = board.chosen_evaluation(board.leading).scores[METRIC]
+        whole = board.selected_evaluation(board.leading).scores[METRIC]
         drawn[subgroups.PICTURE] = statistics_figures.speakers_figure(
             subgroups.speakers(board), whole, METRICS[METRIC].title
         )
@@ -210,7 +209,7 @@ def _heading(result: Result) -> str:
 
 
 def _panel_title(board: Leaderboard, protocol: str) -> str:
-    chosen = wording.model_title(board.result, board.chosen[protocol]["model"])
+    chosen = wording.model_title(board.result, board.selected[protocol].model)
     return fill(f"{wording.protocol_words(protocol).column}: {chosen}", 40)
 
 
@@ -220,7 +219,7 @@ def _corpus_panels(board: Leaderboard) -> list[figures.Confusion]:
             f"{title(name)}, {wording.protocol_words(protocol).column}", part.confusion
         )
         for protocol in board.protocols
-        for name, part in board.chosen_evaluation(protocol).corpora.items()
+        for name, part in board.selected_evaluation(protocol).corpora.items()
     ]
 
 
@@ -229,17 +228,17 @@ def _draw_search(board: Leaderboard, model: str) -> bytes | None:
     from benchmark.report import search_figures
 
     result = board.result
-    spec = result.settings["models"][model]
+    spec = result.study.models[model]
     rows: list[list[figures.Draw]] = []
     names = []
     for winner in _first_winners(result, model):
-        protocol, part = winner["protocol"], winner.get("part", "")
-        of_the_split = of_split(result.trials, split_of(winner))
+        protocol, part = winner.protocol, winner.part
+        of_the_split = of_split(result.trials, winner.split)
         trials = of_the_split[of_the_split["model"] == model]
-        if not spec["space"] or (trials["state"] == "complete").sum() < FEWEST_TRIALS:
+        if not spec.space or (trials["state"] == "complete").sum() < FEWEST_TRIALS:
             continue
         study = search_figures.rebuilt_study(trials, spec)
-        metric = METRICS[result.settings["search"]["metric"]].title
+        metric = METRICS[result.study.search.metric].title
         importances = search_figures.has_importances(study)
         rows.append(
             [
@@ -255,12 +254,12 @@ def _draw_search(board: Leaderboard, model: str) -> bytes | None:
     return figures.search_figure(rows, names) if rows[0] else None
 
 
-def _first_winners(result: Result, model: str) -> list[dict[str, Any]]:
+def _first_winners(result: Result, model: str) -> list[Winner]:
     """Return a model's winner on the first split of each protocol: the others are alike."""
-    first: dict[str, dict[str, Any]] = {}
+    first: dict[str, Winner] = {}
     for winner in result.winners:
-        if winner["model"] == model:
-            first.setdefault(winner["protocol"], winner)
+        if winner.model == model:
+            first.setdefault(winner.protocol, winner)
     return list(first.values())
 
 

@@ -7,7 +7,7 @@ from itertools import combinations
 
 import pandas as pd
 
-from benchmark.evaluation.leaderboard import METRIC, UNSEEN, Leaderboard
+from benchmark.evaluation.leaderboard import METRIC, SPEAKER_INDEPENDENT, Leaderboard
 from benchmark.evaluation.significance import ALPHA
 from benchmark.report import wording
 from benchmark.report.glance import Clips, clips_of
@@ -154,19 +154,21 @@ def _measured(board: Leaderboard) -> str:
 
 
 def _inside(board: Leaderboard) -> float:
-    return float(board.chosen[UNSEEN]["score"])
+    return float(board.selected[SPEAKER_INDEPENDENT].score)
 
 
 def _takes_part(board: Leaderboard) -> bool:
     return (
-        UNSEEN in board.protocols
+        SPEAKER_INDEPENDENT in board.protocols
         and not board.result.generated
         and not wording.is_changed(board.result)
     )
 
 
 def _scores(board: Leaderboard) -> dict[str, float]:
-    found = {model: board.evaluation(UNSEEN, model) for model in board.result.settings["models"]}
+    found = {
+        model: board.evaluation(SPEAKER_INDEPENDENT, model) for model in board.result.study.models
+    }
     return {
         model: part.scores[METRIC].value
         for model, part in found.items()

@@ -47,7 +47,7 @@ class Calibrated:
 
 def calibrated(board: Leaderboard, protocol: str) -> Calibrated:
     """Return what the probabilities of a protocol's chosen model are worth."""
-    result, model = board.result, board.chosen[protocol]["model"]
+    result, model = board.result, board.selected[protocol].model
     tested = _by_part(result.predictions, protocol, model)
     learned = {} if result.out_of_fold is None else _by_part(result.out_of_fold, protocol, model)
     truth = np.concatenate([_truth(rows, result.emotions) for rows in tested.values()])

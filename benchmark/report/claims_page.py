@@ -4,11 +4,10 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Any
 
 import numpy as np
 
-from benchmark.evaluation.leaderboard import UNSEEN, Claim, Leaderboard, claims
+from benchmark.evaluation.leaderboard import SPEAKER_INDEPENDENT, Claim, Leaderboard, claims
 from benchmark.evaluation.metrics import METRICS
 from benchmark.evaluation.results import Result
 from benchmark.report import wording
@@ -25,6 +24,7 @@ from benchmark.report.markdown import (
     plain,
     table,
 )
+from benchmark.study import Claims
 
 NAME = "claims.md"
 """The page's file."""
@@ -54,10 +54,11 @@ class Row:
         return self.board.result
 
     @property
-    def settings(self) -> dict[str, Any]:
+    def source(self) -> Claims:
         """The study's table of claims."""
-        settings: dict[str, Any] = self.result.settings["claims"]
-        return settings
+        source = self.result.study.claims
+        assert source is not None
+        return source
 
 
 def claimed_rows(boards: Sequence[Leaderboard]) -> list[Row]:
@@ -71,7 +72,7 @@ def claimed_rows(boards: Sequence[Leaderboard]) -> list[Row]:
     return sorted(
         rows,
         key=lambda row: (
-            row.settings["source"], -row.claim.claimed, row.result.name, row.claim.model
+            row.source.source, -row.claim.claimed, row.result.name, row.claim.model
         ),
     )  # fmt: skip
 
@@ -120,13 +121,13 @@ def headline(rows: Sequence[Row]) -> str:
     if missing:
         text += f" {counted(missing, 'claim')} {'was' if missing == 1 else 'were'} not measured."
     pairs = [
-        (row.claim.claimed, row.claim.measured.value, row.claim.unseen.value)
+        (row.claim.claimed, row.claim.measured.value, row.claim.independent.value)
         for row in measured
-        if row.claim.measured and row.claim.unseen
+        if row.claim.measured and row.claim.independent
     ]
     if pairs:
         said, known, unseen = np.mean(pairs, axis=0)
-        metric = listed(sorted({METRICS[row.settings["metric"]].title for row in rows}), "or")
+        metric = listed(sorted({METRICS[row.source.metric].title for row in rows}), "or")
         text += (
             f" Their mean {metric}: the sources say {number(said)}, we measure "
             f"**{number(known)}** under their own protocols and **{number(unseen)}** on speakers "
@@ -138,22 +139,22 @@ def headline(rows: Sequence[Row]) -> str:
 def _cells(rows: Sequence[Row], row: Row, folder: str = "") -> list[str]:
     claim = row.claim
     # A claim on unseen speakers is its own test of them.
-    unseen = claim.measured if row.settings["protocol"] == UNSEEN else claim.unseen
+    unseen = claim.measured if row.source.protocol == SPEAKER_INDEPENDENT else claim.independent
     return [
         _system(rows, row, folder),
         wording.model_title(row.result, claim.model),
-        f"{METRICS[row.settings['metric']].title} {claimed(claim.claimed)}",
+        f"{METRICS[row.source.metric].title} {claimed(claim.claimed)}",
         figure(claim.measured),
         figure(unseen),
-        figure(claim.lost),
+        figure(claim.gap),
         _verdict(row),
     ]
 
 
 def _system(rows: Sequence[Row], row: Row, folder: str) -> str:
     """Return the source's name, linked to its study's page; with the study where it has several."""
-    source = row.settings["source"]
-    studies = {one.result.name for one in rows if one.settings["source"] == source}
+    source = row.source.source
+    studies = {one.result.name for one in rows if one.source.source == source}
     shown = f"{source}: {row.result.name}" if len(studies) > 1 else source
     return link(plain(shown), *[folder] * bool(folder), f"{row.result.name}.md")
 
@@ -169,14 +170,14 @@ def _why(row: Row) -> str:
     """Return why a claim was not reached, as far as is known; empty with nothing to say."""
     if row.claim.measured is None or row.claim.reached:
         return ""
-    why = row.settings["why"].get(row.claim.model, "")
+    why = row.source.why.get(row.claim.model, "")
     return plain(why).rstrip(".") or "why is not known"
 
 
 def _reasons(rows: Sequence[Row]) -> str:
     """Return the reasons in a part that opens on a click."""
     lines = [
-        f"- {plain(row.settings['source'])}, {wording.model_title(row.result, row.claim.model)} "
+        f"- {plain(row.source.source)}, {wording.model_title(row.result, row.claim.model)} "
         f"({claimed(row.claim.claimed)}): {why}."
         for row in rows
         if (why := _why(row))
@@ -203,9 +204,9 @@ def _split_note(rows: Sequence[Row]) -> str:
     """Return in a line what it means to split as the sources do."""
     meanings = [
         f"protocol {code(name)} ({wording.protocol_words(name).meaning})".replace(" ()", "")
-        for name in dict.fromkeys(row.settings["protocol"] for row in rows)
+        for name in dict.fromkeys(row.source.protocol for row in rows)
     ]
     return (
         f"As it was split: under the claim's own protocol, here {listed(meanings)}. Unseen "
-        f"speakers: {wording.protocol_words(UNSEEN).meaning}."
+        f"speakers: {wording.protocol_words(SPEAKER_INDEPENDENT).meaning}."
     )

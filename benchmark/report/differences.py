@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 
-from benchmark.evaluation.leaderboard import Contest, Leaderboard
+from benchmark.evaluation.leaderboard import Comparison, Leaderboard
 from benchmark.evaluation.significance import ALPHA
 from benchmark.report import wording
 from benchmark.report.markdown import (
@@ -21,10 +21,10 @@ from benchmark.report.markdown import (
 
 def section(board: Leaderboard) -> Iterator[str]:
     """Yield the section; nothing where there is no other model than the chosen one."""
-    if not board.contests:
+    if not board.comparisons:
         return
     result = board.result
-    chosen = wording.named(result, board.chosen[board.leading]["model"])
+    chosen = wording.named(result, board.selected[board.leading].model)
     column = wording.protocol_words(board.leading).column
     yield f"## {wording.WHAT_DIFFERS}"
     yield (
@@ -39,20 +39,20 @@ def section(board: Leaderboard) -> Iterator[str]:
             probability(one.test.p, ""),
             probability(one.p, ""),
         ]
-        for one in board.contests
+        for one in board.comparisons
     ]
     tests = counted(len(rows), "comparison")
     yield details(f"{capitalised(tests)} with the chosen model", table(header, rows))
-    yield wording.sentences(_notes(board.contests))
+    yield wording.sentences(_notes(board.comparisons))
 
 
 def _outcomes(board: Leaderboard) -> Iterator[str]:
     """Yield what the chosen model is better than, worse than, and can't be told from."""
-    apart = [one for one in board.contests if not one.alike]
+    apart = [one for one in board.comparisons if one.significant]
     kinds = {
         "is better than": [one for one in apart if one.test.difference.value > 0],
         "is worse than": [one for one in apart if one.test.difference.value < 0],
-        "can't be told from": [one for one in board.contests if one.alike],
+        "can't be told from": [one for one in board.comparisons if not one.significant],
     }
     for verb, found in kinds.items():
         if found:
@@ -60,7 +60,7 @@ def _outcomes(board: Leaderboard) -> Iterator[str]:
             yield f"{verb} {listed(names, 'or' if verb.startswith('can') else 'and')}"
 
 
-def _notes(contests: Sequence[Contest]) -> Iterator[str]:
+def _notes(contests: Sequence[Comparison]) -> Iterator[str]:
     test = contests[0].test
     ways = f"all {count(test.swaps)} ways" if test.exact else f"{count(test.swaps)} random ways"
     few = ", as there are fewer than six speakers" if test.swapped == "clips" else ""

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from typing import Any
 
 import numpy as np
 
@@ -34,7 +33,7 @@ REPEAT = "repeat-"
 
 def section(board: Leaderboard) -> Iterator[str]:
     """Yield what each outer fold, pair of corpora and repeat says; nothing where there are none."""
-    parted = [p for p in board.protocols if "by_part" in board.chosen[p]]
+    parted = [p for p in board.protocols if board.selected[p].parts]
     if not parted:
         return
     yield "## Fold by fold"
@@ -48,11 +47,11 @@ def section(board: Leaderboard) -> Iterator[str]:
 
 
 def _told(board: Leaderboard, protocol: str) -> str:
-    choices = board.chosen[protocol]["by_part"].values()
+    choices = board.selected[protocol].by_part.values()
     outer = parts(board, protocol)
-    inside = np.mean([winner["score"] for winner in choices])
+    inside = np.mean([winner.score for winner in choices])
     tested = np.mean([one.scores[METRIC].value for one in outer.values()])
-    metric = METRICS[board.result.settings["search"]["metric"]].title
+    metric = METRICS[board.result.study.search.metric].title
     return (
         f"**{capitalised(wording.protocol_words(protocol).column)}**: "
         f"{counted(len(outer), 'outer fold')}, each with a search of its own. Its chosen models "
@@ -66,16 +65,16 @@ def parts(board: Leaderboard, protocol: str) -> dict[str, Evaluation]:
     result = board.result
     rows = result.predictions[result.predictions["protocol"] == protocol]
     found = {}
-    for part, winner in board.chosen[protocol]["by_part"].items():
-        own = rows[(rows["part"] == part) & (rows["model"] == winner["model"])]
+    for part, winner in board.selected[protocol].by_part.items():
+        own = rows[(rows["part"] == part) & (rows["model"] == winner.model)]
         there = [e for e in result.emotions if e in set(own["emotion"])]
-        seed = bootstrap_seed(result.settings["seed"], stream(protocol), part)
+        seed = bootstrap_seed(result.study.seed, stream(protocol), part)
         found[part] = evaluate(own, there, seed)
     return found
 
 
 def _parts_table(board: Leaderboard, protocol: str) -> str:
-    choices: dict[str, dict[str, Any]] = board.chosen[protocol]["by_part"]
+    choices = board.selected[protocol].by_part
     header = ["Fold", "Test speakers", "Test clips", "Emotions", "Chosen model", "Inner score"]
     header += ["UAR", "Accuracy", "Macro F1"]
     rows = [
@@ -84,8 +83,8 @@ def _parts_table(board: Leaderboard, protocol: str) -> str:
             count(one.speakers),
             count(one.clips),
             str(len(one.emotions)),
-            wording.model_title(board.result, choices[part]["model"]),
-            number(choices[part]["score"]),
+            wording.model_title(board.result, choices[part].model),
+            number(choices[part].score),
             *(figure(one.scores[name]) for name in METRICS),
         ]
         for part, one in parts(board, protocol).items()

@@ -4,7 +4,12 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 
-from benchmark.evaluation.leaderboard import KNOWN, METRIC, UNSEEN, Leaderboard
+from benchmark.evaluation.leaderboard import (
+    METRIC,
+    SPEAKER_DEPENDENT,
+    SPEAKER_INDEPENDENT,
+    Leaderboard,
+)
 from benchmark.report import wording
 from benchmark.report.markdown import (
     NOTHING,
@@ -16,7 +21,7 @@ from benchmark.report.markdown import (
     table,
 )
 
-COLUMNS = (KNOWN, UNSEEN, "cross-corpus")
+COLUMNS = (SPEAKER_DEPENDENT, SPEAKER_INDEPENDENT, "cross-corpus")
 """The protocols that have a column of their own."""
 
 Clips = tuple[tuple[str, ...], tuple[str, ...]]
@@ -61,7 +66,7 @@ def glance(boards: Sequence[Leaderboard], folder: str = "") -> str:
         [
             link(plain(board.result.name), *where, f"{board.result.name}.md"),
             _features(board),
-            wording.model_title(board.result, board.chosen[board.leading]["model"]),
+            wording.model_title(board.result, board.selected[board.leading].model),
             *(_cell(board, name) for name in shown),
         ]
         for board in ranked
@@ -90,7 +95,7 @@ def alike(boards: Sequence[Leaderboard], name: str, folder: str) -> str:
 
 
 def _features(board: Leaderboard) -> str:
-    by = board.result.settings.get("normalise", "none")
+    by = board.result.study.normalise
     scaled = [] if by == "none" else [f"**normalised by {by}**"]
     told = ", ".join([wording.learned_from(board.result), *scaled])
     lacking = wording.partial_data(board.result)
@@ -100,9 +105,9 @@ def _features(board: Leaderboard) -> str:
 def _note(boards: Sequence[Leaderboard]) -> str:
     parts = [
         "Each figure is of the model with the best UAR on that column's inner folds; the model "
-        f"named is that of {wording.protocol_words(UNSEEN).column}, where a study has them."
+        f"named is that of {wording.protocol_words(SPEAKER_INDEPENDENT).column}, where a study has them."
     ]
-    if any(board.result.settings.get("normalise", "none") != "none" for board in boards):
+    if any(board.result.study.normalise != "none" for board in boards):
         parts.append(
             "Normalised by speaker: features are scaled by mean and spread of all clips of the "
             "speaker, without labels, so that a speaker needs several."
@@ -111,13 +116,13 @@ def _note(boards: Sequence[Leaderboard]) -> str:
 
 
 def _unseen(board: Leaderboard) -> float:
-    if UNSEEN not in board.protocols:
+    if SPEAKER_INDEPENDENT not in board.protocols:
         return -1.0
-    return board.chosen_evaluation(UNSEEN).scores[METRIC].value
+    return board.selected_evaluation(SPEAKER_INDEPENDENT).scores[METRIC].value
 
 
 def _cell(board: Leaderboard, protocol: str) -> str:
     if protocol not in board.protocols:
         return NOTHING
-    evaluation = board.chosen_evaluation(protocol)
+    evaluation = board.selected_evaluation(protocol)
     return f"{figure(evaluation.scores[METRIC])}, {counted(evaluation.speakers, 'speaker')}"

@@ -29,14 +29,14 @@ def panels(result: Result) -> list[list[LearningCurve]]:
 
 def size(result: Result) -> str:
     """Return what a curve's points count."""
-    return "training clips with their copies" if result.settings["augment"] else "training clips"
+    return "training clips with their copies" if result.study.augment else "training clips"
 
 
 def section(result: Result) -> Iterator[str]:
     """Yield the section on learning curves; nothing without curves."""
     if result.curves is None or result.curves.empty:
         return
-    metric = METRICS[result.settings["search"]["metric"]].title
+    metric = METRICS[result.study.search.metric].title
     yield "## Learning curves"
     yield (
         f"Each winner, fitted once more on growing shares of its {size(result)}: its {metric} on "
@@ -55,15 +55,17 @@ def _panel(result: Result, protocol: str, model: str, curve: pd.DataFrame) -> Le
     column = wording.protocol_words(protocol).column
     return LearningCurve(
         f"{wording.model_title(result, model)}, {column}",
-        curve.groupby("share")["rows"].mean().to_numpy(),
-        curve.pivot_table(index="share", columns="fold", values="training").to_numpy(),
-        curve.pivot_table(index="share", columns="fold", values="validation").to_numpy(),
+        curve.groupby("fraction")["rows"].mean().to_numpy(),
+        curve.pivot_table(index="fraction", columns="fold", values="training").to_numpy(),
+        curve.pivot_table(index="fraction", columns="fold", values="validation").to_numpy(),
     )
 
 
 def _growth(result: Result, protocol: str, model: str, curve: pd.DataFrame, metric: str) -> str:
     """Return whether the validation score still rises at the curve's end, in a sentence."""
-    validation = curve.pivot_table(index="share", columns="fold", values="validation").sort_index()
+    validation = curve.pivot_table(
+        index="fraction", columns="fold", values="validation"
+    ).sort_index()
     steps = validation.iloc[-1] - validation.iloc[-2]
     step, spread = float(steps.mean()), float(steps.std(ddof=0))
     before, after = (f"{100 * share:.0f} %" for share in validation.index[-2:])

@@ -3,23 +3,16 @@
 from __future__ import annotations
 
 import json
-import re
 import shlex
 from collections.abc import Collection, Iterator, Sequence
 from typing import Any
 
 import pandas as pd
 
-from benchmark.evaluation.leaderboard import METRIC, UNSEEN, Leaderboard, claims
+from benchmark.data.record import CorpusRecord
+from benchmark.evaluation.leaderboard import METRIC, SPEAKER_INDEPENDENT, Leaderboard, claims
 from benchmark.evaluation.metrics import METRICS, Evaluation, Score
-from benchmark.evaluation.results import (
-    OUT_OF_TIME,
-    OWN_TABLES,
-    UNUSABLE,
-    Result,
-    of_split,
-    split_of,
-)
+from benchmark.evaluation.results import Result, Versions, Winner, of_split, split_name
 from benchmark.report import (
     across,
     calibration,
@@ -55,9 +48,6 @@ from benchmark.report.markdown import (
 )
 from benchmark.study import BASELINE
 
-OVERRIDE = re.compile(r"[A-Za-z_][\w.]*\s*=")
-"""How a change by ``--set`` begins, ``search.trials=10``; the other changes are sentences."""
-
 LONG = 40
 """A table of more rows is folded."""
 
@@ -76,7 +66,7 @@ def study_page(board: Leaderboard, figures: Sequence[str]) -> str:
     """
     result = board.result
     parts = [
-        f"# {plain(result.settings['question'])}",
+        f"# {plain(result.study.question)}",
         wording.settings_line(result),
         *wording.banners(result),
         wording.headline(board),
@@ -177,9 +167,10 @@ def headline_table(board: Leaderboard, folder: str = "") -> str:
 
 
 def _claim_head(result: Result) -> str:
-    settings = result.settings["claims"]
-    column = wording.protocol_words(settings["protocol"]).column
-    return f"The source says ({METRICS[settings['metric']].title}, {column})"
+    settings = result.study.claims
+    assert settings is not None
+    column = wording.protocol_words(settings.protocol).column
+    return f"The source says ({METRICS[settings.metric].title}, {column})"
 
 
 def _overview_section(board: Leaderboard, explored: Collection[str]) -> list[str]:
@@ -187,7 +178,7 @@ def _overview_section(board: Leaderboard, explored: Collection[str]) -> list[str
     data = link("What the recordings are like", f"{result.name}_data.md") + "."
     return [
         f"## {link(plain(result.name), f'{result.name}.md')}",
-        f"**{plain(result.settings['question'])}**",
+        f"**{plain(result.study.question)}**",
         wording.settings_line(result),
         headline_table(board),
         data if result.name in explored else "",
@@ -201,12 +192,12 @@ def _changed_runs(boards: Sequence[Leaderboard]) -> str:
         result = board.result
         generated = " (generated speech)" if result.generated else ""
         for protocol in board.protocols:
-            chosen = board.chosen[protocol]["model"]
-            score = board.chosen_evaluation(protocol).scores[METRIC]
+            chosen = board.selected[protocol].model
+            score = board.selected_evaluation(protocol).scores[METRIC]
             rows.append(
                 [
                     link(plain(result.name), f"{result.name}.md") + generated,
-                    listed([code(change) for change in result.changes]),
+                    listed([code(change.text) for change in result.changes]),
                     wording.protocol_words(protocol).column,
                     wording.model_title(result, chosen),
                     figure(score),
@@ -229,14 +220,14 @@ def _cells(board: Leaderboard, model: str, metric: str) -> list[str]:
     cells = []
     for protocol in board.protocols:
         evaluation = board.evaluation(protocol, model)
-        bold = board.chosen[protocol]["model"] == model
+        bold = board.selected[protocol].model == model
         cells.append(figure(evaluation.scores[metric] if evaluation else None, bold))
     return cells
 
 
 def _marked_cells(board: Leaderboard, model: str) -> list[str]:
     """Return a model's figure under each protocol, marked where it can't be told from the best."""
-    alike = any(contest.alike for contest in board.contests if contest.model == model)
+    alike = any(not contest.significant for contest in board.comparisons if contest.model == model)
     return [
         f"{cell}{NO_BREAK}{ALIKE}" if alike and protocol == board.leading else cell
         for protocol, cell in zip(board.protocols, _cells(board, model, METRIC), strict=True)
@@ -306,13 +297,14 @@ def _claims(board: Leaderboard) -> Iterator[str]:
     rows = claims(board)
     if not rows:
         return
-    settings = board.result.settings["claims"]
-    metric = _head(settings["metric"])
-    beside = any(claim.unseen for claim in rows)
+    settings = board.result.study.claims
+    assert settings is not None
+    metric = _head(settings.metric)
+    beside = any(claim.independent for claim in rows)
     yield "## What the source says, and what we measure"
     yield wording.claims_sentence(board)
     header = ["Model", f"{metric}, the source", f"{metric}, here", "Verdict"]
-    header += [f"{metric}, here, {wording.protocol_words(UNSEEN).column}"] * beside
+    header += [f"{metric}, here, {wording.protocol_words(SPEAKER_INDEPENDENT).column}"] * beside
     yield table(
         header,
         [
@@ -321,29 +313,27 @@ def _claims(board: Leaderboard) -> Iterator[str]:
                 claimed(claim.claimed),
                 figure(claim.measured),
                 wording.verdict(claim),
-                *[figure(claim.unseen)] * beside,
+                *[figure(claim.independent)] * beside,
             ]
             for claim in rows
         ],
         words=(0, 3),
     )
-    measured = [p for p in (settings["protocol"], UNSEEN) if p in board.protocols]
+    measured = [p for p in (settings.protocol, SPEAKER_INDEPENDENT) if p in board.protocols]
     notes = [wording.protocol_note(board, p, brief=True) for p in dict.fromkeys(measured)]
-    if settings["protocol"] not in board.protocols:
-        notes.insert(
-            0, f"The study does not run the source's protocol {code(settings['protocol'])}."
-        )
+    if settings.protocol not in board.protocols:
+        notes.insert(0, f"The study does not run the source's protocol {code(settings.protocol)}.")
     yield wording.sentences([*notes, wording.verdict_note()])
     reasons = [
         f"- {capitalised(wording.model_title(board.result, claim.model))}: {plain(why)}"
         for claim in rows
-        if (why := settings["why"].get(claim.model))
+        if (why := settings.why.get(claim.model))
     ]
     if reasons:
         yield "**Why, as far as is known**"
         yield "\n".join(reasons)
-    if settings["note"]:
-        yield f"**What explains a difference.** {plain(settings['note'])}"
+    if settings.note:
+        yield f"**What explains a difference.** {plain(settings.note)}"
 
 
 def _per_corpus(board: Leaderboard) -> Iterator[str]:
@@ -375,13 +365,13 @@ def _per_corpus(board: Leaderboard) -> Iterator[str]:
 
 def _chosen(board: Leaderboard) -> Iterator[str]:
     yield "## The chosen model, emotion by emotion"
-    metric = METRICS[board.result.settings["search"]["metric"]].title
+    metric = METRICS[board.result.study.search.metric].title
     for protocol in board.protocols:
-        winner = board.chosen[protocol]
+        winner = board.selected[protocol]
         yield (
             f"- **{wording.protocol_words(protocol).column.capitalize()}**: "
-            f"{wording.named(board.result, winner['model'])}, chosen for the best {metric} on the "
-            f"inner folds, {number(winner['score'])}."
+            f"{wording.named(board.result, winner.model)}, chosen for the best {metric} on the "
+            f"inner folds, {number(winner.score)}."
         )
     yield _picture(
         board.result, "confusion.png", "Confusion matrix of the chosen model by protocol"
@@ -389,7 +379,7 @@ def _chosen(board: Leaderboard) -> Iterator[str]:
     yield wording.sentences(
         ["Each row: of 100 clips with that true emotion, how many were heard as what (test clips)."]
     )
-    parts = {p: board.chosen_evaluation(p) for p in board.protocols}
+    parts = {p: board.selected_evaluation(p) for p in board.protocols}
     yield _emotions(parts)
     yield wording.sentences([f"{wording.tested(board, p)}." for p in board.protocols])
     if len(board.corpora) > 1:
@@ -432,7 +422,7 @@ def _chosen_by_corpus(board: Leaderboard, parts: dict[str, Evaluation]) -> Itera
 
 def _search(board: Leaderboard, figures: Sequence[str]) -> Iterator[str]:
     result = board.result
-    search = result.settings["search"]
+    search = result.study.search
     vote = " A soft vote is taken on each fold from its members' out-of-fold probabilities."
     vote = vote if wording.has_vote(result) else ""
     vote += (
@@ -442,17 +432,17 @@ def _search(board: Leaderboard, figures: Sequence[str]) -> Iterator[str]:
         else ""
     )
     yield "## The search"
-    grid = search["sampler"] == "grid"
-    trials = "every combination" if grid else counted(search["trials"], "trial")
+    grid = search.sampler == "grid"
+    trials = "every combination" if grid else counted(search.trials, "trial")
     yield (
-        f"Sampler {code(search['sampler'])}, {trials} a model and protocol; a trial's score is its "
-        f"mean {METRICS[search['metric']].title} over "
-        f"{counted(search['folds'], 'inner fold')} of the training side, which follow the outer "
+        f"Sampler {code(search.sampler)}, {trials} a model and protocol; a trial's score is its "
+        f"mean {METRICS[search.metric].title} over "
+        f"{counted(search.folds, 'inner fold')} of the training side, which follow the outer "
         f"protocol.{vote}"
     )
-    winners = [winner for winner in result.winners if winner["model"] != BASELINE]
-    cut = bool((result.trials["state"] == "cut").any())
-    epochs = any(winner.get("epochs") for winner in winners)
+    winners = [winner for winner in result.winners if winner.model != BASELINE]
+    cut = bool((result.trials["state"] == "pruned").any())
+    epochs = any(winner.epochs for winner in winners)
     header = ["Model", "Protocol", "Trials", "Failed", *["Cut"] * cut, "Best trial"]
     header += ["Inner score", *["Epochs"] * epochs, "Best parameters"]
     rows = [_search_row(result, winner, cut=cut, epochs=epochs) for winner in winners]
@@ -468,11 +458,11 @@ def _search(board: Leaderboard, figures: Sequence[str]) -> Iterator[str]:
     notes += [
         "An SVM's inner score is of its decisions, its test figures are of its calibrated "
         "probabilities."
-    ] * ("svc" in result.settings["models"])
+    ] * ("svc" in result.study.models)
     yield wording.sentences(notes)
     yield from _first_trials(result)
     yield from _failures(result)
-    for model in result.settings["models"]:
+    for model in result.study.models:
         name = f"search_{model}.png"
         if name in figures:
             shown = wording.model_title(result, model)
@@ -489,7 +479,7 @@ def _search(board: Leaderboard, figures: Sequence[str]) -> Iterator[str]:
 
 def _first_trials(result: Result) -> Iterator[str]:
     """Yield what became of the settings that the study names to be tried first."""
-    named = [name for name, spec in result.settings["models"].items() if spec["initial"]]
+    named = [name for name, spec in result.study.models.items() if spec.initial]
     first = result.trials[(result.trials["trial"] == 0) & result.trials["model"].isin(named)]
     if first.empty:
         return
@@ -499,11 +489,11 @@ def _first_trials(result: Result) -> Iterator[str]:
         [
             [
                 wording.model_title(result, row["model"]),
-                plain(split_of(row)),
+                plain(split_name(row["protocol"], row.get("part", ""))),
                 _inner_score(row["score"], row["std"])
                 if row["state"] == "complete"
                 else plain(row["state"]),
-                _parameters(result, {"params": json.loads(row["params"])}),
+                _settings(json.loads(row["params"])),
             ]
             for row in first.to_dict("records")
         ],
@@ -517,37 +507,41 @@ def _inner_score(score: float, spread: float | None) -> str:
     return f"{number(score)}{NO_BREAK}±{NO_BREAK}{number(spread)}"
 
 
-def _search_row(result: Result, winner: dict[str, Any], *, cut: bool, epochs: bool) -> list[str]:
-    trials = of_split(result.trials, split_of(winner))
-    mine = trials[trials["model"] == winner["model"]]
+def _search_row(result: Result, winner: Winner, *, cut: bool, epochs: bool) -> list[str]:
+    trials = of_split(result.trials, winner.split)
+    mine = trials[trials["model"] == winner.model]
     ended = mine["state"].value_counts()
-    searched = winner["trial"] is not None
-    counts = [len(mine), int(ended.get("failed", 0)), *[int(ended.get("cut", 0))] * cut]
-    learned = winner.get("epochs")
+    searched = winner.trial is not None
+    counts = [len(mine), int(ended.get("failed", 0)), *[int(ended.get("pruned", 0))] * cut]
+    learned = winner.epochs
     return [
-        wording.model_title(result, winner["model"]),
-        plain(split_of(winner)),
+        wording.model_title(result, winner.model),
+        plain(winner.split),
         *(count(one) if searched else NOTHING for one in counts),
-        str(winner["trial"]) if searched else NOTHING,
-        _inner_score(winner["score"], winner.get("std")),
+        str(winner.trial) if searched else NOTHING,
+        _inner_score(winner.score, winner.std),
         *[count(learned) if learned else NOTHING] * epochs,
         _parameters(result, winner),
     ]
 
 
-def _parameters(result: Result, winner: dict[str, Any]) -> str:
-    if winner.get("members"):
+def _parameters(result: Result, winner: Winner) -> str:
+    if winner.members:
         return _members(result, winner)
-    return code(", ".join(f"{k}={_value(v)}" for k, v in winner["params"].items()) or "none")
+    return _settings(winner.params)
 
 
-def _members(result: Result, winner: dict[str, Any]) -> str:
+def _settings(params: dict[str, Any]) -> str:
+    return code(", ".join(f"{k}={_value(v)}" for k, v in params.items()) or "none")
+
+
+def _members(result: Result, winner: Winner) -> str:
     """Return in words who answers in an ensemble, and how."""
-    titles = [wording.model_title(result, member) for member in winner["members"]]
-    if "weights" in winner:
-        rows = zip(titles, winner["trials"], winner["weights"], strict=True)
+    titles = [wording.model_title(result, member) for member in winner.members]
+    if winner.weights:
+        rows = zip(titles, winner.trials, winner.weights, strict=True)
         return f"votes by trial: {listed([f'{model} {t} × {w}' for model, t, w in rows])}"
-    if wording.how_learned(result, winner["model"]):
+    if wording.how_learned(result, winner.model):
         return f"logistic regression on the log-probabilities of {listed(titles)}"
     return f"vote of {listed(titles)}"
 
@@ -579,7 +573,7 @@ def _data(result: Result) -> Iterator[str]:
     yield "## The data"
     yield table(
         ["Corpus", "Title", "Licence", "Official clips", "Found", "Used", "Speakers"],
-        [_corpus_row(name, corpus) for name, corpus in result.data["corpora"].items()],
+        [_corpus_row(name, corpus) for name, corpus in result.data.corpora.items()],
         words=range(3),
     )
     yield wording.sentences(
@@ -593,24 +587,22 @@ def _data(result: Result) -> Iterator[str]:
     yield from _splits(result)
 
 
-def _corpus_row(name: str, corpus: dict[str, Any]) -> list[str]:
-    home, official = corpus["home_page"], corpus["official"]
+def _corpus_row(name: str, corpus: CorpusRecord) -> list[str]:
+    home, official = corpus.home_page, corpus.official
     return [
         f"[{title(name)}]({home})" if home else title(name),
-        plain(corpus["title"]),
-        plain(corpus["licence"]) or NOTHING,
+        plain(corpus.title),
+        plain(corpus.licence) or NOTHING,
         NOTHING if official is None else count(official),
-        count(corpus["found"]),
-        count(corpus["used"]),
-        count(corpus["speakers"]) if "speakers" in corpus else NOTHING,
+        count(corpus.found),
+        count(corpus.used),
+        NOTHING if corpus.speakers is None else count(corpus.speakers),
     ]
 
 
 def _clips(result: Result) -> str:
     """Return the table of used clips: a row a corpus and gender, a column an emotion."""
-    clips = pd.DataFrame(
-        result.data["clips"], columns=["corpus", "emotion", "gender", "clips", "speakers"]
-    )
+    clips = pd.DataFrame([one.model_dump() for one in result.data.counts])
     counts = clips.pivot_table(
         index=["corpus", "gender"], columns="emotion", values="clips", aggfunc="sum", fill_value=0
     ).reindex(columns=result.emotions, fill_value=0)
@@ -626,32 +618,39 @@ def _clips(result: Result) -> str:
 def _left_out(result: Result) -> Iterator[str]:
     """Yield what was there and took no part, or should have been there, with reasons."""
     lines = []
-    for key, corpus in result.data["corpora"].items():
+    for key, corpus in result.data.corpora.items():
         name = title(key)
-        if corpus["missing"]:
-            missing = [code(clip) for clip in corpus["missing"]]
+        if corpus.missing:
+            missing = [code(clip) for clip in corpus.missing]
             lines.append(f"{name}: **{count(len(missing))} missing**: {_shortened(missing)}.")
-        for reason, names in _by_reason(corpus["set_aside"]).items():
+        for reason, names in _by_reason(corpus.set_aside).items():
             files = counted(len(names), "file")
             lines.append(f"{name}: {files} set aside ({plain(reason)}): {_shortened(names)}.")
-        unusable = [clip for clip, _ in result.data["unusable"] if clip.startswith(f"{key}/")]
-        recordings = {clip for clip in unusable if not clip.endswith(")")}  # not a copy of one
-        if corpus.get("left_out"):
-            lines.append(f"{name}: left out, with the {counted(corpus['found'], 'clip')} found.")
+        unusable = [one for one in result.data.unusable if one.corpus == key]
+        recordings = {one.clip for one in unusable if not one.augmentation}
+        if corpus.left_out:
+            lines.append(f"{name}: left out, with the {counted(corpus.found, 'clip')} found.")
             continue
-        other = corpus["found"] - corpus["used"] - len(recordings)
+        other = corpus.found - corpus.used - len(recordings)
         if other:
             lines.append(f"{name}: {counted(other, 'clip')} of other emotions.")
     lines += [
         f"Can't be used, {plain(reason)}: {', '.join(names)}."
-        for reason, names in _by_reason(result.data["unusable"]).items()
+        for reason, names in _by_reason(_unusable(result)).items()
     ]
     lines += [
         f"The same samples, kept on the same side: {listed([code(clip) for clip in group])}."
-        for group in result.data["duplicates"]
+        for group in result.data.duplicates
     ]
     yield "**What was left out, and why**"
     yield "\n".join(f"- {line}" for line in lines) if lines else "Nothing was left out."
+
+
+def _unusable(result: Result) -> list[tuple[str, str]]:
+    return [
+        (f"{one.clip} ({one.augmentation})" if one.augmentation else one.clip, one.reason)
+        for one in result.data.unusable
+    ]
 
 
 def _by_reason(pairs: Sequence[Sequence[str]]) -> dict[str, list[str]]:
@@ -669,25 +668,25 @@ def _shortened(names: Sequence[str]) -> str:
 def _splits(result: Result) -> Iterator[str]:
     sides = [
         [
-            plain(protocol), side, count(part["rows"]), count(part["clips"]),
-            count(len(part["speakers"])), code(part["digest"][:12]),
+            plain(protocol), side, count(part.rows), count(part.clips),
+            count(len(part.speakers)), code(part.digest[:12]),
         ]
-        for protocol, tables in result.data["tables"].items()
-        for side, part in tables.items()
+        for protocol, split in result.data.splits.items()
+        for side, part in (("train", split.train), ("test", split.test))
     ]  # fmt: skip
     yield "**The tables of each protocol**"
     yield table(["Protocol", "Side", "Rows", "Clips", "Speakers", "Digest"], sides, words=range(2))
-    unseen = result.data["tables"].get(UNSEEN)
+    unseen = result.data.splits.get(SPEAKER_INDEPENDENT)
     if unseen:
-        speakers = [plain(speaker) for speaker in unseen["test"]["speakers"]]
+        speakers = [plain(speaker) for speaker in unseen.test.speakers]
         yield f"Unseen test speakers: {', '.join(speakers)}."
     folds = [
         [
-            plain(protocol), str(place), count(fold["train_clips"]),
-            count(fold["validation_clips"]), count(len(fold["validation_speakers"])),
+            plain(protocol), str(place), count(fold.train_clips),
+            count(fold.validation_clips), count(len(fold.validation_speakers)),
         ]
-        for protocol, parts in result.data["folds"].items()
-        for place, fold in enumerate(parts)
+        for protocol, split in result.data.splits.items()
+        for place, fold in enumerate(split.folds)
     ]  # fmt: skip
     header = ["Protocol", "Fold", "Training clips", "Validation clips", "Validation speakers"]
     yield details("Inner folds", table(header, folds))
@@ -698,7 +697,7 @@ def _again(result: Result) -> Iterator[str]:
     yield f"```sh\n{run_command(result)}\n```"
     fast = [
         wording.model_title(result, model)
-        for model, engine in result.versions.get("engines", {}).items()
+        for model, engine in result.versions.engines.items()
         if not engine.startswith("scikit-learn ")
     ]
     engines = f" In the search, {listed(fast)} was fitted by the extra `fast`." if fast else ""
@@ -718,30 +717,26 @@ def _again(result: Result) -> Iterator[str]:
 
 def run_command(result: Result) -> str:
     """Return the command that makes a result again; DIR stands for the corpora's folder."""
-    parts = [f"python -m benchmark run-study {shlex.quote(result.settings['name'])}"]
-    corpora = result.data["corpora"]
-    if any(not one["generated"] for name, one in corpora.items() if name != "csv"):
+    parts = [f"python -m benchmark run-study {shlex.quote(result.study.name)}"]
+    corpora = result.data.corpora
+    if any(not one.generated for name, one in corpora.items() if name != "csv"):
         parts.append("--corpora DIR")
     if "csv" in corpora:
         parts.append("--corpus csv=TABLE.csv")
-    if any(change.startswith(OWN_TABLES) for change in result.changes):
+    if result.own_tables:
         parts[1:] = ["--train TRAIN.csv --test TEST.csv"]
-    unusable = any(change.endswith(UNUSABLE) for change in result.changes)
-    missing = [one for one in corpora.values() if one["missing"] and not one.get("left_out")]
+    unusable = any(change.kind == "unusable" for change in result.changes)
+    missing = [one for one in corpora.values() if one.missing and not one.left_out]
     if unusable or missing:
         parts.append("--allow-incomplete")
-    left_out = [name for name, one in corpora.items() if one.get("left_out")]
+    left_out = [name for name, one in corpora.items() if one.left_out]
     parts += [f"--allow-missing {shlex.quote(name)}" for name in left_out]
-    minutes = [change for change in result.changes if change.endswith(OUT_OF_TIME)]
-    parts += [f"--minutes {change.split()[0]}" for change in minutes]
-    overrides = [change for change in result.changes if OVERRIDE.match(change)]
+    parts += [f"--minutes {one.value}" for one in result.changes if one.kind == "budget"]
+    overrides = [one.value for one in result.changes if one.kind == "override"]
     return " ".join([*parts, *(f"--set {shlex.quote(override)}" for override in overrides)])
 
 
-def _versions(versions: dict[str, Any]) -> Iterator[tuple[str, str]]:
-    for name, version in versions.items():
-        if isinstance(version, dict):
-            for part, value in version.items():
-                yield f"{name}: {part}", str(value)
-        else:
-            yield name, str(version)
+def _versions(versions: Versions) -> Iterator[tuple[str, str]]:
+    yield from versions.libraries.items()
+    for model, engine in versions.engines.items():
+        yield f"engines: {model}", engine

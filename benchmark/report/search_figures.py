@@ -4,9 +4,12 @@ from __future__ import annotations
 
 import json
 import warnings
+from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
 
 import pandas as pd
+
+from benchmark.study import Choices, Model, Range
 
 if TYPE_CHECKING:
     import optuna
@@ -16,34 +19,32 @@ FEWEST_TRIALS = 10
 """Importance compares the best tenth of the trials with all: fewer than ten have no tenth."""
 
 
-def rebuilt_study(trials: pd.DataFrame, model: dict[str, Any]) -> optuna.Study:
+def rebuilt_study(trials: pd.DataFrame, spec: Model) -> optuna.Study:
     """Return a search as an Optuna study in memory, made again from stored trials.
 
     Parameters
     ----------
     trials : DataFrame
         Rows of one protocol and model of a result's trials.
-    model : dict
-        The model's part of the study's settings. A parameter outside its space, as a trial that the
+    spec : Model
+        The model's part of the study. A parameter outside its space, as a trial that the
         study names to be tried first may have, is left out of its trial.
     """
     import optuna
 
     from benchmark.search.storage import distributions
-    from benchmark.study import Model
 
-    spec = Model.model_validate(model)
     space = distributions(spec)
     optuna.logging.set_verbosity(optuna.logging.ERROR)
     study = optuna.create_study(direction="maximize")
     states = {
         "complete": optuna.trial.TrialState.COMPLETE,
         "failed": optuna.trial.TrialState.FAIL,
-        "cut": optuna.trial.TrialState.PRUNED,
+        "pruned": optuna.trial.TrialState.PRUNED,
     }
     for row in trials.sort_values("trial").to_dict("records"):
         complete = row["state"] == "complete"
-        searched = _searched(json.loads(row["params"]), model["space"])
+        searched = _searched(json.loads(row["params"]), spec.space)
         study.add_trial(
             optuna.trial.create_trial(
                 state=states[row["state"]],
@@ -101,7 +102,7 @@ def comparable_trials(study: optuna.Study) -> list[optuna.trial.FrozenTrial]:
     return [trial for trial in complete if len(trial.params) == most]
 
 
-def _searched(params: dict[str, Any], space: dict[str, Any]) -> dict[str, Any]:
+def _searched(params: dict[str, Any], space: Mapping[str, Range | Choices]) -> dict[str, Any]:
     """Return the parameters that lie in the space; a list is its JSON, as Optuna stores it."""
     return {
         name: json.dumps(params[name]) if isinstance(params[name], list) else params[name]
@@ -110,7 +111,7 @@ def _searched(params: dict[str, Any], space: dict[str, Any]) -> dict[str, Any]:
     }
 
 
-def _lies_in(value: Any, entry: Any) -> bool:
-    if not isinstance(entry, dict):
+def _lies_in(value: Any, entry: Range | Choices) -> bool:
+    if not isinstance(entry, Range):
         return value in [list(one) if isinstance(one, tuple) else one for one in entry]
-    return isinstance(value, int | float) and bool(entry["low"] <= value <= entry["high"])
+    return isinstance(value, int | float) and bool(entry.low <= value <= entry.high)

@@ -57,11 +57,11 @@ class Searched:
 def searches(board: Leaderboard) -> list[Searched]:
     """Return every search of two trials or more whose winner has test rows, by protocol."""
     result = board.result
-    metric = result.settings["search"]["metric"]
+    metric = result.study.search.metric
     parts = ["part"] if "part" in result.trials else []
     found = []
     for protocol in board.protocols:
-        for model in result.settings["models"]:
+        for model in result.study.models:
             evaluation = board.evaluation(protocol, model)
             trials = result.trials
             mine = trials[(trials["protocol"] == protocol) & (trials["model"] == model)]
@@ -80,7 +80,7 @@ def section(board: Leaderboard) -> Iterator[str]:
     if not found:
         return
     result = board.result
-    metric = METRICS[result.settings["search"]["metric"]].title
+    metric = METRICS[result.study.search.metric].title
     yield "## How much the search flatters itself"
     yield (
         f"The best of many trials is best in part by chance. {_summary(found)} The more trials, "

@@ -35,7 +35,7 @@ from benchmark.study import derive_seed
 
 
 @dataclass(frozen=True)
-class Comparison:
+class PairwiseComparison:
     """Two models under one protocol.
 
     Attributes
@@ -59,11 +59,11 @@ class Comparison:
     folds_p: float = 1.0
 
 
-def comparisons(board: Leaderboard) -> list[Comparison]:
+def comparisons(board: Leaderboard) -> list[PairwiseComparison]:
     """Return every pair that the study compares, under every protocol that measured both."""
     found = [
         _compare(board.result, protocol, first, second)
-        for first, second in board.result.settings["compare"]
+        for first, second in board.result.study.compare
         for protocol in board.protocols
         if board.evaluation(protocol, first) and board.evaluation(protocol, second)
     ]
@@ -78,7 +78,7 @@ def comparisons(board: Leaderboard) -> list[Comparison]:
 def section(board: Leaderboard) -> Iterator[str]:
     """Yield the section on compared models; nothing where the study compares none."""
     result = board.result
-    pairs = [tuple(pair) for pair in result.settings["compare"]]
+    pairs = [tuple(pair) for pair in result.study.compare]
     if not pairs:
         return
     yield "## Compared on the same clips and folds"
@@ -91,16 +91,16 @@ def section(board: Leaderboard) -> Iterator[str]:
     if not found:
         return
     yield "\n".join(f"- {_sentence(result, one)}" for one in found)
-    metric = METRICS[result.settings["search"]["metric"]].title
+    metric = METRICS[result.study.search.metric].title
     header = ["Test", "First", "Second", "UAR on test clips, first − second", "p"]
     header += [f"{metric} on inner folds, first − second", "p"]
     yield table(header, [_row(result, one) for one in found], words=range(3))
     yield wording.sentences(_notes(found))
 
 
-def _compare(result: Result, protocol: str, first: str, second: str) -> Comparison:
+def _compare(result: Result, protocol: str, first: str, second: str) -> PairwiseComparison:
     rows = result.predictions[result.predictions["protocol"] == protocol]
-    seed = result.settings["seed"]
+    seed = result.study.seed
     clips = compare_on_clips(
         rows[rows["model"] == first],
         rows[rows["model"] == second],
@@ -111,17 +111,18 @@ def _compare(result: Result, protocol: str, first: str, second: str) -> Comparis
             derive_seed(seed, "swaps", stream(protocol), first, second),
         ),
     )
-    return Comparison(protocol, first, second, clips, _on_folds(result, protocol, first, second))
+    return PairwiseComparison(
+        protocol, first, second, clips, _on_folds(result, protocol, first, second)
+    )
 
 
 def _on_folds(result: Result, protocol: str, first: str, second: str) -> FoldTest | None:
     scores = [_fold_scores(result, protocol, model) for model in (first, second)]
-    folds = result.data["folds"].get(protocol, [])
-    if not all(scores) or not folds:
+    split = result.data.splits.get(protocol)
+    if not all(scores) or split is None or not split.folds:
         return None
-    train, validation = (
-        float(np.mean([fold[key] for fold in folds])) for key in ("train_clips", "validation_clips")
-    )
+    train = float(np.mean([fold.train_clips for fold in split.folds]))
+    validation = float(np.mean([fold.validation_clips for fold in split.folds]))
     if _stops_by_a_fold(result, protocol, first) or _stops_by_a_fold(result, protocol, second):
         train -= validation  # the fold that tells when to stop is not learned from
     return compare_on_folds(scores[0], scores[1], train, validation)
@@ -129,19 +130,18 @@ def _on_folds(result: Result, protocol: str, first: str, second: str) -> FoldTes
 
 def _stops_by_a_fold(result: Result, protocol: str, model: str) -> bool:
     """Whether a model, or a voter of it, learns by epochs."""
-    winners = {one["model"]: one for one in result.winners if one["protocol"] == protocol}
-    members = winners[model].get("members", [model])
-    return any("epochs" in winners[member] for member in members)
+    winners = {one.model: one for one in result.winners if one.protocol == protocol}
+    return any(winners[member].epochs for member in winners[model].members or (model,))
 
 
 def _fold_scores(result: Result, protocol: str, model: str) -> list[float]:
     for winner in result.winners:
-        if (winner["protocol"], winner["model"]) == (protocol, model):
-            return list(winner.get("fold_scores") or [])
+        if (winner.protocol, winner.model) == (protocol, model):
+            return list(winner.fold_scores)
     return []
 
 
-def _sentence(result: Result, one: Comparison) -> str:
+def _sentence(result: Result, one: PairwiseComparison) -> str:
     first, second = wording.named(result, one.first), wording.named(result, one.second)
     column = capitalised(wording.protocol_words(one.protocol).column)
     said = _outcome(first, second, one.clips.difference.value, one.clips_p)
@@ -166,7 +166,7 @@ def _differs(p: float) -> bool:
     return p < ALPHA
 
 
-def _row(result: Result, one: Comparison) -> list[str]:
+def _row(result: Result, one: PairwiseComparison) -> list[str]:
     folds = one.folds
     return [
         wording.protocol_words(one.protocol).column,
@@ -179,7 +179,7 @@ def _row(result: Result, one: Comparison) -> list[str]:
     ]
 
 
-def _notes(found: list[Comparison]) -> Iterator[str]:
+def _notes(found: list[PairwiseComparison]) -> Iterator[str]:
     for over, swapped, swaps, exact in dict.fromkeys(map(_swapping, found)):
         same = [one for one in found if _swapping(one) == (over, swapped, swaps, exact)]
         columns = list(dict.fromkeys(wording.protocol_words(one.protocol).column for one in same))
@@ -201,6 +201,6 @@ def _notes(found: list[Comparison]) -> Iterator[str]:
         )
 
 
-def _swapping(one: Comparison) -> tuple[str, str, int, bool]:
+def _swapping(one: PairwiseComparison) -> tuple[str, str, int, bool]:
     test = one.clips
     return test.difference.over, test.swapped, test.swaps, test.exact

@@ -8,15 +8,20 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
 import numpy as np
 import pandas as pd
 
 from benchmark.data.splits import stream
-from benchmark.evaluation.leaderboard import METRIC, NESTED, UNSEEN, Leaderboard
+from benchmark.evaluation.leaderboard import (
+    METRIC,
+    SELECTED_PER_FOLD,
+    SPEAKER_INDEPENDENT,
+    Leaderboard,
+)
 from benchmark.evaluation.metrics import METRICS, Evaluation, bootstrap_seed, evaluate
-from benchmark.evaluation.results import Result, split_of
+from benchmark.evaluation.results import Result, Winner
 from benchmark.report import wording
 from benchmark.report.markdown import (
     NOTHING,
@@ -93,14 +98,14 @@ class Task:
 
     def holds(self, result: Result) -> bool:
         """Whether a result is a study of this task, as its file has it, each clip tested once."""
-        settings = result.settings
+        study = result.study
         return (
-            settings["corpora"] == [self.corpus]
-            and len(settings["emotions"]) == self.emotions
-            and not settings["rename"]
-            and settings["split"].get("folds") in self.folds
-            and settings["split"].get("repeats", 1) == 1
-            and UNSEEN in settings["split"]["protocols"]
+            study.corpora == (self.corpus,)
+            and len(study.emotions) == self.emotions
+            and not study.rename
+            and study.split.folds in self.folds
+            and study.split.repeats == 1
+            and SPEAKER_INDEPENDENT in study.split.protocols
             and not result.generated
             and not wording.is_changed(result)
         )
@@ -177,18 +182,22 @@ class Ours:
 
     kind: Kind
     answering: tuple[Leaderboard, ...]
-    choices: tuple[dict[str, Any], ...]
+    choices: tuple[Winner, ...]
 
     @cached_property
     def evaluation(self) -> Evaluation:
         """The figures of all these answers; where one study answers every fold, its own."""
         first = self.answering[0].result
         answers = [
-            rows[(rows["part"] == choice["part"]) & (rows["model"] == choice["model"])]
+            rows[(rows["part"] == choice.part) & (rows["model"] == choice.model)]
             for board, choice in zip(self.answering, self.choices, strict=True)
-            for rows in [board.result.predictions[board.result.predictions["protocol"] == UNSEEN]]
+            for rows in [
+                board.result.predictions[
+                    board.result.predictions["protocol"] == SPEAKER_INDEPENDENT
+                ]
+            ]
         ]
-        seed = bootstrap_seed(first.settings["seed"], stream(UNSEEN))
+        seed = bootstrap_seed(first.study.seed, stream(SPEAKER_INDEPENDENT))
         return evaluate(pd.concat(answers, ignore_index=True), first.emotions, seed)
 
     @property
@@ -213,7 +222,7 @@ def best_inside(kind: Kind, boards: Sequence[Leaderboard]) -> tuple[Ours, list[L
         if set(found) == set(folds)
     ]
     answers = [
-        max(((board, found[fold]) for board, found in whole), key=lambda one: one[1]["score"])
+        max(((board, found[fold]) for board, found in whole), key=lambda one: one[1].score)
         for fold in folds
     ]
     answering, chosen = zip(*answers, strict=True)
@@ -221,15 +230,15 @@ def best_inside(kind: Kind, boards: Sequence[Leaderboard]) -> tuple[Ours, list[L
     return Ours(kind, answering, chosen), [board for board in boards if board not in together]
 
 
-def _choices(board: Leaderboard) -> dict[tuple[str, ...], dict[str, Any]]:
+def _choices(board: Leaderboard) -> dict[tuple[str, ...], Winner]:
     """Return a study's chosen winner of each outer fold by the fold's test speakers.
 
     Folds of other names can be the same, ``f1`` and ``savee/DC``.
     """
-    tables = board.result.data["tables"]
+    splits = board.result.data.splits
     return {
-        tuple(sorted(tables[split_of(winner)]["test"]["speakers"])): winner
-        for winner in board.chosen[UNSEEN]["by_part"].values()
+        tuple(sorted(splits[winner.split].test.speakers)): winner
+        for winner in board.selected[SPEAKER_INDEPENDENT].by_part.values()
     }
 
 
@@ -276,7 +285,7 @@ def unseen_page(boards: Sequence[Leaderboard], folder: Path) -> str:
 def _clips_a_speaker(boards: Sequence[Leaderboard]) -> str:
     """Return how many clips of a speaker that is, by corpus."""
     tested = {
-        task.corpus: board.chosen_evaluation(UNSEEN)
+        task.corpus: board.selected_evaluation(SPEAKER_INDEPENDENT)
         for task in TASKS
         for board in boards
         if task.holds(board.result)
@@ -288,7 +297,7 @@ def _clips_a_speaker(boards: Sequence[Leaderboard]) -> str:
 def _section(
     task: Task, boards: Sequence[Leaderboard], speed: Mapping[str, float]
 ) -> Iterator[str]:
-    folds = next(board.result.settings["split"]["folds"] for board in boards)
+    folds = next(board.result.study.split.folds for board in boards)
     yield f"## {title(task.corpus)}, {task.emotions} emotions, folds {code(folds)}"
     by_kind: dict[Kind, list[Leaderboard]] = {}
     for board in boards:
@@ -328,7 +337,7 @@ def _section(
 
 
 def _normalised(board: Leaderboard) -> str:
-    return str(board.result.settings.get("normalise", "none"))
+    return str(board.result.study.normalise)
 
 
 def _kind(board: Leaderboard) -> Kind:
@@ -337,7 +346,7 @@ def _kind(board: Leaderboard) -> Kind:
 
 def _own_row(ours: Ours, speed: Mapping[str, float]) -> list[str]:
     results = ours.results
-    clips_a_second = [speed.get(str(result.settings["features"])) for result in results]
+    clips_a_second = [speed.get(str(result.study.features)) for result in results]
     known = [clips for clips in clips_a_second if clips is not None]
     return [
         f"**Ours: {ours.kind.title}**",
@@ -350,8 +359,8 @@ def _own_row(ours: Ours, speed: Mapping[str, float]) -> list[str]:
 
 def _how(ours: Ours) -> str:
     """Return features and model of our figure; where several studies answer, who how often."""
-    models = {choice["model"] for choice in ours.choices}
-    model = models.pop() if len(models) == 1 else NESTED
+    models = {choice.model for choice in ours.choices}
+    model = models.pop() if len(models) == 1 else SELECTED_PER_FOLD
     result, *others = ours.results
     named = wording.named(result, model)
     if not others:
@@ -374,19 +383,19 @@ def _steps(board: Leaderboard) -> Iterator[tuple[float, list[str]]]:
     """Yield each model of a study by its inner score: a row of the table of steps."""
     result = board.result
     for standing in board.standings:
-        if standing.model == BASELINE or UNSEEN not in standing.evaluations:
+        if standing.model == BASELINE or SPEAKER_INDEPENDENT not in standing.evaluations:
             continue
         winners = (
-            board.chosen[UNSEEN]["by_part"].values()
-            if standing.model == NESTED
+            board.selected[SPEAKER_INDEPENDENT].by_part.values()
+            if standing.model == SELECTED_PER_FOLD
             else [
                 winner
                 for winner in result.winners
-                if (winner["protocol"], winner["model"]) == (UNSEEN, standing.model)
+                if (winner.protocol, winner.model) == (SPEAKER_INDEPENDENT, standing.model)
             ]
         )
-        inside = float(np.mean([winner["score"] for winner in winners]))
-        outside = standing.evaluations[UNSEEN].scores[METRIC]
+        inside = float(np.mean([winner.score for winner in winners]))
+        outside = standing.evaluations[SPEAKER_INDEPENDENT].scores[METRIC]
         yield (
             inside,
             [

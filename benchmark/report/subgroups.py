@@ -34,7 +34,7 @@ def section(board: Leaderboard) -> Iterator[str]:
     """Yield the section; a sentence where no group has clips enough."""
     result = board.result
     column = wording.protocol_words(board.leading).column
-    chosen = wording.named(result, board.chosen[board.leading]["model"])
+    chosen = wording.named(result, board.selected[board.leading].model)
     yield "## Whom it serves"
     if not board.divisions:
         yield (

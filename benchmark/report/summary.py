@@ -19,7 +19,7 @@ from benchmark.report.wording import model_title
 def print_summary(result: Result, project: Project, console: Console) -> None:
     """Print the leaderboard of a result and the paths of its pages, tables and runs."""
     board = leaderboard(result)
-    metric = result.settings["search"]["metric"]
+    metric = result.study.search.metric
     titles = [f"{METRICS[metric].title}, {PROTOCOLS[p].title}" for p in board.protocols]
     generated = " (generated speech)" if result.generated else ""
     console.table(

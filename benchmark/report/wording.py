@@ -4,20 +4,21 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterable
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
+from benchmark.data.record import CorpusRecord
 from benchmark.evaluation.leaderboard import (
-    KNOWN,
     METRIC,
-    NESTED,
-    UNSEEN,
+    SELECTED_PER_FOLD,
+    SPEAKER_DEPENDENT,
+    SPEAKER_INDEPENDENT,
     Claim,
     Leaderboard,
     Standing,
     claims,
 )
 from benchmark.evaluation.metrics import METRICS, Evaluation, Score, gap
-from benchmark.evaluation.results import OWN_TABLES, Result
+from benchmark.evaluation.results import Result
 from benchmark.evaluation.significance import ALPHA
 from benchmark.models import MODELS
 from benchmark.report.markdown import (
@@ -51,7 +52,7 @@ class Protocol(NamedTuple):
 
 
 PROTOCOLS = {
-    KNOWN: Protocol(
+    SPEAKER_DEPENDENT: Protocol(
         "known speakers",
         "speakers it knows",
         "clips are drawn at random, so the test speakers are in training too, as in most papers",
@@ -67,7 +68,7 @@ PROTOCOLS = {
         "each corpus is tested after training on each other one, so that a clip counts once for "
         "each of these",
     ),
-    UNSEEN: Protocol(
+    SPEAKER_INDEPENDENT: Protocol(
         "unseen speakers",
         "speakers it has never heard",
         "no test speaker has a clip in training",
@@ -82,7 +83,7 @@ def protocol_words(name: str) -> Protocol:
 
 def model_title(result: Result, model: str) -> str:
     """Return a model in a few words, for tables and plots; an ensemble says whose it is."""
-    if model == NESTED:
+    if model == SELECTED_PER_FOLD:
         return "the best inside, fold by fold"
     if how_learned(result, model) == "greedy":
         return "greedy ensemble"
@@ -90,7 +91,7 @@ def model_title(result: Result, model: str) -> str:
     if not members:
         return _registered_title(model)
     kind = "stack" if how_learned(result, model) else "soft vote"
-    searched = set(result.settings["models"]) - {BASELINE}
+    searched = set(result.study.models) - {BASELINE}
     if len(members) > 2 and set(members) == searched:
         return f"{kind} of all winners"
     return f"{kind} of {' + '.join(_registered_title(member) for member in members)}"
@@ -98,7 +99,7 @@ def model_title(result: Result, model: str) -> str:
 
 def named(result: Result, model: str) -> str:
     """Return a model as a sentence has it; a vote or a stack names all its members."""
-    if model == NESTED:
+    if model == SELECTED_PER_FOLD:
         return "the model that is best on the inner folds of each outer fold"
     how = how_learned(result, model)
     if how == "greedy":
@@ -115,27 +116,27 @@ def named(result: Result, model: str) -> str:
 def members_of(result: Result, model: str) -> list[str]:
     """Return the models whose winners answer under this name; empty for one that is no ensemble."""
     for winner in result.winners:
-        if winner["model"] == model and winner.get("members"):
-            return list(winner["members"])
-    members = result.settings["ensembles"].get(model, [])
-    everyone = [name for name in result.settings["models"] if name != BASELINE]
+        if winner.model == model and winner.members:
+            return list(winner.members)
+    members = result.study.ensembles.get(model, ())
+    everyone = [name for name in result.study.models if name != BASELINE]
     return everyone if isinstance(members, str) else list(members)
 
 
 def how_learned(result: Result, model: str) -> str:
     """Return how an ensemble learns from its members' answers; empty for all else."""
-    how = result.settings["ensembles"].get(model, "")
+    how = result.study.ensembles.get(model, "")
     return how if isinstance(how, str) else ""
 
 
 def learns(result: Result) -> bool:
     """Whether any ensemble learns which answers to trust."""
-    return any(how_learned(result, winner["model"]) for winner in result.winners)
+    return any(how_learned(result, winner.model) for winner in result.winners)
 
 
 def has_vote(result: Result) -> bool:
     """Whether any winners vote, each with the same weight."""
-    together = [winner["model"] for winner in result.winners if winner.get("members")]
+    together = [winner.model for winner in result.winners if winner.members]
     return any(not how_learned(result, model) for model in together)
 
 
@@ -154,42 +155,40 @@ def _registered_title(model: str) -> str:
 
 def used_corpora(result: Result) -> list[str]:
     """Return the titles of the corpora that are asked about: all but those that were left out."""
-    return [title(name) for name, corpus in _asked_about(result) if not corpus.get("left_out")]
+    return [title(name) for name, corpus in _asked_about(result) if not corpus.left_out]
 
 
-def _asked_about(result: Result) -> list[tuple[str, dict[str, Any]]]:
-    corpora = result.data["corpora"]
-    return [(name, corpus) for name, corpus in corpora.items() if not corpus.get("auxiliary")]
+def _asked_about(result: Result) -> list[tuple[str, CorpusRecord]]:
+    corpora = result.data.corpora
+    return [(name, corpus) for name, corpus in corpora.items() if not corpus.auxiliary]
 
 
 def learned_also(result: Result) -> list[str]:
     """Return the titles of the corpora that are learned from and never tested."""
-    corpora = result.data["corpora"]
+    corpora = result.data.corpora
     return [
-        title(name)
-        for name, corpus in corpora.items()
-        if corpus.get("auxiliary") and not corpus.get("left_out")
+        title(name) for name, corpus in corpora.items() if corpus.auxiliary and not corpus.left_out
     ]
 
 
 def partial_data(result: Result) -> str:
     """Return in a few words what a study lacked; empty for one that had all its data."""
-    corpora = result.data["corpora"]
+    corpora = result.data.corpora
     notes = []
-    if any(corpus.get("left_out") for corpus in corpora.values()):
+    if any(corpus.left_out for corpus in corpora.values()):
         notes.append(f"measured on {listed(used_corpora(result))} alone")
     notes += [
         f"{title(name)} incomplete: {found_of(corpus)} clips"
         for name, corpus in corpora.items()
-        if corpus["missing"] and not corpus.get("left_out")
+        if corpus.missing and not corpus.left_out
     ]
     return "; ".join([*notes, *["on generated speech"] * result.generated])
 
 
-def found_of(corpus: dict[str, Any]) -> str:
+def found_of(corpus: CorpusRecord) -> str:
     """Return how many clips of a corpus were there, of how many."""
-    expected = corpus["official"] or corpus["found"] + len(corpus["missing"])
-    return f"{count(corpus['found'])} of {count(expected)}"
+    expected = corpus.official or corpus.found + len(corpus.missing)
+    return f"{count(corpus.found)} of {count(expected)}"
 
 
 def is_changed(result: Result) -> bool:
@@ -208,16 +207,16 @@ def banners(result: Result) -> list[str]:
                 "everything works; they say nothing of how well people's emotions are recognised.",
             )
         )
-    boxes += [_corpus_banner(result, name) for name in result.data["corpora"]]
+    boxes += [_corpus_banner(result, name) for name in result.data.corpora]
     if result.changes:
         boxes.append(
             banner(
                 "IMPORTANT",
-                f"**Changed run.** This is not the study {code(result.settings['name'])} as its "
-                f"file has it, but with {listed([code(change) for change in result.changes])}.",
+                f"**Changed run.** This is not the study {code(result.study.name)} as its "
+                f"file has it, but with {listed([code(change.text) for change in result.changes])}.",
             )
         )
-    if "cut" in result.data:
+    if result.unfinished is not None:
         boxes.append(_time_banner(result))
     return [box for box in boxes if box]
 
@@ -225,12 +224,12 @@ def banners(result: Result) -> list[str]:
 def _time_banner(result: Result) -> str:
     """Return the box of a run that had a budget of time: what it did not come to."""
     cut = [
-        f"{model_title(result, one['model'])} ({one['protocol']}) "
-        f"{one['told']} of {one['trials']} trials"
-        for one in result.data["cut"]
+        f"{model_title(result, one.model)} ({one.protocol}) "
+        f"{one.completed} of {one.requested} trials"
+        for one in result.unfinished or ()
     ]
-    measured = {winner["model"] for winner in result.winners}
-    lacking = [m for m in result.settings["models"] if m not in measured]
+    measured = {winner.model for winner in result.winners}
+    lacking = [m for m in result.study.models if m not in measured]
     if not cut:
         return banner("NOTE", "**The time was enough**: every search had all its trials.")
     without = f" Without a figure: {listed(lacking)}." if lacking else ""
@@ -239,14 +238,14 @@ def _time_banner(result: Result) -> str:
 
 def _corpus_banner(result: Result, name: str) -> str:
     """Return a box for a corpus that is not complete, left out or not; empty for one that is."""
-    corpus = result.data["corpora"][name]
-    if corpus.get("left_out"):
+    corpus = result.data.corpora[name]
+    if corpus.left_out:
         return banner(
             "CAUTION",
             f"**{title(name)} corpus was left out**: {found_of(corpus)} clips were there. "
             f"All figures are of {listed(used_corpora(result))} alone.",
         )
-    if corpus["missing"]:
+    if corpus.missing:
         return banner(
             "CAUTION",
             f"**Incomplete corpus.** {title(name)}: {found_of(corpus)} clips were there. "
@@ -261,8 +260,8 @@ def headline(board: Leaderboard) -> str:
         return f"{_gap_sentence(board)} {_guessing(board)}"
     protocol = board.protocols[0]
     words = protocol_words(protocol)
-    chosen = board.chosen[protocol]["model"]
-    score = board.chosen_evaluation(protocol).scores[METRIC]
+    chosen = board.selected[protocol].model
+    score = board.selected_evaluation(protocol).scores[METRIC]
     return (
         f"On {words.place}, {named(board.result, chosen)} reaches UAR "
         f"{figure(score, bold=True)}. {_guessing(board)}"
@@ -270,10 +269,16 @@ def headline(board: Leaderboard) -> str:
 
 
 def _gap_sentence(board: Leaderboard) -> str:
-    models = [named(board.result, board.chosen[protocol]["model"]) for protocol in (KNOWN, UNSEEN)]
-    scores = [board.chosen_evaluation(protocol).scores[METRIC] for protocol in (KNOWN, UNSEEN)]
+    models = [
+        named(board.result, board.selected[protocol].model)
+        for protocol in (SPEAKER_DEPENDENT, SPEAKER_INDEPENDENT)
+    ]
+    scores = [
+        board.selected_evaluation(protocol).scores[METRIC]
+        for protocol in (SPEAKER_DEPENDENT, SPEAKER_INDEPENDENT)
+    ]
     before, after = (figure(score, bold=True) for score in scores)
-    known, unseen = PROTOCOLS[KNOWN].place, PROTOCOLS[UNSEEN].place
+    known, unseen = PROTOCOLS[SPEAKER_DEPENDENT].place, PROTOCOLS[SPEAKER_INDEPENDENT].place
     if models[0] == models[1]:
         found = f"On {known}, {models[0]} reaches UAR {before}; on {unseen}, {after}"
     else:
@@ -300,12 +305,12 @@ def _guessing(board: Leaderboard) -> str:
 
 
 def _differ(board: Leaderboard) -> bool:
-    return len({winner["model"] for winner in board.chosen.values()}) > 1
+    return len({winner.model for winner in board.selected.values()}) > 1
 
 
 def chosen_note(board: Leaderboard) -> str:
     """Return how the chosen models were chosen, and why the choice is fair."""
-    metric = METRICS[board.result.settings["search"]["metric"]].title
+    metric = METRICS[board.result.study.search.metric].title
     return (
         f"**Bold**: the model with the best {metric} on the inner folds of that column's training "
         "side. The test clips had no part in the choice and were looked at once."
@@ -315,17 +320,17 @@ def chosen_note(board: Leaderboard) -> str:
 
 def _nested_note(board: Leaderboard) -> str:
     """Return what stands in the row of the model that is chosen fold by fold."""
-    if all(choice["model"] != NESTED for choice in board.chosen.values()):
+    if all(choice.model != SELECTED_PER_FOLD for choice in board.selected.values()):
         return ""
     return (
         " The best inside, fold by fold: each outer fold is answered by the model with the best "
-        f"{METRICS[board.result.settings['search']['metric']].title} on its own inner folds."
+        f"{METRICS[board.result.study.search.metric].title} on its own inner folds."
     )
 
 
 def alike_note(board: Leaderboard) -> str:
     """Return what the mark means that stands behind a model's figure; empty without any."""
-    if not any(contest.alike for contest in board.contests):
+    if not any(not contest.significant for contest in board.comparisons):
         return ""
     column = protocol_words(board.leading).column
     return (
@@ -374,11 +379,11 @@ def tested(board: Leaderboard, protocol: str) -> str:
 
 def _in_folds(board: Leaderboard, protocol: str) -> str:
     """Return in how many outer folds a protocol tests; empty for a single test side."""
-    folds = board.chosen[protocol].get("by_part")
+    folds = board.selected[protocol].parts
     if not folds:
         return ""
-    named = board.result.settings["split"].get("folds")
-    published = protocol == UNSEEN and isinstance(named, str)
+    named = board.result.study.split.folds
+    published = protocol == SPEAKER_INDEPENDENT and isinstance(named, str)
     return f" in {counted(len(folds), 'fold')}" + (f", {code(named)}" if published else "")
 
 
@@ -453,18 +458,19 @@ def claims_sentence(board: Leaderboard) -> str:
     measured = [claim for claim in rows if claim.measured]
     if not measured:
         return ""
-    settings: dict[str, Any] = board.result.settings["claims"]
-    metric = METRICS[settings["metric"]].title
+    settings = board.result.study.claims
+    assert settings is not None
+    metric = METRICS[settings.metric].title
     reached = sum(claim.reached for claim in rows)
     missing = len(rows) - len(measured)
     not_measured = f", {missing} not measured" if missing else ""
     best = measured[0]
     which = "Its best" if best == rows[0] else "The best that was measured"
-    unseen = f", and {figure(best.unseen)} on unseen speakers" if best.unseen else ""
+    unseen = f", and {figure(best.independent)} on unseen speakers" if best.independent else ""
     return (
-        f"Of {counted(len(rows), 'figure')} that {plain(settings['source'])} gives, {reached} "
+        f"Of {counted(len(rows), 'figure')} that {plain(settings.source)} gives, {reached} "
         f"{'is' if reached == 1 else 'are'} reached under its own protocol, "
-        f"{code(settings['protocol'])}{not_measured}. {which}, {claimed(best.claimed)} {metric} "
+        f"{code(settings.protocol)}{not_measured}. {which}, {claimed(best.claimed)} {metric} "
         f"({model_title(board.result, best.model)}), is {figure(best.measured)} here{unseen}."
     )
 
@@ -478,8 +484,8 @@ NORMALISED = {
 
 def learned_from(result: Result) -> str:
     """Return a study's features, the copies that it makes of training clips, and other corpora."""
-    parts = [code(result.settings["features"])]
-    if copies := [code(chain) for chain in result.settings.get("augment", [])]:
+    parts = [code(result.study.features)]
+    if copies := [code(chain) for chain in result.study.augment]:
         parts.append(f"copies by {listed(copies)}")
     if further := learned_also(result):
         parts.append(f"{listed(further)} too")
@@ -488,35 +494,34 @@ def learned_from(result: Result) -> str:
 
 def settings_line(result: Result) -> str:
     """Return the study in a line: its name, clips, emotions, features and augmentation."""
-    used = sum(corpus["used"] for _, corpus in _asked_about(result))
+    used = sum(corpus.used for _, corpus in _asked_about(result))
     corpora = used_corpora(result)
     emotions = [plain(emotion) for emotion in result.emotions]
-    copies = [code(chain) for chain in result.settings["augment"]]
-    rate_hz = result.settings["sample_rate_hz"]
+    copies = [code(chain) for chain in result.study.augment]
+    rate_hz = result.study.sample_rate_hz
     rate = f" at {count(rate_hz)} Hz" if rate_hz else ""
     made = [
-        f"features {code(result.settings['features'])}{rate}",
+        f"features {code(result.study.features)}{rate}",
         f"copies of the training clips with {listed(copies)}" if copies else "no augmentation",
     ]
     if further := learned_also(result):
         made.append(f"**{listed(further)} learned from too**, never tested")
-    made += NORMALISED.get(result.settings.get("normalise", "none"), [])
-    made += [f"{plain(name)} as one more feature" for name in result.settings["covariates"]]
-    renamed = [f"{plain(a)} counts as {plain(b)}" for a, b in result.settings["rename"].items()]
-    own = any(change.startswith(OWN_TABLES) for change in result.changes)
+    made += NORMALISED.get(result.study.normalise, [])
+    made += [f"{plain(name)} as one more feature" for name in result.study.covariates]
+    renamed = [f"{plain(a)} counts as {plain(b)}" for a, b in result.study.rename.items()]
     parts = [
         f"Study {code(result.name)}",
         f"{counted(used, 'clip')} of {listed(corpora)}",
         f"{counted(len(emotions), 'emotion')}: {listed(emotions)}"
         + (f" ({listed(renamed)})" if renamed else ""),
-        *(["features of the user's own tables"] if own else made),
+        *(["features of the user's own tables"] if result.own_tables else made),
     ]
     return " · ".join(part for part in parts if part)
 
 
 def bold_of(board: Leaderboard, protocol: str, standing: Standing) -> bool:
     """Whether a model is the chosen one under a protocol."""
-    return bool(board.chosen[protocol]["model"] == standing.model)
+    return bool(board.selected[protocol].model == standing.model)
 
 
 def sentences(parts: Iterable[str]) -> str:

@@ -6,6 +6,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 from benchmark import models
+from benchmark.evaluation.results import UnfinishedSearch
 from benchmark.search.search import ModelSearch
 from benchmark.search.storage import Trial
 from benchmark.study import BASELINE
@@ -31,7 +32,7 @@ class Budget:
         When the run did, by the monotonic clock.
     cores : int
         How many fits run at once.
-    shares : tuple of float
+    fractions : tuple of float
         Of the learning curves that follow the search; empty for none.
     refits : int
         How many trials of a split are fitted beside the winners, at most: a greedy ensemble's.
@@ -40,7 +41,7 @@ class Budget:
     minutes: float
     began: float
     cores: int
-    shares: tuple[float, ...] = ()
+    fractions: tuple[float, ...] = ()
     refits: int = 0
 
     def search_until(self, searches: Sequence[ModelSearch]) -> float:
@@ -62,7 +63,7 @@ class Budget:
     def _fits_after(self, search: ModelSearch, best: Trial) -> float:
         """Return how many seconds the winner and its learning curve take, given its folds."""
         fold_s = best.seconds / len(best.scores)
-        return self._whole(search, best) + fold_s * search.plan.n_folds * sum(self.shares)
+        return self._whole(search, best) + fold_s * search.plan.n_folds * sum(self.fractions)
 
     def _whole(self, search: ModelSearch, trial: Trial) -> float:
         """Return how many seconds a trial takes on the whole training table, given its folds."""
@@ -72,15 +73,15 @@ class Budget:
         return fold_s * folds / (folds - 1) * (SLOWER if faster else 1.0)
 
 
-def cut_searches(searches: Sequence[ModelSearch]) -> list[dict[str, object]]:
-    """Return which searches have not had all their trials, as a result holds them."""
-    return [
-        {
-            "protocol": search.plan.split,
-            "model": search.plan.model,
-            "told": len(search.trials),
-            "trials": search.total,
-        }
+def unfinished_searches(searches: Sequence[ModelSearch]) -> tuple[UnfinishedSearch, ...]:
+    """Return the searches that have not completed all their trials."""
+    return tuple(
+        UnfinishedSearch(
+            protocol=search.plan.split,
+            model=search.plan.model,
+            completed=len(search.trials),
+            requested=search.total,
+        )
         for search in searches
         if not search.done
-    ]
+    )

@@ -1,4 +1,4 @@
-"""Learning curves: each winner fitted once more on shares of the training clips.
+"""Learning curves: each winner fitted once more on fractions of the training clips.
 
 A curve that still rises at its end says that more recordings would help; one whose training score
 stays far above its validation score says that the model learns its clips by heart.
@@ -23,42 +23,42 @@ from benchmark.search.fitting import fit_rows
 from benchmark.search.search import ModelSearch
 from benchmark.study import derive_seed
 
-COLUMNS = ("protocol", "model", "share", "fold", "rows", "training", "validation")
+COLUMNS = ("protocol", "model", "fraction", "fold", "rows", "training", "validation")
 
 Point = tuple[int, float, float]
 
 
 def draw_clips(
-    data: TrainingArrays, rows: NDArray[np.bool_], share: float, seed: int
+    data: TrainingArrays, rows: NDArray[np.bool_], fraction: float, seed: int
 ) -> NDArray[np.bool_]:
-    """Return which rows belong to a share of the clips among `rows`: of each emotion alike.
+    """Return which rows belong to a fraction of the clips among `rows`: of each emotion alike.
 
-    A clip keeps its copies. A larger share holds the smaller ones of the same seed.
+    A clip keeps its copies. A larger fraction holds the smaller ones of the same seed.
     """
     rng = np.random.default_rng(seed)
     chosen: list[NDArray[Any]] = []
     for emotion in np.unique(data.emotions):
         clips = np.unique(data.clips[rows & (data.emotions == emotion)])
-        chosen.append(rng.permutation(clips)[: max(1, round(share * len(clips)))])
+        chosen.append(rng.permutation(clips)[: max(1, round(fraction * len(clips)))])
     kept: NDArray[np.bool_] = rows & np.isin(data.clips, np.concatenate(chosen))
     return kept
 
 
-def fit_share(  # noqa: PLR0913 - a task's arguments stand in a row
+def fit_fraction(  # noqa: PLR0913 - a task's arguments stand in a row
     arrays: StoredArrays | TrainingArrays,
     model: str,
     params: Mapping[str, Any],
     seed: int,
     fold: int,
-    share: float,
+    fraction: float,
     metric: str,
 ) -> Point:
-    """Return how many rows a share has, the score on its clips and on the fold's; pure."""
+    """Return how many rows a fraction has, the score on its clips and on the fold's; pure."""
     data = load_arrays(arrays)
     stop = data.stop_fold(fold) if models.MODELS[model].by_epochs else None
     rows = data.training_rows(fold, stop)
     stopping = rows & (data.fold == stop) if stop is not None else np.zeros_like(rows)
-    drawn = draw_clips(data, rows & ~stopping, share, derive_seed(seed, "clips"))
+    drawn = draw_clips(data, rows & ~stopping, fraction, derive_seed(seed, "clips"))
     fitted = fit_rows(data, model, params, seed, drawn | stopping, stop=stop, searching=True)
     order = list(np.unique(data.emotions))
 
@@ -70,7 +70,7 @@ def fit_share(  # noqa: PLR0913 - a task's arguments stand in a row
 
 def learning_curves(
     searches: Sequence[ModelSearch],
-    shares: Sequence[float],
+    fractions: Sequence[float],
     cache: Path,
     workers: Workers,
     progress: Callable[[int, int], None],
@@ -80,7 +80,7 @@ def learning_curves(
     Parameters
     ----------
     searches : sequence of ModelSearch
-    shares : sequence of float
+    fractions : sequence of float
         Of the training clips of each inner fold.
     cache : Path
         A folder in which points are kept, so that an interruption costs none.
@@ -101,16 +101,16 @@ def learning_curves(
         folder = cache / f"{plan.key}_{best.number:04d}"
         for fold in range(plan.n_folds):
             seed = derive_seed(best.seed, "curve", fold)
-            for share in shares:
-                name = (plan.split, plan.model, share, fold)
-                path = folder / f"{fold}_{share}.npz"
+            for fraction in fractions:
+                name = (plan.split, plan.model, fraction, fold)
+                path = folder / f"{fold}_{fraction}.npz"
                 names.append(name)
                 known = _known(path)
                 if known is not None:
                     rows[name] = known
                     continue
                 workers.submit(
-                    fit_share, plan.arrays, plan.model, best.params, seed, fold, share,
+                    fit_fraction, plan.arrays, plan.model, best.params, seed, fold, fraction,
                     plan.search.metric, label=(name, path),
                 )  # fmt: skip
     progress(len(rows), len(names))
@@ -118,9 +118,9 @@ def learning_curves(
         name, path = task.label
         if task.error is not None:
             raise task.failure(
-                f"{name[0]} {name[1]}: the learning curve could not be drawn, at a share of "
+                f"{name[0]} {name[1]}: the learning curve could not be drawn, at a fraction of "
                 f"{name[2]:g}",
-                "Raise the shares of [learning_curves], or take it out.",
+                "Raise the fractions of [learning_curves], or take it out.",
             ) from task.error
         rows[name] = task.result
         npz_cache.save(

@@ -6,7 +6,7 @@ at once, here.
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -16,12 +16,12 @@ import pandas as pd
 
 from benchmark import models
 from benchmark.console import Console
-from benchmark.data.prepare import SplitTables
+from benchmark.data.split_tables import SplitTables
 from benchmark.engine.arrays import StoredArrays, TrainingArrays, load_arrays
 from benchmark.engine.files import write_bytes
 from benchmark.engine.processes import Task, Workers
 from benchmark.errors import BenchmarkError
-from benchmark.evaluation.results import CLIP
+from benchmark.evaluation.results import CLIP, Winner
 from benchmark.models.stored import dump, is_whole, load, packed
 from benchmark.search.ensemble import (
     LEARNERS,
@@ -69,8 +69,7 @@ class Ensemble:
 
     Attributes
     ----------
-    entry : dict
-        As a result holds it.
+    entry : Winner
     members : tuple of Member
     assembly : Assembly
         How they become one model.
@@ -78,25 +77,26 @@ class Ensemble:
         Its probabilities on each inner fold, by what it learns on the others.
     """
 
-    entry: dict[str, Any]
+    entry: Winner
     members: tuple[Member, ...]
     assembly: Assembly
     out_of_fold: list[Probabilities]
 
 
-def winners_of(tables: SplitTables, searches: Sequence[ModelSearch]) -> list[dict[str, Any]]:
-    """Return each search's winner on a split as a result holds it."""
+def winners_of(tables: SplitTables, searches: Sequence[ModelSearch]) -> list[Winner]:
+    """Return the best trial of each search on a split."""
     return [
-        {
-            **tables.identity,
-            "model": search.plan.model,
-            "trial": best.number,
-            "params": best.params,
-            "score": best.score,
-            "std": best.std,
-            "fold_scores": list(best.scores),
-            **({"epochs": _epochs(best)} if best.epochs else {}),
-        }
+        Winner(
+            protocol=tables.protocol,
+            part=tables.part,
+            model=search.plan.model,
+            trial=best.number,
+            params=best.params,
+            score=best.score,
+            std=best.std,
+            fold_scores=best.scores,
+            epochs=_epochs(best) if best.epochs else None,
+        )
         for search in searches
         for best in [_best(search)]
     ]
@@ -249,18 +249,25 @@ def make_ensemble(
 
 
 def _entry(
-    name: str, tables: SplitTables, members: Sequence[Member], scores: Sequence[float]
-) -> dict[str, Any]:
-    return {
-        **tables.identity,
-        "model": name,
-        "trial": None,
-        "params": {},
-        "members": [member.search.plan.model for member in members],
-        "score": float(np.mean(scores)),
-        "std": float(np.std(scores)),
-        "fold_scores": list(scores),
-    }
+    name: str,
+    tables: SplitTables,
+    members: Sequence[Member],
+    scores: Sequence[float],
+    weights: Sequence[int] = (),
+) -> Winner:
+    return Winner(
+        protocol=tables.protocol,
+        part=tables.part,
+        model=name,
+        trial=None,
+        params={},
+        members=tuple(member.search.plan.model for member in members),
+        score=float(np.mean(scores)),
+        std=float(np.std(scores)),
+        fold_scores=tuple(scores),
+        trials=tuple(member.trial.number for member in members) if weights else (),
+        weights=tuple(weights),
+    )
 
 
 def _learned(
@@ -293,8 +300,7 @@ def _learned(
     chosen = sorted(np.flatnonzero(rule.weights), key=lambda place: -rule.weights[place])
     voters = tuple(members[place] for place in chosen)
     weights = tuple(int(rule.weights[place]) for place in chosen)
-    entry = _entry(name, tables, voters, scores)
-    entry |= {"trials": [voter.trial.number for voter in voters], "weights": list(weights)}
+    entry = _entry(name, tables, voters, scores, weights)
     assembly = Assembly(tuple(voter.name for voter in voters), weights)
     return Ensemble(entry, voters, assembly, out_of_fold)
 
@@ -308,7 +314,7 @@ def _inner(search: ModelSearch) -> Inner:
 
 
 def answers_on_folds(
-    winner: Mapping[str, Any],
+    winner: Winner,
     tables: SplitTables,
     answers: Sequence[Probabilities],
     emotions: Sequence[str],
@@ -318,7 +324,7 @@ def answers_on_folds(
     parts = []
     for fold, probabilities in enumerate(answers):
         rows = tables.train.rows[data.validation_rows(fold)]
-        part = _answers(winner["model"], tables, rows, probabilities, emotions)
+        part = _answers(winner.model, tables, rows, probabilities, emotions)
         part.insert(part.columns.get_loc("emotion") + 1, "fold", fold)
         parts.append(part)
     return pd.concat(parts, ignore_index=True)

@@ -88,8 +88,8 @@ class Trial:
 
     @property
     def state(self) -> str:
-        """``complete``, ``failed`` or ``cut``."""
-        return "failed" if self.reason else "cut" if self.cut else "complete"
+        """``complete``, ``failed`` or ``pruned``."""
+        return "failed" if self.reason else "pruned" if self.cut else "complete"
 
     @cached_property
     def score(self) -> float:
@@ -396,7 +396,7 @@ class TrialStore:
         import optuna
 
         states = optuna.trial.TrialState
-        state = {"failed": states.FAIL, "cut": states.PRUNED, "complete": states.COMPLETE}
+        state = {"failed": states.FAIL, "pruned": states.PRUNED, "complete": states.COMPLETE}
         space = distributions(plan.spec)
         epochs = {"epochs": list(trial.epochs)} if trial.epochs else {}
         rungs = {"rungs": list(trial.rungs), "cut": trial.cut} if trial.rungs or trial.cut else {}

@@ -25,7 +25,7 @@ from benchmark.data.splits import PROTOCOLS
 from benchmark.engine.files import write_text
 from benchmark.errors import BenchmarkError, unknown
 from benchmark.evaluation.leaderboard import Leaderboard, leaderboard
-from benchmark.evaluation.results import Result, split_of
+from benchmark.evaluation.results import Result
 from benchmark.features import FeatureSet, feature_set
 from benchmark.models.stored import load
 from benchmark.report.markdown import listed
@@ -131,7 +131,7 @@ class Card(_Part):
     inner_score: float
     inner_std: float
     measured: Annotated[tuple[Measured, ...], Field(min_length=1)]
-    versions: dict[str, Any]
+    versions: dict[str, str]
     file: str
     sha256: str
 
@@ -185,27 +185,27 @@ def write_cards(
     """
     board = leaderboard(result)
     for winner in result.winners:
-        split, model = split_of(winner), winner["model"]
+        split, model = winner.split, winner.model
         stored = files[split, model]
         card = Card(
             format=FORMAT,
             study=result.name,
-            question=result.settings["question"],
-            changes=result.changes,
+            question=result.study.question,
+            changes=tuple(change.text for change in result.changes),
             split=split,
             model=model,
             title=model_title(result, model),
             emotions=tuple(result.emotions),
             features=None if recipe is None else _told(recipe),
-            covariates=tuple(result.settings["covariates"]),
-            corpora=tuple(c["title"] for c in result.data["corpora"].values() if c["used"]),
+            covariates=tuple(result.study.covariates),
+            corpora=tuple(c.title for c in result.data.corpora.values() if c.used),
             generated=result.generated,
             data=data[split],
-            metric=result.settings["search"]["metric"],
-            inner_score=winner["score"],
-            inner_std=winner["std"],
+            metric=result.study.search.metric,
+            inner_score=winner.score,
+            inner_std=winner.std,
             measured=_measured(board, model),
-            versions=result.versions,
+            versions=result.versions.libraries,
             file=stored.name,
             sha256=hashlib.sha256(stored.read_bytes()).hexdigest(),
         )

@@ -12,6 +12,7 @@ import pytest
 from benchmark.errors import BenchmarkError
 from benchmark.evaluation.results import Result, read_result, write_result
 from benchmark.leakage.ablation import stored_result
+from benchmark.study import Split
 from tests.support.bench import Bench, changed_bench
 
 CHANGES = {
@@ -48,7 +49,7 @@ def test_auxiliary_clips_are_in_every_training_table_and_nowhere_else(
         folder = helped.project / f"features_cache/small/speaker-independent/{fold}"
         train, test = (pd.read_csv(folder / f"{side}.csv") for side in ("train", "test"))
         others = train[train["corpus"] == "synthetic"]
-        assert len(others) == result.data["corpora"]["synthetic"]["used"] > 0
+        assert len(others) == result.data.corpora["synthetic"].used > 0
         assert set(others["emotion"]) == {"low", "middle", "high"}
         assert set(test["corpus"]) == {"csv"}
     assert set(result.predictions["clip"].str.partition("/")[0]) == {"csv"}
@@ -69,13 +70,13 @@ def test_copies_are_scaled_by_those_made_alike_of_the_same_speaker(helped: Bench
 
 
 def test_inner_folds_validate_none_of_them_and_learn_from_all(result: Result) -> None:
-    used = result.data["corpora"]["synthetic"]["used"]
+    used = result.data.corpora["synthetic"].used
     assert result.out_of_fold is not None
     assert set(result.out_of_fold["clip"].str.partition("/")[0]) == {"csv"}
-    for facts in result.data["folds"].values():
-        assert sum(fold["validation_clips"] for fold in facts) == 48
-        assert [fold["train_clips"] - used for fold in facts] == [
-            48 - fold["validation_clips"] for fold in facts
+    for split in result.data.splits.values():
+        assert sum(fold.validation_clips for fold in split.folds) == 48
+        assert [fold.train_clips - used for fold in split.folds] == [
+            48 - fold.validation_clips for fold in split.folds
         ]
 
 
@@ -92,7 +93,9 @@ def test_pages_of_it_come_again_from_the_stored_result_alone(helped: Bench) -> N
 
 
 def test_an_anatomy_of_it_is_refused(result: Result, tmp_path: Path) -> None:
-    settings = result.settings | {"split": {"protocols": ["speaker"]}, "normalise": "none"}
-    write_result(replace(result, settings=settings), tmp_path)
+    study = result.study.model_copy(
+        update={"split": Split(protocols=("speaker-independent",)), "normalise": "none"}
+    )
+    write_result(replace(result, study=study), tmp_path)
     with pytest.raises(BenchmarkError, match="learns from auxiliary corpora too"):
         stored_result("small", tmp_path)

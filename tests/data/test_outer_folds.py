@@ -10,14 +10,14 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from benchmark.evaluation.leaderboard import NESTED, leaderboard
+from benchmark.data.record import Change
+from benchmark.evaluation.leaderboard import SELECTED_PER_FOLD, leaderboard
 from benchmark.evaluation.metrics import score
 from benchmark.evaluation.results import (
     Result,
     by_split,
-    chosen,
     read_result,
-    split_of,
+    selected,
     write_result,
 )
 from benchmark.report import write_pages
@@ -59,34 +59,34 @@ def test_every_clip_is_predicted_once_by_every_model_over_all_parts(result: Resu
 
 def test_no_speaker_of_a_part_is_among_those_that_it_learned_from(result: Result) -> None:
     for part in ("f1", "f2", "f3"):
-        tables = result.data["tables"][f"speaker-independent/{part}"]
+        tables = result.data.splits[f"speaker-independent/{part}"]
         assert not set(tables["train"]["speakers"]) & set(tables["test"]["speakers"])
 
 
 def test_each_part_has_searches_and_a_choice_of_its_own(result: Result) -> None:
-    assert len({(split_of(w), w["model"]) for w in result.winners}) == len(result.winners) == 6 * 4
+    assert len({(w.split, w.model) for w in result.winners}) == len(result.winners) == 6 * 4
     board = leaderboard(result)
     for protocol in ("speaker-dependent", "speaker-independent"):
-        by_part = board.chosen[protocol]["by_part"]
+        by_part = board.selected[protocol].by_part
         for part, winner in by_part.items():
-            here = [w for w in result.winners if split_of(w) == f"{protocol}/{part}"]
-            assert winner == chosen(here)
-            assert winner["score"] == max(w["score"] for w in here)
-        inside = np.mean([winner["score"] for winner in by_part.values()])
-        assert board.chosen[protocol]["score"] == pytest.approx(inside)
+            here = [w for w in result.winners if w.split == f"{protocol}/{part}"]
+            assert winner == selected(here)
+            assert winner.score == max(w.score for w in here)
+        inside = np.mean([winner.score for winner in by_part.values()])
+        assert board.selected[protocol].score == pytest.approx(inside)
 
 
 def test_where_parts_choose_different_models_their_answers_stand_as_one(result: Result) -> None:
     other = {"f1": "random_forest", "f2": "logistic_regression", "f3": "random_forest"}
     winners = [
-        w | {"score": 2.0}
-        if w["protocol"] == "speaker-independent" and w["model"] == other[w["part"]]
+        w.model_copy(update={"score": 2.0})
+        if w.protocol == "speaker-independent" and w.model == other[w.part]
         else w
         for w in result.winners
     ]
-    changed = Result(**(vars(result) | {"winners": winners}))
+    changed = Result(**(vars(result) | {"winners": tuple(winners)}))
     board = leaderboard(changed)
-    assert board.chosen["speaker-independent"]["model"] == NESTED
+    assert board.selected["speaker-independent"].model == SELECTED_PER_FOLD
     rows = changed.predictions
     rows = rows[
         (rows["protocol"] == "speaker-independent") & (rows["model"] == rows["part"].map(other))
@@ -94,7 +94,7 @@ def test_where_parts_choose_different_models_their_answers_stand_as_one(result: 
     names = np.array(changed.emotions)
     said = names[rows[[f"p_{name}" for name in names]].to_numpy().argmax(axis=1)]
     expected = score("uar", rows["emotion"].to_numpy(), said, changed.emotions)
-    evaluation = board.evaluation("speaker-independent", NESTED)
+    evaluation = board.evaluation("speaker-independent", SELECTED_PER_FOLD)
     assert evaluation is not None
     assert evaluation.scores["uar"].value == pytest.approx(expected)
 
@@ -103,10 +103,10 @@ def test_out_of_fold_answers_are_of_every_training_clip_of_each_part_once(result
     assert result.out_of_fold is not None
     answers = result.out_of_fold
     for (protocol, part), rows in answers.groupby(["protocol", "part"]):
-        facts = result.data["tables"][f"{protocol}/{part}"]["train"]
-        assert len(rows) == rows["clip"].nunique() == facts["clips"]
-        best = chosen([w for w in result.winners if split_of(w) == f"{protocol}/{part}"])
-        assert set(rows["model"]) == {best["model"]}
+        facts = result.data.splits[f"{protocol}/{part}"].train
+        assert len(rows) == rows["clip"].nunique() == facts.clips
+        best = selected([w for w in result.winners if w.split == f"{protocol}/{part}"])
+        assert set(rows["model"]) == {best.model}
         names = np.array(result.emotions)
         said = names[rows[[f"p_{name}" for name in names]].to_numpy().argmax(axis=1)]
         by_fold = [
@@ -147,8 +147,8 @@ def test_repeats_are_shown_with_their_spread_and_corpora_have_none(
         for name, table in vars(result).items()
         if name in ("trials", "predictions", "out_of_fold")
     }
-    winners = [w | {"part": named(w["protocol"], w["part"])} for w in result.winners]
-    write_pages([Result(**(vars(result) | tables | {"winners": winners}))], tmp_path)
+    winners = [w.model_copy(update={"part": named(w.protocol, w.part)}) for w in result.winners]
+    write_pages([Result(**(vars(result) | tables | {"winners": tuple(winners)}))], tmp_path)
     rows = result.predictions.query(
         "protocol == 'speaker-independent' and model == 'random_forest'"
     )
@@ -218,16 +218,18 @@ SEVEN = [f"e{number}" for number in range(SAVEE.emotions)]
 
 def of_savee(result: Result, name: str = "small", **changes: object) -> Result:
     """The result as one of SAVEE's seven emotions on published folds, of which it knows nothing."""
-    settings = result.settings | {
-        "corpora": [SAVEE.corpus],
-        "emotions": SEVEN,
-        "split": {**result.settings["split"], "folds": "leave-one-speaker-out"},
-    }
+    study = result.study.model_copy(
+        update={
+            "corpora": (SAVEE.corpus,),
+            "emotions": tuple(SEVEN),
+            "split": result.study.split.model_copy(update={"folds": "leave-one-speaker-out"}),
+        }
+    )
     rows = result.predictions.assign(
         emotion=[f"e{place % SAVEE.emotions}" for place in range(len(result.predictions))],
         **dict.fromkeys([f"p_{name}" for name in SEVEN], np.float32(1 / SAVEE.emotions)),
     )
-    own = {"name": name, "settings": settings, "predictions": rows}
+    own = {"name": name, "study": study, "predictions": rows}
     return Result(**(vars(result) | own | changes))
 
 
@@ -237,8 +239,10 @@ def knowing(result: Result, parts: set[str], score: float) -> Result:
     here = rows["part"].isin(parts)
     for emotion in SEVEN:
         rows.loc[here & (rows["emotion"] == emotion), f"p_{emotion}"] = 1.0
-    winners = [w | {"score": score if w["part"] in parts else 0.1} for w in result.winners]
-    return Result(**(vars(result) | {"predictions": rows, "winners": winners}))
+    winners = [
+        w.model_copy(update={"score": score if w.part in parts else 0.1}) for w in result.winners
+    ]
+    return Result(**(vars(result) | {"predictions": rows, "winners": tuple(winners)}))
 
 
 def test_a_study_of_published_folds_stands_beside_published_figures(
@@ -257,9 +261,9 @@ def test_a_study_that_learned_from_another_corpus_too_stands_apart_and_says_so(
     result: Result, tmp_path: Path
 ) -> None:
     one, two = of_savee(result, "one"), of_savee(result, "two")
-    corpora = {"savee": two.data["corpora"]["csv"]}
-    corpora["tess"] = corpora["savee"] | {"auxiliary": True}
-    also = Result(**(vars(two) | {"data": two.data | {"corpora": corpora}}))
+    corpora = {"savee": two.data.corpora["csv"]}
+    corpora["tess"] = corpora["savee"].model_copy(update={"auxiliary": True})
+    also = Result(**(vars(two) | {"data": two.data.model_copy(update={"corpora": corpora})}))
     page = unseen_page([leaderboard(one), leaderboard(also)], tmp_path)
     assert "| **Ours: normalised by speaker** |" in page
     assert "| **Ours: normalised by speaker, TESS learned from too** |" in page
@@ -272,12 +276,12 @@ def test_a_run_that_is_not_the_studys_own_stands_beside_no_published_figure(
     result: Result, change: str, tmp_path: Path
 ) -> None:
     of_task = of_savee(result)
-    split = {**of_task.settings["split"], "repeats": 2}
+    split = of_task.study.split.model_copy(update={"repeats": 2})
     changed = {
         "name": {"name": "small@12ab"},
-        "changes": {"changes": ("search.trials=3",)},
-        "repeats": {"settings": of_task.settings | {"split": split}},
-        "rename": {"settings": of_task.settings | {"rename": {"calm": "e0"}}},
+        "changes": {"changes": (Change(kind="override", value="search.trials=3"),)},
+        "repeats": {"study": of_task.study.model_copy(update={"split": split})},
+        "rename": {"study": of_task.study.model_copy(update={"rename": {"calm": "e0"}})},
     }
     board = leaderboard(Result(**(vars(of_task) | changed[change])))
     assert not compared([board])
@@ -306,7 +310,7 @@ def test_one_study_that_is_best_on_every_fold_keeps_its_own_figures(result: Resu
     boards = [leaderboard(one), leaderboard(knowing(of_savee(result, "two"), set(), 0.0))]
     ours, _ = best_inside(ONE_SCALE, boards)
     assert ours.folds == {"one": 3}
-    assert ours.evaluation.scores == boards[0].chosen_evaluation("speaker-independent").scores
+    assert ours.evaluation.scores == boards[0].selected_evaluation("speaker-independent").scores
 
 
 def test_a_study_without_a_fold_that_others_have_is_left_out_and_named(
@@ -314,8 +318,8 @@ def test_a_study_without_a_fold_that_others_have_is_left_out_and_named(
 ) -> None:
     one, two = of_savee(result, "one"), of_savee(result, "two")
     fewer = two.predictions[two.predictions["part"] != "f3"]
-    winners = [w | {"score": 0.9} for w in two.winners if w["part"] != "f3"]
-    cut = Result(**(vars(two) | {"predictions": fewer, "winners": winners}))
+    winners = [w.model_copy(update={"score": 0.9}) for w in two.winners if w.part != "f3"]
+    cut = Result(**(vars(two) | {"predictions": fewer, "winners": tuple(winners)}))
     page = unseen_page([leaderboard(one), leaderboard(cut)], tmp_path)
     assert "Study two is left out of ours: it has other outer folds." in page
     assert "[study one](one.md) |" in page
@@ -326,7 +330,8 @@ def test_the_row_of_the_best_inside_shows_the_inner_score_that_it_was_chosen_by(
 ) -> None:
     other = {"f1": "random_forest", "f2": "logistic_regression", "f3": "random_forest"}
     winners = [
-        w | {"score": 0.75 if w["model"] == other[w["part"]] else 0.5} for w in result.winners
+        w.model_copy(update={"score": 0.75 if w.model == other[w.part] else 0.5})
+        for w in result.winners
     ]
-    page = unseen_page([leaderboard(of_savee(result, winners=winners))], tmp_path)
+    page = unseen_page([leaderboard(of_savee(result, winners=tuple(winners)))], tmp_path)
     assert "| the best inside, fold by fold | 0.750 | 0.143 [" in page

@@ -9,9 +9,33 @@ import numpy as np
 import pandas as pd
 import pytest
 
+from benchmark.data.record import Change, DataRecord
 from benchmark.engine.files import write_bytes
 from benchmark.errors import BenchmarkError
-from benchmark.evaluation.results import Result, read_result, read_results, write_result
+from benchmark.evaluation.results import (
+    Result,
+    Versions,
+    Winner,
+    read_result,
+    read_results,
+    write_result,
+)
+from benchmark.study import Study
+
+STUDY = Study.model_validate(
+    {
+        "name": "toy",
+        "question": "Which?",
+        "corpora": ["true"],
+        "emotions": ["0", "1"],
+        "features": "mfcc-stats",
+        "search": {"trials": 2, "folds": 2, "metric": "uar"},
+        "models": {"mlp": {"initial": {"alpha": 1}, "alpha": {"low": 0.1, "high": 1}}},
+    }
+)
+WINNER = Winner(
+    protocol="speaker-independent", model="mlp", trial=0, params={"a": 1}, score=0.5, std=0.1
+)
 
 
 @pytest.fixture
@@ -29,11 +53,11 @@ def result() -> Result:
     }  # fmt: skip
     return Result(
         name="toy",
-        settings={"emotions": ["0", "1"]},
-        changes=(),
-        data={"corpora": {"true": {"generated": False}}},
-        versions={},
-        winners=[],
+        study=STUDY,
+        changes=(Change(kind="override", value="search.trials=3"),),
+        data=DataRecord(corpora={}),
+        versions=Versions(libraries={"numpy": "2.4.6"}),
+        winners=(WINNER,),
         trials=pd.DataFrame(trials),
         predictions=pd.DataFrame(identity).assign(p_0=shares[:, 0], p_1=shares[:, 1]),
     )
@@ -46,7 +70,8 @@ def test_a_result_reads_back_as_it_was_written(result: Result, tmp_path: Path) -
     pd.testing.assert_frame_equal(read.predictions, result.predictions, check_dtype=False)
     for column in ("p_0", "p_1"):
         assert (read.predictions[column] == result.predictions[column]).all()
-    assert (read.settings, read.changes) == (result.settings, result.changes)
+    for name in ("name", "study", "changes", "data", "versions", "winners"):
+        assert getattr(read, name) == getattr(result, name)
 
 
 def test_writing_a_result_again_gives_the_same_bytes(result: Result, tmp_path: Path) -> None:
@@ -63,7 +88,7 @@ def test_writing_a_result_again_gives_the_same_bytes(result: Result, tmp_path: P
     [
         ("study.json", b"{", "can't be read"),
         ("study.json", b'{"format": 99}', "results of format 99"),
-        ("predictions.csv", b"protocol,model\n", "are not those that its study.json seals"),
+        ("predictions.csv", b"protocol,model\n", "do not match the digests"),
     ],
 )
 def test_a_damaged_result_is_refused_and_stops_no_other(

@@ -45,7 +45,7 @@ def test_the_best_of_one_trial_needs_no_correction() -> None:
 
 def test_trials_that_were_given_up_count_as_tried_and_can_not_be_chosen() -> None:
     scores = np.array([[np.nan, np.nan], [0.4, 0.5], [0.9, np.nan], [0.5, 0.6]])
-    found = course(table(scores, ["failed", "complete", "cut", "complete"]))
+    found = course(table(scores, ["failed", "complete", "pruned", "complete"]))
     assert list(found.index) == [2, 3, 4]
     assert list(found["inner"]) == pytest.approx([0.45, 0.45, 0.55])
     assert list(found["corrected"]) == pytest.approx([0.45, 0.45, 0.55])

@@ -43,7 +43,9 @@ GROWTH = 1.15
 differs by some percent in either direction, while one upload in a hundred that is never let go of
 would add half as much again."""
 
-KNOWN = [posted(address, form(file_part(sample()))) for address in ("/predict", "/timeline")]
+SPEAKER_DEPENDENT = [
+    posted(address, form(file_part(sample()))) for address in ("/predict", "/timeline")
+]
 
 pytestmark = pytest.mark.skipif(sys.platform != "linux", reason="reads /proc")
 
@@ -103,7 +105,7 @@ def batches(count: int, seed: int) -> Iterator[tuple[str, list[Request]]]:
 
 def known_answers(running: Service) -> list[bytes]:
     """Return what is said of the recording whose answer is known."""
-    return [running.exchange(request).content for request in KNOWN]
+    return [running.exchange(request).content for request in SPEAKER_DEPENDENT]
 
 
 @pytest.fixture

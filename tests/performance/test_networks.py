@@ -88,7 +88,7 @@ def test_the_comparison_is_printed() -> None:
     for name, search in found.items():
         best = search.best
         assert best is not None
-        cut = sum(trial.state == "cut" for trial in search.trials)
+        cut = sum(trial.state == "pruned" for trial in search.trials)
         fits = sum(trial.seconds for trial in search.trials)
         print(  # noqa: T201 - the figures are what this file is for
             f"\n{name}: {seconds[name]:.1f} s, {fits:.1f} s of fits, {cut} of "

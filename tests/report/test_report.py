@@ -11,6 +11,8 @@ import numpy as np
 import pandas as pd
 import pytest
 
+from benchmark.data.record import Change
+from benchmark.data.splits import stream
 from benchmark.errors import BenchmarkError
 from benchmark.evaluation.leaderboard import claims, leaderboard
 from benchmark.evaluation.metrics import bootstrap_seed, evaluate
@@ -35,7 +37,7 @@ from benchmark.report.pages import run_command
 from benchmark.report.search_figures import comparable_trials, has_importances, rebuilt_study
 from benchmark.report.significance import comparisons
 from benchmark.report.wording import model_title
-from tests.support.results import EMOTIONS, SKILL, SMALL, TITLES, make
+from tests.support.results import EMOTIONS, SKILL, SMALL, THREE_TRIALS, TITLES, make
 
 
 @pytest.fixture(scope="module")
@@ -47,7 +49,7 @@ def result() -> Result:
 def folder(result: Result, tmp_path_factory: pytest.TempPathFactory) -> Path:
     folder = tmp_path_factory.mktemp("reports")
     synthetic = make(**SMALL | {"name": "quickstart", "corpora": ["synthetic"]})
-    changed = make(("search.trials=3",), run_name="small@12ab", **SMALL)
+    changed = make((THREE_TRIALS,), run_name="small@12ab", **SMALL)
     write_pages([synthetic, changed, result], folder)
     return folder
 
@@ -62,17 +64,17 @@ def columns(line: str) -> int:
 
 
 def test_the_question_is_the_pages_title(page: str, result: Result) -> None:
-    assert page.startswith(f"# {result.settings['question']}\n")
+    assert page.startswith(f"# {result.study.question}\n")
 
 
 def test_the_headline_holds_the_computed_figures_of_the_chosen_models(
     page: str, result: Result
 ) -> None:
     rows = result.predictions
-    chosen = {"random": "forest_and_mlp", "speaker": "mlp"}
+    chosen = {"speaker-dependent": "forest_and_mlp", "speaker-independent": "mlp"}
     for protocol, model in chosen.items():
         part = rows[(rows["protocol"] == protocol) & (rows["model"] == model)]
-        seed = bootstrap_seed(result.settings["seed"], protocol)
+        seed = bootstrap_seed(result.study.seed, stream(protocol))
         score = evaluate(part, result.emotions, seed).scores["uar"]
         assert f"**{number(score.value)}** {interval(score)}" in page.split("## ", maxsplit=1)[0]
     assert ": a gap of **" in page
@@ -80,22 +82,26 @@ def test_the_headline_holds_the_computed_figures_of_the_chosen_models(
 
 def test_the_chosen_model_is_chosen_on_the_inner_folds_not_on_the_test_rows(result: Result) -> None:
     board = leaderboard(result)
-    assert board.chosen["speaker-dependent"]["model"] == "forest_and_mlp"
-    assert board.chosen["speaker-independent"]["model"] == "mlp"
-    best_inside = [w | {"score": 0.99} if w["model"] == "mlp" else w for w in result.winners]
-    board = leaderboard(replace(result, winners=best_inside))
-    assert board.chosen["speaker-dependent"]["model"] == "mlp"
+    assert board.selected["speaker-dependent"].model == "forest_and_mlp"
+    assert board.selected["speaker-independent"].model == "mlp"
+    best_inside = [
+        w.model_copy(update={"score": 0.99}) if w.model == "mlp" else w for w in result.winners
+    ]
+    board = leaderboard(replace(result, winners=tuple(best_inside)))
+    assert board.selected["speaker-dependent"].model == "mlp"
 
 
 def test_the_floor_is_never_the_chosen_model(result: Result) -> None:
-    lucky = [w | {"score": 1.0} if w["model"] == "majority" else w for w in result.winners]
-    board = leaderboard(replace(result, winners=lucky))
-    assert {winner["model"] for winner in board.chosen.values()} == {"forest_and_mlp", "mlp"}
+    lucky = [
+        w.model_copy(update={"score": 1.0}) if w.model == "majority" else w for w in result.winners
+    ]
+    board = leaderboard(replace(result, winners=tuple(lucky)))
+    assert {one.model for one in board.selected.values()} == {"forest_and_mlp", "mlp"}
 
 
 def test_the_leaderboard_is_sorted_by_unseen_speakers(result: Result) -> None:
     board = leaderboard(result)
-    values = [one.evaluations["speaker"].scores["uar"].value for one in board.standings]
+    values = [one.evaluations["speaker-independent"].scores["uar"].value for one in board.standings]
     assert values == sorted(values, reverse=True)
     assert board.standings[-1].model == "majority"
 
@@ -150,7 +156,7 @@ def test_every_model_stands_in_every_leaderboard(page: str, folder: Path, model:
         "features `means-184` at 16,000 Hz",
         "(calm counts as neutral)",
         "Cut: stopped early, as they fell behind.",
-        "| MLP | random | 14 | 1 | 2 |",
+        "| MLP | speaker-dependent | 14 | 1 | 2 |",
         "- MLP: Its settings \\| were chosen on test rows.",
         "| Conv1D | 0.90 | – | not measured | – |",
         "The soft vote of random forest and MLP and the Conv1D can't be compared",
@@ -241,8 +247,12 @@ def test_pages_of_generated_speech_say_so(folder: Path, page: str) -> None:
 
 
 def test_an_incomplete_corpus_and_a_change_are_said_at_the_top(tmp_path: Path) -> None:
-    changed = make(("search.trials=3", "ravdess: 1439 of 1440 clips"), run_name="small@1", **SMALL)
-    changed.data["corpora"]["ravdess"] |= {"found": 1439, "missing": ["03-01-06"]}
+    lacking = Change(kind="incomplete", value="ravdess: 1439 of 1440 clips")
+    changed = make((THREE_TRIALS, lacking), run_name="small@1", **SMALL)
+    corpora = changed.data.corpora
+    corpora["ravdess"] = corpora["ravdess"].model_copy(
+        update={"found": 1439, "missing": ("03-01-06",)}
+    )
     write_pages([changed], tmp_path)
     top = (tmp_path / "small@1.md").read_text(encoding="utf-8").split("## ", maxsplit=1)[0]
     assert "**Incomplete corpus.** RAVDESS: 1,439 of 1,440 clips" in top
@@ -298,12 +308,15 @@ def test_a_gap_that_may_be_none_is_not_called_a_finding() -> None:
 @pytest.mark.parametrize(
     ("changes", "command"),
     [
-        (("search.trials=3",), "small --corpora DIR --set search.trials=3"),
-        (("corpora=['tess']",), """--corpora DIR --set 'corpora=['"'"'tess'"'"']'"""),
-        (("own tables 12 and 34",), "small --train TRAIN.csv --test TEST.csv"),
+        ((THREE_TRIALS,), "small --corpora DIR --set search.trials=3"),
+        (
+            (Change(kind="override", value="corpora=['tess']"),),
+            """--corpora DIR --set 'corpora=['"'"'tess'"'"']'""",
+        ),
+        ((Change(kind="tables", value="12 and 34"),), "small --train TRAIN.csv --test TEST.csv"),
     ],
 )
-def test_the_command_repeats_what_was_changed(changes: tuple[str, ...], command: str) -> None:
+def test_the_command_repeats_what_was_changed(changes: tuple[Change, ...], command: str) -> None:
     assert run_command(make(changes, **SMALL)).endswith(command)
 
 
@@ -367,7 +380,7 @@ def test_a_marker_without_an_end_is_refused(tmp_path: Path) -> None:
 
 def test_a_search_is_rebuilt_with_its_failed_and_its_first_trials(result: Result) -> None:
     rows = result.trials.query("protocol == 'speaker-dependent' and model == 'mlp'")
-    study = rebuilt_study(rows, result.settings["models"]["mlp"])
+    study = rebuilt_study(rows, result.study.models["mlp"])
     assert len(study.trials) == len(rows)
     assert [t.state.name for t in study.trials].count("FAIL") == 1
     assert study.best_value == rows["score"].max()
@@ -379,7 +392,7 @@ def test_a_search_is_rebuilt_with_its_failed_and_its_first_trials(result: Result
 
 def test_a_single_parameter_has_no_importance(result: Result) -> None:
     rows = result.trials.query("protocol == 'speaker-dependent' and model == 'logistic_regression'")
-    study = rebuilt_study(rows, result.settings["models"]["logistic_regression"])
+    study = rebuilt_study(rows, result.study.models["logistic_regression"])
     assert not has_importances(study)
 
 
@@ -414,20 +427,22 @@ DESKTOP: dict[str, Any] = SMALL | {
 
 def without_jl() -> Result:
     result = make(**DESKTOP)
-    result.data["corpora"]["jl"] = result.data["corpora"]["tess"] | {
-        "official": 2400,
-        "found": 50,
-        "used": 0,
-        "left_out": True,
-        "missing": [f"jl/{n}" for n in range(2350)],
-    }
+    result.data.corpora["jl"] = result.data.corpora["tess"].model_copy(
+        update={
+            "official": 2400,
+            "found": 50,
+            "used": 0,
+            "left_out": True,
+            "missing": tuple(f"jl/{n}" for n in range(2350)),
+        }
+    )
     return result
 
 
 @pytest.fixture(scope="module")
 def claimed(result: Result, tmp_path_factory: pytest.TempPathFactory) -> Path:
     folder = tmp_path_factory.mktemp("claims")
-    changed = make(("search.trials=3",), run_name="desktop@12ab", **DESKTOP)
+    changed = make((THREE_TRIALS,), run_name="desktop@12ab", **DESKTOP)
     write_pages([result, without_jl(), changed], folder, only="desktop")
     return folder
 
@@ -493,10 +508,10 @@ def test_the_headline_counts_what_was_reached_and_averages_both_figures(
     text = (claimed / "claims.md").read_text(encoding="utf-8")
     boards = [leaderboard(result), leaderboard(without_jl())]
     pairs = [
-        (claim.measured.value, claim.unseen.value)
+        (claim.measured.value, claim.independent.value)
         for board in boards
         for claim in claims(board)
-        if claim.measured and claim.unseen
+        if claim.measured and claim.independent
     ]
     known, unseen = np.mean(pairs, axis=0)
     assert "**1 of 6 claims was reached**" in text

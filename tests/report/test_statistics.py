@@ -25,7 +25,7 @@ from benchmark.report import (
 )
 from benchmark.report.markdown import figure, interval, number, probability
 from benchmark.report.statistics_figures import Climb, Reliability, draw_climb, reliability_title
-from tests.support.results import MODELS, SMALL, make
+from tests.support.results import MODELS, SMALL, THREE_TRIALS, make
 
 THREE: dict[str, Any] = SMALL | {"models": {"majority": {}, **MODELS}}
 
@@ -47,15 +47,15 @@ def board(result: Result) -> Leaderboard:
 
 def chosen_rows(board: Leaderboard, protocol: str) -> pd.DataFrame:
     rows = board.result.predictions
-    model = board.chosen[protocol]["model"]
+    model = board.selected[protocol].model
     return rows[(rows["protocol"] == protocol) & (rows["model"] == model)]
 
 
 def test_every_model_but_the_floor_is_compared_with_the_chosen_one(board: Leaderboard) -> None:
-    assert {one.model for one in board.contests} == {"logistic_regression", "random_forest"}
+    assert {one.model for one in board.comparisons} == {"logistic_regression", "random_forest"}
     assert board.leading == "speaker-independent"
-    chosen = board.chosen_evaluation("speaker-independent").scores["uar"].value
-    for one in board.contests:
+    chosen = board.selected_evaluation("speaker-independent").scores["uar"].value
+    for one in board.comparisons:
         other = board.evaluation("speaker-independent", one.model)
         assert other is not None
         assert one.test.difference.value == pytest.approx(chosen - other.scores["uar"].value)
@@ -65,10 +65,10 @@ def test_every_model_but_the_floor_is_compared_with_the_chosen_one(board: Leader
 def test_the_section_names_what_is_worse_and_what_can_not_be_told_apart(
     board: Leaderboard,
 ) -> None:
-    apart = [one for one in board.contests if not one.alike]
+    apart = [one for one in board.comparisons if one.significant]
     said = text(differences.section(board))
     assert "the MLP, chosen on the inner folds, " in said
-    for one in board.contests:
+    for one in board.comparisons:
         assert f"| {figure(one.test.difference)} | {probability(one.test.p, '')} |" in said
     assert ("is better than" in said) == bool(apart)
     assert "Holm's method for 2 comparisons" in said
@@ -82,7 +82,7 @@ def test_a_model_that_can_not_be_told_from_the_chosen_one_is_marked(
     twin = pd.concat([rows[rows["model"] != "random_forest"], like], ignore_index=True)
     write_pages([replace(result, predictions=twin)], tmp_path)
     page = (tmp_path / "small.md").read_text(encoding="utf-8")
-    score = leaderboard(result).chosen_evaluation("speaker-independent").scores["uar"]
+    score = leaderboard(result).selected_evaluation("speaker-independent").scores["uar"]
     cell = f"{number(score.value)} {interval(score)}"
     assert page.count(f"| {cell}\N{NO-BREAK SPACE}≈ |") == 1
     assert "≈: on unseen speakers, can't be told from the model in bold" in page
@@ -94,7 +94,7 @@ def test_a_single_model_differs_from_nothing() -> None:
 
 
 def test_an_interval_over_clips_is_marked(board: Leaderboard) -> None:
-    part = board.chosen_evaluation("speaker-independent").corpora
+    part = board.selected_evaluation("speaker-independent").corpora
     assert interval(part["tess"].scores["uar"]).endswith("]ᶜ")
     assert interval(part["ravdess"].scores["uar"]).endswith("]")
 
@@ -245,8 +245,8 @@ def test_three_models_of_three_studies_are_ranked(tmp_path: Path) -> None:
 def test_of_studies_of_the_same_clips_the_best_one_inside_is_ranked_and_the_others_named() -> None:
     boards = several()
     twin = make(clips=14, **THREE | {"name": "twin", "corpora": ["ravdess"]})
-    winners = [w | {"score": w["score"] + 0.05} for w in twin.winners]
-    boards.append(leaderboard(replace(twin, winners=winners)))
+    winners = [w.model_copy(update={"score": w.score + 0.05}) for w in twin.winners]
+    boards.append(leaderboard(replace(twin, winners=tuple(winners))))
     assert [board.result.name for board in across.blocks(boards)] == ["two", "three", "twin"]
     assert list(across.scores(boards).index) == ["two", "three", "twin"]
     page = text(across.section(boards))
@@ -269,7 +269,7 @@ def test_two_sets_of_clips_have_no_p_however_many_studies_ask_of_them() -> None:
 @pytest.mark.parametrize(
     "changes",
     [
-        {"changes": ("search.trials=3",)},
+        {"changes": (THREE_TRIALS,)},
         {"corpora": ["synthetic"]},
         {"split": {"protocols": ["speaker-dependent"]}},
         {"models": {"majority": {}, "mlp": MODELS["mlp"]}},

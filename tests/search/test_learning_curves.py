@@ -17,7 +17,7 @@ from benchmark.data.tables import (
 from benchmark.engine import npz_cache
 from benchmark.engine.arrays import StoredArrays, TrainingArrays, load_arrays, save_arrays
 from benchmark.engine.processes import Workers
-from benchmark.search.learning_curves import COLUMNS, draw_clips, fit_share, learning_curves
+from benchmark.search.learning_curves import COLUMNS, draw_clips, fit_fraction, learning_curves
 from benchmark.search.search import ModelSearch, run_searches
 from benchmark.search.storage import Plan, TrialStore
 from benchmark.study import Model, Search
@@ -79,7 +79,7 @@ def test_a_larger_share_holds_the_smaller_ones(data: TrainingArrays) -> None:
 def test_a_point_of_all_clips_has_the_score_of_the_trial(arrays: Path, tmp_path: Path) -> None:
     search = _searched(arrays, tmp_path)
     assert search.best is not None
-    rows, training, validation = fit_share(
+    rows, training, validation = fit_fraction(
         StoredArrays(arrays, "toy"), "logistic_regression", search.best.params, 0, 1, 1.0, "uar"
     )
     assert rows == 120

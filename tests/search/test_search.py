@@ -204,7 +204,7 @@ def test_a_fold_that_ended_by_itself_counts_at_every_rung_and_a_cut_one_where_it
 
 def test_hopeless_trials_are_cut_and_never_win(arrays: StoredArrays, tmp_path: Path) -> None:
     search = searched(network_plan(arrays), tmp_path)
-    cut = [trial for trial in search.trials if trial.state == "cut"]
+    cut = [trial for trial in search.trials if trial.state == "pruned"]
     assert 0 < len(cut) < len(search.trials)
     assert all(trial.number >= 3 for trial in cut)
     assert all(sum(36 not in rungs for rungs in trial.rungs) >= 2 for trial in cut)
@@ -251,7 +251,7 @@ def test_the_same_trials_are_given_up_by_one_worker_and_two_and_after_an_interru
         searched(asked, tmp_path / "broken", on_trial=interrupt)
     assert told(one) == told(two) == told(searched(asked, tmp_path / "broken"))
     assert told(one) == told(searched(asked, tmp_path / "two"))  # from the storage alone
-    assert "cut" in {trial.state for trial in one.trials}
+    assert "pruned" in {trial.state for trial in one.trials}
 
 
 def test_a_trial_that_is_given_up_by_its_folds_has_their_scores_and_an_estimate(
@@ -260,7 +260,7 @@ def test_a_trial_that_is_given_up_by_its_folds_has_their_scores_and_an_estimate(
     search = searched(paired_plan(arrays), tmp_path)
     given_up = [trial for trial in search.trials if trial.estimate is not None]
     assert given_up
-    assert all(0 < len(trial.scores) < 3 and trial.state == "cut" for trial in given_up)
+    assert all(0 < len(trial.scores) < 3 and trial.state == "pruned" for trial in given_up)
     assert search.best is not None
     assert search.best.state == "complete"
     assert len(search.best.scores) == 3

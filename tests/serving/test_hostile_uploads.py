@@ -33,7 +33,7 @@ from tests.support.bench import Bench
 
 pytestmark = pytest.mark.skipif(sys.platform != "linux", reason="reads /proc")
 
-KNOWN = posted("/predict", form(file_part(sample())))
+SPEAKER_DEPENDENT = posted("/predict", form(file_part(sample())))
 
 
 @pytest.fixture(scope="module")
@@ -50,14 +50,14 @@ QUICK = [name for name, family in FAMILIES.items() if not family.idle]
 
 @pytest.mark.parametrize("family", QUICK)
 def test_a_hostile_upload_is_answered_and_changes_nothing(running: Service, family: str) -> None:
-    first = running.exchange(KNOWN).content
+    first = running.exchange(SPEAKER_DEPENDENT).content
     count = 2 + FAMILIES[family].share // 10
     requests = list(uploads(family, count, seed=1))
     answers = running.exchange_all(requests, FAMILIES[family].together)
     wrong = [fault for pair in zip(requests, answers, strict=True) for fault in faults(*pair)]
     assert not wrong
     assert b'"emotion":' in first
-    assert running.exchange(KNOWN).content == first
+    assert running.exchange(SPEAKER_DEPENDENT).content == first
 
 
 def test_what_was_refused_is_let_go_of_at_once(running: Service) -> None:

@@ -8,15 +8,12 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
-from benchmark.evaluation.results import Result
+from benchmark.data.record import Change, DataRecord
+from benchmark.evaluation.results import Result, Versions, Winner
 from benchmark.study import Study
 
 EMOTIONS = ("angry", "disgust", "fearful", "happy", "neutral", "sad", "surprised")
-
-
 SPEAKERS = {"ravdess": 24, "savee": 4, "tess": 2}
-
-
 SKILL = {  # how far a model's evidence lies from noise, on known and on unseen speakers
     "majority": (0.0, 0.0),
     "logistic_regression": (2.3, 0.9),
@@ -25,8 +22,6 @@ SKILL = {  # how far a model's evidence lies from noise, on known and on unseen 
     "forest_and_mlp": (3.5, 1.1),
     "all_winners": (3.3, 1.0),
 }
-
-
 TITLES = {
     "majority": "majority class",
     "logistic_regression": "logistic regression",
@@ -35,28 +30,20 @@ TITLES = {
     "forest_and_mlp": "soft vote of random forest + MLP",
     "all_winners": "soft vote of all winners",
 }
-
-
-ENDED = {("mlp", 5): "failed", ("mlp", 7): "cut", ("mlp", 9): "cut"}
+ENDED = {("mlp", 5): "failed", ("mlp", 7): "pruned", ("mlp", 9): "pruned"}
 """How trials end that are not complete, by model and number."""
-
 
 REASONS = {
     "complete": "",
     "failed": "fold 1: FloatingPoint: a|b <not finite>",
-    "cut": "fell behind",
+    "pruned": "fell behind",
 }
 
-
 EPOCHS = {"mlp": {"epochs": 23}}
-
-
 VOTES = {
     "forest_and_mlp": ["random_forest", "mlp"],
     "all_winners": ["logistic_regression", "random_forest", "mlp"],
 }
-
-
 MODELS = {
     "logistic_regression": {
         "initial": {"C": 1.0, "solver": "saga"},
@@ -91,7 +78,7 @@ def study(**changes: Any) -> dict[str, Any]:
         "models": {"majority": {}, **MODELS},
         "ensembles": VOTES,
         "compare": [["mlp", "logistic_regression"], ["forest_and_mlp", "conv1d"]],
-        "learning_curves": {"shares": [0.1, 0.5, 1.0]},
+        "learning_curves": {"fractions": [0.1, 0.5, 1.0]},
         "claims": {
             "source": "Capstone for a call centre",
             "protocol": "speaker-dependent",
@@ -229,7 +216,7 @@ def curves(settings: dict[str, Any]) -> pd.DataFrame | None:
         {
             "protocol": protocol,
             "model": "mlp",
-            "share": share,
+            "fraction": share,
             "fold": fold,
             "rows": int(1000 * share) + fold,
             "training": 0.95,
@@ -238,7 +225,7 @@ def curves(settings: dict[str, Any]) -> pd.DataFrame | None:
             + (0.3 * share if protocol == "speaker-dependent" else 0.0),
         }
         for protocol in settings["split"]["protocols"]
-        for share in (settings["learning_curves"] or {"shares": []})["shares"]
+        for share in (settings["learning_curves"] or {"fractions": []})["fractions"]
         for fold in range(settings["search"]["folds"])
     ]
     return pd.DataFrame(rows) if rows else None
@@ -277,26 +264,32 @@ def data(settings: dict[str, Any], rows: pd.DataFrame) -> dict[str, Any]:
             }
             for name in settings["corpora"]
         },
-        "unusable": [["ravdess/03-01", "silent"]],
+        "unusable": [{"corpus": "ravdess", "clip": "ravdess/03-01", "reason": "silent"}],
         "duplicates": [["tess/a", "tess/b"]],
-        "clips": [[*key, len(part), part.nunique()] for key, part in counts],
-        "tables": sides,
-        "folds": {protocol: [fold] * 3 for protocol in settings["split"]["protocols"]},
+        "counts": [
+            dict(zip(COUNTS, [*key, len(part), part.nunique()], strict=True))
+            for key, part in counts
+        ],
+        "splits": {protocol: {**both, "folds": [fold] * 3} for protocol, both in sides.items()},
     }
 
 
+COUNTS = ("corpus", "emotion", "gender", "clips", "speakers")
+THREE_TRIALS = Change(kind="override", value="search.trials=3")
+
+
 def make(
-    changes: tuple[str, ...] = (), run_name: str = "", clips: int = 14, **study_changes: Any
+    changes: tuple[Change, ...] = (), run_name: str = "", clips: int = 14, **study_changes: Any
 ) -> Result:
     settings = study(**study_changes)
     rows, table = predictions(settings, clips), trials(settings)
     return Result(
         name=run_name or settings["name"],
-        settings=settings,
+        study=Study.model_validate(settings),
         changes=changes,
-        data=data(settings, rows),
-        versions={"numpy": "2.4.6", "engines": {"mlp": "scikit-learn"}},
-        winners=winners(settings, table),
+        data=DataRecord.model_validate(data(settings, rows)),
+        versions=Versions(libraries={"numpy": "2.4.6"}, engines={"mlp": "scikit-learn"}),
+        winners=tuple(map(Winner.model_validate, winners(settings, table))),
         trials=table,
         predictions=rows,
         curves=curves(settings),

@@ -1,0 +1,134 @@
+"""A study on a user's own train and test tables, in place of corpora and features."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+
+from benchmark.console import Console
+from benchmark.data.covariates import COVARIATES, with_covariates
+from benchmark.data.prepared import Prepared, counts, result_name
+from benchmark.data.record import Change, CorpusRecord, DataRecord
+from benchmark.data.split_tables import SplitTables, write_tables
+from benchmark.data.splits import INNER, PROTOCOLS, Split, check_split
+from benchmark.data.tables import Table, read_csv
+from benchmark.errors import BenchmarkError, unknown
+from benchmark.features import feature_set
+from benchmark.study import Study
+
+
+def prepare_tables(
+    study: Study,
+    paths: tuple[Path, Path],
+    overrides: Sequence[Change],
+    cache: Path,
+    console: Console,
+) -> Prepared:
+    """Prepare a study on a user's own train and test tables."""
+    asked = {
+        "normalise": study.normalise != "none",
+        "auxiliary": bool(study.auxiliary),
+        "[split] folds": study.split.folds is not None,
+        "[split] repeats": study.split.repeats > 1,
+    }
+    for key, wanted in asked.items():
+        if wanted:
+            raise BenchmarkError(
+                f"study {study.name}: {key} is not for tables of your own, which are made, split "
+                "and scaled as you made them. Take the key out."
+            )
+    train, test = (_of_study(read_csv(path), study, path, console) for path in paths)
+    if train.columns != test.columns:
+        differing = sorted(set(train.columns) ^ set(test.columns)) or ["their order"]
+        raise BenchmarkError(
+            f"{paths[0]} and {paths[1]} have different features: {', '.join(differing[:5])}."
+        )
+    shared = set(train.rows["speaker"]) & set(test.rows["speaker"])
+    protocol = "speaker-dependent" if shared else "speaker-independent"
+    console.info(
+        f"own tables: {len(train.rows)} training rows, {len(test.rows)} test rows; "
+        + (f"{len(shared)} speakers on both sides" if shared else "no speaker on both sides")
+        + f", so the protocol is {protocol}"
+    )
+    frame = _own_clips(train, test, paths[0])
+    trained = frame["side"] == "train"
+    divided = PROTOCOLS[protocol].divide(
+        frame[trained].reset_index(drop=True), study.search.folds, study.seed, INNER
+    )
+    fold = np.full(len(frame), -1, dtype=np.intp)
+    fold[trained.to_numpy()] = divided
+    check_split(Split(protocol, ~trained.to_numpy(), fold), frame)
+    fold_of = dict(zip(frame["clip"], fold, strict=True))
+    digests = Change(kind="tables", value=f"{train.digest[:12]} and {test.digest[:12]}")
+    name, changes = result_name(study.name, (*overrides, digests))
+    rows_fold = train.rows["clip"].map(fold_of).to_numpy(dtype=np.intp)
+    tables = write_tables(SplitTables(protocol, train, test, rows_fold, cache / name / protocol))
+    return Prepared(
+        name=name,
+        changes=changes,
+        splits=(tables,),
+        data=DataRecord(
+            corpora={
+                str(corpus): CorpusRecord(
+                    title="a user's own table",
+                    home_page="",
+                    licence="",
+                    official=None,
+                    found=len(rows),
+                    used=len(rows),
+                    speakers=int(rows["speaker"].nunique()),
+                )
+                for corpus, rows in frame.groupby("corpus")
+            },
+            counts=counts(frame),
+            splits={protocol: tables.record},
+        ),
+        origin={"tables": "a user's own", "emotions": sorted(study.emotions)},
+    )
+
+
+def _of_study(table: Table, study: Study, path: Path, console: Console) -> Table:
+    """Return what a study takes of a user's table, as it takes it; say what it leaves out."""
+    rows = table.rows.assign(emotion=table.rows["emotion"].replace(study.rename))
+    there = sorted(set(rows["emotion"]))
+    for emotion in study.emotions:
+        if emotion not in there:
+            raise unknown("emotion", emotion, there, f"study {study.name} on {path}")
+    wanted = rows["emotion"].isin(study.emotions).to_numpy()
+    if not wanted.all():
+        others = ", ".join(sorted(set(rows.loc[~wanted, "emotion"])))
+        console.info(f"{path}: {(~wanted).sum()} rows of other emotions are left out: {others}")
+    rows = rows[wanted].reset_index(drop=True)
+    shape = feature_set(study.features, study.sample_rate_hz).shape
+    if shape is not None and len(table.columns) != shape[0] * shape[1]:
+        raise BenchmarkError(
+            f"{path}: {len(table.columns)} features, but the study's {study.features} are "
+            f"{shape[0]} frames of {shape[1]} numbers each. Give a table of those, or name a "
+            "feature set without frames with --set features=NAME."
+        )
+    lacking = [name for name in study.covariates if COVARIATES[name].column not in table.columns]
+    columns = (*table.columns, *(COVARIATES[name].column for name in lacking))
+    return Table(rows, with_covariates(table.values[wanted], rows, lacking), columns, shape)
+
+
+def _own_clips(train: Table, test: Table, path: Path) -> pd.DataFrame:
+    """Return a row a clip of a user's two tables; of recordings they tell nothing but the name."""
+    sides = [
+        table.rows[table.originals].assign(side=side)
+        for side, table in (("train", train), ("test", test))
+    ]
+    frame = pd.concat(sides, ignore_index=True)
+    frame["samples"] = frame["clip"]
+    twice = frame["clip"][frame["clip"].duplicated()]
+    if len(twice):
+        raise BenchmarkError(f"{path}: clip {twice.iloc[0]} stands in the two tables twice.")
+    alone = set(train.rows["clip"]) - set(frame["clip"])
+    if alone:
+        raise BenchmarkError(
+            f"{path}: clip {min(alone)} has augmented rows alone; its own row, with an empty "
+            "augmentation, is missing."
+        )
+    return frame

@@ -1,0 +1,143 @@
+"""The two tables of a split, train.csv and test.csv, with the inner folds of the training side."""
+
+from __future__ import annotations
+
+import hashlib
+from dataclasses import dataclass, replace
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+from numpy.typing import NDArray
+
+from benchmark.data.record import FoldRecord, SideRecord, SplitRecord
+from benchmark.data.splits import LeakError, stream
+from benchmark.data.tables import Table, training_arrays, write_csv
+from benchmark.engine.arrays import StoredArrays, load_arrays, save_arrays
+from benchmark.errors import BenchmarkError
+from benchmark.study import digest_of
+
+
+@dataclass(frozen=True)
+class SplitTables:
+    """The tables of one split.
+
+    Attributes
+    ----------
+    protocol, part : str
+        As `splits.Split` has them.
+    train, test : Table
+    fold : ndarray of int, shape (n_train_rows,)
+        The inner fold in which each row's clip is validated.
+    folder : Path
+        Where train.csv and test.csv lie, and the workers' arrays in ``arrays``.
+    """
+
+    protocol: str
+    train: Table
+    test: Table
+    fold: NDArray[np.intp]
+    folder: Path
+    part: str = ""
+
+    @property
+    def name(self) -> str:
+        """Name of the split in a study: ``speaker-independent``, ``speaker-independent/f1``."""
+        return f"{self.protocol}/{self.part}" if self.part else self.protocol
+
+    @property
+    def stream(self) -> str:
+        """Name of its random streams: what seeds derive from."""
+        return f"{stream(self.protocol)}/{self.part}" if self.part else stream(self.protocol)
+
+    @property
+    def identity(self) -> dict[str, str]:
+        """Columns of its rows in a result: protocol, and part if the protocol has several."""
+        return {"protocol": self.protocol, **({"part": self.part} if self.part else {})}
+
+    @property
+    def emotions(self) -> list[str]:
+        """The emotions that its clips have, sorted."""
+        return sorted(set(self.train.rows["emotion"]))
+
+    @property
+    def record(self) -> SplitRecord:
+        """The split as a result records it."""
+        originals, speakers = self.train.originals, self.train.rows["speaker"]
+        held_out = [(self.fold == number) & originals for number in range(self.n_folds)]
+        return SplitRecord(
+            train=_side(self.train),
+            test=_side(self.test),
+            folds=tuple(
+                FoldRecord(
+                    train_clips=int((originals & (self.fold != number)).sum()),
+                    validation_clips=int(rows.sum()),
+                    validation_speakers=tuple(sorted(set(speakers[rows]))),
+                )
+                for number, rows in enumerate(held_out)
+            ),
+        )
+
+    @property
+    def arrays(self) -> StoredArrays:
+        """The workers' arrays."""
+        return StoredArrays(self.folder / "arrays", self.digest)
+
+    @property
+    def n_folds(self) -> int:
+        """How many inner folds there are."""
+        return int(self.fold.max()) + 1
+
+    @property
+    def digest(self) -> str:
+        """A digest of all that is learned from: the training table and its folds."""
+        digest = hashlib.blake2b(self.train.digest.encode(), digest_size=16)
+        digest.update(np.ascontiguousarray(self.fold, dtype=np.int64).tobytes())
+        return digest.hexdigest()
+
+    @property
+    def clips_digest(self) -> str:
+        """A digest of the clips, their emotions, sides and folds, whatever is measured of them."""
+        originals = self.train.originals
+        folds = self.fold[originals].tolist()
+        sides = ((self.train.rows[originals], folds), (self.test.rows, [-1] * len(self.test.rows)))
+        return digest_of(
+            sorted(
+                (clip, emotion, fold)
+                for rows, fold_of in sides
+                for clip, emotion, fold in zip(rows["clip"], rows["emotion"], fold_of, strict=True)
+            )
+        )
+
+
+def _side(table: Table) -> SideRecord:
+    return SideRecord(
+        rows=len(table.rows),
+        clips=int(table.rows["clip"].nunique()),
+        speakers=tuple(sorted(set(table.rows["speaker"]))),
+        digest=table.digest,
+    )
+
+
+def write_tables(tables: SplitTables) -> SplitTables:
+    """Check a split's tables once more as they are about to be used, and write them."""
+    if not tables.test.originals.all():
+        raise LeakError(f"protocol {tables.name}: the test table holds augmented rows.")
+    shared = set(tables.train.rows["clip"]) & set(tables.test.rows["clip"])
+    if shared:
+        raise LeakError(f"protocol {tables.name}: {min(shared)} is in both tables.")
+    by_clip = pd.Series(tables.fold).groupby(tables.train.rows["clip"].to_numpy()).nunique()
+    if (by_clip > 1).any():
+        raise LeakError(f"protocol {tables.name}: copies of {by_clip.idxmax()} are in two folds.")
+    try:
+        save_arrays(training_arrays(tables.train, tables.fold), tables.arrays.folder)
+        write_csv(tables.train, tables.folder / "train.csv")
+        write_csv(tables.test, tables.folder / "test.csv")
+    except OSError as error:
+        raise BenchmarkError(
+            f"{tables.folder}: the tables can't be written ({error.strerror or error}). "
+            "Features are kept; mend this and run the same command again."
+        ) from error
+    # The tables of all protocols need not be in memory together.
+    values = load_arrays(tables.arrays).values
+    return replace(tables, train=replace(tables.train, values=values))
