@@ -60,7 +60,7 @@ def test_every_clip_is_predicted_once_by_every_model_over_all_parts(result: Resu
 def test_no_speaker_of_a_part_is_among_those_that_it_learned_from(result: Result) -> None:
     for part in ("f1", "f2", "f3"):
         tables = result.data.splits[f"speaker-independent/{part}"]
-        assert not set(tables["train"]["speakers"]) & set(tables["test"]["speakers"])
+        assert not set(tables.train.speakers) & set(tables.test.speakers)
 
 
 def test_each_part_has_searches_and_a_choice_of_its_own(result: Result) -> None:
