@@ -6,8 +6,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from benchmark import models
-from benchmark.corpora import CORPORA
-from benchmark.corpora.clip import EMOTIONS
+from benchmark.corpora import CORPORA, known_emotions
 from benchmark.data.splits import OUTER_FOLDS, PROTOCOLS, RENAMED_PROTOCOLS
 from benchmark.errors import BenchmarkError, unknown
 from benchmark.features import feature_set, parse_chain
@@ -147,7 +146,7 @@ def _check_emotions(study: Study, where: str) -> None:
     """Refuse an emotion that none of the corpora has; a user's own table may have any word."""
     if "csv" in study.corpora:
         return
-    _check_names("emotion", study.emotions, EMOTIONS, f"{where}: emotions")
+    _check_names("emotion", study.emotions, known_emotions(), f"{where}: emotions")
     original = {emotion for name in study.corpora for emotion in CORPORA[name].emotions}
     aside = {emotion for name in study.auxiliary for emotion in CORPORA[name].emotions}
     _check_names("emotion", study.rename, original | aside, f"{where}: [rename]")

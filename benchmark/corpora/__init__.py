@@ -1,11 +1,13 @@
-"""The corpora: one entry each. What a clip's name or table tells of it is read here."""
+"""Corpora: the registry, where their folders are, and which of their clips are present."""
 
 from __future__ import annotations
 
 from collections.abc import Mapping
 from pathlib import Path
 
-from benchmark.corpora.clip import EMOTIONS, Clip, Corpus, Recordings
+from benchmark.corpora.clip import Clip, Corpus, Recordings
+from benchmark.corpora.cremad import CREMAD
+from benchmark.corpora.folder import read_folder
 from benchmark.corpora.jl import JL
 from benchmark.corpora.manifest import CSV
 from benchmark.corpora.ravdess import RAVDESS
@@ -16,45 +18,51 @@ from benchmark.errors import BenchmarkError, unknown
 
 __all__ = [
     "CORPORA",
-    "EMOTIONS",
     "Clip",
     "Corpus",
     "Recordings",
     "describe_presence",
     "describe_shortfall",
+    "known_emotions",
     "locate",
     "read_corpus",
 ]
 
 CORPORA: dict[str, Corpus] = {
-    corpus.name: corpus for corpus in (SYNTHETIC, RAVDESS, TESS, SAVEE, JL, CSV)
+    corpus.name: corpus for corpus in (SYNTHETIC, RAVDESS, TESS, SAVEE, JL, CREMAD, CSV)
 }
+"""All corpora, by name."""
 
 NAMES_SHOWN = 5  # of missing clips, in one line
 
 
+def known_emotions() -> tuple[str, ...]:
+    """Return the emotions of all corpora, sorted."""
+    return tuple(sorted({emotion for corpus in CORPORA.values() for emotion in corpus.emotions}))
+
+
 def locate(name: str, *, root: Path | None, given: Mapping[str, Path], cache: Path) -> Path:
-    """Return where a corpus lies.
+    """Return the folder of a corpus (of ``csv``, the table).
 
     Parameters
     ----------
     name : str
         A corpus of the registry.
     root : Path or None
-        A folder that holds a folder for each corpus, named like it, in any capitals.
+        A folder with a subfolder for each corpus, named like it; case does not matter.
     given : mapping of str to Path
-        Folders (for ``csv`` the table) of single corpora; they win over `root`.
+        Folders or tables of single corpora; they take precedence over `root`.
     cache : Path
-        Where the generated corpus is kept if it is neither in `given` nor below `root`.
+        Folder for the generated corpus if it is neither in `given` nor below `root`.
 
     Raises
     ------
     BenchmarkError
-        If there is no such corpus, or it is not where it should be.
+        If the corpus is unknown, or its folder does not exist.
     """
     corpus = _corpus(name)
     if name in given:
-        # A generated corpus is made where its folder is wanted.
+        # A generated corpus is written to the given folder.
         if given[name].exists() or corpus.generated:
             return given[name]
         raise BenchmarkError(
@@ -66,7 +74,7 @@ def locate(name: str, *, root: Path | None, given: Mapping[str, Path], cache: Pa
         return below
     if corpus.generated:
         return cache / name
-    if name == "csv":
+    if corpus is CSV:
         raise BenchmarkError(
             f"csv: no table is given. Give it with --corpus csv=table.csv. {corpus.how_to_get}"
         )
@@ -78,7 +86,7 @@ def locate(name: str, *, root: Path | None, given: Mapping[str, Path], cache: Pa
 
 
 def _below(root: Path | None, name: str) -> Path | None:
-    """Return the folder of a corpus below `root`, if there is one."""
+    """Return the folder of a corpus below `root`; None if it does not exist."""
     if root is None:
         return None
     try:
@@ -104,25 +112,24 @@ def read_corpus(name: str, folder: Path) -> Recordings:
     Raises
     ------
     BenchmarkError
-        If the folder is missing, can't be read or holds no clip of the corpus, or if two recordings
-        are the same clip.
+        If the folder does not exist, can't be read or holds no clip of the corpus, or if two
+        recordings are the same clip.
     """
     corpus = _corpus(name)
-    recordings = corpus.read(folder)
+    recordings = read_folder(corpus, folder)
     if recordings.clips:
         return recordings
-    aside = recordings.set_aside
-    if aside:
-        hint = f" {len(aside)} audio files are something else: {aside[0][0]} ({aside[0][1]}), ..."
-    elif corpus.official_clips is None and recordings.missing:
-        hint = f" None of its {len(recordings.missing)} files exists: {recordings.missing[0]}, ..."
-    else:
-        hint = ""
-    raise BenchmarkError(f"{folder}: no clip of {name} is there.{hint} {corpus.how_to_get}")
+    other, missing = recordings.set_aside, recordings.missing
+    hint = ""
+    if other:
+        hint = f" It holds {len(other)} other audio files: {other[0][0]} ({other[0][1]}), ..."
+    elif corpus.official is None and missing:
+        hint = f" None of its {len(missing)} files exists: {missing[0]}, ..."
+    raise BenchmarkError(f"{folder}: no clip of {name} found.{hint} {corpus.how_to_get}")
 
 
 def describe_shortfall(corpus: Corpus, recordings: Recordings) -> str:
-    """Return how many clips of a corpus are there and which are missing, in one line."""
+    """Return how many clips of a corpus are present and which are missing, in one line."""
     line = f"{corpus.name}: {_count_clips(corpus, recordings)}"
     if not recordings.missing:
         return line

@@ -1,55 +1,36 @@
-"""What a corpus is made of: a clip is one recording, known by the corpus's own name for it."""
+"""Clips, and the entry of a corpus in the registry."""
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from pathlib import Path
-
-EMOTIONS = (
-    "angry",
-    "anxious",
-    "apologetic",
-    "assertive",
-    "calm",
-    "concerned",
-    "disgust",
-    "encouraging",
-    "excited",
-    "fearful",
-    "happy",
-    "neutral",
-    "sad",
-    "surprised",
-)
-"""The one vocabulary; every corpus with file names of its own translates into it."""
-
-AUDIO_ENDINGS = (".wav", ".flac", ".ogg")
-"""People convert their copies, so a recording goes by its stem and any of these endings will do."""
 
 
 @dataclass(frozen=True, slots=True)
 class Clip:
-    """One recording.
+    """One recording, and everything that its corpus tells about it.
+
+    These fields are the schema of a clip from the corpus to the result.
 
     Attributes
     ----------
     corpus : str
         Name of its corpus in the registry.
     name : str
-        The corpus's own name for it, the same in every copy: the canonical file stem.
+        Canonical file stem: the name that the corpus gives it, equal in every copy.
     path : Path
-        Where the recording lies on this machine. Never written to a result.
+        Location of the recording on this machine. Never written to a result.
     speaker : str
         Unique over corpora: ``ravdess/07``.
     gender : str
         ``female``, ``male`` or ``unknown``.
     emotion : str
-        One of `EMOTIONS`; in a user's own table any word.
+        One of its corpus's emotions; any word in a user's own table.
     statement : str
-        What is said, as the corpus names it; empty where it does not tell.
+        Spoken text, or the corpus's label for it; empty if unknown.
     intensity : str
-        ``normal`` or ``strong``; empty where the corpus does not tell.
+        Intensity of the emotion, in the corpus's own scale; empty if unknown.
     """
 
     corpus: str
@@ -63,25 +44,24 @@ class Clip:
 
     @property
     def id(self) -> str:
-        """The clip's name over all corpora: ``ravdess/03-01-06-01-02-01-12``."""
+        """Name over all corpora: ``ravdess/03-01-06-01-02-01-12``."""
         return f"{self.corpus}/{self.name}"
 
 
 @dataclass(frozen=True, slots=True)
 class Recordings:
-    """What was found of a corpus in a folder.
+    """The recordings of a corpus in a folder.
 
     Attributes
     ----------
     clips : tuple of Clip
         Sorted by name.
     missing : tuple of str
-        Names of official clips that are not there, sorted; empty when the corpus is complete or has
-        no official list.
+        Sorted names of official clips that are not in the folder; empty without an official list.
     set_aside : tuple of (str, str)
-        Audio files that are no clips of the corpus, with the reason ("song, not speech").
-    left_out : int
-        How many clips there were of a corpus that is left out since it is not complete.
+        Audio files that are not clips of the corpus, with the reason ("song, not speech").
+    left_out : int or None
+        Number of clips of an incomplete corpus that the study leaves out; None if it takes part.
     """
 
     clips: tuple[Clip, ...]
@@ -91,33 +71,79 @@ class Recordings:
 
 
 @dataclass(frozen=True, slots=True)
+class Archive:
+    """A zip archive of a corpus that is free to download.
+
+    Attributes
+    ----------
+    url : str
+    digest : str
+        Published digest in the form ``md5:0123...``.
+    """
+
+    url: str
+    digest: str
+
+
+def file_stem(path: Path) -> str:
+    """Return the stem of a file: the default `Corpus.name_of`."""
+    return path.stem
+
+
+@dataclass(frozen=True, slots=True)
 class Corpus:
-    """A set of recordings whose file names or table tell speaker and emotion.
+    """The entry of a corpus: all that the program needs to know about it.
+
+    A corpus whose file names tell speaker and emotion has a `parse` function; any other corpus has
+    a `read` function.
 
     Attributes
     ----------
     name : str
-        Its name in study files.
+        Name in study files, and of its folder.
     title : str
-        Its name in full.
+        Full name.
     emotions : tuple of str
-        The emotions that it has; empty where the user's own table decides.
-    official_clips : int or None
-        How many clips a complete copy has; None where nobody says.
-    home_page, licence, how_to_get : str
-        For people: where it comes from, what its licence allows, how to get it in a sentence.
-    read : callable
-        From the corpus's folder (or table) to its recordings.
+        Emotions of its clips; empty if a user's own table decides.
+    licence, how_to_get, home_page : str
+        For the reader: what its licence allows, how to get it in a sentence, where it comes from.
+    parse : callable or None
+        From a name to the clip (without a path), or to the reason why it is not a clip of this
+        corpus.
+    official : callable or None
+        Returns the names of all clips of a complete copy; None if there is no official list.
+    gaps : frozenset of str
+        Names that `official` generates by rule but that were never published.
+    name_of : callable
+        From the path of a file to its canonical name; repairs known differences between copies.
+    read : callable or None
+        From the folder (or table) to its recordings, in place of `parse`.
     generated : bool
-        Whether the recordings are made by code and not by people.
+        Whether the recordings are generated by code.
+    archive : Archive or None
+        What ``python -m benchmark fetch`` downloads.
     """
 
     name: str
     title: str
     emotions: tuple[str, ...]
-    official_clips: int | None
-    home_page: str
     licence: str
     how_to_get: str
-    read: Callable[[Path], Recordings]
+    home_page: str = ""
+    parse: Callable[[str], Clip | str] | None = None
+    official: Callable[[], Iterable[str]] | None = None
+    gaps: frozenset[str] = frozenset()
+    name_of: Callable[[Path], str] = file_stem
+    read: Callable[[Path], Recordings] | None = None
     generated: bool = False
+    archive: Archive | None = None
+
+    @property
+    def official_names(self) -> tuple[str, ...]:
+        """Sorted names of all clips of a complete copy; empty without an official list."""
+        return tuple(sorted(set(self.official()) - self.gaps)) if self.official else ()
+
+    @property
+    def official_clips(self) -> int | None:
+        """Number of clips of a complete copy; None without an official list."""
+        return len(self.official_names) if self.official else None

@@ -1,46 +1,36 @@
-"""Fetching a corpus that is free to download: whole, checked, and nowhere but its folder."""
+"""Downloading a corpus that is free: complete, checked, and nowhere but its folder."""
 
 from __future__ import annotations
 
 import errno
+import hashlib
+import http.client
 import shutil
 import stat
+import urllib.error
+import urllib.request
 import zipfile
 import zlib
-from collections.abc import Callable
-from dataclasses import dataclass
+from collections.abc import Callable, Iterator
 from pathlib import Path, PurePosixPath
 from typing import TYPE_CHECKING
 
 from benchmark.corpora import CORPORA, describe_shortfall, read_corpus
+from benchmark.corpora.clip import Archive
+from benchmark.corpora.folder import read_folder
 from benchmark.errors import BenchmarkError, unknown
 
 if TYPE_CHECKING:
     from filelock import BaseFileLock
 
 Progress = Callable[[int, int], None]
-"""Told the bytes done and the bytes in all, which are 0 where the server does not say."""
+"""Called with the bytes downloaded, and the bytes in all (0 if the server does not tell)."""
 
 CHUNK = 1 << 20  # bytes
 TIMEOUT_S = 30
-LARGEST_UNPACKED = 4 << 30  # bytes: six times RAVDESS; a bomb states more or ends at what it states
+USER_AGENT = "ser-benchmark"  # some servers refuse urllib's own
+LARGEST_UNPACKED = 4 << 30  # bytes: six times RAVDESS, to stop zip bombs
 MOST_FILES = 100_000
-
-
-@dataclass(frozen=True, slots=True)
-class Source:
-    """Where an archive lies, and its published digest in the form ``md5:0123...``."""
-
-    url: str
-    digest: str
-
-
-SOURCES = {
-    "ravdess": Source(
-        "https://zenodo.org/records/1188976/files/Audio_Speech_Actors_01-24.zip?download=1",
-        "md5:bc696df654c87fed845eb13823edef8a",
-    ),
-}
 
 
 def fetch(
@@ -52,10 +42,10 @@ def fetch(
     progress: Progress | None = None,
     say: Callable[[str], None] = lambda _: None,
 ) -> Path:
-    """Return the folder of a corpus below `into`, downloaded and unpacked if it is not there yet.
+    """Return the folder of a corpus below `into`, downloaded and unpacked if it does not exist.
 
-    The folder appears when everything in it is written, and not before. An interrupted fetch leaves
-    at most a hidden folder beside it, which the next one clears away.
+    The folder appears when all its files are written. An interrupted fetch leaves at most a hidden
+    folder, which the next fetch removes.
 
     Parameters
     ----------
@@ -66,29 +56,30 @@ def fetch(
     url, digest : str, optional
         Another address of the archive, and another digest than the published one.
     progress : callable, optional
-        Told the bytes downloaded, and the bytes in all (0: unknown).
+        Called with the bytes downloaded, and the bytes in all (0: unknown).
     say : callable, optional
-        Told in a sentence what is being done.
+        Called with a sentence at each step.
 
     Raises
     ------
     BenchmarkError
-        If the corpus can't be fetched, lies there incomplete, or the download fails, has another
-        digest, or is no archive that may be unpacked.
+        If the corpus is not free to download, its folder is incomplete, the download fails or has
+        another digest, or the archive is not safe to unpack.
     """
     if name not in CORPORA:
         raise unknown("corpus", name, CORPORA)
-    if name not in SOURCES:
+    corpus = CORPORA[name]
+    if corpus.archive is None:
+        free = ", ".join(other for other, entry in CORPORA.items() if entry.archive)
         raise BenchmarkError(
-            f"{name} can't be fetched from here. {CORPORA[name].how_to_get} "
-            f"What can be fetched: {', '.join(SOURCES)}."
+            f"{name} can't be fetched. {corpus.how_to_get} Corpora that can be fetched: {free}."
         )
     target = into / name
     if _is_filled(target):
         _check_present(name, target)
-        say(f"{target}: already there and complete; nothing to do.")
+        say(f"{target}: complete already; nothing to do.")
         return target
-    source = Source(url or SOURCES[name].url, digest or SOURCES[name].digest)
+    source = Archive(url or corpus.archive.url, digest or corpus.archive.digest)
     partial = into / f".{name}.partial"
     try:
         partial.mkdir(parents=True, exist_ok=True)
@@ -99,10 +90,12 @@ def fetch(
             archive = _download(source, partial / "archive.zip", progress)
             say(f"Unpacking into {target}")
             unpacked = _unpack(archive, partial / "unpacked")
-            recordings = CORPORA[name].read(unpacked)
+            recordings = read_folder(corpus, unpacked)
             if not recordings.clips:
-                raise BenchmarkError(f"{source.url}: no clip of {name} is in it. Nothing was kept.")
-            say(describe_shortfall(CORPORA[name], recordings))
+                raise BenchmarkError(
+                    f"{source.url}: the archive holds no clip of {name}. Nothing was saved."
+                )
+            say(describe_shortfall(corpus, recordings))
             unpacked.replace(target)
         finally:
             _clear(partial)
@@ -114,22 +107,23 @@ def fetch(
 
 
 def _is_filled(folder: Path) -> bool:
-    """Return whether there is anything at `folder` that must not be lost."""
+    """Whether `folder` holds anything that must not be lost."""
     return folder.exists() and not (folder.is_dir() and not any(folder.iterdir()))
 
 
 def _check_present(name: str, target: Path) -> None:
-    """Raise unless a complete corpus lies at `target`."""
+    """Raise unless `target` holds the complete corpus."""
     recordings = read_corpus(name, target)
     if recordings.missing:
         raise BenchmarkError(
-            f"{target} is there, but incomplete: {describe_shortfall(CORPORA[name], recordings)}. "
+            f"{target} exists, but is incomplete: "
+            f"{describe_shortfall(CORPORA[name], recordings)}. "
             "Move it away or give another folder with --into, then fetch again."
         )
 
 
 def _lock(partial: Path) -> BaseFileLock:
-    """Return the lock that lets one fetch at a time into a folder."""
+    """Return an acquired lock: only one fetch at a time may write to a folder."""
     from filelock import FileLock, Timeout
 
     lock = FileLock(partial / "lock", timeout=0)
@@ -137,13 +131,13 @@ def _lock(partial: Path) -> BaseFileLock:
         lock.acquire()
     except Timeout as error:
         raise BenchmarkError(
-            f"{partial.parent}: another fetch is at work in this folder. Wait until it ends."
+            f"{partial.parent}: another fetch is writing to this folder. Wait until it ends."
         ) from error
     return lock
 
 
 def _clear(partial: Path) -> None:
-    """Remove what an earlier fetch left, but for the lock."""
+    """Remove the files of an earlier fetch, except the lock."""
     for path in partial.iterdir():
         if path.is_dir():
             shutil.rmtree(path)
@@ -151,58 +145,47 @@ def _clear(partial: Path) -> None:
             path.unlink()
 
 
-def _download(source: Source, archive: Path, progress: Progress | None) -> Path:
-    """Return the downloaded archive, whose digest is the expected one."""
-    import pooch
-    import requests
-
-    bar = _Bar(progress) if progress else False
-    download = pooch.HTTPDownloader(progressbar=bar, chunk_size=CHUNK, timeout=TIMEOUT_S)
-    try:
-        download(source.url, str(archive), None)
-    except requests.RequestException as error:
-        raise BenchmarkError(
-            f"{source.url}: the download failed ({_cause(error)}). "
-            "Nothing was kept. Try again later, or get the archive with a browser and unpack it."
-        ) from error
+def _download(source: Archive, path: Path, progress: Progress | None) -> Path:
+    """Return the path of the downloaded archive after its digest is checked."""
     algorithm, _, expected = source.digest.rpartition(":")
-    got = pooch.file_hash(str(archive), alg=algorithm or "sha256")
-    if got != expected.lower():
+    digest = hashlib.new(algorithm or "sha256", usedforsecurity=False)
+    with path.open("wb") as file:
+        for chunk, total in _chunks(source.url):
+            file.write(chunk)
+            digest.update(chunk)
+            if progress:
+                progress(file.tell(), total)
+    if digest.hexdigest() != expected.lower():
         raise BenchmarkError(
-            f"{source.url}: the download is not the published file: its {algorithm or 'sha256'} is "
-            f"{got}, not {expected}. Nothing was kept. Try again; perhaps the file has changed."
+            f"{source.url}: the download is not the published file: its {digest.name} is "
+            f"{digest.hexdigest()}, not {expected}. Nothing was saved. Try again; the published "
+            "file may have changed."
         )
-    return archive
+    return path
 
 
-def _cause(error: BaseException) -> str:
-    """Return the innermost reason of a chain of errors, in one line."""
-    while error.__context__ is not None:
-        error = error.__context__
-    return " ".join(str(error).split()) or type(error).__name__
-
-
-class _Bar:
-    """What pooch tells of a download, handed on as bytes done and bytes in all."""
-
-    def __init__(self, progress: Progress) -> None:
-        self._progress = progress
-        self._done = 0
-        self.total = 0
-
-    def update(self, count: int) -> None:
-        self._done += count
-        self._progress(min(self._done, self.total) if self.total else self._done, self.total)
-
-    def reset(self) -> None:
-        self._done = 0
-
-    def close(self) -> None:
-        """Nothing is left open."""
+def _chunks(url: str) -> Iterator[tuple[bytes, int]]:
+    """Yield the bytes of a download, each with the number of bytes in all (0: unknown)."""
+    request = urllib.request.Request(url, headers={"User-Agent": USER_AGENT})
+    try:
+        with urllib.request.urlopen(request, timeout=TIMEOUT_S) as answer:
+            total, done = int(answer.headers.get("Content-Length", 0)), 0
+            while chunk := answer.read(CHUNK):
+                done += len(chunk)
+                yield chunk, total
+        if done < total:
+            raise OSError(f"{done} of {total} bytes arrived")
+    except (OSError, http.client.HTTPException) as error:
+        code = f"{error.code} " if isinstance(error, urllib.error.HTTPError) else ""
+        reason = " ".join(str(getattr(error, "reason", error)).split())
+        raise BenchmarkError(
+            f"{url}: the download failed ({code}{reason}). Nothing was saved. Try again later, or "
+            "download the archive with a browser and unpack it."
+        ) from error
 
 
 def _unpack(archive: Path, folder: Path) -> Path:
-    """Return a folder that holds an archive's files; none is written unless all may be."""
+    """Return the folder of the unpacked files; nothing is written unless all members are safe."""
     try:
         with zipfile.ZipFile(archive) as file:
             members = file.infolist()
@@ -213,12 +196,12 @@ def _unpack(archive: Path, folder: Path) -> Path:
                     path.mkdir(parents=True, exist_ok=True)
                     continue
                 path.parent.mkdir(parents=True, exist_ok=True)
-                # zipfile reads no more than the size that a member states, which was checked.
+                # zipfile reads no more than the size in the member's header, checked above.
                 with file.open(member) as packed, path.open("xb") as unpacked:
                     shutil.copyfileobj(packed, unpacked, CHUNK)
     except (zipfile.BadZipFile, zlib.error, NotImplementedError, EOFError, ValueError) as error:
         raise BenchmarkError(
-            f"{archive.name}: the download is not a whole zip archive ({error}). Nothing was kept."
+            f"{archive.name}: the download is not a valid zip archive ({error}). Nothing was saved."
         ) from error
     return folder
 
@@ -232,7 +215,7 @@ def _check_members(archive: str, members: list[zipfile.ZipInfo]) -> None:
     total = sum(member.file_size for member in members)
     if total > LARGEST_UNPACKED:
         raise BenchmarkError(
-            f"{archive}: {total:,} bytes when unpacked; at most {LARGEST_UNPACKED:,} are."
+            f"{archive}: {total:,} bytes when unpacked; at most {LARGEST_UNPACKED:,} are allowed."
         )
     for member in members:
         problem = _problem(member)
@@ -258,11 +241,12 @@ def _problem(member: zipfile.ZipInfo) -> str:
 
 
 def _disk_error(into: Path, error: OSError) -> BenchmarkError:
-    """Return what the file system said, in one line."""
+    """Return the error of the file system, in one line."""
     reason = error.strerror or str(error)
     advice = (
-        "Make room (RAVDESS needs 0.9 GB while it is unpacked) or give another folder with --into."
+        "Free some space (RAVDESS needs 0.9 GB while it is unpacked) or give another folder with "
+        "--into."
         if error.errno in {errno.ENOSPC, errno.EDQUOT}
-        else "Give a folder that may be written with --into."
+        else "Give a writable folder with --into."
     )
-    return BenchmarkError(f"{into}: can't write there ({reason}). {advice} Nothing was kept.")
+    return BenchmarkError(f"{into}: can't write there ({reason}). {advice} Nothing was saved.")

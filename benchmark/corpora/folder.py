@@ -1,35 +1,38 @@
-"""The recordings of a folder: found at any depth, and matched with their corpus's own names."""
+"""Recordings of a folder: found at any depth and parsed by the entry of their corpus."""
 
 from __future__ import annotations
 
 import os
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
 
-from benchmark.corpora.clip import AUDIO_ENDINGS, Clip, Recordings
+from benchmark.corpora.clip import Clip, Corpus, Recordings
 from benchmark.errors import BenchmarkError
 
+AUDIO_SUFFIXES = (".wav", ".flac", ".ogg")
+"""A recording is known by its stem: users convert their copies, so any of these suffixes will do."""
 
-def audio_files(folder: Path, endings: Sequence[str] = AUDIO_ENDINGS) -> list[Path]:
-    """Return the audio files at any depth below a folder, sorted by path; hidden ones are none.
+
+def audio_files(folder: Path, suffixes: Sequence[str] = AUDIO_SUFFIXES) -> list[Path]:
+    """Return the audio files at any depth below a folder, sorted by path, without hidden ones.
 
     Parameters
     ----------
     folder : Path
-    endings : sequence of str
-        Of the files that are taken, in small letters.
+    suffixes : sequence of str
+        Suffixes of audio files, in lower case.
 
     Raises
     ------
     BenchmarkError
-        If the folder, or one below it, is not there or can't be read.
+        If the folder, or one below it, does not exist or can't be read.
     """
     files: list[Path] = []
     seen: set[str] = set()
     try:
-        # Copies are often links to another disk; `seen` ends a circle of links.
-        for parent, folders, names in os.walk(folder, onerror=_stop, followlinks=True):
+        # Copies are often links to another disk; `seen` stops at circular links.
+        for parent, folders, names in os.walk(folder, onerror=_raise, followlinks=True):
             seen.add(os.path.realpath(parent))
             folders[:] = [
                 name
@@ -38,63 +41,58 @@ def audio_files(folder: Path, endings: Sequence[str] = AUDIO_ENDINGS) -> list[Pa
                 and os.path.realpath(os.path.join(parent, name)) not in seen  # noqa: PTH118
             ]
             paths = [Path(parent, name) for name in names if not name.startswith(".")]
-            files += [path for path in paths if path.suffix.lower() in endings]
-        # A link to nothing is no recording: its clip is then named as missing.
+            files += [path for path in paths if path.suffix.lower() in suffixes]
+        # A broken link is not a recording: its clip is then reported as missing.
         return sorted(path for path in files if path.is_file())
     except OSError as error:
         raise BenchmarkError(
             f"{error.filename or folder}: can't read the folder ({error.strerror}). "
-            "Give a folder that holds the recordings and may be read."
+            "Give a readable folder that holds the recordings."
         ) from error
 
 
-def _stop(error: OSError) -> None:
+def _raise(error: OSError) -> None:
     raise error
 
 
-def match_names(
-    folder: Path,
-    official: Mapping[str, Clip],
-    name_of: Callable[[Path], str],
-    reason: Callable[[str], str],
-) -> Recordings:
-    """Return the recordings below a folder that bear an official name of their corpus.
-
-    Parameters
-    ----------
-    folder : Path
-        Searched at any depth.
-    official : mapping of str to Clip
-        Every clip of the corpus, without a path, by its name.
-    name_of : callable
-        From a file's path to the name that it should be known by; capitals don't matter.
-    reason : callable
-        From a name that is not official to the reason why it is none.
+def read_folder(corpus: Corpus, folder: Path) -> Recordings:
+    """Return the recordings of a corpus in a folder, or in its table.
 
     Raises
     ------
     BenchmarkError
         If the folder can't be read, or two files are the same clip.
     """
-    canonical = {name.casefold(): name for name in official}
-    found: dict[str, Path] = {}
+    if corpus.read is not None:
+        return corpus.read(folder)
+    folder = folder.absolute()
+    official = {name.casefold(): name for name in corpus.official_names}
+    clips: dict[str, Clip] = {}
     set_aside: list[tuple[str, str]] = []
     for path in audio_files(folder):
-        written = name_of(path)
-        name = canonical.get(written.casefold())
-        if name is None:
-            set_aside.append((path.relative_to(folder).as_posix(), reason(written)))
-        elif name in found:
-            raise _twice(folder, name, found[name], path)
+        clip = _parse(corpus, path, official)
+        relative = path.relative_to(folder).as_posix()
+        if isinstance(clip, str):
+            set_aside.append((relative, clip))
+        elif clip.name in clips:
+            first = clips[clip.name].path.relative_to(folder).as_posix()
+            raise BenchmarkError(
+                f"{folder}: {clip.name} is there twice: {first} and {relative}. "
+                "Remove one, or give the folder of one copy only."
+            )
         else:
-            found[name] = path
-    clips = tuple(replace(official[name], path=found[name]) for name in sorted(found))
-    return Recordings(clips, tuple(sorted(official.keys() - found.keys())), tuple(set_aside))
-
-
-def _twice(folder: Path, name: str, first: Path, second: Path) -> BenchmarkError:
-    both = f"{first.relative_to(folder).as_posix()} and {second.relative_to(folder).as_posix()}"
-    return BenchmarkError(
-        f"{folder}: {name} lies there twice: {both}. "
-        "Remove one, or give the folder of one copy only."
+            clips[clip.name] = replace(clip, path=path)
+    missing = sorted(set(official.values()) - clips.keys())
+    return Recordings(
+        tuple(clips[name] for name in sorted(clips)), tuple(missing), tuple(set_aside)
     )
+
+
+def _parse(corpus: Corpus, path: Path, official: dict[str, str]) -> Clip | str:
+    """Return the clip of a file, or the reason why it is not one; case does not matter."""
+    assert corpus.parse is not None, f"{corpus.name} has neither read nor parse"
+    name = corpus.name_of(path)
+    clip = corpus.parse(official.get(name.casefold(), name))
+    if isinstance(clip, Clip) and corpus.official and clip.name.casefold() not in official:
+        return f"not among the official clips of {corpus.name}"
+    return clip

@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Iterator
 from itertools import product
 from pathlib import Path
 
-from benchmark.corpora.clip import Clip, Corpus, Recordings
-from benchmark.corpora.folder import match_names
+from benchmark.corpora.clip import Archive, Clip, Corpus
 
-EMOTION_CODES = {
+EMOTIONS = {
     "01": "neutral",
     "02": "calm",
     "03": "happy",
@@ -19,58 +19,56 @@ EMOTION_CODES = {
     "07": "disgust",
     "08": "surprised",
 }
-INTENSITY_CODES = {"01": "normal", "02": "strong"}
-STATEMENT_CODES = {"01": "Kids are talking by the door", "02": "Dogs are sitting by the door"}
-MODALITY_CODES = {"01": "video with sound", "02": "video"}
+INTENSITIES = {"01": "normal", "02": "strong"}
+STATEMENTS = {"01": "Kids are talking by the door", "02": "Dogs are sitting by the door"}
+OTHER_MODALITIES = {"01": "video with sound", "02": "video"}
 
-NAME = re.compile(r"(?P<modality>\d\d)-(?P<channel>\d\d)(-\d\d){5}")
-
-
-def _official() -> dict[str, Clip]:
-    """Return the 1,440 clips of spoken audio by name; neutral has no strong intensity."""
-    clips: dict[str, Clip] = {}
-    codes = product(EMOTION_CODES, INTENSITY_CODES, STATEMENT_CODES, ("01", "02"), range(1, 25))
-    for emotion, intensity, statement, repetition, actor in codes:
-        if (emotion, intensity) == ("01", "02"):
-            continue
-        name = f"03-01-{emotion}-{intensity}-{statement}-{repetition}-{actor:02d}"
-        clips[name] = Clip(
-            corpus="ravdess",
-            name=name,
-            path=Path(),
-            speaker=f"ravdess/{actor:02d}",
-            gender="male" if actor % 2 else "female",
-            emotion=EMOTION_CODES[emotion],
-            statement=STATEMENT_CODES[statement],
-            intensity=INTENSITY_CODES[intensity],
-        )
-    return clips
+NAME = re.compile(
+    r"(?P<modality>\d\d)-(?P<channel>\d\d)-(?P<emotion>0[1-8])-(?P<intensity>0[12])"
+    r"-(?P<statement>0[12])-(?P<repetition>\d\d)-(?P<actor>\d\d)"
+)
 
 
-def _reason(name: str) -> str:
-    """Return why a file is no clip of spoken audio."""
-    match = NAME.fullmatch(name)
-    if match is None:
-        return "not a name of RAVDESS"
-    if match["channel"] == "02":
+def official() -> Iterator[str]:
+    """Yield the names of the 1,440 clips of spoken audio; neutral has no strong intensity."""
+    for codes in product(EMOTIONS, INTENSITIES, STATEMENTS, ("01", "02"), range(1, 25)):
+        emotion, intensity, statement, repetition, actor = codes
+        if (emotion, intensity) != ("01", "02"):
+            yield f"03-01-{emotion}-{intensity}-{statement}-{repetition}-{actor:02d}"
+
+
+def parse(name: str) -> Clip | str:
+    """Return the clip of a name, or why it is not a clip of spoken audio."""
+    codes = NAME.fullmatch(name)
+    if codes is None:
+        return "not a RAVDESS name"
+    if codes["channel"] == "02":
         return "song, not speech"
-    if match["modality"] in MODALITY_CODES:
-        return f"{MODALITY_CODES[match['modality']]}, not audio alone"
-    return "not among the names that RAVDESS gave out"
-
-
-def read(folder: Path) -> Recordings:
-    """Return the recordings of RAVDESS below a folder."""
-    return match_names(folder, _official(), lambda path: path.stem, _reason)
+    if codes["modality"] in OTHER_MODALITIES:
+        return f"{OTHER_MODALITIES[codes['modality']]}, not audio alone"
+    return Clip(
+        corpus="ravdess",
+        name=name,
+        path=Path(),
+        speaker=f"ravdess/{codes['actor']}",
+        gender="male" if int(codes["actor"]) % 2 else "female",
+        emotion=EMOTIONS[codes["emotion"]],
+        statement=STATEMENTS[codes["statement"]],
+        intensity=INTENSITIES[codes["intensity"]],
+    )
 
 
 RAVDESS = Corpus(
     name="ravdess",
     title="Ryerson Audio-Visual Database of Emotional Speech and Song, spoken audio",
-    emotions=tuple(sorted(EMOTION_CODES.values())),
-    official_clips=1440,
+    emotions=tuple(sorted(EMOTIONS.values())),
     home_page="https://zenodo.org/records/1188976",
     licence="CC BY-NC-SA 4.0",
     how_to_get="Run `python -m benchmark fetch ravdess --into DIR` (208 MB from Zenodo).",
-    read=read,
+    parse=parse,
+    official=official,
+    archive=Archive(
+        "https://zenodo.org/records/1188976/files/Audio_Speech_Actors_01-24.zip?download=1",
+        "md5:bc696df654c87fed845eb13823edef8a",
+    ),
 )

@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+import re
+from collections.abc import Iterator
 from pathlib import Path
 
-from benchmark.corpora.clip import Clip, Corpus, Recordings
-from benchmark.corpora.folder import match_names
+from benchmark.corpora.clip import Clip, Corpus
 
 SPEAKERS = ("DC", "JE", "JK", "KL")
-EMOTION_CODES = {
+EMOTIONS = {
     "a": "angry",
     "d": "disgust",
     "f": "fearful",
@@ -18,44 +19,47 @@ EMOTION_CODES = {
     "su": "surprised",
 }
 COMMON_SENTENCES = 3  # items 01 to 03 are the same sentences in every emotion
+NAME = re.compile(rf"(?P<speaker>{'|'.join(SPEAKERS)})_(?P<code>[adfhn]|sa|su)(?P<item>\d\d)")
 
 
-def _official() -> dict[str, Clip]:
-    """Return the 480 clips by name: of each speaker 30 neutral and 15 of each other emotion."""
-    clips: dict[str, Clip] = {}
+def official() -> Iterator[str]:
+    """Yield the names of the 480 clips: of each speaker 30 neutral, 15 of each other emotion."""
     for speaker in SPEAKERS:
-        for code, emotion in EMOTION_CODES.items():
+        for code, emotion in EMOTIONS.items():
             for item in range(1, 31 if emotion == "neutral" else 16):
-                name = f"{speaker}_{code}{item:02d}"
-                clips[name] = Clip(
-                    corpus="savee",
-                    name=name,
-                    path=Path(),
-                    speaker=f"savee/{speaker}",
-                    gender="male",
-                    emotion=emotion,
-                    statement=f"{item:02d}" if item <= COMMON_SENTENCES else f"{code}{item:02d}",
-                )
-    return clips
+                yield f"{speaker}_{code}{item:02d}"
 
 
-def _name_of(path: Path) -> str:
-    """Return the name that a file should be known by: ``DC_a01`` for ``DC/a01`` too."""
+def parse(name: str) -> Clip | str:
+    """Return the clip of a name such as ``DC_sa01``."""
+    found = NAME.fullmatch(name)
+    if found is None:
+        return "not a SAVEE name"
+    common = int(found["item"]) <= COMMON_SENTENCES
+    return Clip(
+        corpus="savee",
+        name=name,
+        path=Path(),
+        speaker=f"savee/{found['speaker']}",
+        gender="male",
+        emotion=EMOTIONS[found["code"]],
+        statement=found["item"] if common else f"{found['code']}{found['item']}",
+    )
+
+
+def name_of(path: Path) -> str:
+    """Return the canonical name of a file: ``DC_a01`` also for ``DC/a01``."""
     return path.stem if "_" in path.stem else f"{path.parent.name}_{path.stem}"
-
-
-def read(folder: Path) -> Recordings:
-    """Return the recordings of SAVEE below a folder."""
-    return match_names(folder.absolute(), _official(), _name_of, lambda _: "not a name of SAVEE")
 
 
 SAVEE = Corpus(
     name="savee",
     title="Surrey Audio-Visual Expressed Emotion",
-    emotions=tuple(sorted(EMOTION_CODES.values())),
-    official_clips=480,
+    emotions=tuple(sorted(EMOTIONS.values())),
     home_page="http://kahlan.eps.surrey.ac.uk/savee/",
     licence="free for research after registration; not to be passed on",
     how_to_get="Register at http://kahlan.eps.surrey.ac.uk/savee/ and unpack what it sends.",
-    read=read,
+    parse=parse,
+    official=official,
+    name_of=name_of,
 )

@@ -1,4 +1,4 @@
-"""The generated corpus: a source-filter voice speaks with seven emotions, for trying things out.
+"""The generated corpus: a source-filter voice with seven emotions, for first steps and tests.
 
 A glottal pulse train (Rosenberg 1971, "Effect of glottal pulse shape on the quality of natural
 vowels") with breath noise goes through formants that move from vowel to vowel (a cascade of
@@ -7,9 +7,8 @@ resonators: Klatt 1980, "Software for a cascade/parallel formant synthesizer"; t
 pitch, tempo, energy, spectral tilt, jitter, shimmer and breath in the directions that Juslin &
 Laukka 2003 ("Communication of emotions in vocal expression and music performance") and Banse &
 Scherer 1996 ("Acoustic profiles in vocal emotion expression") report; the amounts are ours, chosen
-so that the emotions overlap. Every speaker has habits of their own and no two clips are alike, so
-that a model that knows a speaker has it easier than one that does not. Figures from it say nothing
-of people.
+so that the emotions overlap. Every speaker has individual habits and no two clips are equal, so that
+speaker-dependent scores exceed speaker-independent ones. Figures from it do not hold for humans.
 """
 
 from __future__ import annotations
@@ -19,7 +18,7 @@ import io
 import os
 import wave
 import zlib
-from dataclasses import replace
+from collections.abc import Iterator
 from itertools import product
 from pathlib import Path
 from typing import TYPE_CHECKING, NamedTuple
@@ -53,19 +52,19 @@ VOWELS_HZ = {
 """First three formants of a male voice (Peterson & Barney 1952)."""
 
 STATEMENTS = {"s1": "aieoa", "s2": "eauri", "s3": "oieau"}
-"""What is said, a vowel a syllable."""
+"""Spoken vowels, one for each syllable."""
 
 
 class Manner(NamedTuple):
-    """How somebody speaks, as differences from their own neutral voice."""
+    """Manner of speaking, as differences from the speaker's neutral voice."""
 
     pitch: float  # semitones
     pitch_range: float  # octaves by which the melody is wider
     tempo: float  # octaves by which syllables are faster
     energy: float  # dB
-    tilt: float  # dB an octave above 500 Hz: positive is sharper
-    jitter: float  # octaves by which pitch differs more from pulse to pulse
-    shimmer: float  # octaves by which amplitude differs more from pulse to pulse
+    tilt: float  # dB per octave above 500 Hz: positive is sharper
+    jitter: float  # octaves of more pulse-to-pulse variation of pitch
+    shimmer: float  # octaves of more pulse-to-pulse variation of amplitude
     breath: float  # dB of breath noise
     rise: float  # semitones from the first syllable to the last
     formants: float  # octaves; a smile raises them (Tartter 1980)
@@ -82,43 +81,43 @@ MANNERS = {
 }
 
 HABIT = Manner(0.9, 0.2, 0.06, 1.4, 0.7, 0.3, 0.3, 1.4, 0.9, 0.017)
-"""Spread (standard deviation) of what an emotion does to one speaker and not to another."""
+"""Standard deviation between speakers of the effect of an emotion."""
 
 CHANCE = Manner(0.9, 0.3, 0.09, 1.6, 0.8, 0.5, 0.5, 1.6, 1.2, 0.019)
-"""Spread (standard deviation) from clip to clip of one speaker and emotion."""
+"""Standard deviation between clips of one speaker and emotion."""
 
 
 class Voice(NamedTuple):
-    """A speaker: what stays the same in all their clips."""
+    """A speaker: constants of all their clips."""
 
     pitch_hz: float
     tract: float  # factor of the formant frequencies; a shorter vocal tract has higher ones
-    rate: float  # syllables a second
-    open_quotient: float  # part of a period in which the vocal folds are open
-    tilt: float  # dB an octave above 500 Hz
-    breath: float  # of the voice, as an amplitude
+    rate: float  # syllables per second
+    open_quotient: float  # fraction of a period in which the vocal folds are open
+    tilt: float  # dB per octave above 500 Hz
+    breath: float  # amplitude of the breath noise
     level: float  # dB
     room: float  # dB of the background noise, below full scale
-    expression: float  # factor of what emotions do
+    expression: float  # factor of the effect of emotions
 
 
-def _official() -> dict[str, Clip]:
-    """Return the clips by name."""
-    clips: dict[str, Clip] = {}
-    for speaker, emotion, statement, repetition in product(
-        SPEAKERS, MANNERS, STATEMENTS, REPETITIONS
-    ):
-        name = f"{speaker}_{emotion}_{statement}_{repetition}"
-        clips[name] = Clip(
-            corpus="synthetic",
-            name=name,
-            path=Path(),
-            speaker=f"synthetic/{speaker}",
-            gender=_gender(speaker),
-            emotion=emotion,
-            statement=statement,
-        )
-    return clips
+def official() -> Iterator[str]:
+    """Yield the names of the clips."""
+    for codes in product(SPEAKERS, MANNERS, STATEMENTS, REPETITIONS):
+        yield "_".join(map(str, codes))
+
+
+def _clip(name: str, home: Path) -> Clip:
+    speaker, emotion, statement, _ = name.split("_")
+    return Clip(
+        corpus="synthetic",
+        name=name,
+        path=home / speaker / f"{name}.wav",
+        speaker=f"synthetic/{speaker}",
+        gender=_gender(speaker),
+        emotion=emotion,
+        statement=statement,
+    )
 
 
 def _gender(speaker: str) -> str:
@@ -126,10 +125,10 @@ def _gender(speaker: str) -> str:
 
 
 def read(folder: Path) -> Recordings:
-    """Return the generated recordings below a folder; those that are not there are made first.
+    """Return the generated recordings in a folder; missing or corrupt ones are written first.
 
-    They lie in a folder named by this module's own digest, so that no version of it finds
-    recordings that it would not make.
+    They lie in a subfolder named by the digest of this module's source, so that no version of the
+    module uses recordings of another version.
 
     Raises
     ------
@@ -137,10 +136,7 @@ def read(folder: Path) -> Recordings:
         If they can't be written.
     """
     home = folder / hashlib.sha256(Path(__file__).read_bytes()).hexdigest()[:12]
-    clips = [
-        replace(clip, path=home / clip.speaker.partition("/")[2] / f"{name}.wav")
-        for name, clip in sorted(_official().items())
-    ]
+    clips = [_clip(name, home) for name in sorted(official())]
     try:
         for clip in clips:
             if not _is_whole(clip.path):
@@ -148,13 +144,13 @@ def read(folder: Path) -> Recordings:
     except OSError as error:
         raise BenchmarkError(
             f"{home}: can't write the generated recordings ({error.strerror}). "
-            "Give a folder that may be written with --corpus synthetic=DIR."
+            "Give a writable folder with --corpus synthetic=DIR."
         ) from error
     return Recordings(tuple(clips))
 
 
 def _write(path: Path, signal: Numbers) -> None:
-    """Write samples as 16-bit WAV, whole or not at all."""
+    """Write samples as 16-bit WAV, atomically."""
     content = io.BytesIO()
     with wave.open(content, "wb") as file:
         file.setnchannels(1)
@@ -164,21 +160,21 @@ def _write(path: Path, signal: Numbers) -> None:
     path.parent.mkdir(parents=True, exist_ok=True)
     partial = path.with_name(f".{path.name}.{os.getpid()}.partial")
     try:
-        partial.write_bytes(_sealed(content.getvalue()))
+        partial.write_bytes(_with_checksum(content.getvalue()))
         partial.replace(path)
     finally:
         partial.unlink(missing_ok=True)
 
 
-def _sealed(recording: bytes) -> bytes:
-    """Return a RIFF file with a last chunk that holds its checksum; who plays it passes over it."""
+def _with_checksum(recording: bytes) -> bytes:
+    """Return a RIFF file with a final chunk that holds its checksum; players ignore it."""
     size = int.from_bytes(recording[4:8], "little") + 12
-    sealed = recording[:4] + size.to_bytes(4, "little") + recording[8:] + b"crc \x04\0\0\0"
-    return sealed + zlib.crc32(sealed).to_bytes(4, "little")
+    content = recording[:4] + size.to_bytes(4, "little") + recording[8:] + b"crc \x04\0\0\0"
+    return content + zlib.crc32(content).to_bytes(4, "little")
 
 
 def _is_whole(path: Path) -> bool:
-    """Whether a recording is there as it was written."""
+    """Whether a recording exists and its checksum is correct."""
     if not path.exists():
         return False
     content = path.read_bytes()
@@ -186,7 +182,7 @@ def _is_whole(path: Path) -> bool:
 
 
 def samples(clip: Clip) -> Numbers:
-    """Return a generated clip's samples within -1..1, of shape (samples,), decided by its name."""
+    """Return the samples of a clip within -1..1, (n_samples,); its name is the seed."""
     import numpy as np
 
     voice = _voice(clip.speaker)
@@ -208,11 +204,13 @@ def samples(clip: Clip) -> Numbers:
     loudness = LEVEL * 10 ** ((voice.level + manner.energy) / 20)
     speech *= loudness / np.sqrt(np.mean(speech**2))
     room = 10 ** (voice.room / 20) * rng.standard_normal(count)
-    return np.asarray(0.98 * np.tanh((speech + room) / 0.98))  # bends only what would overload
+    return np.asarray(
+        0.98 * np.tanh((speech + room) / 0.98)
+    )  # changes only samples that would clip
 
 
 def _rng(name: str) -> np.random.Generator:
-    """Return the source of chance of one name, the same on every machine."""
+    """Return the random generator of a name, equal on every machine."""
     import numpy as np
 
     return np.random.default_rng([SEED, *name.encode()])
@@ -236,7 +234,7 @@ def _voice(speaker: str) -> Voice:
 
 
 def _manner(clip: Clip, voice: Voice, rng: np.random.Generator) -> Manner:
-    """Return how a clip is spoken: the emotion, the speaker's habit with it, and chance."""
+    """Return the manner of a clip: the emotion, the speaker's habit, and random variation."""
     habits = _rng(f"{clip.speaker} {clip.emotion}").standard_normal(len(HABIT))
     chances = rng.standard_normal(len(CHANCE))
     terms = zip(MANNERS[clip.emotion], HABIT, habits, CHANCE, chances, strict=True)
@@ -248,10 +246,10 @@ def _manner(clip: Clip, voice: Voice, rng: np.random.Generator) -> Manner:
 def _source(
     voice: Voice, manner: Manner, bounds_s: Numbers, count: int, rng: np.random.Generator
 ) -> Numbers:
-    """Return the flow's derivative at the lips and the breath, of shape (count,).
+    """Return the derivative of the glottal flow plus breath noise, (count,).
 
-    The flow opens as half a cosine and closes as a quarter of one (Rosenberg's pulse C), with pitch
-    and amplitude drawn anew for each pulse.
+    The flow opens as half a cosine and closes as a quarter of one (Rosenberg's pulse C), with
+    random pitch and amplitude for each pulse.
     """
     import numpy as np
 
@@ -277,7 +275,7 @@ def _source(
 def _melody(
     manner: Manner, bounds_s: Numbers, time_s: Numbers, rng: np.random.Generator
 ) -> Numbers:
-    """Return the pitch in semitones about its level, an accent a syllable, of shape (count,)."""
+    """Return the pitch in semitones relative to its level, one accent per syllable: (count,)."""
     import numpy as np
 
     syllables = len(bounds_s) - 1
@@ -288,7 +286,7 @@ def _melody(
 
 
 def _loudness(bounds_s: Numbers, time_s: Numbers) -> Numbers:
-    """Return the amplitude of the voice, a hump a syllable, of shape (count,)."""
+    """Return the amplitude of the voice, one hump per syllable: (count,)."""
     import numpy as np
 
     syllable = np.interp(time_s, bounds_s, np.arange(len(bounds_s)))
@@ -297,7 +295,7 @@ def _loudness(bounds_s: Numbers, time_s: Numbers) -> Numbers:
 
 
 def _consonants(bounds_s: Numbers, count: int, rng: np.random.Generator) -> Numbers:
-    """Return noise at the start of each syllable but the first, of shape (count,)."""
+    """Return noise at the start of each syllable but the first: (count,)."""
     import numpy as np
 
     time_s = np.arange(count) / SAMPLE_RATE_HZ
@@ -310,7 +308,7 @@ def _consonants(bounds_s: Numbers, count: int, rng: np.random.Generator) -> Numb
 def _filter(
     voice: Voice, manner: Manner, vowels: str, bounds_s: Numbers, count: int
 ) -> NDArray[np.complex128]:
-    """Return the vocal tract's response times the tilt, of shape (frames, FFT // 2 + 1)."""
+    """Return the response of the vocal tract times the tilt, (n_frames, FFT // 2 + 1)."""
     import numpy as np
 
     middles_s = (bounds_s[:-1] + bounds_s[1:]) / 2
@@ -330,7 +328,7 @@ def _filter(
 
 
 def _resonance(formant_hz: Numbers, width_hz: Numbers) -> NDArray[np.complex128]:
-    """Return a second-order resonator's response, 1 at 0 Hz, of shape (frames, FFT // 2 + 1)."""
+    """Return the response of a second-order resonator, 1 at 0 Hz: (n_frames, FFT // 2 + 1)."""
     import numpy as np
 
     delay = np.exp(-2j * np.pi * np.arange(FFT // 2 + 1) / FFT)
@@ -341,7 +339,7 @@ def _resonance(formant_hz: Numbers, width_hz: Numbers) -> NDArray[np.complex128]
 
 
 def _hiss() -> Numbers:
-    """Return the spectrum of a consonant's noise, of shape (FFT // 2 + 1,): a hump about 5 kHz."""
+    """Return the spectrum of consonant noise, a hump around 5 kHz: (FFT // 2 + 1,)."""
     import numpy as np
 
     frequency_hz = np.fft.rfftfreq(FFT, 1 / SAMPLE_RATE_HZ)
@@ -353,19 +351,21 @@ def _frame_count(count: int) -> int:
 
 
 def _frames(signal: Numbers) -> NDArray[np.complex128]:
-    """Return the spectra of overlapping frames, of shape (frames, FFT // 2 + 1)."""
+    """Return the spectra of overlapping frames, (n_frames, FFT // 2 + 1)."""
     import numpy as np
     from scipy.fft import rfft
 
     padded = np.zeros((_frame_count(len(signal)) + 1) * HOP)
     padded[HOP : HOP + len(signal)] = signal
     frames = np.lib.stride_tricks.sliding_window_view(padded, FRAME)[::HOP]
-    window = 0.5 - 0.5 * np.cos(2 * np.pi * np.arange(FRAME) / FRAME)  # with its neighbour: 1
+    window = 0.5 - 0.5 * np.cos(
+        2 * np.pi * np.arange(FRAME) / FRAME
+    )  # sums to 1 with its neighbour
     return np.asarray(rfft(frames * window, FFT, axis=1))
 
 
 def _overlap_add(spectra: NDArray[np.complex128], count: int) -> Numbers:
-    """Return the samples of overlapping frames' spectra, of shape (count,)."""
+    """Return the samples of the spectra of overlapping frames, (count,)."""
     import numpy as np
     from scipy.fft import irfft
 
@@ -380,10 +380,9 @@ SYNTHETIC = Corpus(
     name="synthetic",
     title="Generated speech",
     emotions=tuple(sorted(MANNERS)),
-    official_clips=len(SPEAKERS) * len(MANNERS) * len(STATEMENTS) * len(REPETITIONS),
-    home_page="",
-    licence="made by this project's own code, MIT",
-    how_to_get="It is made when it is read.",
+    licence="generated by this project's code, MIT",
+    how_to_get="It is generated when it is first read.",
+    official=official,
     read=read,
     generated=True,
 )

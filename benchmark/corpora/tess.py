@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from itertools import product
 from pathlib import Path
 
-from benchmark.corpora.clip import Clip, Corpus, Recordings
-from benchmark.corpora.folder import match_names
+from benchmark.corpora.clip import Clip, Corpus
 
 SPEAKERS = ("OAF", "YAF")  # the older (64 years) and the younger (26 years) adult female
-EMOTION_CODES = {
+EMOTIONS = {
     "angry": "angry",
     "disgust": "disgust",
     "fear": "fearful",
@@ -33,45 +33,46 @@ WORDS = (  # noqa: SIM905 - 200 quoted words would read worse
     "wheat when which whip white wife wire witch yearn yes young youth"
 ).split()
 MISSPELT = {"OAF_bite_neutral": "OA_bite_neutral"}
-"""The one file that its makers named unlike the others; some copies have it mended."""
+"""The one published file name that breaks the rule; some copies correct it."""
 
 
-def _official() -> dict[str, Clip]:
-    """Return the 2,800 clips by name."""
-    clips: dict[str, Clip] = {}
-    for speaker, word, code in product(SPEAKERS, WORDS, EMOTION_CODES):
-        regular = f"{speaker}_{word}_{code}"
-        name = MISSPELT.get(regular, regular)
-        clips[name] = Clip(
-            corpus="tess",
-            name=name,
-            path=Path(),
-            speaker=f"tess/{speaker}",
-            gender="female",
-            emotion=EMOTION_CODES[code],
-            statement=f"Say the word {word}",
-        )
-    return clips
+def official() -> Iterator[str]:
+    """Yield the names of the 2,800 clips."""
+    for speaker, word, code in product(SPEAKERS, WORDS, EMOTIONS):
+        name = f"{speaker}_{word}_{code}"
+        yield MISSPELT.get(name, name)
 
 
-def _name_of(path: Path) -> str:
-    """Return the name that a file should be known by."""
-    mended = {name.casefold(): misspelt for name, misspelt in MISSPELT.items()}
-    return mended.get(path.stem.casefold(), path.stem)
+def parse(name: str) -> Clip | str:
+    """Return the clip of a name such as ``YAF_back_ps``."""
+    speaker, word, code = name.split("_") if name.count("_") == 2 else ("", "", "")
+    if code not in EMOTIONS:
+        return "not a TESS name"
+    return Clip(
+        corpus="tess",
+        name=name,
+        path=Path(),
+        speaker=f"tess/{'OAF' if speaker == 'OA' else speaker}",
+        gender="female",
+        emotion=EMOTIONS[code],
+        statement=f"Say the word {word}",
+    )
 
 
-def read(folder: Path) -> Recordings:
-    """Return the recordings of TESS below a folder."""
-    return match_names(folder, _official(), _name_of, lambda _: "not a name of TESS")
+def name_of(path: Path) -> str:
+    """Return the published name of a file, also if a copy corrects it."""
+    misspelt = {name.casefold(): published for name, published in MISSPELT.items()}
+    return misspelt.get(path.stem.casefold(), path.stem)
 
 
 TESS = Corpus(
     name="tess",
     title="Toronto emotional speech set",
-    emotions=tuple(sorted(EMOTION_CODES.values())),
-    official_clips=2800,
+    emotions=tuple(sorted(EMOTIONS.values())),
     home_page="https://doi.org/10.5683/SP2/E8H2MF",
     licence="CC BY-NC-ND 4.0",
     how_to_get="Download it from https://doi.org/10.5683/SP2/E8H2MF and unpack it.",
-    read=read,
+    parse=parse,
+    official=official,
+    name_of=name_of,
 )

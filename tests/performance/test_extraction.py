@@ -18,7 +18,8 @@ import numpy as np
 import pytest
 import soundfile
 
-from benchmark.corpora.clip import AUDIO_ENDINGS, Clip
+from benchmark.corpora.clip import Clip
+from benchmark.corpora.folder import AUDIO_SUFFIXES
 from benchmark.engine.processes import Workers
 from benchmark.features import FEATURE_SETS, extract, parse_chain
 from benchmark.features.augmentation import Chain
@@ -38,7 +39,7 @@ def real_paths(folder: Path) -> list[Path]:
         path
         for corpus in ("ravdess", "tess", "savee")
         for path in (folder / corpus).rglob("*")
-        if path.suffix in AUDIO_ENDINGS
+        if path.suffix in AUDIO_SUFFIXES
     )
     return paths[:: max(1, len(paths) // CLIP_COUNT)][:CLIP_COUNT]
 

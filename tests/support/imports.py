@@ -23,7 +23,6 @@ DOORS = {
     "gradio": ("serving/",),
     "prometheus_client": ("serving/",),
     "matplotlib": ("report/",),
-    "pooch": ("corpora/fetch.py",),
     "skops": ("models/stored.py",),
     "typer": ("cli/",),
     "rich": ("console.py",),
