@@ -62,18 +62,15 @@ from benchmark.search.search import ModelSearch, run_searches
 from benchmark.search.storage import Plan, Trial, TrialStore
 from benchmark.study import BASELINE, Study, digest_of
 from benchmark.tracking.cards import write_cards
-from benchmark.tracking.runs import (
+from benchmark.tracking.records import ModelRecord, StudyRecord, TableRecord
+from benchmark.tracking.store import (
     ARTIFACTS,
-    StudyRecord,
-    TableRecord,
-    Tracker,
-    TrialRecord,
-    WinnerRecord,
-    check_address,
-    reach,
+    check_server,
+    check_store,
     sqlite_file,
     tracking_uri,
 )
+from benchmark.tracking.tracker import Tracker
 from benchmark.validation import votes
 
 RECENT = 100
@@ -129,7 +126,7 @@ def run_study(study: Study, job: Job, console: Console) -> Result:
     """
     project = job.project
     uri, artifacts = tracking_uri(project.folder), project.folder / ARTIFACTS
-    check_address(uri)
+    check_server(uri)
     recordings = read_corpora(study, job.sources, console)
     with ExitStack() as held:
         held.enter_context(_alone(study, project))
@@ -141,7 +138,7 @@ def run_study(study: Study, job: Job, console: Console) -> Result:
         store = TrialStore(job.storage or project.storage_url)
         store.open()
         held.enter_context(store.alone(study.name))
-        with _in_background(partial(reach, uri, artifacts)):
+        with _in_background(partial(check_store, uri, artifacts)):
             prepared = prepare(study, job.sources, recordings, _changes(job), workers, console)
         tracker = Tracker(uri, prepared.name, artifacts=artifacts)
         searches = _plan_searches(study, prepared, store, project)
@@ -451,7 +448,7 @@ def _search(
                 left_s = min(left_s, budget.search_until(searches) - time.monotonic())
             left = _in_words(left_s) if done < total else "fitting the winners"
             everything.update(done, total, left)
-            tracker.log_trial(_trial_record(search, trial))
+            tracker.log_trial(search.plan.split, search.plan.model, trial)
             if search.done and best and budget is None:
                 refits.begin(search, workers)
 
@@ -504,24 +501,6 @@ def _in_words(seconds: float) -> str:
     if seconds < 90:
         return f"about {seconds:.0f} s left" if seconds > 0 else ""
     return f"about {seconds / 60:.0f} min left"
-
-
-def _trial_record(search: ModelSearch, trial: Trial) -> TrialRecord:
-    failed = trial.state == "failed"
-    return TrialRecord(
-        protocol=search.plan.split,
-        model=search.plan.model,
-        number=trial.number,
-        state=trial.state,
-        params=trial.params,
-        score=None if failed else trial.score,
-        std=None if failed else trial.std,
-        fold_scores=trial.scores,
-        seconds=trial.seconds,
-        seed=trial.seed,
-        reason=trial.reason,
-        epochs=trial.epochs,
-    )
 
 
 def _submit_artifacts(done: Evaluated, workers: Workers) -> None:
@@ -618,7 +597,7 @@ def _log_winners(
         voters = _voters(winner)
         found = boards[split].evaluation(winner.protocol, model)
         assert found is not None
-        metrics: dict[str, float] = {metric: winner.score, "std": winner.std or 0.0}
+        metrics: dict[str, float] = {f"cv_{metric}": winner.score, "cv_std": winner.std or 0.0}
         for name, score in found.scores.items():
             metrics[f"test_{name}"] = score.value
             metrics[f"test_{name}_low"] = score.low
@@ -629,9 +608,9 @@ def _log_winners(
             metrics[f"test_{name}_mean_over_corpora"] = score.value
         params = winner.params | ({"members": voters} if voters else {})
         stored = files[split, model]
-        tracker.log_winner(
-            WinnerRecord(
-                protocol=split,
+        tracker.log_model(
+            ModelRecord(
+                split=split,
                 model=model,
                 params=params,
                 metrics=metrics,

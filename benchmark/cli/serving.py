@@ -29,7 +29,8 @@ def ui(
     with command_console() as console:
         import subprocess
 
-        from benchmark.tracking.runs import tracking_uri, ui_addresses, ui_command
+        from benchmark.tracking.store import tracking_uri
+        from benchmark.tracking.ui import ui_addresses, ui_command
 
         uri = tracking_uri(project)
         command, environment = ui_command(uri, project, port)
@@ -77,7 +78,7 @@ def promote(
         from benchmark.serving.command import introduce
         from benchmark.tracking import model_registry
         from benchmark.tracking.cards import find_card, read_card
-        from benchmark.tracking.runs import ARTIFACTS, tracking_uri
+        from benchmark.tracking.store import ARTIFACTS, tracking_uri
 
         name = Path(study).stem
         card = find_card(Project(project).features_cache / name, name, split, model)

@@ -12,7 +12,6 @@ import hashlib
 import io
 import json
 import math
-import os
 import re
 import shutil
 import tempfile
@@ -23,6 +22,7 @@ from dataclasses import dataclass
 from importlib.metadata import distributions
 from pathlib import Path
 from typing import Any
+from urllib.parse import unquote, urlsplit
 
 import numpy as np
 
@@ -31,15 +31,16 @@ from benchmark.evaluation.metrics import METRICS
 from benchmark.project import Project
 from benchmark.report.markdown import code, counted, listed, number, plain, span
 from benchmark.tracking.cards import Card, Figure, Measured, load_model, read_card
-from benchmark.tracking.runs import (
+from benchmark.tracking.runs import source_tags
+from benchmark.tracking.store import (
     ARTIFACTS,
     connect,
-    experiment_of,
-    first_line,
-    on_server,
-    refusing,
-    source_tags,
+    environment,
+    find_or_create_experiment,
+    is_server,
+    root_cause,
     sqlite_file,
+    store_errors,
     tracking_uri,
 )
 
@@ -131,7 +132,7 @@ def promote(card: Path, uri: str, artifacts: Path, *, force: bool = False) -> Pr
         If the model can't be loaded or served, or the store can't be used.
     """
     model, _ = load_model(card)
-    with refusing(uri):
+    with store_errors(uri):
         client = connect(uri, artifacts)
         version = _same(client, uri, _digest(card))
         new = version is None
@@ -167,7 +168,7 @@ def find(uri: str, artifacts: Path, cache: Path, which: str = CHAMPION) -> Path:
     file = sqlite_file(uri)
     if file is not None and not file.exists():  # to ask MLflow would be to make it
         raise BenchmarkError(f"{file}: no model has been promoted. Choose one with {PROMOTE}.")
-    with refusing(uri):
+    with store_errors(uri):
         client = connect(uri, artifacts)
         version = _version(client, which)
         with _naming(version):
@@ -284,7 +285,7 @@ def _naming(version: Any) -> Iterator[None]:
     try:
         yield
     except Exception as error:
-        line = str(error) if isinstance(error, BenchmarkError) else first_line(error)
+        line = str(error) if isinstance(error, BenchmarkError) else root_cause(error)
         raise BenchmarkError(
             f"Version {version.version} of MLflow's model {REGISTERED!r} can't be used: {line} "
             f"Register it again, or another, with {PROMOTE}."
@@ -309,15 +310,12 @@ def _fetch(client: Any, uri: str, version: Any, cache: Path) -> Path:
     return folder
 
 
-def _local(place: str) -> Path | None:
-    """Return the folder of a place that is one of this machine; None for any other."""
-    from mlflow.utils.file_utils import local_file_uri_to_path
-    from mlflow.utils.uri import is_local_uri
-
-    local = is_local_uri(place, False)  # type: ignore[no-untyped-call]
-    if not local:
+def _local(address: str) -> Path | None:
+    """Return the folder of a path or a file: address; None for any other address."""
+    parts = urlsplit(address)
+    if parts.scheme not in {"", "file"} or parts.netloc not in {"", "localhost"}:
         return None
-    return Path(local_file_uri_to_path(place))  # type: ignore[no-untyped-call]
+    return Path(unquote(parts.path) if parts.scheme else address)
 
 
 def _download(place: str, uri: str, folder: Path) -> None:
@@ -354,13 +352,16 @@ def _register(client: Any, uri: str, artifacts: Path, card: Path) -> Any:
     """Return a new version of the registered model, with all that belongs to it."""
     told = read_card(card)
     digest = _digest(card)
-    experiment = experiment_of(client, told.study, None if on_server(uri) else artifacts)
+    experiment = find_or_create_experiment(
+        client, told.study, None if is_server(uri) else artifacts
+    )
     with _run(client, experiment, told, digest) as run:
         model = _log_model(client, experiment, run, card, told)
         if _registered(client) is None:
             client.create_registered_model(REGISTERED, description=USE)
         tags, words = _version_tags(told, digest), _description(told)
-        with _default(uri):
+        # MLflow's registry looks the model up in the store of the environment.
+        with environment("MLFLOW_TRACKING_URI", uri):
             version = client.create_model_version(
                 REGISTERED, f"models:/{model}", run, tags, None, words, model_id=model
             )
@@ -389,19 +390,6 @@ def _log_model(client: Any, experiment: str, run: str, card: Path, told: Card) -
         client.log_model_artifacts(model, str(files))
     client.finalize_logged_model(model, "READY")
     return str(model)
-
-
-@contextlib.contextmanager
-def _default(uri: str) -> Iterator[None]:
-    """Have MLflow's registry look for the model where it is: it asks the environment."""
-    before = os.environ.get("MLFLOW_TRACKING_URI")
-    os.environ["MLFLOW_TRACKING_URI"] = uri
-    try:
-        yield
-    finally:
-        os.environ.pop("MLFLOW_TRACKING_URI")
-        if before is not None:
-            os.environ["MLFLOW_TRACKING_URI"] = before
 
 
 @contextlib.contextmanager

@@ -1,7 +1,7 @@
-"""Saved views of MLflow's table of runs, ready made: the columns that matter, and the plots.
+"""Saved views of MLflow's table of runs: filter, columns and plot.
 
-MLflow's UI shows of a new experiment names and dates only, and plots ten of its runs. A view that a
-reader saves is kept as a tag of the experiment; this module makes the texts of such tags.
+For a new experiment MLflow's UI shows only names and dates, and plots ten of the runs. MLflow
+stores a saved view as a tag of the experiment; this module makes the texts of such tags.
 """
 
 from __future__ import annotations
@@ -20,22 +20,22 @@ TAG = "mlflow.sharedViewState."
 
 @dataclass(frozen=True)
 class View:
-    """One saved view: which runs, in which order, with which columns, and what the plot shows.
+    """One saved view.
 
     Attributes
     ----------
     key : str
-        Its part of an address; unique within the experiment.
+        Identifies the view in an address; unique within the experiment.
     name : str
-        What the menu "Views" calls it.
+        Entry of the menu "Views".
     where : str
-        A filter in MLflow's language.
+        A filter in MLflow's search syntax.
     order : str
-        The metric by which runs are sorted, the highest first.
+        Metric by which runs are sorted, in descending order.
     params, metrics : tuple of str
-        Columns of the table, and axes of the parallel-coordinates plot.
+        Columns of the table and axes of the parallel-coordinates plot.
     axes : tuple of str
-        Parameters to plot, where they are others than those of the table.
+        Parameters of the plot, if they differ from `params`.
     """
 
     key: str
@@ -48,13 +48,13 @@ class View:
 
     @property
     def tag(self) -> tuple[str, str]:
-        """The experiment's tag that holds this view: its name and its text."""
+        """Name and text of the experiment's tag that stores this view."""
         packed = base64.b64encode(zlib.compress(json.dumps(self._state()).encode())).decode()
         text = {"name": self.name, "createdAt": 0, "updatedAt": 0, "state": f"deflate;{packed}"}
         return TAG + self.key, json.dumps(text)
 
     def _state(self) -> dict[str, Any]:
-        """The view as MLflow's UI writes it."""
+        """The view in the format of MLflow's UI."""
         chart = {
             "uuid": f"parallel-{self.key}",
             "type": "PARALLEL",
@@ -109,61 +109,62 @@ class View:
 
 
 def view_address(key: str, experiment: str, *, plot: bool = False) -> str:
-    """Return where MLflow's UI shows a view as a table or a plot, below the UI's own address."""
-    # Without the type, the UI takes its reader for one who traces language models.
+    """Return the address of a view, as a table or a plot, relative to the UI's address."""
+    # Without the type, the UI opens its pages for language models.
     kind = "workflowType=machine_learning"
     mode = "&compareRunsMode=CHART" if plot else ""
     return f"#/experiments/{experiment}/runs?{kind}&viewStateShareKey={key}{mode}"
 
 
 def log_axis(parameter: str) -> str:
-    """Return what the logarithm of a parameter is called: MLflow's plots have linear axes only."""
+    """Return the name of a parameter's logarithm; MLflow's plots have linear axes only."""
     return f"log10_{parameter}"
 
 
 def study_views(
     digest: str, metric: str, parameters: Mapping[str, Mapping[str, bool]]
 ) -> list[View]:
-    """Return the views of a study: all trials, each model's trials with its parameters, winners.
+    """Return the views of a study: all trials, the trials of each model, the selected models.
 
     Parameters
     ----------
     digest : str
-        The study's; runs of an earlier state of it stay out of the views.
+        The study's; runs of its earlier versions are excluded.
     metric : str
-        What trials are ranked by.
+        The study's metric.
     parameters : mapping of str to mapping of str to bool
-        By model and parameter that is searched: whether on a logarithmic scale.
+        By model and searched parameter: whether its range is logarithmic.
     """
-    this = f"tags.digest = '{digest}' and tags.role = "
-    everything = View(
+    runs_of = f"tags.digest = '{digest}' and tags.role = "
+    all_trials = View(
         key="trials",
-        name="All trials, best first",
-        where=f"{this}'trial' and tags.model != '{BASELINE}'",  # it would press the others together
-        order=metric,
-        params=("protocol", "model"),
-        metrics=("std", "fit_seconds"),
+        name="All trials, best CV score first",
+        # The baseline's low score would compress the plot's axis.
+        where=f"{runs_of}'trial' and tags.model != '{BASELINE}'",
+        order=f"cv_{metric}",
+        params=("split", "model"),
+        metrics=("cv_std", "fit_seconds"),
     )
     models = [
         View(
             key=f"trials-{model}",
             name=f"Trials of {model}",
-            where=f"{this}'trial' and tags.model = '{model}'",
-            order=metric,
-            params=("protocol", *(f"{model}.{name}" for name in searched)),
+            where=f"{runs_of}'trial' and tags.model = '{model}'",
+            order=f"cv_{metric}",
+            params=("split", *(f"{model}.{name}" for name in searched)),
             axes=(
-                "protocol",
+                "split",
                 *(f"{model}.{log_axis(name) if log else name}" for name, log in searched.items()),
             ),
         )
         for model, searched in parameters.items()
     ]
-    winners = View(
-        key="winners",
-        name="Winners on the test clips",
-        where=f"{this}'model'",
+    selected = View(
+        key="selected",
+        name="Selected models, best test score first",
+        where=f"{runs_of}'model'",
         order=f"test_{metric}",
-        params=("protocol", "model"),
-        metrics=(metric,),
+        params=("split", "model"),
+        metrics=(f"cv_{metric}",),
     )
-    return [everything, *models, winners]
+    return [all_trials, *models, selected]

@@ -387,7 +387,9 @@ def trial_search(scratch: Path, trials: int) -> Any:
 
 def opened_tracker(scratch: Path) -> Any:
     """Return the tracker of the search's trials, begun."""
-    from benchmark.tracking.runs import StudyRecord, Tracker, tracking_uri
+    from benchmark.tracking.records import StudyRecord
+    from benchmark.tracking.store import tracking_uri
+    from benchmark.tracking.tracker import Tracker
 
     tracker = Tracker(tracking_uri(scratch), "trials", artifacts=scratch / "mlruns")
     parameters = {"logistic_regression": {"C": True, "tol": True, "max_iter": False}}
@@ -404,10 +406,9 @@ def grow(scratch: Path, size: int) -> dict[str, Any]:
     import optuna
 
     from benchmark.engine.processes import Workers
-    from benchmark.pipeline import _trial_record as trial_record
     from benchmark.search.search import run_searches
     from benchmark.search.storage import Trial, TrialStore
-    from benchmark.tracking import runs as tracking
+    from benchmark.tracking.runs import StudyRuns
 
     tiny_arrays(scratch / "arrays")
     spent: dict[str, list[float]] = {name: [] for name in ("ask", "tell", "store", "log")}
@@ -415,13 +416,13 @@ def grow(scratch: Path, size: int) -> dict[str, Any]:
         "ask": (optuna.Study, "ask"),
         "tell": (optuna.Study, "tell"),
         "store": (TrialStore, "keep"),
-        "log": (tracking._Runs, "log_trial"),
+        "log": (StudyRuns, "log_trial"),
     }
     ended: list[float] = []
 
     def on_trial(search: Any, trial: Trial) -> None:
         assert search.best is not None or trial.reason
-        tracker.log_trial(trial_record(search, trial))
+        tracker.log_trial(search.plan.split, search.plan.model, trial)
         ended.append(time.perf_counter())
 
     tracker = opened_tracker(scratch)
@@ -522,7 +523,8 @@ UI_PAGE = 100  # runs that MLflow's page asks for at once
 @contextmanager
 def served_ui(scratch: Path, port: int) -> Iterator[tuple[str, float]]:
     """Serve the runs as `python -m benchmark ui` does; yield the address and how long it took."""
-    from benchmark.tracking.runs import tracking_uri, ui_command
+    from benchmark.tracking.store import tracking_uri
+    from benchmark.tracking.ui import ui_command
 
     command, environment = ui_command(tracking_uri(scratch), scratch, port)
     began = time.perf_counter()
@@ -607,7 +609,8 @@ def in_browser(address: str) -> dict[str, Any]:
 
 def measure_ui(measurements: Measurements, scratch: Path, sizes: Sequence[int]) -> None:
     """Measure how long MLflow's server takes to list the runs of the largest search."""
-    from benchmark.tracking.runs import tracking_uri, ui_addresses
+    from benchmark.tracking.store import tracking_uri
+    from benchmark.tracking.ui import ui_addresses
 
     size = max(sizes)
     folder = scratch / "trials"

@@ -18,7 +18,7 @@ import pytest
 from benchmark.engine.databases import with_driver
 from benchmark.search.storage import Trial
 from benchmark.study import Model
-from benchmark.tracking.runs import Tracker
+from benchmark.tracking.tracker import Tracker
 from tests.support.postgres import Postgres
 from tests.support.stores import PLAN, opened
 from tests.support.tracking import STUDY, TRIAL, served
@@ -72,7 +72,9 @@ def test_logging_a_trial(
         took = []
         for number in range(TRIALS):  # the first also makes the runs above it
             before = tracker.seconds
-            tracker.log_trial(replace(TRIAL, number=number, params=PARAMS))
+            tracker.log_trial(
+                "speaker-dependent", "mlp", replace(TRIAL, number=number, params=PARAMS)
+            )
             while tracker.seconds == before:
                 time.sleep(0.0005)
             took.append(1000 * (tracker.seconds - before))

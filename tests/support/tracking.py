@@ -1,4 +1,4 @@
-"""Records of a toy study, its runs in MLflow, and a server of them."""
+"""Records of a toy study, its runs in MLflow, and a server that serves them."""
 
 from __future__ import annotations
 
@@ -12,8 +12,10 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
-from benchmark.tracking import runs as tracking
-from benchmark.tracking.runs import StudyRecord, TableRecord, Tracker, TrialRecord, WinnerRecord
+from benchmark.search.storage import Trial
+from benchmark.tracking.records import ModelRecord, StudyRecord, TableRecord
+from benchmark.tracking.tracker import Tracker
+from benchmark.tracking.ui import ui_command
 
 STUDY = StudyRecord(
     name="toy",
@@ -24,42 +26,38 @@ STUDY = StudyRecord(
     parameters={"mlp": {"alpha": True, "hidden_layer_sizes": False}},
     tags={"seed": "0", "data_digest": "ab", "code_digest": "cd"},
     tables={
-        protocol: tuple(
-            TableRecord(f"toy/{protocol}/{side}", f"{protocol}{side}" * 8, side, f"{side}.csv", 30)
+        split: tuple(
+            TableRecord(f"toy/{split}/{side}", f"{split}{side}" * 8, side, f"{side}.csv", 30)
             for side in ("train", "test")
         )
-        for protocol in ("speaker-dependent", "speaker-independent")
+        for split in ("speaker-dependent", "speaker-independent")
     },
 )
 
 
-TRIAL = TrialRecord(
-    protocol="speaker-dependent",
-    model="mlp",
+TRIAL = Trial(
     number=0,
-    state="complete",
     params={"alpha": 0.01, "hidden_layer_sizes": [64, 32]},
-    score=0.75,
-    std=0.05,
-    fold_scores=(0.7, 0.8),
+    sampled={},
+    scores=(0.7, 0.8),
     seconds=3.0,
     seed=17,
-    ended=1_700_000_000.0,
 )
 
+LoggedTrial = tuple[str, str, Trial]
+"""Split, model and trial: the arguments of `Tracker.log_trial`."""
 
-TRIALS = [
-    replace(TRIAL, protocol=protocol, number=number)
-    for protocol in ("speaker-dependent", "speaker-independent")
+TRIALS: list[LoggedTrial] = [
+    (split, "mlp", replace(TRIAL, number=number))
+    for split in ("speaker-dependent", "speaker-independent")
     for number in range(3)
 ]
 
-
-WINNER = WinnerRecord(
-    protocol="speaker-dependent",
+SELECTED = ModelRecord(
+    split="speaker-dependent",
     model="mlp",
     params={"alpha": 0.01},
-    metrics={"uar": 0.75, "test_uar": 0.7},
+    metrics={"cv_uar": 0.75, "test_uar": 0.7},
     files={"figures/confusion.png": b"picture", "model/model.skops": b"model"},
     trial=2,
 )
@@ -72,15 +70,16 @@ def tracker_of(project: Path, experiment: str) -> Tracker:
 
 def log(
     tracker: Tracker,
-    trials: list[TrialRecord],
-    winners: tuple[WinnerRecord, ...] = (),
+    trials: list[LoggedTrial],
+    models: tuple[ModelRecord, ...] = (),
     study: StudyRecord = STUDY,
 ) -> None:
+    """Log a study from its begin to its end."""
     tracker.begin(study)
     for trial in trials:
-        tracker.log_trial(trial)
-    for winner in winners:
-        tracker.log_winner(winner)
+        tracker.log_trial(*trial)
+    for model in models:
+        tracker.log_model(model)
     tracker.finish()
 
 
@@ -104,7 +103,7 @@ def runs_of(tracker: Tracker) -> dict[str, Any]:
 def served(project: Path, port: int, store: str = "") -> Iterator[str]:
     """The runs of a project behind a server of MLflow's, as the command `ui` starts it."""
     uri = store or f"sqlite:///{project / 'mlflow.db'}"
-    command, environment = tracking.ui_command(uri, project, port)
+    command, environment = ui_command(uri, project, port)
     address = f"http://127.0.0.1:{port}"
     with subprocess.Popen(
         command,

@@ -165,7 +165,7 @@ def test_a_model_and_a_split_can_be_named(finished: Bench) -> None:
 @pytest.mark.parametrize(
     ("split", "model", "words"),
     [
-        ("speakr", None, "Did you mean 'speaker'?"),
+        ("speaker-independant", None, "Did you mean 'speaker-independent'?"),
         (None, "random_forrest", "Did you mean 'random_forest'?"),
     ],
 )

@@ -24,7 +24,7 @@ import pytest
 from benchmark.errors import BenchmarkError
 from benchmark.tracking.cards import load_model, read_card
 from benchmark.tracking.model_registry import DEEP_LIBRARIES, REGISTERED, Promotion, find, promote
-from benchmark.tracking.runs import SETTINGS, reach
+from benchmark.tracking.store import SETTINGS, check_store
 from tests.support.bench import Bench
 from tests.support.imports import DOORS
 from tests.support.tracking import client_of, served
@@ -71,7 +71,7 @@ class Store:
 def empty(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A database without any run; to make one takes seconds, to copy it none."""
     file = tmp_path_factory.mktemp("empty") / "mlflow.db"
-    reach(f"sqlite:///{file}", file.parent / "mlruns")
+    check_store(f"sqlite:///{file}", file.parent / "mlruns")
     return file
 
 
@@ -176,7 +176,7 @@ def test_a_promotion_is_a_run_that_no_search_by_digest_finds(store: Store) -> No
     card = read_card(store.card)
     assert "digest" not in run.data.tags
     assert run.data.tags["model_sha256"] == card.sha256
-    assert run.data.metrics["speaker_uar"] == card.trust.figures["uar"].value
+    assert run.data.metrics["speaker-independent_uar"] == card.trust.figures["uar"].value
     assert run.data.metrics["inner_uar"] == card.inner_score
     assert run.data.params["protocol"] == "speaker-independent"
 

@@ -1,0 +1,68 @@
+"""The MLflow UI: its command and the addresses of a study's views."""
+
+from __future__ import annotations
+
+import os
+import socket
+import sys
+from pathlib import Path
+
+from benchmark.engine.databases import without_user
+from benchmark.errors import BenchmarkError
+from benchmark.tracking.store import ARTIFACTS, SETTINGS, connect, sqlite_file
+from benchmark.tracking.views import TAG, view_address
+
+
+def ui_command(uri: str, project: Path, port: int) -> tuple[list[str], dict[str, str]]:
+    """Return the command that starts the MLflow UI, and its environment.
+
+    The UI has one worker (MLflow's default of four with job runners takes 2 GB and is fourteen
+    times as slow), is reachable from this machine only, and runs no jobs. The command is run in
+    the project's folder.
+
+    Raises
+    ------
+    BenchmarkError
+        If the runs are on a server, there are no runs, or the port is in use.
+    """
+    if uri.startswith(("http:", "https:")):
+        raise BenchmarkError(f"The runs are on a server: open {without_user(uri)} in a browser.")
+    file = sqlite_file(uri)
+    if file is not None and not file.exists():
+        raise BenchmarkError(
+            f"{file}: there are no runs yet. `python -m benchmark run-study` makes some."
+        )
+    with socket.socket() as probe:
+        probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        try:
+            probe.bind(("127.0.0.1", port))
+        except OSError as error:
+            raise BenchmarkError(
+                f"Port {port} can't be used ({error.strerror}). Choose another with --port."
+            ) from error
+    command = [sys.executable, "-m", "mlflow", "server", "--host", "127.0.0.1", "--port", str(port)]
+    command += ["--workers", "1", "--uvicorn-opts", "--log-level warning"]
+    command += ["--allowed-hosts", f"localhost:{port},127.0.0.1:{port}"]
+    command += ["--artifacts-destination", str(project.resolve() / ARTIFACTS)]
+    environment = {
+        **os.environ,
+        **SETTINGS,
+        # Not an argument: it may contain a password, and command lines are public.
+        "MLFLOW_BACKEND_STORE_URI": uri,
+        "MLFLOW_SERVER_ENABLE_JOB_EXECUTION": "false",
+        "PYTHONWARNINGS": "ignore",  # of MLflow's own dependencies
+    }
+    return command, environment
+
+
+def ui_addresses(uri: str, project: Path, port: int) -> list[tuple[str, str]]:
+    """Return each study and the address of its trials in the UI, the most recent study first.
+
+    The UI's own start page is about language models.
+    """
+    client = connect(uri, project / ARTIFACTS)
+    return [
+        (study.name, f"http://127.0.0.1:{port}/{view_address('trials', study.experiment_id)}")
+        for study in client.search_experiments(order_by=["last_update_time DESC"])
+        if f"{TAG}trials" in study.tags
+    ]
