@@ -7,7 +7,8 @@ from typing import Any
 
 from benchmark import models
 from benchmark.corpora import CORPORA, known_emotions
-from benchmark.data.splits import OUTER_FOLDS, PROTOCOLS, RENAMED_PROTOCOLS
+from benchmark.data.outer_folds import OUTER_FOLDS
+from benchmark.data.protocols import PROTOCOLS, RENAMED_PROTOCOLS
 from benchmark.errors import BenchmarkError, unknown
 from benchmark.features import feature_set, parse_chain
 from benchmark.models import MODELS

@@ -11,9 +11,10 @@ import pandas as pd
 from benchmark.console import Console
 from benchmark.data.covariates import COVARIATES, with_covariates
 from benchmark.data.prepared import Prepared, counts, result_name
+from benchmark.data.protocols import INNER, PROTOCOLS
 from benchmark.data.record import Change, CorpusRecord, DataRecord
 from benchmark.data.split_tables import SplitTables, write_tables
-from benchmark.data.splits import INNER, PROTOCOLS, Split, check_split
+from benchmark.data.splits import Split, check_split
 from benchmark.data.tables import Table, read_csv
 from benchmark.errors import BenchmarkError, unknown
 from benchmark.features import feature_set

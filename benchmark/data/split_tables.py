@@ -10,8 +10,9 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
+from benchmark.data.protocols import stream
 from benchmark.data.record import FoldRecord, SideRecord, SplitRecord
-from benchmark.data.splits import LeakError, stream
+from benchmark.data.splits import LeakError
 from benchmark.data.tables import Table, training_arrays, write_csv
 from benchmark.engine.arrays import StoredArrays, load_arrays, save_arrays
 from benchmark.errors import BenchmarkError

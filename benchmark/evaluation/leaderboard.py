@@ -9,7 +9,7 @@ from functools import cached_property
 import numpy as np
 import pandas as pd
 
-from benchmark.data.splits import stream
+from benchmark.data.protocols import stream
 from benchmark.evaluation.metrics import Evaluation, Score, bootstrap_seed, evaluate, gap
 from benchmark.evaluation.results import Result, Winner, selected
 from benchmark.evaluation.significance import ALPHA, ClipTest, compare_on_clips, holm

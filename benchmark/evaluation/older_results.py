@@ -7,7 +7,7 @@ from typing import Any
 
 import pandas as pd
 
-from benchmark.data.splits import RENAMED_PROTOCOLS
+from benchmark.data.protocols import RENAMED_PROTOCOLS
 from benchmark.study import RENAMED_KEYS
 
 FORMAT = 2

@@ -17,7 +17,7 @@ from numpy.typing import NDArray
 from benchmark import models
 from benchmark.console import Bar, Console
 from benchmark.data.prepare import measure, read_corpora
-from benchmark.data.splits import stream
+from benchmark.data.protocols import stream
 from benchmark.data.tables import Table
 from benchmark.engine import npz_cache
 from benchmark.engine.processes import Workers

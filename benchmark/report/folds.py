@@ -6,7 +6,7 @@ from collections.abc import Iterator
 
 import numpy as np
 
-from benchmark.data.splits import stream
+from benchmark.data.protocols import stream
 from benchmark.evaluation.leaderboard import METRIC, Leaderboard
 from benchmark.evaluation.metrics import METRICS, Evaluation, bootstrap_seed, evaluate
 from benchmark.report import wording

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 
 from benchmark.console import Console
 from benchmark.corpora import CORPORA, describe_presence
-from benchmark.data.splits import PROTOCOLS
+from benchmark.data.protocols import PROTOCOLS
 from benchmark.errors import BenchmarkError, unknown
 from benchmark.evaluation.metrics import METRICS
 from benchmark.features import AUGMENTATIONS, FEATURE_SETS, OPTIONAL_FEATURE_SETS

@@ -7,7 +7,7 @@ from dataclasses import dataclass, replace
 
 import numpy as np
 
-from benchmark.data.splits import stream
+from benchmark.data.protocols import stream
 from benchmark.evaluation.leaderboard import METRIC, Leaderboard
 from benchmark.evaluation.metrics import METRICS, bootstrap_seed
 from benchmark.evaluation.results import Result

@@ -13,7 +13,7 @@ from typing import NamedTuple
 import numpy as np
 import pandas as pd
 
-from benchmark.data.splits import stream
+from benchmark.data.protocols import stream
 from benchmark.evaluation.leaderboard import (
     METRIC,
     SELECTED_PER_FOLD,

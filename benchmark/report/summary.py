@@ -6,7 +6,7 @@ import os
 from shlex import quote
 
 from benchmark.console import Console
-from benchmark.data.splits import PROTOCOLS
+from benchmark.data.protocols import PROTOCOLS
 from benchmark.engine.databases import without_user
 from benchmark.evaluation.leaderboard import Leaderboard, Standing, leaderboard
 from benchmark.evaluation.metrics import METRICS

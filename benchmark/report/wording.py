@@ -6,6 +6,7 @@ import re
 from collections.abc import Iterable
 from typing import NamedTuple
 
+from benchmark.data.protocols import protocol_of
 from benchmark.data.record import CorpusRecord
 from benchmark.evaluation.leaderboard import (
     METRIC,
@@ -51,34 +52,10 @@ class Protocol(NamedTuple):
     meaning: str
 
 
-PROTOCOLS = {
-    SPEAKER_DEPENDENT: Protocol(
-        "known speakers",
-        "speakers it knows",
-        "clips are drawn at random, so the test speakers are in training too, as in most papers",
-    ),
-    "cross-corpus": Protocol(
-        "an unseen corpus",
-        "a corpus it has never heard",
-        "each corpus in turn is tested after training on the others, over the emotions of both",
-    ),
-    "cross-corpus-pairs": Protocol(
-        "an unseen corpus, after one other",
-        "a corpus it has never heard, after training on one other",
-        "each corpus is tested after training on each other one, so that a clip counts once for "
-        "each of these",
-    ),
-    SPEAKER_INDEPENDENT: Protocol(
-        "unseen speakers",
-        "speakers it has never heard",
-        "no test speaker has a clip in training",
-    ),
-}
-
-
 def protocol_words(name: str) -> Protocol:
-    """Return a protocol in words; a name that has none stands for itself."""
-    return PROTOCOLS.get(name, Protocol(plain(name), f"the test clips of {code(name)}", ""))
+    """Return a protocol in words, from its entry in the registry."""
+    entry = protocol_of(name)
+    return Protocol(plain(entry.title), plain(entry.tested_on), plain(entry.description))
 
 
 def model_title(result: Result, model: str) -> str:
@@ -278,7 +255,10 @@ def _gap_sentence(board: Leaderboard) -> str:
         for protocol in (SPEAKER_DEPENDENT, SPEAKER_INDEPENDENT)
     ]
     before, after = (figure(score, bold=True) for score in scores)
-    known, unseen = PROTOCOLS[SPEAKER_DEPENDENT].place, PROTOCOLS[SPEAKER_INDEPENDENT].place
+    known, unseen = (
+        protocol_words(SPEAKER_DEPENDENT).place,
+        protocol_words(SPEAKER_INDEPENDENT).place,
+    )
     if models[0] == models[1]:
         found = f"On {known}, {models[0]} reaches UAR {before}; on {unseen}, {after}"
     else:

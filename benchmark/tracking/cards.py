@@ -21,7 +21,7 @@ from pydantic import (
     model_validator,
 )
 
-from benchmark.data.splits import PROTOCOLS
+from benchmark.data.protocols import PROTOCOLS
 from benchmark.engine.files import write_text
 from benchmark.errors import BenchmarkError, unknown
 from benchmark.evaluation.leaderboard import Leaderboard, leaderboard
@@ -223,7 +223,7 @@ def _measured(board: Leaderboard, model: str) -> tuple[Measured, ...]:
         Measured(
             protocol=protocol,
             title=protocol_words(protocol).column,
-            unseen_speakers=protocol in PROTOCOLS and not PROTOCOLS[protocol].shares_speakers,
+            unseen_speakers=protocol in PROTOCOLS and PROTOCOLS[protocol].speaker_independent,
             clips=evaluation.clips,
             speakers=evaluation.speakers,
             over=evaluation.over,
@@ -369,4 +369,4 @@ def find_card(folder: Path, study: str, split: str | None, model: str | None) ->
 
 
 def _shares_speakers(split: str) -> bool:
-    return PROTOCOLS[split].shares_speakers
+    return not PROTOCOLS[split].speaker_independent

@@ -15,7 +15,7 @@ import pytest
 import typer
 
 from benchmark.cli import app
-from benchmark.data.splits import PROTOCOLS
+from benchmark.data.protocols import PROTOCOLS
 from benchmark.features import AUGMENTATIONS, FEATURE_SETS, OPTIONAL_FEATURE_SETS
 from benchmark.models import MODELS
 from tests.support.bench import Bench, refused_line, run_command

@@ -114,7 +114,7 @@ def test_out_of_fold_answers_are_of_every_training_clip_of_each_part_once(result
             for fold in sorted(set(rows["fold"]))
             for here in [rows["fold"].to_numpy() == fold]
         ]
-        assert by_fold == pytest.approx(best["fold_scores"])
+        assert by_fold == pytest.approx(best.fold_scores)
 
 
 def test_normalised_features_have_mean_0_and_spread_1_for_each_speaker(folded: Bench) -> None:

@@ -7,17 +7,9 @@ import pandas as pd
 import pytest
 
 from benchmark import study
-from benchmark.data.splits import (
-    EMOBOX,
-    OUTER_FOLDS,
-    PROTOCOLS,
-    LeakError,
-    Split,
-    check_split,
-    draw_split,
-    draw_splits,
-    learn_also,
-)
+from benchmark.data.outer_folds import EMOBOX, OUTER_FOLDS
+from benchmark.data.protocols import PROTOCOLS
+from benchmark.data.splits import LeakError, Split, check_split, draw_split, draw_splits, learn_also
 from benchmark.errors import BenchmarkError
 
 EMOTIONS = ("angry", "happy", "sad")

@@ -11,8 +11,8 @@ import numpy as np
 import pandas as pd
 import pytest
 
+from benchmark.data.protocols import stream
 from benchmark.data.record import Change
-from benchmark.data.splits import stream
 from benchmark.errors import BenchmarkError
 from benchmark.evaluation.leaderboard import claims, leaderboard
 from benchmark.evaluation.metrics import bootstrap_seed, evaluate
