@@ -14,21 +14,19 @@ from benchmark.evaluation.leaderboard import METRIC, Leaderboard, leaderboard
 from benchmark.evaluation.metrics import METRICS
 from benchmark.evaluation.results import Result, Winner, of_split
 from benchmark.report import (
-    across,
     calibration,
-    claims_page,
     figures,
     folds,
-    glance,
     learning_curves,
-    pages,
     selection_bias,
-    speaker_independent_page,
     statistics_figures,
+    study_page,
     subgroups,
     wording,
 )
 from benchmark.report.markdown import title
+from benchmark.report.pages import across, claims, glance, speaker_independent
+from benchmark.report.pages import leaderboard as leaderboard_page
 
 __all__ = ["headline_table", "update_readme", "write_pages"]
 
@@ -63,11 +61,11 @@ def write_pages(results: Sequence[Result], folder: Path, only: str | None = None
         drawn = _draw(board)
         _write_figures(drawn, folder / "figures" / board.result.name)
         page = folder / f"{board.result.name}.md"
-        write_text(page, pages.study_page(board, list(drawn)))
+        write_text(page, study_page.study_page(board, list(drawn)))
         written.append(page)
     over_all = {
-        claims_page.NAME: claims_page.claims_page(boards),
-        speaker_independent_page.NAME: speaker_independent_page.unseen_page(boards, folder),
+        claims.NAME: claims.claims_page(boards),
+        speaker_independent.NAME: speaker_independent.unseen_page(boards, folder),
     }
     for name, text in over_all.items():
         if text:
@@ -79,13 +77,13 @@ def write_pages(results: Sequence[Result], folder: Path, only: str | None = None
     overview = folder / "README.md"
     names = [board.result.name for board in boards]
     explored = [name for name in names if (folder / f"{name}_data.md").is_file()]
-    write_text(overview, pages.overview_page(boards, explored))
+    write_text(overview, leaderboard_page.overview_page(boards, explored))
     return [*written, overview]
 
 
 def headline_table(result: Result) -> str:
     """Return the finding and the compact leaderboard of a study, for a page above ``reports/``."""
-    return pages.headline_table(leaderboard(result), "reports")
+    return leaderboard_page.headline_table(leaderboard(result), "reports")
 
 
 def update_readme(readme: Path, results: Sequence[Result]) -> None:
@@ -129,7 +127,7 @@ def _claims_table(results: Sequence[Result]) -> str:
     """Return the claims in brief, for a page above ``reports/``; empty without any."""
     claiming = [result for result in results if result.study.claims]
     boards = [leaderboard(result) for result in claiming if not wording.is_changed(result)]
-    return claims_page.claims_table(boards, "reports") if boards else ""
+    return claims.claims_table(boards, "reports") if boards else ""
 
 
 def _draw(board: Leaderboard) -> dict[str, bytes]:

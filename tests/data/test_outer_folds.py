@@ -22,7 +22,7 @@ from benchmark.evaluation.results import (
 )
 from benchmark.report import write_pages
 from benchmark.report.markdown import number
-from benchmark.report.speaker_independent_page import (
+from benchmark.report.pages.speaker_independent import (
     TASKS,
     Kind,
     best_inside,

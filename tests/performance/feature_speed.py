@@ -18,7 +18,7 @@ from benchmark.corpora.clip import Clip
 from benchmark.engine.files import write_text
 from benchmark.engine.processes import Workers
 from benchmark.features import FEATURE_SETS, extract, feature_set
-from benchmark.report.speaker_independent_page import SPEED
+from benchmark.report.pages.speaker_independent import SPEED
 
 EVERY = 8
 RUNS = 3

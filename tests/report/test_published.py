@@ -9,8 +9,10 @@ import pytest
 
 from benchmark.evaluation.leaderboard import Leaderboard, leaderboard
 from benchmark.evaluation.results import read_result, read_results
-from benchmark.report import claims_page, pages, speaker_independent_page, update_readme
 from benchmark.report import leakage_page as anatomy_page
+from benchmark.report import study_page, update_readme
+from benchmark.report.pages import claims, speaker_independent
+from benchmark.report.pages import leaderboard as leaderboard_page
 
 PROJECT = Path(__file__).parents[2]
 REPORTS = PROJECT / "reports"
@@ -26,7 +28,7 @@ def test_every_study_is_published() -> None:
 def test_a_published_page_comes_from_its_stored_result(name: str) -> None:
     result = read_result(REPORTS / "results" / name)
     figures = sorted(path.name for path in (REPORTS / "figures" / name).glob("*.png"))
-    page = pages.study_page(leaderboard(result), figures)
+    page = study_page.study_page(leaderboard(result), figures)
     assert page == (REPORTS / f"{name}.md").read_text(encoding="utf-8")
 
 
@@ -39,19 +41,17 @@ def boards() -> list[Leaderboard]:
 
 def test_the_published_leaderboard_comes_from_the_stored_results(boards: list[Leaderboard]) -> None:
     explored = [path.name.removesuffix("_data.md") for path in REPORTS.glob("*_data.md")]
-    page = pages.overview_page(boards, explored)
+    page = leaderboard_page.overview_page(boards, explored)
     assert page == (REPORTS / "README.md").read_text(encoding="utf-8")
 
 
-@pytest.mark.parametrize("name", [claims_page.NAME, speaker_independent_page.NAME])
+@pytest.mark.parametrize("name", [claims.NAME, speaker_independent.NAME])
 def test_a_published_page_over_all_studies_comes_from_the_stored_results(
     boards: list[Leaderboard], name: str
 ) -> None:
     page = {
-        claims_page.NAME: lambda: claims_page.claims_page(boards),
-        speaker_independent_page.NAME: lambda: speaker_independent_page.unseen_page(
-            boards, REPORTS
-        ),
+        claims.NAME: lambda: claims.claims_page(boards),
+        speaker_independent.NAME: lambda: speaker_independent.unseen_page(boards, REPORTS),
     }[name]()
     assert page == (REPORTS / name).read_text(encoding="utf-8")
 

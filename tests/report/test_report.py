@@ -19,7 +19,6 @@ from benchmark.evaluation.metrics import bootstrap_seed, evaluate
 from benchmark.evaluation.results import Result, read_result, write_result
 from benchmark.evaluation.significance import holm
 from benchmark.report import headline_table, update_readme, write_pages
-from benchmark.report.claims_page import claims_page
 from benchmark.report.figures import confusion_png
 from benchmark.report.markdown import claimed as claimed_figure
 from benchmark.report.markdown import (
@@ -33,9 +32,10 @@ from benchmark.report.markdown import (
     span,
     table,
 )
-from benchmark.report.pages import run_command
+from benchmark.report.pages.claims import claims_page
 from benchmark.report.search_figures import comparable_trials, has_importances, rebuilt_study
 from benchmark.report.significance import comparisons
+from benchmark.report.study_page import run_command
 from benchmark.report.wording import model_title
 from tests.support.results import EMOTIONS, SKILL, SMALL, THREE_TRIALS, TITLES, make
 

@@ -10,8 +10,8 @@ import pandas as pd
 from benchmark.evaluation.leaderboard import METRIC, SPEAKER_INDEPENDENT, Leaderboard
 from benchmark.evaluation.significance import ALPHA
 from benchmark.report import wording
-from benchmark.report.glance import Clips, clips_of
 from benchmark.report.markdown import count, listed, number, plain, probability, table, title
+from benchmark.report.pages.glance import Clips, clips_of
 from benchmark.study import BASELINE
 
 PICTURE = "across_studies.png"
