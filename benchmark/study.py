@@ -34,7 +34,7 @@ BASELINE = "majority"
 ENSEMBLE = "ensemble"
 """Name of the soft vote of all models, in a study that names no ensembles."""
 
-Mistake = Literal[
+LeakName = Literal[
     "speakers-shared",
     "augmented-before-split",
     "oversampled-before-split",
@@ -184,9 +184,9 @@ class LearningCurves(Record):
 class Claims(BaseModel):
     """What the source of a study says that it reaches: a figure for each model, by its protocol.
 
-    `why` says for a model, as far as is known, why its figure is not reached; `leaks`, what its
-    source did wrong to reach it. No score of the study depends on that, so it is no setting of it:
-    results don't hold it, and `anatomy` alone reads it.
+    `why` says for a model, as far as is known, why its figure is not reached; `leaks`, the data
+    leaks of its source. No score of the study depends on that, so it is no setting of it:
+    results don't hold it, and only the command `leakage` reads it.
     """
 
     model_config = ConfigDict(extra="forbid", frozen=True)
@@ -196,7 +196,7 @@ class Claims(BaseModel):
     metric: Literal["uar", "accuracy", "macro_f1"]
     note: str = ""
     why: dict[str, str] = {}
-    leaks: dict[str, tuple[Mistake, ...]] = Field(default={}, exclude=True)
+    leaks: dict[str, tuple[LeakName, ...]] = Field(default={}, exclude=True)
     values: dict[str, float] = Field(min_length=1)
 
     @model_validator(mode="before")

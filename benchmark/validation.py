@@ -16,7 +16,7 @@ from benchmark.search.search import SAMPLERS
 from benchmark.search.storage import grid
 from benchmark.study import BASELINE, ENSEMBLE, Model, Study
 
-PAGES = ("README", "anatomy", "claims", "scale", "unseen_speakers")
+PAGES = ("README", "claims", "leakage", "scale", "unseen_speakers")
 """Pages that are no study's, whose names no study can have."""
 
 DATA_PAGE = "_data"

@@ -204,14 +204,14 @@ def leakage(
     with command_console() as console:
         sources = make_sources(project, corpora, corpus)
         checked = read_study(study, None)
-        from benchmark.leakage.ablation import Extent, dissect
-        from benchmark.leakage.stored import write_anatomy
+        from benchmark.leakage.ablation import Extent, run_ablation
+        from benchmark.leakage.stored import FOLDER, write_ablation
         from benchmark.report.leakage_page import write_page
 
         job = make_job(project, sources, None, workers)
         extent = Extent(draws, seeds, settings, published_only)
-        ablation = dissect(checked, extent, job, console)
-        write_anatomy(ablation, job.project.reports / "anatomy")
+        ablation = run_ablation(checked, extent, job, console)
+        write_ablation(ablation, job.project.reports / FOLDER)
         console.print(str(write_page(job.project.reports)))
 
 

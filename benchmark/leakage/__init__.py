@@ -1,5 +1,5 @@
-"""Anatomy of an inflated score: the winner once more, with the mistakes that papers make.
+"""Leakage ablation: a selected model is run again with the data leaks that papers have.
 
-The command `anatomy` alone leads here. Nothing that is made here can enter a leaderboard: it has
-folders, a format and a page of its own.
+Only the command `leakage` uses this package. Its scores never enter a leaderboard: they have their
+own folders, format and page.
 """

@@ -1,4 +1,4 @@
-"""From a study's stored result to its anatomy: which experiments are run, where, and once only."""
+"""From a study's stored result to its leakage ablation: plan experiments, run each fit once."""
 
 from __future__ import annotations
 
@@ -8,11 +8,9 @@ from dataclasses import asdict, dataclass, replace
 from functools import cached_property
 from importlib.metadata import version
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 import pandas as pd
-from numpy.typing import NDArray
 
 from benchmark import models
 from benchmark.console import Bar, Console
@@ -26,37 +24,37 @@ from benchmark.evaluation.metrics import confusion, uar
 from benchmark.evaluation.results import Result, Winner, read_result
 from benchmark.leakage.fits import (
     DECISIVE_LIBRARIES,
-    Answered,
-    Order,
+    FitPlan,
+    FitResult,
     StoredRows,
     load_rows,
-    perform,
+    run_fit,
     score_of,
     store_rows,
 )
-from benchmark.leakage.leaks import MISTAKES, Conduct, Setting, Subject, honest
-from benchmark.leakage.stored import Anatomy, Comparison, Run, Staircase, Step
+from benchmark.leakage.leaks import LEAKS, Candidate, Procedure, Setting, leak_free
+from benchmark.leakage.stored import Ablation, Cumulative, DataFacts, Run, SingleLeak, Step
 from benchmark.project import Job, Sources
 from benchmark.search.fitting import warm_up
 from benchmark.study import BASELINE, Study, derive_seed
 
 SPEAKER_INDEPENDENT = "speaker-independent"
 COPIES = ("noise", "pitch")
-"""With which the mistake of early copies is made where a study has no augmentation."""
+"""Augmented copies for the leak, in a study without augmentation."""
 
 
 @dataclass(frozen=True)
 class Extent:
-    """How much is run.
+    """The size of an ablation.
 
     Attributes
     ----------
     draws : int
-        Splits that are drawn; the first is the study's own.
+        Number of splits; the first is the study's own.
     seeds, settings : int
-        Between how many the test rows choose.
+        Number of alternatives among which the test set selects.
     published_only : bool
-        Whether the study's own winner is left out, and its source's figures alone are taken apart.
+        Run only the leaks of the reported figures, not those of the study's selected model.
     """
 
     draws: int = 5
@@ -66,44 +64,43 @@ class Extent:
 
 
 @dataclass(frozen=True)
-class Case:
-    """One experiment: a model, how it is conducted, and on which draw of the split."""
+class Experiment:
+    """A model, a procedure, and the number of the split."""
 
-    subject: Subject
-    conduct: Conduct
+    candidate: Candidate
+    procedure: Procedure
     draw: int
 
 
 @dataclass(frozen=True)
-class Reported:
-    """What an experiment reports.
+class Outcome:
+    """The reported fit of an experiment.
 
     Attributes
     ----------
-    order : Order
-        The fit that is reported.
-    tested : Answered
+    plan : FitPlan
+    result : FitResult
     by_setting, by_seed : tuple of float
-        As `stored.Run` has them.
+        See `stored.Run`.
     """
 
-    order: Order
-    tested: Answered
+    plan: FitPlan
+    result: FitResult
     by_setting: tuple[float, ...]
     by_seed: tuple[float, ...]
 
 
-Attempts = Generator[list[Order], list[Answered], Reported]
-"""An experiment as it goes on: it asks for fits, is sent what they say, and at last reports."""
+Steps = Generator[list[FitPlan], list[FitResult], Outcome]
+"""An experiment in progress: it yields plans of fits, receives their results, returns its outcome."""
 
 
-def dissect(study: Study, extent: Extent, job: Job, console: Console) -> Anatomy:
-    """Return the anatomy of a study that has run.
+def run_ablation(study: Study, extent: Extent, job: Job, console: Console) -> Ablation:
+    """Return the leakage ablation of a study that has run.
 
     Parameters
     ----------
     study : Study
-        As its file has it: the stored result decides everything but its source's mistakes.
+        From its file. Everything but the leaks of its source comes from the stored result.
     extent : Extent
     job : Job
     console : Console
@@ -111,17 +108,17 @@ def dissect(study: Study, extent: Extent, job: Job, console: Console) -> Anatomy
     Raises
     ------
     BenchmarkError
-        If the study has not run, has no unseen speakers or other recordings than its result.
+        If the study has not run, has no speaker-independent score, or ran on other recordings.
     """
     result = stored_result(study.name, job.project.results)
-    mistakes = study.claims.leaks if study.claims else {}
-    if extent.published_only and not mistakes:
+    leaks = study.claims.leaks if study.claims else {}
+    if extent.published_only and not leaks:
         raise BenchmarkError(
-            f"study {study.name}: its file does not tell what its source did wrong. Add "
-            "[claims.leaks], or leave --published-only out."
+            f"study {study.name}: its file does not list the leaks of its source. Add "
+            "[claims.leaks], or remove --published-only."
         )
     ran = result.study
-    augmented = ran.model_copy(update={"augment": _copies(ran, extent, mistakes)})
+    augmented = ran.model_copy(update={"augment": _copies(ran, extent, leaks)})
     left_out = [name for name, c in result.data.corpora.items() if c.left_out]
     sources: Sources = replace(job.sources, allow_missing=tuple(left_out))
     recordings = read_corpora(augmented, sources, console)
@@ -129,88 +126,85 @@ def dissect(study: Study, extent: Extent, job: Job, console: Console) -> Anatomy
         workers.warm_up(_warm_up)
         table, samples = measure(augmented, sources, recordings, workers, console)
         _check_same(result, table)
-        cache = job.project.features_cache / "anatomy"
+        cache = job.project.features_cache / "leakage"
         rows = store_rows(table, samples, cache / study.name)
-        plan = Planned(ran, result, extent, table, mistakes)
+        plan = Plan(ran, result, extent, table, leaks)
         with console.bars(timed=False) as bars:
-            bench = Bench(rows, cache / "fits", workers, bars.add("fits", 0))
-            reported = bench.conduct([plan.attempts(case) for case in plan.cases])
-    return plan.anatomy(reported, rows)
+            runner = FitRunner(rows, cache / "fits", workers, bars.add("fits", 0))
+            outcomes = runner.run([plan.steps(experiment) for experiment in plan.experiments])
+    return plan.ablation(outcomes, rows)
 
 
-def _copies(study: Study, extent: Extent, mistakes: Mapping[str, Sequence[str]]) -> tuple[str, ...]:
-    """Return the copies of clips that are asked for."""
-    early = any("augmented-before-split" in made for made in mistakes.values())
+def _copies(study: Study, extent: Extent, leaks: Mapping[str, Sequence[str]]) -> tuple[str, ...]:
+    """Return the augmentation of the copies that the ablation needs."""
+    early = any("augmented-before-split" in names for names in leaks.values())
     return study.augment or (() if extent.published_only and not early else COPIES)
 
 
 def _warm_up() -> None:
     import benchmark.leakage.fits
 
-    del benchmark.leakage.fits  # imported is all that it is to be
+    del benchmark.leakage.fits  # only imported, so that the first fit does not wait for it
     warm_up(())
 
 
 def stored_result(name: str, results: Path) -> Result:
-    """Return a study's result, if an anatomy can be made of it.
+    """Return a study's result, if an ablation of it is possible.
 
     Raises
     ------
     BenchmarkError
-        If the study has not run, or its result has no unseen speakers, several splits, normalised
-        features, or auxiliary corpora.
+        If the study has not run, or its result has no speaker-independent score, several splits,
+        normalised features, or auxiliary corpora.
     """
     folder = results / name
     if not (folder / "study.json").is_file():
         raise BenchmarkError(
-            f"study {name} has not run: there is no {folder / 'study.json'}. An anatomy runs a "
-            f"study's winner again: first `python -m benchmark run-study {name}`."
+            f"study {name} has not run: {folder / 'study.json'} does not exist. The ablation runs "
+            f"the selected model of a study: first `python -m benchmark run-study {name}`."
         )
     result = read_result(folder)
     protocols = sorted({winner.protocol for winner in result.winners})
     if SPEAKER_INDEPENDENT not in protocols:
         raise BenchmarkError(
-            f"study {name} has no unseen speakers, only {', '.join(protocols)}: without an honest "
-            f'score nothing can be told of flattering ones. Add "{SPEAKER_INDEPENDENT}" to [split] protocols '
-            "and run it again."
+            f"study {name} has no speaker-independent score, only {', '.join(protocols)}. The "
+            f'ablation starts from it: add "{SPEAKER_INDEPENDENT}" to [split] protocols and run '
+            "the study again."
         )
-    split = result.study.split
-    if split.folds is not None or split.repeats > 1:
-        raise BenchmarkError(
-            f"study {name} tests on several splits, each with a winner of its own; an anatomy runs "
-            "the winner of one. Leave folds and repeats out of its [split] and run it again, or "
-            "take a study without them."
-        )
-    if result.study.normalise != "none":
-        raise BenchmarkError(
-            f"study {name} normalises its features by {result.study.normalise}, which an "
-            "anatomy can't do. Take a study without it."
-        )
-    if result.study.auxiliary:
-        raise BenchmarkError(
-            f"study {name} learns from auxiliary corpora too, which an anatomy can't do. Take a "
-            "study without them."
-        )
+    study = result.study
+    obstacles = {
+        "tests on several splits, each with its own selected model; the ablation needs one. Remove "
+        "folds and repeats from its [split] and run it again, or choose a study without them.": (
+            study.split.folds is not None or study.split.repeats > 1
+        ),
+        f"normalises its features by {study.normalise}, which the ablation does not support. "
+        "Choose a study without it.": study.normalise != "none",
+        "trains on auxiliary corpora, which the ablation does not support. Choose a study without "
+        "them.": bool(study.auxiliary),
+    }
+    for obstacle, present in obstacles.items():
+        if present:
+            raise BenchmarkError(f"study {name} {obstacle}")
     return result
 
 
 def _check_same(result: Result, table: Table) -> None:
-    """Refuse recordings that are not those of the result."""
+    """Refuse recordings that differ from those of the result."""
     here = table.rows.loc[table.originals, "corpus"].value_counts().to_dict()
-    there = {name: corpus.used for name, corpus in result.data.corpora.items() if corpus.used}
-    if here != there:
+    before = {name: corpus.used for name, corpus in result.data.corpora.items() if corpus.used}
+    if here != before:
+        words = [
+            ", ".join(f"{count} {name}" for name, count in sorted(clips.items()))
+            for clips in (before, here)
+        ]
         raise BenchmarkError(
-            f"study {result.name}: its result is of other clips ({_counted(there)}) than are here "
-            f"({_counted(here)}). Give the recordings with which it ran, or run it again."
+            f"study {result.name}: its result has other clips ({words[0]}) than the recordings "
+            f"given now ({words[1]}). Give the same recordings, or run the study again."
         )
 
 
-def _counted(clips: dict[str, int]) -> str:
-    return ", ".join(f"{count} {name}" for name, count in sorted(clips.items()))
-
-
-class Bench:
-    """Where fits are done, each once, and kept for the next time.
+class FitRunner:
+    """Runs each fit once, in parallel and cached on disk.
 
     Parameters
     ----------
@@ -223,55 +217,56 @@ class Bench:
     def __init__(self, rows: StoredRows, cache: Path, workers: Workers, bar: Bar) -> None:
         self._rows, self._cache = rows, cache
         self._workers, self._bar = workers, bar
-        self._known: dict[str, Answered] = {}
-        self._asked = 0
+        self._results: dict[str, FitResult] = {}
+        self._n_requested = 0
 
-    def conduct(self, experiments: Sequence[Attempts]) -> list[Reported]:
-        """Return what each experiment reports; all go on side by side."""
-        reported: dict[int, Reported] = {}
-        waiting = {number: next(attempts) for number, attempts in enumerate(experiments)}
+    def run(self, experiments: Sequence[Steps]) -> list[Outcome]:
+        """Return the outcome of each experiment; all advance together."""
+        outcomes: dict[int, Outcome] = {}
+        waiting = {number: next(steps) for number, steps in enumerate(experiments)}
         while waiting:
-            self._perform([order for orders in waiting.values() for order in orders])
-            for number, orders in list(waiting.items()):
-                answers = [self._known[order.key(self._rows)] for order in orders]
+            self._run_new([plan for plans in waiting.values() for plan in plans])
+            for number, plans in list(waiting.items()):
+                results = [self._results[plan.key(self._rows)] for plan in plans]
                 try:
-                    waiting[number] = experiments[number].send(answers)
+                    waiting[number] = experiments[number].send(results)
                 except StopIteration as end:
-                    reported[number] = end.value
+                    outcomes[number] = end.value
                     del waiting[number]
-        return [reported[number] for number in range(len(experiments))]
+        return [outcomes[number] for number in range(len(experiments))]
 
-    def _perform(self, orders: Sequence[Order]) -> None:
-        """Do all fits that are not known yet."""
-        wanted = {order.key(self._rows): order for order in orders}
-        new = {key: order for key, order in wanted.items() if key not in self._known}
-        self._asked += len(new)
-        for key, order in new.items():
-            found = npz_cache.load(self._cache / f"{key}.npz")
-            if found is None:
-                label = f"{order.model}, draw with seed {order.draw_seed}"
-                self._workers.submit(perform, self._rows, order, label=(key, label))
+    def _run_new(self, plans: Sequence[FitPlan]) -> None:
+        """Run all fits that have no result yet."""
+        by_key = {plan.key(self._rows): plan for plan in plans}
+        new = {key: plan for key, plan in by_key.items() if key not in self._results}
+        self._n_requested += len(new)
+        for key, plan in new.items():
+            cached = npz_cache.load(self._cache / f"{key}.npz")
+            if cached is None:
+                label = f"{plan.model}, split seed {plan.split_seed}"
+                self._workers.submit(run_fit, self._rows, plan, label=(key, label))
             else:
-                self._known[key] = _tested(found)
-        self._bar.update(len(self._known), self._asked)
+                self._results[key] = FitResult(
+                    cached["rows"],
+                    cached["predicted"],
+                    int(cached["n_trained"]),
+                    int(cached["epochs"]),
+                )
+        self._bar.update(len(self._results), self._n_requested)
         for task in self._workers.drain():
             key, label = task.label
             if isinstance(task.error, BenchmarkError):
                 raise task.error
             if task.error is not None:
                 raise task.failure(f"{label}: the fit failed") from task.error
-            self._known[key] = task.result
+            self._results[key] = task.result
             npz_cache.save(self._cache / f"{key}.npz", **asdict(task.result))
-            self._bar.update(len(self._known), self._asked)
-
-
-def _tested(found: dict[str, NDArray[Any]]) -> Answered:
-    return Answered(found["rows"], found["predicted"], int(found["trained"]), int(found["epochs"]))
+            self._bar.update(len(self._results), self._n_requested)
 
 
 @dataclass(frozen=True)
-class Planned:
-    """Which experiments an anatomy takes.
+class Plan:
+    """The experiments of an ablation.
 
     Attributes
     ----------
@@ -281,250 +276,257 @@ class Planned:
     extent : Extent
     table : Table
         All clips and copies.
-    mistakes : dict of str to sequence of str
-        What the study's source did wrong, by model.
+    leaks : dict of str to sequence of str
+        Leaks of the study's source, by model.
     """
 
     study: Study
     result: Result
     extent: Extent
     table: Table
-    mistakes: Mapping[str, Sequence[str]]
+    leaks: Mapping[str, Sequence[str]]
 
     @property
-    def honest(self) -> Conduct:
-        """How the study itself is conducted."""
-        return honest(bool(self.study.augment))
+    def leak_free(self) -> Procedure:
+        """The procedure of the study."""
+        return leak_free(bool(self.study.augment))
 
     @cached_property
-    def subject(self) -> Subject:
-        """The single model that won on unseen speakers, by inner score."""
+    def selected(self) -> Candidate:
+        """The single model with the best speaker-independent CV score."""
         single = [
             winner
             for winner in self.result.winners
             if winner.protocol == SPEAKER_INDEPENDENT and not winner.members
         ]
-        real = [winner for winner in single if winner.model != BASELINE] or single
-        return self._subject(max(real, key=lambda winner: winner.score))
-
-    def _subject(self, winner: Winner) -> Subject:
-        protocol, model = winner.protocol, winner.model
-        trials = self.result.trials
-        here = (trials["protocol"] == protocol) & (trials["model"] == model)
-        tried = [
-            Setting(json.loads(trial.params), _mean_epoch(trial.epochs))
-            for trial in trials[here & (trials["state"] == "complete")].itertuples()
-        ]
-        won = Setting(winner.params, winner.epochs or 0)
-        others = {json.dumps(one.params, sort_keys=True): one for one in reversed(tried)}
-        others.pop(json.dumps(won.params, sort_keys=True), None)
-        return Subject(
-            model=model,
-            setting=won,
-            trial=winner.trial or 0,
-            protocol=protocol,
-            tried=(won, *list(others.values())[::-1])[: self.extent.settings],
-            shape=self.table.shape,
-            counts=self.table.rows.loc[self.table.originals, "emotion"].value_counts().to_dict(),
-        )
+        trained = [winner for winner in single if winner.model != BASELINE] or single
+        return self._candidate(max(trained, key=lambda winner: winner.score))
 
     @cached_property
-    def published(self) -> tuple[Subject, ...]:
-        """The models whose source's mistakes are known, with the settings for its protocol."""
+    def reported(self) -> tuple[Candidate, ...]:
+        """Models whose source's leaks are known, with hyperparameters for its protocol."""
         claims = self.study.claims
         return tuple(
-            self._subject(winner)
+            self._candidate(winner)
             for winner in self.result.winners
             if claims is not None
             and winner.protocol == claims.protocol
-            and self.mistakes.get(winner.model)
+            and self.leaks.get(winner.model)
             and not winner.members
         )
 
+    def _candidate(self, winner: Winner) -> Candidate:
+        protocol, model = winner.protocol, winner.model
+        trials = self.result.trials
+        own = (trials["protocol"] == protocol) & (trials["model"] == model)
+        tried = [
+            Setting(json.loads(trial.params), _mean_epoch(trial.epochs))
+            for trial in trials[own & (trials["state"] == "complete")].itertuples()
+        ]
+        best = Setting(winner.params, winner.epochs or 0)
+        others = {json.dumps(one.params, sort_keys=True): one for one in reversed(tried)}
+        others.pop(json.dumps(best.params, sort_keys=True), None)
+        return Candidate(
+            model=model,
+            setting=best,
+            trial=winner.trial or 0,
+            protocol=protocol,
+            tried=(best, *list(others.values())[::-1])[: self.extent.settings],
+            shape=self.table.shape,
+            n_clips=self.table.rows.loc[self.table.originals, "emotion"].value_counts().to_dict(),
+        )
+
     @property
-    def comparisons(self) -> Iterator[tuple[str, str, Conduct, Conduct]]:
-        """Each mistake alone: its name, who is on both sides, and the two conducts.
+    def pairs(self) -> Iterator[tuple[str, bool, Procedure, Procedure]]:
+        """Each single leak: name, whether speakers are shared, procedures without and with it.
 
-        A mistake that makes rows before the split is made under either split.
+        A leak that makes rows before the split is measured under both protocols.
         """
-        shared = MISTAKES["speakers-shared"].wrong(self.honest)
-        for name, mistake in MISTAKES.items():
-            if self.extent.published_only or mistake.lacking(self.subject):
+        shared = LEAKS["speakers-shared"].leaky(self.leak_free)
+        for name, leak in LEAKS.items():
+            if self.extent.published_only or leak.not_applicable(self.selected):
                 continue
-            yield name, "apart", mistake.right(self.honest), mistake.wrong(self.honest)
-            if mistake.makes_rows:
-                yield name, "shared", mistake.right(shared), mistake.wrong(shared)
+            yield name, False, leak.clean(self.leak_free), leak.leaky(self.leak_free)
+            if leak.makes_rows:
+                yield name, True, leak.clean(shared), leak.leaky(shared)
 
-    def climb(self, subject: Subject, names: Sequence[str]) -> list[tuple[str, Conduct]]:
-        """Return the conducts of a staircase, each with the mistake that it adds."""
-        steps = [("", self.honest)]
+    def accumulate(self, candidate: Candidate, names: Sequence[str]) -> list[tuple[str, Procedure]]:
+        """Return the procedures of cumulative leaks, each with the name of the leak it adds."""
+        steps = [("", self.leak_free)]
         for name in names:
-            if not MISTAKES[name].lacking(subject):
-                steps.append((name, MISTAKES[name].wrong(steps[-1][1])))
+            if not LEAKS[name].not_applicable(candidate):
+                steps.append((name, LEAKS[name].leaky(steps[-1][1])))
         return steps
 
     @cached_property
-    def climbs(self) -> list[tuple[Subject, tuple[str, ...]]]:
-        """The models and mistakes of all staircases, the study's own winner first."""
-        of_source = []
-        for subject in self.published:
-            made = {"speakers-shared", *self.mistakes[subject.model]}
-            of_source.append((subject, tuple(name for name in MISTAKES if name in made)))
-        climbed = tuple(name for name, mistake in MISTAKES.items() if mistake.climbed)
-        own = [] if self.extent.published_only else [(self.subject, climbed)]
-        return [*own, *of_source]
+    def cumulative(self) -> list[tuple[Candidate, tuple[str, ...]]]:
+        """Models and their cumulative leaks, the study's own selected model first."""
+        reported = []
+        for candidate in self.reported:
+            made = {"speakers-shared", *self.leaks[candidate.model]}
+            reported.append((candidate, tuple(name for name in LEAKS if name in made)))
+        names = tuple(name for name, leak in LEAKS.items() if leak.cumulative)
+        own = [] if self.extent.published_only else [(self.selected, names)]
+        return [*own, *reported]
 
     @cached_property
-    def cases(self) -> list[Case]:
+    def experiments(self) -> list[Experiment]:
         """All experiments, each once."""
-        conducts = [(self.subject, c) for _, _, *pair in self.comparisons for c in pair]
-        for subject, names in self.climbs:
-            conducts += [(subject, conduct) for _, conduct in self.climb(subject, names)]
-        found: dict[str, Case] = {}
-        for subject, conduct in conducts:
+        wanted = [(self.selected, procedure) for _, _, *pair in self.pairs for procedure in pair]
+        for candidate, names in self.cumulative:
+            wanted += [(candidate, step) for _, step in self.accumulate(candidate, names)]
+        distinct: dict[str, Experiment] = {}
+        for candidate, procedure in wanted:
             for draw in range(self.extent.draws):
-                case = Case(subject, conduct, draw)
-                found.setdefault(repr(case), case)
-        return list(found.values())
+                experiment = Experiment(candidate, procedure, draw)
+                distinct.setdefault(repr(experiment), experiment)
+        return list(distinct.values())
 
-    def attempts(self, case: Case) -> Attempts:
-        """Ask for the fits of an experiment, choose among them, and return what it reports."""
-        tried: tuple[Setting, ...] = (case.subject.setting,)
+    def steps(self, experiment: Experiment) -> Steps:
+        """Yield the fits of an experiment, select among their results, and return the outcome."""
+        candidate, procedure = experiment.candidate, experiment.procedure
+        tried: tuple[Setting, ...] = (candidate.setting,)
         by_setting: tuple[float, ...] = ()
-        if case.conduct.settings == "test":
-            unwatched = replace(case, conduct=replace(case.conduct, epoch="training"))
-            tried = case.subject.tried
-            answers = yield [self._order(unwatched, setting, 0) for setting in tried]
-            by_setting = self._scores(case.subject, answers)
+        if procedure.settings == "test":
+            last_epoch = replace(experiment, procedure=replace(procedure, epoch="training"))
+            tried = candidate.tried
+            results = yield [self._fit(last_epoch, setting, 0) for setting in tried]
+            by_setting = self._scores(candidate, results)
         setting = tried[int(np.argmax(by_setting))] if by_setting else tried[0]
-        seeds = self.extent.seeds if case.conduct.seed == "test" else 1
-        orders = [self._order(case, setting, number) for number in range(seeds)]
-        answers = yield orders
-        scores = self._scores(case.subject, answers)
+        n_seeds = self.extent.seeds if procedure.seed == "test" else 1
+        plans = [self._fit(experiment, setting, number) for number in range(n_seeds)]
+        results = yield plans
+        scores = self._scores(candidate, results)
         best = int(np.argmax(scores))
-        return Reported(orders[best], answers[best], by_setting, scores if seeds > 1 else ())
+        return Outcome(plans[best], results[best], by_setting, scores if n_seeds > 1 else ())
 
-    def _scores(self, subject: Subject, answers: Sequence[Answered]) -> tuple[float, ...]:
+    def _scores(self, candidate: Candidate, results: Sequence[FitResult]) -> tuple[float, ...]:
         emotions = self.table.rows["emotion"].to_numpy(dtype=np.str_)
-        names, metric = sorted(self.study.emotions), self._metric(subject)
-        return tuple(score_of(tested, emotions, names, metric) for tested in answers)
+        names, metric = sorted(self.study.emotions), self._metric(candidate)
+        return tuple(score_of(result, emotions, names, metric) for result in results)
 
-    def _order(self, case: Case, setting: Setting, number: int) -> Order:
-        subject, study = case.subject, self.study
-        seed = study.seed if case.draw == 0 else derive_seed(study.seed, "anatomy", case.draw)
-        # As the study itself has fitted its winner, where the split is its own.
-        found = derive_seed(seed, stream(subject.protocol), subject.model, "fit", subject.trial)
-        fitted = derive_seed(found, "refit")
-        return Order(
-            model=subject.model,
+    def _fit(self, experiment: Experiment, setting: Setting, number: int) -> FitPlan:
+        candidate, study = experiment.candidate, self.study
+        # The words of the seeds are fixed: others would change the published figures.
+        seed = study.seed
+        if experiment.draw:
+            seed = derive_seed(study.seed, "anatomy", experiment.draw)
+        # The seed with which the study fitted this model, where the split is the study's own.
+        found = derive_seed(
+            seed, stream(candidate.protocol), candidate.model, "fit", candidate.trial
+        )
+        refit = derive_seed(found, "refit")
+        on_test = experiment.procedure.epoch == "test"
+        return FitPlan(
+            model=candidate.model,
             setting=setting,
-            seed=fitted if number == 0 else derive_seed(fitted, "another", number),
-            conduct=replace(case.conduct, settings="training", seed="training"),
-            draw_seed=seed,
+            seed=refit if number == 0 else derive_seed(refit, "another", number),
+            procedure=replace(experiment.procedure, settings="training", seed="training"),
+            split_seed=seed,
             test_size=study.split.test_size,
             n_folds=study.search.folds,
-            metric=self._metric(subject) if case.conduct.epoch == "test" else "",
+            metric=self._metric(candidate) if on_test else "",
         )
 
-    def _metric(self, subject: Subject) -> str:
-        """Return by what the test rows choose: the study's metric, or its source's."""
+    def _is_reported(self, candidate: Candidate) -> bool:
+        """Whether a candidate stands for a reported figure."""
+        return any(candidate is one for one in self.reported)
+
+    def _metric(self, candidate: Candidate) -> str:
+        """Return the metric of selection on the test set: the study's, or its source's."""
         claims = self.study.claims
-        if claims is not None and any(subject is one for one in self.published):
+        if claims is not None and self._is_reported(candidate):
             return claims.metric
         return self.study.search.metric
 
-    def anatomy(self, reported: Sequence[Reported], rows: StoredRows) -> Anatomy:
+    def ablation(self, outcomes: Sequence[Outcome], rows: StoredRows) -> Ablation:
         """Return the record of finished experiments."""
-        places = {repr(case): number for number, case in enumerate(self.cases)}
+        index = {repr(experiment): number for number, experiment in enumerate(self.experiments)}
 
-        def runs(subject: Subject, conduct: Conduct) -> tuple[int, ...]:
-            every = (Case(subject, conduct, draw) for draw in range(self.extent.draws))
-            return tuple(places[repr(case)] for case in every)
+        def runs(candidate: Candidate, procedure: Procedure) -> tuple[int, ...]:
+            draws = range(self.extent.draws)
+            return tuple(index[repr(Experiment(candidate, procedure, draw))] for draw in draws)
 
-        subject = self.subject
-        alone = [
-            Comparison(name, speakers, runs(subject, right), runs(subject, wrong))
-            for name, speakers, right, wrong in self.comparisons
-        ]
-        staircases = [
-            Staircase(
-                model=one.model,
-                protocol=one.protocol,
-                metric=self._metric(one),
-                steps=tuple(Step(name, runs(one, c)) for name, c in self.climb(one, names)),
-                lacking={
-                    name: why
-                    for name in (MISTAKES if claim is None else names)
-                    if (why := MISTAKES[name].lacking(one))
-                },
-                published=claim,
-            )
-            for one, names in self.climbs
-            for claim in [self._claim(one)]
-        ]
-        pairs = list(zip(self.cases, reported, strict=True))
-        return Anatomy(
+        return Ablation(
             name=self.result.name,
-            settings=self.result.study.settings(),
+            study=self.study,
             data=self._data(),
             versions={
                 **{name: version(name) for name in DECISIVE_LIBRARIES},
-                "engines": {one.model: models.engine(one.model) for one, _ in self.climbs},
+                "engines": {one.model: models.engine(one.model) for one, _ in self.cumulative},
             },
-            draws=self.extent.draws,
-            seeds=self.extent.seeds,
-            runs=tuple(_run(case, one) for case, one in pairs),
-            alone=tuple(alone),
-            staircases=tuple(staircases),
-            predictions=_predictions([one.tested for _, one in pairs], rows),
+            n_draws=self.extent.draws,
+            n_seeds=self.extent.seeds,
+            runs=tuple(map(_run, self.experiments, outcomes)),
+            single=tuple(
+                SingleLeak(name, shared, runs(self.selected, clean), runs(self.selected, leaky))
+                for name, shared, clean, leaky in self.pairs
+            ),
+            cumulative=tuple(
+                Cumulative(
+                    model=one.model,
+                    protocol=one.protocol,
+                    metric=self._metric(one),
+                    steps=tuple(
+                        Step(name, runs(one, step)) for name, step in self.accumulate(one, names)
+                    ),
+                    not_applicable={
+                        name: reason
+                        for name in (names if self._is_reported(one) else LEAKS)
+                        if (reason := LEAKS[name].not_applicable(one))
+                    },
+                    reported=self._reported_figure(one),
+                )
+                for one, names in self.cumulative
+            ),
+            predictions=_predictions([one.result for one in outcomes], rows),
         )
 
-    def _claim(self, subject: Subject) -> float | None:
+    def _reported_figure(self, candidate: Candidate) -> float | None:
         claims = self.study.claims
-        if claims is None or not any(subject is one for one in self.published):
+        if claims is None or not self._is_reported(candidate):
             return None
-        return claims.values[subject.model]
+        return claims.values[candidate.model]
 
-    def _data(self) -> dict[str, Any]:
+    def _data(self) -> DataFacts:
         predictions = self.result.predictions
         own = predictions[
             (predictions["protocol"] == SPEAKER_INDEPENDENT)
-            & (predictions["model"] == self.subject.model)
+            & (predictions["model"] == self.selected.model)
         ]
         originals = self.table.rows[self.table.originals]
-        corpora = self.result.data.corpora
-        return {
-            "clips": len(originals),
-            "speakers": int(originals["speaker"].nunique()),
-            "left_out": [name for name, corpus in corpora.items() if corpus.left_out],
-            "generated": self.result.generated,
-            "augment": sorted(set(self.table.rows["augmentation"]) - {""}),
-            "measured": float(uar(confusion(own, self.result.emotions))),
-        }
+        return DataFacts(
+            n_clips=len(originals),
+            n_speakers=int(originals["speaker"].nunique()),
+            left_out=tuple(n for n, corpus in self.result.data.corpora.items() if corpus.left_out),
+            generated=self.result.generated,
+            augment=tuple(sorted(set(self.table.rows["augmentation"]) - {""})),
+            stored_score=float(uar(confusion(own, self.result.emotions))),
+        )
 
 
 def _mean_epoch(text: str) -> int:
-    """Return for how many epochs a trial would learn on the whole training side; 0 for none."""
+    """Return the epochs of a fit on all training rows, from those of a trial's folds; 0 if none."""
     return max(1, round(float(np.mean(json.loads(text))))) if text else 0
 
 
-def _run(case: Case, one: Reported) -> Run:
+def _run(experiment: Experiment, outcome: Outcome) -> Run:
     return Run(
-        model=case.subject.model,
-        draw=case.draw,
-        conduct=asdict(case.conduct),
-        params=one.order.setting.params,
-        seed=one.order.seed,
-        epochs=one.tested.epochs,
-        trained=one.tested.trained,
-        tested=len(one.tested.rows),
-        by_setting=one.by_setting,
-        by_seed=one.by_seed,
+        model=experiment.candidate.model,
+        draw=experiment.draw,
+        procedure=asdict(experiment.procedure),
+        params=outcome.plan.setting.params,
+        seed=outcome.plan.seed,
+        epochs=outcome.result.epochs,
+        n_trained=outcome.result.n_trained,
+        n_tested=len(outcome.result.rows),
+        by_setting=outcome.by_setting,
+        by_seed=outcome.by_seed,
     )
 
 
-def _predictions(tested: Sequence[Answered], rows: StoredRows) -> pd.DataFrame:
-    """Return how often each run takes each speaker's rows of an emotion for which."""
+def _predictions(results: Sequence[FitResult], rows: StoredRows) -> pd.DataFrame:
+    """Return the confusion counts of each run by speaker."""
     recordings = load_rows(rows)
     names = np.array(sorted(set(recordings.emotions.tolist())))
     speakers = recordings.frame["speaker"].to_numpy(dtype=np.str_)
@@ -537,8 +539,8 @@ def _predictions(tested: Sequence[Answered], rows: StoredRows) -> pd.DataFrame:
                 "predicted": names[one.predicted],
             }
         )
-        for number, one in enumerate(tested)
+        for number, one in enumerate(results)
     ]
-    every = pd.concat(parts, ignore_index=True)
     columns = ["run", "speaker", "emotion", "predicted"]
-    return every.groupby(columns, sort=True).size().rename("rows").reset_index()
+    joined = pd.concat(parts, ignore_index=True)
+    return joined.groupby(columns, sort=True).size().rename("rows").reset_index()

@@ -1,4 +1,4 @@
-"""One fit of one experiment, as its conduct has it: what workers do; pure."""
+"""One fit of an experiment by its procedure: pure functions that workers run."""
 
 from __future__ import annotations
 
@@ -21,18 +21,18 @@ from benchmark.data.tables import IDENTITY, Table
 from benchmark.engine.arrays import write_arrays
 from benchmark.errors import BenchmarkError
 from benchmark.evaluation.metrics import score
-from benchmark.leakage.leaks import Conduct, Setting
+from benchmark.leakage.leaks import Procedure, Setting
 from benchmark.models import MODELS, Facts
 from benchmark.study import derive_seed, digest_of
 
-VERSION = 1  # of whatever here decides a prediction; raised when that changes
+VERSION = 2  # to be raised when code here changes a prediction
 
-NEIGHBOURS = 5
-"""Of SMOTE, as its authors have it; fewer where an emotion has no more clips."""
+SMOTE_NEIGHBOURS = 5
+"""As in the paper; fewer if an emotion has fewer clips."""
 
-DECISIVE_LIBRARIES = ("imbalanced-learn", "numpy", "scikit-learn", "scipy")
+DECISIVE_LIBRARIES = ("numpy", "scikit-learn", "scipy")
 
-Places = NDArray[np.intp]
+Index = NDArray[np.intp]
 Bools = NDArray[np.bool_]
 Floats = NDArray[np.float32]
 Words = NDArray[np.str_]
@@ -40,22 +40,15 @@ Words = NDArray[np.str_]
 
 @dataclass(frozen=True)
 class StoredRows:
-    """Where all clips and all copies lie: what a task is given in their place.
-
-    Attributes
-    ----------
-    folder : Path
-    identity : str
-        A digest of them.
-    """
+    """The folder of all clips and copies, and a digest of them: what a task receives."""
 
     folder: Path
     identity: str
 
 
 @dataclass(frozen=True)
-class Order:
-    """One fit to be done.
+class FitPlan:
+    """One fit to run.
 
     Attributes
     ----------
@@ -63,27 +56,26 @@ class Order:
     setting : Setting
     seed : int
         Of the fit.
-    conduct : Conduct
-        Who chooses settings and seed is not looked at.
-    draw_seed : int
-        Of the split.
+    procedure : Procedure
+        Its `settings` and `seed` have no effect on a single fit.
+    split_seed : int
     test_size, n_folds : float, int
         Of the study.
     metric : str
-        By which an epoch is chosen.
+        Metric for the selection of an epoch.
     """
 
     model: str
     setting: Setting
     seed: int
-    conduct: Conduct
-    draw_seed: int
+    procedure: Procedure
+    split_seed: int
     test_size: float
     n_folds: int
     metric: str
 
     def key(self, rows: StoredRows) -> str:
-        """Return a digest of all that decides the outcome."""
+        """Return a digest of everything that decides the result."""
         libraries = {name: version(name) for name in DECISIVE_LIBRARIES}
         kind = MODELS[self.model]
         made = [VERSION, rows.identity, models.engine(self.model), kind.version, libraries]
@@ -91,51 +83,51 @@ class Order:
 
 
 @dataclass(frozen=True)
-class Answered:
-    """What a fit says of its test rows.
+class FitResult:
+    """The predictions of a fit on its test rows.
 
     Attributes
     ----------
     rows : ndarray of int, shape (n_tested,)
-        The stored row that was tested; of one that SMOTE made, the nearest of its emotion.
+        Index of the stored row; for a synthetic row, of the nearest row of its emotion.
     predicted : ndarray of int, shape (n_tested,)
-        Positions among the sorted emotions.
-    trained : int
-        How many rows were learned from.
+        Index into the sorted emotions.
+    n_trained : int
+        Training rows.
     epochs : int
-        The epoch that was kept, where it was chosen; else 0.
+        The selected epoch; 0 if no epoch was selected.
     """
 
-    rows: Places
-    predicted: Places
-    trained: int
+    rows: Index
+    predicted: Index
+    n_trained: int
     epochs: int = 0
 
 
 @dataclass(frozen=True)
 class Part:
-    """Rows of one side, or of both.
+    """Some rows.
 
     Attributes
     ----------
-    places : ndarray of int, shape (n_rows,)
-        The stored row of each; of one that SMOTE made, the nearest of its emotion.
+    index : ndarray of int, shape (n_rows,)
+        Index of the stored row; for a synthetic row, of the nearest row of its emotion.
     values : ndarray of float32, shape (n_rows, n_features)
-    made : ndarray of bool, shape (n_rows,)
-        Which of them SMOTE made.
+    synthetic : ndarray of bool, shape (n_rows,)
+        Which rows come from SMOTE.
     """
 
-    places: Places
+    index: Index
     values: Floats
-    made: Bools
+    synthetic: Bools
 
     def __getitem__(self, wanted: Bools) -> Part:
-        return Part(self.places[wanted], self.values[wanted], self.made[wanted])
+        return Part(self.index[wanted], self.values[wanted], self.synthetic[wanted])
 
 
 @dataclass(frozen=True)
 class Recordings:
-    """All clips and copies, as a worker holds them."""
+    """All clips and copies in a worker."""
 
     frame: pd.DataFrame
     values: Floats
@@ -147,7 +139,7 @@ class Recordings:
 
     @property
     def originals(self) -> Bools:
-        """Which rows are clips as they were recorded."""
+        """Which rows are original clips, not copies."""
         return np.asarray(self.frame["augmentation"] == "", dtype=np.bool_)
 
     def part(self, wanted: Bools) -> Part:
@@ -156,7 +148,7 @@ class Recordings:
 
 
 def store_rows(table: Table, samples: Words, folder: Path) -> StoredRows:
-    """Write all clips and copies into a folder, and return where they lie."""
+    """Write all clips and copies into a folder."""
     columns = {name: table.rows[name].to_numpy(dtype=np.str_) for name in IDENTITY}
     shape = np.array(table.shape or (), dtype=np.intp)
     arrays: dict[str, NDArray[Any]] = {
@@ -168,7 +160,7 @@ def store_rows(table: Table, samples: Words, folder: Path) -> StoredRows:
 
 @lru_cache(maxsize=2)
 def load_rows(rows: StoredRows) -> Recordings:
-    """Return what `store_rows` wrote."""
+    """Return the rows that `store_rows` wrote."""
     names = (*IDENTITY, "samples")
     frame = pd.DataFrame({name: np.load(rows.folder / f"{name}.npy") for name in names})
     shape = tuple(np.load(rows.folder / "shape.npy").tolist())
@@ -176,146 +168,174 @@ def load_rows(rows: StoredRows) -> Recordings:
     return Recordings(frame, values, (shape[0], shape[1]) if shape else None)
 
 
-def perform(rows: StoredRows, order: Order) -> Answered:
-    """Fit a model as its order has it, and return what it says of the test rows."""
+def run_fit(rows: StoredRows, plan: FitPlan) -> FitResult:
+    """Return the test predictions of a fit."""
     recordings = load_rows(rows)
-    train, fold, test = divide(recordings, order)
-    columns = _selected(order.conduct, train, test, recordings.emotions)
+    train, fold, test = divide(recordings, plan)
+    columns = _selected_columns(plan.procedure, train, test, recordings.emotions)
     train, test = (replace(part, values=part.values[:, columns]) for part in (train, test))
-    pipeline = _pipeline(recordings, order, np.concatenate([train.values, test.values]))
-    if order.conduct.epoch == "test":
-        watch = _watch_network if MODELS[order.model].by_epochs else _watch_mlp
-        predicted, epochs = watch(pipeline, recordings, (train, fold), test, order)
+    pipeline = _pipeline(recordings, plan, np.concatenate([train.values, test.values]))
+    if plan.procedure.epoch == "test":
+        select = _network_epoch if MODELS[plan.model].by_epochs else _mlp_epoch
+        predicted, epochs = select(pipeline, recordings, (train, fold), test, plan)
     else:
-        genders = recordings.frame["gender"].to_numpy(dtype=np.str_)[train.places]
+        genders = recordings.frame["gender"].to_numpy(dtype=np.str_)[train.index]
         facts = Facts(fold, genders, np.zeros(len(fold), np.bool_), {})
-        truth = recordings.emotions[train.places]
-        with _silently():
-            fitted = models.learn(order.model, pipeline, train.values, truth, facts)
-        predicted, epochs = _answers(fitted, test.values), 0
-    return Answered(test.places, np.asarray(predicted, dtype=np.intp), len(train.places), epochs)
+        labels = recordings.emotions[train.index]
+        with _no_warnings():
+            fitted = models.learn(plan.model, pipeline, train.values, labels, facts)
+        predicted, epochs = _predict(fitted, test.values), 0
+    return FitResult(test.index, np.asarray(predicted, dtype=np.intp), len(train.index), epochs)
 
 
-def divide(recordings: Recordings, order: Order) -> tuple[Part, Places, Part]:
-    """Return the training rows, the inner fold of each, and the test rows.
+def divide(recordings: Recordings, plan: FitPlan) -> tuple[Part, Index, Part]:
+    """Return the training rows, their inner folds, and the test rows.
 
     Raises
     ------
     BenchmarkError
-        If the clips don't allow the split.
+        If the clips do not allow the split.
     """
-    conduct = order.conduct
-    pool = recordings.part(recordings.originals | np.bool_(conduct.copies == "all"))
-    if conduct.filled == "all":
-        pool = fill(pool, recordings.emotions, derive_seed(order.draw_seed, "smote"))
-    fold = _folds(pool, recordings, order)
+    procedure = plan.procedure
+    pool = recordings.part(recordings.originals | np.bool_(procedure.copies == "all"))
+    if procedure.filled == "all":
+        pool = oversampled(pool, recordings.emotions, derive_seed(plan.split_seed, "smote"))
+    fold = _folds(pool, recordings, plan)
     tested = fold < 0
     train, fold = pool[~tested], fold[~tested]
-    if conduct.copies == "training":
+    if procedure.copies == "training":
         train, fold = _with_copies(train, fold, recordings)
-    if conduct.filled == "training":
-        before = pd.Series(fold, index=train.places)
-        train = fill(train, recordings.emotions, derive_seed(order.draw_seed, "smote"))
-        fold = before[~before.index.duplicated()].loc[train.places].to_numpy(dtype=np.intp)
+    if procedure.filled == "training":
+        before = pd.Series(fold, index=train.index)
+        train = oversampled(train, recordings.emotions, derive_seed(plan.split_seed, "smote"))
+        fold = before[~before.index.duplicated()].loc[train.index].to_numpy(dtype=np.intp)
     return train, fold, pool[tested]
 
 
-def _folds(pool: Part, recordings: Recordings, order: Order) -> Places:
-    """Return the inner fold of each row, -1 on the test side."""
-    frame, conduct = recordings.frame, order.conduct
-    if conduct.splits_rows:
-        clips = frame.iloc[pool.places].reset_index(drop=True)
+def _folds(pool: Part, recordings: Recordings, plan: FitPlan) -> Index:
+    """Return the inner fold of each row, -1 for test rows."""
+    frame, procedure = recordings.frame, plan.procedure
+    if procedure.splits_rows:
+        clips = frame.iloc[pool.index].reset_index(drop=True)
         clips = clips.assign(samples=np.arange(len(clips)).astype(str))
     else:
         clips = frame[recordings.originals]
-    split = draw_split(conduct.split, clips, order.test_size, order.n_folds, order.draw_seed)
-    if conduct.splits_rows:
+    split = draw_split(procedure.split, clips, plan.test_size, plan.n_folds, plan.split_seed)
+    if procedure.splits_rows:
         return split.fold
     fold_of = dict(zip(clips["clip"], split.fold, strict=True))
-    folds: Places = frame["clip"].iloc[pool.places].map(fold_of).to_numpy(dtype=np.intp)
+    folds: Index = frame["clip"].iloc[pool.index].map(fold_of).to_numpy(dtype=np.intp)
     return folds
 
 
-def _with_copies(train: Part, fold: Places, recordings: Recordings) -> tuple[Part, Places]:
-    """Return training rows and, below them, the copies of their clips."""
+def _with_copies(train: Part, fold: Index, recordings: Recordings) -> tuple[Part, Index]:
+    """Return training rows followed by the copies of their clips."""
     names = recordings.frame["clip"]
-    heard = ~train.made
-    fold_of = dict(zip(names.iloc[train.places[heard]], fold[heard], strict=True))
+    recorded = ~train.synthetic
+    fold_of = dict(zip(names.iloc[train.index[recorded]], fold[recorded], strict=True))
     copies = recordings.part(~recordings.originals & names.isin(fold_of).to_numpy())
     joined = Part(
-        np.concatenate([train.places, copies.places]),
+        np.concatenate([train.index, copies.index]),
         np.concatenate([train.values, copies.values]),
-        np.concatenate([train.made, copies.made]),
+        np.concatenate([train.synthetic, copies.synthetic]),
     )
-    followed = names.iloc[copies.places].map(fold_of).to_numpy(dtype=np.intp)
-    return joined, np.concatenate([fold, followed])
+    copied = names.iloc[copies.index].map(fold_of).to_numpy(dtype=np.intp)
+    return joined, np.concatenate([fold, copied])
 
 
-def fill(part: Part, emotions: Words, seed: int) -> Part:
-    """Return rows and, below them, those that SMOTE makes until all emotions have as many.
+def oversampled(part: Part, emotions: Words, seed: int) -> Part:
+    """Return rows followed by synthetic ones, until all emotions have as many.
 
     Raises
     ------
     BenchmarkError
         If an emotion has a single row.
     """
-    from imblearn.over_sampling import SMOTE
     from sklearn.metrics import pairwise_distances_argmin
 
-    labels = emotions[part.places]
+    labels = emotions[part.index]
     names, counts = np.unique(labels, return_counts=True)
     if counts.min() < 2:
         raise BenchmarkError(
-            f"{names[counts.argmin()]} has one clip only, between which and another none can be "
-            "made. Leave the emotion out."
+            f"the emotion {names[counts.argmin()]} has a single clip; SMOTE needs at least two. "
+            "Remove the emotion from the study."
         )
-    sampler = SMOTE(k_neighbors=min(NEIGHBOURS, int(counts.min()) - 1), random_state=seed)
-    values, filled = sampler.fit_resample(part.values, labels)
-    made, made_labels = values[len(labels) :], filled[len(labels) :]
-    places = np.empty(len(made), dtype=np.intp)
-    for emotion in np.unique(made_labels):
-        alike, wanted = np.flatnonzero(labels == emotion), made_labels == emotion
-        nearest = pairwise_distances_argmin(made[wanted], part.values[alike])
-        places[wanted] = part.places[alike[nearest]]
+    n_neighbours = min(SMOTE_NEIGHBOURS, int(counts.min()) - 1)
+    values, index = [part.values], [part.index]
+    for emotion, count in zip(names, counts, strict=True):
+        if count == counts.max():
+            continue
+        alike = np.flatnonzero(labels == emotion)
+        made = smote(part.values[alike], int(counts.max() - count), n_neighbours, seed)
+        values.append(made)
+        index.append(part.index[alike[pairwise_distances_argmin(made, part.values[alike])]])
+    n_made = sum(map(len, values[1:]))
     return Part(
-        np.concatenate([part.places, places]),
-        values.astype(np.float32),
-        np.concatenate([part.made, np.ones(len(made), np.bool_)]),
+        np.concatenate(index),
+        np.concatenate(values).astype(np.float32),
+        np.concatenate([part.synthetic, np.ones(n_made, np.bool_)]),
     )
 
 
-def _selected(conduct: Conduct, train: Part, test: Part, emotions: Words) -> Places:
-    """Return the columns that are learned from."""
+def smote(values: Floats, n_new: int, n_neighbours: int, seed: int) -> Floats:
+    """Return synthetic rows between rows of a class and their nearest neighbours.
+
+    SMOTE (Chawla et al. 2002, doi:10.1613/jair.953). It draws its random numbers in the order of
+    ``imblearn.over_sampling.SMOTE`` and returns the same rows.
+
+    Parameters
+    ----------
+    values : ndarray, shape (n_rows, n_features)
+        All rows of the class.
+    n_new, n_neighbours, seed : int
+
+    Returns
+    -------
+    ndarray, shape (n_new, n_features)
+    """
+    from sklearn.neighbors import NearestNeighbors
+
+    neighbours = NearestNeighbors(n_neighbors=n_neighbours + 1).fit(values)
+    nearest = neighbours.kneighbors(values, return_distance=False)[:, 1:]
+    rng = np.random.RandomState(seed)
+    rows, columns = np.divmod(rng.randint(0, nearest.size, size=n_new), n_neighbours)
+    steps = rng.uniform(size=n_new)[:, np.newaxis]
+    made = values[rows] + steps * (values[nearest[rows, columns]] - values[rows])
+    return np.asarray(made, dtype=values.dtype)
+
+
+def _selected_columns(procedure: Procedure, train: Part, test: Part, emotions: Words) -> Index:
+    """Return the indices of the features that the model uses."""
     columns = np.arange(train.values.shape[1])
-    if conduct.selected == "none":
+    if procedure.selected == "none":
         return columns
     from sklearn.feature_selection import SelectKBest, f_classif
 
-    parts = [train, test] if conduct.selected == "all" else [train]
+    parts = [train, test] if procedure.selected == "all" else [train]
     values = np.concatenate([part.values for part in parts]).astype(np.float64)
-    truth = np.concatenate([emotions[part.places] for part in parts])
-    with np.errstate(all="ignore"):  # a column that never changes has no F
-        selector = SelectKBest(f_classif, k=max(1, len(columns) // 2)).fit(values, truth)
-    chosen: Places = columns[selector.get_support()]
-    return chosen
+    labels = np.concatenate([emotions[part.index] for part in parts])
+    with np.errstate(all="ignore"):  # F is undefined for a constant column
+        selector = SelectKBest(f_classif, k=max(1, len(columns) // 2)).fit(values, labels)
+    selected: Index = columns[selector.get_support()]
+    return selected
 
 
-def _pipeline(recordings: Recordings, order: Order, everything: Floats) -> Any:
-    """Return the unfitted pipeline; its scaler, where the conduct says so, knows all rows."""
-    params = dict(order.setting.params)
-    if order.setting.epochs and order.conduct.epoch == "training":
-        params["max_epochs"] = order.setting.epochs
-    # What decides without probabilities needs none of the fits that calibrating them takes.
-    plain = MODELS[order.model].decides
+def _pipeline(recordings: Recordings, plan: FitPlan, all_values: Floats) -> Any:
+    """Return the unfitted pipeline, its scaler fitted on all rows if the procedure says so."""
+    params = dict(plan.setting.params)
+    if plan.setting.epochs and plan.procedure.epoch == "training":
+        params["max_epochs"] = plan.setting.epochs
+    # A model that decides without probabilities does not need the fits that calibrate them.
+    uncalibrated = MODELS[plan.model].decides
     pipeline = models.build(
-        order.model, params, order.seed, searching=plain, shape=recordings.shape
+        plan.model, params, plan.seed, searching=uncalibrated, shape=recordings.shape
     )
-    if order.conduct.scaled == "all":
+    if plan.procedure.scaled == "all":
         from sklearn.frozen import FrozenEstimator
         from sklearn.preprocessing import StandardScaler
 
         pipeline.steps = [
-            (name, FrozenEstimator(step.fit(everything)) if isinstance(step, StandardScaler)
+            (name, FrozenEstimator(step.fit(all_values)) if isinstance(step, StandardScaler)
              else step)
             for name, step in pipeline.steps
         ]  # fmt: skip
@@ -323,83 +343,83 @@ def _pipeline(recordings: Recordings, order: Order, everything: Floats) -> Any:
 
 
 @contextmanager
-def _silently() -> Iterator[None]:
-    """Fit without warnings: settings that don't converge were the study's own choice."""
+def _no_warnings() -> Iterator[None]:
+    """Suppress warnings: hyperparameters that do not converge come from the study."""
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")
         yield
 
 
-def _answers(fitted: Any, values: Floats) -> Places:
-    """Return the position of the emotion that a fitted model takes each row for."""
-    found: Places
+def _predict(fitted: Any, values: Floats) -> Index:
+    """Return the index of the predicted emotion of each row."""
+    predicted: Index
     if hasattr(fitted, "predict_proba"):
-        found = models.probabilities(fitted, values).argmax(axis=1)
+        predicted = models.probabilities(fitted, values).argmax(axis=1)
     else:
-        found = np.searchsorted(fitted.classes_, fitted.predict(values))
-    return found
+        predicted = np.searchsorted(fitted.classes_, fitted.predict(values))
+    return predicted
 
 
-def _watch_network(
+def _network_epoch(
     pipeline: Any,
     recordings: Recordings,
-    training: tuple[Part, Places],
+    training: tuple[Part, Index],
     test: Part,
-    order: Order,
-) -> tuple[Places, int]:
-    """Return what a network says of the test rows after the epoch in which it says it best."""
+    plan: FitPlan,
+) -> tuple[Index, int]:
+    """Return a network's test predictions at the epoch with the best test score."""
     train, fold = training
     values = np.concatenate([train.values, test.values])
-    truth = recordings.emotions[np.concatenate([train.places, test.places])]
-    tested = np.arange(len(truth)) >= len(fold)
+    labels = recordings.emotions[np.concatenate([train.index, test.index])]
+    tested = np.arange(len(labels)) >= len(fold)
     pipeline[-1].set_params(patience=pipeline[-1].max_epochs)
-    folds = np.concatenate([fold, np.full(len(test.places), -1)])
-    facts = Facts(folds, np.full(len(truth), "unknown"), tested, {})
-    with _silently():
-        fitted = models.learn(order.model, pipeline, values, truth, facts)
-    return _answers(fitted, test.values), int(fitted[-1].n_epochs_)
+    folds = np.concatenate([fold, np.full(len(test.index), -1)])
+    facts = Facts(folds, np.full(len(labels), "unknown"), tested, {})
+    with _no_warnings():
+        fitted = models.learn(plan.model, pipeline, values, labels, facts)
+    return _predict(fitted, test.values), int(fitted[-1].n_epochs_)
 
 
-def _watch_mlp(
+def _mlp_epoch(
     pipeline: Any,
     recordings: Recordings,
-    training: tuple[Part, Places],
+    training: tuple[Part, Index],
     test: Part,
-    order: Order,
-) -> tuple[Places, int]:
-    """Return what an MLP says of the test rows after the epoch in which it says it best.
+    plan: FitPlan,
+) -> tuple[Index, int]:
+    """Return an MLP's test predictions at the epoch with the best test score.
 
-    Epoch by epoch it is the same MLP that `fit` makes: it draws from one generator all along.
+    With one random generator for all epochs, `partial_fit` makes the same MLP as `fit`.
     """
     train, _ = training
-    learned, tested = train.values, test.values.astype(np.float64)
-    truth, wanted = (recordings.emotions[part.places] for part in (train, test))
-    names = np.unique(truth)
+    values, test_values = train.values, test.values.astype(np.float64)
+    labels, test_labels = (recordings.emotions[part.index] for part in (train, test))
+    names = np.unique(labels)
     for _, step in pipeline.steps[:-1]:
-        fitted = step.fit(learned, truth)
-        learned, tested = fitted.transform(learned), fitted.transform(tested)
-    classifier = pipeline[-1].set_params(random_state=np.random.RandomState(order.seed))
-    best, kept, epoch = -1.0, np.zeros(len(wanted), np.intp), 0
+        fitted = step.fit(values, labels)
+        values, test_values = fitted.transform(values), fitted.transform(test_values)
+    classifier = pipeline[-1].set_params(random_state=np.random.RandomState(plan.seed))
+    best_score, best, epoch = float("-inf"), np.zeros(len(test_labels), np.intp), 0
     for number in range(1, classifier.max_iter + 1):
-        classifier.partial_fit(learned, truth, classes=names)
-        predicted = classifier.predict_proba(tested).argmax(axis=1)
-        reached = score(order.metric, wanted, names[predicted], list(names))
-        if reached > best:
-            best, kept, epoch = reached, predicted, number
-    return kept, epoch
+        classifier.partial_fit(values, labels, classes=names)
+        predicted = classifier.predict_proba(test_values).argmax(axis=1)
+        reached = score(plan.metric, test_labels, names[predicted], list(names))
+        if reached > best_score:
+            best_score, best, epoch = reached, predicted, number
+    return best, epoch
 
 
-def score_of(tested: Answered, emotions: Words, names: Sequence[str], metric: str) -> float:
-    """Return the score of a fit on its test rows.
+def score_of(result: FitResult, emotions: Words, names: Sequence[str], metric: str) -> float:
+    """Return the test score of a fit.
 
     Parameters
     ----------
-    tested : Answered
+    result : FitResult
     emotions : ndarray of str, shape (n_stored_rows,)
         Of the stored rows.
     names : sequence of str
         The sorted emotions.
     metric : str
-        A name in `evaluate.METRICS`.
+        A name in `evaluation.metrics.METRICS`.
     """
-    return score(metric, emotions[tested.rows], np.array(names)[tested.predicted], names)
+    return score(metric, emotions[result.rows], np.array(names)[result.predicted], names)

@@ -1,4 +1,4 @@
-"""How high each step is: means over draws of the split, with intervals over speakers."""
+"""Scores of experiments: means over splits, with confidence intervals over speakers."""
 
 from __future__ import annotations
 
@@ -22,111 +22,112 @@ from benchmark.evaluation.metrics import (
     effective,
     scored,
 )
-from benchmark.leakage.stored import Anatomy
+from benchmark.leakage.stored import Ablation
+
+STREAM = "anatomy"
+"""Part of the seed of the resamples. Another word would change the published intervals."""
 
 
 @dataclass(frozen=True)
-class Height:
-    """A figure over several draws of the split.
+class MeanScore:
+    """A score, or a difference of scores, over several splits.
 
     Attributes
     ----------
     mean : Score
-        Their mean, with its interval.
-    draws : tuple of float
-        The figure of each.
+        With its confidence interval.
+    by_split : tuple of float
     """
 
     mean: Score
-    draws: tuple[float, ...]
+    by_split: tuple[float, ...]
 
 
-class Heights:
-    """The heights of an anatomy's runs.
+class AblationScores:
+    """The scores of an ablation's runs.
 
-    Intervals are those of a cluster bootstrap (`scored`) over all speakers of the study: one
-    resample counts each speaker as often in every run and every draw, so that what the runs share
-    cancels in their differences, and draws that test the same speaker are not taken for
-    independent. Degrees of freedom count the speakers that a level's own runs test, and of a
-    difference those of the level with fewer; where they count as fewer than `FEWEST_SPEAKERS`,
-    each run's tested rows are resampled instead.
+    Intervals come from a cluster bootstrap (`scored`) over all speakers of the study. A resample
+    counts a speaker as often in every run and every split: what runs share cancels in their
+    differences, and splits with the same test speaker do not count as independent. The degrees of
+    freedom follow from the speakers that the runs test; for a difference, from the experiment with
+    fewer. Below `FEWEST_SPEAKERS` effective speakers, the test rows of each run are resampled.
     """
 
-    def __init__(self, anatomy: Anatomy) -> None:
-        self._anatomy = anatomy
-        names = anatomy.emotions
-        table = anatomy.predictions
+    def __init__(self, ablation: Ablation) -> None:
+        self._seed = ablation.study.seed
+        table = ablation.predictions
         speakers, self._speakers = pd.factorize(table["speaker"], sort=True)
-        size = len(names)
-        shape = (len(anatomy.runs), len(self._speakers), size, size)
-        self._counts = np.zeros(shape, dtype=np.int64)
-        order = pd.Index(names)
-        place = (
+        emotions = pd.Index(ablation.emotions)
+        size = len(emotions)
+        self._counts = np.zeros(
+            (len(ablation.runs), len(self._speakers), size, size), dtype=np.int64
+        )
+        cells = (
             table["run"].to_numpy(),
             speakers,
-            order.get_indexer(pd.Index(table["emotion"])),
-            order.get_indexer(pd.Index(table["predicted"])),
+            emotions.get_indexer(pd.Index(table["emotion"])),
+            emotions.get_indexer(pd.Index(table["predicted"])),
         )
-        np.add.at(self._counts, place, table["rows"].to_numpy())
-        self._drawn: dict[tuple[int, str, Unit], Floats] = {}
+        np.add.at(self._counts, cells, table["rows"].to_numpy())
+        self._resamples: dict[tuple[int, str, Unit], Floats] = {}
+
+    def score(self, runs: Sequence[int], metric: str) -> MeanScore:
+        """Return the mean score of an experiment's runs, one per split."""
+        unit = self._unit(runs)
+        values = [self._value(run, metric) for run in runs]
+        return _mean([self._resampled(run, metric, unit.over) for run in runs], values, unit)
+
+    def difference(self, clean: Sequence[int], leaky: Sequence[int], metric: str) -> MeanScore:
+        """Return the score of the second experiment minus that of the first."""
+        pairs = list(zip(clean, leaky, strict=True))
+        values = [self._value(b, metric) - self._value(a, metric) for a, b in pairs]
+        unit = min(self._unit(clean), self._unit(leaky))
+        resamples = [
+            self._resampled(b, metric, unit.over) - self._resampled(a, metric, unit.over)
+            for a, b in pairs
+        ]
+        return _mean(resamples, values, unit)
 
     def _unit(self, runs: Sequence[int]) -> Resampled:
-        """Return what is resampled of runs of one level, and how many their own speakers count."""
+        """Return the resampling unit of an experiment, and its effective number."""
         tested = self._counts[list(runs)].sum(axis=(0, 2, 3))
         speakers = effective(tested)
         if speakers < FEWEST_SPEAKERS:
             return Resampled("clips", float(tested.sum() / len(runs)))
         return Resampled("speakers", speakers)
 
-    def level(self, runs: Sequence[int], metric: str) -> Height:
-        """Return the mean score of the same experiment's runs, one a draw of the split."""
-        unit = self._unit(runs)
-        values = [self._value(run, metric) for run in runs]
-        return _height(values, [self._resampled(run, metric, unit.over) for run in runs], unit)
-
-    def difference(self, right: Sequence[int], wrong: Sequence[int], metric: str) -> Height:
-        """Return by how much the second experiment scores above the first."""
-        pairs = list(zip(right, wrong, strict=True))
-        values = [self._value(b, metric) - self._value(a, metric) for a, b in pairs]
-        # Of two experiments the one that fewer speakers tell of decides; clips where one has few.
-        unit = min(self._unit(right), self._unit(wrong))
-        drawn = [
-            self._resampled(b, metric, unit.over) - self._resampled(a, metric, unit.over)
-            for a, b in pairs
-        ]
-        return _height(values, drawn, unit)
-
     def _value(self, run: int, metric: str) -> float:
         return float(METRICS[metric].of_counts(self._counts[run].sum(axis=0)))
 
     def _resampled(self, run: int, metric: str, over: Unit) -> Floats:
-        """Return a run's score on each resample; NaN where it drew none of the run's speakers."""
-        if (run, metric, over) not in self._drawn:
+        """Return a run's score on each resample; NaN if a resample has none of its speakers."""
+        if (run, metric, over) not in self._resamples:
             size = self._counts.shape[-1]
             cells = self._counts[run].reshape(len(self._speakers), -1)
-            drawn = self._times @ cells if over == "speakers" else self._clips(run, cells)
+            drawn = self._weights @ cells if over == "speakers" else self._rows(run, cells)
             counts = np.asarray(drawn, dtype=np.int64).reshape(RESAMPLES, size, size)
             values = METRICS[metric].of_counts(counts)
-            self._drawn[run, metric, over] = np.where(counts.sum(axis=(1, 2)) > 0, values, np.nan)
-        return self._drawn[run, metric, over]
+            known = counts.sum(axis=(1, 2)) > 0
+            self._resamples[run, metric, over] = np.where(known, values, np.nan)
+        return self._resamples[run, metric, over]
 
     @cached_property
-    def _times(self) -> NDArray[np.int64]:
-        """How often each resample counts each speaker, (RESAMPLES, n_speakers)."""
-        rng = np.random.default_rng(bootstrap_seed(self._anatomy.settings["seed"], "anatomy"))
+    def _weights(self) -> NDArray[np.int64]:
+        """How often each resample contains each speaker, of shape (RESAMPLES, n_speakers)."""
+        rng = np.random.default_rng(bootstrap_seed(self._seed, STREAM))
         n = len(self._speakers)
         return rng.multinomial(n, np.full(n, 1 / n), size=RESAMPLES)
 
-    def _clips(self, run: int, cells: NDArray[np.int64]) -> NDArray[np.int64]:
-        seed = bootstrap_seed(self._anatomy.settings["seed"], "anatomy", str(run))
+    def _rows(self, run: int, cells: NDArray[np.int64]) -> NDArray[np.int64]:
+        """Return resampled counts of a run's rows, of shape (RESAMPLES, n_cells)."""
+        rng = np.random.default_rng(bootstrap_seed(self._seed, STREAM, str(run)))
         counts = cells.sum(axis=0)
-        rows = int(counts.sum())
-        return np.random.default_rng(seed).multinomial(rows, counts / rows, size=RESAMPLES)
+        n = int(counts.sum())
+        return rng.multinomial(n, counts / n, size=RESAMPLES)
 
 
-def _height(values: Sequence[float], drawn: Sequence[Floats], unit: Resampled) -> Height:
-    known = np.isfinite(drawn)
-    tested = known.any(axis=0)  # a resample without any tested speaker tells nothing
-    means = np.where(known, drawn, 0.0).sum(axis=0)[tested] / known.sum(axis=0)[tested]
-    mean = scored(float(np.mean(values)), means, unit, lowest=-1.0)
-    return Height(mean, tuple(values))
+def _mean(resamples: Sequence[Floats], values: Sequence[float], unit: Resampled) -> MeanScore:
+    known = np.isfinite(resamples)
+    tested = known.any(axis=0)  # a resample without any tested speaker has no score
+    means = np.where(known, resamples, 0.0).sum(axis=0)[tested] / known.sum(axis=0)[tested]
+    return MeanScore(scored(float(np.mean(values)), means, unit, lowest=-1.0), tuple(values))

@@ -1,13 +1,13 @@
-"""The record of an anatomy: all that its page shows is computed from it.
+"""The record of a leakage ablation: everything on its page is computed from it.
 
-It holds no date, no duration and no path of a machine. `reports/anatomy/<study>/` has two files:
+It holds no date, no duration and no path of a machine. ``reports/leakage/<study>/`` has two files:
 
-anatomy.json
-    What was run, with which mistakes and on what data: see `Anatomy`. It seals the table by digest.
+ablation.json
+    The experiments, their leaks and their data, see `Ablation`; with the digest of the table.
 predictions.csv
     A row for each run, speaker, emotion and predicted emotion that occurs: run, speaker, emotion,
-    predicted, rows (how many of the speaker's tested rows are told so). A row that SMOTE made
-    counts as the speaker's whose recording is nearest to it.
+    predicted, rows (number of test rows). A synthetic row counts for the speaker of the nearest
+    recording.
 """
 
 from __future__ import annotations
@@ -15,7 +15,7 @@ from __future__ import annotations
 import hashlib
 import io
 import json
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
@@ -24,222 +24,247 @@ import pandas as pd
 
 from benchmark.engine.files import write_text
 from benchmark.errors import BenchmarkError
+from benchmark.study import Study
 
-FORMAT = 1
-RECORD, TABLE = "anatomy.json", "predictions.csv"
+FOLDER = "leakage"
+"""Folder of all records, below the reports."""
+
+FORMAT = 2
+RECORD, TABLE = "ablation.json", "predictions.csv"
 WORDS = ("speaker", "emotion", "predicted")
 
 
 @dataclass(frozen=True)
 class Run:
-    """One experiment that was conducted, and reported as it would be.
+    """One experiment on one split, and its reported fit.
 
     Attributes
     ----------
     model : str
     draw : int
-        Of the splits, from 0 on; 0 is the study's own.
-    conduct : dict
-        The fields of `mistakes.Conduct`.
+        Number of the split; 0 is the study's own.
+    procedure : dict
+        The fields of `leaks.Procedure`.
     params : dict
-        Of the fit that is reported.
+        Of the reported fit.
     seed : int
-        Of that fit.
+        Of the reported fit.
     epochs : int
-        The epoch that was kept, where it was chosen; else 0.
-    trained, tested : int
-        How many rows were learned from, and tested.
+        The selected epoch; 0 if no epoch was selected.
+    n_trained, n_tested : int
+        Training and test rows.
     by_setting, by_seed : tuple of float
-        The test scores of all settings and all seeds, where the test rows chose between them; the
-        first are those of the honest choice.
+        Test scores of all settings and seeds, if the test set selected among them; the first ones
+        are those of the selection without the leak.
     """
 
     model: str
     draw: int
-    conduct: Mapping[str, str]
+    procedure: Mapping[str, str]
     params: Mapping[str, Any]
     seed: int
     epochs: int
-    trained: int
-    tested: int
+    n_trained: int
+    n_tested: int
     by_setting: tuple[float, ...] = ()
     by_seed: tuple[float, ...] = ()
 
 
 @dataclass(frozen=True)
-class Comparison:
-    """One mistake alone: the same experiment done right and done wrong, a run a draw each.
+class SingleLeak:
+    """The same experiment without and with one leak.
 
     Attributes
     ----------
-    mistake : str
-    speakers : str
-        Who may be on both sides of the experiment done right: ``apart`` or ``shared``.
-    right, wrong : tuple of int
-        Positions among the runs, in the order of draws.
+    leak : str
+    shared_speakers : bool
+        Whether the experiment without the leak has the same speakers in training and test.
+    clean, leaky : tuple of int
+        Indices of the runs, one per split.
     """
 
-    mistake: str
-    speakers: str
-    right: tuple[int, ...]
-    wrong: tuple[int, ...]
+    leak: str
+    shared_speakers: bool
+    clean: tuple[int, ...]
+    leaky: tuple[int, ...]
 
 
 @dataclass(frozen=True)
 class Step:
-    """One step of a staircase: the mistake that it adds (none for the first), a run a draw."""
+    """One step of cumulative leaks: the leak that it adds ("" for the first), a run per split."""
 
-    mistake: str
+    leak: str
     runs: tuple[int, ...]
 
 
 @dataclass(frozen=True)
-class Staircase:
-    """Mistakes one upon another.
+class Cumulative:
+    """Leaks added one after the other.
 
     Attributes
     ----------
     model : str
     protocol : str
-        Under which its settings were chosen.
+        The protocol under which its hyperparameters were selected.
     metric : str
     steps : tuple of Step
-        The honest experiment first.
-    lacking : dict of str to str
-        Mistakes that the model can't make, and why.
-    published : float or None
-        What the source says; None for a staircase of the study's own winner.
+        The first one is leak-free.
+    not_applicable : dict of str to str
+        Leaks that do not apply to the model, and why.
+    reported : float or None
+        The figure that the source reports; None for the study's own selected model.
     """
 
     model: str
     protocol: str
     metric: str
     steps: tuple[Step, ...]
-    lacking: Mapping[str, str]
-    published: float | None = None
+    not_applicable: Mapping[str, str]
+    reported: float | None = None
 
 
 @dataclass(frozen=True)
-class Anatomy:
-    """All that is known of a study's inflated scores.
+class DataFacts:
+    """Facts on the recordings.
+
+    Attributes
+    ----------
+    n_clips, n_speakers : int
+    left_out : tuple of str
+        Corpora.
+    generated : bool
+        Whether the speech is synthetic.
+    augment : tuple of str
+        Augmentations of the leaks with copies.
+    stored_score : float
+        The leak-free score of the first split in the study's result.
+    """
+
+    n_clips: int
+    n_speakers: int
+    left_out: tuple[str, ...]
+    generated: bool
+    augment: tuple[str, ...]
+    stored_score: float
+
+
+@dataclass(frozen=True)
+class Ablation:
+    """The leakage ablation of a study.
 
     Attributes
     ----------
     name : str
         The study's.
-    settings : dict
-        `Study.settings()`.
-    data : dict
-        clips, speakers (counts), left_out (corpora), generated (bool), augment (the copies that
-        mistakes were made with), measured (the honest score of the first draw as the study's stored
-        result has it).
+    study : Study
+        As it ran.
+    data : DataFacts
     versions : dict
         Of the libraries that decide scores.
-    draws, seeds : int
-        How many splits were drawn, and between how many seeds the test rows chose.
+    n_draws, n_seeds : int
+        Number of splits, and of the seeds among which the test set selected.
     runs : tuple of Run
-    alone : tuple of Comparison
-    staircases : tuple of Staircase
-        Of the study's own winner first, then those of the published cases.
+    single : tuple of SingleLeak
+    cumulative : tuple of Cumulative
+        Of the study's own selected model first, then those of reported figures.
     predictions : DataFrame
         run, speaker, emotion, predicted, rows.
     """
 
     name: str
-    settings: Mapping[str, Any]
-    data: Mapping[str, Any]
+    study: Study
+    data: DataFacts
     versions: Mapping[str, Any]
-    draws: int
-    seeds: int
+    n_draws: int
+    n_seeds: int
     runs: tuple[Run, ...]
-    alone: tuple[Comparison, ...]
-    staircases: tuple[Staircase, ...]
+    single: tuple[SingleLeak, ...]
+    cumulative: tuple[Cumulative, ...]
     predictions: pd.DataFrame
 
     @property
     def emotions(self) -> list[str]:
         """The study's emotions, sorted."""
-        return sorted(self.settings["emotions"])
+        return sorted(self.study.emotions)
 
 
-def write_anatomy(anatomy: Anatomy, folder: Path) -> None:
-    """Write an anatomy below `folder`; anatomy.json, written last, seals its table by digest."""
-    target = folder / anatomy.name
+def write_ablation(ablation: Ablation, folder: Path) -> None:
+    """Write the record below `folder`; ablation.json is written last."""
+    target = folder / ablation.name
     target.mkdir(parents=True, exist_ok=True)
-    table = anatomy.predictions.to_csv(index=False, lineterminator="\n")
+    table = ablation.predictions.to_csv(index=False, lineterminator="\n")
     record = {
         "format": FORMAT,
-        "name": anatomy.name,
-        "settings": anatomy.settings,
-        "data": anatomy.data,
-        "versions": anatomy.versions,
-        "draws": anatomy.draws,
-        "seeds": anatomy.seeds,
-        "runs": [asdict(run) for run in anatomy.runs],
-        "alone": [asdict(comparison) for comparison in anatomy.alone],
-        "staircases": [asdict(staircase) for staircase in anatomy.staircases],
+        "name": ablation.name,
+        "settings": ablation.study.settings(),
+        "data": asdict(ablation.data),
+        "versions": ablation.versions,
+        "n_draws": ablation.n_draws,
+        "n_seeds": ablation.n_seeds,
+        "runs": [asdict(run) for run in ablation.runs],
+        "single": [asdict(one) for one in ablation.single],
+        "cumulative": [asdict(one) for one in ablation.cumulative],
         "sha256": {TABLE: _sha256(table.encode())},
     }
     write_text(target / TABLE, table)
     write_text(target / RECORD, json.dumps(record, indent=1, ensure_ascii=False) + "\n")
 
 
-def read_anatomy(folder: Path) -> Anatomy:
-    """Return the anatomy that `write_anatomy` left in `folder`.
+def read_ablation(folder: Path) -> Ablation:
+    """Return the ablation that `write_ablation` wrote into `folder`.
 
     Raises
     ------
     BenchmarkError
-        If a file is missing, damaged, or of a format that this version does not know.
+        If a file is missing, corrupt, or in an unknown format.
     """
-    again = "Make it again with `python -m benchmark anatomy`: finished fits are kept."
+    advice = "Run `python -m benchmark leakage` again: finished fits are cached."
     try:
         record = json.loads((folder / RECORD).read_text(encoding="utf-8"))
         if record.get("format") != FORMAT:
             raise BenchmarkError(
-                f"{folder}: an anatomy of format {record.get('format')}; this version reads format "
-                f"{FORMAT}. {again}"
+                f"{folder}: the format of {RECORD} is {record.get('format')}, not {FORMAT}. "
+                f"{advice}"
             )
         content = (folder / TABLE).read_bytes()
         if record["sha256"] != {TABLE: _sha256(content)}:
-            raise BenchmarkError(f"{folder}: {TABLE} is not the one that {RECORD} seals. {again}")
-        return Anatomy(
-            name=record["name"],
-            settings=record["settings"],
-            data=record["data"],
-            versions=record["versions"],
-            draws=record["draws"],
-            seeds=record["seeds"],
-            runs=tuple(_run(entry) for entry in record["runs"]),
-            alone=tuple(
-                Comparison(e["mistake"], e["speakers"], tuple(e["right"]), tuple(e["wrong"]))
-                for e in record["alone"]
-            ),
-            staircases=tuple(_staircase(entry) for entry in record["staircases"]),
-            predictions=pd.read_csv(
-                io.BytesIO(content), dtype=dict.fromkeys(WORDS, "str"), keep_default_na=False
-            ),
-        )
+            raise BenchmarkError(f"{folder}: {TABLE} does not match its digest. {advice}")
+        return _ablation(record, content)
     except (OSError, ValueError, KeyError, TypeError) as error:
-        raise BenchmarkError(f"{folder}: the anatomy can't be read ({error!r}). {again}") from error
+        raise BenchmarkError(f"{folder}: the record is unreadable ({error!r}). {advice}") from error
 
 
-def read_anatomies(folder: Path) -> list[Anatomy]:
-    """Return all anatomies below `folder`: of real recordings before generated ones, by name."""
-    found = [read_anatomy(path.parent) for path in sorted(folder.glob(f"*/{RECORD}"))]
-    return sorted(found, key=lambda anatomy: (anatomy.data["generated"], anatomy.name))
-
-
-def _run(entry: dict[str, Any]) -> Run:
-    lists = {name: tuple(entry[name]) for name in ("by_setting", "by_seed")}
-    return Run(**{**entry, **lists})
-
-
-def _staircase(entry: dict[str, Any]) -> Staircase:
-    steps: Sequence[dict[str, Any]] = entry["steps"]
-    return Staircase(
-        **{**entry, "steps": tuple(Step(step["mistake"], tuple(step["runs"])) for step in steps)}
+def _ablation(record: dict[str, Any], table: bytes) -> Ablation:
+    return Ablation(
+        name=record["name"],
+        study=Study.model_validate(record["settings"]),
+        data=DataFacts(**_tuples(record["data"])),
+        versions=record["versions"],
+        n_draws=record["n_draws"],
+        n_seeds=record["n_seeds"],
+        runs=tuple(Run(**_tuples(entry)) for entry in record["runs"]),
+        single=tuple(SingleLeak(**_tuples(entry)) for entry in record["single"]),
+        cumulative=tuple(
+            Cumulative(**{**entry, "steps": tuple(Step(**_tuples(s)) for s in entry["steps"])})
+            for entry in record["cumulative"]
+        ),
+        predictions=pd.read_csv(
+            io.BytesIO(table), dtype=dict.fromkeys(WORDS, "str"), keep_default_na=False
+        ),
     )
+
+
+def _tuples(entry: dict[str, Any]) -> dict[str, Any]:
+    """Return an entry of a record with tuples in place of JSON's lists."""
+    return {
+        name: tuple(value) if isinstance(value, list) else value for name, value in entry.items()
+    }
+
+
+def read_ablations(folder: Path) -> list[Ablation]:
+    """Return all ablations below `folder`: real recordings before synthetic ones, by name."""
+    ablations = [read_ablation(path.parent) for path in sorted(folder.glob(f"*/{RECORD}"))]
+    return sorted(ablations, key=lambda one: (one.data.generated, one.name))
 
 
 def _sha256(content: bytes) -> str:

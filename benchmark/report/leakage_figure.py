@@ -1,4 +1,4 @@
-"""The staircase: from the honest score to the flattering one, a step a mistake."""
+"""The waterfall chart of cumulative leaks: from the leak-free score to that with all leaks."""
 
 from __future__ import annotations
 
@@ -18,75 +18,55 @@ BODY = "#ECECEC"
 LABEL_BOX = {"facecolor": "white", "edgecolor": "none", "pad": 1.0}
 
 
-class Stair(NamedTuple):
-    """One step.
-
-    Attributes
-    ----------
-    label : str
-    height : float
-        The mean over draws of the split.
-    draws : tuple of float
-        The score of each draw.
-    """
+class Bar(NamedTuple):
+    """One step: its label, the mean score over splits, and the score of each split."""
 
     label: str
-    height: float
-    draws: tuple[float, ...]
+    score: float
+    by_split: tuple[float, ...]
 
 
-class Scene(NamedTuple):
-    """What stands round a staircase.
-
-    Attributes
-    ----------
-    heading, metric : str
-    guessing : float
-        The score of guessing.
-    published : float or None
-        What the source says.
-    """
+class Frame(NamedTuple):
+    """The surroundings of the bars: title, metric, the score of chance and the reported figure."""
 
     heading: str
     metric: str
-    guessing: float
-    published: float | None
+    chance: float
+    reported: float | None
 
 
-def staircase_figure(stairs: Sequence[Stair], scene: Scene) -> bytes:
-    """Return a staircase that is climbed from the bottom left, as PNG."""
+def waterfall_figure(bars: Sequence[Bar], frame: Frame) -> bytes:
+    """Return horizontal bars from bottom to top, as PNG; colour marks what each step adds."""
     with house_style():
         from matplotlib.figure import Figure
         from matplotlib.layout_engine import ConstrainedLayoutEngine
 
-        size = (WIDTH_IN, 1.5 + STEP_IN * len(stairs))
+        size = (WIDTH_IN, 1.5 + STEP_IN * len(bars))
         figure = Figure(figsize=size, layout=ConstrainedLayoutEngine(w_pad=0.1, h_pad=0.08))
         axes = figure.subplots()
-        for row, stair in enumerate(stairs):
-            before = stairs[row - 1].height if row else None
-            _draw_stair(axes, row, stair, before)
-        _draw_line(axes, scene.guessing, "guessing", GREY, (0, (1, 2)))
-        if scene.published is not None:
+        for row, bar in enumerate(bars):
+            _draw_bar(axes, row, bar, bars[row - 1].score if row else None)
+        _draw_line(axes, frame.chance, "chance", GREY, (0, (1, 2)))
+        if frame.reported is not None:
             _draw_line(
-                axes, scene.published, f"published: {claimed(scene.published)}", INK, (0, (5, 3))
+                axes, frame.reported, f"reported: {claimed(frame.reported)}", INK, (0, (5, 3))
             )
-        labels = [_balanced(stair.label) for stair in stairs]
-        axes.set_yticks(range(len(stairs)), labels)
-        axes.set_ylim(-0.55, len(stairs) - 0.35)
+        axes.set_yticks(range(len(bars)), [_balanced(bar.label) for bar in bars])
+        axes.set_ylim(-0.55, len(bars) - 0.35)
         axes.set_xlim(0, 1.12)
         axes.set_xticks([tick / 10 for tick in range(0, 11, 2)])
-        axes.set_xlabel(f"{scene.metric}, mean over draws of the split (circles: each draw)")
+        axes.set_xlabel(f"{frame.metric}, mean over splits (circles: single splits)")
         axes.grid(axis="x", zorder=0)
         axes.set_axisbelow(True)
         axes.spines["left"].set_visible(False)
         axes.tick_params(axis="y", length=0, labelsize=10.5)
         axes.get_yticklabels()[0].set_fontweight("bold")
-        figure.suptitle(scene.heading, x=0.012, ha="left", fontsize=11.5, fontweight="bold")
+        figure.suptitle(frame.heading, x=0.012, ha="left", fontsize=11.5, fontweight="bold")
         return png_bytes(figure)
 
 
 def _balanced(label: str) -> str:
-    """Return a label in as few lines as it needs, all about as long."""
+    """Return a label in as few lines as possible, of similar length."""
     fits = [width for width in range(1, LABEL_WIDTH + 1) if _lines(label, width) == _lines(label)]
     return fill(label, min(fits), break_long_words=False)
 
@@ -95,29 +75,29 @@ def _lines(label: str, width: int = LABEL_WIDTH) -> int:
     return fill(label, width, break_long_words=False).count("\n")
 
 
-def _draw_stair(axes: Axes, row: int, stair: Stair, before: float | None) -> None:
-    """Draw a step: its grey body, what it adds, its height and the score of each draw."""
-    height = stair.height
+def _draw_bar(axes: Axes, row: int, bar: Bar, before: float | None) -> None:
+    """Draw a step: grey up to the score before, its change in colour, and a circle per split."""
+    score = bar.score
     if before is None:
-        axes.barh(row, height, height=0.72, color=BLUE, zorder=2)
+        axes.barh(row, score, height=0.72, color=BLUE, zorder=2)
         note = ""
     else:
-        axes.barh(row, min(before, height), height=0.72, color=BODY, zorder=1)
-        raised = height >= before
+        axes.barh(row, min(before, score), height=0.72, color=BODY, zorder=1)
+        raised = score >= before
         axes.barh(
-            row, abs(height - before), left=min(before, height), height=0.72, zorder=2,
+            row, abs(score - before), left=min(before, score), height=0.72, zorder=2,
             color=VERMILLION if raised else "white", edgecolor=VERMILLION, linewidth=1.0,
             hatch=None if raised else "////",
         )  # fmt: skip
         axes.plot([before, before], [row - 0.64, row - 0.36], color="#8A8A8A", lw=0.9, zorder=1)
-        note = f" {'+' if raised else '−'}{abs(height - before):.2f}"
+        note = f" {'+' if raised else '−'}{abs(score - before):.2f}"
     axes.scatter(
-        stair.draws, [row - 0.22] * len(stair.draws), s=13, facecolor="white", edgecolor=INK,
+        bar.by_split, [row - 0.22] * len(bar.by_split), s=13, facecolor="white", edgecolor=INK,
         linewidth=0.7, zorder=4,
     )  # fmt: skip
-    right = max(height, before or 0.0, *stair.draws)
+    right = max(score, before or 0.0, *bar.by_split)
     axes.annotate(
-        f"{height:.2f}", (right, row), xytext=(6, 0), textcoords="offset points", va="center",
+        f"{score:.2f}", (right, row), xytext=(6, 0), textcoords="offset points", va="center",
         fontsize=10.5, fontweight="bold", bbox=LABEL_BOX, zorder=5,
     )  # fmt: skip
     axes.annotate(

@@ -92,10 +92,10 @@ def test_pages_of_it_come_again_from_the_stored_result_alone(helped: Bench) -> N
     assert helped.bytes_of("reports") == before
 
 
-def test_an_anatomy_of_it_is_refused(result: Result, tmp_path: Path) -> None:
+def test_a_leakage_ablation_of_it_is_refused(result: Result, tmp_path: Path) -> None:
     study = result.study.model_copy(
         update={"split": Split(protocols=("speaker-independent",)), "normalise": "none"}
     )
     write_result(replace(result, study=study), tmp_path)
-    with pytest.raises(BenchmarkError, match="learns from auxiliary corpora too"):
+    with pytest.raises(BenchmarkError, match="trains on auxiliary corpora"):
         stored_result("small", tmp_path)
