@@ -218,7 +218,6 @@ def serve(
         from benchmark.engine.processes import available_cores
         from benchmark.serving import server
         from benchmark.serving.limits import Limits
-        from benchmark.serving.token import read_token
         from benchmark.tracking.model_registry import resolve
 
         limits = Limits(
@@ -232,7 +231,7 @@ def serve(
         options = server.Options(
             host=host,
             port=port,
-            token=read_token(token_file),
+            token=server.read_token(token_file),
             hosts=tuple(allow_host or ()),
             limits=limits,
             workers=workers or available_cores(),

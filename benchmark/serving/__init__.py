@@ -1,1 +1,1 @@
-"""One predictor for the command line, REST, the page and MLflow's own server."""
+"""Prediction with a stored model: command line, REST, web page and MLflow's server."""

@@ -1,4 +1,4 @@
-"""What ``predict`` does: files are answered, then shown, printed or written as was asked."""
+"""The command ``predict``: predictions are shown, printed as JSON, or written to files."""
 
 from __future__ import annotations
 
@@ -12,25 +12,26 @@ from benchmark.console import Console, escape_control
 from benchmark.engine.files import write_bytes, write_text
 from benchmark.engine.processes import Workers
 from benchmark.errors import BenchmarkError
-from benchmark.serving import answers
-from benchmark.serving.answers import Answer, FileTimeline
+from benchmark.serving import formats
 from benchmark.serving.batch import predict_files, timeline_files
+from benchmark.serving.formats import FilePrediction, FileTimeline
 from benchmark.serving.predictor import Predictor
 from benchmark.tracking.cards import Card, read_card
 
 
 @dataclass(frozen=True)
 class Output:
-    """How answers are told.
+    """Where predictions go.
 
     Attributes
     ----------
     as_json : bool
-        Print JSON in place of a table.
+        Print JSON instead of a table.
     csv : Path or None
-        Write a table there in place of showing it.
+        CSV file, written instead of a table.
     picture : Path or None
-        Where a timeline is drawn; by default in the current folder, after the recording.
+        File for the figure of a timeline; by default in the current folder, named after the
+        recording.
     """
 
     as_json: bool = False
@@ -38,33 +39,33 @@ class Output:
     picture: Path | None = None
 
 
-def check_output(output: Output, named: Iterable[Path]) -> None:
-    """Refuse places that can't or shouldn't be written to, before any work is done for them.
+def check_output(output: Output, inputs: Iterable[Path]) -> None:
+    """Refuse output files that cannot or must not be written, before any work.
 
     Parameters
     ----------
     output : Output
-    named : iterable of Path
-        Recordings and tables, which no answer may overwrite.
+    inputs : iterable of Path
+        Recordings and tables, which are never overwritten.
 
     Raises
     ------
     BenchmarkError
-        If a place is in no folder, or is something other than a file of answers.
+        If the folder of an output file is missing, or the path is an input or not a regular file.
     """
-    kept = {os.path.realpath(path) for path in named}
+    protected = {os.path.realpath(path) for path in inputs}
     for target in (output.csv, output.picture):
         if target is None:
             continue
         if not target.parent.is_dir():
-            raise BenchmarkError(f"{target}: there is no folder {target.parent}. Make it first.")
+            raise BenchmarkError(f"{target}: no folder {target.parent}. Create it first.")
         if target.is_symlink() or (target.exists() and not target.is_file()):
             raise BenchmarkError(
-                f"{target}: is there already, and is no plain file. Name another; standard output "
-                "gets the answers where no file is named."
+                f"{target}: exists and is not a regular file. Choose another file, or leave the "
+                "option out to print to standard output."
             )
-        if os.path.realpath(target) in kept:
-            raise BenchmarkError(f"{target}: was named to be read. Write the answers elsewhere.")
+        if os.path.realpath(target) in protected:
+            raise BenchmarkError(f"{target}: is an input. Choose another output file.")
 
 
 def predict(
@@ -75,14 +76,14 @@ def predict(
     workers: Workers,
     console: Console,
 ) -> bool:
-    """Tell which emotion each recording shows; return whether all could be used.
+    """Predict the emotion of recordings; return whether all could be used.
 
     Parameters
     ----------
     files : sequence of Path
-        From `files.find_files`.
+        From `batch.find_files`.
     card : Path
-        Of the model.
+        Card of the model.
     output : Output
     cache : Path
         Folder of the features cache.
@@ -92,109 +93,109 @@ def predict(
     Raises
     ------
     BenchmarkError
-        If the model can't be loaded.
+        If the model cannot be loaded.
     """
-    told = read_card(card)
-    found = predict_files(files, card, cache, workers, console)
+    model = read_card(card)
+    predictions = predict_files(files, card, cache, workers, console)
     if output.as_json:
-        console.output.out(answers.to_json(told, found), highlight=False, end="")
+        console.output.out(formats.to_json(model, predictions), highlight=False, end="")
     if output.csv is not None:
-        _write(output.csv, answers.to_csv(found, told.emotions), console)
+        _write(output.csv, formats.to_csv(predictions, model.emotions), console)
     elif not output.as_json:
-        console.table("predictions", answers.COLUMNS, answers.table_rows(found), words=True)
-    return _said_of_unusable(found, console)
+        rows = formats.table_rows(predictions)
+        console.table("predictions", formats.COLUMNS, rows, words=True)
+    return _report_unusable(predictions, console)
 
 
 def predict_over_time(
     files: Sequence[Path], card: Path, output: Output, workers: Workers, console: Console
 ) -> bool:
-    """Tell which emotions recordings show over time, and draw them; return whether all could be.
+    """Predict and draw the timelines of recordings; return whether all could be used.
 
-    Parameters are those of `predict`; windows are not cached.
+    The parameters are those of `predict`. The features of windows are not cached.
 
     Raises
     ------
     BenchmarkError
-        As `predict` does, and for one picture of several recordings.
+        If the model cannot be loaded, or one figure is requested for several recordings.
     """
     if output.picture is not None and len(files) > 1:
         raise BenchmarkError(
-            f"--picture {output.picture}: there are {len(files)} recordings, each of which has a "
-            "picture of its own. Leave the option out, or name one recording."
+            f"--picture {output.picture}: one file for the figures of {len(files)} recordings. "
+            "Leave the option out, or name one recording."
         )
-    form = _form(output.picture)
-    told = read_card(card)
-    found = timeline_files(files, Predictor.load(card), workers, console)
+    form = _picture_format(output.picture)
+    model = read_card(card)
+    timelines = timeline_files(files, Predictor.load(card), workers, console)
     if output.as_json:
-        console.output.out(answers.timelines_to_json(told, found), highlight=False, end="")
+        console.output.out(formats.timelines_to_json(model, timelines), highlight=False, end="")
     if output.csv is not None:
-        _write(output.csv, answers.timelines_to_csv(found, told.emotions), console)
+        _write(output.csv, formats.timelines_to_csv(timelines, model.emotions), console)
     elif not output.as_json:
-        for one in found:
+        for one in timelines:
             if one.timeline is not None:
-                rows = answers.timeline_rows(one.timeline)
-                console.table(one.file, answers.TIMELINE_COLUMNS, rows, words=True)
-    for one, target in zip(found, _pictures(files, output.picture), strict=True):
+                rows = formats.timeline_rows(one.timeline)
+                console.table(one.file, formats.TIMELINE_COLUMNS, rows, words=True)
+    for one, target in zip(timelines, _picture_paths(files, output.picture), strict=True):
         if one.timeline is not None:
             heading = escape_control(Path(one.file).name)
-            drawn = answers.picture(one.timeline, told.emotions, heading=heading, form=form)
-            write_bytes(target, drawn)
+            write_bytes(
+                target, formats.figure(one.timeline, model.emotions, heading=heading, form=form)
+            )
             console.info(f"picture: {target}")
-    return _said_of_unusable(found, console)
+    return _report_unusable(timelines, console)
 
 
 def introduce(card: Card, console: Console) -> None:
-    """Say which model answers and how far to trust it."""
+    """Print which model predicts, and its measured performance."""
     console.info(f"model: {card.title} ({card.reference})")
-    console.info(trust_sentence(card), style="bold")
+    console.info(performance(card), style="bold")
 
 
-def trust_sentence(card: Card) -> str:
-    """Return how often a model is right, on speakers it has never heard where that was measured."""
-    trust = card.trust
-    figure = trust.figures["uar"]
-    learned = " It learned from generated speech, not from people." if card.generated else ""
-    heard = (
-        "on speakers it has never heard"
-        if trust.unseen_speakers
-        else "on speakers it knows; on others it was not measured"
+def performance(card: Card) -> str:
+    """Return the UAR of a model in a sentence, speaker-independent if that was measured."""
+    uar = card.trust.figures["uar"]
+    protocol = (
+        "speaker-independent"
+        if card.trust.unseen_speakers
+        else "speaker-dependent; speaker-independent performance was not measured"
     )
+    synthetic = " It was trained on synthetic speech, not on people." if card.generated else ""
     return (
-        f"UAR {figure.value:.3f} [{figure.low:.3f}, {figure.high:.3f}] {heard}; guessing gives "
-        f"{1 / len(card.emotions):.3f}.{learned}"
+        f"UAR {uar.value:.3f} [{uar.low:.3f}, {uar.high:.3f}], {protocol}; chance level "
+        f"{1 / len(card.emotions):.3f}.{synthetic}"
     )
 
 
-def _said_of_unusable(found: Sequence[Answer | FileTimeline], console: Console) -> bool:
-    unusable = [one for one in found if one.reason]
+def _report_unusable(results: Sequence[FilePrediction | FileTimeline], console: Console) -> bool:
+    unusable = [one for one in results if one.reason]
     for one in unusable:
         console.warning(f"{one.file}: {one.reason}")
     if unusable:
         console.info(
-            f"{len(unusable)} of {len(found)} files could not be used; the others are answered.",
-            style="bold red",
+            f"{len(unusable)} of {len(results)} files could not be used.", style="bold red"
         )
     return not unusable
 
 
-def _form(picture: Path | None) -> Literal["png", "svg"]:
-    ending = ".png" if picture is None else picture.suffix.lower()
-    if ending not in {".png", ".svg"}:
+def _picture_format(picture: Path | None) -> Literal["png", "svg"]:
+    suffix = ".png" if picture is None else picture.suffix.lower()
+    if suffix not in {".png", ".svg"}:
         raise BenchmarkError(f"--picture {picture}: must end in .png or .svg.")
-    return "svg" if ending == ".svg" else "png"
+    return "svg" if suffix == ".svg" else "png"
 
 
-def _pictures(files: Sequence[Path], picture: Path | None) -> list[Path]:
-    """Return where each recording's timeline is drawn; two of one name don't share a picture."""
+def _picture_paths(files: Sequence[Path], picture: Path | None) -> list[Path]:
+    """Return a file for the figure of each recording; files of the same name are numbered."""
     if picture is not None:
         return [picture]
-    taken: dict[str, int] = {}
-    targets = []
+    counts: dict[str, int] = {}
+    paths = []
     for file in files:
-        taken[file.stem] = taken.get(file.stem, 0) + 1
-        number = f"_{taken[file.stem]}" if taken[file.stem] > 1 else ""
-        targets.append(Path(f"{file.stem}_timeline{number}.png"))
-    return targets
+        counts[file.stem] = counts.get(file.stem, 0) + 1
+        number = f"_{counts[file.stem]}" if counts[file.stem] > 1 else ""
+        paths.append(Path(f"{file.stem}_timeline{number}.png"))
+    return paths
 
 
 def _write(target: Path, text: str, console: Console) -> None:

@@ -1,4 +1,4 @@
-"""A generated recording, for trying things out."""
+"""Example clips of synthetic speech."""
 
 from __future__ import annotations
 
@@ -9,7 +9,10 @@ from pathlib import Path
 from benchmark.corpora import synthetic
 from benchmark.corpora.clip import Clip
 
-SPOKEN = Clip(
+EMOTIONS = ("angry", "happy", "neutral", "sad")
+"""Of the example clips on the page, if the model knows these emotions."""
+
+EXAMPLE = Clip(
     corpus="synthetic",
     name="spk01_happy_s1_1",
     path=Path(),
@@ -20,8 +23,8 @@ SPOKEN = Clip(
 )
 
 
-def sample(clip: Clip = SPOKEN) -> bytes:
-    """Return a generated clip as a 16-bit WAV file; nothing is written to the disk."""
+def example_wav(clip: Clip = EXAMPLE) -> bytes:
+    """Return a clip of the synthetic corpus as a 16-bit WAV file in memory."""
     signal = (synthetic.samples(clip) * 32767).round().astype("<i2")
     content = io.BytesIO()
     with wave.open(content, "wb") as file:
@@ -30,3 +33,25 @@ def sample(clip: Clip = SPOKEN) -> bytes:
         file.setframerate(synthetic.SAMPLE_RATE_HZ)
         file.writeframes(signal.tobytes())
     return content.getvalue()
+
+
+def example_clips(emotions: tuple[str, ...]) -> dict[str, bytes]:
+    """Return up to four example clips as WAV files, by emotion.
+
+    Parameters
+    ----------
+    emotions : tuple of str
+        Emotions of the model. Only these are chosen, unless the corpus has none of them.
+    """
+    known = [name for name in (*EMOTIONS, *synthetic.MANNERS) if name in emotions]
+    chosen = list(dict.fromkeys(known))[: len(EMOTIONS)] or EMOTIONS
+    return {
+        emotion: example_wav(_clip(emotion, speaker))
+        for emotion, speaker in zip(chosen, synthetic.SPEAKERS, strict=False)
+    }
+
+
+def _clip(emotion: str, speaker: str) -> Clip:
+    # The name is not one of the corpus: no model was trained on this clip.
+    name = f"{speaker}_{emotion}_s1_page"
+    return Clip("synthetic", name, Path(), f"synthetic/{speaker}", "", emotion, "s1")

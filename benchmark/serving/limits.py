@@ -1,4 +1,4 @@
-"""What a service puts up with: sizes, lengths, times and how much of it at once."""
+"""Limits of a service."""
 
 from __future__ import annotations
 
@@ -7,22 +7,22 @@ from dataclasses import dataclass
 
 @dataclass(frozen=True)
 class Limits:
-    """What a service puts up with; beyond a limit a request is answered with a problem.
+    """Limits of a service; a request beyond a limit is answered with a problem document.
 
     Attributes
     ----------
     upload_bytes : int
-        Of one request's body.
+        Size of a request's body.
     files : int
-        In one request.
+        Recordings in one request.
     clip_s, timeline_s : float
-        Length of a recording to be predicted, and of one in windows.
+        Length of a recording for one prediction, and for a timeline.
     concurrent : int
-        Requests that are worked on or wait; one more is asked to come again.
+        Requests that are processed or wait at the same time.
     request_s : float
-        Time for one request, from its first byte to its answer.
+        Time for one request, from its first byte to the start of its response.
     memory_bytes : int
-        That a worker process may take beyond what it needs when idle.
+        Memory of a worker process beyond its idle use.
     """
 
     upload_bytes: int = 32 * 2**20

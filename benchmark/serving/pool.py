@@ -25,7 +25,7 @@ from typing import Any, Concatenate, ParamSpec, TypeVar
 from benchmark.engine.processes import prepare_worker, processes_of
 from benchmark.errors import BenchmarkError
 from benchmark.features.audio import UnusableError
-from benchmark.serving.example_clip import sample
+from benchmark.serving.example_clip import example_wav
 from benchmark.serving.limits import Limits
 from benchmark.serving.predictor import Predictor
 from benchmark.tracking.cards import read_card
@@ -56,7 +56,7 @@ class Pool:
     card : Path
         Of the model.
     limits : Limits
-        Of them `request_s` and `memory_bytes` are kept here; how many may ask, by `Guard`.
+        Of them `request_s` and `memory_bytes` are kept here; how many may ask, by `RequestLimits`.
     workers : int
         How many processes.
 
@@ -340,7 +340,7 @@ def _load(card: Path, memory_bytes: int) -> int:
     """Load the model in a worker, bound its memory, and return what it takes now."""
     predictor = _predictor(card)
     with contextlib.suppress(UnusableError):
-        predictor.predict(sample())  # the first answer takes seven times as long as the next
+        predictor.predict(example_wav())  # the first answer takes seven times as long as the next
     taken = _data_bytes("self")
     if taken:
         import resource

@@ -1,4 +1,4 @@
-"""One predictor: what is asked by the command line, REST, the page and MLflow's server alike."""
+"""The predictor that the command line, REST, the page and MLflow's server share."""
 
 from __future__ import annotations
 
@@ -20,16 +20,16 @@ from benchmark.tracking.cards import Card, load_model, recipe_of
 
 @dataclass(frozen=True)
 class Prediction:
-    """What a model says of one recording.
+    """The prediction for one recording.
 
     Attributes
     ----------
     emotion : str
-        The most probable one, the first of them where two are equal.
+        The most probable emotion; of equal ones the first.
     probabilities : dict of str to float
-        Of each emotion in sorted order; each the exact value of a float32.
+        By emotion, in sorted order; exact float32 values.
     duration_s : float
-        Of the recording.
+        Duration of the recording.
     """
 
     emotion: str
@@ -39,7 +39,7 @@ class Prediction:
 
 @dataclass(frozen=True)
 class Predictor:
-    """A stored model with its card and the recipe of its rows.
+    """A stored model with its card and its feature set.
 
     Attributes
     ----------
@@ -55,45 +55,47 @@ class Predictor:
 
     @classmethod
     def load(cls, card: Path) -> Predictor:
-        """Return the predictor of a card and the model that lies beside it.
+        """Return the predictor for a card and the model file beside it.
 
-        From then on this process uses one BLAS thread, as those that trained the model did: a sum
-        that two threads share comes out otherwise in its last digits.
+        Limits this process to one BLAS thread, as in training: with two threads, sums differ in
+        their last digits.
 
         Raises
         ------
         BenchmarkError
-            See `card.load_model`.
+            See `cards.load_model`.
         """
-        found, model = load_model(card)
+        loaded, model = load_model(card)
         threadpool_limits(1)
-        return cls(found, recipe_of(found, str(card)), quickened(model))
+        return cls(loaded, recipe_of(loaded, str(card)), quickened(model))
 
     def predict(self, content: bytes, longest_s: float | None = None) -> Prediction:
-        """Return what the model says of a recording.
+        """Return the prediction for a recording.
 
         Parameters
         ----------
         content : bytes
-            A file's.
+            Content of an audio file.
         longest_s : float, optional
             A longer recording is refused before it is decoded.
 
         Raises
         ------
         UnusableError
-            If there is no voice to be heard in it, and why.
+            If the recording cannot be used.
         """
         decoded = decode(content, self.features.sample_rate_hz, longest_s)
         row = features_of(decoded.samples, self.features)
-        return self.answer(row[np.newaxis], [decoded.duration_s])[0]
+        return self.predict_rows(row[np.newaxis], [decoded.duration_s])[0]
 
-    def answer(self, rows: NDArray[np.float32], durations_s: list[float]) -> list[Prediction]:
-        """Return what the model says of rows of features, (n_rows, n_features)."""
+    def predict_rows(self, rows: NDArray[np.float32], durations_s: list[float]) -> list[Prediction]:
+        """Return the predictions for feature rows of shape (n_rows, n_features)."""
         emotions = self.card.emotions
         return [
             Prediction(
-                emotions[int(row.argmax())], dict(zip(emotions, row.tolist(), strict=True)), s
+                emotions[int(row.argmax())],
+                dict(zip(emotions, row.tolist(), strict=True)),
+                duration_s,
             )
-            for row, s in zip(probabilities(self.model, rows), durations_s, strict=True)
+            for row, duration_s in zip(probabilities(self.model, rows), durations_s, strict=True)
         ]

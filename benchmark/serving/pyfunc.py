@@ -1,16 +1,16 @@
-"""What MLflow's own server runs: ``mlflow models serve -m models:/speech-emotion@champion``.
+"""Model code for MLflow's server: ``mlflow models serve -m models:/speech-emotion@champion``.
 
-MLflow keeps this file with each registered model, and runs it as code, with the copy of this
-package that lies beside it: a server needs the libraries of the model's requirements.txt, and not
-this package. So an old version goes on answering as it did, whatever the package has become since.
-Whoever can write to MLflow's store can change that code too: serve from a store that you trust.
-The model itself is data, loaded as everywhere here: by its card, skops only, digest checked.
+MLflow stores this file with each registered model, together with a copy of this package, and runs
+both as code; the server needs only the libraries in the model's requirements.txt. An old version
+therefore predicts as it did, whatever later versions of the package do. Anyone who can write to
+MLflow's store can change this code: serve only from a store that you trust. The model itself is
+data and is loaded as everywhere here, by its card, from skops, with its digest checked.
 
-A request's JSON holds the bytes of recordings in base64, one a row:
-``{"dataframe_split": {"columns": ["audio"], "data": [["UklGRi..."]]}}``. A recording that can't be
-used makes the whole request an error 400 that names it and the reason. MLflow's server bounds
-neither requests nor time, decodes in its own process, and asks nobody who they are; for anything
-but this machine there is `python -m benchmark serve`.
+A request's JSON holds the content of audio files in base64, one in each row:
+``{"dataframe_split": {"columns": ["audio"], "data": [["UklGRi..."]]}}``. If one recording cannot
+be used, the request fails with status 400, which names the recording and the reason. MLflow's
+server limits neither requests nor time, decodes in its own process and has no authentication;
+`python -m benchmark serve` has these.
 """
 
 from __future__ import annotations
@@ -26,14 +26,14 @@ from mlflow.pyfunc.model import PythonModel, PythonModelContext
 
 from benchmark.features.audio import UnusableError
 from benchmark.serving.limits import Limits
-from benchmark.serving.predictor import Prediction, Predictor
+from benchmark.serving.predictor import Predictor
 
 
-class SpokenEmotion(PythonModel):
-    """A registered model: from recordings to an emotion, its probabilities and their lengths."""
+class SpeechEmotionModel(PythonModel):
+    """A registered model as MLflow calls it."""
 
     def load_context(self, context: PythonModelContext) -> None:
-        """Load the model by its card; what is refused elsewhere is refused here."""
+        """Load the model by its card."""
         self.predictor = Predictor.load(Path(context.artifacts["card"]))
 
     def predict(
@@ -42,41 +42,38 @@ class SpokenEmotion(PythonModel):
         model_input: pd.DataFrame,
         params: dict[str, Any] | None = None,
     ) -> pd.DataFrame:
-        """Return a row for each recording: emotion, a column p_<emotion> for each, duration_s.
+        """Return a row for each recording: emotion, p_<emotion> for each emotion, duration_s.
 
         Parameters
         ----------
         context : PythonModelContext
-            MLflow's; not needed any more.
+            Not used.
         model_input : DataFrame
-            Column audio: the bytes of a file.
+            Column audio: content of audio files.
         params : dict, optional
-            There are none.
+            Not used.
 
         Raises
         ------
         MlflowException
-            If a recording can't be used: which, and why.
+            If a recording cannot be used.
         """
         recordings = list(model_input["audio"])
         return pd.DataFrame(
             [
-                _row(self._ask(content, f"recording {number} of {len(recordings)}"))
+                self._row(content, f"recording {number} of {len(recordings)}")
                 for number, content in enumerate(recordings, start=1)
             ]
         )
 
-    def _ask(self, content: bytes, which: str) -> Prediction:
+    def _row(self, content: bytes, title: str) -> dict[str, str | float]:
         try:
-            return self.predictor.predict(content, Limits().clip_s)
+            prediction = self.predictor.predict(content, Limits().clip_s)
         except UnusableError as error:
-            reason = f"{which} can't be used ({error.fault}): {error}"
-            raise MlflowException(reason, BAD_REQUEST) from error
+            message = f"{title} can't be used ({error.fault}): {error}"
+            raise MlflowException(message, BAD_REQUEST) from error
+        columns = {f"p_{emotion}": value for emotion, value in prediction.probabilities.items()}
+        return {"emotion": prediction.emotion, **columns, "duration_s": prediction.duration_s}
 
 
-def _row(prediction: Prediction) -> dict[str, str | float]:
-    shares = {f"p_{emotion}": share for emotion, share in prediction.probabilities.items()}
-    return {"emotion": prediction.emotion, **shares, "duration_s": prediction.duration_s}
-
-
-set_model(SpokenEmotion())
+set_model(SpeechEmotionModel())

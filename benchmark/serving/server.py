@@ -1,4 +1,4 @@
-"""The server: an address, its connections, and how it begins and ends."""
+"""The server: options, socket, and the service from start to end."""
 
 from __future__ import annotations
 
@@ -26,43 +26,35 @@ if TYPE_CHECKING:
     from benchmark.serving.pool import Pool
     from benchmark.tracking.cards import Card
 
-OFFLINE = {
-    "GRADIO_ANALYTICS_ENABLED": "False",
-    "HF_HUB_OFFLINE": "1",
-    "HF_HUB_DISABLE_TELEMETRY": "1",
-    "DO_NOT_TRACK": "1",
-}
-"""Set before Gradio is imported, whatever the user's shell says: no outside host is asked."""
+WILDCARDS = ("0.0.0.0", "::")
+"""Addresses that stand for all interfaces; clients cannot use them as a host name."""
 
-EVERYWHERE = ("0.0.0.0", "::")
-"""Addresses that stand for all of a machine's, and by which no other machine can ask for it."""
-
-LIBRARIES = ("fastapi", "gradio", "multipart", "prometheus_client", "swagger_ui_bundle", "uvicorn")
+LIBRARIES = ("fastapi", "multipart", "prometheus_client", "swagger_ui_bundle", "uvicorn")
 """Of the extra `serve`."""
 
-LEAST_TOKEN = 16  # signs: nobody who guesses is slowed down
+MIN_TOKEN_LENGTH = 16  # attempts to guess a token are not slowed down
 KEEP_ALIVE_S = 5
 BACKLOG = 256
-END_S = 3  # for answers on their way when the service ends
+SHUTDOWN_S = 3  # for responses in progress
 
 
 @dataclass(frozen=True)
 class Options:
-    """How a service is run.
+    """Options of a service.
 
     Attributes
     ----------
     host : str
-        The address that it listens at; by default this machine alone can reach it.
+        Address to listen on; by default only this machine can connect.
     port : int
-        0 for any that is free.
+        0 for any free port.
     token : str or None
-        That whoever asks must show; needed where other machines can reach the service.
+        Required of every client; must be set if other machines can connect.
     hosts : tuple of str
-        Names that the service goes by besides those of this machine alone and `host`.
+        Allowed host names besides `host` and those of the loopback interface.
     limits : Limits
     workers : int
-        Processes that predict.
+        Number of worker processes.
     """
 
     host: str = "127.0.0.1"
@@ -74,40 +66,39 @@ class Options:
 
     @property
     def address(self) -> str:
-        """Where the service is found, without a path."""
+        """Base URL of the service."""
         host = f"[{self.host}]" if ":" in self.host else self.host
         return f"http://{host}:{self.port}"
 
 
-class WithoutMessages(logging.Formatter):
-    """Tells where something went wrong and never of what: a message may hold what was sent."""
+class NoMessageFormatter(logging.Formatter):
+    """Formats exceptions without their messages, which may contain uploaded data."""
 
-    def formatException(self, ei: Any) -> str:  # noqa: N802 - logging's own name
-        """Return the frames of an exception and its kind."""
-        kind, _, where = ei
-        return "".join([*traceback.format_tb(where), getattr(kind, "__name__", "")])
+    def formatException(self, ei: Any) -> str:  # noqa: N802 - a name of logging
+        """Return the traceback and the class of an exception."""
+        kind, _, frames = ei
+        return "".join([*traceback.format_tb(frames), getattr(kind, "__name__", "")])
 
 
 def serve(card: Path, options: Options, console: Console) -> None:
-    """Answer REST and show the page, until Ctrl-C.
+    """Serve REST and the page until Ctrl-C or SIGTERM.
 
     Parameters
     ----------
     card : Path
-        Of the model.
+        Card of the model.
     options : Options
     console : Console
 
     Raises
     ------
     BenchmarkError
-        If the address can't be had, must not be without a token, or the model can't be loaded.
+        If the options are unsafe, the address is not available, or the model cannot be loaded.
     """
-    os.environ.update(OFFLINE)
     check_options(options)
     _check_libraries()
     handler = logging.StreamHandler()
-    handler.setFormatter(WithoutMessages())
+    handler.setFormatter(NoMessageFormatter())
     logging.basicConfig(handlers=[handler], level=logging.WARNING)
     from benchmark.serving.pool import Pool
 
@@ -115,65 +106,85 @@ def serve(card: Path, options: Options, console: Console) -> None:
         options = replace(options, port=listener.getsockname()[1])
         pool = Pool(card, options.limits, options.workers)
         console.info(f"Loading {pool.card.reference} ...")
-        with _ended_by_sigterm():
+        with _sigterm_as_ctrl_c():
             try:
                 pool.start()
                 app = service(pool, options)
-                _say(pool.card, options, console)
+                _print_addresses(pool.card, options, console)
                 server(app).run(sockets=[listener])
             except KeyboardInterrupt:
-                console.info("The service has ended.")
+                console.info("The service has stopped.")
             finally:
                 pool.close()
 
 
-def check_options(options: Options) -> None:
-    """Refuse what would leave a service open to others.
+def read_token(file: Path | None) -> str | None:
+    """Return the first line of a file, else the value of SER_TOKEN, else None.
+
+    SER_TOKEN is removed from the environment, so that no process that decodes uploads has it.
 
     Raises
     ------
     BenchmarkError
-        If other machines can reach it and no token is set, or the token is none.
+        If the file can't be read, or its first line is empty.
+    """
+    from_environment = os.environ.pop("SER_TOKEN", "")
+    if file is None:
+        return from_environment or None
+    try:
+        token = file.expanduser().read_text(encoding="utf-8").partition("\n")[0].strip()
+    except (OSError, UnicodeDecodeError) as error:
+        raise BenchmarkError(f"--token-file {file}: can't be read ({error}).") from error
+    if not token:
+        raise BenchmarkError(f"--token-file {file}: the first line is empty; it must be the token.")
+    return token
+
+
+def check_options(options: Options) -> None:
+    """Refuse unsafe options.
+
+    Raises
+    ------
+    BenchmarkError
+        If other machines can connect and no token is set, or the token is invalid or too short.
     """
     token = options.token
     if token is not None and not (
         token.isascii() and token.isprintable() and token.strip() == token != ""
     ):
+        raise BenchmarkError("The token must be printable ASCII without surrounding spaces.")
+    if token is not None and len(token) < MIN_TOKEN_LENGTH:
         raise BenchmarkError(
-            "The token must be of letters, digits and signs, without spaces around."
-        )
-    if token is not None and len(token) < LEAST_TOKEN:
-        raise BenchmarkError(
-            f"The token has {len(token)} signs and could be guessed; it must have at least "
-            f"{LEAST_TOKEN}. `openssl rand -hex 16` makes one."
+            f"The token has {len(token)} characters and could be guessed; at least "
+            f"{MIN_TOKEN_LENGTH} are required. `openssl rand -hex 16` generates one."
         )
     if token is None and not is_loopback(options.host):
         raise BenchmarkError(
-            f"--host {options.host}: other machines could reach the service, so it needs a token. "
-            "Set SER_TOKEN or --token-file, or leave --host out to be reached from here alone."
+            f"--host {options.host}: other machines could connect, so the service needs a token. "
+            "Set SER_TOKEN or --token-file, or leave --host out to allow only this machine."
         )
 
 
 def is_loopback(host: str) -> bool:
-    """Whether an address can be reached from this machine alone."""
+    """Return whether only this machine can connect to an address."""
     return all(ip_address(address).is_loopback for _, address in _addresses(host, 0))
 
 
 def listen(host: str, port: int) -> socket.socket:
-    """Return a socket that listens.
+    """Return a listening socket.
 
     Raises
     ------
     BenchmarkError
-        If the address is taken or none of this machine's.
+        If the address is in use or does not belong to this machine.
     """
     family, _ = _addresses(host, port)[0]
     try:
         return socket.create_server((host, port), family=family, backlog=BACKLOG)
     except OSError as error:
         raise BenchmarkError(
-            f"{host}:{port} can't be listened at ({error.strerror}). Choose another port with "
-            f"--port {port + 1}, or end what runs there."
+            f"Cannot listen on {host}:{port} ({error.strerror}). Choose another port with "
+            f"--port {port + 1}, or stop the process that uses it."
         ) from error
 
 
@@ -181,34 +192,32 @@ def _addresses(host: str, port: int) -> list[tuple[socket.AddressFamily, str]]:
     try:
         found = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM)
     except OSError as error:
-        raise BenchmarkError(
-            f"--host {host}: no address of this machine ({error.strerror})."
-        ) from error
+        raise BenchmarkError(f"--host {host}: unknown address ({error.strerror}).") from error
     return [(family, str(address[0]).partition("%")[0]) for family, _, _, _, address in found]
 
 
 def service(pool: Pool, options: Options) -> ASGIApp:
-    """Return the whole service: REST and the page, counted, behind the guard."""
-    from benchmark.serving.app import create_app
-    from benchmark.serving.middleware import LOOPBACK, Guard
-    from benchmark.serving.page import mount_page
+    """Return REST and the page behind the middleware, with requests counted."""
+    from benchmark.serving.page.routes import add_page
+    from benchmark.serving.rest.app import create_app
+    from benchmark.serving.rest.middleware import LOOPBACK, with_middleware
 
     token = options.token is not None
     app = create_app(pool, options.limits, token=token, address=options.address)
-    whole = mount_page(app, pool, options.limits)
+    add_page(app, pool, options.limits)
     hosts = (*LOOPBACK, options.host, *options.hosts)
-    guard = Guard(whole, options.limits, hosts, options.token)
-    watched: ASGIApp = app.state.metrics.watching(guard)
-    return watched
+    protected = with_middleware(app, options.limits, hosts, options.token)
+    counted: ASGIApp = app.state.metrics.counted(protected)
+    return counted
 
 
 def server(app: ASGIApp) -> uvicorn.Server:
-    """Return what answers whoever connects, until SIGINT or SIGTERM."""
+    """Return the HTTP server for an application."""
     import uvicorn
 
-    from benchmark.serving.connection import CONNECTIONS, Connection
+    from benchmark.serving.rest.connection import MAX_CONNECTIONS, Connection
 
-    # It warns of every broken form, which whoever sent it is told.
+    # It logs every malformed form; the client is informed by the response.
     logging.getLogger("python_multipart").setLevel(logging.ERROR)
     config = uvicorn.Config(
         app,
@@ -219,15 +228,15 @@ def server(app: ASGIApp) -> uvicorn.Server:
         access_log=False,
         server_header=False,
         proxy_headers=False,
-        limit_concurrency=CONNECTIONS,
+        limit_concurrency=MAX_CONNECTIONS,
         timeout_keep_alive=KEEP_ALIVE_S,
-        timeout_graceful_shutdown=END_S,
+        timeout_graceful_shutdown=SHUTDOWN_S,
     )
     return uvicorn.Server(config)
 
 
 def _check_libraries() -> None:
-    """Refuse to begin where the service's libraries are not installed."""
+    """Refuse to start if a library of the extra `serve` is missing."""
     missing = [name for name in LIBRARIES if find_spec(name) is None]
     if missing:
         raise BenchmarkError(
@@ -236,25 +245,27 @@ def _check_libraries() -> None:
         )
 
 
-def _say(card: Card, options: Options, console: Console) -> None:
-    """Say where the service is, what it is and how far to trust it."""
+def _print_addresses(card: Card, options: Options, console: Console) -> None:
+    """Print the model, its performance and the addresses of the service."""
     from benchmark.serving.command import introduce
 
     introduce(card, console)
     console.print(f"page: {options.address}/")
     console.print(f"REST: {options.address}/docs")
-    if options.host in EVERYWHERE and not options.hosts:
-        console.info("Other machines are refused until --allow-host tells by which name they ask.")
+    if options.host in WILDCARDS and not options.hosts:
+        console.info(
+            "Other machines are refused until --allow-host names the host they connect to."
+        )
     if options.token is not None:
         console.info(
-            "Open the page once as /?token=TOKEN; ask REST with `Authorization: Bearer TOKEN`."
+            "Open the page once as /?token=TOKEN; for REST, send `Authorization: Bearer TOKEN`."
         )
-    console.info("Ctrl-C ends it.")
+    console.info("Ctrl-C stops the service.")
 
 
 @contextlib.contextmanager
-def _ended_by_sigterm() -> Iterator[None]:
-    """Let SIGTERM end the block as Ctrl-C does, so that no worker is left behind."""
+def _sigterm_as_ctrl_c() -> Iterator[None]:
+    """Let SIGTERM end the block as Ctrl-C does, so that all workers are stopped."""
     before = signal.signal(signal.SIGTERM, signal.default_int_handler)
     try:
         yield

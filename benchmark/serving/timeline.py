@@ -1,4 +1,4 @@
-"""Timelines: a long recording in windows, each channel by itself, and what a model says of each."""
+"""Emotion over time: predictions for the windows of a recording, for each channel separately."""
 
 from __future__ import annotations
 
@@ -27,40 +27,40 @@ from benchmark.features.audio import (
     resample,
 )
 from benchmark.features.extract import features_of
-from benchmark.serving.predictor import Predictor
+from benchmark.serving.limits import Limits
+from benchmark.serving.predictor import Prediction, Predictor
 
 WINDOW_S = 3.0
-"""About the length of the clips that the models of the studies learned from."""
+"""About the length of a training clip."""
+
 HOP_S = 1.0
 
-LEAST_SHARE = 0.5
-"""Of a window that what is left at the end must fill to be one."""
+MIN_LAST_FRACTION = 0.5
+"""Shortest last window, as a fraction of a full one."""
 
 ENVELOPE_HZ = 50
-"""Peaks a second: enough for a picture, and few beside the samples."""
-
-WINDOWS_A_SPAN = 16
-SPAN_SAMPLES = 1 << 22  # at most, over all channels, that are read at once: 16 MB
+BLOCK_WINDOWS = 16
+MAX_BLOCK_SAMPLES = 1 << 22  # over all channels: 16 MB
 
 CHANNEL_TITLES = {1: ("",), 2: ("left (agent)", "right (customer)")}
-"""By the number of channels; call centres record the agent on the left."""
+"""By number of channels; call centres record the agent on the left."""
 
 
 @dataclass(frozen=True)
 class Window:
-    """What a model says of a part of one channel.
+    """The prediction for one window of one channel.
 
     Attributes
     ----------
     start_s, end_s : float
     channel : int
-        Counted from 0.
+        Index from 0.
     emotion : str
-        The most probable one; empty where there is none, as in silence.
+        The most probable emotion; empty if there is no prediction.
     probabilities : dict of str to float
-        Of each emotion, each the exact value of a float32; empty where there is no emotion.
+        By emotion, exact float32 values; empty if there is no prediction.
     reason : str
-        Why there is no emotion, in a word (`UnusableError.fault`), such as ``silent``; else empty.
+        Why there is no prediction (`UnusableError.fault`), for example ``silent``; else empty.
     """
 
     start_s: float
@@ -73,17 +73,16 @@ class Window:
 
 @dataclass(frozen=True)
 class Timeline:
-    """What a model says of a recording over time.
+    """The predictions for a recording over time.
 
     Attributes
     ----------
     duration_s : float
     channels : int
     windows : tuple of Window
-        By start, then by channel.
+        Sorted by start, then by channel.
     envelope : tuple of tuples of float
-        For each channel the largest absolute sample of each fiftieth of a second, or of each
-        sample where there are fewer; together as long as the recording.
+        For each channel the largest absolute sample in each interval of 1 / `ENVELOPE_HZ` s.
     """
 
     duration_s: float
@@ -91,18 +90,18 @@ class Timeline:
     windows: tuple[Window, ...]
     envelope: tuple[tuple[float, ...], ...] = field(default=(), repr=False)
 
-    def moments(self, channel: int) -> list[tuple[float, float, Window]]:
-        """Return from when to when, in seconds, each window of a channel is shown.
+    def segments(self, channel: int) -> list[tuple[float, float, Window]]:
+        """Return start and end, in seconds, of the segment for which each window is shown.
 
-        Windows overlap, so a moment is shown as the window whose middle is nearest.
+        Windows overlap: each point in time belongs to the window with the nearest centre.
         """
         windows = [window for window in self.windows if window.channel == channel]
-        middles_s = [(window.start_s + window.end_s) / 2 for window in windows]
-        between_s = [(left + right) / 2 for left, right in pairwise(middles_s)]
-        return list(zip([0.0, *between_s], [*between_s, self.duration_s], windows, strict=True))
+        centres_s = [(window.start_s + window.end_s) / 2 for window in windows]
+        borders_s = [(left + right) / 2 for left, right in pairwise(centres_s)]
+        return list(zip([0.0, *borders_s], [*borders_s, self.duration_s], windows, strict=True))
 
-    def told(self) -> dict[str, Any]:
-        """Return it as plain data, as the command line and REST tell it: without the envelope."""
+    def to_dict(self) -> dict[str, Any]:
+        """Return the timeline for JSON, without the envelope."""
         return {
             "duration_s": self.duration_s,
             "channels": [channel_title(channel, self.channels) for channel in range(self.channels)],
@@ -110,15 +109,30 @@ class Timeline:
         }
 
 
+@dataclass(frozen=True)
+class Analysis:
+    """What the page shows for a recording.
+
+    Attributes
+    ----------
+    prediction : Prediction or None
+        For the whole recording; None if it is longer than `Limits.clip_s`.
+    timeline : Timeline
+    """
+
+    prediction: Prediction | None
+    timeline: Timeline
+
+
 class Grid(NamedTuple):
-    """Where windows lie in a recording: sizes in frames.
+    """Positions of windows in a recording.
 
     Attributes
     ----------
     rate_hz, channels : int
-        The recording's own.
+        Of the recording.
     window, hop : int
-        Length of a window, and from the start of one to that of the next.
+        Length of a window, and distance between window starts, in frames.
     """
 
     rate_hz: int
@@ -128,42 +142,42 @@ class Grid(NamedTuple):
 
     @property
     def peak(self) -> int:
-        """Frames that an entry of the envelope stands for."""
+        """Frames in an entry of the envelope."""
         return max(1, round(self.rate_hz / ENVELOPE_HZ))
 
     @property
     def block(self) -> int:
-        """Frames that are read at once: whole entries of the envelope."""
-        wanted = min(WINDOWS_A_SPAN * self.hop, SPAN_SAMPLES // self.channels)
-        return self.peak * max(1, wanted // self.peak)
+        """Frames read at once, a multiple of `peak`."""
+        n_frames = min(BLOCK_WINDOWS * self.hop, MAX_BLOCK_SAMPLES // self.channels)
+        return self.peak * max(1, n_frames // self.peak)
 
     def count(self, n_frames: int) -> int:
-        """Return how many windows a channel of so many frames has."""
-        full = self.count_full(n_frames)
-        return full + self.has_rest(full, n_frames)
+        """Return the number of windows in a channel of `n_frames` frames."""
+        n_full = self.count_full(n_frames)
+        return n_full + self.has_last(n_full, n_frames)
 
     def count_full(self, n_frames: int) -> int:
-        """Return how many whole windows a channel of so many frames has."""
+        """Return the number of full windows in a channel of `n_frames` frames."""
         return max(0, (n_frames - self.window) // self.hop + 1)
 
-    def has_rest(self, full: int, n_frames: int) -> bool:
-        """Whether there is one more window behind so many full ones."""
-        if not full:
+    def has_last(self, n_full: int, n_frames: int) -> bool:
+        """Return whether a shorter window follows the full ones."""
+        if not n_full:
             return True
-        rest = n_frames - full * self.hop
-        return rest > self.window - self.hop and rest >= LEAST_SHARE * self.window
+        rest = n_frames - n_full * self.hop
+        return rest > self.window - self.hop and rest >= MIN_LAST_FRACTION * self.window
 
 
 class Span(NamedTuple):
-    """Samples of windows that follow each other.
+    """Samples of consecutive windows.
 
     Attributes
     ----------
     samples : ndarray of float32, shape (n_frames, n_channels)
     first : int
-        The frame of the recording with which they begin.
+        Index of the first frame in the recording.
     windows : tuple of (int, int)
-        First frame of each window and the one behind its last, in the recording.
+        Start and stop of each window, in frames of the recording.
     """
 
     samples: NDArray[np.float32]
@@ -171,8 +185,8 @@ class Span(NamedTuple):
     windows: tuple[tuple[int, int], ...]
 
 
-class Measured(NamedTuple):
-    """The row of features of one window of one channel, or why there is none.
+class WindowFeatures(NamedTuple):
+    """The features of one window of one channel, or the reason why there are none.
 
     Attributes
     ----------
@@ -181,7 +195,6 @@ class Measured(NamedTuple):
     channel : int
     row : ndarray of float32, shape (n_features,), or None
     unusable : UnusableError or None
-        Why there is no row.
     """
 
     start: int
@@ -192,9 +205,13 @@ class Measured(NamedTuple):
 
 
 def channel_title(channel: int, channels: int) -> str:
-    """Return what a channel is called, counted from 0; empty for the only one."""
-    known = CHANNEL_TITLES.get(channels)
-    return known[channel] if known else f"channel {channel + 1}"
+    """Return the title of a channel (index from 0); empty for a single channel.
+
+    >>> channel_title(0, channels=2)
+    'left (agent)'
+    """
+    titles = CHANNEL_TITLES.get(channels)
+    return titles[channel] if titles else f"channel {channel + 1}"
 
 
 def timeline(
@@ -205,92 +222,105 @@ def timeline(
     hop_s: float = HOP_S,
     longest_s: float | None = None,
 ) -> Timeline:
-    """Return what a model says of a recording over time, each channel by itself.
+    """Return the predictions for a recording over time, for each channel separately.
 
-    Each window is resampled and measured as a clip would be that holds its samples and no others.
-    A recording shorter than a window is one.
+    Each window is resampled, and its features are extracted, like a clip of the same samples. A
+    recording shorter than a window is a single window.
 
     Parameters
     ----------
     predictor : Predictor
     content : bytes
-        A file's.
+        Content of an audio file.
     window_s, hop_s : float
-        Length of a window, and from the start of one to that of the next.
+        Length of a window, and distance between window starts.
     longest_s : float, optional
         A longer recording is refused.
 
     Raises
     ------
     UnusableError
-        If it can't be decoded, or no window of any channel holds a voice.
+        If the recording cannot be decoded, or no window can be used.
     BenchmarkError
-        If the windows would leave gaps.
+        If there are gaps between the windows.
     """
-    with reading(content, window_s, hop_s, longest_s) as sound:
+    with open_recording(content, window_s, hop_s, longest_s) as recording:
         windows: list[Window] = []
-        for span in sound.spans():
-            measured = measure_span(predictor.features, sound.grid, span)
-            windows += answer(predictor, sound.grid, measured)
-        return sound.finished(windows)
+        for span in recording.spans():
+            features = extract_span(predictor.features, recording.grid, span)
+            windows += predict_windows(predictor, recording.grid, features)
+        return recording.timeline(windows)
 
 
-class Reading:
-    """A recording that is read once, from its beginning to its end, in spans of windows.
+def analyse(predictor: Predictor, content: bytes, limits: Limits) -> Analysis:
+    """Return prediction and timeline of a recording.
 
-    Memory does not grow with its length, but for a few numbers a window.
+    Raises
+    ------
+    UnusableError
+        If the recording cannot be used.
+    """
+    result = timeline(predictor, content, longest_s=limits.timeline_s)
+    short = result.duration_s <= limits.clip_s
+    return Analysis(predictor.predict(content, limits.clip_s) if short else None, result)
+
+
+class Recording:
+    """A recording that is read once, from start to end, in spans of windows.
+
+    Apart from a few numbers for each window, memory does not grow with its length.
 
     Parameters
     ----------
     blocks : iterator of ndarray of float32, shape (n_frames, n_channels)
-        Its samples, a whole number of the grid's peaks in each but the last.
+        Consecutive samples; all blocks except the last are multiples of `Grid.peak` long.
     grid : Grid
-    expected : int
-        How many windows there will be over all channels; 0 where the header does not tell.
+    n_expected : int
+        Number of windows over all channels; 0 if the header does not tell the length.
     """
 
-    def __init__(self, blocks: Iterator[NDArray[np.float32]], grid: Grid, expected: int) -> None:
+    def __init__(self, blocks: Iterator[NDArray[np.float32]], grid: Grid, n_expected: int) -> None:
         self.grid = grid
-        self.expected = expected
+        self.n_expected = n_expected
         self._blocks = blocks
         self._n_frames = 0
         self._peaks: list[NDArray[np.float32]] = []
 
     def spans(self) -> Iterator[Span]:
-        """Yield the windows' samples, a few windows at a time; the windows overlap, as spans do.
+        """Yield the samples of all windows, a few windows at a time; spans overlap.
 
         Raises
         ------
         UnusableError
-            If the recording is too long, or ends before its header says.
+            If the recording is too long or truncated.
         """
-        grid, done, first = self.grid, 0, 0
-        held = np.empty((0, grid.channels), dtype=np.float32)
+        grid, n_done, first = self.grid, 0, 0
+        samples = np.empty((0, grid.channels), dtype=np.float32)
         for block in self._blocks:
             self._peaks.append(_peaks(block, grid.peak))
             self._n_frames += len(block)
-            held = np.concatenate([held, block])
-            full = grid.count_full(self._n_frames)
-            if full > done:
-                starts = range(done * grid.hop, full * grid.hop, grid.hop)
-                yield Span(held, first, tuple((start, start + grid.window) for start in starts))
-                held = held[full * grid.hop - first :].copy()
-                done, first = full, full * grid.hop
-        if grid.has_rest(done, self._n_frames):
-            yield Span(held, first, ((first, self._n_frames),))
+            samples = np.concatenate([samples, block])
+            n_full = grid.count_full(self._n_frames)
+            if n_full > n_done:
+                starts = range(n_done * grid.hop, n_full * grid.hop, grid.hop)
+                yield Span(samples, first, tuple((start, start + grid.window) for start in starts))
+                samples = samples[n_full * grid.hop - first :].copy()
+                n_done, first = n_full, n_full * grid.hop
+        if grid.has_last(n_done, self._n_frames):
+            yield Span(samples, first, ((first, self._n_frames),))
 
-    def finished(self, windows: Iterable[Window]) -> Timeline:
-        """Return the timeline of all windows, in any order, when all has been read.
+    def timeline(self, windows: Iterable[Window]) -> Timeline:
+        """Return the timeline after all spans were read; `windows` may have any order.
 
         Raises
         ------
         UnusableError
-            If none of them holds a voice.
+            If no window can be used.
         """
         ordered = sorted(windows, key=lambda window: (window.start_s, window.channel))
         reason = ordered[0].reason
         if reason and not any(window.emotion for window in ordered):
-            raise UnusableError(reason, f"{reason}: no window of it holds a voice")
+            raise UnusableError(reason, f"{reason}: no window can be used")
         peaks = np.concatenate(self._peaks).T
         return Timeline(
             duration_s=self._n_frames / self.grid.rate_hz,
@@ -301,22 +331,22 @@ class Reading:
 
 
 @contextmanager
-def reading(
+def open_recording(
     content: bytes | mmap, window_s: float, hop_s: float, longest_s: float | None = None
-) -> Iterator[Reading]:
-    """Open a recording for the block, to be read in windows.
+) -> Iterator[Recording]:
+    """Open a recording that is read in windows.
 
     Raises
     ------
     UnusableError
-        If it can't be decoded, is cut short, or longer than `longest_s`.
+        If it cannot be decoded, is truncated, or longer than `longest_s`.
     BenchmarkError
-        If the windows would leave gaps.
+        If there are gaps between the windows.
     """
     if not 0 < hop_s <= window_s:
         raise BenchmarkError(
-            f"windows of {window_s:g} s every {hop_s:g} s: the second must be above 0 and at most "
-            "the first, or parts of the recording would not be heard."
+            f"windows of {window_s:g} s every {hop_s:g} s leave gaps: the hop must be above 0 and "
+            "at most the window's length."
         )
     with open_sound(content, longest_s) as file:
         if ends_early(content):
@@ -331,80 +361,71 @@ def reading(
             )
         hop = min(window, max(1, round(hop_s * rate_hz)))
         grid = Grid(rate_hz, channels, window, hop)
-        expected = 0 if file.frames == UNTOLD else grid.count(file.frames) * channels
+        n_expected = 0 if file.frames == UNTOLD else grid.count(file.frames) * channels
         if longest_s is not None:
-            _check_windows(expected, 2 * grid.count(round(longest_s * rate_hz)), channels)
-        yield Reading(read_blocks(file, grid.block, longest_s), grid, expected)
+            # As many windows as the longest stereo recording has.
+            n_allowed = 2 * grid.count(round(longest_s * rate_hz))
+            if n_expected > n_allowed:
+                reason = f"{n_expected} windows in {channels} channels; at most {n_allowed}"
+                raise UnusableError("too-long", reason)
+        yield Recording(read_blocks(file, grid.block, longest_s), grid, n_expected)
 
 
-def _check_windows(n_windows: int, most: int, channels: int) -> None:
-    """Refuse more work than a stereo recording makes that is as long as may be."""
-    if n_windows > most:
-        raise UnusableError(
-            "too-long", f"{n_windows} windows in {channels} channels; at most {most}"
-        )
-
-
-def measure_span(feature_set: FeatureSet, grid: Grid, span: Span) -> list[Measured]:
-    """Return the rows of each window and channel of a span; what a worker does."""
+def extract_span(feature_set: FeatureSet, grid: Grid, span: Span) -> list[WindowFeatures]:
+    """Return the features of each window and channel of a span; runs in a worker process."""
     return [
-        _measure(feature_set, grid, span, start, end, channel)
+        _extract_window(feature_set, grid, span, start, end, channel)
         for start, end in span.windows
         for channel in range(grid.channels)
     ]
 
 
-def _measure(
+def _extract_window(
     feature_set: FeatureSet, grid: Grid, span: Span, start: int, end: int, channel: int
-) -> Measured:
-    part = span.samples[start - span.first : end - span.first, channel]
-    samples = np.ascontiguousarray(part)
+) -> WindowFeatures:
+    samples = np.ascontiguousarray(span.samples[start - span.first : end - span.first, channel])
     try:
         check_samples(samples)
-        heard = resample(samples, grid.rate_hz, feature_set.sample_rate_hz)
-        return Measured(start, end, channel, features_of(heard, feature_set), None)
+        resampled = resample(samples, grid.rate_hz, feature_set.sample_rate_hz)
+        return WindowFeatures(start, end, channel, features_of(resampled, feature_set), None)
     except UnusableError as error:
-        return Measured(start, end, channel, None, error)
+        return WindowFeatures(start, end, channel, None, error)
 
 
-def answer(predictor: Predictor, grid: Grid, measured: Iterable[Measured]) -> list[Window]:
-    """Return the windows of measured rows, those without a voice with the reason.
+def predict_windows(
+    predictor: Predictor, grid: Grid, features: Iterable[WindowFeatures]
+) -> list[Window]:
+    """Return the predictions for windows; unusable windows have a reason instead.
 
     Raises
     ------
     UnusableError
-        If there are samples that are no numbers: a recording that is damaged in one place is.
+        If a window is damaged (samples that are not finite).
     """
     windows: list[Window] = []
-    heard: list[Measured] = []
-    for one in measured:
+    usable: list[WindowFeatures] = []
+    for one in features:
         if one.unusable is None:
-            heard.append(one)
+            usable.append(one)
         elif one.unusable.fault == "damaged":
             raise one.unusable
         else:
-            windows.append(_window(grid, one, "", {}, one.unusable.fault))
-    if heard:
-        rows = np.stack([one.row for one in heard if one.row is not None])
-        durations_s = [(one.end - one.start) / grid.rate_hz for one in heard]
-        for one, said in zip(heard, predictor.answer(rows, durations_s), strict=True):
-            windows.append(_window(grid, one, said.emotion, said.probabilities))
+            start_s, end_s = one.start / grid.rate_hz, one.end / grid.rate_hz
+            windows.append(Window(start_s, end_s, one.channel, "", {}, one.unusable.fault))
+    if usable:
+        rows = np.stack([one.row for one in usable if one.row is not None])
+        durations_s = [(one.end - one.start) / grid.rate_hz for one in usable]
+        predictions = predictor.predict_rows(rows, durations_s)
+        for one, prediction in zip(usable, predictions, strict=True):
+            start_s, end_s = one.start / grid.rate_hz, one.end / grid.rate_hz
+            windows.append(
+                Window(start_s, end_s, one.channel, prediction.emotion, prediction.probabilities)
+            )
     return windows
 
 
-def _window(
-    grid: Grid,
-    one: Measured,
-    emotion: str,
-    probabilities: dict[str, float],
-    reason: Fault | Literal[""] = "",
-) -> Window:
-    start_s, end_s = one.start / grid.rate_hz, one.end / grid.rate_hz
-    return Window(start_s, end_s, one.channel, emotion, probabilities, reason)
-
-
 def _peaks(block: NDArray[np.float32], width: int) -> NDArray[np.float32]:
-    """Return the largest absolute sample of each so many frames, (n_peaks, n_channels)."""
+    """Return the largest absolute sample of each `width` frames, (n_peaks, n_channels)."""
     starts = np.arange(0, len(block), width)
     peaks: NDArray[np.float32] = np.maximum.reduceat(np.abs(block), starts, axis=0)
     return peaks

@@ -24,7 +24,7 @@ import pytest
 
 pytest.importorskip("fastapi", reason="needs the extra `serve`")
 
-from benchmark.serving.example_clip import sample
+from benchmark.serving.example_clip import example_wav
 from tests.hostile.service import Answer, Service, faults, resident_bytes, service
 from tests.hostile.uploads import FAMILIES, SECRET, Request, file_part, form, posted, uploads
 from tests.support.bench import Bench
@@ -43,9 +43,7 @@ GROWTH = 1.15
 differs by some percent in either direction, while one upload in a hundred that is never let go of
 would add half as much again."""
 
-SPEAKER_DEPENDENT = [
-    posted(address, form(file_part(sample()))) for address in ("/predict", "/timeline")
-]
+KNOWN = [posted(address, form(file_part(example_wav()))) for address in ("/predict", "/timeline")]
 
 pytestmark = pytest.mark.skipif(sys.platform != "linux", reason="reads /proc")
 
@@ -105,7 +103,7 @@ def batches(count: int, seed: int) -> Iterator[tuple[str, list[Request]]]:
 
 def known_answers(running: Service) -> list[bytes]:
     """Return what is said of the recording whose answer is known."""
-    return [running.exchange(request).content for request in SPEAKER_DEPENDENT]
+    return [running.exchange(request).content for request in KNOWN]
 
 
 @pytest.fixture

@@ -18,7 +18,7 @@ import soundfile
 from numpy.random import Generator
 
 from benchmark.features.audio import resample
-from benchmark.serving.example_clip import sample
+from benchmark.serving.example_clip import example_wav
 
 BOUNDARY = b"----a-line-between"
 HEAD = b"POST %s HTTP/1.1\r\nHost: 127.0.0.1\r\n"
@@ -107,7 +107,7 @@ def uploaded(
 @cache
 def voice(rate_hz: int = 8_000, seconds: float = 1.0) -> np.ndarray:
     """A spoken sentence, or its beginning."""
-    samples, own_hz = soundfile.read(io.BytesIO(sample()), dtype="float32")
+    samples, own_hz = soundfile.read(io.BytesIO(example_wav()), dtype="float32")
     brought: np.ndarray = resample(samples, own_hz, rate_hz)[: round(seconds * rate_hz)]
     return brought
 

@@ -12,11 +12,10 @@ import numpy as np
 import pytest
 
 pytest.importorskip("fastapi", reason="needs the extra `serve`")
-pytest.importorskip("gradio", reason="needs the extra `serve`")
 
 from benchmark.features.audio import UnusableError, decode
-from benchmark.serving.example_clip import sample
-from benchmark.serving.timeline import reading
+from benchmark.serving.example_clip import example_wav
+from benchmark.serving.timeline import open_recording
 from tests.hostile.service import Service, faults, service
 from tests.hostile.uploads import (
     FAMILIES,
@@ -33,7 +32,7 @@ from tests.support.bench import Bench
 
 pytestmark = pytest.mark.skipif(sys.platform != "linux", reason="reads /proc")
 
-SPEAKER_DEPENDENT = posted("/predict", form(file_part(sample())))
+KNOWN = posted("/predict", form(file_part(example_wav())))
 
 
 @pytest.fixture(scope="module")
@@ -50,14 +49,14 @@ QUICK = [name for name, family in FAMILIES.items() if not family.idle]
 
 @pytest.mark.parametrize("family", QUICK)
 def test_a_hostile_upload_is_answered_and_changes_nothing(running: Service, family: str) -> None:
-    first = running.exchange(SPEAKER_DEPENDENT).content
+    first = running.exchange(KNOWN).content
     count = 2 + FAMILIES[family].share // 10
     requests = list(uploads(family, count, seed=1))
     answers = running.exchange_all(requests, FAMILIES[family].together)
     wrong = [fault for pair in zip(requests, answers, strict=True) for fault in faults(*pair)]
     assert not wrong
     assert b'"emotion":' in first
-    assert running.exchange(SPEAKER_DEPENDENT).content == first
+    assert running.exchange(KNOWN).content == first
 
 
 def test_what_was_refused_is_let_go_of_at_once(running: Service) -> None:
@@ -91,7 +90,7 @@ def test_many_channels_make_no_more_work_than_two() -> None:
     content = wav(b"\1\1" * 255 * 1_568, channels=255, rate_hz=2)
     with (
         pytest.raises(UnusableError, match="windows in 255 channels"),
-        reading(content, 3.0, 1.0, longest_s=900.0),
+        open_recording(content, 3.0, 1.0, longest_s=900.0),
     ):
         pytest.fail("it was opened")
 

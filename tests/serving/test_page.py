@@ -1,10 +1,11 @@
-"""The page, in a browser without a window: what a visitor does, sees and can rely on."""
+"""The page in a headless browser: what a visitor does and sees."""
 
 from __future__ import annotations
 
 import base64
 import io
 import os
+import re
 import shutil
 import socket
 import subprocess
@@ -20,12 +21,11 @@ import numpy as np
 import pytest
 import soundfile
 
-pytest.importorskip("gradio", reason="needs the extra `serve`")
 httpx = pytest.importorskip("httpx", reason="needs the extra `serve`")
 
-from benchmark.serving import html as markup  # noqa: E402
+from benchmark.serving.example_clip import example_clips  # noqa: E402
 from benchmark.serving.limits import Limits  # noqa: E402
-from benchmark.serving.page import sample_clips  # noqa: E402
+from benchmark.serving.page import html  # noqa: E402
 from benchmark.tracking.cards import Card, read_card  # noqa: E402
 
 pytest.importorskip("playwright", reason="needs Playwright, of the extra `dev`")
@@ -61,18 +61,19 @@ def watch(event, arguments):
 sys.addaudithook(watch)
 
 import uvicorn
-from benchmark.serving.app import create_app
-from benchmark.serving.middleware import Guard
+from benchmark.serving.rest.app import create_app
+from benchmark.serving.rest.middleware import with_middleware
 from benchmark.serving.limits import Limits
-from benchmark.serving.page import mount_page
+from benchmark.serving.page.routes import add_page
 from benchmark.serving.pool import Pool
 
 limits = {LIMITS!r}
 pool = Pool(Path(sys.argv[1]), limits)
 pool.start()
 try:
-    app = mount_page(create_app(pool, limits), pool, limits)
-    uvicorn.run(Guard(app, limits), port=int(sys.argv[2]), log_level="warning")
+    app = create_app(pool, limits)
+    add_page(app, pool, limits)
+    uvicorn.run(with_middleware(app, limits), port=int(sys.argv[2]), log_level="warning")
 finally:
     pool.close()
 """
@@ -80,7 +81,7 @@ finally:
 
 OUTLINE = """() => {
   const focused = document.activeElement;
-  const seen = focused.matches("input") ? focused.nextSibling : focused;
+  const seen = focused.matches("input") ? focused.nextElementSibling : focused;
   return getComputedStyle(seen).outlineStyle;
 }"""
 
@@ -90,7 +91,7 @@ Opener = Callable[..., Page]
 
 @dataclass(frozen=True)
 class Service:
-    """A service that runs: its address, the only folder it may write to, and what it printed."""
+    """A running service: its address, the only folder it may write to, and its log."""
 
     address: str
     folder: Path
@@ -98,11 +99,11 @@ class Service:
     process: int
 
     def post(self, path: str, content: bytes = b"") -> httpx.Response:
-        """Ask as the page's script does."""
+        """Send a request as the page's script does."""
         return httpx.post(self.address + path, content=content, timeout=30)
 
     def resident_mb(self) -> float:
-        """Memory that the server holds, without its workers."""
+        """Resident memory of the server without its workers."""
         pages = Path(f"/proc/{self.process}/statm").read_text().split()[1]
         return int(pages) * os.sysconf("SC_PAGESIZE") / 1e6
 
@@ -157,7 +158,7 @@ def as_file(content: bytes, name: str = "voice.wav") -> FilePayload:
 
 @pytest.fixture(scope="module")
 def asked_hosts() -> set[str]:
-    """The hosts of all requests of all pages of this module."""
+    """The hosts of all requests of all pages in this module."""
     return set()
 
 
@@ -165,7 +166,7 @@ def asked_hosts() -> set[str]:
 def open_page(
     service: Service, asked_hosts: set[str], tmp_path_factory: pytest.TempPathFactory
 ) -> Iterator[Opener]:
-    """Open the page in a browser whose microphone hears given samples, over and over."""
+    """Open the page in a browser whose microphone plays the given samples in a loop."""
     voices = tmp_path_factory.mktemp("voices")
     with sync_playwright() as playwright:
         browsers: list[Browser] = []
@@ -197,7 +198,7 @@ def open_page(
 
 
 def host_of(url: str) -> str:
-    """The host of an address; a blob or data is the page's own."""
+    """The host of a URL; empty for data, the page's own for a blob."""
     return urlsplit(url.removeprefix("blob:")).netloc
 
 
@@ -206,13 +207,13 @@ def page(open_page: Opener) -> Page:
     return open_page()
 
 
-def said(page: Page, words: str) -> str:
-    """Wait until an answer holds words, and return it whole."""
+def shown(page: Page, words: str) -> str:
+    """Wait until the prediction contains some words, and return all its text."""
     expect(page.locator("#answer")).to_contain_text(words, timeout=20_000)
     return page.inner_text("#answer")
 
 
-def kept(service: Service) -> list[Path]:
+def stored_files(service: Service) -> list[Path]:
     return list(service.folder.rglob("*"))
 
 
@@ -222,23 +223,23 @@ def test_a_file_is_chosen_and_its_bars_appear(page: Page, emotion: str) -> None:
     page.set_input_files(
         "#voice-file", as_file(wav(sine(0.3, PITCHES_HZ[emotion], noise=0.2)), f"{emotion}.wav")
     )
-    said(page, f"{emotion}.wav, 0.3 s")
+    shown(page, f"{emotion}.wav, 0.3 s")
     assert page.inner_text("#answer h2").lower() == emotion
     assert page.locator("#answer .bars li").count() == len(PITCHES_HZ)
     assert page.inner_text("#answer .bars .first .name") == emotion
 
 
 @needs_browser
-def test_test_clips_are_answered_as_in_the_stored_results(page: Page, finished: Bench) -> None:
+def test_predictions_of_test_clips_equal_the_stored_results(page: Page, finished: Bench) -> None:
     stored = finished.stored()
     for path in stored.index[:6]:
         page.set_input_files("#voice-file", path)
-        said(page, path.name)
-        shown = {
+        shown(page, path.name)
+        probabilities = {
             row.locator(".name").inner_text(): row.locator(".percent").get_attribute("value")
             for row in page.locator("#answer .bars li").all()
         }
-        exact = [np.float32(shown[column.removeprefix("p_")]) for column in stored]
+        exact = [np.float32(probabilities[column.removeprefix("p_")]) for column in stored]
         assert exact == stored.loc[path].tolist()
 
 
@@ -255,7 +256,7 @@ def test_a_file_is_dropped_and_its_bars_appear(page: Page) -> None:
         data,
     )
     page.dispatch_event("#voice .drop", "drop", {"dataTransfer": dropped})
-    said(page, "dropped.wav")
+    shown(page, "dropped.wav")
     assert page.inner_text("#answer h2").lower() == "high"
 
 
@@ -269,7 +270,7 @@ def test_a_long_stereo_recording_is_shown_over_time_and_by_channel(page: Page) -
         axis=1,
     )
     page.set_input_files("#voice-file", as_file(wav(samples), "call.wav"))
-    answer = said(page, "call.wav, 12.0 s, channels together")
+    answer = shown(page, "call.wav, 12.0 s, channels together")
     assert "left (agent)" in answer
     assert "right (customer)" in answer
     assert page.locator("#answer svg.wave").count() == 2
@@ -279,11 +280,11 @@ def test_a_long_stereo_recording_is_shown_over_time_and_by_channel(page: Page) -
 
 
 @needs_browser
-def test_a_recording_too_long_for_one_answer_is_heard_in_windows_alone(page: Page) -> None:
+def test_a_recording_too_long_for_one_prediction_is_predicted_in_windows_only(page: Page) -> None:
     page.set_input_files(
         "#voice-file", as_file(wav(sine(25, PITCHES_HZ["low"], noise=0.2)), "long.wav")
     )
-    said(page, "Longer than 20 s: it is heard window by window")
+    shown(page, "Longer than 20 s: only windows are predicted")
     assert page.locator("#answer .bars").count() == 0
     assert page.locator("#answer .strip i").count() > 20
 
@@ -300,15 +301,15 @@ def test_a_recording_too_long_for_one_answer_is_heard_in_windows_alone(page: Pag
     ],
     ids=["broken", "no sound", "empty", "silent", "too long"],
 )
-def test_a_file_that_cannot_be_heard_shows_a_message_and_the_page_goes_on(
+def test_an_unusable_file_shows_a_message_and_the_page_works_on(
     page: Page, content: bytes, words: str
 ) -> None:
     page.set_input_files("#voice-file", as_file(content))
-    assert "No answer." in said(page, words)
+    assert "No prediction." in shown(page, words)
     page.set_input_files(
         "#voice-file", as_file(wav(sine(0.3, PITCHES_HZ["high"], noise=0.2)), "next.wav")
     )
-    said(page, "next.wav")
+    shown(page, "next.wav")
     assert page.inner_text("#answer h2").lower() == "high"
 
 
@@ -319,36 +320,36 @@ def test_a_file_that_is_too_large_is_not_even_sent(page: Page) -> None:
 
 
 @needs_browser
-def test_the_largest_file_that_the_page_sends_is_let_in(page: Page) -> None:
+def test_the_largest_allowed_file_is_accepted(page: Page) -> None:
     page.set_input_files("#voice-file", as_file(b"x" * LIMITS.upload_bytes, "just so.wav"))
-    said(page, "WAV, FLAC, OGG and MP3 can be read")
+    shown(page, "WAV, FLAC, OGG and MP3 can be read")
 
 
 @needs_browser
-def test_what_the_guard_refuses_is_told_in_its_own_words(page: Page) -> None:
+def test_a_refusal_of_the_middleware_is_shown(page: Page) -> None:
     page.eval_on_selector("#voice .drop", "drop => { drop.dataset.bytes *= 2; }")
     page.set_input_files("#voice-file", as_file(bytes(LIMITS.upload_bytes + 1)))
-    assert "No answer." in said(page, "A request has at most 2 MiB.")
+    assert "No prediction." in shown(page, "A request has at most 2 MiB.")
     page.reload()
     page.wait_for_selector("#voice .live")
 
 
 @needs_browser
-def test_a_service_that_has_ended_is_told_of(page: Page) -> None:
+def test_a_stopped_service_is_reported(page: Page) -> None:
     page.context.set_offline(True)
     page.set_input_files("#voice-file", as_file(wav(sine(0.3, PITCHES_HZ["low"], noise=0.2))))
-    said(page, "The service can't be reached")
+    shown(page, "The service can't be reached")
     page.context.set_offline(False)
     page.set_input_files(
         "#voice-file", as_file(wav(sine(0.3, PITCHES_HZ["low"], noise=0.2)), "back.wav")
     )
-    said(page, "back.wav")
+    shown(page, "back.wav")
 
 
 @needs_browser
-def test_a_sample_is_clicked_and_can_be_played(page: Page) -> None:
+def test_an_example_clip_is_clicked_and_can_be_played(page: Page) -> None:
     page.get_by_role("button", name="happy", exact=True).click()
-    said(page, "generated voice, happy")
+    shown(page, "synthetic speech, happy")
     assert page.locator("#answer .bars li").count() == len(PITCHES_HZ)
     assert page.eval_on_selector("#answer audio", "player => player.duration") > 1.0
 
@@ -357,7 +358,7 @@ def test_a_sample_is_clicked_and_can_be_played(page: Page) -> None:
 def test_a_file_name_is_shown_as_it_is(page: Page) -> None:
     name = "<img src=x onerror=alert(1)>.wav"
     page.set_input_files("#voice-file", as_file(wav(sine(0.3, PITCHES_HZ["low"], noise=0.2)), name))
-    said(page, name)
+    shown(page, name)
     assert page.locator("#answer img").count() == 0
 
 
@@ -365,7 +366,7 @@ def record(page: Page) -> None:
     page.get_by_role("button", name="Record", exact=True).click()
     expect(page.locator("#voice .status")).to_contain_text("Recording")
     page.wait_for_timeout(1500)
-    page.get_by_role("button", name="Stop and hear", exact=True).click()
+    page.get_by_role("button", name="Stop and analyse", exact=True).click()
 
 
 @needs_browser
@@ -375,7 +376,7 @@ def test_the_microphone_is_recorded_and_predicted(
 ) -> None:
     page = open_page(sine(5.0, PITCHES_HZ[heard], noise=0.2))
     record(page)
-    said(page, "your recording, 1.")
+    shown(page, "your recording, 1.")
     listed = [row.lower().split() for row in page.locator("#answer .bars li").all_inner_texts()]
     shares = {words[0]: int(words[1]) for words in listed}
     # The browser's own stand-in for a microphone leaves gaps, enough to fall to the neighbour.
@@ -410,10 +411,10 @@ def test_live_mode_follows_a_voice(open_page: Opener) -> None:
 
 
 @needs_browser
-def test_live_mode_waits_while_nothing_is_said(open_page: Opener) -> None:
+def test_live_mode_waits_during_silence(open_page: Opener) -> None:
     page = open_page(np.zeros(3 * RATE_HZ))
     page.get_by_role("button", name="Live", exact=True).click()
-    assert "No answer" not in said(page, "Listening: silent")
+    assert "No prediction" not in shown(page, "Listening: silent")
 
 
 @needs_browser
@@ -434,19 +435,19 @@ def test_everything_can_be_done_by_the_keyboard(page: Page) -> None:
     ]  # fmt: skip
     page.keyboard.press("Shift+Tab")
     page.keyboard.press("Enter")
-    said(page, "generated voice, sad")
+    shown(page, "synthetic speech, sad")
 
 
 @needs_browser
 @pytest.mark.parametrize("size", [(1280, 900), (390, 844)], ids=["desktop", "phone"])
-def test_what_to_trust_stays_in_sight_and_nothing_is_cut_off(
+def test_the_performance_stays_in_sight_and_nothing_is_cut_off(
     open_page: Opener, size: tuple[int, int]
 ) -> None:
     page = open_page(size=size)
     page.set_input_files(
         "#voice-file", as_file(wav(sine(12, PITCHES_HZ["low"], noise=0.2)), "a" * 70 + ".wav")
     )
-    said(page, "12.0 s")
+    shown(page, "12.0 s")
     page.click("#about summary")
     page.evaluate("window.scrollTo(0, document.body.scrollHeight)")
     expect(page.locator("#model .trust")).to_be_in_viewport()
@@ -463,61 +464,50 @@ def test_no_request_leaves_the_machine(page: Page, service: Service, asked_hosts
 
 
 @needs_browser
-def test_nothing_that_was_sent_is_kept(page: Page, service: Service) -> None:
+def test_no_upload_is_stored(page: Page, service: Service) -> None:
     page.set_input_files(
         "#voice-file", as_file(wav(sine(0.3, PITCHES_HZ["low"], noise=0.2)), "private.wav")
     )
-    said(page, "private.wav")
-    assert kept(service) == []
+    shown(page, "private.wav")
+    assert stored_files(service) == []
     assert "private" not in service.log.read_text()
 
 
 @pytest.mark.parametrize(
-    ("method", "path"),
+    ("method", "path", "status"),
     [
-        ("POST", "/gradio_api/queue/join"),
-        ("GET", "/gradio_api/queue/data?session_hash=a"),
-        ("GET", "/gradio_api/heartbeat/a"),
-        ("GET", "/gradio_api/startup-events"),
-        ("POST", "/gradio_api/cancel"),
-        ("POST", "/gradio_api/reset"),
-        ("GET", "/config"),
-        ("POST", "/"),
-        ("POST", "/page/samples/unheard-of"),
-        ("POST", "/gradio_api/upload"),
-        ("GET", "/gradio_api/info"),
-        ("GET", "/gradio_api/openapi.json"),
-        ("GET", "/gradio_api/file=/etc/hostname"),
-        ("GET", "/gradio_api/file=http://example.org/"),
-        ("GET", "/gradio_api/proxy=http://example.org/"),
-        ("POST", "/gradio_api/run/listen"),
-        ("POST", "/gradio_api/call/listen"),
-        ("POST", "/gradio_api/process_recording"),
-        ("POST", "/gradio_api/component_server"),
-        ("GET", "/gradio_api/runs"),
-        ("GET", "/monitoring"),
-        ("GET", "/no/such/thing"),
+        ("POST", "/", 405),
+        ("PUT", "/page/analysis", 405),
+        ("POST", "/page/examples/no-such-emotion", 404),
+        ("GET", "/page/static/", 404),
+        ("GET", "/page/static/..%2froutes.py", 404),
+        ("GET", "/page/static/%2e%2e/templates/page.html", 404),
+        ("GET", "/page/templates/page.html", 404),
+        ("POST", "/page/static/page.js", 405),
+        ("GET", "/no/such/thing", 404),
     ],
 )
-def test_only_what_the_page_needs_is_there(service: Service, method: str, path: str) -> None:
+def test_other_paths_and_methods_are_problems(
+    service: Service, method: str, path: str, status: int
+) -> None:
     answer = httpx.request(method, service.address + path)
-    assert answer.status_code == 404
+    assert answer.status_code == status
     assert answer.headers["content-type"] == "application/problem+json"
 
 
 @pytest.mark.parametrize(
     ("path", "content", "status", "words"),
     [
-        ("/page/hear", b"a letter to my aunt", 415, "WAV, FLAC, OGG and MP3 can be read"),
-        ("/page/hear", b"", 415, "empty"),
-        ("/page/hear", wav(np.zeros(RATE_HZ)), 422, "silent"),
-        ("/page/hear", wav(sine(31, PITCHES_HZ["low"], noise=0.2)), 413, "at most 30 s"),
-        ("/page/hear", wav(sine(1, PITCHES_HZ["low"], noise=0.2)), 200, "<data"),
-        ("/page/listen", b"a letter to my aunt", 415, "WAV, FLAC, OGG and MP3 can be read"),
-        ("/page/listen", wav(np.zeros(RATE_HZ)), 200, "Listening: silent"),
-        ("/page/listen", wav(sine(11, PITCHES_HZ["low"], noise=0.2)), 413, "at most 10 s"),
-        ("/page/listen", wav(sine(1, PITCHES_HZ["low"], noise=0.2)), 200, "<data"),
-        ("/page/samples/happy", b"", 200, "<data"),
+        ("/page/analysis", b"a letter to my aunt", 415, "WAV, FLAC, OGG and MP3 can be read"),
+        ("/page/analysis", b"", 415, "empty"),
+        ("/page/analysis", wav(np.zeros(RATE_HZ)), 422, "silent"),
+        ("/page/analysis", wav(sine(31, PITCHES_HZ["low"], noise=0.2)), 413, "at most 30 s"),
+        ("/page/analysis", wav(sine(1, PITCHES_HZ["low"], noise=0.2)), 200, "<data"),
+        ("/page/live", b"a letter to my aunt", 415, "WAV, FLAC, OGG and MP3 can be read"),
+        ("/page/live", wav(np.zeros(RATE_HZ)), 200, "Listening: silent"),
+        ("/page/live", wav(sine(11, PITCHES_HZ["low"], noise=0.2)), 413, "at most 10 s"),
+        ("/page/live", wav(sine(1, PITCHES_HZ["low"], noise=0.2)), 200, "<data"),
+        ("/page/examples/happy", b"", 200, "<data"),
     ],
 )
 def test_a_piece_of_the_page_has_the_status_that_rest_would_give(
@@ -529,30 +519,30 @@ def test_a_piece_of_the_page_has_the_status_that_rest_would_give(
     assert words in answer.text
 
 
-def test_the_description_of_rest_does_not_tell_of_the_page(service: Service) -> None:
+def test_the_openapi_description_does_not_mention_the_page(service: Service) -> None:
     assert "/page" not in httpx.get(service.address + "/openapi.json").text
 
 
 @pytest.mark.skipif(not Path("/proc/self/statm").exists(), reason="reads memory as Linux tells it")
-def test_no_answer_and_no_recording_stays_in_memory(service: Service) -> None:
+def test_no_response_and_no_recording_stays_in_memory(service: Service) -> None:
     largest = b"x" * LIMITS.upload_bytes
     for _ in range(20):
-        service.post("/page/samples/happy")
-        service.post("/page/hear", largest)
+        service.post("/page/examples/happy")
+        service.post("/page/analysis", largest)
     before = service.resident_mb()
     for _ in range(100):
-        service.post("/page/samples/happy")
+        service.post("/page/examples/happy")
     for _ in range(40):
-        service.post("/page/hear", largest)
+        service.post("/page/analysis", largest)
     assert service.resident_mb() < before + 8
 
 
-def test_an_address_of_rest_keeps_its_own_answers(service: Service) -> None:
+def test_the_routes_of_rest_work_beside_the_page(service: Service) -> None:
     assert httpx.get(service.address + "/predict").status_code == 405
     assert httpx.get(service.address + "/model").json()["model"]
 
 
-def test_the_browser_is_told_to_ask_no_other_host(service: Service) -> None:
+def test_the_content_policy_allows_no_other_host(service: Service) -> None:
     policy = httpx.get(service.address).headers.get_list("content-security-policy")
     assert len(policy) == 1
     assert "default-src 'self'" in policy[0]
@@ -561,8 +551,18 @@ def test_the_browser_is_told_to_ask_no_other_host(service: Service) -> None:
     assert "unsafe-inline" not in scripts
 
 
-def test_the_stylesheets_name_no_other_host(service: Service) -> None:
-    assert "//fonts." not in httpx.get(service.address + "/theme.css").text
+@pytest.mark.parametrize("file", ["page.css", "page.js", "recorder.js"])
+def test_static_files_name_no_other_host(service: Service, file: str) -> None:
+    answer = httpx.get(f"{service.address}/page/static/{file}")
+    assert answer.status_code == 200
+    assert not re.search(r"(https?:)?//[\w.]+\.\w", answer.text)
+
+
+def test_text_of_a_card_is_escaped(card: Card) -> None:
+    hostile = card.model_copy(update={"title": "<script>", "question": "<img src=x>"})
+    page = html.page(hostile, LIMITS, ("happy",))
+    assert "&lt;script&gt;" in page
+    assert "&lt;img src=x&gt;" in page
 
 
 @pytest.fixture
@@ -570,27 +570,31 @@ def card(finished: Bench) -> Card:
     return read_card(finished.card())
 
 
-def test_the_header_tells_the_figure_of_unseen_speakers_and_what_guessing_gives(card: Card) -> None:
+def test_the_header_shows_the_speaker_independent_performance_and_the_chance_level(
+    card: Card,
+) -> None:
     uar = next(m for m in card.measured if m.unseen_speakers).figures["uar"]
-    header = markup.header(card)
-    assert "voices it has never heard" in header
-    assert f"{uar.value * 100:.1f}&nbsp;%" in header
+    header = html.header(card)
+    assert "speakers it was not trained on" in header
+    assert f"UAR {uar.value * 100:.1f}&nbsp;%" in header
     assert f"{uar.low * 100:.1f}–{uar.high * 100:.1f}&nbsp;%" in header
-    assert "guessing gets 33.3&nbsp;%" in header
-    assert "made by code" not in header
+    assert "chance level 33.3&nbsp;%" in header
+    assert "synthetic" not in header
 
 
-def test_the_header_never_shows_the_figure_of_known_speakers_instead(card: Card) -> None:
+def test_the_header_never_shows_the_speaker_dependent_performance_instead(card: Card) -> None:
     known = tuple(m for m in card.measured if not m.unseen_speakers)
-    header = markup.header(card.model_copy(update={"measured": known}))
+    header = html.header(card.model_copy(update={"measured": known}))
     assert "is not known" in header
     assert f"{known[0].figures['uar'].value * 100:.1f}&nbsp;%" not in header
 
 
-def test_a_model_of_generated_speech_says_so(card: Card) -> None:
-    assert "made by code, not people" in markup.header(card.model_copy(update={"generated": True}))
+def test_a_model_trained_on_synthetic_speech_says_so(card: Card) -> None:
+    assert "synthetic speech, not on people" in html.header(
+        card.model_copy(update={"generated": True})
+    )
 
 
-def test_the_samples_are_of_emotions_that_the_model_knows() -> None:
-    assert list(sample_clips(("disgust", "sad", "tired"))) == ["sad", "disgust"]
-    assert list(sample_clips(("high", "low"))) == ["angry", "happy", "neutral", "sad"]
+def test_the_example_clips_have_emotions_of_the_model() -> None:
+    assert list(example_clips(("disgust", "sad", "tired"))) == ["sad", "disgust"]
+    assert list(example_clips(("high", "low"))) == ["angry", "happy", "neutral", "sad"]

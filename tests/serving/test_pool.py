@@ -14,7 +14,7 @@ import pytest
 
 from benchmark.errors import BenchmarkError
 from benchmark.features.audio import UnusableError
-from benchmark.serving.example_clip import sample
+from benchmark.serving.example_clip import example_wav
 from benchmark.serving.limits import Limits
 from benchmark.serving.pool import LostError, Pool, SlowError
 from benchmark.serving.predictor import Predictor
@@ -61,7 +61,7 @@ def refuse(_: Predictor) -> None:
 
 
 def test_a_worker_answers_as_the_predictor_does(pool: Pool, small_card: Path) -> None:
-    content = sample()
+    content = example_wav()
     found = asyncio.run(pool.ask(Predictor.predict, content, longest_s=60.0))
     assert found == Predictor.load(small_card).predict(content)
 

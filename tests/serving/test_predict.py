@@ -1,4 +1,4 @@
-"""Predictions of files named on the command line: found, answered in order, told as text."""
+"""Prediction of files named on the command line, and its output formats."""
 
 from __future__ import annotations
 
@@ -17,9 +17,11 @@ import soundfile
 from benchmark.console import Console
 from benchmark.engine.processes import Workers
 from benchmark.errors import BenchmarkError
-from benchmark.serving.answers import (
+from benchmark.serving.batch import find_files, predict_files, timeline_files
+from benchmark.serving.command import Output, check_output, predict_over_time
+from benchmark.serving.formats import (
     COLUMNS,
-    Answer,
+    FilePrediction,
     FileTimeline,
     table_rows,
     timelines_to_csv,
@@ -27,8 +29,6 @@ from benchmark.serving.answers import (
     to_csv,
     to_json,
 )
-from benchmark.serving.batch import find_files, predict_files, timeline_files
-from benchmark.serving.command import Output, check_output, predict_over_time
 from benchmark.serving.predictor import Predictor
 from benchmark.tracking.cards import read_card
 from tests.support.bench import Bench
@@ -54,7 +54,7 @@ def folder(tones: Path, tmp_path: Path) -> Path:
 
 
 @pytest.fixture
-def answers(folder: Path, card: Path, tmp_path: Path) -> tuple[Answer, ...]:
+def predictions(folder: Path, card: Path, tmp_path: Path) -> tuple[FilePrediction, ...]:
     """Two recordings, and three files that are none."""
     (folder / "empty.wav").write_bytes(b"")
     (folder / "words.wav").write_text("no sound")
@@ -64,18 +64,18 @@ def answers(folder: Path, card: Path, tmp_path: Path) -> tuple[Answer, ...]:
 
 @pytest.mark.parametrize("split", ["speaker-dependent", "speaker-independent"])
 @pytest.mark.parametrize("model", ["ensemble", "logistic_regression", "random_forest"])
-def test_test_clips_are_answered_as_in_the_stored_results(
+def test_predictions_of_test_clips_equal_the_stored_results(
     finished: Bench, tmp_path: Path, split: str, model: str
 ) -> None:
     stored = finished.stored(split, model)
     card = finished.card(split, model)
-    said = predict_files(list(stored.index), card, tmp_path / "cache", Workers(1), QUIET)
-    table = pd.read_csv(io.StringIO(to_csv(said, EMOTIONS)))
+    result = predict_files(list(stored.index), card, tmp_path / "cache", Workers(1), QUIET)
+    table = pd.read_csv(io.StringIO(to_csv(result, EMOTIONS)))
     assert len(stored) > 10
     assert np.array_equal(table[list(stored)].astype(np.float32), stored)
 
 
-def test_workers_and_the_cache_change_no_answer(
+def test_workers_and_the_cache_change_no_prediction(
     finished: Bench, tones: Path, card: Path, tmp_path: Path
 ) -> None:
     files = find_files([str(tones.parent)])
@@ -87,7 +87,7 @@ def test_workers_and_the_cache_change_no_answer(
     assert many[30:40] == few
     predictor = Predictor.load(card)
     assert [predictor.predict(file.read_bytes()) for file in files[:3]] == [
-        answer.prediction for answer in many[:3]
+        one.prediction for one in many[:3]
     ]
 
 
@@ -100,7 +100,7 @@ def test_files_folders_and_tables_are_found_in_the_order_they_are_named(folder: 
     assert find_files([str(first), str(deep), str(first)]) == (first, deep)
 
 
-def test_a_file_is_answered_once_however_it_is_named(
+def test_a_file_is_predicted_once_however_it_is_named(
     folder: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.chdir(folder)
@@ -113,32 +113,32 @@ def test_a_file_that_is_named_may_have_any_ending(folder: Path) -> None:
 
 
 TABLES = {
-    "name\na.wav\n": "row 1: no column 'path'. Found: name.",
-    "": "row 1: no column 'path'. Found: none.",
-    "path\n": "names no recordings",
-    "path,speaker\na.wav,1\n,2\n": "row 3, column 'path': '' is no file's name",
-    "path\na\0.wav\n": "row 2, column 'path': 'a\\\\x00.wav' is no file's name",
+    "name\na.wav\n": "row 1: no column 'path'. Columns: name.",
+    "": "row 1: no column 'path'. Columns: none.",
+    "path\n": "lists no recordings",
+    "path,speaker\na.wav,1\n,2\n": "row 3, column 'path': '' is not a file name",
+    "path\na\0.wav\n": "row 2, column 'path': 'a\\\\x00.wav' is not a file name",
 }
 
 
 @pytest.mark.parametrize("content", TABLES)
-def test_a_table_that_tells_no_paths_is_refused(content: str, tmp_path: Path) -> None:
+def test_a_table_without_paths_is_refused(content: str, tmp_path: Path) -> None:
     (tmp_path / "list.csv").write_text(content)
     with pytest.raises(BenchmarkError, match=TABLES[content]):
         find_files([str(tmp_path / "list.csv")])
 
 
-def test_what_is_not_there_is_refused_with_what_is_allowed(tmp_path: Path) -> None:
+def test_a_missing_file_is_refused_with_what_is_allowed(tmp_path: Path) -> None:
     with pytest.raises(BenchmarkError, match=r"no such file or folder\. Allowed: recordings"):
         find_files([str(tmp_path / "none.wav")])
-    with pytest.raises(BenchmarkError, match=r"no recordings are in this folder.*\.mp3"):
+    with pytest.raises(BenchmarkError, match=r"no recordings in this folder.*\.mp3"):
         find_files([str(tmp_path)])
 
 
-def test_a_file_that_can_not_be_used_is_a_row_with_its_reason(
-    answers: tuple[Answer, ...],
+def test_an_unusable_file_is_a_row_with_its_reason(
+    predictions: tuple[FilePrediction, ...],
 ) -> None:
-    reasons = {Path(answer.file).name: answer.reason for answer in answers}
+    reasons = {Path(one.file).name: one.reason for one in predictions}
     assert reasons == {
         "b.wav": "",
         "a.WAV": "",
@@ -146,11 +146,13 @@ def test_a_file_that_can_not_be_used_is_a_row_with_its_reason(
         "silent.wav": "silent: no sample above -80 dB of full scale",
         "words.wav": "not audio",
     }
-    assert all((answer.prediction is None) == bool(answer.reason) for answer in answers)
+    assert all((one.prediction is None) == bool(one.reason) for one in predictions)
 
 
-def test_people_read_the_two_most_probable_emotions(answers: tuple[Answer, ...]) -> None:
-    rows = {Path(row[-1]).name: row for row in table_rows(answers)}
+def test_the_table_shows_the_two_most_probable_emotions(
+    predictions: tuple[FilePrediction, ...],
+) -> None:
+    rows = {Path(row[-1]).name: row for row in table_rows(predictions)}
     assert {len(row) for row in rows.values()} == {len(COLUMNS)}
     assert rows["b.wav"][0] == "high"
     assert rows["b.wav"][1].endswith(" %")
@@ -158,30 +160,32 @@ def test_people_read_the_two_most_probable_emotions(answers: tuple[Answer, ...])
     assert rows["empty.wav"][:-1] == ("none", "", "empty file", "")
 
 
-def test_csv_and_json_hold_the_exact_probabilities(answers: tuple[Answer, ...], card: Path) -> None:
-    table = list(csv.DictReader(io.StringIO(to_csv(answers, EMOTIONS))))
-    told = json.loads(to_json(read_card(card), answers))
-    for answer, row, one in zip(answers, table, told["answers"], strict=True):
-        assert (row["file"], row["reason"]) == (answer.file, answer.reason)
-        assert one["file"] == answer.file
-        exact = answer.prediction.probabilities if answer.prediction else {}
+def test_csv_and_json_hold_the_exact_probabilities(
+    predictions: tuple[FilePrediction, ...], card: Path
+) -> None:
+    table = list(csv.DictReader(io.StringIO(to_csv(predictions, EMOTIONS))))
+    printed = json.loads(to_json(read_card(card), predictions))
+    for result, row, one in zip(predictions, table, printed["predictions"], strict=True):
+        assert (row["file"], row["reason"]) == (result.file, result.reason)
+        assert one["file"] == result.file
+        exact = result.prediction.probabilities if result.prediction else {}
         assert one.get("probabilities", {}) == exact
         assert {name: np.float32(row[f"p_{name}"]) for name in exact} == exact
-    assert told["model"] == read_card(card).reference
-    assert told["measured"]["unseen_speakers"] is True
+    assert printed["model"] == read_card(card).reference
+    assert printed["measured"]["unseen_speakers"] is True
 
 
-def test_timelines_are_told_as_csv_and_json(folder: Path, card: Path) -> None:
+def test_timelines_are_written_as_csv_and_json(folder: Path, card: Path) -> None:
     (folder / "empty.wav").write_bytes(b"")
     predictor = Predictor.load(card)
     found = timeline_files(find_files([str(folder)]), predictor, Workers(1), QUIET)
-    told = json.loads(timelines_to_json(predictor.card, found))
+    printed = json.loads(timelines_to_json(predictor.card, found))
     table = list(csv.DictReader(io.StringIO(timelines_to_csv(found, EMOTIONS))))
     assert [one.reason for one in found] == ["", "", "empty file"]
     assert [row["emotion"] for row in table] == ["high", "low", ""]
-    assert [one["file"] for one in told["answers"]] == [one.file for one in found]
-    assert told["answers"][0]["windows"][0]["probabilities"] == _probabilities(found[0])
-    assert told["answers"][2]["reason"] == table[2]["reason"] == "empty file"
+    assert [one["file"] for one in printed["timelines"]] == [one.file for one in found]
+    assert printed["timelines"][0]["windows"][0]["probabilities"] == _probabilities(found[0])
+    assert printed["timelines"][2]["reason"] == table[2]["reason"] == "empty file"
 
 
 def _probabilities(one: FileTimeline) -> dict[str, float]:
@@ -192,51 +196,51 @@ def _probabilities(one: FileTimeline) -> dict[str, float]:
 @pytest.mark.parametrize(
     ("target", "words"),
     [
-        ("clips/b.wav", "was named to be read"),
-        ("list.csv", "was named to be read"),
-        ("clips", "no plain file"),
-        ("link.csv", "no plain file"),
-        ("absent/answers.csv", "there is no folder"),
+        ("clips/b.wav", "is an input"),
+        ("list.csv", "is an input"),
+        ("clips", "not a regular file"),
+        ("link.csv", "not a regular file"),
+        ("absent/predictions.csv", "no folder"),
     ],
 )
-def test_answers_are_written_over_nothing_that_matters(
+def test_output_files_never_replace_inputs_or_special_files(
     folder: Path, target: str, words: str
 ) -> None:
     above = folder.parent
-    (above / "link.csv").symlink_to(above / "answers.csv")
+    (above / "link.csv").symlink_to(above / "predictions.csv")
     named = [above / "list.csv", folder / "deep" / ".." / "b.wav"]
-    check_output(Output(csv=above / "answers.csv"), named)
+    check_output(Output(csv=above / "predictions.csv"), named)
     with pytest.raises(BenchmarkError, match=words):
         check_output(Output(csv=above / target), named)
 
 
-def test_a_user_whom_nobody_knows_and_a_name_too_long_are_refused_in_a_line() -> None:
+def test_an_unknown_user_and_a_name_too_long_are_refused() -> None:
     for name in ("~nobody-of-that-name/a.wav", 300 * "a"):
-        with pytest.raises(BenchmarkError, match="can't be looked for"):
+        with pytest.raises(BenchmarkError, match="not a valid path"):
             find_files([name])
 
 
 STRANGE = os.fsdecode(b"[/x] \xff $\\frac{$ \x1b[31m.wav")  # markup, no UTF-8, a formula, a command
 
 
-def test_any_name_of_a_file_is_told_and_drawn(
+def test_any_file_name_is_printed_and_drawn(
     folder: Path, card: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     strange = folder / STRANGE
     strange.parent.mkdir()
     (folder / "b.wav").rename(strange)
-    table, picture = folder.parent / "answers.csv", folder.parent / "picture.svg"
+    table, picture = folder.parent / "predictions.csv", folder.parent / "picture.svg"
     for as_json in (False, True):
         output = Output(as_json, table if as_json else None, picture)
         assert predict_over_time([strange], card, output, Workers(1), Console())
-        told = capsys.readouterr()
-        assert "\x1b[31m" not in told.out + told.err
-    assert json.loads(told.out)["answers"][0]["file"] == str(strange)
+        printed = capsys.readouterr()
+        assert "\x1b[31m" not in printed.out + printed.err
+    assert json.loads(printed.out)["timelines"][0]["file"] == str(strange)
     assert table.read_text().splitlines()[1].startswith(str(folder))
     assert picture.read_bytes().startswith(b"<?xml")
 
 
-def test_a_model_that_can_not_be_loaded_ends_the_work(
+def test_a_model_that_cannot_be_loaded_is_an_error(
     card: Path, folder: Path, tmp_path: Path
 ) -> None:
     shutil.copytree(card.parent, tmp_path / "models")

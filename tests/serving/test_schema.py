@@ -1,4 +1,4 @@
-"""Requests made up from the description of REST: each is answered as the description says."""
+"""Requests generated from the OpenAPI description: each response conforms to it."""
 
 from __future__ import annotations
 
@@ -14,16 +14,16 @@ import pytest
 pytest.importorskip("fastapi", reason="needs the extra `serve`")
 pytest.importorskip("schemathesis", reason="needs the extra `dev`")
 
-from benchmark.serving.app import create_app
 from benchmark.serving.limits import Limits
-from benchmark.serving.middleware import Guard
 from benchmark.serving.pool import Pool
+from benchmark.serving.rest.app import create_app
+from benchmark.serving.rest.middleware import with_middleware
 from benchmark.serving.server import listen, server
 from tests.support.bench import Bench
 
 LIMITS = Limits(upload_bytes=2**20, files=3)
 
-# A description can't say what a recording is, so that most files that are made up are none.
+# OpenAPI cannot describe a recording: most generated files are not recordings.
 CONFIG = """
 [checks.positive_data_acceptance]
 expected-statuses = [200, 207, 413, 415, 422]
@@ -33,9 +33,9 @@ HOOKS = """
 import schemathesis
 from hypothesis import strategies as st
 
-from benchmark.serving.example_clip import sample
+from benchmark.serving.example_clip import example_wav
 
-whole = sample()
+whole = example_wav()
 files = st.sampled_from([whole, whole[:5000], whole[:44]]) | st.binary(max_size=200)
 schemathesis.openapi.media_type("audio/wav", files)
 """
@@ -43,7 +43,7 @@ schemathesis.openapi.media_type("audio/wav", files)
 
 @pytest.fixture(scope="module")
 def address(finished: Bench) -> Iterator[str]:
-    """Where REST answers, behind its guard."""
+    """Base URL of REST behind the middleware."""
     card = (
         finished.project
         / "features_cache/small/speaker-independent/models/logistic_regression.json"
@@ -51,7 +51,7 @@ def address(finished: Bench) -> Iterator[str]:
     pool = Pool(card, LIMITS)
     pool.start()
     listener = listen("127.0.0.1", 0)
-    answering = server(Guard(create_app(pool, LIMITS), LIMITS))
+    answering = server(with_middleware(create_app(pool, LIMITS), LIMITS))
     thread = threading.Thread(target=answering.run, kwargs={"sockets": [listener]})
     thread.start()
     yield f"http://127.0.0.1:{listener.getsockname()[1]}"
@@ -60,7 +60,7 @@ def address(finished: Bench) -> Iterator[str]:
     pool.close()
 
 
-def test_nothing_is_found_that_the_description_does_not_say(address: str, tmp_path: Path) -> None:
+def test_every_response_conforms_to_the_openapi_description(address: str, tmp_path: Path) -> None:
     (tmp_path / "schemathesis.toml").write_text(CONFIG)
     (tmp_path / "hooks.py").write_text(HOOKS)
     here = str(Path(__file__).parents[2])

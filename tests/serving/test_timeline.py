@@ -17,15 +17,15 @@ from benchmark.engine.processes import Workers
 from benchmark.errors import BenchmarkError
 from benchmark.features.audio import UnusableError, decode
 from benchmark.report.timeline_figure import MOST_STEPS, ChannelPanel, clock, shown_steps
-from benchmark.serving.answers import picture, timeline_rows
 from benchmark.serving.batch import FEW_WINDOWS, timeline_files
+from benchmark.serving.formats import figure, timeline_rows
 from benchmark.serving.predictor import Predictor
 from benchmark.serving.timeline import (
     Grid,
     Timeline,
     Window,
     channel_title,
-    reading,
+    open_recording,
     timeline,
 )
 from tests.support.bench import Bench
@@ -143,9 +143,9 @@ def test_the_number_of_windows_is_known_before_they_are_read(
     n_frames: int, window: int, hop: int
 ) -> None:
     content = written(tone(n_frames / 100, 10, 100), rate_hz=100)
-    with reading(content, window / 100, hop / 100) as sound:
+    with open_recording(content, window / 100, hop / 100) as sound:
         count = sum(len(span.windows) for span in sound.spans())
-        assert sound.expected == count
+        assert sound.n_expected == count
 
 
 def test_silent_windows_have_no_emotion_and_say_so(predictor: Predictor) -> None:
@@ -191,7 +191,7 @@ def test_what_can_not_be_predicted_is_refused_here_too(predictor: Predictor, kin
 @pytest.mark.parametrize("name", FORMATS)
 def test_a_recording_read_by_parts_is_the_one_read_at_once(predictor: Predictor, name: str) -> None:
     content = written(tone(50), *FORMATS[name])
-    with reading(content, 0.5, 0.5) as sound:
+    with open_recording(content, 0.5, 0.5) as sound:
         parts = np.concatenate([span.samples[:, 0] for span in sound.spans()])
     whole = decode(content, RATE_HZ).samples
     assert np.array_equal(parts, whole[: len(parts)])
@@ -209,7 +209,7 @@ def test_a_flac_that_does_not_tell_its_length_is_read_to_its_end(predictor: Pred
 def test_windows_that_leave_gaps_are_refused(
     predictor: Predictor, window_s: float, hop_s: float
 ) -> None:
-    with pytest.raises(BenchmarkError, match="would not be heard"):
+    with pytest.raises(BenchmarkError, match="leave gaps"):
         timeline(predictor, written(tone(4)), window_s=window_s, hop_s=hop_s)
 
 
@@ -217,7 +217,7 @@ def test_memory_does_not_grow_with_the_length() -> None:
     def peak_bytes(seconds: int) -> int:
         content = written(np.tile(tone(1, rate_hz=8000), seconds), "FLAC", "PCM_16", rate_hz=8000)
         tracemalloc.start()
-        with reading(content, 3.0, 1.0) as sound:
+        with open_recording(content, 3.0, 1.0) as sound:
             for _ in sound.spans():
                 pass
         peak = tracemalloc.get_traced_memory()[1]
@@ -235,7 +235,10 @@ def test_no_more_is_read_at_once_than_memory_is_set_aside_for(channels: int) -> 
 
 def test_a_window_of_more_samples_than_fit_is_refused() -> None:
     content = written(np.zeros((2, 64), np.float32), rate_hz=1_000_000)
-    with pytest.raises(UnusableError, match="192000000 samples") as refused, reading(content, 3, 1):
+    with (
+        pytest.raises(UnusableError, match="192000000 samples") as refused,
+        open_recording(content, 3, 1),
+    ):
         pass
     assert refused.value.fault == "too-long"
 
@@ -290,7 +293,7 @@ def test_a_timeline_s_picture_has_the_same_bytes_each_time(
     stereo: Timeline, form: Literal["png", "svg"], begin: bytes
 ) -> None:
     first, second = (
-        picture(stereo, ("high", "low", "middle"), heading="a call", form=form) for _ in range(2)
+        figure(stereo, ("high", "low", "middle"), heading="a call", form=form) for _ in range(2)
     )
     assert first == second
     assert first.startswith(begin)
@@ -322,5 +325,5 @@ def test_a_call_of_real_voices_is_answered_as_its_parts_are(
 def test_a_moment_is_shown_as_the_window_whose_middle_is_nearest() -> None:
     starts_s = (0.0, 1.0, 2.0)
     windows = tuple(Window(start, start + 3.0, 0, "low", {"low": 1.0}) for start in starts_s)
-    shown = [(start, end) for start, end, _ in Timeline(5.0, 1, windows).moments(0)]
+    shown = [(start, end) for start, end, _ in Timeline(5.0, 1, windows).segments(0)]
     assert shown == [(0.0, 2.0), (2.0, 3.0), (3.0, 5.0)]

@@ -19,7 +19,6 @@ DOORS = {
     "fastapi": ("serving/",),
     "starlette": ("serving/",),
     "uvicorn": ("serving/",),
-    "gradio": ("serving/",),
     "prometheus_client": ("serving/",),
     "jinja2": ("report/template.py",),
     "matplotlib": ("report/",),

@@ -1,4 +1,4 @@
-"""Answers for people and programs: predictions as rows of a table, CSV, JSON and a picture."""
+"""Predictions as table rows, CSV, JSON and figures."""
 
 from __future__ import annotations
 
@@ -23,16 +23,16 @@ TIMELINE_COLUMNS = ("time", "channel", "emotion", "probability")
 
 
 @dataclass(frozen=True)
-class Answer:
-    """What a model says of a file, or why it says nothing.
+class FilePrediction:
+    """The prediction for a file, or the reason why there is none.
 
     Attributes
     ----------
     file : str
-        As it was named, or below the folder or table that was.
+        Path as given, or below the given folder or table.
     prediction : Prediction or None
     reason : str
-        Why there is none; else empty.
+        Empty if there is a prediction.
     """
 
     file: str
@@ -42,14 +42,14 @@ class Answer:
 
 @dataclass(frozen=True)
 class FileTimeline:
-    """What a model says of a file over time, or why it says nothing.
+    """The timeline of a file, or the reason why there is none.
 
     Attributes
     ----------
     file : str
     timeline : Timeline or None
     reason : str
-        Why there is none; else empty.
+        Empty if there is a timeline.
     """
 
     file: str
@@ -57,86 +57,84 @@ class FileTimeline:
     reason: str = ""
 
 
-def table_rows(answers: Iterable[Answer]) -> list[tuple[str, ...]]:
-    """Return answers as rows of `COLUMNS`, for people."""
-    return [(*_told(answer), answer.file) for answer in answers]
+def table_rows(predictions: Iterable[FilePrediction]) -> list[tuple[str, ...]]:
+    """Return predictions as rows of `COLUMNS`."""
+    return [(*_cells(one), one.file) for one in predictions]
 
 
-def _told(answer: Answer) -> tuple[str, ...]:
-    said = answer.prediction
-    if said is None:
-        return "none", "", answer.reason, ""
-    ranked = sorted(said.probabilities, key=lambda emotion: -said.probabilities[emotion])
-    others = [f"{name} {_percent(said.probabilities[name])}" for name in ranked[1:2]]
-    first = _percent(said.probabilities[said.emotion])
-    return said.emotion, first, ", ".join(others), f"{said.duration_s:.1f} s"
+def _cells(one: FilePrediction) -> tuple[str, ...]:
+    prediction = one.prediction
+    if prediction is None:
+        return "none", "", one.reason, ""
+    ranked = sorted(prediction.probabilities.items(), key=lambda item: -item[1])
+    second = ", ".join(f"{name} {_percent(value)}" for name, value in ranked[1:2])
+    first = _percent(prediction.probabilities[prediction.emotion])
+    return prediction.emotion, first, second, f"{prediction.duration_s:.1f} s"
 
 
 def _percent(probability: float) -> str:
     return f"{100 * probability:.0f} %"
 
 
-def to_csv(answers: Iterable[Answer], emotions: Sequence[str]) -> str:
-    """Return answers as CSV: file, emotion, a probability for each, duration_s and reason.
+def to_csv(predictions: Iterable[FilePrediction], emotions: Sequence[str]) -> str:
+    """Return predictions as CSV: file, emotion, p_<emotion>..., duration_s and reason.
 
-    Each probability is the shortest number that is read back as the same float32, as in the stored
+    Each probability is the shortest number that reads back as the same float32, as in the stored
     predictions of a study.
     """
     header = ["file", "emotion", *(f"p_{name}" for name in emotions), "duration_s", "reason"]
     rows: list[list[object]] = []
-    for answer in answers:
-        said = answer.prediction
-        if said is None:
-            rows.append([answer.file, "", *("" for _ in emotions), "", answer.reason])
+    for one in predictions:
+        if one.prediction is None:
+            rows.append([one.file, "", *("" for _ in emotions), "", one.reason])
         else:
-            exact = _exact(said.probabilities, emotions)
-            rows.append([answer.file, said.emotion, *exact, said.duration_s, ""])
+            exact = _exact(one.prediction.probabilities, emotions)
+            rows.append([one.file, one.prediction.emotion, *exact, one.prediction.duration_s, ""])
     return _csv(header, rows)
 
 
-def to_json(card: Card, answers: Iterable[Answer]) -> str:
-    """Return answers as JSON, with the model's reference and how far to trust it.
+def to_json(card: Card, predictions: Iterable[FilePrediction]) -> str:
+    """Return predictions as JSON, with the model's reference and its measured performance.
 
-    Each probability is the exact value of its float32.
+    Probabilities are exact float32 values.
     """
-    return _json(card, [_answer(answer) for answer in answers])
+    return _json(card, "predictions", [_entry(one) for one in predictions])
 
 
-def _answer(answer: Answer) -> dict[str, Any]:
-    said = answer.prediction
-    if said is None:
-        return {"file": answer.file, "reason": answer.reason}
+def _entry(one: FilePrediction) -> dict[str, Any]:
+    if one.prediction is None:
+        return {"file": one.file, "reason": one.reason}
     return {
-        "file": answer.file,
-        "emotion": said.emotion,
-        "probabilities": said.probabilities,
-        "duration_s": said.duration_s,
+        "file": one.file,
+        "emotion": one.prediction.emotion,
+        "probabilities": one.prediction.probabilities,
+        "duration_s": one.prediction.duration_s,
     }
 
 
 def timeline_rows(timeline: Timeline) -> list[tuple[str, ...]]:
-    """Return a timeline as rows of `TIMELINE_COLUMNS`, for people.
+    """Return a timeline as rows of `TIMELINE_COLUMNS`.
 
-    Neighbours of the same emotion are one row, with the mean of its probability.
+    Consecutive windows of one emotion are one row with their mean probability.
     """
     rows: list[tuple[str, ...]] = []
     for channel in range(timeline.channels):
         title = channel_title(channel, timeline.channels)
-        for said, group in groupby(timeline.moments(channel), key=_said):
+        for label, group in groupby(timeline.segments(channel), key=_label):
             run = list(group)
-            sure = [window.probabilities[window.emotion] for *_, window in run if window.emotion]
-            certainty = _percent(float(np.mean(sure))) if sure else ""
-            rows.append((f"{clock(run[0][0])} to {clock(run[-1][1])}", title, said, certainty))
+            values = [window.probabilities[window.emotion] for *_, window in run if window.emotion]
+            probability = _percent(float(np.mean(values))) if values else ""
+            rows.append((f"{clock(run[0][0])} to {clock(run[-1][1])}", title, label, probability))
     return rows
 
 
-def _said(moment: tuple[float, float, Window]) -> str:
-    *_, window = moment
+def _label(segment: tuple[float, float, Window]) -> str:
+    *_, window = segment
     return window.emotion or window.reason
 
 
 def timelines_to_csv(timelines: Iterable[FileTimeline], emotions: Sequence[str]) -> str:
-    """Return timelines as CSV, a row a window: its file, times, channel (from 0) and answer."""
+    """Return timelines as CSV, with a row for each window."""
     header = ["file", "start_s", "end_s", "channel", "emotion"]
     header += [*(f"p_{name}" for name in emotions), "reason"]
     rows: list[list[object]] = []
@@ -146,22 +144,25 @@ def timelines_to_csv(timelines: Iterable[FileTimeline], emotions: Sequence[str])
             continue
         for window in one.timeline.windows:
             exact = _exact(window.probabilities, emotions)
-            place = [one.file, window.start_s, window.end_s, window.channel]
-            rows.append([*place, window.emotion, *exact, window.reason])
+            position = [one.file, window.start_s, window.end_s, window.channel]
+            rows.append([*position, window.emotion, *exact, window.reason])
     return _csv(header, rows)
 
 
 def timelines_to_json(card: Card, timelines: Iterable[FileTimeline]) -> str:
-    """Return timelines as JSON, with the model's reference and how far to trust it."""
-    return _json(card, [_timeline(one) for one in timelines])
+    """Return timelines as JSON, with the model's reference and its measured performance."""
+    return _json(
+        card,
+        "timelines",
+        [
+            {"file": one.file}
+            | ({"reason": one.reason} if one.timeline is None else one.timeline.to_dict())
+            for one in timelines
+        ],
+    )
 
 
-def _timeline(one: FileTimeline) -> dict[str, Any]:
-    told = {"reason": one.reason} if one.timeline is None else one.timeline.told()
-    return {"file": one.file, **told}
-
-
-def picture(
+def figure(
     timeline: Timeline,
     emotions: Sequence[str],
     *,
@@ -169,7 +170,7 @@ def picture(
     form: Literal["png", "svg"] = "png",
     width_in: float = WIDTH_IN,
 ) -> bytes:
-    """Return a timeline as a picture; see `report.timeline_figure`."""
+    """Return a timeline as a figure; see `report.timeline_figure`."""
     return timeline_figure(
         [_panel(timeline, emotions, channel) for channel in range(timeline.channels)],
         emotions,
@@ -193,7 +194,7 @@ def _panel(timeline: Timeline, emotions: Sequence[str], channel: int) -> Channel
 
 
 def _exact(probabilities: dict[str, float], emotions: Sequence[str]) -> list[str]:
-    """Return probabilities as the shortest words that are read back as the same float32."""
+    """Return probabilities as the shortest text that reads back as the same float32."""
     return [str(np.float32(probabilities[name])) if probabilities else "" for name in emotions]
 
 
@@ -205,16 +206,16 @@ def _csv(header: Sequence[str], rows: Iterable[Sequence[object]]) -> str:
     return _encodable(text.getvalue())
 
 
-def _json(card: Card, answers: Sequence[dict[str, Any]]) -> str:
-    told = {
+def _json(card: Card, key: str, entries: Sequence[dict[str, Any]]) -> str:
+    document = {
         "model": card.reference,
         "emotions": card.emotions,
         "measured": card.trust.model_dump(mode="json"),
-        "answers": answers,
+        key: entries,
     }
-    return _encodable(json.dumps(told, indent=1, ensure_ascii=False) + "\n")
+    return _encodable(json.dumps(document, indent=1, ensure_ascii=False) + "\n")
 
 
 def _encodable(text: str) -> str:
-    """Return a text whose parts of file names that are no UTF-8 are escapes, which JSON knows."""
+    """Return text with parts of file names that are not UTF-8 as escapes, which are valid JSON."""
     return text.encode(errors="backslashreplace").decode()

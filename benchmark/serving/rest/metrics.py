@@ -1,4 +1,4 @@
-"""Counts and times of a service, as Prometheus reads them; nothing of what was asked."""
+"""Prometheus metrics of a service; no request data is recorded."""
 
 from __future__ import annotations
 
@@ -15,13 +15,13 @@ if TYPE_CHECKING:
     from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 OTHER = "other"
-"""The route of whatever is no route of REST: the page and its files, or nothing."""
+"""Label of every route that is not counted by name."""
 
 BUCKETS_S = (0.005, 0.01, 0.015, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10, 30)
 
 
 class Metrics:
-    """Counts and times of a service.
+    """Request counts and durations, and the state of the worker pool.
 
     Parameters
     ----------
@@ -31,7 +31,6 @@ class Metrics:
     """
 
     def __init__(self, pool: Pool, routes: Iterable[str]) -> None:
-        self._pool = pool
         self._routes = frozenset(routes)
         self._registry = CollectorRegistry()
         self._requests = Counter(
@@ -39,58 +38,57 @@ class Metrics:
         )
         self._seconds = Histogram(
             "ser_request_seconds",
-            "From a request's first line to the first of its answer.",
+            "Time from the request to the start of its response.",
             ("route",),
             buckets=BUCKETS_S,
             registry=self._registry,
         )
-        self._asking = Gauge(
+        self._in_progress = Gauge(
             "ser_requests_in_progress", "Requests not yet answered.", registry=self._registry
         )
-        self._registry.register(_Workers(pool))
+        self._registry.register(_PoolCollector(pool))
 
     def text(self) -> bytes:
-        """Return all of it in Prometheus' text format."""
+        """Return all metrics in Prometheus' text format."""
         return generate_latest(self._registry)
 
-    def watching(self, app: ASGIApp) -> ASGIApp:
-        """Return an application that does the same and is counted."""
+    def counted(self, app: ASGIApp) -> ASGIApp:
+        """Return an application whose requests are counted."""
 
-        async def watched(scope: Scope, receive: Receive, send: Send) -> None:
+        async def counted_app(scope: Scope, receive: Receive, send: Send) -> None:
             if scope["type"] != "http":
                 await app(scope, receive, send)
                 return
-            began = time.perf_counter()
+            start = time.perf_counter()
             route = scope["path"] if scope["path"] in self._routes else OTHER
-            answered = False
+            responded = False
 
-            async def counted(message: Message) -> None:
-                nonlocal answered
-                if message["type"] == "http.response.start" and not answered:
-                    answered = True
-                    self._asking.dec()
+            async def count_and_send(message: Message) -> None:
+                nonlocal responded
+                if message["type"] == "http.response.start" and not responded:
+                    responded = True
+                    self._in_progress.dec()
                     self._requests.labels(route, str(message["status"])).inc()
-                    self._seconds.labels(route).observe(time.perf_counter() - began)
+                    self._seconds.labels(route).observe(time.perf_counter() - start)
                 await send(message)
 
-            self._asking.inc()
+            self._in_progress.inc()
             try:
-                await app(scope, receive, counted)
+                await app(scope, receive, count_and_send)
             finally:
-                if not answered:
-                    self._asking.dec()
+                if not responded:
+                    self._in_progress.dec()
 
-        return watched
+        return counted_app
 
 
-class _Workers:
-    """What the pool tells of itself, asked when it is read."""
+class _PoolCollector:
+    """Reads the pool's state at each scrape."""
 
     def __init__(self, pool: Pool) -> None:
         self._pool = pool
 
     def collect(self) -> Iterator[Metric]:
-        """Yield the pool's figures."""
         yield GaugeMetricFamily(
             "ser_workers", "Worker processes with their model loaded.", value=self._pool.ready
         )
@@ -99,7 +97,7 @@ class _Workers:
         )
         card = self._pool.card
         model = GaugeMetricFamily(
-            "ser_model_info", "The model that answers.", labels=("reference", "study", "split")
+            "ser_model_info", "The model that is served.", labels=("reference", "study", "split")
         )
         model.add_metric((card.reference, card.study, card.split), 1)
         yield model

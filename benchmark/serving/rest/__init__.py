@@ -1,0 +1,1 @@
+"""REST: the application, its schema, and the middleware in front of it."""
