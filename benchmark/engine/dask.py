@@ -476,7 +476,7 @@ class Cluster(Workers):
     def _again(self, task: Task) -> None:
         if task in self._running:
             self._running.remove(task)
-            self._wait(task, ())
+            self._enqueue(task, ())
 
     def _retry(self, task: Task) -> None:
         """Do a task again whose worker is gone, or hand it back."""

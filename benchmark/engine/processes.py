@@ -1,7 +1,7 @@
-"""Where tasks run: local processes that survive the death of one of them.
+"""Worker processes, and a queue of tasks over several of them.
 
-The main process asks, tells and logs; a worker runs pure functions of its arguments. So results do
-not depend on how many workers there are, and a killed worker costs only the task it held.
+A worker runs pure functions of their arguments. So results do not depend on the number of workers,
+and a killed worker loses only the task that it ran.
 """
 
 from __future__ import annotations
@@ -19,11 +19,14 @@ from concurrent.futures import Future, ProcessPoolExecutor
 from concurrent.futures.process import BrokenProcessPool
 from dataclasses import dataclass, field
 from functools import partial
+from itertools import islice
 from multiprocessing.connection import wait as wait_for
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
 from benchmark.errors import BenchmarkError
+
+T = TypeVar("T")
 
 THREAD_LIMITS = (
     "OMP_NUM_THREADS",
@@ -31,29 +34,29 @@ THREAD_LIMITS = (
     "MKL_NUM_THREADS",
     "NUMEXPR_NUM_THREADS",
 )
-"""One BLAS thread a process: two made logistic regression 14 to 31 times slower. They are read when
-numpy is first imported, so they are set before it, and workers inherit them."""
+"""One BLAS thread per process: two made logistic regression 14 to 31 times slower. The variables
+are read when numpy is first imported, so they are set before it, and workers inherit them."""
 
-STILLBORN = 5
-"""So many processes in a row may end before they could do anything; then no more are started."""
+MAX_FAILED_STARTS = 5
+"""Number of processes in a row that may end before they run anything; then no more are started."""
 
-LOOK_S = 1.0
+POLL_S = 1.0
 
 SPARE_S = 5.0
-"""So long a task that is no longer wanted may run on; to start its worker again takes as long."""
+"""Time that a withdrawn task may still run: to restart its worker takes as long."""
 
-TRIES = 2
-"""A task that loses its worker so often is handed back as lost: it may be the cause."""
+ATTEMPTS = 2
+"""A task that loses this many workers is returned as lost: it may be the cause."""
 
 
 def limit_threads() -> None:
-    """Let every numerical library use one thread; to be called before numpy is imported."""
+    """Limit every numerical library to one thread; call it before numpy is imported."""
     for name in THREAD_LIMITS:
         os.environ[name] = "1"
 
 
 def available_cores() -> int:
-    """Return the number of cores that this process may use, containers' limits included."""
+    """Return the number of cores that this process may use, within the limits of a container."""
     from joblib import cpu_count
 
     return int(cpu_count())
@@ -61,24 +64,24 @@ def available_cores() -> int:
 
 @dataclass(eq=False)
 class Task:
-    """One call of a function in a worker: what was asked, then its result or its error.
+    """One call of a function in a worker, with its result or its error.
 
     Attributes
     ----------
     function, arguments
-        What is called.
+        The call.
     label : object
-        The caller's own.
+        For the caller's use.
     limit_s : float or None
-        After so many seconds it is given up.
+        Time limit in seconds.
     result, error
-        One of them, once it is handed back.
+        One of them is set when the task is returned.
     losses : int
-        How many workers have died with it.
+        Number of workers that died while they ran it.
     until : float
-        By the monotonic clock: when it will be given up.
+        Time by the monotonic clock at which it is stopped.
     stopped : bool
-        Whether it was.
+        Whether it was stopped.
     """
 
     function: Callable[..., Any]
@@ -92,12 +95,12 @@ class Task:
     stopped: bool = False
 
     def begin(self) -> None:
-        """Let its time run from now on."""
+        """Start its time limit now."""
         if self.limit_s is not None and not self.stopped:
             self.until = min(self.until, time.monotonic() + self.limit_s)
 
     def failure(self, what: str, advice: str = "") -> BenchmarkError:
-        """Return in one line that `what` could not be done, why, and what to do."""
+        """Return a one-line error: what failed, why, and what to do."""
         text = (str(self.error).strip().splitlines() or [""])[0]
         if isinstance(self.error, MemoryError | WorkerLostError):
             return BenchmarkError(
@@ -109,23 +112,23 @@ class Task:
 
 
 class WorkerLostError(Exception):
-    """The process that ran a task ended without an answer: killed, or out of memory."""
+    """The process that ran a task ended without a result: killed, or out of memory."""
 
 
 class LimitError(Exception):
-    """A task took longer than it was given, and was stopped."""
+    """A task exceeded its time limit and was stopped."""
 
 
 class Workers:
-    """Processes that run tasks, each a pool of its own, so that one that dies takes no other along.
+    """Worker processes with a priority queue of tasks.
 
     A task is a function at the top of a module with arguments that can be pickled. `submit` never
-    blocks; `next_done` hands back finished tasks in the order in which they finish.
+    blocks; `next_done` returns finished tasks in the order in which they finish.
 
     Parameters
     ----------
     count : int
-        How many processes; they start with the first task.
+        Number of processes. They start with the first task.
     """
 
     def __init__(self, count: int) -> None:
@@ -135,9 +138,9 @@ class Workers:
         self._order = 0
         self._running: list[Task] = []
         self._finished: queue.SimpleQueue[Task] = queue.SimpleQueue()
-        self._idle = [_Process() for _ in range(count)]
-        self._busy: dict[int, _Process] = {}  # by the identity of the task it runs
-        self._stillborn = 0
+        self._idle = [Worker() for _ in range(count)]
+        self._busy: dict[int, Worker] = {}  # by the identity of the task it runs
+        self._failed_starts = 0
 
     def __enter__(self) -> Workers:
         return self
@@ -147,12 +150,12 @@ class Workers:
 
     @property
     def busy(self) -> bool:
-        """Whether any task is still to be handed back."""
+        """Whether any task is not yet returned."""
         return self.pending > 0
 
     @property
     def pending(self) -> int:
-        """How many tasks are still to be handed back."""
+        """Number of tasks that are not yet returned."""
         with self._lock:
             return len(self._waiting) + len(self._running)
 
@@ -171,44 +174,44 @@ class Workers:
         function : callable
         *arguments
         label : object
-            The caller's own, to know the task by.
+            For the caller to identify the task.
         limit_s : float, optional
-            Seconds after which it is stopped and handed back with a `LimitError`.
+            Seconds after which it is stopped and returned with a `LimitError`.
         priority : tuple of float
-            Among waiting tasks the one with the lowest begins first, of equals the earliest.
+            The waiting task with the lowest priority starts first; of equals, the earliest.
         """
         task = Task(function, arguments, label, limit_s)
         with self._lock:
-            self._wait(task, priority)
+            self._enqueue(task, priority)
             self._fill()
         return task
 
-    def withdraw(self, wanted: Callable[[Any], bool]) -> None:
-        """Forget the waiting tasks whose labels are `wanted`.
+    def withdraw(self, unwanted: Callable[[Any], bool]) -> None:
+        """Remove the waiting tasks whose labels are `unwanted`.
 
-        One that runs is handed back at its end, or after `SPARE_S` with a `LimitError`.
+        A running one is returned at its end, or after `SPARE_S` with a `LimitError`.
         """
         with self._lock:
-            self._waiting = [entry for entry in self._waiting if not wanted(entry[2].label)]
+            self._waiting = [entry for entry in self._waiting if not unwanted(entry[2].label)]
             heapq.heapify(self._waiting)
             for task in self._running:
-                if wanted(task.label) and not task.stopped:
+                if unwanted(task.label) and not task.stopped:
                     task.until = min(task.until, time.monotonic() + SPARE_S)
 
     def next_done(self, until: float = float("inf")) -> Task | None:
-        """Return the next finished task, as soon as there is one.
+        """Wait for the next finished task and return it.
 
-        None if nothing is to be done, or it is later than `until` by the monotonic clock.
+        None if no task is left, or at time `until` by the monotonic clock.
 
         Raises
         ------
         BenchmarkError
-            If processes can't be started.
+            If worker processes can't be started.
         """
         while self.busy:
-            if self._stillborn >= STILLBORN:
+            if self._failed_starts >= MAX_FAILED_STARTS:
                 raise BenchmarkError(
-                    f"{self._stillborn} worker processes in a row ended as they started. Is there "
+                    f"{self._failed_starts} worker processes in a row ended as they started. Is there "
                     "memory for them? What is finished is safe; run the same command again, with "
                     "fewer --workers."
                 )
@@ -218,16 +221,16 @@ class Workers:
                 first = min((task.until for task in self._running), default=float("inf"))
             seconds = max(0.0, min(first, until) - time.monotonic())
             try:
-                # Looked at again now and then: a limit begins when a new process is ready.
-                task = self._finished.get(timeout=min(LOOK_S, seconds))
+                # Polled, since a time limit starts only when a new process is ready.
+                task = self._finished.get(timeout=min(POLL_S, seconds))
             except queue.Empty:
                 self._stop_overdue()
                 continue
             with self._lock:
                 self._running.remove(task)
-                if isinstance(task.error, WorkerLostError) and task.losses < TRIES:
+                if isinstance(task.error, WorkerLostError) and task.losses < ATTEMPTS:
                     task.error = None
-                    self._wait(task, ())  # before all others
+                    self._enqueue(task, ())  # before all others
                     self._fill()
                     continue
             return task
@@ -239,7 +242,7 @@ class Workers:
             yield task
 
     def abandon(self) -> None:
-        """Forget what waits and stop what runs; the workers are ready for other tasks then."""
+        """Remove all waiting tasks and stop the running ones; the workers stay usable."""
         with self._lock:
             self._waiting.clear()
             for task in self._running:
@@ -251,46 +254,43 @@ class Workers:
     def map(
         self, function: Callable[..., Any], arguments: Iterable[tuple[Any, ...]]
     ) -> Iterator[Task]:
-        """Yield the finished tasks of one function over many arguments, in order of finishing.
+        """Yield the finished tasks of one function over many arguments, in order of completion.
 
-        `label` of each task is its position in `arguments`, which are drawn as the work goes on.
+        The label of a task is its index in `arguments`, which are consumed as the work proceeds.
         """
-        todo = enumerate(arguments)
-        exhausted = False
+        remaining = enumerate(arguments)
         while True:
-            while not exhausted and self.pending < 2 * self.count + 1:
-                position, values = next(todo, (-1, ()))
-                if position < 0:
-                    exhausted = True
-                else:
-                    self.submit(function, *values, label=position)
+            for index, values in islice(remaining, max(0, 2 * self.count + 1 - self.pending)):
+                self.submit(function, *values, label=index)
             done = self.next_done()
             if done is None:
                 return
             yield done
 
     def warm_up(self, function: Callable[[], None]) -> None:
-        """Start the processes now and let each run a function first, so that it has its imports."""
+        """Start the processes now; each first runs a function that imports what tasks need."""
         with self._lock:
-            for process in self._idle:
-                process.warm_up(function)
+            for worker in self._idle:
+                worker.first = function
+                with contextlib.suppress(BrokenProcessPool):  # a dead one is restarted when needed
+                    worker.start()
 
     def close(self) -> None:
-        """End every worker at once; what they were doing is lost."""
+        """Kill every worker; running tasks are lost."""
         with self._lock:
             self._waiting.clear()
             self._running.clear()
-            processes = [*self._idle, *self._busy.values()]
+            workers = [*self._idle, *self._busy.values()]
             self._idle, self._busy = [], {}
-        for process in processes:
-            process.end()
+        for worker in workers:
+            worker.close()
 
-    def _wait(self, task: Task, priority: tuple[float, ...]) -> None:
+    def _enqueue(self, task: Task, priority: tuple[float, ...]) -> None:
         self._order += 1
         heapq.heappush(self._waiting, (priority, self._order, task))
 
     def _fill(self) -> None:
-        """Begin waiting tasks while there are free places; the lock is held."""
+        """Start waiting tasks while a worker is free; the lock is held."""
         while self._waiting and self._free():
             _, _, task = heapq.heappop(self._waiting)
             task.until = float("inf")
@@ -298,42 +298,43 @@ class Workers:
             self._begin(task)
 
     def _free(self) -> bool:
-        """Whether another task can begin."""
+        """Whether another task can start."""
         return bool(self._idle)
 
     def _begin(self, task: Task) -> None:
-        """Start a task on a free place; `_end` is called, from any thread, once it is finished."""
-        process = self._idle.pop(0)
-        self._busy[id(task)] = process
-        answer = process.submit(task)
-        process.when_ready(task.begin)
-        answer.add_done_callback(partial(self._answered, process, task))
+        """Start a task on a free worker; its end calls `_end` from any thread."""
+        worker = self._idle.pop(0)
+        self._busy[id(task)] = worker
+        answer = worker.submit(task.function, *task.arguments)
+        # Imports of a new process are not part of a task's time.
+        worker.ready.add_done_callback(lambda _: task.begin())
+        answer.add_done_callback(partial(self._answered, worker, task))
 
-    def _answered(self, process: _Process, task: Task, answer: Future[Any]) -> None:
-        """Take what a process answers, and give it the next task before anyone looks at that."""
+    def _answered(self, worker: Worker, task: Task, answer: Future[Any]) -> None:
+        """Store a worker's answer in its task, and start the next task at once."""
         with self._lock:
             if self._busy.pop(id(task), None) is None:
                 return  # the workers are closed
-            self._idle.append(process)
+            self._idle.append(worker)
             error = answer.exception()
             if isinstance(error, BrokenProcessPool):
-                self._stillborn += not (process.born or task.stopped)
-                process.forget()
+                self._failed_starts += not (worker.started or task.stopped)
+                worker.discard()
                 error = loss_of(task)
             else:
-                self._stillborn = 0
+                self._failed_starts = 0
             task.error = error
             task.result = None if error else answer.result()
             self._end(task)
 
     def _end(self, task: Task) -> None:
-        """Hand back a task whose result or error is set, and begin the next."""
+        """Return a task whose result or error is set, and start the next."""
         with self._lock:
             self._finished.put(task)
             self._fill()
 
     def _stop_overdue(self) -> None:
-        """Stop the tasks that have had their time; each is handed back as its worker ends."""
+        """Stop the tasks whose time is over; each is returned when its worker has ended."""
         with self._lock:
             now = time.monotonic()
             for task in [task for task in self._running if task.until <= now]:
@@ -341,99 +342,131 @@ class Workers:
                 self._stop(task)
 
     def _stop(self, task: Task) -> None:
-        """End a running task, which is then handed back with a `LimitError`."""
-        process = self._busy.get(id(task))
-        if process is not None:
-            process.kill()
+        """Kill the worker of a running task, which is then returned with a `LimitError`."""
+        worker = self._busy.get(id(task))
+        if worker is not None:
+            worker.kill()
 
 
 def loss_of(task: Task) -> Exception:
-    """Return why a task has no answer when its worker is gone."""
+    """Return the error of a task whose worker is gone."""
     if task.stopped:
         return LimitError("stopped" if task.limit_s is None else f"longer than {task.limit_s:g} s")
     task.losses += 1
     return WorkerLostError("its worker process died: killed, or out of memory")
 
 
-class _Process:
-    """A process that is started when first needed, and again when it has died."""
+class Worker:
+    """A spawned process that runs one call at a time.
 
-    def __init__(self) -> None:
+    It starts with the first call, or with `start`, and again with the first call after its death.
+    Each worker is a pool of its own: the death of one breaks no other, and no pipe is shared.
+
+    Parameters
+    ----------
+    first : callable
+        Function that each new process runs before any call.
+    """
+
+    def __init__(self, first: Callable[[], Any] = os.getpid) -> None:
+        self.first = first
+        self.ready: Future[Any] = Future()  # the result of `first`
         self._pool: ProcessPoolExecutor | None = None
-        self._first: Future[int] | None = None
-        self._warming: Callable[[], None] | None = None
-        self._ready: Future[Any] | None = None
+        self._process: multiprocessing.process.BaseProcess | None = None
 
     @property
-    def born(self) -> bool:
-        """Whether it has ever done anything."""
-        first = self._first
-        return first is not None and first.done() and first.exception() is None
+    def started(self) -> bool:
+        """Whether its last process has run anything."""
+        return self.ready.done() and not isinstance(self.ready.exception(), BrokenProcessPool)
 
-    def submit(self, task: Task) -> Future[Any]:
-        """Return what will hold the answer to a task."""
-        for _ in range(TRIES):
+    @property
+    def alive(self) -> bool:
+        """Whether its process runs."""
+        return self._process is not None and self._process.is_alive()
+
+    @property
+    def data_bytes(self) -> int:
+        """Size of its data segments in bytes, see `data_bytes`."""
+        return data_bytes(self._process.pid or 0) if self._process is not None else 0
+
+    def start(self) -> Future[Any]:
+        """Start the process if there is none, and return the future result of `first`."""
+        if self._pool is None:
+            context = multiprocessing.get_context("spawn")
+            self._pool = ProcessPoolExecutor(1, mp_context=context, initializer=prepare_worker)
+            with _starting, _interrupts_blocked():
+                others = set(multiprocessing.active_children())
+                self.ready = self._pool.submit(self.first)
+                new = set(multiprocessing.active_children()) - others
+            self._process = next(iter(new), None)  # None if it has ended already
+        return self.ready
+
+    def submit(self, function: Callable[..., T], *arguments: Any) -> Future[T]:
+        """Start a call; its future fails with `BrokenProcessPool` if the process dies."""
+        for _ in range(ATTEMPTS):
             try:
-                return self._started().submit(task.function, *task.arguments)
-            except BrokenProcessPool:
-                # It died while it had nothing to do: a fresh one has lost nothing.
-                self.forget()
-        lost: Future[Any] = Future()
+                self.start()
+                assert self._pool is not None
+                return self._pool.submit(function, *arguments)
+            except BrokenProcessPool:  # it died while idle: no call is lost
+                self.discard()
+        lost: Future[T] = Future()
         lost.set_exception(BrokenProcessPool())
         return lost
 
-    def warm_up(self, function: Callable[[], None]) -> None:
-        """Start now, and let this process and those in its place run a function first."""
-        self._warming = function
-        with contextlib.suppress(BrokenProcessPool):  # one that dies now is replaced when needed
-            self._started()
-
-    def when_ready(self, call: Callable[[], None]) -> None:
-        """Call once the process has its imports; they are no part of any task's time."""
-        if self._ready is None:
-            call()
-        else:
-            self._ready.add_done_callback(lambda _: call())
-
     def kill(self) -> None:
-        if self._pool is not None:
-            for process in processes_of(self._pool):
-                process.kill()
+        """Kill the process; its call fails with `BrokenProcessPool`."""
+        if self._process is not None:
+            self._process.kill()
 
-    def forget(self) -> None:
-        """Let go of a pool whose process has died."""
+    def discard(self) -> None:
+        """Release the resources of a dead process; the next call starts another."""
         pool, self._pool = self._pool, None
         if pool is not None:
             with contextlib.suppress(OSError):
                 pool.shutdown(wait=False, cancel_futures=True)
 
-    def end(self) -> None:
-        """Kill the process, and wait until it is gone."""
+    def close(self) -> None:
+        """Kill the process and wait for its end."""
         self.kill()
         pool, self._pool = self._pool, None
         if pool is not None:
             pool.shutdown(wait=True, cancel_futures=True)
 
-    def _started(self) -> ProcessPoolExecutor:
-        if self._pool is None:
-            context = multiprocessing.get_context("spawn")
-            self._pool = ProcessPoolExecutor(1, mp_context=context, initializer=prepare_worker)
-            self._first = self._pool.submit(os.getpid)
-            self._ready = self._pool.submit(self._warming) if self._warming else self._first
-        return self._pool
+
+_starting = threading.Lock()
+"""Held while a process starts, which is then the only new child."""
 
 
-def processes_of(pool: ProcessPoolExecutor) -> list[multiprocessing.process.BaseProcess]:
-    """Return the processes of a pool that are started."""
-    # Python 3.14 has kill_workers(); until then this is how to reach them.
-    return list((pool._processes or {}).values())
+@contextlib.contextmanager
+def _interrupts_blocked() -> Iterator[None]:
+    """Block Ctrl-C in a process that starts within the block, even while it imports."""
+    if not hasattr(signal, "pthread_sigmask"):
+        yield
+        return
+    before = signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGINT})
+    try:
+        yield
+    finally:
+        signal.pthread_sigmask(signal.SIG_SETMASK, before)
+
+
+def data_bytes(process: int | str) -> int:
+    """Return the memory of a process that RLIMIT_DATA limits, in bytes; 0 without /proc."""
+    try:
+        pages = int(Path(f"/proc/{process}/statm").read_text().split()[5])
+    except (OSError, ValueError, IndexError):
+        return 0
+    import resource
+
+    return pages * resource.getpagesize()
 
 
 def prepare_worker() -> None:
-    """Make a worker leave Ctrl-C to the main process, and end when that is gone."""
+    """Make a worker ignore Ctrl-C, and end when the main process ends."""
     signal.signal(signal.SIGINT, signal.SIG_IGN)
     limit_threads()
-    # Where memory runs out, Linux ends a worker, whose task can be done again, and not the study.
+    # If memory runs out, Linux kills a worker, whose task can be repeated, and not the study.
     with contextlib.suppress(OSError):
         Path("/proc/self/oom_score_adj").write_text("500")
     parent = multiprocessing.parent_process()

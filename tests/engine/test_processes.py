@@ -167,6 +167,7 @@ def test_the_start_of_a_process_is_no_part_of_a_tasks_time() -> None:
 
 def test_a_deadline_holds_while_tasks_keep_coming_in() -> None:
     with Workers(2) as workers:
+        list(workers.map(nothing, [()] * 4))  # both processes have started
         until = time.monotonic() + 1
         workers.submit(nothing)
         workers.submit(nothing)
