@@ -642,7 +642,7 @@ def explore_study(study: Study, job: Job, console: Console) -> Path:
         If recordings are missing without permission, or too few are usable.
     """
     from benchmark.data.exploration import explore
-    from benchmark.report.data_page import write_data_page
+    from benchmark.report.pages.data import write_data_page
 
     return write_data_page(explore(study, job, console), job.project.reports)
 

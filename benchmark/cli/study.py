@@ -206,7 +206,7 @@ def leakage(
         checked = read_study(study, None)
         from benchmark.leakage.ablation import Extent, run_ablation
         from benchmark.leakage.stored import FOLDER, write_ablation
-        from benchmark.report.leakage_page import write_page
+        from benchmark.report.pages.leakage import write_page
 
         job = make_job(project, sources, None, workers)
         extent = Extent(draws, seeds, settings, published_only)
@@ -228,7 +228,7 @@ def report(project: ProjectOption = CURRENT_FOLDER) -> None:
     with command_console() as console:
         from benchmark import pipeline
         from benchmark.project import Project
-        from benchmark.report.leakage_page import write_page
+        from benchmark.report.pages.leakage import write_page
 
         for page in pipeline.write_reports(Project(project), console):
             console.print(str(page))

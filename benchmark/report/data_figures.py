@@ -107,7 +107,7 @@ def _by_speaker(axes: Axes, clips: pd.DataFrame, size: float, _: Sequence[str]) 
     speakers = sorted(set(clips["speaker"]))
     colours = dict(zip(speakers, speaker_colours(len(speakers)), strict=True))
     _scatter(axes, clips, [colours[name] for name in clips["speaker"]], size)
-    axes.set_title(f"by speaker ({len(speakers)} colours)")
+    axes.set_title(f"by speaker ({len(speakers)} speakers)")
     if len(speakers) <= 8:
         _legend(axes, {name: (colours[name], "o") for name in speakers})
         return

@@ -36,7 +36,7 @@ from benchmark.leakage.fits import (
 from benchmark.leakage.leaks import LEAKS, Candidate, Procedure, Setting, leak_free
 from benchmark.leakage.scores import AblationScores
 from benchmark.leakage.stored import Ablation, DataFacts, Run, read_ablation, write_ablation
-from benchmark.report.leakage_page import write_page
+from benchmark.report.pages.leakage import write_page
 from benchmark.report.wording import intervals_note
 from benchmark.study import LeakName, Study
 from tests.support.bench import SMALL_STUDY, Bench, needing_extras, refused_line
@@ -45,7 +45,7 @@ from tests.support.imports import imported, modules
 EMOTIONS = ("angry", "happy", "sad")
 SPEAKERS = 8
 REPORTS = Path(__file__).parents[2] / "reports"
-OUTSIDE = {"cli/study.py", "report/leakage_page.py", "report/leakage_figure.py"}
+OUTSIDE = {"cli/study.py", "report/pages/leakage.py", "report/leakage_figure.py"}
 
 
 def noise(seed: int = 0, copies: int = 2) -> tuple[Table, np.ndarray]:

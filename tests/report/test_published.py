@@ -9,8 +9,8 @@ import pytest
 
 from benchmark.evaluation.leaderboard import Leaderboard, leaderboard
 from benchmark.evaluation.results import read_result, read_results
-from benchmark.report import leakage_page, study_page, update_readme
-from benchmark.report.pages import claims, speaker_independent
+from benchmark.report import study_page, update_readme
+from benchmark.report.pages import claims, leakage, speaker_independent
 from benchmark.report.pages import leaderboard as leaderboard_page
 
 PROJECT = Path(__file__).parents[2]
@@ -57,7 +57,7 @@ def test_a_published_page_over_all_studies_comes_from_the_stored_results(
 
 def test_the_published_leakage_ablation_comes_from_its_stored_records(tmp_path: Path) -> None:
     shutil.copytree(REPORTS / "leakage", tmp_path / "leakage")
-    page = leakage_page.write_page(tmp_path)
+    page = leakage.write_page(tmp_path)
     assert page is not None
     assert page.read_bytes() == (REPORTS / page.name).read_bytes()
 

@@ -1,1 +1,1 @@
-"""The pages over all studies, a module each."""
+"""Pages besides those of a single study, a module each."""
