@@ -17,7 +17,6 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_valida
 from benchmark.errors import BenchmarkError, unknown
 
 Scalar = bool | int | float | str
-METRICS = ("uar", "accuracy", "macro_f1")
 LEARNED_ENSEMBLES = ("greedy", "stacking")
 RENAMED_KEYS = {
     "first": "initial",
@@ -151,7 +150,7 @@ class Search(Record):
 
     trials: int = Field(ge=1, le=100_000)
     folds: int = Field(ge=2, le=100)
-    metric: Literal["uar", "accuracy", "macro_f1"]
+    metric: str
     sampler: str = "tpe"
     concurrent_trials: int = Field(default=1, ge=1, le=64)
     """How many trials of one model are under way at once. It is part of the study, not of the
@@ -193,7 +192,7 @@ class Claims(BaseModel):
 
     source: str
     protocol: str
-    metric: Literal["uar", "accuracy", "macro_f1"]
+    metric: str
     note: str = ""
     why: dict[str, str] = {}
     leaks: dict[str, tuple[LeakName, ...]] = Field(default={}, exclude=True)

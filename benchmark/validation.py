@@ -10,6 +10,7 @@ from benchmark.corpora import CORPORA, known_emotions
 from benchmark.data.outer_folds import OUTER_FOLDS
 from benchmark.data.protocols import PROTOCOLS, RENAMED_PROTOCOLS
 from benchmark.errors import BenchmarkError, unknown
+from benchmark.evaluation.metrics import METRICS
 from benchmark.features import feature_set, parse_chain
 from benchmark.models import MODELS
 from benchmark.search.search import SAMPLERS
@@ -51,6 +52,7 @@ def check(study: Study, where: str) -> Study:
     if isinstance(study.split.folds, str):
         place = f"{where}: [split] folds, which may be a number too"
         _check_names("name of outer folds", (study.split.folds,), OUTER_FOLDS, place)
+    _check_names("metric", (study.search.metric,), METRICS, f"{where}: [search] metric")
     _check_names("sampler", (study.search.sampler,), SAMPLERS, f"{where}: [search] sampler")
     _check_names("model", study.models, MODELS, f"{where}: [models]")
     for chain in study.augment:
@@ -119,6 +121,7 @@ def _check_answers(study: Study, where: str) -> None:
         _check_names(
             "protocol", (study.claims.protocol,), study.split.protocols, place, RENAMED_PROTOCOLS
         )
+        _check_names("metric", (study.claims.metric,), METRICS, f"{place} metric")
         _check_names("model", study.claims.values, answering, place)
         _check_names("model", study.claims.why, study.claims.values, f"{place} why")
         _check_names("model", study.claims.leaks, study.claims.values, f"{place} leaks")

@@ -10,7 +10,7 @@ import numpy as np
 import pandas as pd
 
 from benchmark.data.protocols import stream
-from benchmark.evaluation.metrics import Evaluation, Score, bootstrap_seed, evaluate, gap
+from benchmark.evaluation.intervals import Evaluation, Score, bootstrap_seed, evaluate, gap
 from benchmark.evaluation.results import Result, Winner, selected
 from benchmark.evaluation.significance import ALPHA, ClipTest, compare_on_clips, holm
 from benchmark.evaluation.subgroups import Division, divisions

@@ -10,17 +10,8 @@ import pandas as pd
 from numpy.typing import NDArray
 
 from benchmark.errors import BenchmarkError
-from benchmark.evaluation.metrics import (
-    METRICS,
-    Counts,
-    Floats,
-    Score,
-    Unit,
-    counts_by,
-    resample_groups,
-    resampled_unit,
-    scored,
-)
+from benchmark.evaluation.intervals import Score, Unit, resample_groups, resampled_unit, scored
+from benchmark.evaluation.metrics import METRICS, Counts, Floats, counts_by
 
 SWAPS = 10_000
 """How many swaps are drawn where there are more than so many; all of them where there are fewer."""
@@ -123,7 +114,9 @@ def compare_on_clips(
     both = of_counts(by_group.sum(axis=0))
     drawn = of_counts(resample_groups(by_group, np.random.default_rng(seeds[0])))
     value = float(both[0] - both[1])
-    difference = scored(value, drawn[:, 0] - drawn[:, 1], unit, lowest=-1.0)
+    difference = scored(
+        value, drawn[:, 0] - drawn[:, 1], unit, -METRICS[metric].width, METRICS[metric].width
+    )
     swapped: Unit = "speakers" if len(speakers) >= FEWEST_SWAPPED else "clips"
     swapped_groups = speaker_of if swapped == "speakers" else clip_of
     if swapped != unit.over:

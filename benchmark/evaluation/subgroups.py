@@ -9,17 +9,16 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
-from benchmark.evaluation.metrics import (
-    METRICS,
+from benchmark.evaluation.intervals import (
     Score,
     bootstrap_seed,
-    counts_by,
     evaluate,
     gap,
     resample_groups,
     resampled_unit,
     scored,
 )
+from benchmark.evaluation.metrics import METRICS, counts_by
 
 SPEAKER = "speaker"
 DIVIDED_BY = (SPEAKER, "gender", "intensity", "statement")
@@ -165,7 +164,13 @@ def _paired_gap(
     both = of_counts(by_speaker.sum(axis=0))
     drawn = of_counts(resample_groups(by_speaker, np.random.default_rng(seed)))
     value = float(both[0] - both[1])
-    return scored(value, drawn[:, 0] - drawn[:, 1], resampled_unit(speakers, clips), lowest=-1.0)
+    return scored(
+        value,
+        drawn[:, 0] - drawn[:, 1],
+        resampled_unit(speakers, clips),
+        -METRICS[metric].width,
+        METRICS[metric].width,
+    )
 
 
 def _numbered(rows: pd.DataFrame) -> list[NDArray[np.int64]]:

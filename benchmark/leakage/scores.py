@@ -10,11 +10,9 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
-from benchmark.evaluation.metrics import (
+from benchmark.evaluation.intervals import (
     FEWEST_SPEAKERS,
-    METRICS,
     RESAMPLES,
-    Floats,
     Resampled,
     Score,
     Unit,
@@ -22,6 +20,7 @@ from benchmark.evaluation.metrics import (
     effective,
     scored,
 )
+from benchmark.evaluation.metrics import METRICS, Floats
 from benchmark.leakage.stored import Ablation
 
 STREAM = "anatomy"

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import Any
 
 import numpy as np
@@ -29,17 +29,15 @@ def logarithms(library: NDArray[Any]) -> NDArray[np.float64]:
     return np.concatenate(list(logs), axis=1)
 
 
-SCORERS = {"uar": "balanced_accuracy", "accuracy": "accuracy", "macro_f1": "f1_macro"}
-"""scikit-learn's words for a study's metrics."""
-
-
 def fit_final(
-    rows: NDArray[np.float64], emotions: NDArray[np.str_], fold: NDArray[np.intp], metric: str
+    rows: NDArray[np.float64],
+    emotions: NDArray[np.str_],
+    fold: NDArray[np.intp],
+    scoring: str | Callable[..., float],
 ) -> Pipeline:
     """Return the fitted classifier of a stack: a multinomial logistic regression.
 
-    Its strength, and whether rare emotions count as much as others, are chosen by `metric` over the
-    folds.
+    Its strength, and whether classes are balanced, are selected by `scoring` over the folds.
 
     Parameters
     ----------
@@ -48,15 +46,15 @@ def fit_final(
     emotions : ndarray of str, shape (n_clips,)
     fold : ndarray of int, shape (n_clips,)
         Of two folds or more.
-    metric : str
-        A key of `SCORERS`.
+    scoring : str or callable
+        A scorer of scikit-learn.
     """
     pipeline = make_pipeline(StandardScaler(), LogisticRegression(max_iter=1000))
     choices = {
         "logisticregression__C": [0.001, 0.01, 0.1],
         "logisticregression__class_weight": [None, "balanced"],
     }
-    search = GridSearchCV(pipeline, choices, scoring=SCORERS[metric], cv=PredefinedSplit(fold))
+    search = GridSearchCV(pipeline, choices, scoring=scoring, cv=PredefinedSplit(fold))
     fitted: Pipeline = search.fit(rows, emotions).best_estimator_
     return fitted
 

@@ -11,8 +11,9 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
+from benchmark.evaluation.intervals import Evaluation, Score
 from benchmark.evaluation.leaderboard import METRIC, Leaderboard
-from benchmark.evaluation.metrics import METRICS, Counts, Evaluation, Score, confusion
+from benchmark.evaluation.metrics import METRICS, Counts, confusion
 from benchmark.evaluation.results import Result
 from benchmark.report import wording
 from benchmark.report.markdown import interval, title

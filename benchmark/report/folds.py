@@ -7,8 +7,9 @@ from collections.abc import Iterator
 import numpy as np
 
 from benchmark.data.protocols import stream
+from benchmark.evaluation.intervals import Evaluation, bootstrap_seed, evaluate
 from benchmark.evaluation.leaderboard import METRIC, Leaderboard
-from benchmark.evaluation.metrics import METRICS, Evaluation, bootstrap_seed, evaluate
+from benchmark.evaluation.metrics import METRICS
 from benchmark.report import wording
 from benchmark.report.markdown import (
     capitalised,
@@ -76,7 +77,7 @@ def parts(board: Leaderboard, protocol: str) -> dict[str, Evaluation]:
 def _parts_table(board: Leaderboard, protocol: str) -> str:
     choices = board.selected[protocol].by_part
     header = ["Fold", "Test speakers", "Test clips", "Emotions", "Chosen model", "Inner score"]
-    header += ["UAR", "Accuracy", "Macro F1"]
+    header += [capitalised(metric.title) for metric in METRICS.values()]
     rows = [
         [
             code(part),

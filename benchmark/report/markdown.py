@@ -6,7 +6,7 @@ import math
 from collections.abc import Collection, Iterable, Sequence
 from urllib.parse import quote
 
-from benchmark.evaluation.metrics import Score
+from benchmark.evaluation.intervals import Score
 
 ABBREVIATIONS = {"cnn", "gru", "jl", "knn", "lstm", "mlp", "ravdess", "savee", "svc", "svm", "tess"}
 NOTHING = "–"

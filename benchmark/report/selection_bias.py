@@ -7,8 +7,9 @@ from dataclasses import dataclass
 
 import pandas as pd
 
+from benchmark.evaluation.intervals import Score
 from benchmark.evaluation.leaderboard import Leaderboard
-from benchmark.evaluation.metrics import METRICS, Score
+from benchmark.evaluation.metrics import METRICS
 from benchmark.evaluation.selection_bias import course
 from benchmark.report import wording
 from benchmark.report.markdown import (

@@ -8,8 +8,9 @@ from dataclasses import dataclass, replace
 import numpy as np
 
 from benchmark.data.protocols import stream
+from benchmark.evaluation.intervals import bootstrap_seed
 from benchmark.evaluation.leaderboard import METRIC, Leaderboard
-from benchmark.evaluation.metrics import METRICS, bootstrap_seed
+from benchmark.evaluation.metrics import METRICS
 from benchmark.evaluation.results import Result
 from benchmark.evaluation.significance import (
     ALPHA,

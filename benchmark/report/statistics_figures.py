@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, NamedTuple
 import pandas as pd
 
 from benchmark.evaluation.calibration import Calibration
-from benchmark.evaluation.metrics import Score
+from benchmark.evaluation.intervals import Score
 from benchmark.evaluation.significance import ALPHA
 from benchmark.evaluation.subgroups import Division
 from benchmark.report.figures import (

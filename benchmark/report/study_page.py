@@ -10,8 +10,9 @@ from typing import Any
 import pandas as pd
 
 from benchmark.data.record import CorpusRecord
+from benchmark.evaluation.intervals import Evaluation, Score
 from benchmark.evaluation.leaderboard import METRIC, SPEAKER_INDEPENDENT, Leaderboard, claims
-from benchmark.evaluation.metrics import METRICS, Evaluation, Score
+from benchmark.evaluation.metrics import METRICS
 from benchmark.evaluation.results import Result, Versions, Winner, of_split, split_name
 from benchmark.report import (
     calibration,

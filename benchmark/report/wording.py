@@ -8,6 +8,7 @@ from typing import NamedTuple
 
 from benchmark.data.protocols import protocol_of
 from benchmark.data.record import CorpusRecord
+from benchmark.evaluation.intervals import Evaluation, Score, gap
 from benchmark.evaluation.leaderboard import (
     METRIC,
     SELECTED_PER_FOLD,
@@ -18,7 +19,7 @@ from benchmark.evaluation.leaderboard import (
     Standing,
     claims,
 )
-from benchmark.evaluation.metrics import METRICS, Evaluation, Score, gap
+from benchmark.evaluation.metrics import METRICS
 from benchmark.evaluation.results import Result
 from benchmark.evaluation.significance import ALPHA
 from benchmark.models import MODELS

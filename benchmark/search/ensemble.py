@@ -66,7 +66,7 @@ class Inner:
         cells = (candidates + rows) * size + probabilities.argmax(axis=-1)
         shape = (len(probabilities), n_folds, size, size)
         counts = np.bincount(cells.ravel(), minlength=int(np.prod(shape))).reshape(shape)
-        found: NDArray[np.float64] = METRICS[self.metric].of_counts(counts)
+        found: NDArray[np.float64] = METRICS[self.metric].utility(counts)
         return found
 
     def mean_scores(self, probabilities: Floats) -> NDArray[np.float64]:
@@ -158,7 +158,9 @@ def stack(library: Floats, inner: Inner) -> Stacked:
     """
     from benchmark.models.stacking import fit_final, logarithms
 
-    return Stacked(fit_final(logarithms(library), inner.emotions, inner.fold, inner.metric))
+    return Stacked(
+        fit_final(logarithms(library), inner.emotions, inner.fold, METRICS[inner.metric].scorer)
+    )
 
 
 LEARNERS: dict[str, Callable[[Floats, Inner], Weighted | Stacked]] = {

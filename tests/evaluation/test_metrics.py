@@ -9,7 +9,7 @@ from scipy import stats
 from sklearn import metrics as reference
 
 from benchmark.errors import BenchmarkError
-from benchmark.evaluation import metrics
+from benchmark.evaluation import intervals, metrics
 
 EMOTIONS = ("angry", "calm", "happy", "sad")
 REFERENCE = {
@@ -19,6 +19,9 @@ REFERENCE = {
     ),
     "macro_f1": lambda true, predicted, present: reference.f1_score(
         true, predicted, labels=present, average="macro", zero_division=0
+    ),
+    "weighted_f1": lambda true, predicted, present: reference.f1_score(
+        true, predicted, labels=present, average="weighted", zero_division=0
     ),
 }
 
@@ -57,7 +60,7 @@ ROWS = predictions({"ravdess": 8, "savee": 4, "tess": 1})
 
 @pytest.mark.parametrize("name", metrics.METRICS)
 def test_a_metric_equals_scikit_learns(name: str) -> None:
-    value = metrics.evaluate(ROWS, EMOTIONS, seed=0).scores[name].value
+    value = intervals.evaluate(ROWS, EMOTIONS, seed=0).scores[name].value
     assert value == pytest.approx(REFERENCE[name](ROWS["emotion"], predicted(ROWS), EMOTIONS))
 
 
@@ -65,7 +68,7 @@ def test_a_metric_equals_scikit_learns(name: str) -> None:
 def test_a_corpus_is_not_charged_for_an_emotion_that_it_lacks(name: str) -> None:
     rows = ROWS[ROWS["emotion"] != "calm"]
     present = [emotion for emotion in EMOTIONS if emotion != "calm"]
-    value = metrics.evaluate(rows, EMOTIONS, seed=0).scores[name].value
+    value = intervals.evaluate(rows, EMOTIONS, seed=0).scores[name].value
     assert value == pytest.approx(REFERENCE[name](rows["emotion"], predicted(rows), present))
 
 
@@ -77,7 +80,7 @@ def test_a_folds_score_equals_scikit_learns(name: str) -> None:
 
 
 def test_the_table_by_emotion_and_the_confusion_counts_equal_scikit_learns() -> None:
-    evaluation = metrics.evaluate(ROWS, EMOTIONS, seed=0)
+    evaluation = intervals.evaluate(ROWS, EMOTIONS, seed=0)
     expected = reference.precision_recall_fscore_support(
         ROWS["emotion"], predicted(ROWS), labels=EMOTIONS
     )
@@ -90,12 +93,12 @@ def test_the_table_by_emotion_and_the_confusion_counts_equal_scikit_learns() -> 
 
 def test_an_emotion_that_nobody_predicts_has_precision_and_f1_of_zero() -> None:
     rows = ROWS.assign(p_calm=0.0)
-    assert metrics.evaluate(rows, EMOTIONS, seed=0).per_emotion.loc["calm", "precision"] == 0
-    assert metrics.evaluate(rows, EMOTIONS, seed=0).per_emotion.loc["calm", "f1"] == 0
+    assert intervals.evaluate(rows, EMOTIONS, seed=0).per_emotion.loc["calm", "precision"] == 0
+    assert intervals.evaluate(rows, EMOTIONS, seed=0).per_emotion.loc["calm", "f1"] == 0
 
 
 def test_each_corpus_counts_once_in_the_mean_over_corpora() -> None:
-    evaluation = metrics.evaluate(ROWS, EMOTIONS, seed=0)
+    evaluation = intervals.evaluate(ROWS, EMOTIONS, seed=0)
     parts = [part.scores["uar"].value for part in evaluation.corpora.values()]
     assert list(evaluation.corpora) == ["ravdess", "savee", "tess"]
     assert evaluation.mean_over_corpora["uar"].value == pytest.approx(np.mean(parts))
@@ -108,7 +111,7 @@ def spread(draws: list[float]) -> float:
 
 def test_a_bootstrap_over_speakers_draws_whole_speakers() -> None:
     rows = predictions({"ravdess": 7}, seed=3)
-    score = metrics.evaluate(rows, EMOTIONS, seed=5).scores["accuracy"]
+    score = intervals.evaluate(rows, EMOTIONS, seed=5).scores["accuracy"]
     rng = np.random.default_rng(11)
     right = (rows["emotion"] == predicted(rows)).groupby(rows["speaker"]).sum().to_numpy()
     slow = [rng.choice(right, size=7).sum() / len(rows) for _ in range(4000)]
@@ -118,7 +121,7 @@ def test_a_bootstrap_over_speakers_draws_whole_speakers() -> None:
 
 def test_a_bootstrap_over_clips_draws_single_clips_where_there_are_few_speakers() -> None:
     rows = predictions({"tess": 2}, clips=60, seed=3)
-    score = metrics.evaluate(rows, EMOTIONS, seed=5).scores["uar"]
+    score = intervals.evaluate(rows, EMOTIONS, seed=5).scores["uar"]
     rng = np.random.default_rng(11)
     drawn = [rows.iloc[rng.integers(len(rows), size=len(rows))] for _ in range(400)]
     slow = [
@@ -130,7 +133,7 @@ def test_a_bootstrap_over_clips_draws_single_clips_where_there_are_few_speakers(
 
 def test_the_interval_of_a_mean_over_speakers_is_scipys() -> None:
     rows = predictions({"ravdess": 9}, seed=3)
-    score = metrics.evaluate(rows, EMOTIONS, seed=5).scores["accuracy"]
+    score = intervals.evaluate(rows, EMOTIONS, seed=5).scores["accuracy"]
     right = (rows["emotion"] == predicted(rows)).groupby(rows["speaker"]).mean()
     expected = stats.ttest_1samp(right, 0).confidence_interval(0.95)
     assert (score.low, score.high) == pytest.approx((expected.low, expected.high), abs=0.01)
@@ -138,8 +141,8 @@ def test_the_interval_of_a_mean_over_speakers_is_scipys() -> None:
 
 def test_the_gap_has_welchs_interval() -> None:
     sides = [predictions({"a": speakers}, clips=40, seed=speakers) for speakers in (5, 12)]
-    known, unseen = (metrics.evaluate(rows, EMOTIONS, 1).scores["accuracy"] for rows in sides)
-    gap = metrics.gap(known, unseen)
+    known, unseen = (intervals.evaluate(rows, EMOTIONS, 1).scores["accuracy"] for rows in sides)
+    gap = intervals.gap(known, unseen)
     means = [(r["emotion"] == predicted(r)).groupby(r["speaker"]).mean() for r in sides]
     expected = stats.ttest_ind(*means, equal_var=False).confidence_interval(0.95)
     assert (gap.low, gap.high) == pytest.approx((expected.low, expected.high), abs=0.02)
@@ -147,39 +150,39 @@ def test_the_gap_has_welchs_interval() -> None:
 
 def test_a_speaker_of_most_clips_makes_the_others_count_little() -> None:
     sizes = np.array([52, 52, 52, 52, 52, 52, 120, 1400])
-    assert metrics.effective(sizes) == pytest.approx(1.686, abs=0.001)
-    assert metrics.effective(np.full(8, 50)) == pytest.approx(8)
+    assert intervals.effective(sizes) == pytest.approx(1.686, abs=0.001)
+    assert intervals.effective(np.full(8, 50)) == pytest.approx(8)
 
 
 def test_a_single_clip_says_nothing() -> None:
-    score = metrics.evaluate(ROWS.iloc[:1], EMOTIONS, seed=0).scores["uar"]
+    score = intervals.evaluate(ROWS.iloc[:1], EMOTIONS, seed=0).scores["uar"]
     assert (score.low, score.high) == (0, 1)
 
 
 def test_an_interval_ends_where_the_figure_can_be_no_higher() -> None:
-    unit = metrics.Resampled("speakers", 4)
+    unit = intervals.Resampled("speakers", 4)
     draws = np.random.default_rng(0).normal(0.95, 0.05, 2000)
-    assert metrics.scored(0.95, draws, unit).high == 1
-    assert metrics.scored(0.05, draws, unit).low == 0
-    assert metrics.scored(0.05, draws, unit, lowest=-1).low < 0
+    assert intervals.scored(0.95, draws, unit).high == 1
+    assert intervals.scored(0.05, draws, unit).low == 0
+    assert intervals.scored(0.05, draws, unit, lowest=-1).low < 0
 
 
 @pytest.mark.parametrize(("speakers", "over"), [(2, "clips"), (3, "speakers")])
 def test_three_speakers_are_enough_to_resample_them(speakers: int, over: str) -> None:
-    assert metrics.evaluate(predictions({"a": speakers}), EMOTIONS, seed=0).over == over
+    assert intervals.evaluate(predictions({"a": speakers}), EMOTIONS, seed=0).over == over
 
 
 def test_speakers_who_differ_make_the_interval_wider_than_their_clips_would() -> None:
     by_speaker = predictions({"a": 8}, clips=40, seed=1)
     by_clip = by_speaker.assign(speaker="a/0")
-    wide = metrics.evaluate(by_speaker, EMOTIONS, seed=0).scores["uar"]
-    narrow = metrics.evaluate(by_clip, EMOTIONS, seed=0).scores["uar"]
+    wide = intervals.evaluate(by_speaker, EMOTIONS, seed=0).scores["uar"]
+    narrow = intervals.evaluate(by_clip, EMOTIONS, seed=0).scores["uar"]
     assert wide.high - wide.low > 1.5 * (narrow.high - narrow.low)
 
 
 def test_the_same_seed_gives_the_same_interval_and_another_one_another() -> None:
     first, again, other = (
-        metrics.evaluate(ROWS, EMOTIONS, seed=seed).scores["uar"] for seed in (1, 1, 2)
+        intervals.evaluate(ROWS, EMOTIONS, seed=seed).scores["uar"] for seed in (1, 1, 2)
     )
     assert (first.low, first.high) == (again.low, again.high)
     assert (first.low, first.high) != (other.low, other.high)
@@ -187,15 +190,15 @@ def test_the_same_seed_gives_the_same_interval_and_another_one_another() -> None
 
 def test_the_order_of_the_rows_changes_nothing() -> None:
     shuffled = ROWS.sample(frac=1, random_state=0)
-    first, second = (metrics.evaluate(rows, EMOTIONS, seed=0) for rows in (ROWS, shuffled))
+    first, second = (intervals.evaluate(rows, EMOTIONS, seed=0) for rows in (ROWS, shuffled))
     assert first.scores == second.scores
     assert first.mean_over_corpora == second.mean_over_corpora
 
 
 def test_the_gap_is_the_difference_of_the_figures_with_draws_of_both_sides() -> None:
-    known = metrics.evaluate(predictions({"a": 9}, seed=1), EMOTIONS, seed=1).scores["uar"]
-    unseen = metrics.evaluate(predictions({"a": 9}, seed=2), EMOTIONS, seed=2).scores["uar"]
-    gap = metrics.gap(known, unseen)
+    known = intervals.evaluate(predictions({"a": 9}, seed=1), EMOTIONS, seed=1).scores["uar"]
+    unseen = intervals.evaluate(predictions({"a": 9}, seed=2), EMOTIONS, seed=2).scores["uar"]
+    gap = intervals.gap(known, unseen)
     assert gap.value == known.value - unseen.value
     assert gap.low < gap.value < gap.high
     assert gap.high - gap.low > max(known.high - known.low, unseen.high - unseen.low)
@@ -203,7 +206,7 @@ def test_the_gap_is_the_difference_of_the_figures_with_draws_of_both_sides() -> 
 
 def test_seeds_of_different_names_differ() -> None:
     seeds = {
-        metrics.bootstrap_seed(0, *names) for names in [(), ("random",), ("speaker",), ("r", "s")]
+        intervals.bootstrap_seed(0, *names) for names in [(), ("random",), ("speaker",), ("r", "s")]
     }
     assert len(seeds) == 4
 
@@ -213,13 +216,13 @@ def test_seeds_of_different_names_differ() -> None:
 )
 def test_rows_that_cannot_be_evaluated_are_refused(rows: pd.DataFrame, words: str) -> None:
     with pytest.raises(BenchmarkError, match=words):
-        metrics.evaluate(rows, EMOTIONS, seed=0)
+        intervals.evaluate(rows, EMOTIONS, seed=0)
 
 
 def test_all_rows_of_a_clip_are_drawn_together() -> None:
     once = predictions({"tess": 2}, clips=60, seed=3)
     thrice = pd.concat([once] * 3, ignore_index=True)
-    first, second = (metrics.evaluate(rows, EMOTIONS, 5).scores["uar"] for rows in (once, thrice))
+    first, second = (intervals.evaluate(rows, EMOTIONS, 5).scores["uar"] for rows in (once, thrice))
     assert first.over == second.over == "clips"
     assert second.value == pytest.approx(first.value)
     assert second.freedom == first.freedom == 119

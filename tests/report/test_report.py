@@ -14,8 +14,8 @@ import pytest
 from benchmark.data.protocols import stream
 from benchmark.data.record import Change
 from benchmark.errors import BenchmarkError
+from benchmark.evaluation.intervals import bootstrap_seed, evaluate
 from benchmark.evaluation.leaderboard import claims, leaderboard
-from benchmark.evaluation.metrics import bootstrap_seed, evaluate
 from benchmark.evaluation.results import Result, read_result, write_result
 from benchmark.evaluation.significance import holm
 from benchmark.report import headline_table, update_readme, write_pages

@@ -12,8 +12,8 @@ import pytest
 from matplotlib.figure import Figure
 
 from benchmark.evaluation.calibration import tempered
+from benchmark.evaluation.intervals import bootstrap_seed, evaluate
 from benchmark.evaluation.leaderboard import Leaderboard, leaderboard
-from benchmark.evaluation.metrics import bootstrap_seed, evaluate
 from benchmark.evaluation.results import Result
 from benchmark.report import (
     across,

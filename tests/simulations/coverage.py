@@ -7,7 +7,7 @@ from collections.abc import Sequence
 
 import numpy as np
 
-from benchmark.evaluation import metrics
+from benchmark.evaluation import intervals, metrics
 from tests.simulations.speakers import MEANS, draw_counts, draw_recalls
 
 SETTINGS = {
@@ -24,14 +24,14 @@ def coverage(clips: Sequence[int], datasets: int, seed: int) -> tuple[float, flo
     rng = np.random.default_rng(seed)
     sizes = np.asarray(clips)
     speaker_of = np.repeat(np.arange(len(sizes)), sizes)
-    unit = metrics.resampled_unit(speaker_of, np.arange(len(speaker_of)))
+    unit = intervals.resampled_unit(speaker_of, np.arange(len(speaker_of)))
     assert unit.over == "speakers"
     held = np.zeros((datasets, 2), dtype=bool)
     for place in range(datasets):
         counts = draw_counts(draw_recalls(len(sizes), rng), clips, rng)
         value = float(metrics.uar(counts.sum(axis=0)))
-        draws = metrics.uar(metrics.resample_groups(counts, rng))
-        score = metrics.scored(value, draws, unit)
+        draws = metrics.uar(intervals.resample_groups(counts, rng))
+        score = intervals.scored(value, draws, unit)
         low, high = np.quantile(draws, [0.025, 0.975])
         truth = float(MEANS.mean())
         held[place] = score.low <= truth <= score.high, low <= truth <= high
@@ -47,7 +47,7 @@ def main() -> None:
     print("| Setting | effective speakers | ours | percentiles |\n| :--- | ---: | ---: | ---: |")  # noqa: T201
     for name, clips in SETTINGS.items():
         ours, percentile = coverage(clips, datasets, seed=0)
-        worth = metrics.effective(np.asarray(clips))
+        worth = intervals.effective(np.asarray(clips))
         print(f"| {name} | {worth:.1f} | {ours:.3f} | {percentile:.3f} |", flush=True)  # noqa: T201
 
 

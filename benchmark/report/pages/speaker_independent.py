@@ -14,13 +14,14 @@ import numpy as np
 import pandas as pd
 
 from benchmark.data.protocols import stream
+from benchmark.evaluation.intervals import Evaluation, bootstrap_seed, evaluate
 from benchmark.evaluation.leaderboard import (
     METRIC,
     SELECTED_PER_FOLD,
     SPEAKER_INDEPENDENT,
     Leaderboard,
 )
-from benchmark.evaluation.metrics import METRICS, Evaluation, bootstrap_seed, evaluate
+from benchmark.evaluation.metrics import METRICS
 from benchmark.evaluation.results import Result, Winner
 from benchmark.report import wording
 from benchmark.report.markdown import (
@@ -374,7 +375,7 @@ def _how(ours: Ours) -> str:
 
 
 def _published_row(one: Published) -> list[str]:
-    values = [one.uar, one.accuracy, one.macro_f1]
+    values = [getattr(one, name, None) for name in METRICS]
     shown = [NOTHING if value is None else number(value) for value in values]
     return [plain(one.system), *shown, NOTHING, plain(one.how), plain(one.source)]
 
