@@ -9,7 +9,8 @@ from pathlib import Path
 from typing import NamedTuple
 
 from benchmark.engine.files import write_bytes, write_text
-from benchmark.evaluation.metrics import METRICS, Score
+from benchmark.evaluation.intervals import Score
+from benchmark.evaluation.metrics import METRICS
 from benchmark.leakage.leaks import LEAKS
 from benchmark.leakage.scores import AblationScores, MeanScore
 from benchmark.leakage.stored import FOLDER, Ablation, Cumulative, Step, read_ablations
