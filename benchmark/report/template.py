@@ -29,7 +29,7 @@ BLOCK_START = re.compile(r"\||[-*] |\d+\. |#|>|!\[|</?(?:details|summary)\b")
 """The start of a line that is not joined to the line before it."""
 
 
-def render(name: str, /, **facts: object) -> str:
+def render(name: str, /, *, folder: Path = TEMPLATES, **facts: object) -> str:
     """Return the text of a template, without a line break at its end.
 
     A paragraph of a template may be broken into lines at any space: its lines are joined. Where a
@@ -39,10 +39,12 @@ def render(name: str, /, **facts: object) -> str:
     ----------
     name : str
         ``"data"`` for ``templates/data.md.j2``.
+    folder : Path
+        Folder of the template.
     **facts
         The variables of the template. A missing one is an error (`jinja2.StrictUndefined`).
     """
-    return tidied(_environment().get_template(f"{name}.md.j2").render(**facts))
+    return tidied(_environment(folder).get_template(f"{name}.md.j2").render(**facts))
 
 
 def tidied(text: str) -> str:
@@ -71,12 +73,12 @@ def tidied(text: str) -> str:
 
 
 @cache
-def _environment() -> Environment:
+def _environment(folder: Path) -> Environment:
     from jinja2 import Environment, FileSystemLoader, StrictUndefined
 
     # Markdown is not HTML: the filters escape what Markdown needs escaped.
     environment = Environment(
-        loader=FileSystemLoader(TEMPLATES),
+        loader=FileSystemLoader(folder),
         undefined=StrictUndefined,
         trim_blocks=True,
         lstrip_blocks=True,
