@@ -91,7 +91,7 @@ def test_two_hosts_cut_in_the_middle_cost_nothing(
     hosts: Hosts, dask: DaskProcesses, finished: Bench, bench: Bench
 ) -> None:
     start_workers(dask, hosts, bench.table.parent)
-    wait_until(lambda: registered(dask) == hosts.count)
+    wait_until(lambda: dask.registered() == hosts.count)
     process = start(bench, "--cluster", dask.address)
     wait_until(lambda: told(bench) >= 3, 300)
     dask.stop(dask.processes[1])
@@ -151,14 +151,6 @@ def test_a_driver_that_is_interrupted_or_killed_is_resumed_on_the_same_cluster(
     assert again == 0, said
     assert_same(bench, finished)
     print(f"\nsignal {sign} after {at} of {TRIALS} trials, gone in {took_s:.1f} s: same bytes")
-
-
-def registered(dask: DaskProcesses) -> int:
-    """How many workers the scheduler knows."""
-    from distributed import Client
-
-    with Client(dask.address, set_as_default=False) as client:
-        return len(client.nthreads())
 
 
 def test_no_task_fails_because_its_scheduler_is_killed(tmp_path: Path) -> None:

@@ -97,6 +97,13 @@ class DaskProcesses:
         self.processes.append(process)
         return process
 
+    def registered(self) -> int:
+        """Return the number of workers that the scheduler knows."""
+        from distributed import Client
+
+        with Client(self.address, set_as_default=False) as client:
+            return len(client.nthreads())
+
     def stop(self, process: subprocess.Popen[bytes]) -> None:
         """Kill a process with its children, as a machine that loses its power does."""
         with contextlib.suppress(ProcessLookupError):  # of a nanny that has gone, the worker stays
