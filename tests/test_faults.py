@@ -106,5 +106,5 @@ def test_pages_that_find_no_room_are_refused_in_one_line_and_left_as_they_were(
     assert refused.returncode == 2
     (line,) = refused.stderr.splitlines()
     assert line.startswith(f"error: {tmp_path}/reports/")
-    assert "make room" in line
+    assert "Free disk space" in line
     assert copy.bytes_of("reports") == before

@@ -1,1 +1,1 @@
-"""Processes, files and databases: how work is run, whatever it is."""
+"""Processes, clusters, caches, files and databases: how tasks run, independent of their subject."""

@@ -1,4 +1,4 @@
-"""What decides numbers on a machine: versions of Python, of libraries, and of this code."""
+"""Versions that determine numerical results: Python, libraries, and the code of this package."""
 
 from __future__ import annotations
 
@@ -28,13 +28,13 @@ DECISIVE = (
     "torch",
     "transformers",
 )
-"""Libraries that a worker computes with, those of extras among them, and what carries its tasks."""
+"""Libraries that a worker computes with, also those of extras, and the one that sends its tasks."""
 
 ABSENT = "none"
 
 
 def code_digest() -> str:
-    """Return a digest of this package's source, so that a run can be traced to its code."""
+    """Return a digest of this package's source, which identifies the code of a run."""
     folder = Path(__file__).parent.parent
     digest = hashlib.blake2b(digest_size=16)
     for path in sorted(folder.rglob("*.py")):
@@ -44,10 +44,9 @@ def code_digest() -> str:
 
 @lru_cache(maxsize=1)
 def surroundings() -> dict[str, str]:
-    """Return all versions that two machines must share to compute the same bytes, by name.
+    """Return all versions, by name, that must agree on two machines for results of equal bytes.
 
-    Those of when this process was first asked: it goes on with the code that it has begun with,
-    whatever is installed in the meantime.
+    They are read once: a process keeps the code it started with, whatever is installed later.
     """
     import soundfile
 
@@ -70,13 +69,13 @@ def _version(package: str) -> str:
 
 @lru_cache(maxsize=1)
 def kernels() -> str:
-    """Return which processor kernels this machine's linear algebra takes, as OpenBLAS calls them.
+    """Return OpenBLAS's names of the processor kernels used on this machine.
 
-    Another kernel sums in another order, so that last digits can differ.
+    Other kernels sum in another order, so last digits can differ.
     """
     import numpy as np
     import threadpoolctl
 
-    del np  # loads its library, of which is asked
-    found = {str(pool.get("architecture", "")) for pool in threadpoolctl.threadpool_info()}
-    return ", ".join(sorted(found - {""})) or ABSENT
+    del np  # imported to load its library
+    names = {str(pool.get("architecture", "")) for pool in threadpoolctl.threadpool_info()}
+    return ", ".join(sorted(names - {""})) or ABSENT
