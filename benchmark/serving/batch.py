@@ -172,7 +172,7 @@ def timeline_file(file: Path, predictor: Predictor, workers: Workers, bars: Bars
                     raise UnusableError("damaged", f"features can't be extracted: {task.error}")
                 if task.error is not None:
                     raise task.error
-                windows += predict_windows(predictor, recording.grid, task.result)
+                windows += predict_windows(predictor, task.result)
                 bar.update(len(windows), recording.n_expected or len(windows))
         finally:
             # The remaining tasks of a failed recording must not be taken for the next one's.

@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager
-from dataclasses import asdict, dataclass, field
+from dataclasses import asdict, dataclass, field, replace
 from itertools import pairwise
 from mmap import mmap
 from typing import Any, Literal, NamedTuple
@@ -185,25 +185,6 @@ class Span(NamedTuple):
     windows: tuple[tuple[int, int], ...]
 
 
-class WindowFeatures(NamedTuple):
-    """The features of one window of one channel, or the reason why there are none.
-
-    Attributes
-    ----------
-    start, end : int
-        In frames of the recording.
-    channel : int
-    row : ndarray of float32, shape (n_features,), or None
-    unusable : UnusableError or None
-    """
-
-    start: int
-    end: int
-    channel: int
-    row: NDArray[np.float32] | None
-    unusable: UnusableError | None
-
-
 def channel_title(channel: int, channels: int) -> str:
     """Return the title of a channel (index from 0); empty for a single channel.
 
@@ -247,8 +228,8 @@ def timeline(
     with open_recording(content, window_s, hop_s, longest_s) as recording:
         windows: list[Window] = []
         for span in recording.spans():
-            features = extract_span(predictor.features, recording.grid, span)
-            windows += predict_windows(predictor, recording.grid, features)
+            rows = extract_span(predictor.features, recording.grid, span)
+            windows += predict_windows(predictor, rows)
         return recording.timeline(windows)
 
 
@@ -371,8 +352,18 @@ def open_recording(
         yield Recording(read_blocks(file, grid.block, longest_s), grid, n_expected)
 
 
-def extract_span(feature_set: FeatureSet, grid: Grid, span: Span) -> list[WindowFeatures]:
-    """Return the features of each window and channel of a span; runs in a worker process."""
+WindowRow = tuple[Window, NDArray[np.float32] | None]
+"""A window without a prediction, and its feature row; None if the window has a reason."""
+
+
+def extract_span(feature_set: FeatureSet, grid: Grid, span: Span) -> list[WindowRow]:
+    """Return the feature rows of a span, by window and channel; runs in a worker process.
+
+    Raises
+    ------
+    UnusableError
+        If a window is damaged (samples that are not finite).
+    """
     return [
         _extract_window(feature_set, grid, span, start, end, channel)
         for start, end in span.windows
@@ -382,45 +373,30 @@ def extract_span(feature_set: FeatureSet, grid: Grid, span: Span) -> list[Window
 
 def _extract_window(
     feature_set: FeatureSet, grid: Grid, span: Span, start: int, end: int, channel: int
-) -> WindowFeatures:
+) -> WindowRow:
     samples = np.ascontiguousarray(span.samples[start - span.first : end - span.first, channel])
+    window = Window(start / grid.rate_hz, end / grid.rate_hz, channel, "", {})
     try:
         check_samples(samples)
         resampled = resample(samples, grid.rate_hz, feature_set.sample_rate_hz)
-        return WindowFeatures(start, end, channel, features_of(resampled, feature_set), None)
+        return window, features_of(resampled, feature_set)
     except UnusableError as error:
-        return WindowFeatures(start, end, channel, None, error)
+        if error.fault == "damaged":
+            raise
+        return replace(window, reason=error.fault), None
 
 
-def predict_windows(
-    predictor: Predictor, grid: Grid, features: Iterable[WindowFeatures]
-) -> list[Window]:
-    """Return the predictions for windows; unusable windows have a reason instead.
-
-    Raises
-    ------
-    UnusableError
-        If a window is damaged (samples that are not finite).
-    """
-    windows: list[Window] = []
-    usable: list[WindowFeatures] = []
-    for one in features:
-        if one.unusable is None:
-            usable.append(one)
-        elif one.unusable.fault == "damaged":
-            raise one.unusable
-        else:
-            start_s, end_s = one.start / grid.rate_hz, one.end / grid.rate_hz
-            windows.append(Window(start_s, end_s, one.channel, "", {}, one.unusable.fault))
+def predict_windows(predictor: Predictor, rows: Sequence[WindowRow]) -> list[Window]:
+    """Return the windows of a span with their predictions."""
+    windows = [window for window, row in rows if row is None]
+    usable = [(window, row) for window, row in rows if row is not None]
     if usable:
-        rows = np.stack([one.row for one in usable if one.row is not None])
-        durations_s = [(one.end - one.start) / grid.rate_hz for one in usable]
-        predictions = predictor.predict_rows(rows, durations_s)
-        for one, prediction in zip(usable, predictions, strict=True):
-            start_s, end_s = one.start / grid.rate_hz, one.end / grid.rate_hz
-            windows.append(
-                Window(start_s, end_s, one.channel, prediction.emotion, prediction.probabilities)
-            )
+        durations_s = [window.end_s - window.start_s for window, _ in usable]
+        predictions = predictor.predict_rows(np.stack([row for _, row in usable]), durations_s)
+        windows += [
+            replace(window, emotion=one.emotion, probabilities=one.probabilities)
+            for (window, _), one in zip(usable, predictions, strict=True)
+        ]
     return windows
 
 

@@ -1,4 +1,4 @@
-"""A service in a process of its own, what it answers to hostile requests, and what it takes."""
+"""A service in a separate process: its responses to hostile requests, and its resources."""
 
 from __future__ import annotations
 
@@ -24,25 +24,25 @@ from tests.hostile.uploads import HANGING, UNANSWERED, Request
 
 REQUEST_S = 5.0
 PATIENCE_S = REQUEST_S + 20.0
-"""For headers that do not come a connection waits 10 s, for the rest of a refused body 2 s; what
-remains is for a machine of two cores that makes the uploads as well."""
+"""Headers may take 10 s and the rest of a refused body 2 s; the remainder is for a machine of two
+cores that also generates the uploads."""
 
 START_S = 120.0
 RESET = struct.pack("ii", 1, 0)
-"""SO_LINGER: the connection is reset where it would be closed."""
+"""SO_LINGER: the connection is reset instead of closed."""
 
 
 class Answer(NamedTuple):
-    """What came back.
+    """A response.
 
     Attributes
     ----------
     status : int
-        `UNANSWERED` or `HANGING` where nothing came.
+        `UNANSWERED` or `HANGING` if there was none.
     media_type : str
     content : bytes
     seconds : float
-        From the first byte that was sent.
+        Since the first byte was sent.
     """
 
     status: int
@@ -53,14 +53,14 @@ class Answer(NamedTuple):
 
 @dataclass(frozen=True)
 class Service:
-    """Where a service answers, and its process.
+    """A running service.
 
     Attributes
     ----------
     port : int
     process : subprocess.Popen
     log, scratch : Path
-        What it writes to its terminal, and the folder for its temporary files.
+        Its output, and its folder for temporary files.
     """
 
     port: int
@@ -69,12 +69,12 @@ class Service:
     scratch: Path
 
     def exchange(self, request: Request) -> Answer:
-        """Return what a request is answered with."""
+        """Return the response to a request."""
         began = time.monotonic()
         with socket.create_connection(("127.0.0.1", self.port), PATIENCE_S) as connection:
             status, media_type, content = UNANSWERED, "", b""
             try:
-                # Who is refused before all was sent finds the connection closed, or even reset.
+                # A client that is refused while it sends finds the connection closed or reset.
                 with contextlib.suppress(OSError):
                     _send(connection, request)
                 if request.ending in {"read", "half-close"}:
@@ -87,13 +87,13 @@ class Service:
                 connection.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, RESET)
         return Answer(status, media_type, content, time.monotonic() - began)
 
-    def exchange_all(self, requests: list[Request], together: int) -> list[Answer]:
-        """Return what requests are answered with, some of them sent at the same time."""
-        with ThreadPoolExecutor(together) as senders:
+    def exchange_all(self, requests: list[Request], concurrent: int) -> list[Answer]:
+        """Return the responses to requests, some of which are sent concurrently."""
+        with ThreadPoolExecutor(concurrent) as senders:
             return list(senders.map(self.exchange, requests))
 
     def alive(self) -> bool:
-        """Whether its process runs."""
+        """Return whether its process is running."""
         return self.process.poll() is None
 
     def memory_bytes(self) -> int:
@@ -101,7 +101,7 @@ class Service:
         return sum(resident_bytes(process) for process in self.processes())
 
     def processes(self) -> list[int]:
-        """The server's own process and those that it has started."""
+        """The server's process and its descendants."""
         found = [self.process.pid]
         for process in found:
             for path in Path(f"/proc/{process}/task").glob("*/children"):
@@ -110,11 +110,11 @@ class Service:
         return found
 
     def open_files(self) -> int:
-        """Files, sockets and pipes that the server's process holds open."""
+        """Number of open files, sockets and pipes of the server's process."""
         return len(list(Path(f"/proc/{self.process.pid}/fd").iterdir()))
 
     def replaced(self) -> int:
-        """Workers that were replaced until now, as the service itself counts them."""
+        """Number of replaced workers, from the metrics of the service."""
         request = Request((b"GET /metrics HTTP/1.1\r\nHost: localhost\r\n\r\n",), frozenset({200}))
         counted = re.search(rb"ser_workers_replaced_total (\d+)", self.exchange(request).content)
         assert counted
@@ -127,16 +127,16 @@ class Service:
 
 @contextlib.contextmanager
 def service(card: Path, folder: Path, *options: str) -> Iterator[Service]:
-    """Start a service for the block, as a user does.
+    """Run a service with the command line.
 
     Parameters
     ----------
     card : Path
-        Of the model.
+        Card of the model.
     folder : Path
-        For what it writes.
+        For its output and temporary files.
     *options : str
-        Of the command line.
+        Further command-line options.
     """
     scratch, log = folder / "scratch", folder / "log.txt"
     scratch.mkdir()
@@ -184,13 +184,13 @@ def resident_bytes(process: int) -> int:
     """Return the resident memory of a process, shared pages included; 0 where it has ended."""
     try:
         pages = int(Path(f"/proc/{process}/statm").read_text().split()[1])
-    except OSError:  # it has ended
+    except OSError:  # the process has ended
         return 0
     return pages * os.sysconf("SC_PAGESIZE")
 
 
 def faults(request: Request, answer: Answer) -> list[str]:
-    """Return what is wrong with an answer; nothing, where it is as promised."""
+    """Return the faults of a response."""
     found = []
     if answer.status not in request.allowed:
         found.append(f"status {answer.status}")

@@ -1,9 +1,9 @@
-"""Ten thousand hostile uploads, and more: the service goes on as if nothing had been.
+"""Ten thousand hostile uploads: the service works on unchanged.
 
     pytest tests/hostile -s
 
-It takes some ten minutes on two cores, and prints a table. HOSTILE_UPLOADS=N sends as many,
-HOSTILE_SEED=N others, HOSTILE_CARD=FILE has another model answer.
+Takes about ten minutes on two cores and prints a table. Environment variables: HOSTILE_UPLOADS
+(number of uploads), HOSTILE_SEED, HOSTILE_CARD (card of another model).
 """
 
 from __future__ import annotations
@@ -33,15 +33,14 @@ COUNT = int(os.environ.get("HOSTILE_UPLOADS", "10400"))
 SEED = int(os.environ.get("HOSTILE_SEED", "0"))
 
 BATCH = 100
-"""Uploads, at most, between two questions whose answer is known."""
+"""Largest number of uploads between two requests whose responses are known."""
 
 ROUNDS = 5
-"""Each has some of every family: memory is compared where the same went before."""
+"""Each round has uploads of every family, so that memory can be compared between rounds."""
 
 GROWTH = 1.15
-"""Of the memory from the first round to the last: what the allocator keeps of the largest uploads
-differs by some percent in either direction, while one upload in a hundred that is never let go of
-would add half as much again."""
+"""Largest allowed growth of memory from the first round to the last. The allocator's share varies
+by some percent, while a leak of one upload in a hundred would add half as much again."""
 
 KNOWN = [posted(address, form(file_part(example_wav()))) for address in ("/predict", "/timeline")]
 
@@ -50,7 +49,7 @@ pytestmark = pytest.mark.skipif(sys.platform != "linux", reason="reads /proc")
 
 @dataclass
 class Tally:
-    """What was seen."""
+    """All responses and measurements."""
 
     answers: dict[str, list[Answer]] = field(default_factory=lambda: defaultdict(list))
     wrong: list[str] = field(default_factory=list)
@@ -58,7 +57,7 @@ class Tally:
     open_files: list[int] = field(default_factory=list)
 
     def add(self, family: str, requests: list[Request], answers: list[Answer]) -> None:
-        """Note what some uploads were answered with."""
+        """Record the responses to uploads of a family."""
         self.answers[family] += answers
         self.wrong += [
             f"{family}: {fault}"
@@ -66,8 +65,8 @@ class Tally:
             for fault in faults(request, answer)
         ]
 
-    def given_up(self) -> list[str]:
-        """Return which uploads took longer than a request may: family and number."""
+    def timed_out(self) -> list[str]:
+        """Return family and number of the uploads that exceeded the time limit."""
         return [
             f"{family} {number}"
             for family, answers in self.answers.items()
@@ -76,7 +75,7 @@ class Tally:
         ]
 
     def table(self) -> str:
-        """Return how many of each family were answered with which status, and how soon."""
+        """Return a table with the number of responses by family and status, and their times."""
         lines = [f"{'family':22} {'count':>6} {'median':>8} {'slowest':>8}  statuses"]
         for family, answers in self.answers.items():
             seconds = [answer.seconds for answer in answers]
@@ -90,25 +89,25 @@ class Tally:
 
 
 def batches(count: int, seed: int) -> Iterator[tuple[str, list[Request]]]:
-    """Yield the uploads of one round by family, in batches whose order is by chance."""
-    whole = sum(family.share for family in FAMILIES.values())
+    """Yield the uploads of one round in batches of a family, in random order."""
+    whole = sum(family.count for family in FAMILIES.values())
     found = []
     for name, family in FAMILIES.items():
-        wanted = uploads(name, max(1, round(count * family.share / whole)), seed)
-        found += [(name, wanted)] * -(-round(count * family.share / whole) // BATCH)
-    for place in np.random.default_rng(seed).permutation(len(found)):
-        name, wanted = found[place]
+        wanted = uploads(name, max(1, round(count * family.count / whole)), seed)
+        found += [(name, wanted)] * -(-round(count * family.count / whole) // BATCH)
+    for position in np.random.default_rng(seed).permutation(len(found)):
+        name, wanted = found[position]
         yield name, list(islice(wanted, BATCH))
 
 
 def known_answers(running: Service) -> list[bytes]:
-    """Return what is said of the recording whose answer is known."""
+    """Return the responses to the known requests."""
     return [running.exchange(request).content for request in KNOWN]
 
 
 @pytest.fixture
 def card(request: pytest.FixtureRequest) -> Path:
-    """The model that answers: the small study's, unless another is named."""
+    """Card of the small study's model, or of HOSTILE_CARD."""
     named = os.environ.get("HOSTILE_CARD")
     if named:
         return Path(named)
@@ -124,7 +123,7 @@ def test_hostile_uploads_change_nothing(card: Path, tmp_path: Path) -> None:
         for number in range(ROUNDS):
             for family, requests in batches(COUNT // ROUNDS, SEED + number):
                 send(running, family, requests, first, tally)
-            time.sleep(15)  # the last connections' time is over by then
+            time.sleep(15)  # until the last connections have timed out
             tally.memory_bytes.append(running.memory_bytes())
             tally.open_files.append(running.open_files())
         report(tally, running)
@@ -142,9 +141,9 @@ def test_hostile_uploads_change_nothing(card: Path, tmp_path: Path) -> None:
 def send(
     running: Service, family: str, requests: list[Request], known: list[bytes], tally: Tally
 ) -> None:
-    """Send some uploads, and note what they, and the known recording, are answered with."""
+    """Send uploads, and check the responses to the known requests during and after them."""
     with ThreadPoolExecutor(1) as beside:
-        sending = beside.submit(running.exchange_all, requests, FAMILIES[family].together)
+        sending = beside.submit(running.exchange_all, requests, FAMILIES[family].concurrent)
         if FAMILIES[family].idle and known_answers(running) != known:
             tally.wrong.append(f"another answer to the known recording during {family}")
         tally.add(family, requests, sending.result())
@@ -158,7 +157,7 @@ def known_is_right(answers: list[bytes]) -> bool:
 
 
 def report(tally: Tally, running: Service) -> None:
-    """Print what was seen."""
+    """Print all measurements."""
     mebibytes = [f"{memory / 2**20:.0f}" for memory in tally.memory_bytes]
     print(f"\n{tally.table()}")  # noqa: T201
     print(f"uploads: {sum(map(len, tally.answers.values()))}")  # noqa: T201
@@ -167,5 +166,5 @@ def report(tally: Tally, running: Service) -> None:
     print("MiB of each process at the end, the server's first:", *kept)  # noqa: T201
     print("open files after each round:", *tally.open_files)  # noqa: T201
     print(f"workers replaced: {running.replaced()}")  # noqa: T201
-    print("given up:", ", ".join(tally.given_up()))  # noqa: T201
+    print("timed out:", ", ".join(tally.timed_out()))  # noqa: T201
     print(f"wrong: {len(tally.wrong)}", *tally.wrong[:40], sep="\n  ")  # noqa: T201

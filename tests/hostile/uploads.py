@@ -1,4 +1,4 @@
-"""Hostile uploads, made by code: each family yields as many different ones as it is asked for."""
+"""Generated hostile uploads, in families of any size."""
 
 from __future__ import annotations
 
@@ -23,17 +23,17 @@ from benchmark.serving.example_clip import example_wav
 BOUNDARY = b"----a-line-between"
 HEAD = b"POST %s HTTP/1.1\r\nHost: 127.0.0.1\r\n"
 SECRET = "whose-voice-this-is"
-"""In many file names: the service's log must not tell it."""
+"""Part of many file names; must not appear in the log of the service."""
 
 UNANSWERED = 0
-"""In place of a status: the connection was closed, by either side, before there was an answer."""
+"""In position of a status: the connection was closed without a response."""
 
 HANGING = -1
-"""In place of a status: nothing came, and the connection was not closed either."""
+"""In position of a status: neither a response nor the end of the connection."""
 
 RECORDING = frozenset({200, 413, 415, 422, 503})
 BROKEN = frozenset({UNANSWERED, 400, 408, 413, 415, 422})
-"""What is no HTTP is answered by the server itself, or not at all."""
+"""Malformed HTTP gets a response of the HTTP library, or none."""
 
 SIZES = (0, 1, 7, 2**15, 2**16 - 1, 2**24, 2**31 - 1, 2**31, 2**32 - 256, 2**32 - 1)
 RATES_HZ = (0, 1, 2, 50, 999, 8_000, 44_100, 192_000, 655_350, 10_000_000, 2**31 - 1, 2**32 - 1)
@@ -46,18 +46,18 @@ ORDERS: tuple[Literal["<", ">"], ...] = ("<", ">")
 
 @dataclass(frozen=True)
 class Request:
-    """What is sent over one connection, and how it ends.
+    """The bytes sent over one connection, and how the connection ends.
 
     Attributes
     ----------
     parts : tuple of bytes
         Sent one after the other.
     allowed : frozenset of int
-        Statuses of an answer that is right.
+        Correct response statuses.
     pause_s : float
-        After each part.
+        Pause after each part.
     ending : str
-        Whether the answer is read, or the connection closed or reset before it comes.
+        Whether the client reads the response, or closes or resets the connection before.
     """
 
     parts: tuple[bytes, ...]
@@ -70,18 +70,18 @@ class Request:
 
 
 def file_part(content: bytes, name: bytes = b"call.wav", field: bytes = b"file") -> bytes:
-    """Return a file as a part of a form."""
+    """Return a file as a part of a multipart form."""
     told = b'Content-Disposition: form-data; name="%s"; filename="%s"\r\n\r\n' % (field, name)
     return b"--%s\r\n%s%s\r\n" % (BOUNDARY, told, content)
 
 
 def form(*parts: bytes) -> bytes:
-    """Return a form of some parts."""
+    """Return a multipart form."""
     return b"".join(parts) + b"--%s--\r\n" % BOUNDARY
 
 
 def head(address: str, length: int | None, *lines: bytes, boundary: bytes = BOUNDARY) -> bytes:
-    """Return the lines before a form, whose length may be a lie or left out."""
+    """Return request line and headers; the content length may be wrong or missing."""
     told = [HEAD % address.encode(), b"Content-Type: multipart/form-data; boundary=", boundary]
     told += [b"\r\n", *lines]
     told += [] if length is None else [b"Content-Length: %d\r\n" % length]
@@ -89,14 +89,14 @@ def head(address: str, length: int | None, *lines: bytes, boundary: bytes = BOUN
 
 
 def posted(address: str, body: bytes, allowed: frozenset[int] = RECORDING) -> Request:
-    """Return a request with a form in it that keeps to all rules of HTTP."""
+    """Return a valid HTTP request with a form."""
     return Request((head(address, len(body)), body), allowed)
 
 
 def uploaded(
     content: bytes, rng: Generator | None = None, allowed: frozenset[int] = RECORDING
 ) -> Request:
-    """Return a recording as it is uploaded: to be predicted, or where there is chance, either."""
+    """Return an upload to /predict, or with `rng` sometimes to /timeline."""
     address = "/predict" if rng is None or rng.random() < 0.7 else "/timeline"
     return posted(address, form(file_part(content, f"{SECRET}.wav".encode())), allowed)
 
@@ -106,7 +106,7 @@ def uploaded(
 
 @cache
 def voice(rate_hz: int = 8_000, seconds: float = 1.0) -> np.ndarray:
-    """A spoken sentence, or its beginning."""
+    """Return an example clip, or its beginning."""
     samples, own_hz = soundfile.read(io.BytesIO(example_wav()), dtype="float32")
     brought: np.ndarray = resample(samples, own_hz, rate_hz)[: round(seconds * rate_hz)]
     return brought
@@ -115,7 +115,7 @@ def voice(rate_hz: int = 8_000, seconds: float = 1.0) -> np.ndarray:
 def encoded(
     samples: np.ndarray, rate_hz: int, file_format: str, subtype: str | None = None
 ) -> bytes:
-    """Return samples as a file."""
+    """Return samples as an audio file."""
     content = io.BytesIO()
     with soundfile.SoundFile(
         content, "w", rate_hz, samples.ndim, subtype, format=file_format
@@ -126,7 +126,7 @@ def encoded(
 
 @cache
 def good_files() -> tuple[tuple[str, bytes], ...]:
-    """The sentence in every format and coding that libsndfile writes, with the format's name."""
+    """Return the example clip in every format and subtype of libsndfile, with the format's name."""
     found = []
     for file_format in soundfile.available_formats():
         if file_format in {"RAW", "SD2"}:  # one says nothing of itself, the other needs two files
@@ -144,7 +144,7 @@ COMMON = ("WAV", "FLAC", "OGG", "MP3", "AIFF", "AU", "CAF", "W64", "RF64")
 
 
 def any_good(rng: Generator) -> bytearray:
-    """A good file; twice as often one of a format that people use."""
+    """Return a valid file; common formats are twice as frequent."""
     files = good_files()
     known = [content for file_format, content in files if file_format in COMMON]
     chosen = known if rng.random() < 0.67 else [content for _, content in files]
@@ -162,7 +162,7 @@ def wav(
     before: bytes = b"",
     after: bytes = b"",
 ) -> bytes:
-    """Return a WAV file whose header says what it is told to, sizes of RIFF, fmt, data included."""
+    """Return a WAV file with the given header fields, including the sizes of RIFF, fmt and data."""
     align = channels * bits // 8
     told = struct.pack(
         "<HHIIHH", tag, channels, rate_hz, (rate_hz * align) % 2**32, align % 2**16, bits
@@ -176,7 +176,7 @@ def wav(
 
 
 def spoken_bytes(rng: Generator, seconds: float = 1.0) -> bytes:
-    """Return 16-bit samples of the sentence, a little louder or softer each time."""
+    """Return 16-bit samples of the example clip at a random level."""
     louder = voice(8_000, seconds) * rng.uniform(0.2, 1.0)
     return (louder * 32_767).astype("<i2").tobytes()
 
@@ -185,7 +185,7 @@ def spoken_bytes(rng: Generator, seconds: float = 1.0) -> bytes:
 
 
 def good(rng: Generator) -> Request:
-    """A recording that can be predicted."""
+    """A valid recording."""
     rate_hz = int(rng.choice([8_000, 16_000, 22_050, 44_100]))
     louder = voice(rate_hz, float(rng.uniform(0.4, 1.3))) * rng.uniform(0.2, 1.0)
     subtype = str(rng.choice(["PCM_16", "PCM_24", "FLOAT"]))
@@ -193,23 +193,23 @@ def good(rng: Generator) -> Request:
 
 
 def truncated(rng: Generator) -> Request:
-    """A recording that ends anywhere, its header as well as its samples."""
+    """A recording truncated at a random position, also in its header."""
     content = any_good(rng)
     most = 200 if rng.random() < 0.4 else len(content)
     return uploaded(bytes(content[: rng.integers(most)]), rng)
 
 
 def flipped(rng: Generator) -> Request:
-    """A recording with some of its bits changed, in its header or anywhere."""
+    """A recording with random bits flipped, in its header or anywhere."""
     content = any_good(rng)
     within = min(len(content), 256 if rng.random() < 0.6 else len(content))
-    for place in rng.integers(within, size=2 ** rng.integers(7)):
-        content[place] ^= 1 << rng.integers(8)
+    for position in rng.integers(within, size=2 ** rng.integers(7)):
+        content[position] ^= 1 << rng.integers(8)
     return uploaded(bytes(content), rng)
 
 
 def spliced(rng: Generator) -> Request:
-    """A recording parts of which are missing, doubled, zero, noise, or of another recording."""
+    """A recording with parts missing, repeated, zeroed, random, or from another recording."""
     content = any_good(rng)
     for _ in range(rng.integers(1, 4)):
         start, end = sorted(rng.integers(len(content) + 1, size=2))
@@ -220,19 +220,19 @@ def spliced(rng: Generator) -> Request:
 
 
 def misnumbered(rng: Generator) -> Request:
-    """A recording with a telling number somewhere in its header, in either order of bytes."""
+    """A recording with an extreme number somewhere in its header, in either byte order."""
     content = any_good(rng)
     for _ in range(rng.integers(1, 4)):
         number = int(rng.choice(SIZES + RATES_HZ + CHANNELS))
         width = int(rng.choice([1, 2, 4, 8]))
         order: Literal["little", "big"] = "little" if rng.random() < 0.5 else "big"
-        place = int(rng.integers(4, 120))
-        content[place : place + width] = (number % 256**width).to_bytes(width, order)
+        position = int(rng.integers(4, 120))
+        content[position : position + width] = (number % 256**width).to_bytes(width, order)
     return uploaded(bytes(content), rng)
 
 
 def wrong_wav(rng: Generator) -> Request:
-    """A WAV file whose header tells of impossible rates, channels, bits and sizes, or some."""
+    """A WAV file whose header has some impossible rates, channels, bits or sizes."""
     wrong = rng.random(5) < 0.4
     sizes: list[int | None] = [int(size) for size in rng.choice(SIZES, 3)]
     content = wav(
@@ -255,7 +255,7 @@ def wrong_wav(rng: Generator) -> Request:
 
 
 def odd_rate(rng: Generator) -> Request:
-    """A right file at an odd rate, of many channels: as long as a second or as an hour."""
+    """A valid file with an unusual rate and many channels, from a second to an hour long."""
     rate_hz = int(rng.choice(RATES_HZ[1:-1]))
     channels = int(rng.choice(CHANNELS[1:-2]))
     frames = min(int(rate_hz * rng.choice([0.5, 1, 20, 61, 901])), 400_000 // channels)
@@ -264,7 +264,7 @@ def odd_rate(rng: Generator) -> Request:
 
 
 def odd_rate_elsewhere(rng: Generator) -> Request:
-    """AIFF, AU, CAF and FLAC whose headers tell of rates and channels that can't be."""
+    """AIFF, AU, CAF and FLAC files whose headers have impossible rates and channels."""
     rate = float(rng.choice([*RATES_HZ, math.nan, math.inf, -1.0, 1e300, 0.001, 2.0**62]))
     channels = int(rng.choice(CHANNELS))
     makers = (_aiff, _au, _caf, _flac)
@@ -273,12 +273,12 @@ def odd_rate_elsewhere(rng: Generator) -> Request:
 
 def _aiff(rate: float, channels: int, rng: Generator) -> bytes:
     content = bytearray(encoded(voice(), 8_000, "AIFF"))
-    place = content.index(b"COMM") + 8
-    content[place : place + 2] = struct.pack(">H", channels)
-    content[place + 2 : place + 6] = struct.pack(">I", int(rng.choice(SIZES)))
+    position = content.index(b"COMM") + 8
+    content[position : position + 2] = struct.pack(">H", channels)
+    content[position + 2 : position + 6] = struct.pack(">I", int(rng.choice(SIZES)))
     mantissa, exponent = math.frexp(rate) if math.isfinite(rate) else (0.5, 16_384)
     number = int(abs(mantissa) * 2**64) % 2**64
-    content[place + 8 : place + 18] = struct.pack(">HQ", exponent + 16_382 & 0x7FFF, number)
+    content[position + 8 : position + 18] = struct.pack(">HQ", exponent + 16_382 & 0x7FFF, number)
     return bytes(content)
 
 
@@ -290,12 +290,12 @@ def _au(rate: float, channels: int, rng: Generator) -> bytes:
 
 def _caf(rate: float, channels: int, rng: Generator) -> bytes:
     content = bytearray(encoded(voice(), 8_000, "CAF"))
-    place = content.index(b"desc") + 12
-    content[place : place + 8] = struct.pack(">d", rate)
-    content[place + 24 : place + 28] = struct.pack(">I", channels)
+    position = content.index(b"desc") + 12
+    content[position : position + 8] = struct.pack(">d", rate)
+    content[position + 24 : position + 28] = struct.pack(">I", channels)
     if rng.random() < 0.5:
-        place = content.index(b"data") + 4
-        content[place : place + 8] = struct.pack(">q", int(rng.choice([-1, 0, 2**62, 2**31])))
+        position = content.index(b"data") + 4
+        content[position : position + 8] = struct.pack(">q", int(rng.choice([-1, 0, 2**62, 2**31])))
     return bytes(content)
 
 
@@ -306,14 +306,14 @@ def _flac(rate: float, channels: int, rng: Generator) -> bytes:
 
 
 def flac_told(content: bytes, rate_hz: int, channels: int, total: int) -> bytes:
-    """Return a FLAC file whose header tells another rate, of channels and of samples."""
+    """Return a FLAC file with another rate, number of channels and length in its header."""
     bits = (content[20] & 1) << 4 | content[21] >> 4
     told = rate_hz << 44 | (channels - 1 & 7) << 41 | bits << 36 | total
     return content[:18] + told.to_bytes(8, "big") + content[26:]
 
 
 def no_numbers(rng: Generator) -> Request:
-    """Samples that are no numbers, infinite, or too large or too small for the next step."""
+    """Samples that are NaN, infinite, or extremely large or small."""
     width, order, file_format = [
         ("<f4", 4, "WAV"),
         ("<f8", 8, "WAV"),
@@ -339,7 +339,7 @@ def no_numbers(rng: Generator) -> Request:
 
 @cache
 def hours_of_silence(file_format: str, subtype: str | None, hours: float, level: float) -> bytes:
-    """Silence, or one level, as small as the format makes it."""
+    """Return hours of a constant level, compressed by the format."""
     rate_hz = 8_000
     content = io.BytesIO()
     block = np.full(rate_hz * 60, level, dtype=np.float32)
@@ -358,11 +358,11 @@ BOMBS: tuple[tuple[str, str | None, float, float], ...] = (
     ("OGG", "OPUS", 0.24, 0.0),
     ("MP3", None, 0.5, 0.0),
 )
-"""Format, coding, hours and level; 0.24 hours are just short enough for a timeline."""
+"""Format, subtype, hours and level; 0.24 hours are just short enough for a timeline."""
 
 
 def bomb(rng: Generator) -> Request:
-    """Hours of silence in little, some of them with a header that tells of less or of more."""
+    """Hours of silence in a small file, some with a wrong length in the header."""
     file_format, subtype, hours, level = BOMBS[rng.integers(len(BOMBS))]
     content = hours_of_silence(file_format, subtype, hours, level)
     told = int(rng.choice([0, 1, 8_000, 2**31, 2**36 - 1]))
@@ -376,14 +376,14 @@ def bomb(rng: Generator) -> Request:
 
 
 def _cut_short(content: bytes, file_format: str, told: int, rng: Generator) -> bytes:
-    """Return the bomb with another length in its last page, or its beginning alone."""
+    """Return the file with another length in its last page, or only its beginning."""
     if file_format == "OGG" and rng.random() < 0.7:
         return ogg_told(content, (0, told, 2**62, 2**64 - 1)[rng.integers(4)])
     return content[: int(rng.integers(1, len(content)))]
 
 
 def ogg_told(content: bytes, granules: int) -> bytes:
-    """Return an Ogg file that tells another length, with a right checksum of its last page."""
+    """Return an Ogg file with another length and a correct checksum in its last page."""
     start = content.rindex(b"OggS")
     page = bytearray(content[start:])
     page[6:14] = granules.to_bytes(8, "little")
@@ -403,7 +403,7 @@ def ogg_checksum(page: bytes) -> int:
 
 
 def wide(rng: Generator) -> Request:
-    """Right WAV files of many samples: as many megabytes as may be sent, or nearly."""
+    """Valid WAV files of about the largest allowed size."""
     mebibytes = int(rng.choice([1, 4, 16, 31]))
     channels = int(rng.choice([1, 2, 64, 1_024]))
     rate_hz = int(rng.choice([1, 8_000, 192_000, 10_000_000]))
@@ -424,7 +424,7 @@ def _comment(file_format: str, size: int) -> bytes:
 
 
 def metadata(rng: Generator) -> Request:
-    """More words about the recording than recording."""
+    """Files with more metadata than audio."""
     size = int(rng.choice([10**4, 10**6, 2 * 10**7]))
     makers: tuple[Callable[[int, Generator], bytes], ...] = (
         _list_chunk,
@@ -527,7 +527,7 @@ MARKS += (b"\x64\xa3\x01\x00", b"ALawSoundFile**", b"\x00\x00\x00\x14ftypM4A ", 
 
 
 def no_audio(rng: Generator) -> Request:
-    """Archives, pictures, pages, text, noise, nothing: some behind a recording's first bytes."""
+    """Archives, images, HTML, text, noise, nothing; some behind the first bytes of a recording."""
     others = (
         b"",
         rng.bytes(1),
@@ -548,7 +548,7 @@ def no_audio(rng: Generator) -> Request:
 
 
 def nested(rng: Generator) -> Request:
-    """Recordings in recordings, two in one file, doubled or missing parts, junk around."""
+    """Nested or concatenated recordings, repeated or missing parts, junk around them."""
     inner, data = bytes(any_good(rng)), spoken_bytes(rng, 0.3)
     plain = wav(data)
     once = plain
@@ -581,7 +581,7 @@ def nested(rng: Generator) -> Request:
 
 
 def odd_form(rng: Generator) -> Request:
-    """Forms with odd names, too many parts, none, and parts that do not end."""
+    """Forms with odd names, too many parts, no parts, or parts that do not end."""
     content = wav(spoken_bytes(rng, 0.3))
     address = str(rng.choice(["/predict", "/timeline"]))
     names = [b"../../etc/passwd", b"C:\\x\\y.wav", b"a\0b.wav", "声.wav".encode(), b"\xff\xfe"]
@@ -620,12 +620,12 @@ def odd_form(rng: Generator) -> Request:
 
 
 def odd_http(rng: Generator) -> Request:
-    """Lengths that are lies, chunks that are none, and lines that are no HTTP."""
+    """Wrong content lengths, malformed chunks, and malformed HTTP."""
     body = form(file_part(wav(spoken_bytes(rng, 0.3))))
     start = head("/predict", None)[:-2]
     known = b"Content-Length: %d\r\n" % len(body)
     chunked = b"Transfer-Encoding: chunked\r\n\r\n"
-    pieces = [body[place : place + 999] for place in range(0, len(body), 999)]
+    pieces = [body[position : position + 999] for position in range(0, len(body), 999)]
     in_chunks = b"".join(b"%x\r\n%s\r\n" % (len(piece), piece) for piece in pieces)
     others: tuple[tuple[bytes, ...], ...] = (
         (start, chunked, in_chunks, b"0\r\n\r\n"),
@@ -678,30 +678,30 @@ def odd_http(rng: Generator) -> Request:
 
 
 def slow_sender(rng: Generator) -> Request:
-    """A recording that would arrive later than a request may take, byte by byte."""
+    """A recording sent byte by byte, longer than the time limit of a request."""
     body = form(file_part(wav(spoken_bytes(rng, 0.3))))
     cut = int(rng.integers(len(body) - 200))
-    drops = tuple(body[place : place + 1] for place in range(cut, cut + 100))
+    drops = tuple(body[position : position + 1] for position in range(cut, cut + 100))
     return Request((head("/predict", len(body)) + body[:cut], *drops), frozenset({408}), 0.25)
 
 
 def slow_head(rng: Generator) -> Request:
-    """Lines before a recording that arrive byte by byte, or not at all."""
+    """Headers sent byte by byte, or not at all."""
     start = head("/predict", 100)
     cut = int(rng.integers(len(start) - 60)) * int(rng.random() < 0.7)
-    drops = tuple(start[place : place + 1] for place in range(cut, cut + 50))
+    drops = tuple(start[position : position + 1] for position in range(cut, cut + 50))
     return Request((start[:cut], *drops), BROKEN, 0.25)
 
 
 def stalled(rng: Generator) -> Request:
-    """A recording that stops to arrive, while its sender waits for an answer."""
+    """A recording that is sent in part, while the client waits for a response."""
     body = form(file_part(wav(spoken_bytes(rng, 0.5))))
     cut = int(rng.integers(len(body)))
     return Request((head("/predict", len(body)), body[:cut]), frozenset({408}))
 
 
 def aborted(rng: Generator) -> Request:
-    """A recording whose sender goes away: in its midst, or before the answer."""
+    """A recording whose client disconnects during the upload or before the response."""
     seconds = float(rng.choice([0.3, 1.0]))
     body = form(file_part(wav(spoken_bytes(rng, seconds))))
     cut = len(body) if rng.random() < 0.4 else int(rng.integers(len(body)))
@@ -712,7 +712,7 @@ def aborted(rng: Generator) -> Request:
 
 
 def crowded(rng: Generator) -> Request:
-    """A good recording among more than are taken at once; some are told to come again."""
+    """A valid recording among more requests than the service allows at once."""
     request = good(rng)
     return Request(request.parts, frozenset({200, 429, 503}))
 
@@ -724,18 +724,18 @@ class Family:
     Attributes
     ----------
     make : callable
-        One of them, from chance.
-    share : int
-        Of 1,000 uploads, how many.
-    together : int
-        How many are sent at the same time.
+        Returns a random upload.
+    count : int
+        Number in 1,040 uploads.
+    concurrent : int
+        Number sent at the same time.
     idle : bool
-        Whether they keep connections and no worker, so that others must be answered meanwhile.
+        Whether they occupy connections but no worker, so that other requests are answered.
     """
 
     make: Callable[[Generator], Request]
-    share: int
-    together: int = 4
+    count: int
+    concurrent: int = 4
     idle: bool = False
 
 
@@ -757,16 +757,16 @@ FAMILIES = {
     "odd form": Family(odd_form, 40),
     "odd HTTP": Family(odd_http, 40),
     "aborted": Family(aborted, 40),
-    "crowded": Family(crowded, 16, together=48),
-    "slow sender": Family(slow_sender, 6, together=64, idle=True),
-    "slow head": Family(slow_head, 6, together=64, idle=True),
-    "stalled": Family(stalled, 6, together=64, idle=True),
+    "crowded": Family(crowded, 16, concurrent=48),
+    "slow sender": Family(slow_sender, 6, concurrent=64, idle=True),
+    "slow head": Family(slow_head, 6, concurrent=64, idle=True),
+    "stalled": Family(stalled, 6, concurrent=64, idle=True),
 }
-"""By name; their shares add up to 1,040, so that a few can be refused without falling short."""
+"""By name; their counts add up to 1,040."""
 
 
 def uploads(family: str, count: int, seed: int) -> Iterator[Request]:
-    """Yield so many uploads of a family, the same for the same seed."""
+    """Yield `count` uploads of a family, the same for the same seed."""
     key = list(FAMILIES).index(family)
     for number in range(count):
         yield FAMILIES[family].make(np.random.default_rng((seed, key, number)))

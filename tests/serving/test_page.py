@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import base64
-import io
 import os
 import re
 import shutil
@@ -19,7 +18,6 @@ from urllib.parse import urlsplit
 
 import numpy as np
 import pytest
-import soundfile
 
 httpx = pytest.importorskip("httpx", reason="needs the extra `serve`")
 
@@ -32,7 +30,7 @@ pytest.importorskip("playwright", reason="needs Playwright, of the extra `dev`")
 from playwright.sync_api import Browser, FilePayload, Page, expect, sync_playwright  # noqa: E402
 
 from tests.support.bench import Bench  # noqa: E402
-from tests.support.sounds import sine  # noqa: E402
+from tests.support.sounds import audio_file, sine  # noqa: E402
 
 CHROMIUM = shutil.which("chromium") or shutil.which("chromium-browser")
 needs_browser = pytest.mark.skipif(CHROMIUM is None, reason="needs Chromium")
@@ -146,12 +144,6 @@ def wait_until(condition: Callable[[], bool], seconds: float) -> None:
         time.sleep(0.1)
 
 
-def wav(samples: np.ndarray) -> bytes:
-    content = io.BytesIO()
-    soundfile.write(content, samples, RATE_HZ, format="WAV", subtype="PCM_16")
-    return content.getvalue()
-
-
 def as_file(content: bytes, name: str = "voice.wav") -> FilePayload:
     return {"name": name, "mimeType": "audio/wav", "buffer": content}
 
@@ -174,7 +166,7 @@ def open_page(
         def opened(heard: np.ndarray | None = None, size: tuple[int, int] = (1280, 900)) -> Page:
             voice = voices / f"{len(browsers)}.wav"
             voice.write_bytes(
-                wav(sine(1.0, PITCHES_HZ["low"], noise=0.2) if heard is None else heard)
+                audio_file(sine(1.0, PITCHES_HZ["low"], noise=0.2) if heard is None else heard)
             )
             browser = playwright.chromium.launch(
                 executable_path=CHROMIUM,
@@ -221,7 +213,8 @@ def stored_files(service: Service) -> list[Path]:
 @pytest.mark.parametrize("emotion", ["low", "high"])
 def test_a_file_is_chosen_and_its_bars_appear(page: Page, emotion: str) -> None:
     page.set_input_files(
-        "#voice-file", as_file(wav(sine(0.3, PITCHES_HZ[emotion], noise=0.2)), f"{emotion}.wav")
+        "#voice-file",
+        as_file(audio_file(sine(0.3, PITCHES_HZ[emotion], noise=0.2)), f"{emotion}.wav"),
     )
     shown(page, f"{emotion}.wav, 0.3 s")
     assert page.inner_text("#answer h2").lower() == emotion
@@ -245,7 +238,7 @@ def test_predictions_of_test_clips_equal_the_stored_results(page: Page, finished
 
 @needs_browser
 def test_a_file_is_dropped_and_its_bars_appear(page: Page) -> None:
-    data = base64.b64encode(wav(sine(0.3, PITCHES_HZ["high"], noise=0.2))).decode()
+    data = base64.b64encode(audio_file(sine(0.3, PITCHES_HZ["high"], noise=0.2))).decode()
     dropped = page.evaluate_handle(
         """data => {
           const bytes = Uint8Array.from(atob(data), (letter) => letter.charCodeAt(0));
@@ -269,7 +262,7 @@ def test_a_long_stereo_recording_is_shown_over_time_and_by_channel(page: Page) -
         ],
         axis=1,
     )
-    page.set_input_files("#voice-file", as_file(wav(samples), "call.wav"))
+    page.set_input_files("#voice-file", as_file(audio_file(samples), "call.wav"))
     answer = shown(page, "call.wav, 12.0 s, channels together")
     assert "left (agent)" in answer
     assert "right (customer)" in answer
@@ -282,7 +275,7 @@ def test_a_long_stereo_recording_is_shown_over_time_and_by_channel(page: Page) -
 @needs_browser
 def test_a_recording_too_long_for_one_prediction_is_predicted_in_windows_only(page: Page) -> None:
     page.set_input_files(
-        "#voice-file", as_file(wav(sine(25, PITCHES_HZ["low"], noise=0.2)), "long.wav")
+        "#voice-file", as_file(audio_file(sine(25, PITCHES_HZ["low"], noise=0.2)), "long.wav")
     )
     shown(page, "Longer than 20 s: only windows are predicted")
     assert page.locator("#answer .bars").count() == 0
@@ -296,8 +289,8 @@ def test_a_recording_too_long_for_one_prediction_is_predicted_in_windows_only(pa
         (b"RIFF no sound at all", "damaged or truncated"),
         (b"a letter to my aunt", "WAV, FLAC, OGG and MP3 can be read"),
         (b"", "empty"),
-        (wav(np.zeros(RATE_HZ)), "silent"),
-        (wav(sine(31, PITCHES_HZ["low"], noise=0.2)), "at most 30 s"),
+        (audio_file(np.zeros(RATE_HZ)), "silent"),
+        (audio_file(sine(31, PITCHES_HZ["low"], noise=0.2)), "at most 30 s"),
     ],
     ids=["broken", "no sound", "empty", "silent", "too long"],
 )
@@ -307,7 +300,7 @@ def test_an_unusable_file_shows_a_message_and_the_page_works_on(
     page.set_input_files("#voice-file", as_file(content))
     assert "No prediction." in shown(page, words)
     page.set_input_files(
-        "#voice-file", as_file(wav(sine(0.3, PITCHES_HZ["high"], noise=0.2)), "next.wav")
+        "#voice-file", as_file(audio_file(sine(0.3, PITCHES_HZ["high"], noise=0.2)), "next.wav")
     )
     shown(page, "next.wav")
     assert page.inner_text("#answer h2").lower() == "high"
@@ -337,11 +330,13 @@ def test_a_refusal_of_the_middleware_is_shown(page: Page) -> None:
 @needs_browser
 def test_a_stopped_service_is_reported(page: Page) -> None:
     page.context.set_offline(True)
-    page.set_input_files("#voice-file", as_file(wav(sine(0.3, PITCHES_HZ["low"], noise=0.2))))
+    page.set_input_files(
+        "#voice-file", as_file(audio_file(sine(0.3, PITCHES_HZ["low"], noise=0.2)))
+    )
     shown(page, "The service can't be reached")
     page.context.set_offline(False)
     page.set_input_files(
-        "#voice-file", as_file(wav(sine(0.3, PITCHES_HZ["low"], noise=0.2)), "back.wav")
+        "#voice-file", as_file(audio_file(sine(0.3, PITCHES_HZ["low"], noise=0.2)), "back.wav")
     )
     shown(page, "back.wav")
 
@@ -357,7 +352,9 @@ def test_an_example_clip_is_clicked_and_can_be_played(page: Page) -> None:
 @needs_browser
 def test_a_file_name_is_shown_as_it_is(page: Page) -> None:
     name = "<img src=x onerror=alert(1)>.wav"
-    page.set_input_files("#voice-file", as_file(wav(sine(0.3, PITCHES_HZ["low"], noise=0.2)), name))
+    page.set_input_files(
+        "#voice-file", as_file(audio_file(sine(0.3, PITCHES_HZ["low"], noise=0.2)), name)
+    )
     shown(page, name)
     assert page.locator("#answer img").count() == 0
 
@@ -445,7 +442,8 @@ def test_the_performance_stays_in_sight_and_nothing_is_cut_off(
 ) -> None:
     page = open_page(size=size)
     page.set_input_files(
-        "#voice-file", as_file(wav(sine(12, PITCHES_HZ["low"], noise=0.2)), "a" * 70 + ".wav")
+        "#voice-file",
+        as_file(audio_file(sine(12, PITCHES_HZ["low"], noise=0.2)), "a" * 70 + ".wav"),
     )
     shown(page, "12.0 s")
     page.click("#about summary")
@@ -466,7 +464,7 @@ def test_no_request_leaves_the_machine(page: Page, service: Service, asked_hosts
 @needs_browser
 def test_no_upload_is_stored(page: Page, service: Service) -> None:
     page.set_input_files(
-        "#voice-file", as_file(wav(sine(0.3, PITCHES_HZ["low"], noise=0.2)), "private.wav")
+        "#voice-file", as_file(audio_file(sine(0.3, PITCHES_HZ["low"], noise=0.2)), "private.wav")
     )
     shown(page, "private.wav")
     assert stored_files(service) == []
@@ -500,13 +498,13 @@ def test_other_paths_and_methods_are_problems(
     [
         ("/page/analysis", b"a letter to my aunt", 415, "WAV, FLAC, OGG and MP3 can be read"),
         ("/page/analysis", b"", 415, "empty"),
-        ("/page/analysis", wav(np.zeros(RATE_HZ)), 422, "silent"),
-        ("/page/analysis", wav(sine(31, PITCHES_HZ["low"], noise=0.2)), 413, "at most 30 s"),
-        ("/page/analysis", wav(sine(1, PITCHES_HZ["low"], noise=0.2)), 200, "<data"),
+        ("/page/analysis", audio_file(np.zeros(RATE_HZ)), 422, "silent"),
+        ("/page/analysis", audio_file(sine(31, PITCHES_HZ["low"], noise=0.2)), 413, "at most 30 s"),
+        ("/page/analysis", audio_file(sine(1, PITCHES_HZ["low"], noise=0.2)), 200, "<data"),
         ("/page/live", b"a letter to my aunt", 415, "WAV, FLAC, OGG and MP3 can be read"),
-        ("/page/live", wav(np.zeros(RATE_HZ)), 200, "Listening: silent"),
-        ("/page/live", wav(sine(11, PITCHES_HZ["low"], noise=0.2)), 413, "at most 10 s"),
-        ("/page/live", wav(sine(1, PITCHES_HZ["low"], noise=0.2)), 200, "<data"),
+        ("/page/live", audio_file(np.zeros(RATE_HZ)), 200, "Listening: silent"),
+        ("/page/live", audio_file(sine(11, PITCHES_HZ["low"], noise=0.2)), 413, "at most 10 s"),
+        ("/page/live", audio_file(sine(1, PITCHES_HZ["low"], noise=0.2)), 200, "<data"),
         ("/page/examples/happy", b"", 200, "<data"),
     ],
 )

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import io
 import re
 import signal
 import socket
@@ -19,7 +18,6 @@ from typing import Any
 
 import numpy as np
 import pytest
-import soundfile
 
 pytest.importorskip("fastapi", reason="needs the extra `serve`")
 pytest.importorskip("uvicorn", reason="needs the extra `serve`")
@@ -42,7 +40,7 @@ from benchmark.serving.rest.middleware import with_middleware
 from benchmark.serving.rest.schema import MEDIA_TYPE, TYPE
 from benchmark.serving.server import Options, listen, serve, server
 from tests.support.bench import Bench
-from tests.support.sounds import sine
+from tests.support.sounds import audio_file, sine
 
 LIMITS = Limits(upload_bytes=8 * 2**20, files=3, clip_s=5.0, timeline_s=20.0, concurrent=2)
 HERE = "http://127.0.0.1"
@@ -62,14 +60,8 @@ def pool(small_card: Path) -> Iterator[Pool]:
 def rest(pool: Pool) -> TestClient:
     """A client of the service, without its page."""
     app = create_app(pool, LIMITS)
-    watched = app.state.metrics.counted(with_middleware(app, LIMITS))
-    return TestClient(watched, base_url=HERE, raise_server_exceptions=False)
-
-
-def wav(samples: np.ndarray, rate_hz: int = 22_050) -> bytes:
-    content = io.BytesIO()
-    soundfile.write(content, samples, rate_hz, format="WAV")
-    return content.getvalue()
+    counted = app.state.metrics.counted(with_middleware(app, LIMITS))
+    return TestClient(counted, base_url=HERE, raise_server_exceptions=False)
 
 
 def upload(*contents: bytes) -> list[tuple[str, tuple[str, bytes]]]:
@@ -77,7 +69,7 @@ def upload(*contents: bytes) -> list[tuple[str, tuple[str, bytes]]]:
 
 
 def named(charset: str) -> dict[str, Any]:
-    """A form whose file has a name that means another thing in each charset."""
+    """A form whose file name has another meaning in each charset."""
     kind = f"multipart/form-data; boundary=x; charset={charset}"
     head = b'--x\r\nContent-Disposition: form-data; name="file"; filename="\\ud800"\r\n\r\n'
     return {"content": head + b"hello\r\n--x--\r\n", "headers": {"content-type": kind}}
@@ -85,18 +77,16 @@ def named(charset: str) -> dict[str, Any]:
 
 UNUSABLE = {
     "not-audio": (415, b"hello"),
-    "damaged": (422, wav(sine(1.0))[:-100]),
-    "silent": (422, wav(np.zeros(22_050))),
-    "too-short": (422, wav(sine(0.01))),
-    "too-long": (413, wav(sine(6.0))),
+    "damaged": (422, audio_file(sine(1.0))[:-100]),
+    "silent": (422, audio_file(np.zeros(22_050))),
+    "too-short": (422, audio_file(sine(0.01))),
+    "too-long": (413, audio_file(sine(6.0))),
 }
 
 
-def test_a_recording_is_answered_as_the_predictor_answers(
-    rest: TestClient, small_card: Path
-) -> None:
+def test_a_recording_is_predicted_as_by_the_predictor(rest: TestClient, small_card: Path) -> None:
     predictor = Predictor.load(small_card)
-    content = wav(sine(1.0))
+    content = audio_file(sine(1.0))
     answer = rest.post("/predict", files=upload(content))
     expected = predictor.predict(content)
     assert answer.status_code == 200
@@ -113,7 +103,7 @@ def test_a_recording_is_answered_as_the_predictor_answers(
     }
 
 
-def test_test_clips_are_answered_as_in_the_stored_results(
+def test_predictions_of_test_clips_equal_the_stored_results(
     rest: TestClient, finished: Bench
 ) -> None:
     for path, stored in finished.stored(model="logistic_regression").iterrows():
@@ -122,13 +112,13 @@ def test_test_clips_are_answered_as_in_the_stored_results(
         assert np.array_equal(np.float32(list(found["probabilities"].values())), stored)
 
 
-def test_several_recordings_are_answered_in_their_order(rest: TestClient) -> None:
-    answer = rest.post("/predict", files=upload(wav(sine(1.0)), wav(sine(2.0))))
+def test_several_recordings_are_predicted_in_order(rest: TestClient) -> None:
+    answer = rest.post("/predict", files=upload(audio_file(sine(1.0)), audio_file(sine(2.0))))
     assert [found["duration_s"] for found in answer.json()["predictions"]] == [1.0, 2.0]
 
 
-def test_what_can_not_be_predicted_does_not_pass_for_an_answer(rest: TestClient) -> None:
-    answer = rest.post("/predict", files=upload(b"hello", wav(sine(1.0))))
+def test_one_unusable_recording_of_several_has_its_problem(rest: TestClient) -> None:
+    answer = rest.post("/predict", files=upload(b"hello", audio_file(sine(1.0))))
     failed, predicted = answer.json()["predictions"]
     assert answer.status_code == 207
     assert set(failed) == {"file", "problem"}
@@ -136,7 +126,7 @@ def test_what_can_not_be_predicted_does_not_pass_for_an_answer(rest: TestClient)
     assert predicted["duration_s"] == 1.0
 
 
-def test_where_none_can_be_predicted_the_answer_is_a_problem(rest: TestClient) -> None:
+def test_if_all_recordings_are_unusable_the_response_is_a_problem(rest: TestClient) -> None:
     answer = rest.post("/predict", files=upload(UNUSABLE["silent"][1], b"hello"))
     assert answer.status_code == 422
     assert [file["problem"]["status"] for file in answer.json()["files"]] == [422, 415]
@@ -144,7 +134,7 @@ def test_where_none_can_be_predicted_the_answer_is_a_problem(rest: TestClient) -
 
 @pytest.mark.parametrize("address", ["/predict", "/timeline"])
 @pytest.mark.parametrize("fault", ["not-audio", "damaged", "silent", "too-short"])
-def test_a_recording_that_can_not_be_used_is_told_why(
+def test_an_unusable_recording_is_a_problem_with_a_reason(
     rest: TestClient, address: str, fault: str
 ) -> None:
     status, content = UNUSABLE[fault]
@@ -155,15 +145,15 @@ def test_a_recording_that_can_not_be_used_is_told_why(
     assert answer.json()["detail"]
 
 
-def test_a_recording_that_is_too_long_for_a_prediction_has_a_timeline(rest: TestClient) -> None:
+def test_a_recording_too_long_for_a_prediction_has_a_timeline(rest: TestClient) -> None:
     status, content = UNUSABLE["too-long"]
     assert rest.post("/predict", files=upload(content)).status_code == status
     assert rest.post("/timeline", files=upload(content)).status_code == 200
 
 
-def test_a_timeline_tells_of_each_channel(rest: TestClient) -> None:
+def test_a_timeline_has_every_channel(rest: TestClient) -> None:
     both = np.stack([sine(4.0), np.zeros(88_200)], axis=1)
-    answer = rest.post("/timeline", files=upload(wav(both))).json()
+    answer = rest.post("/timeline", files=upload(audio_file(both))).json()
     assert answer["channels"] == ["left (agent)", "right (customer)"]
     assert {window["reason"] for window in answer["windows"] if window["channel"]} == {"silent"}
     assert all(window["probabilities"] for window in answer["windows"] if not window["channel"])
@@ -188,18 +178,18 @@ def test_a_timeline_tells_of_each_channel(rest: TestClient) -> None:
         "unreadable name", "name of half a sign", "nothing",
     ],
 )  # fmt: skip
-def test_what_is_no_form_with_recordings_is_refused(
+def test_a_request_without_a_form_of_recordings_is_refused(
     rest: TestClient, asked: dict[str, Any], status: int
 ) -> None:
     answer = rest.post("/predict", **asked)
     assert (answer.status_code, answer.headers["content-type"]) == (status, MEDIA_TYPE)
 
 
-def test_the_model_is_told_by_its_card(rest: TestClient, pool: Pool) -> None:
+def test_the_model_is_described_by_its_card(rest: TestClient, pool: Pool) -> None:
     assert rest.get("/model").json() == pool.card.model_dump(mode="json")
 
 
-def test_what_was_answered_is_counted(rest: TestClient, pool: Pool) -> None:
+def test_responses_are_counted(rest: TestClient, pool: Pool) -> None:
     rest.post("/predict", files=upload(b"hello"))
     counts = rest.get("/metrics").text
     assert re.search(r'ser_requests_total{route="/predict",status="415"} [1-9]', counts)
@@ -207,7 +197,7 @@ def test_what_was_answered_is_counted(rest: TestClient, pool: Pool) -> None:
     assert "ser_workers 1.0" in counts
 
 
-def test_the_description_is_shown_without_any_other_host(rest: TestClient) -> None:
+def test_the_docs_load_nothing_from_another_host(rest: TestClient) -> None:
     page = rest.get("/docs").text
     assert not re.findall(r'(?:src|href|url)[=:] ?["\'](?:https?:)?//', page)
     for file in re.findall(r'(?:src|href)="([^"]+)"', page):
@@ -229,41 +219,41 @@ def test_the_example_can_be_predicted(rest: TestClient) -> None:
         ("GET", "/x", 404),
     ],
 )
-def test_an_address_or_method_that_there_is_not_is_a_problem(
+def test_an_unknown_path_or_method_is_a_problem(
     rest: TestClient, method: str, address: str, status: int
 ) -> None:
     answer = rest.request(method, address)
     assert (answer.status_code, answer.headers["content-type"]) == (status, MEDIA_TYPE)
 
 
-def test_nothing_of_an_upload_is_written_to_the_disk(
+def test_uploads_are_not_written_to_disk(
     rest: TestClient, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
 ) -> None:
     monkeypatch.setattr(tempfile, "tempdir", str(tmp_path / "missing"))
-    content = wav(sine(4.0, rate_hz=192_000), 192_000)
+    content = audio_file(sine(4.0, rate_hz=192_000), 192_000)
     assert len(content) > 2**20
     assert rest.post("/predict", files=upload(content)).status_code == 200
 
 
-# What stands before the service, with something simpler behind it.
+# The middleware, in front of a simple application.
 
 
 async def plain(scope: Scope, receive: Receive, send: Send) -> None:
-    """Answer after as many seconds as the address says."""
+    """Respond after the number of seconds in the path."""
     assert scope["type"] == "http"
     body = (await receive())["body"]
     await asyncio.sleep(float(scope["path"].removeprefix("/") or 0))
     await PlainTextResponse(f"{len(body)} bytes")(scope, receive, send)
 
 
-def guarded(limits: Limits = LIMITS, token: str | None = None) -> TestClient:
+def protected(limits: Limits = LIMITS, token: str | None = None) -> TestClient:
     return TestClient(
         with_middleware(plain, limits, token=token), base_url=f"{HERE}:8000", follow_redirects=False
     )
 
 
-def test_a_body_comes_through_whole() -> None:
-    assert guarded().post("/", content=b"x" * 100_000).text == "100000 bytes"
+def test_the_application_receives_the_whole_body() -> None:
+    assert protected().post("/", content=b"x" * 100_000).text == "100000 bytes"
 
 
 def chunks(count: int) -> Iterator[bytes]:
@@ -271,8 +261,8 @@ def chunks(count: int) -> Iterator[bytes]:
         yield b"x" * 2**20
 
 
-def test_a_body_that_is_too_large_is_refused_however_it_comes() -> None:
-    client = guarded()
+def test_a_too_large_body_is_refused_with_and_without_its_length() -> None:
+    client = protected()
     stated = client.post("/", content=b"x" * (LIMITS.upload_bytes + 1))
     streamed = client.post("/", content=chunks(9))
     fits = client.post("/", content=chunks(8))
@@ -281,13 +271,13 @@ def test_a_body_that_is_too_large_is_refused_however_it_comes() -> None:
 
 
 @pytest.mark.parametrize("host", ["evil.example", "127.0.0.1.evil.example", "", "10.0.0.5", "[::1"])
-def test_a_name_that_is_not_the_services_is_refused(host: str) -> None:
-    assert guarded().get("/", headers={"host": host}).status_code == 421
+def test_an_unknown_host_name_is_refused(host: str) -> None:
+    assert protected().get("/", headers={"host": host}).status_code == 421
 
 
 @pytest.mark.parametrize("host", ["localhost", "LOCALHOST:80", "127.0.0.1:8000", "[::1]:8000"])
-def test_the_services_own_names_are_let_in(host: str) -> None:
-    assert guarded().get("/", headers={"host": host}).status_code == 200
+def test_loopback_host_names_are_allowed(host: str) -> None:
+    assert protected().get("/", headers={"host": host}).status_code == 200
 
 
 @pytest.mark.parametrize(
@@ -297,31 +287,31 @@ def test_the_services_own_names_are_let_in(host: str) -> None:
         "127.0.0.1:8000", "http://127.0.0.1:8000@evil.example",
     ],
 )  # fmt: skip
-def test_a_page_of_another_origin_can_not_ask(origin: str) -> None:
-    answer = guarded().post("/", headers={"origin": origin})
+def test_a_page_of_another_origin_is_refused(origin: str) -> None:
+    answer = protected().post("/", headers={"origin": origin})
     assert (answer.status_code, answer.json()["type"]) == (403, TYPE + "foreign-origin")
 
 
-def test_the_services_own_page_can_ask() -> None:
-    assert guarded().post("/", headers={"origin": f"{HERE}:8000"}).status_code == 200
+def test_the_own_page_is_allowed() -> None:
+    assert protected().post("/", headers={"origin": f"{HERE}:8000"}).status_code == 200
 
 
 @pytest.mark.parametrize("shown", ["", "Bearer", "Bearer wrong", f"Basic {TOKEN}", "Bearer é"])
-def test_without_the_token_nothing_is_answered(shown: str) -> None:
-    answer = guarded(token=TOKEN).get("/", headers={"authorization": shown.encode("latin-1")})
+def test_without_the_token_a_request_is_refused(shown: str) -> None:
+    answer = protected(token=TOKEN).get("/", headers={"authorization": shown.encode("latin-1")})
     assert answer.status_code == 401
     assert answer.headers["www-authenticate"] == "Bearer"
-    assert guarded(token=TOKEN).get("/?token=wrong").status_code == 401
-    assert guarded(token=TOKEN).post(f"/?token={TOKEN}").status_code == 401
+    assert protected(token=TOKEN).get("/?token=wrong").status_code == 401
+    assert protected(token=TOKEN).post(f"/?token={TOKEN}").status_code == 401
 
 
-def test_with_the_token_there_is_an_answer() -> None:
-    answer = guarded(token=TOKEN).get("/", headers={"authorization": f"Bearer {TOKEN}"})
+def test_with_the_token_a_request_is_allowed() -> None:
+    answer = protected(token=TOKEN).get("/", headers={"authorization": f"Bearer {TOKEN}"})
     assert answer.status_code == 200
 
 
-def test_a_browser_shows_the_token_once() -> None:
-    client = guarded(token=TOKEN)
+def test_a_browser_sends_the_token_once() -> None:
+    client = protected(token=TOKEN)
     answer = client.get(f"//evil.example/?token={TOKEN}".removeprefix("/evil.example"))
     assert (answer.status_code, answer.headers["location"]) == (303, "/")
     cookie = answer.headers["set-cookie"]
@@ -338,15 +328,15 @@ def test_health_needs_no_token(pool: Pool) -> None:
     assert client.get("/model").status_code == 401
 
 
-def test_an_answer_that_takes_too_long_is_given_up() -> None:
+def test_a_response_that_takes_too_long_is_stopped() -> None:
     began = time.monotonic()
-    answer = guarded(Limits(request_s=0.3)).post("/30")
+    answer = protected(Limits(request_s=0.3)).post("/30")
     assert (answer.status_code, answer.json()["type"]) == (503, TYPE + "slow")
     assert time.monotonic() - began < 2
 
 
-def test_more_requests_than_allowed_are_asked_to_come_again() -> None:
-    client = guarded()
+def test_too_many_concurrent_requests_get_a_retry_after() -> None:
+    client = protected()
     others = [
         threading.Thread(target=client.post, args=("/1.5",)) for _ in range(LIMITS.concurrent)
     ]
@@ -360,7 +350,7 @@ def test_more_requests_than_allowed_are_asked_to_come_again() -> None:
     assert client.post("/0").status_code == 200
 
 
-def test_every_answer_forbids_a_browser_to_ask_another_host(rest: TestClient) -> None:
+def test_every_response_has_the_security_headers(rest: TestClient) -> None:
     for answer in (rest.get("/docs"), rest.get("/x"), rest.get("/", headers={"host": "evil"})):
         assert "default-src 'self'" in answer.headers["content-security-policy"]
         assert answer.headers["x-content-type-options"] == "nosniff"
@@ -371,7 +361,7 @@ def test_every_answer_forbids_a_browser_to_ask_another_host(rest: TestClient) ->
 
 @pytest.fixture
 def address(monkeypatch: pytest.MonkeyPatch) -> Iterator[tuple[str, int]]:
-    """Where a server answers that waits no longer than half a second for anything."""
+    """Address of a server whose time limits are half a second."""
     monkeypatch.setattr(Connection, "headers_s", 0.5)
     monkeypatch.setattr(middleware, "DISCARD_S", 0.5)
     listener = listen("127.0.0.1", 0)
@@ -384,7 +374,7 @@ def address(monkeypatch: pytest.MonkeyPatch) -> Iterator[tuple[str, int]]:
 
 
 def answer_to(address: tuple[str, int], *parts: bytes, pause_s: float = 0.0) -> bytes:
-    """Everything that comes until the server closes the connection."""
+    """Everything received until the server closes the connection."""
     with closing(socket.create_connection(address, timeout=5)) as connection:
         for part in parts:
             connection.sendall(part)
@@ -398,33 +388,35 @@ def answer_to(address: tuple[str, int], *parts: bytes, pause_s: float = 0.0) -> 
 HEAD = b"POST / HTTP/1.1\r\nHost: localhost\r\n"
 
 
-def test_a_connection_that_asks_nothing_is_closed(address: tuple[str, int]) -> None:
+def test_a_connection_without_a_request_is_closed(address: tuple[str, int]) -> None:
     assert answer_to(address) == b""
 
 
-def test_a_connection_that_asks_drop_by_drop_is_closed(address: tuple[str, int]) -> None:
+def test_a_connection_with_slow_headers_is_closed(address: tuple[str, int]) -> None:
     with pytest.raises((ConnectionResetError, BrokenPipeError)):
         answer_to(address, *[HEAD[n : n + 1] for n in range(20)], pause_s=0.1)
 
 
-def test_a_body_that_comes_too_slowly_is_refused(address: tuple[str, int]) -> None:
+def test_a_slow_body_is_refused(address: tuple[str, int]) -> None:
     answer = answer_to(address, HEAD + b"Content-Length: 100\r\n\r\n", b"x", pause_s=0.1)
     assert answer.startswith(b"HTTP/1.1 408 ")
     assert b"slow-upload" in answer
 
 
-def test_a_body_that_is_too_large_is_answered_before_it_is_sent(address: tuple[str, int]) -> None:
+def test_a_too_large_body_is_refused_before_it_is_sent(address: tuple[str, int]) -> None:
     answer = answer_to(address, HEAD + b"Content-Length: 99999999\r\n\r\n")
     assert answer.startswith(b"HTTP/1.1 413 ")
 
 
-def test_who_sends_it_nevertheless_can_read_why(address: tuple[str, int]) -> None:
+def test_a_client_that_sends_a_too_large_body_can_read_the_response(
+    address: tuple[str, int],
+) -> None:
     body = b"x" * 2**20
     answer = answer_to(address, HEAD + b"Content-Length: 4194304\r\n\r\n", *[body] * 4)
     assert answer.startswith(b"HTTP/1.1 413 ")
 
 
-def test_a_sender_that_goes_away_harms_nobody(address: tuple[str, int]) -> None:
+def test_clients_that_disconnect_do_not_affect_others(address: tuple[str, int]) -> None:
     for _ in range(20):
         with closing(socket.create_connection(address, timeout=5)) as connection:
             connection.sendall(HEAD + b"Content-Length: 1000\r\n\r\nabc")
@@ -442,7 +434,7 @@ def test_a_sender_that_goes_away_harms_nobody(address: tuple[str, int]) -> None:
     ],
     ids=["open to others", "unknown", "empty token", "short token"],
 )
-def test_an_address_that_must_not_or_can_not_be_had_is_refused(
+def test_unsafe_or_unknown_addresses_are_refused(
     small_card: Path, options: Options, words: str
 ) -> None:
     with pytest.raises(BenchmarkError, match=words):
@@ -456,7 +448,7 @@ def test_a_port_that_is_taken_is_refused_in_one_line(small_card: Path) -> None:
             serve(small_card, Options(port=port), Console(quiet=True))
 
 
-def test_a_service_says_where_it_is_and_ends_with_ctrl_c_and_its_workers(small_card: Path) -> None:
+def test_a_service_prints_its_addresses_and_stops_its_workers_on_ctrl_c(small_card: Path) -> None:
     program = (
         "from pathlib import Path\n"
         "from benchmark.console import Console\n"
@@ -491,7 +483,7 @@ def test_a_service_says_where_it_is_and_ends_with_ctrl_c_and_its_workers(small_c
 
 
 def running(process: str) -> bool:
-    """Whether a process is there, and no mere entry that nobody has asked for."""
+    """Whether a process is running and not a zombie."""
     try:
         return Path(f"/proc/{process}/stat").read_text().rpartition(")")[2].split()[0] != "Z"
     except OSError:

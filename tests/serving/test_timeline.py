@@ -1,8 +1,7 @@
-"""A long recording in windows: emotion over time, each channel by itself."""
+"""Timelines: windows of a recording, for each channel separately."""
 
 from __future__ import annotations
 
-import io
 import tracemalloc
 from pathlib import Path
 from typing import Literal
@@ -29,6 +28,7 @@ from benchmark.serving.timeline import (
     timeline,
 )
 from tests.support.bench import Bench
+from tests.support.sounds import audio_file
 
 RATE_HZ = 22_050
 
@@ -50,7 +50,7 @@ def predictor(finished: Bench) -> Predictor:
 
 
 def tone(seconds: float, pitch_hz: float = 240.0, rate_hz: int = RATE_HZ) -> NDArray[np.float32]:
-    """A voice of a kind: a tone that grows, with some noise."""
+    """A tone of growing amplitude with some noise."""
     rng = np.random.default_rng(0)
     time_s = np.arange(round(seconds * rate_hz)) / rate_hz
     swell = 0.2 + 0.1 * time_s / max(seconds, 1.0)
@@ -61,44 +61,42 @@ def tone(seconds: float, pitch_hz: float = 240.0, rate_hz: int = RATE_HZ) -> NDA
 def written(
     samples: NDArray[np.float32], form: str = "WAV", coding: str = "FLOAT", rate_hz: int = RATE_HZ
 ) -> bytes:
-    file = io.BytesIO()
-    soundfile.write(file, samples, rate_hz, format=form, subtype=coding)
-    return file.getvalue()
+    return audio_file(samples, rate_hz, form, coding)
 
 
 def without_length(flac: bytes) -> bytes:
-    """A FLAC file whose header does not tell its length, as one that was written to a pipe."""
+    """A FLAC file without the length in its header, as written to a pipe."""
     head = bytearray(flac)
     head[21] &= 0xF0
     head[22:26] = bytes(4)
     return bytes(head)
 
 
-def test_a_recording_shorter_than_a_window_is_answered_as_a_clip(predictor: Predictor) -> None:
+def test_a_recording_shorter_than_a_window_is_predicted_like_a_clip(predictor: Predictor) -> None:
     content = written(tone(1.3))
-    found, said = timeline(predictor, content), predictor.predict(content)
-    (window,) = found.windows
-    assert (window.start_s, window.end_s, window.channel) == (0.0, said.duration_s, 0)
-    assert (window.emotion, window.probabilities) == (said.emotion, said.probabilities)
-    assert found.duration_s == said.duration_s
+    result, prediction = timeline(predictor, content), predictor.predict(content)
+    (window,) = result.windows
+    assert (window.start_s, window.end_s, window.channel) == (0.0, prediction.duration_s, 0)
+    assert (window.emotion, window.probabilities) == (prediction.emotion, prediction.probabilities)
+    assert result.duration_s == prediction.duration_s
 
 
-def test_each_window_is_answered_as_a_clip_of_its_samples(predictor: Predictor) -> None:
+def test_each_window_is_predicted_like_a_clip_of_its_samples(predictor: Predictor) -> None:
     samples = np.concatenate([tone(4, 200, 44_100), tone(3, 290, 44_100)])
-    found = timeline(predictor, written(samples, rate_hz=44_100))
-    for window in found.windows:
+    result = timeline(predictor, written(samples, rate_hz=44_100))
+    for window in result.windows:
         part = samples[round(window.start_s * 44_100) : round(window.end_s * 44_100)]
-        said = predictor.predict(written(part, rate_hz=44_100))
-        assert window.probabilities == said.probabilities
+        prediction = predictor.predict(written(part, rate_hz=44_100))
+        assert window.probabilities == prediction.probabilities
 
 
-def test_each_channel_is_answered_by_itself(predictor: Predictor) -> None:
+def test_each_channel_is_predicted_separately(predictor: Predictor) -> None:
     left, right = tone(5, 200), tone(5, 290)
     both = timeline(predictor, written(np.stack([left, right], axis=1)))
     for channel, samples in enumerate((left, right)):
         alone = timeline(predictor, written(samples)).windows
-        said = [window.probabilities for window in both.windows if window.channel == channel]
-        assert said == [window.probabilities for window in alone]
+        prediction = [window.probabilities for window in both.windows if window.channel == channel]
+        assert prediction == [window.probabilities for window in alone]
 
 
 @pytest.mark.parametrize(
@@ -124,7 +122,7 @@ def test_channels_have_titles(channels: int, titles: list[str]) -> None:
         (40.5, list(range(39))),
     ],
 )
-def test_windows_come_every_second_until_all_is_heard(
+def test_windows_start_every_second_until_the_end(
     predictor: Predictor, seconds: float, starts: list[int]
 ) -> None:
     windows = timeline(predictor, written(tone(seconds))).windows
@@ -132,7 +130,7 @@ def test_windows_come_every_second_until_all_is_heard(
     assert windows[-1].end_s == pytest.approx(seconds, abs=1e-4)
 
 
-def test_an_end_of_less_than_half_a_window_is_none(predictor: Predictor) -> None:
+def test_a_last_window_shorter_than_half_is_dropped(predictor: Predictor) -> None:
     windows = timeline(predictor, written(tone(7.0)), window_s=3.0, hop_s=3.0).windows
     assert [window.end_s for window in windows] == [3.0, 6.0]
 
@@ -148,7 +146,7 @@ def test_the_number_of_windows_is_known_before_they_are_read(
         assert sound.n_expected == count
 
 
-def test_silent_windows_have_no_emotion_and_say_so(predictor: Predictor) -> None:
+def test_silent_windows_have_a_reason_and_no_emotion(predictor: Predictor) -> None:
     samples = np.concatenate([tone(3), np.zeros(5 * RATE_HZ, np.float32), tone(3)])
     windows = timeline(predictor, written(samples)).windows
     silent = [window.start_s for window in windows if window.reason == "silent"]
@@ -179,7 +177,7 @@ UNUSABLE = {
 
 
 @pytest.mark.parametrize("kind", UNUSABLE)
-def test_what_can_not_be_predicted_is_refused_here_too(predictor: Predictor, kind: str) -> None:
+def test_unusable_recordings_are_refused_as_clips_are(predictor: Predictor, kind: str) -> None:
     content, fault = UNUSABLE[kind]
     with pytest.raises(UnusableError) as refused:
         timeline(predictor, content, longest_s=20.0)
@@ -189,7 +187,7 @@ def test_what_can_not_be_predicted_is_refused_here_too(predictor: Predictor, kin
 
 
 @pytest.mark.parametrize("name", FORMATS)
-def test_a_recording_read_by_parts_is_the_one_read_at_once(predictor: Predictor, name: str) -> None:
+def test_a_recording_read_in_spans_equals_one_read_at_once(predictor: Predictor, name: str) -> None:
     content = written(tone(50), *FORMATS[name])
     with open_recording(content, 0.5, 0.5) as sound:
         parts = np.concatenate([span.samples[:, 0] for span in sound.spans()])
@@ -198,7 +196,7 @@ def test_a_recording_read_by_parts_is_the_one_read_at_once(predictor: Predictor,
     assert len(whole) - len(parts) < 0.25 * RATE_HZ
 
 
-def test_a_flac_that_does_not_tell_its_length_is_read_to_its_end(predictor: Predictor) -> None:
+def test_a_flac_file_without_its_length_is_read_to_the_end(predictor: Predictor) -> None:
     told = written(tone(7), "FLAC", "PCM_16")
     untold = without_length(told)
     assert timeline(predictor, untold) == timeline(predictor, told)
@@ -228,7 +226,7 @@ def test_memory_does_not_grow_with_the_length() -> None:
 
 
 @pytest.mark.parametrize("channels", [1, 2])
-def test_no_more_is_read_at_once_than_memory_is_set_aside_for(channels: int) -> None:
+def test_the_size_of_a_block_is_limited(channels: int) -> None:
     grid = Grid(rate_hz=10_000_000, channels=channels, window=30_000_000, hop=10_000_000)
     assert grid.block * channels <= 2**22
 
@@ -250,16 +248,18 @@ def test_the_envelope_holds_the_peaks_of_each_channel(predictor: Predictor) -> N
     assert [max(channel) for channel in envelope] == np.abs(samples).max(axis=0).tolist()
 
 
-def test_no_number_of_workers_changes_a_timeline(predictor: Predictor, tmp_path: Path) -> None:
+def test_the_number_of_workers_does_not_change_a_timeline(
+    predictor: Predictor, tmp_path: Path
+) -> None:
     call = np.stack([tone(FEW_WINDOWS, 200, 8000), tone(FEW_WINDOWS, 290, 8000)], axis=1)
     (tmp_path / "call.wav").write_bytes(written(call, rate_hz=8000))
     (tmp_path / "cut.wav").write_bytes(written(call, rate_hz=8000)[:-100])
     (tmp_path / "empty.wav").write_bytes(b"")
     files = [tmp_path / name for name in ("cut.wav", "call.wav", "empty.wav", "none.wav")]
     with Workers(2) as workers:
-        cut, found, empty, none = timeline_files(files, predictor, workers, Console(quiet=True))
-    assert found.timeline == timeline(predictor, files[1].read_bytes())
-    assert [one.reason for one in (cut, found, empty, none)] == [
+        cut, result, empty, none = timeline_files(files, predictor, workers, Console(quiet=True))
+    assert result.timeline == timeline(predictor, files[1].read_bytes())
+    assert [one.reason for one in (cut, result, empty, none)] == [
         "truncated: the file ends before its own header says",
         "",
         "empty file",
@@ -267,7 +267,7 @@ def test_no_number_of_workers_changes_a_timeline(predictor: Predictor, tmp_path:
     ]
 
 
-def test_people_read_a_timeline_as_stretches_of_one_emotion(predictor: Predictor) -> None:
+def test_the_table_joins_consecutive_windows_of_one_emotion(predictor: Predictor) -> None:
     samples = np.concatenate([tone(6, 200), np.zeros(8 * RATE_HZ, np.float32), tone(6, 200)])
     rows = timeline_rows(timeline(predictor, written(samples)))
     assert ("0:07 to 0:13", "", "silent", "") in rows
@@ -278,7 +278,7 @@ def test_people_read_a_timeline_as_stretches_of_one_emotion(predictor: Predictor
 @pytest.mark.parametrize(
     ("seconds", "told"), [(0, "0:00"), (59.6, "1:00"), (600, "10:00"), (3725, "1:02:05")]
 )
-def test_times_are_told_as_a_clock_does(seconds: float, told: str) -> None:
+def test_times_are_shown_as_on_a_clock(seconds: float, told: str) -> None:
     assert clock(seconds) == told
 
 
@@ -289,7 +289,7 @@ def stereo(predictor: Predictor) -> Timeline:
 
 
 @pytest.mark.parametrize(("form", "begin"), [("png", b"\x89PNG"), ("svg", b"<?xml")])
-def test_a_timeline_s_picture_has_the_same_bytes_each_time(
+def test_the_figure_of_a_timeline_is_reproducible(
     stereo: Timeline, form: Literal["png", "svg"], begin: bytes
 ) -> None:
     first, second = (
@@ -299,7 +299,7 @@ def test_a_timeline_s_picture_has_the_same_bytes_each_time(
     assert first.startswith(begin)
 
 
-def test_a_picture_of_many_windows_shows_means_of_neighbours() -> None:
+def test_the_figure_of_many_windows_shows_means_of_neighbours() -> None:
     middles_s = np.arange(1000, dtype=np.float64) + 1.5
     probabilities = np.tile(np.array([[0.2, 0.8], [0.6, 0.4]]), (500, 1))
     probabilities[:10] = np.nan
@@ -312,7 +312,7 @@ def test_a_picture_of_many_windows_shows_means_of_neighbours() -> None:
 
 
 @pytest.mark.recordings
-def test_a_call_of_real_voices_is_answered_as_its_parts_are(
+def test_a_call_of_real_voices_is_predicted_like_its_parts(
     predictor: Predictor, recordings: Path
 ) -> None:
     files = sorted((recordings / "savee").rglob("*.flac"))[:4]
@@ -322,7 +322,7 @@ def test_a_call_of_real_voices_is_answered_as_its_parts_are(
         assert predictor.predict(written(part)).probabilities == window.probabilities
 
 
-def test_a_moment_is_shown_as_the_window_whose_middle_is_nearest() -> None:
+def test_a_segment_belongs_to_the_window_with_the_nearest_centre() -> None:
     starts_s = (0.0, 1.0, 2.0)
     windows = tuple(Window(start, start + 3.0, 0, "low", {"low": 1.0}) for start in starts_s)
     shown = [(start, end) for start, end, _ in Timeline(5.0, 1, windows).segments(0)]

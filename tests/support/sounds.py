@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import io
 from pathlib import Path
 
 import numpy as np
@@ -64,6 +65,18 @@ def sine(
     time_s = np.arange(round(seconds * rate_hz)) / rate_hz
     added = np.random.default_rng(0).normal(0, noise, len(time_s))
     return 0.2 * (np.sin(2 * np.pi * pitch_hz * time_s) + added)
+
+
+def audio_file(
+    samples: np.ndarray,
+    rate_hz: int = RATE_HZ,
+    file_format: str = "WAV",
+    subtype: str | None = None,
+) -> bytes:
+    """Return samples as the content of an audio file."""
+    content = io.BytesIO()
+    soundfile.write(content, samples, rate_hz, format=file_format, subtype=subtype)
+    return content.getvalue()
 
 
 def seconds(duration_s: float) -> np.ndarray:
