@@ -31,6 +31,9 @@ class Clip:
         Spoken text, or the corpus's label for it; empty if unknown.
     intensity : str
         Intensity of the emotion, in the corpus's own scale; empty if unknown.
+    more : tuple of (str, str)
+        Further facts of the corpus, by name, such as ``("age", "31")``. Statement, intensity and
+        these travel with the clip to the protocols and to the result (clips.csv).
     """
 
     corpus: str
@@ -41,6 +44,12 @@ class Clip:
     emotion: str
     statement: str = ""
     intensity: str = ""
+    more: tuple[tuple[str, str], ...] = ()
+
+    @property
+    def facts(self) -> dict[str, str]:
+        """What the corpus tells of the clip beside speaker, gender and emotion, by name."""
+        return {"statement": self.statement, "intensity": self.intensity, **dict(self.more)}
 
     @property
     def id(self) -> str:

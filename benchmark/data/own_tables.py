@@ -28,7 +28,10 @@ def prepare_tables(
     cache: Path,
     console: Console,
 ) -> Prepared:
-    """Prepare a study on a user's own train and test tables."""
+    """Return a study on a user's own train and test tables, ready for the search.
+
+    The protocol follows from the speakers: speaker-dependent if any is in both tables.
+    """
     asked = {
         "normalise": study.normalise != "none",
         "auxiliary": bool(study.auxiliary),
@@ -38,8 +41,8 @@ def prepare_tables(
     for key, wanted in asked.items():
         if wanted:
             raise BenchmarkError(
-                f"study {study.name}: {key} is not for tables of your own, which are made, split "
-                "and scaled as you made them. Take the key out."
+                f"study {study.name}: {key} does not apply to your own tables, which are already "
+                "split and scaled. Remove the key."
             )
     train, test = (_of_study(read_csv(path), study, path, console) for path in paths)
     if train.columns != test.columns:
@@ -92,7 +95,7 @@ def prepare_tables(
 
 
 def _of_study(table: Table, study: Study, path: Path, console: Console) -> Table:
-    """Return what a study takes of a user's table, as it takes it; say what it leaves out."""
+    """Return the rows of a user's table with the study's emotions; report the others."""
     rows = table.rows.assign(emotion=table.rows["emotion"].replace(study.rename))
     there = sorted(set(rows["emotion"]))
     for emotion in study.emotions:
@@ -107,8 +110,8 @@ def _of_study(table: Table, study: Study, path: Path, console: Console) -> Table
     if shape is not None and len(table.columns) != shape[0] * shape[1]:
         raise BenchmarkError(
             f"{path}: {len(table.columns)} features, but the study's {study.features} are "
-            f"{shape[0]} frames of {shape[1]} numbers each. Give a table of those, or name a "
-            "feature set without frames with --set features=NAME."
+            f"{shape[0]} frames of {shape[1]} numbers each. Give such a table, or choose a feature "
+            "set without frames with --set features=NAME."
         )
     lacking = [name for name in study.covariates if COVARIATES[name].column not in table.columns]
     columns = (*table.columns, *(COVARIATES[name].column for name in lacking))
@@ -116,7 +119,7 @@ def _of_study(table: Table, study: Study, path: Path, console: Console) -> Table
 
 
 def _own_clips(train: Table, test: Table, path: Path) -> pd.DataFrame:
-    """Return a row a clip of a user's two tables; of recordings they tell nothing but the name."""
+    """Return one row per clip of the two tables, with the clip's name in place of its samples."""
     sides = [
         table.rows[table.originals].assign(side=side)
         for side, table in (("train", train), ("test", test))
@@ -125,11 +128,11 @@ def _own_clips(train: Table, test: Table, path: Path) -> pd.DataFrame:
     frame["samples"] = frame["clip"]
     twice = frame["clip"][frame["clip"].duplicated()]
     if len(twice):
-        raise BenchmarkError(f"{path}: clip {twice.iloc[0]} stands in the two tables twice.")
+        raise BenchmarkError(f"{path}: clip {twice.iloc[0]} is listed twice in the two tables.")
     alone = set(train.rows["clip"]) - set(frame["clip"])
     if alone:
         raise BenchmarkError(
-            f"{path}: clip {min(alone)} has augmented rows alone; its own row, with an empty "
-            "augmentation, is missing."
+            f"{path}: clip {min(alone)} has augmented rows only; the original row, with an "
+            "empty augmentation, is missing."
         )
     return frame

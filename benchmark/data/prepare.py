@@ -18,7 +18,7 @@ from benchmark.data.own_tables import prepare_tables
 from benchmark.data.prepared import Prepared, counts, result_name
 from benchmark.data.record import Change, CorpusRecord, DataRecord, Unusable
 from benchmark.data.split_tables import SplitTables, write_tables
-from benchmark.data.splits import Split, draw_splits, learn_also
+from benchmark.data.splits import Split, draw_splits, with_auxiliary
 from benchmark.data.tables import IDENTITY, Table
 from benchmark.engine.processes import Workers
 from benchmark.errors import BenchmarkError, unknown
@@ -102,7 +102,7 @@ def prepare(
             **normalisation,
         },
         recipe=features.recipe() | normalisation,
-        clips=_told_of(originals.clips),
+        clips=frame[["clip", *_facts(originals.clips)]],
     )
 
 
@@ -220,7 +220,7 @@ def _draw(study: Study, clips: pd.DataFrame) -> list[Split]:
     """Return the splits of all protocols, each model of the study with folds enough on each."""
     own = clips[~clips["corpus"].isin(study.auxiliary)]
     splits = [
-        learn_also(split, clips) if study.auxiliary else split
+        with_auxiliary(split, clips) if study.auxiliary else split
         for protocol in study.split.protocols
         for split in draw_splits(protocol, own, study.split, study.search.folds, study.seed)
     ]
@@ -282,8 +282,8 @@ def _check_emotions(study: Study, recordings: Mapping[str, Recordings]) -> None:
 
 
 def _frame(clips: Sequence[Clip], samples: Sequence[str]) -> pd.DataFrame:
-    """Return what a protocol needs to know of each clip; `samples` tells equal recordings."""
-    return pd.DataFrame(
+    """Return one row per clip, as protocols take it; equal recordings have equal `samples`."""
+    identity = pd.DataFrame(
         {
             "clip": [clip.id for clip in clips],
             "corpus": [clip.corpus for clip in clips],
@@ -293,6 +293,12 @@ def _frame(clips: Sequence[Clip], samples: Sequence[str]) -> pd.DataFrame:
             "samples": list(samples),
         }
     )
+    return identity.join(_facts(clips))
+
+
+def _facts(clips: Sequence[Clip]) -> pd.DataFrame:
+    """Return what corpora tell of their clips beside speaker, gender and emotion."""
+    return pd.DataFrame([clip.facts for clip in clips]).fillna("")
 
 
 def _augment(
@@ -310,17 +316,6 @@ def _augment(
         augmentation: _extract(study, clips, augmentation, cache, workers, bars)
         for augmentation in study.augment
     }
-
-
-def _told_of(clips: Sequence[Clip]) -> pd.DataFrame:
-    """Return what corpora tell of their clips beside speaker and emotion."""
-    return pd.DataFrame(
-        {
-            "clip": [clip.id for clip in clips],
-            "statement": [clip.statement for clip in clips],
-            "intensity": [clip.intensity for clip in clips],
-        }
-    )
 
 
 def _write_split(

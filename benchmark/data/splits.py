@@ -20,7 +20,7 @@ from benchmark.study import derive_seed
 
 
 class LeakError(BenchmarkError):
-    """Something is on both sides of a split that may be on one only."""
+    """Something that must be on one side of a split is on both."""
 
 
 @dataclass(frozen=True)
@@ -30,15 +30,15 @@ class Split:
     Attributes
     ----------
     protocol : str
-        Its key in `PROTOCOLS`.
+        A name in `PROTOCOLS`.
     test : ndarray of bool, shape (n_clips,)
         Which clips are test clips.
     fold : ndarray of int, shape (n_clips,)
-        The inner fold in which a training clip is validated; -1 for all others.
+        Inner fold that validates a training clip; -1 for all others.
     part : str
-        Which one, of a protocol that has several: ``f1``, ``savee/DC``, ``tess-to-savee``.
+        Which split of a protocol with several: ``f1``, ``savee/DC``, ``tess-to-savee``.
     auxiliary : ndarray of bool, shape (n_clips,), or None
-        Clips that are learned from in every inner fold, and validated in none.
+        Clips in the training part of every inner fold, never validated.
     """
 
     protocol: str
@@ -54,32 +54,32 @@ class Split:
 
     @property
     def stream(self) -> str:
-        """Name of its random streams: what seeds derive from."""
+        """Name of its random streams, from which seeds derive."""
         return f"{stream(self.protocol)}/{self.part}" if self.part else stream(self.protocol)
 
     @property
     def train(self) -> Mask:
-        """Which clips are training clips; a clip may be on neither side."""
+        """Which clips are training clips; some clips may be on neither side."""
         mask: Mask = self.fold >= 0
         return mask if self.auxiliary is None else mask | self.auxiliary
 
     @property
     def n_folds(self) -> int:
-        """How many inner folds there are."""
+        """Number of inner folds."""
         return int(self.fold.max()) + 1
 
 
 def draw_splits(
     protocol: str, clips: pd.DataFrame, rule: settings.Split, n_folds: int, seed: int
 ) -> list[Split]:
-    """Return the splits of a protocol: one, or one for each outer fold and repeat.
+    """Return the splits of a protocol: one, or one per outer fold and repeat.
 
     Parameters
     ----------
     clips : DataFrame
-        A row a clip: clip, corpus, speaker, gender, emotion, samples (digest of what is heard).
+        One row per clip, see `Protocol`.
     rule : settings.Split
-        The study's: outer folds or the size of one test side, and repeats.
+        Outer folds or size of the test side, and repeats.
     n_folds : int
         Inner folds of the training side.
     seed : int
@@ -88,7 +88,7 @@ def draw_splits(
     Raises
     ------
     BenchmarkError
-        If the clips don't allow it: a corpus with one speaker, an emotion that a fold lacks.
+        If the clips do not allow it: a corpus has one speaker, or a fold lacks an emotion.
     """
     if PROTOCOLS[protocol].sides is not None:
         return [
@@ -105,25 +105,25 @@ def draw_splits(
     return splits
 
 
-def learn_also(split: Split, clips: pd.DataFrame) -> Split:
-    """Return a split that learns from further clips too: those that stand behind its own.
+def with_auxiliary(split: Split, clips: pd.DataFrame) -> Split:
+    """Return a split with auxiliary clips, which follow its own clips in `clips`.
 
     Parameters
     ----------
     split : Split
-        Of the first clips.
+        Of the first clips of `clips`.
     clips : DataFrame
-        As `draw_splits` takes it: the split's own clips, and behind them auxiliary ones. Those with
-        an emotion that the split has not are on neither side.
+        The split's own clips, then auxiliary ones. Auxiliary clips with an emotion that the split
+        lacks are on neither side.
 
     Raises
     ------
     LeakError
-        If one of them is a recording, or of a speaker, that is tested.
+        If one of them is a tested recording, or of a test speaker.
     """
     own, more = len(split.test), len(clips) - len(split.test)
-    told = clips["emotion"].iloc[:own][split.train | split.test]
-    auxiliary = clips["emotion"].isin(told).to_numpy() & (np.arange(len(clips)) >= own)
+    emotions = clips["emotion"].iloc[:own][split.train | split.test]
+    auxiliary = clips["emotion"].isin(emotions).to_numpy() & (np.arange(len(clips)) >= own)
     longer = replace(
         split,
         test=np.concatenate([split.test, np.zeros(more, dtype=np.bool_)]),
@@ -137,7 +137,7 @@ def learn_also(split: Split, clips: pd.DataFrame) -> Split:
 def draw_split(
     protocol: str, clips: pd.DataFrame, test_size: float, n_folds: int, seed: int
 ) -> Split:
-    """Return the one split of a protocol that draws a test side of `test_size`."""
+    """Return the split of a protocol with one test side of `test_size`."""
     [split] = draw_splits(protocol, clips, settings.Split(test_size=test_size), n_folds, seed)
     return split
 
@@ -155,7 +155,7 @@ def _divided(
     fold = np.full(len(clips), -1, dtype=np.intp)
     learned = clips[train].reset_index(drop=True)
     rule = PROTOCOLS[protocol]
-    if rule.sides is not None:  # a corpus of few speakers has no more folds than speakers
+    if rule.sides is not None:  # a corpus can't have more folds than speakers
         n_folds = max(2, min(n_folds, learned["speaker"].nunique()))
     fold[train] = rule.divide(learned, n_folds, seed, INNER)
     split = Split(protocol, test, fold, part)
@@ -164,7 +164,7 @@ def _divided(
 
 
 def _tested(protocol: str, clips: pd.DataFrame, rule: settings.Split, seed: int) -> dict[str, Mask]:
-    """Return the test clips of each outer fold by its name; of a single test side by none."""
+    """Return the test clips by outer fold; the name of a single test side is empty."""
     kind = PROTOCOLS[protocol]
     if rule.folds is None:
         assert kind.hold_out is not None
@@ -181,7 +181,7 @@ def _tested(protocol: str, clips: pd.DataFrame, rule: settings.Split, seed: int)
 
 
 def check_split(split: Split, clips: pd.DataFrame) -> None:
-    """Stop if anything is on both sides that may not be, or a part lacks an emotion.
+    """Raise if both sides share what must be kept apart, or a part lacks an emotion.
 
     Raises
     ------
@@ -213,9 +213,9 @@ def check_split(split: Split, clips: pd.DataFrame) -> None:
 def _check_emotions(
     split: Split, name: str, clips: pd.DataFrame, train: Mask, held_out: Mask
 ) -> None:
-    """Refuse a part that lacks an emotion: a recall over no clips is no number."""
+    """Raise if a part lacks an emotion: recall over no clips is undefined."""
     emotions = set(clips.loc[split.train | split.test, "emotion"])
-    for words, part in (("to learn from", train), ("to be measured on", held_out)):
+    for words, part in (("for training", train), ("for testing", held_out)):
         lacking = sorted(emotions - set(clips.loc[part, "emotion"]))
         if lacking:
             raise BenchmarkError(
@@ -226,7 +226,7 @@ def _check_emotions(
 
 
 def _sides(protocol: str, clips: pd.DataFrame) -> Sides:
-    """Return both sides of each part, over the emotions that the two share."""
+    """Return both sides of each part, restricted to the emotions that the two share."""
     draw = PROTOCOLS[protocol].sides
     assert draw is not None
     shared = {}
@@ -239,7 +239,7 @@ def _sides(protocol: str, clips: pd.DataFrame) -> Sides:
         if len(both) < 2:
             raise BenchmarkError(
                 f"protocol {protocol}: the two sides of {part} share fewer than two emotions. "
-                "Leave a corpus out, or give its emotions the others' names in [rename]."
+                "Leave a corpus out, or map its emotions to those of the others in [rename]."
             )
         told = np.asarray(clips["emotion"].isin(both), dtype=np.bool_)
         shared[part] = (sides[0] & told, sides[1] & told)

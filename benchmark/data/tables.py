@@ -1,4 +1,4 @@
-"""The tables of a split: train.csv and test.csv for people, and the same numbers for workers."""
+"""Tables of features: rows with identity, read from and written to CSV."""
 
 from __future__ import annotations
 
@@ -15,18 +15,18 @@ from benchmark.engine.arrays import TrainingArrays
 from benchmark.errors import BenchmarkError, unknown
 
 IDENTITY = ("clip", "corpus", "speaker", "gender", "emotion", "augmentation")
-"""The columns before the features; `augmentation` is empty for a clip as it was recorded."""
+"""Columns before the features; `augmentation` is empty for an original clip."""
 
 ROWS_AT_ONCE = 5000
-"""Written in one go: a whole table would be held in memory once more."""
+"""Rows written at a time, to bound memory."""
 
 OWN = "table"
-"""The corpus of a user's own table that names none."""
+"""Corpus of a user's own table without a column `corpus`."""
 
 
 @dataclass(frozen=True)
 class Table:
-    """Rows of features that know which clip they come from.
+    """Rows of features with the clips that they come from.
 
     Attributes
     ----------
@@ -36,7 +36,7 @@ class Table:
     columns : tuple of str
         Names of the features.
     shape : tuple of int, or None
-        (n_frames, n_coefficients) of features over time, which a row lists frame by frame.
+        (n_frames, n_coefficients) of features over time, listed frame by frame.
     """
 
     rows: pd.DataFrame
@@ -46,12 +46,12 @@ class Table:
 
     @property
     def originals(self) -> NDArray[np.bool_]:
-        """Which rows are clips as they were recorded, shape (n_rows,)."""
+        """Which rows are original clips, shape (n_rows,)."""
         return np.asarray(self.rows["augmentation"] == "", dtype=np.bool_)
 
     @cached_property
     def digest(self) -> str:
-        """A digest of all identities, column names and numbers."""
+        """Digest of all identities, column names and values."""
         digest = hashlib.blake2b(digest_size=16)
         digest.update("\0".join((*IDENTITY, *self.columns)).encode())
         for column in IDENTITY:
@@ -61,7 +61,7 @@ class Table:
 
 
 def write_csv(table: Table, path: Path) -> None:
-    """Write a table as CSV: the same table is the same bytes, each float32 reads back exactly."""
+    """Write a table as CSV; equal tables give equal bytes, and each float32 reads back exactly."""
     import pyarrow as pa
     from pyarrow import csv
 
@@ -81,14 +81,14 @@ def write_csv(table: Table, path: Path) -> None:
 
 
 def read_csv(path: Path) -> Table:
-    """Return the table of a CSV file: the columns of `IDENTITY`, then any number of features.
+    """Return the table of a CSV file: the columns of `IDENTITY`, and any number of features.
 
-    `corpus`, `gender` and `augmentation` may be left out: a table from elsewhere seldom has them.
+    The columns `corpus`, `gender` and `augmentation` are optional.
 
     Raises
     ------
     BenchmarkError
-        If the file can't be read, lacks a column, or holds something that is no finite number.
+        If the file can't be read, lacks a column, or has a feature that is not a finite number.
     """
     try:
         frame = pd.read_csv(path, keep_default_na=False, dtype=dict.fromkeys(IDENTITY, "str"))
@@ -116,20 +116,20 @@ def read_csv(path: Path) -> Table:
 
 
 def _numbers(frame: pd.DataFrame, path: Path) -> NDArray[np.float32]:
-    """Return a frame's numbers, or say where one is none."""
+    """Return the numbers of a frame, or raise for the first cell that is not one."""
     numbers: NDArray[np.float32] = frame.apply(pd.to_numeric, errors="coerce").to_numpy(np.float32)
     wrong = np.argwhere(~np.isfinite(numbers))
     if len(wrong):
         row, column = wrong[0]
         raise BenchmarkError(
             f"{path}: line {row + 2}, column {frame.columns[column]}: "
-            f"{str(frame.iloc[row, column])!r} is no finite number; {len(wrong)} such cells in all."
+            f"{str(frame.iloc[row, column])!r} is not a finite number; {len(wrong)} such cells in all."
         )
     return numbers
 
 
 def training_arrays(table: Table, fold: NDArray[np.intp]) -> TrainingArrays:
-    """Return a training table and the inner fold of each row as workers read them."""
+    """Return the arrays of a training table and its inner folds, for workers."""
     return TrainingArrays(
         values=table.values,
         emotions=table.rows["emotion"].to_numpy(dtype=np.str_),

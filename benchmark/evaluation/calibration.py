@@ -1,4 +1,4 @@
-"""Whether a model's probabilities are as often right as they say."""
+"""Probability calibration: ECE, Brier score, log loss, temperature scaling."""
 
 from __future__ import annotations
 
@@ -9,35 +9,35 @@ import pandas as pd
 from numpy.typing import NDArray
 
 Floats = NDArray[np.float64]
-Places = NDArray[np.int64]
+Labels = NDArray[np.int64]
 
 BINS = 15
 FEWEST_CLIPS = 10
-"""A bin holds at least as many clips: few clips have fewer bins."""
+"""Minimum of clips in a bin; small sets have fewer bins."""
 
 DRAWS = 500
 SMALLEST = 1e-7
-"""A probability below it, one of float32's zeros say, counts as so much."""
+"""Lower bound of a probability in logarithms; float32 has zeros."""
 
 
 @dataclass(frozen=True)
 class Calibration:
-    """What a model's probabilities are worth on one set of clips.
+    """Calibration of a model's probabilities on one set of clips.
 
     Attributes
     ----------
     curve : DataFrame of shape (n_bins, 3)
-        The reliability curve: confidence (mean probability of the predicted emotion), accuracy
-        (share of right predictions) and clips, a row a bin.
+        Reliability curve, one row per bin: confidence (mean probability of the predicted emotion),
+        accuracy (fraction of correct predictions) and clips.
     error : float
-        Expected calibration error: the mean distance of accuracy and confidence over clips.
+        Expected calibration error (ECE): mean distance of accuracy and confidence over clips.
     error_by_chance : float
-        The mean of that error, had every probability been exactly right: what so few clips give by
-        chance alone.
-    brier, log_loss : float
-        Of all emotions' probabilities: mean sum of squared distances from the truth (Brier 1950,
-        Verification of forecasts expressed in terms of probability), 0 to 2; mean negative natural
-        logarithm of the true emotion's probability.
+        Mean ECE of a perfectly calibrated model on as many clips.
+    brier : float
+        Brier score over all emotions, 0 to 2 (Brier 1950, Verification of forecasts expressed in
+        terms of probability).
+    log_loss : float
+        Mean negative natural logarithm of the true emotion's probability.
     """
 
     curve: pd.DataFrame
@@ -47,21 +47,21 @@ class Calibration:
     log_loss: float
 
 
-def calibration(probabilities: Floats, truth: Places, seed: int = 0) -> Calibration:
-    """Return what probabilities are worth.
+def calibration(probabilities: Floats, truth: Labels, seed: int = 0) -> Calibration:
+    """Return the calibration of probabilities.
 
-    The expected calibration error is Guo et al.'s (2017, On calibration of modern neural networks,
+    The ECE is Guo et al.'s (2017, On calibration of modern neural networks,
     ICML) with bins of equally many clips (Nixon et al. 2019, Measuring calibration in deep
-    learning, CVPR workshops): of bins equally wide most would be all but empty.
+    learning, CVPR workshops): most bins of equal width would be almost empty.
 
     Parameters
     ----------
     probabilities : ndarray of shape (n_clips, n_emotions)
         Rows that sum to 1.
     truth : ndarray of int, shape (n_clips,)
-        The true emotion's column.
+        Column of the true emotion.
     seed : int
-        Of the draws of `Calibration.error_by_chance`.
+        For the draws of `Calibration.error_by_chance`.
     """
     confidence = probabilities.max(axis=1)
     right = probabilities.argmax(axis=1) == truth
@@ -81,19 +81,19 @@ def calibration(probabilities: Floats, truth: Places, seed: int = 0) -> Calibrat
 
 
 def tempered(probabilities: Floats, temperature: float) -> Floats:
-    """Return probabilities at a temperature: above 1 less sure, below 1 surer, same order."""
+    """Return temperature-scaled probabilities; a temperature above 1 lowers the confidence."""
     logits = np.log(np.clip(probabilities, SMALLEST, 1)) / temperature
     powers = np.exp(logits - logits.max(axis=1, keepdims=True))
     return np.asarray(powers / powers.sum(axis=1, keepdims=True), dtype=np.float64)
 
 
-def fit_temperature(probabilities: Floats, truth: Places) -> float:
-    """Return the temperature with the smallest log loss (Guo et al. 2017), from 1/20 to 20.
+def fit_temperature(probabilities: Floats, truth: Labels) -> float:
+    """Return the temperature with the lowest log loss (Guo et al. 2017), from 1/20 to 20.
 
     Parameters
     ----------
     probabilities : ndarray of shape (n_clips, n_emotions)
-        Of clips that the model did not learn from.
+        Of clips that were not in training.
     truth : ndarray of int, shape (n_clips,)
     """
     from scipy.optimize import minimize_scalar
@@ -106,16 +106,16 @@ def fit_temperature(probabilities: Floats, truth: Places) -> float:
     return float(np.exp(minimize_scalar(loss, bounds=bounds, method="bounded").x))
 
 
-def _bins(confidence: Floats) -> Places:
-    """Return each clip's bin, from 0 on; clips of the same confidence share one."""
+def _bins(confidence: Floats) -> Labels:
+    """Return the bin of each clip, from 0 on; clips of equal confidence share one."""
     count = max(1, min(BINS, len(confidence) // FEWEST_CLIPS))
     edges = np.unique(np.quantile(confidence, np.linspace(0, 1, count + 1)[1:-1]))
     places = np.searchsorted(edges, confidence, side="right")
     return np.unique(places, return_inverse=True)[1]
 
 
-def _error(bins: Places, confidence: Floats, right: NDArray[np.bool_]) -> Floats:
-    """Return the calibration error for each row of `right`, of shape (n_rows,)."""
+def _error(bins: Labels, confidence: Floats, right: NDArray[np.bool_]) -> Floats:
+    """Return the ECE for each row of `right`, of shape (n_rows,)."""
     member = (bins[:, None] == np.arange(bins.max() + 1)).astype(np.float64)
     distance = np.abs((right - confidence) @ member).sum(axis=1)
     return np.asarray(distance / len(confidence), dtype=np.float64)

@@ -44,7 +44,7 @@ FORMAT = 3
 CLIP = ("clip", "corpus", "speaker", "gender", "emotion")
 TEXT_COLUMNS = (
     *("protocol", "part", "model", "state", "epochs", "params", "reason"),
-    *(*CLIP, "statement", "intensity"),
+    *CLIP,
 )
 """Columns of text in any of the tables."""
 
@@ -264,7 +264,10 @@ def read_result(folder: Path) -> Result:
                 "interrupted while writing, or they were changed. Run the study again: finished "
                 "trials are kept."
             )
-        tables = {name: _read_table(content) for name, content in contents.items()}
+        tables = {
+            name: _read_table(content, text=name == "clips.csv")
+            for name, content in contents.items()
+        }
         if record["format"] == older_results.FORMAT:
             record, tables = older_results.converted(record, tables)
         return _result(record, tables)
@@ -311,13 +314,13 @@ def _plain(record: Record) -> dict[str, Any]:
     return record.model_dump(mode="json", exclude_defaults=True)
 
 
-def _read_table(content: bytes) -> pd.DataFrame:
+def _read_table(content: bytes, *, text: bool) -> pd.DataFrame:
     """Return a table whose text columns stay text, whatever they look like: 007, NA, true."""
     header = pd.read_csv(io.BytesIO(content), nrows=0).columns
-    numbers = [column for column in header if column not in TEXT_COLUMNS]
+    numbers = [column for column in header if column not in TEXT_COLUMNS and not text]
     table = pd.read_csv(
         io.BytesIO(content),
-        dtype=dict.fromkeys(TEXT_COLUMNS, "str"),
+        dtype="str" if text else dict.fromkeys(TEXT_COLUMNS, "str"),
         keep_default_na=False,
         na_values={column: [""] for column in numbers},
     )

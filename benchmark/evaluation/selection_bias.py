@@ -1,4 +1,4 @@
-"""How much the best inner score of a search flatters, by the number of trials tried."""
+"""Selection optimism: the bias of a search's best CV score, by the number of trials."""
 
 from __future__ import annotations
 
@@ -10,27 +10,27 @@ Floats = NDArray[np.float64]
 
 
 def course(trials: pd.DataFrame) -> pd.DataFrame:
-    """Return a search's best inner score, and the corrected one, after each trial tried.
+    """Return a search's best CV score, and the bias-corrected one, after each trial.
 
-    The best of many trials is best in part by chance: it was chosen on the folds that it is scored
-    on. So for each fold the choice is made on the other folds, and the chosen trial scored on the
-    fold that had no part; the mean over the folds is the corrected score. It is what Tibshirani &
-    Tibshirani (2009, A bias correction for the minimum error rate in cross-validation, Annals of
-    Applied Statistics 3) estimate, by the choice on other data of Tsamardinos, Greasidou &
-    Borboudakis (2018, Bootstrapping the out-of-sample predictions for efficient and accurate
-    cross-validation, Machine Learning 107): theirs, which takes each fold's own best for the other
-    choice, corrects too much (tests/simulations/choices.py).
+    The best trial is selected on the folds that score it, so its score is too high. Here, for each
+    fold, the trial is selected on the other folds and scored on this one; the mean over folds is
+    the corrected score. It estimates what Tibshirani & Tibshirani (2009, A bias correction for the
+    minimum error rate in cross-validation, Annals of Applied Statistics 3) estimate, with the
+    selection on other data of Tsamardinos, Greasidou & Borboudakis (2018, Bootstrapping the
+    out-of-sample predictions for efficient and accurate cross-validation, Machine Learning 107).
+    The former, which takes each fold's own best trial, corrects too much
+    (tests/simulations/choices.py).
 
     Parameters
     ----------
     trials : DataFrame
-        A result's trials of one search: trial, state and fold_0 .. . Trials that failed or were
-        given up early count as tried; they have not all folds, and could not have been chosen.
+        A result's trials of one search: trial, state and fold_0 .. . Failed and pruned trials count
+        as tried; they lack folds and cannot be selected.
 
     Returns
     -------
     DataFrame of shape (n_tried, 2)
-        Columns inner and corrected, by number of trials tried, from 1; without rows before the
+        Columns inner and corrected, indexed by the number of trials, from 1; no rows before the
         first complete trial.
     """
     ordered = trials.sort_values("trial")
@@ -48,12 +48,12 @@ def course(trials: pd.DataFrame) -> pd.DataFrame:
 
 
 def corrected(scores: Floats) -> Floats:
-    """Return the corrected best score after each trial, of shape (n_trials,).
+    """Return the bias-corrected best score after each trial, of shape (n_trials,).
 
     Parameters
     ----------
     scores : ndarray of shape (n_trials, n_folds)
-        Of complete trials in the order in which they were tried; two folds or more.
+        Of complete trials in their order; at least two folds.
     """
     trials, folds = scores.shape
     others = (scores.sum(axis=1, keepdims=True) - scores) / (folds - 1)

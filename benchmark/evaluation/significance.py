@@ -1,4 +1,4 @@
-"""Whether two models differ on the same clips and folds, and how sure that is."""
+"""Significance of the difference of two models on the same clips or folds."""
 
 from __future__ import annotations
 
@@ -14,16 +14,17 @@ from benchmark.evaluation.intervals import Score, Unit, resample_groups, resampl
 from benchmark.evaluation.metrics import METRICS, Counts, Floats, counts_by
 
 SWAPS = 10_000
-"""How many swaps are drawn where there are more than so many; all of them where there are fewer."""
+"""Permutations drawn if there are more; otherwise all are enumerated."""
 
 ALPHA = 0.05
-"""With a p below it two models are said to differ."""
+"""Significance level."""
 
 FEWEST_SWAPPED = 6
-"""With fewer speakers even the rarest way to swap them is no rarer than `ALPHA`: clips are."""
+"""Speakers needed to permute them: with fewer, p cannot fall below `ALPHA`, and clips are
+permuted."""
 
 BLOCK = 1000
-"""How many swaps are counted at a time, so that a swap of single clips fits into memory."""
+"""Permutations computed at a time, to bound memory."""
 
 
 @dataclass(frozen=True)
@@ -33,15 +34,15 @@ class ClipTest:
     Attributes
     ----------
     difference : Score
-        The first model's figure less the second's; its interval draws the same speakers for both.
+        First model minus second; the interval resamples the same speakers for both.
     p : float
-        How often chance alone makes a difference as large, were the two models alike.
+        Two-sided p value of the permutation test.
     swapped : str
-        Whose answers were swapped: those of ``speakers`` or of ``clips``.
+        Unit of permutation: ``speakers`` or ``clips``.
     swaps : int
-        How many swaps `p` is computed from.
+        Number of permutations.
     exact : bool
-        Whether these are all there are.
+        Whether all permutations were enumerated.
     """
 
     difference: Score
@@ -58,7 +59,7 @@ class FoldTest:
     Attributes
     ----------
     difference, low, high : float
-        The first model's mean score less the second's, with its 95 % confidence interval.
+        Mean score of the first model minus that of the second, with its 95 % confidence interval.
     p : float
         Two-sided.
     folds : int
@@ -80,13 +81,13 @@ def compare_on_clips(
 ) -> ClipTest:
     """Return the difference of two models on the same clips, with a permutation test.
 
-    If the models were alike, either's answers to a speaker's clips could as well be the other's. So
-    the answers are swapped for whole speakers, in all ways or in `SWAPS` random ones, and `p` is
-    the share of the ways, the one that was seen among them, whose difference is as large as the one
-    seen (Good 2005, Permutation, Parametric and Bootstrap Tests of Hypotheses, chapter 3; Ernst
-    2004, Permutation methods: a basis for exact inference, Statistical Science 19). Single clips
-    are swapped where there are fewer than six speakers, since all the ways to swap five are too few
-    to tell anything, each with all its rows; the interval follows `evaluate.resampled_unit`.
+    Under the null hypothesis the predictions of the two models for a speaker are exchangeable. So
+    they are swapped for whole speakers, in all ways or in `SWAPS` random ones, and `p` is the
+    fraction of permutations, the observed one included, with a difference as large as the observed
+    one (Good 2005, Permutation, Parametric and Bootstrap Tests of Hypotheses, chapter 3; Ernst
+    2004, Permutation methods: a basis for exact inference, Statistical Science 19). With fewer than
+    `FEWEST_SWAPPED` speakers, clips are permuted, each with all its rows. The unit of the interval
+    is that of `intervals.resampled_unit`.
 
     Parameters
     ----------
@@ -97,12 +98,12 @@ def compare_on_clips(
     metric : str
         A name in `METRICS`.
     seeds : (int, int)
-        Of the resamples and of the swaps.
+        For the resamples and for the permutations.
 
     Raises
     ------
     BenchmarkError
-        If the two do not hold the same clips.
+        If the two have different clips.
     """
     first, second = _aligned(first, second)
     speaker_of, speakers = pd.factorize(first["speaker"], sort=True)
@@ -130,11 +131,10 @@ def compare_on_clips(
 
 
 def holm(ps: Sequence[float]) -> list[float]:
-    """Return the p of several tests, corrected for their number.
+    """Return the p values of several tests, adjusted for their number.
 
-    With a corrected p below `ALPHA` called a difference, the chance to call any difference that is
-    none is at most `ALPHA` (Holm 1979, A simple sequentially rejective multiple test procedure,
-    Scandinavian Journal of Statistics 6).
+    The probability of any false positive is at most `ALPHA` (Holm 1979, A simple sequentially
+    rejective multiple test procedure, Scandinavian Journal of Statistics 6).
     """
     from statsmodels.stats.multitest import multipletests
 
@@ -146,29 +146,29 @@ def compare_on_folds(
 ) -> FoldTest:
     """Return the difference of two models' scores on the same folds, with a corrected t-test.
 
-    Folds share most of their training clips, so their differences vary together and a plain paired
-    t-test finds too much. The corrected resampled t-test takes the variance of the mean of k
+    Folds share most of their training clips, so their differences are correlated and a plain paired
+    t-test has too many false positives. The corrected resampled t-test takes the variance of the mean of k
     differences to be (1 / k + n_validation / n_train) times their variance, with k - 1 degrees of
     freedom (Nadeau & Bengio 2003, Inference for the generalization error, Machine Learning 52).
 
     Parameters
     ----------
     first, second : sequence of float
-        Scores of the two models, a fold each, in the same order.
+        Scores of the two models by fold, in the same order.
     train_clips, validation_clips : float
-        How many clips a fold learns from and validates on; the mean where folds differ.
+        Number of training and validation clips of a fold; the mean if folds differ.
 
     Raises
     ------
     BenchmarkError
-        If there are not two folds or more with scores of both.
+        If there are fewer than two folds with scores of both.
     """
     from scipy.stats import t
 
     if len(first) != len(second) or len(first) < 2:
         raise BenchmarkError(
-            f"{len(first)} and {len(second)} fold scores can't be compared: two models need the "
-            "same folds, two or more."
+            f"{len(first)} and {len(second)} fold scores can't be compared: both models need "
+            "scores on the same folds, at least two."
         )
     differences = np.subtract(first, second)
     folds = len(differences)
@@ -197,7 +197,7 @@ def _paired_counts(
 
 
 def _swapped_differences(by_group: Counts, metric: str, seed: int) -> tuple[Floats, bool]:
-    """Return the difference by each way to swap groups, and whether these are all ways."""
+    """Return the difference under each permutation, and whether all were enumerated."""
     exact = 2 ** len(by_group) <= SWAPS
     swaps = _all_swaps(len(by_group)) if exact else _swaps(len(by_group), seed)
     blocks = [_swapped_difference(by_group, block, metric) for block in swaps]
@@ -218,12 +218,12 @@ def _swapped_difference(by_group: Counts, swaps: NDArray[np.bool_], metric: str)
 
 
 def _all_swaps(groups: int) -> Iterator[NDArray[np.bool_]]:
-    """Yield every way to swap some of the groups, once."""
+    """Yield all subsets of the groups."""
     yield (np.arange(2**groups)[:, None] >> np.arange(groups) & 1).astype(np.bool_)
 
 
 def _swaps(groups: int, seed: int) -> Iterator[NDArray[np.bool_]]:
-    """Yield `SWAPS` random ways to swap some of the groups, block by block."""
+    """Yield `SWAPS` random subsets of the groups, in blocks."""
     rng = np.random.default_rng(seed)
     for _ in range(SWAPS // BLOCK):
         yield rng.integers(0, 2, size=(BLOCK, groups), dtype=np.int8).astype(np.bool_)

@@ -1,4 +1,4 @@
-"""Whom a model serves: its score by speaker, gender, statement and emotion intensity."""
+"""Subgroup performance: a model's score by speaker, gender, statement, intensity and the like."""
 
 from __future__ import annotations
 
@@ -21,22 +21,23 @@ from benchmark.evaluation.intervals import (
 from benchmark.evaluation.metrics import METRICS, counts_by
 
 SPEAKER = "speaker"
-DIVIDED_BY = (SPEAKER, "gender", "intensity", "statement")
+FIRST = (SPEAKER, "gender", "intensity", "statement")
+"""Order of the facts by which clips are divided; others follow."""
 
 FEWEST_CLIPS = 4
-"""A group needs as many clips of an emotion to be measured on it."""
+"""Clips of an emotion that a subgroup needs to be measured on it."""
 
 
 @dataclass(frozen=True)
 class Group:
-    """The clips of a corpus that have something in common.
+    """A subgroup of a corpus's clips.
 
     Attributes
     ----------
     name : str
-        What they have: ``female``, ``strong``, a statement, a speaker.
+        The common value: ``female``, ``strong``, a statement, a speaker.
     clips, speakers : int
-        How many there are, of the emotions compared.
+        Of the emotions compared.
     score : Score
     """
 
@@ -48,22 +49,22 @@ class Group:
 
 @dataclass(frozen=True)
 class Division:
-    """One corpus's clips by one thing that is known of them.
+    """The clips of one corpus, divided by one fact.
 
     Attributes
     ----------
     corpus, by : str
-        `by` is one of `DIVIDED_BY`.
+        `by` is speaker, gender, or a fact of clips.csv.
     emotions : tuple of str
-        Those of which every group has clips enough: groups are compared on the same emotions.
+        Those of which every group has enough clips: groups are compared on the same emotions.
     groups : tuple of Group
-        By name: two or more; a corpus may have a single speaker.
+        By name; at least two, but one speaker suffices.
     left_out : int
-        How many groups have too few clips.
+        Number of groups with too few clips.
     gap : Score or None
-        The first group less the second, where there are just two.
+        First group minus second, if there are exactly two.
     paired : bool
-        Whether both have the same speakers, who are then drawn for both at once.
+        Whether both have the same speakers, who are then resampled together.
     """
 
     corpus: str
@@ -82,32 +83,32 @@ def divisions(
     metric: str,
     seed: int,
 ) -> list[Division]:
-    """Return a model's test clips divided by all that is known of them, corpus by corpus.
+    """Return the subgroups of a model's test clips, by corpus and fact.
 
-    A corpus is not divided by what it does not tell, or where fewer than two groups (but one
-    speaker will do) have `FEWEST_CLIPS` clips of half its emotions and two emotions in common.
-    Corpora are not taken together: where one has only women, a difference of gender would be one of
-    corpora.
+    A corpus is divided by a fact if at least two groups (or one speaker) have `FEWEST_CLIPS` clips
+    of half its emotions and two emotions in common. Corpora are not pooled: if one has women only,
+    a difference between genders would be one between corpora.
 
     Parameters
     ----------
     rows : DataFrame of shape (n_clips, ...)
         One model's rows of one protocol.
     clips : DataFrame or None
-        Statement and intensity by clip; None where they are not known.
+        Facts by clip, as `Result.clips`; None if they are not stored.
     emotions : sequence of str
         The study's emotions.
     metric : str
         A name in `METRICS`.
     seed : int
-        The study's, for the resamples.
+        For the resamples.
     """
+    facts = [] if clips is None else [name for name in clips if name != "clip"]
     if clips is not None:
-        rows = rows.merge(clips[["clip", "statement", "intensity"]], on="clip", how="left")
+        rows = rows.merge(clips, on="clip", how="left")
     return [
         division
         for corpus, part in rows.groupby("corpus", sort=True)
-        for by in DIVIDED_BY
+        for by in dict.fromkeys([*FIRST, *facts])
         if by in part
         for division in _divide(part, (str(corpus), by), emotions, metric, seed)
     ]
@@ -116,7 +117,7 @@ def divisions(
 def _divide(
     rows: pd.DataFrame, place: tuple[str, str], emotions: Sequence[str], metric: str, seed: int
 ) -> Iterator[Division]:
-    """Yield a corpus divided by one thing; nothing where it can't be."""
+    """Yield a corpus divided by one fact; nothing if it cannot be divided."""
     corpus, by = place
     told = rows[rows[by].fillna("") != ""]
     counts = pd.crosstab(told[by], told["emotion"])
@@ -156,7 +157,7 @@ def _paired_gap(
     metric: str,
     seed: int,
 ) -> Score:
-    """Return the first group's score less the other's, the same speakers drawn for both."""
+    """Return the first group's score minus the other's, with the same speakers resampled."""
     speakers, clips = _numbered(rows)
     pair = [counts_by(speakers[side], rows[side], emotions) for side in (first, ~first)]
     by_speaker = np.stack(pair, axis=1)

@@ -9,7 +9,14 @@ import pytest
 from benchmark import study
 from benchmark.data.outer_folds import EMOBOX, OUTER_FOLDS
 from benchmark.data.protocols import PROTOCOLS
-from benchmark.data.splits import LeakError, Split, check_split, draw_split, draw_splits, learn_also
+from benchmark.data.splits import (
+    LeakError,
+    Split,
+    check_split,
+    draw_split,
+    draw_splits,
+    with_auxiliary,
+)
 from benchmark.errors import BenchmarkError
 
 EMOTIONS = ("angry", "happy", "sad")
@@ -254,7 +261,7 @@ def test_auxiliary_clips_are_learned_from_in_every_fold_and_tested_in_none() -> 
     others.loc[others["speaker"] == "more/y", "emotion"] = "calm"
     clips = pd.concat([own, others], ignore_index=True)
     [split] = draw_splits("speaker-independent", own, study.Split(), 3, 0)
-    longer = learn_also(split, clips)
+    longer = with_auxiliary(split, clips)
     assert set(clips.loc[longer.train & (clips["corpus"] == "more"), "speaker"]) == {"more/x"}
     assert not longer.test[len(own) :].any()
     assert (longer.fold[len(own) :] == -1).all()
@@ -272,4 +279,4 @@ def test_an_auxiliary_clip_of_a_tested_recording_or_speaker_stops_the_run(
     clips = pd.concat([own, corpus("more", {"x": 6})], ignore_index=True)
     clips.loc[len(own), column] = own.loc[split.test, column].iloc[0]
     with pytest.raises(LeakError, match=f"{noun} .* is on both sides of the test side"):
-        learn_also(split, clips)
+        with_auxiliary(split, clips)
