@@ -31,7 +31,7 @@ from benchmark.serving.timeline import (
     open_recording,
     predict_windows,
 )
-from benchmark.tracking.cards import read_card, recipe_of
+from benchmark.tracking.cards import feature_set_of, read_card
 
 AUDIO_SUFFIXES = (".wav", ".flac", ".ogg", ".opus", ".mp3", ".aif", ".aiff", ".au", ".caf")
 """Of the recordings in a folder; a file that is named explicitly may have any suffix."""
@@ -88,7 +88,7 @@ def predict_files(
     BenchmarkError
         If the model cannot be loaded, or the cache cannot be written.
     """
-    features = recipe_of(read_card(card), str(card))
+    features = feature_set_of(read_card(card), str(card))
     with ThreadPoolExecutor(1) as thread, console.bars() as bars:
         loading = thread.submit(Predictor.load, card)
         bar = bars.add(f"features {features.name}", len(files))

@@ -154,10 +154,10 @@ def introduce(card: Card, console: Console) -> None:
 
 def performance(card: Card) -> str:
     """Return the UAR of a model in a sentence, speaker-independent if that was measured."""
-    uar = card.trust.figures["uar"]
+    uar = card.trust.scores["uar"]
     protocol = (
         "speaker-independent"
-        if card.trust.unseen_speakers
+        if card.trust.speaker_independent
         else "speaker-dependent; speaker-independent performance was not measured"
     )
     synthetic = " It was trained on synthetic speech, not on people." if card.generated else ""

@@ -15,7 +15,7 @@ from benchmark.features.audio import decode
 from benchmark.features.extract import features_of
 from benchmark.models import probabilities
 from benchmark.models.quick import quickened
-from benchmark.tracking.cards import Card, load_model, recipe_of
+from benchmark.tracking.cards import Card, feature_set_of, load_model
 
 
 @dataclass(frozen=True)
@@ -67,7 +67,7 @@ class Predictor:
         """
         loaded, model = load_model(card)
         threadpool_limits(1)
-        return cls(loaded, recipe_of(loaded, str(card)), quickened(model))
+        return cls(loaded, feature_set_of(loaded, str(card)), quickened(model))
 
     def predict(self, content: bytes, longest_s: float | None = None) -> Prediction:
         """Return the prediction for a recording.

@@ -1,7 +1,7 @@
-"""Model cards: what a stored model is, what made it, and how far to trust it.
+"""Model cards: what a stored model is, how it was made, and its test scores.
 
-Each winner of a study lies in ``features_cache/<study>/<split>/models/``, a skops file with a card
-beside it. A card is plain data, made of results alone; a model is loaded only by its card.
+The fitted models of a study are in ``features_cache/<study>/<split>/models/``: a skops file with a
+card (JSON) beside it. A card is made from results alone; a model is loaded only through its card.
 """
 
 from __future__ import annotations
@@ -32,86 +32,109 @@ from benchmark.report.markdown import listed
 from benchmark.report.wording import model_title, protocol_words
 from benchmark.study import digest_of
 
-FORMAT = 1
+FORMAT = 2
 
-AGAIN = "If a study made it, run that again: it writes its cards anew."
+REMEDY = "If a study made it, run the study again: it writes its cards anew."
 
 
 class _Part(BaseModel):
     model_config = ConfigDict(extra="forbid", frozen=True, allow_inf_nan=False)
 
 
-class Figure(_Part):
-    """A measured figure with its 95 % interval."""
+class Score(_Part):
+    """A test score with its 95 % confidence interval."""
 
     value: float
     low: float
     high: float
 
 
-class Measured(_Part):
-    """What was measured of a model on the test clips of one protocol.
+class ProtocolScores(_Part):
+    """Test scores of a model under one protocol.
 
     Attributes
     ----------
     protocol, title : str
-        Its name, and in words.
-    unseen_speakers : bool
-        Whether the model had never heard the test speakers.
+        Its name, and its title.
+    speaker_independent : bool
+        Whether no test speaker occurs in training.
     clips, speakers : int
-        On the test side.
-    over : str
-        What the intervals are over: speakers or clips.
-    figures : dict of str to Figure
+        Of the test side.
+    resampling_unit : str
+        What the confidence intervals resample: speakers or clips.
+    scores : dict of str to Score
         By metric: uar, accuracy, macro_f1.
     """
 
     protocol: str
     title: str
-    unseen_speakers: bool
+    speaker_independent: bool
     clips: int
     speakers: int
-    over: str
-    figures: dict[str, Figure]
+    resampling_unit: str
+    scores: dict[str, Score]
+
+
+class Features(_Part):
+    """The features that a model takes.
+
+    Attributes
+    ----------
+    name : str
+    version, sample_rate_hz, columns : int
+        Version of the feature set, its sample rate, and its number of columns.
+    normalise : str or None
+        Group whose statistics normalise the features; None without normalisation.
+    versions : dict of str to str
+        Packages of an extra that compute the features, with their versions.
+    digest : str
+        Of the whole recipe, the names of the columns included.
+    """
+
+    name: str
+    version: int
+    sample_rate_hz: int
+    columns: int
+    normalise: str | None = None
+    versions: dict[str, str] = {}
+    digest: str
 
 
 class Card(_Part):
-    """What a stored model is, what made it, and how far to trust it.
+    """What a stored model is, how it was made, and its test scores.
 
     Attributes
     ----------
     format : int
     study, question : str
-        The study that made it.
+        The study that made the model.
     changes : tuple of str
-        In what its run was not the study's own.
+        How the run differed from the study file.
     split, model, title : str
-        The protocol on whose training side it learned, its name in the study, and in words.
+        The split whose training side the model was fitted on, its name in the study, its title.
     emotions : tuple of str
-        In the order of its probabilities.
-    features : dict or None
-        The recipe of the rows that it takes, `FeatureSet.recipe` with a digest for the names of
-        its columns; None where a user's own tables were learned from, which no recording can be
-        turned into.
+        In the order of the probabilities.
+    features : Features or None
+        None if the model was fitted on a user's own tables.
     covariates : tuple of str
-        What it takes besides, and no recording tells.
+        Further inputs, which a recording does not contain.
     corpora : tuple of str
-        Titles of the corpora that it learned from.
+        Titles of the training corpora.
     generated : bool
-        Whether any of their recordings was made by code.
+        Whether any training recording is generated speech.
     data : str
-        Digest of the clips, their sides and inner folds: models with the same can be compared.
+        Digest of the clips, splits and inner folds. Models with equal digests are comparable.
     metric : str
-        By which it was chosen.
-    inner_score, inner_std : float
-        That metric's mean and standard deviation over the inner folds of the training side.
-    measured : tuple of Measured
-        One a protocol of the study. Under another protocol than `split` it is the same kind of
-        model, tuned and fitted on that protocol's training side.
+        Metric of the model selection.
+    cv_score, cv_std : float
+        Mean and standard deviation of the metric over the inner folds.
+    measured : tuple of ProtocolScores
+        One per protocol of the study. For another protocol than `split`'s, they are of the same
+        model tuned and fitted on that protocol's training side.
     versions : dict
-        Of the libraries that made it.
+        Of the libraries that made the model.
     file, sha256 : str
-        The model's file, which lies beside the card, and its digest.
+        Name of the model's file, which is beside the card, and its digest.
     """
 
     format: int
@@ -122,43 +145,47 @@ class Card(_Part):
     model: str
     title: str
     emotions: Annotated[tuple[str, ...], Field(min_length=1)]
-    features: dict[str, Any] | None
+    features: Features | None
     covariates: tuple[str, ...]
     corpora: tuple[str, ...]
     generated: bool
     data: str
     metric: str
-    inner_score: float
-    inner_std: float
-    measured: Annotated[tuple[Measured, ...], Field(min_length=1)]
+    cv_score: float
+    cv_std: float
+    measured: Annotated[tuple[ProtocolScores, ...], Field(min_length=1)]
     versions: dict[str, str]
     file: str
     sha256: str
 
     @field_validator("file")
     @classmethod
-    def _beside(cls, file: str) -> str:
+    def _has_no_folder(cls, file: str) -> str:
         if Path(file).name != file or file in {"", ".."} or "\0" in file:
-            raise ValueError("must be a file's name, without a folder")
+            raise ValueError("must be a file name without a folder")
         return file
 
     @model_validator(mode="after")
-    def _figures(self) -> Self:
+    def _has_scores(self) -> Self:
         needed = {"uar", "accuracy", self.metric}
-        lacking = [one.protocol for one in self.measured if not needed <= one.figures.keys()]
-        if lacking:
-            raise ValueError(f"{listed(sorted(needed))} must be measured under {listed(lacking)}")
+        incomplete = [one.protocol for one in self.measured if not needed <= one.scores.keys()]
+        if incomplete:
+            raise ValueError(
+                f"{listed(sorted(needed))} must be measured under {listed(incomplete)}"
+            )
         return self
 
     @property
     def reference(self) -> str:
-        """The model in a word: study/split/model and the first letters of its digest."""
+        """Short identifier: study/split/model@digest."""
         return f"{self.study}/{self.split}/{self.model}@{self.sha256[:12]}"
 
     @property
-    def trust(self) -> Measured:
-        """What to expect of a voice that the model has never heard, or the nearest to it known."""
-        return min(self.measured, key=lambda m: (not m.unseen_speakers, m.protocol != self.split))
+    def trust(self) -> ProtocolScores:
+        """The scores to expect for a new speaker: speaker-independent ones if measured."""
+        return min(
+            self.measured, key=lambda one: (not one.speaker_independent, one.protocol != self.split)
+        )
 
     def text(self) -> str:
         """Return the card as it is stored."""
@@ -171,15 +198,15 @@ def write_cards(
     data: Mapping[str, str],
     files: Mapping[tuple[str, str], Path],
 ) -> None:
-    """Write the card of each of a study's fitted models, the floor too, beside its file.
+    """Write the card of each fitted model of a study, the baseline included, beside its file.
 
     Parameters
     ----------
     result : Result
     recipe : dict or None
-        Of the features (`FeatureSet.recipe`); None where they are a user's own.
+        `FeatureSet.recipe` and the normalisation; None for a user's own tables.
     data : mapping of str to str
-        By split, the digest of its clips, sides and folds.
+        By split: the digest of its clips, sides and folds.
     files : mapping of (str, str) to Path
         By split and model.
     """
@@ -196,14 +223,14 @@ def write_cards(
             model=model,
             title=model_title(result, model),
             emotions=tuple(result.emotions),
-            features=None if recipe is None else _told(recipe),
+            features=None if recipe is None else _features_of(recipe),
             covariates=tuple(result.study.covariates),
             corpora=tuple(c.title for c in result.data.corpora.values() if c.used),
             generated=result.generated,
             data=data[split],
             metric=result.study.search.metric,
-            inner_score=winner.score,
-            inner_std=winner.std,
+            cv_score=winner.score,
+            cv_std=winner.std,
             measured=_measured(board, model),
             versions=result.versions.libraries,
             file=stored.name,
@@ -212,38 +239,46 @@ def write_cards(
         write_text(stored.with_name(f"{model}.json"), card.text())
 
 
-def _told(recipe: dict[str, Any]) -> dict[str, Any]:
-    """Return a recipe as a card tells it: of up to thousands of columns their digest."""
-    return recipe | {"columns": len(recipe["columns"]), "digest": digest_of(recipe)}
+def _features_of(recipe: dict[str, Any]) -> Features:
+    """Return the card's short form of a recipe, whose columns may be thousands."""
+    return Features(
+        name=recipe["name"],
+        version=recipe["version"],
+        sample_rate_hz=recipe["sample_rate_hz"],
+        columns=len(recipe["columns"]),
+        normalise=recipe.get("normalise"),
+        versions=recipe.get("versions", {}),
+        digest=digest_of(recipe),
+    )
 
 
-def _measured(board: Leaderboard, model: str) -> tuple[Measured, ...]:
-    found = [(protocol, board.evaluation(protocol, model)) for protocol in board.protocols]
+def _measured(board: Leaderboard, model: str) -> tuple[ProtocolScores, ...]:
+    evaluations = {protocol: board.evaluation(protocol, model) for protocol in board.protocols}
     return tuple(
-        Measured(
+        ProtocolScores(
             protocol=protocol,
             title=protocol_words(protocol).column,
-            unseen_speakers=protocol in PROTOCOLS and PROTOCOLS[protocol].speaker_independent,
+            speaker_independent=protocol in PROTOCOLS and PROTOCOLS[protocol].speaker_independent,
             clips=evaluation.clips,
             speakers=evaluation.speakers,
-            over=evaluation.over,
-            figures={
-                name: Figure(value=score.value, low=score.low, high=score.high)
+            resampling_unit=evaluation.over,
+            scores={
+                name: Score(value=score.value, low=score.low, high=score.high)
                 for name, score in evaluation.scores.items()
             },
         )
-        for protocol, evaluation in found
+        for protocol, evaluation in evaluations.items()
         if evaluation is not None
     )
 
 
 def read_card(path: Path) -> Card:
-    """Return the card of a file.
+    """Return the card in a file.
 
     Raises
     ------
     BenchmarkError
-        If it can't be read, is no card, or is one of another format.
+        If the file can't be read, is not a card, or has another format.
     """
     try:
         content = json.loads(path.read_text(encoding="utf-8"))
@@ -254,88 +289,81 @@ def read_card(path: Path) -> Card:
             )
         return Card.model_validate(content)
     except OSError as error:
-        raise BenchmarkError(f"{path}: can't read the model's card ({error.strerror}).") from error
+        raise BenchmarkError(f"{path}: can't read the model card ({error.strerror}).") from error
     except ValidationError as error:
         first = error.errors()[0]
-        place = ".".join(str(part) for part in first["loc"]) or "all of it"
-        reason = f"{place}: {first['msg']}"
-        raise BenchmarkError(f"{path}: not a model's card: {reason}. {AGAIN}") from error
+        place = ".".join(str(part) for part in first["loc"]) or "the whole card"
+        raise BenchmarkError(
+            f"{path}: not a model card: {place}: {first['msg']}. {REMEDY}"
+        ) from error
     except (ValueError, RecursionError) as error:
-        raise BenchmarkError(f"{path}: not a model's card: {error}. {AGAIN}") from error
+        raise BenchmarkError(f"{path}: not a model card: {error}. {REMEDY}") from error
 
 
-def recipe_of(card: Card, where: str) -> FeatureSet:
-    """Return the feature set whose rows a model takes.
+def feature_set_of(card: Card, where: str) -> FeatureSet:
+    """Return the feature set that a model takes.
 
     Raises
     ------
     BenchmarkError
-        If it was made by a recipe that this version does not make, or takes what no recording
-        tells.
+        If this version can't compute it, or the model needs more than one recording contains.
     """
-    if card.features is None:
+    features = card.features
+    if features is None:
         raise BenchmarkError(
-            f"{where}: {card.reference} learned from a user's own tables of features; no recording "
-            "can be turned into a row of them."
+            f"{where}: {card.reference} was fitted on a user's own tables of features, which can't "
+            "be computed from a recording."
         )
     if card.covariates:
         raise BenchmarkError(
-            f"{where}: {card.reference} also takes {', '.join(card.covariates)}, which no "
-            "recording tells. Promote a model of a study without covariates."
+            f"{where}: {card.reference} also takes {', '.join(card.covariates)}, which a recording "
+            "does not contain. Promote a model of a study without covariates."
         )
-    by = card.features.get("normalise")
-    if by is not None:
+    if features.normalise is not None:
         raise BenchmarkError(
-            f"{where}: {card.reference} learned from features normalised by {by}, which one "
-            "recording alone does not tell. Promote a model of a study without `normalise`."
+            f"{where}: {card.reference} takes features normalised by {features.normalise}, which "
+            "needs more than one recording. Promote a model of a study without `normalise`."
         )
-    name = str(card.features.get("name"))
-    ours, why = _made_here(name, card.features.get("sample_rate_hz"))
-    if ours is None or _told(ours.recipe()) != card.features:
-        raise BenchmarkError(
-            f"{where}: {card.reference} takes features {name} version "
-            f"{card.features.get('version')}, which this version of the benchmark does not make"
-            f"{why}. It was made by ser-benchmark {card.versions.get('ser-benchmark')}: install "
-            "that, or run the study again and promote its winner."
-        )
-    return ours
-
-
-def _made_here(name: str, rate_hz: object) -> tuple[FeatureSet | None, str]:
-    """Return the feature set of a name at a rate, as this version makes it, or why it can't."""
     try:
-        own = feature_set(name)
-        if isinstance(rate_hz, int) and own.shape is None and not own.weights:
-            return feature_set(name, rate_hz), ""
+        own = feature_set(features.name)
+        if own.shape is None and not own.weights:
+            own = feature_set(features.name, features.sample_rate_hz)
+        reason = "" if _features_of(own.recipe()) == features else "its recipe has changed"
     except BenchmarkError as error:
-        return None, f" ({error})"
-    return own, ""
+        reason = str(error)
+    if reason:
+        raise BenchmarkError(
+            f"{where}: {card.reference} takes features {features.name} version "
+            f"{features.version}, which this version of the benchmark can't compute ({reason}). "
+            f"Install ser-benchmark {card.versions.get('ser-benchmark')}, or run the study again "
+            "and promote its selected model."
+        )
+    return own
 
 
 def load_model(path: Path) -> tuple[Card, Any]:
-    """Return the card of a file, and the fitted model that lies beside it.
+    """Return the card in a file, and the fitted model beside it.
 
     Raises
     ------
     BenchmarkError
-        If either can't be read, the model is not the one of the card, or its rows can't be made
-        here; see `models.storage.load`.
+        If either can't be read, the model is not the card's, or its features can't be computed
+        here; see `models.stored.load`.
     """
     card = read_card(path)
-    recipe_of(card, str(path))
+    feature_set_of(card, str(path))
     model = load(path.with_name(card.file), card.sha256)
     if len(model.classes_) != len(card.emotions):
         raise BenchmarkError(
-            f"{path}: the model tells apart {len(model.classes_)} emotions, and its card names "
-            f"{len(card.emotions)}."
+            f"{path}: the model has {len(model.classes_)} emotions, the card {len(card.emotions)}."
         )
     return card, model
 
 
 def find_card(folder: Path, study: str, split: str | None, model: str | None) -> Path:
-    """Return the card of a model of a study that has run: of its winner, or of the one named.
+    """Return the card of a study's selected model, or of a named one.
 
-    The winner is the model with the best score on the inner folds, so that no test row chooses.
+    The selected model has the best CV score, so test scores do not decide.
 
     Parameters
     ----------
@@ -343,30 +371,29 @@ def find_card(folder: Path, study: str, split: str | None, model: str | None) ->
         features_cache/<study>.
     study : str
     split, model : str or None
-        By default the split with unseen speakers where there is one, and its winner.
+        By default a speaker-independent split if there is one, and its selected model.
 
     Raises
     ------
     BenchmarkError
-        If there is no such model here.
+        If there is no such model.
     """
     cards = {path: read_card(path) for path in sorted(folder.glob("*/models/*.json"))}
     if not cards:
         raise BenchmarkError(
-            f"{folder}: no fitted models of study {study!r} are here. Run it first, "
-            f"`python -m benchmark run-study {study}`; trials of an earlier run are taken up."
+            f"{folder}: no fitted models of study {study!r}. Run it first: "
+            f"`python -m benchmark run-study {study}`, which resumes an earlier run."
         )
-    splits = sorted({card.split for card in cards.values()}, key=_shares_speakers)
-    chosen = split or splits[0]
-    if chosen not in splits:
-        raise unknown("split", chosen, splits, f"promote {study}")
-    there = {card.model: path for path, card in cards.items() if card.split == chosen}
+    splits = sorted(
+        {card.split for card in cards.values()},
+        key=lambda name: not PROTOCOLS[name].speaker_independent,
+    )
+    split = split or splits[0]
+    if split not in splits:
+        raise unknown("split", split, splits, f"promote {study}")
+    paths = {card.model: path for path, card in cards.items() if card.split == split}
     if model is None:
-        return max(there.values(), key=lambda path: cards[path].inner_score)
-    if model not in there:
-        raise unknown("model", model, there, f"promote {study}, split {chosen}")
-    return there[model]
-
-
-def _shares_speakers(split: str) -> bool:
-    return not PROTOCOLS[split].speaker_independent
+        return max(paths.values(), key=lambda path: cards[path].cv_score)
+    if model not in paths:
+        raise unknown("model", model, paths, f"promote {study}, split {split}")
+    return paths[model]

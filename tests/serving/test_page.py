@@ -571,7 +571,7 @@ def card(finished: Bench) -> Card:
 def test_the_header_shows_the_speaker_independent_performance_and_the_chance_level(
     card: Card,
 ) -> None:
-    uar = next(m for m in card.measured if m.unseen_speakers).figures["uar"]
+    uar = next(m for m in card.measured if m.speaker_independent).scores["uar"]
     header = html.header(card)
     assert "speakers it was not trained on" in header
     assert f"UAR {uar.value * 100:.1f}&nbsp;%" in header
@@ -581,10 +581,10 @@ def test_the_header_shows_the_speaker_independent_performance_and_the_chance_lev
 
 
 def test_the_header_never_shows_the_speaker_dependent_performance_instead(card: Card) -> None:
-    known = tuple(m for m in card.measured if not m.unseen_speakers)
+    known = tuple(m for m in card.measured if not m.speaker_independent)
     header = html.header(card.model_copy(update={"measured": known}))
     assert "is not known" in header
-    assert f"{known[0].figures['uar'].value * 100:.1f}&nbsp;%" not in header
+    assert f"{known[0].scores['uar'].value * 100:.1f}&nbsp;%" not in header
 
 
 def test_a_model_trained_on_synthetic_speech_says_so(card: Card) -> None:

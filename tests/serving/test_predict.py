@@ -172,7 +172,7 @@ def test_csv_and_json_hold_the_exact_probabilities(
         assert one.get("probabilities", {}) == exact
         assert {name: np.float32(row[f"p_{name}"]) for name in exact} == exact
     assert printed["model"] == read_card(card).reference
-    assert printed["measured"]["unseen_speakers"] is True
+    assert printed["measured"]["speaker_independent"] is True
 
 
 def test_timelines_are_written_as_csv_and_json(folder: Path, card: Path) -> None:

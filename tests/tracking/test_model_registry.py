@@ -23,7 +23,8 @@ import pytest
 
 from benchmark.errors import BenchmarkError
 from benchmark.tracking.cards import load_model, read_card
-from benchmark.tracking.model_registry import DEEP_LIBRARIES, REGISTERED, Promotion, find, promote
+from benchmark.tracking.model_registry import REGISTERED, Promotion, find, promote
+from benchmark.tracking.registered_model import DEEP_LIBRARIES
 from benchmark.tracking.store import SETTINGS, check_store
 from tests.support.bench import Bench
 from tests.support.imports import DOORS
@@ -98,7 +99,7 @@ def test_the_first_model_is_champion_and_found_whole(store: Store) -> None:
         reference=read_card(store.card).reference,
         new=True,
         champion=True,
-        reason="It is the champion, the first one.",
+        reason="It is the first champion.",
     )
     found = store.find()
     assert found.read_bytes() == store.card.with_name("changed.json").read_bytes()
@@ -110,59 +111,59 @@ def test_the_first_model_is_champion_and_found_whole(store: Store) -> None:
 @pytest.mark.parametrize(
     ("changes", "moves", "words"),
     [
-        ({"inner_score": 0.9}, True, "higher, 0.9000 against 0.8000"),
-        ({"inner_score": 0.7}, False, "lower, 0.7000 against 0.8000"),
+        ({"cv_score": 0.9}, True, "higher, 0.9000 against 0.8000"),
+        ({"cv_score": 0.7}, False, "lower, 0.7000 against 0.8000"),
         ({"question": "Another?"}, False, "the same, 0.8000 against 0.8000"),
-        ({"inner_score": 0.9, "data": "f" * 32}, False, "can't be compared"),
-        ({"inner_score": 0.9, "metric": "accuracy"}, False, "chosen by UAR, this one by accuracy"),
+        ({"cv_score": 0.9, "data": "f" * 32}, False, "can't be compared"),
+        ({"cv_score": 0.9, "metric": "accuracy"}, False, "selected by UAR, this model by accuracy"),
     ],
 )
 def test_only_a_better_one_on_the_same_data_takes_the_place(
     store: Store, changes: dict[str, Any], moves: bool, words: str
 ) -> None:
-    store.promote(inner_score=0.8)
-    promotion = store.promote(**{"inner_score": 0.8, **changes})
+    store.promote(cv_score=0.8)
+    promotion = store.promote(**{"cv_score": 0.8, **changes})
     assert (promotion.version, promotion.new, promotion.champion) == (2, True, moves)
     assert words in promotion.reason
     assert ("--force" in promotion.reason) is not moves
     assert store.champion == 1 + moves
 
 
-@pytest.mark.parametrize("changes", [{"inner_score": 0.1}, {"data": "f" * 32}])
+@pytest.mark.parametrize("changes", [{"cv_score": 0.1}, {"data": "f" * 32}])
 def test_force_makes_champion_whatever_there_is(store: Store, changes: dict[str, Any]) -> None:
     store.promote()
     promotion = store.promote(force=True, **changes)
     assert promotion.champion
-    assert "by --force" in promotion.reason
+    assert "because of --force" in promotion.reason
     assert store.champion == 2
 
 
 def test_the_very_same_model_is_registered_once(store: Store) -> None:
-    store.promote(inner_score=0.8)
-    store.promote(inner_score=0.9)
-    again = store.promote(inner_score=0.8)
+    store.promote(cv_score=0.8)
+    store.promote(cv_score=0.9)
+    again = store.promote(cv_score=0.8)
     assert (again.version, again.new, again.champion) == (1, False, False)
-    forced = store.promote(inner_score=0.8, force=True)
+    forced = store.promote(cv_score=0.8, force=True)
     assert (forced.version, forced.new, forced.champion) == (1, False, True)
-    assert store.promote(inner_score=0.8).champion
+    assert store.promote(cv_score=0.8).champion
     assert len(store.versions()) == 2
     assert store.champion == 1
 
 
 def test_a_failure_half_way_leaves_the_champion(store: Store) -> None:
-    store.promote(inner_score=0.8)
+    store.promote(cv_score=0.8)
     models = store.artifacts / "small" / "models"
     models.rename(store.folder / "aside")
     models.touch()  # where the next model's folder would be made
     with pytest.raises(BenchmarkError, match=r"MLflow at .* can't be used"):
-        store.promote(inner_score=0.9)
+        store.promote(cv_score=0.9)
     models.unlink()
     (store.folder / "aside").rename(models)
     assert store.champion == 1
     assert len(store.versions()) == 1
     assert store.find()
     assert {run.info.status for run in runs_of(store)} == {"FINISHED", "FAILED"}
-    assert store.promote(inner_score=0.9).champion
+    assert store.promote(cv_score=0.9).champion
 
 
 def runs_of(store: Store) -> list[Any]:
@@ -176,18 +177,20 @@ def test_a_promotion_is_a_run_that_no_search_by_digest_finds(store: Store) -> No
     card = read_card(store.card)
     assert "digest" not in run.data.tags
     assert run.data.tags["model_sha256"] == card.sha256
-    assert run.data.metrics["speaker-independent_uar"] == card.trust.figures["uar"].value
-    assert run.data.metrics["inner_uar"] == card.inner_score
-    assert run.data.params["protocol"] == "speaker-independent"
+    assert run.data.metrics["speaker-independent_uar"] == card.trust.scores["uar"].value
+    assert run.data.metrics["cv_uar"] == card.cv_score
+    assert run.data.params["split"] == "speaker-independent"
 
 
-def test_a_version_says_first_what_to_expect_of_unseen_speakers(store: Store) -> None:
+def test_the_description_of_a_version_starts_with_its_speaker_independent_score(
+    store: Store,
+) -> None:
     store.promote()
     (version,) = store.versions()
-    figure = read_card(store.card).trust.figures["uar"].value
+    figure = read_card(store.card).trust.scores["uar"].value
     assert version.description.startswith(f"UAR {figure:.3f} [")
-    assert "unseen speakers" in version.description.splitlines()[0]
-    assert version.tags["unseen_speakers"].startswith(f"UAR {figure:.3f}")
+    assert "speaker-independent" in version.description.splitlines()[0]
+    assert version.tags["speaker-independent"].startswith(f"UAR {figure:.3f}")
 
 
 def test_nothing_that_is_stored_is_a_pickle(store: Store) -> None:
@@ -276,7 +279,7 @@ def test_the_environment_is_left_as_it_was(store: Store, monkeypatch: pytest.Mon
     store.promote()
     assert os.environ["MLFLOW_TRACKING_URI"] == "http://somewhere.else"
     monkeypatch.delenv("MLFLOW_TRACKING_URI")
-    store.promote(inner_score=0.99)
+    store.promote(cv_score=0.99)
     assert "MLFLOW_TRACKING_URI" not in os.environ
 
 
@@ -286,7 +289,7 @@ def test_a_server_takes_a_model_and_gives_it_back(store: Store, tmp_path: Path) 
         assert promote(store.card, uri, store.artifacts).champion
         again = promote(store.card, uri, store.artifacts)
         assert (again.version, again.new) == (1, False)
-        assert again.reason == "It is the champion already."
+        assert again.reason == "It is already the champion."
         found = find(uri, store.artifacts, cache)
         assert found.read_bytes() == store.card.read_bytes()
         card, _ = load_model(found)

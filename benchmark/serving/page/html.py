@@ -13,7 +13,7 @@ from benchmark.report.data_figures import emotion_colours
 from benchmark.serving.limits import Limits
 from benchmark.serving.predictor import Prediction
 from benchmark.serving.timeline import Analysis, channel_title
-from benchmark.tracking.cards import Card, Figure
+from benchmark.tracking.cards import Card, Score
 
 LIVE_S, EVERY_S = 3.0, 1.0
 """Length of the sound that live mode predicts, and the time between two predictions."""
@@ -26,8 +26,8 @@ def _percent(fraction: float, digits: int = 1) -> str:
     return f"{100 * fraction:.{digits}f}"
 
 
-def _interval(figure: Figure) -> str:
-    return f"{_percent(figure.low)}–{_percent(figure.high)}"
+def _interval(score: Score) -> str:
+    return f"{_percent(score.low)}–{_percent(score.high)}"
 
 
 def _wave_peaks(envelope: Sequence[float]) -> list[float]:
@@ -69,7 +69,7 @@ def header(card: Card) -> str:
 
 
 def _independent(card: Card) -> bool:
-    return any(measured.unseen_speakers for measured in card.measured)
+    return any(measured.speaker_independent for measured in card.measured)
 
 
 def analysis(result: Analysis, limits: Limits, audio: bytes | None = None) -> str:

@@ -245,7 +245,7 @@ def problems(*names: str) -> dict[int | str, dict[str, Any]]:
 def introduction(card: Card, limits: Limits, address: str, *, token: bool) -> str:
     """Return the general description of the API, in Markdown."""
     trust = card.trust
-    accuracy = trust.figures["accuracy"]
+    accuracy = trust.scores["accuracy"]
     speech = "; the recordings are synthetic speech" if card.generated else ""
     header = "-H 'Authorization: Bearer TOKEN' " if token else ""
     return f"""{plain(card.title)} of the study {code(card.study)}: {code(card.reference)}.
