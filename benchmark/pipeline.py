@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import hashlib
-import json
 import threading
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
@@ -11,14 +10,13 @@ from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
 from functools import cache, partial
 from importlib.metadata import version
-from itertools import zip_longest
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pandas as pd
 
-from benchmark import __version__, models
+from benchmark import __version__
 from benchmark.console import Bar, Console
 from benchmark.data.prepare import prepare, read_corpora
 from benchmark.data.prepared import Prepared
@@ -46,20 +44,22 @@ from benchmark.search.budget import Budget, unfinished_searches
 from benchmark.search.ensemble import VOTES
 from benchmark.search.fitting import warm_up
 from benchmark.search.learning_curves import learning_curves
+from benchmark.search.plan import Plan
 from benchmark.search.refit import (
     Ensemble,
     Refits,
-    answers_on_folds,
     best_out_of_fold,
     fit_members,
     fit_winners,
     make_ensemble,
+    out_of_fold_predictions,
     predict,
     store_ensemble,
     winners_of,
 )
 from benchmark.search.search import ModelSearch, run_searches
-from benchmark.search.storage import Plan, Trial, TrialStore
+from benchmark.search.storage import TrialStorage
+from benchmark.search.trial import Trial
 from benchmark.study import BASELINE, Study, digest_of
 from benchmark.tracking.cards import write_cards
 from benchmark.tracking.records import ModelRecord, StudyRecord, TableRecord
@@ -133,15 +133,17 @@ def run_study(study: Study, job: Job, console: Console) -> Result:
         workers = held.enter_context(hire(job, console))
         # What needs files of this project is done by processes of this machine.
         here = held.enter_context(Workers(job.workers)) if job.cluster else workers
-        workers.warm_up(partial(warm_up, tuple(study.models)))
+        workers.warm_up(
+            partial(warm_up, [MODELS[name] for name in study.models], study.search.engine)
+        )
         check_databases(job.storage or project.storage_url, uri)
-        store = TrialStore(job.storage or project.storage_url)
-        store.open()
-        held.enter_context(store.alone(study.name))
+        storage = TrialStorage(job.storage or project.storage_url)
+        storage.open()
+        held.enter_context(storage.lock(study.name))
         with _in_background(partial(check_store, uri, artifacts)):
             prepared = prepare(study, job.sources, recordings, _changes(job), workers, console)
         tracker = Tracker(uri, prepared.name, artifacts=artifacts)
-        searches = _plan_searches(study, prepared, store, project)
+        searches = _plan_searches(study, prepared, storage, project)
         tracker.begin(_study_record(study, prepared, searches, project))
         try:
             refits = Refits(project.features_cache / prepared.name)
@@ -213,7 +215,7 @@ def _in_background(function: Callable[[], None]) -> Iterator[None]:
 
 
 def _plan_searches(
-    study: Study, prepared: Prepared, store: TrialStore, project: Project
+    study: Study, prepared: Prepared, storage: TrialStorage, project: Project
 ) -> list[ModelSearch]:
     """Return the opened searches of every model on every split."""
     searches = []
@@ -232,7 +234,7 @@ def _plan_searches(
                 arrays=tables.arrays,
                 origin=prepared.origin,
             )
-            search = ModelSearch(plan, store, project.features_cache / "searches")
+            search = ModelSearch(plan, storage, project.features_cache / "searches")
             search.open()
             searches.append(search)
     return searches
@@ -346,7 +348,7 @@ def _evaluate(
         best = selected(own)
         known = {one.entry.model: one.out_of_fold for one in made}
         answers = known.get(best.model) or best_out_of_fold(here[best.model], workers)
-        out_of_fold.append(answers_on_folds(best, tables, answers, study.emotions))
+        out_of_fold.append(out_of_fold_predictions(best, tables, answers, study.emotions))
         predictions += [
             predict(model, name, tables, study.emotions) for name, model in fitted.items()
         ]
@@ -403,9 +405,9 @@ def _learning_curves(
 def _budget(study: Study, job: Job, workers: Workers) -> Budget | None:
     if job.minutes is None:
         return None
-    shares = study.learning_curves.fractions if study.learning_curves else ()
+    fractions = study.learning_curves.fractions if study.learning_curves else ()
     greedy = sum(how == "greedy" for how in votes(study).values())
-    return Budget(job.minutes, job.began, workers.count, shares, refits=greedy * VOTES)
+    return Budget(job.minutes, job.began, workers.count, fractions, refits=greedy * VOTES)
 
 
 def _search(
@@ -421,10 +423,10 @@ def _search(
     Winners of those that are done are fitted beside the others; not where the time is short, which
     searches need.
     """
-    for news in dict.fromkeys(search.news for search in searches if search.news):
-        names = [f"{s.plan.split} {s.plan.model}" for s in searches if s.news == news]
+    for difference in dict.fromkeys(search.difference for search in searches if search.difference):
+        names = [f"{s.plan.split} {s.plan.model}" for s in searches if s.difference == difference]
         console.info(
-            f"new searches ({', '.join(names)}), because of: {news}. Earlier trials are kept."
+            f"new searches ({', '.join(names)}), because of: {difference}. Earlier trials are kept."
         )
     resumed = sum(search.resumed for search in searches)
     if resumed:
@@ -532,25 +534,13 @@ def _pictures(workers: Workers) -> dict[tuple[str, str], bytes]:
 def _trials(prepared: Prepared, searches: Sequence[ModelSearch]) -> pd.DataFrame:
     """Return all trials as a result holds them."""
     identities = {tables.name: tables.identity for tables in prepared.splits}
-    folds = max(tables.n_folds for tables in prepared.splits)
+    n_folds = max(tables.n_folds for tables in prepared.splits)
     rows = pd.DataFrame(
         [
             {
                 **identities[search.plan.split],
                 "model": search.plan.model,
-                "trial": trial.number,
-                "state": trial.state,
-                "score": trial.score,
-                "std": trial.std,
-                **{
-                    f"fold_{fold}": score
-                    for fold, score in zip_longest(
-                        range(folds), trial.scores, fillvalue=float("nan")
-                    )
-                },
-                "epochs": json.dumps(trial.epochs) if trial.epochs else "",
-                "params": json.dumps(trial.params),
-                "reason": trial.reason,
+                **trial.row(n_folds),
             }
             for search in searches
             for trial in search.trials
@@ -577,7 +567,7 @@ def _versions(study: Study) -> Versions:
             "ser-benchmark": __version__,
             **{name: version(name).partition("+")[0] for name in libraries},
         },
-        engines={name: models.engine(name) for name in study.models},
+        engines={name: MODELS[name].engine_version(study.search.engine) for name in study.models},
     )
 
 

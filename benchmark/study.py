@@ -89,8 +89,8 @@ Choices = tuple[Any, ...]
 Space = dict[str, Range | Choices]
 
 
-class Model(Record):
-    """A model's part of a study: what is fixed, what is searched, and what is tried first."""
+class ModelSettings(Record):
+    """A model's table in a study: fixed parameters, search space and initial parameters."""
 
     initial: dict[str, Any] = {}
     fixed: dict[str, Any] = {}
@@ -152,6 +152,9 @@ class Search(Record):
     folds: int = Field(ge=2, le=100)
     metric: str
     sampler: str = "tpe"
+    engine: Literal["scikit-learn", "intelex"] = "scikit-learn"
+    """The library that fits models in the search: ``intelex``, scikit-learn-intelex, for those that
+    it speeds up. Selected models are always fitted by scikit-learn."""
     concurrent_trials: int = Field(default=1, ge=1, le=64)
     """How many trials of one model are under way at once. It is part of the study, not of the
     machine, so that any number of workers makes the same trials. With 1 the sampler knows all
@@ -241,7 +244,7 @@ class Study(Record):
         call), ``corpus``, or ``none`` (one clip is enough).
     seed : int
         All randomness derives from it.
-    models : dict of str to Model
+    models : dict of str to ModelSettings
         In the order in which pages show them.
     ensembles : dict of str to tuple of str, or to str
         By name: the models whose winners vote; ``greedy``, of the trials of all models those that
@@ -267,7 +270,7 @@ class Study(Record):
     seed: int = Field(default=0, ge=0, lt=2**32)
     split: Split = Split()
     search: Search
-    models: dict[str, Model] = Field(min_length=1)
+    models: dict[str, ModelSettings] = Field(min_length=1)
     ensembles: dict[str, tuple[str, ...] | str] = {}
     compare: tuple[tuple[str, str], ...] = ()
     learning_curves: LearningCurves | None = None

@@ -5,17 +5,15 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
-from benchmark import models
 from benchmark.corpora import CORPORA, known_emotions
 from benchmark.data.outer_folds import OUTER_FOLDS
 from benchmark.data.protocols import PROTOCOLS, RENAMED_PROTOCOLS
 from benchmark.errors import BenchmarkError, unknown
 from benchmark.evaluation.metrics import METRICS
 from benchmark.features import feature_set, parse_chain
-from benchmark.models import MODELS
-from benchmark.search.search import SAMPLERS
-from benchmark.search.storage import grid
-from benchmark.study import BASELINE, ENSEMBLE, Model, Study
+from benchmark.models import MODELS, check_engine
+from benchmark.search.samplers import SAMPLERS
+from benchmark.study import BASELINE, ENSEMBLE, ModelSettings, Study
 
 PAGES = ("README", "claims", "leakage", "scale", "unseen_speakers")
 """Pages that are no study's, whose names no study can have."""
@@ -54,6 +52,7 @@ def check(study: Study, where: str) -> Study:
         _check_names("name of outer folds", (study.split.folds,), OUTER_FOLDS, place)
     _check_names("metric", (study.search.metric,), METRICS, f"{where}: [search] metric")
     _check_names("sampler", (study.search.sampler,), SAMPLERS, f"{where}: [search] sampler")
+    check_engine(study.search.engine, where)
     _check_names("model", study.models, MODELS, f"{where}: [models]")
     for chain in study.augment:
         try:
@@ -73,21 +72,22 @@ def check(study: Study, where: str) -> Study:
     for name, spec in study.models.items():
         _check_model(study, name, spec, where)
     _check_answers(study, where)
-    floor = {} if BASELINE in study.models else {BASELINE: Model()}
+    floor = {} if BASELINE in study.models else {BASELINE: ModelSettings()}
     return study.model_copy(update={"models": floor | study.models})
 
 
-def _check_model(study: Study, name: str, spec: Model, where: str) -> None:
+def _check_model(study: Study, name: str, spec: ModelSettings, where: str) -> None:
     """Refuse a model whose settings, or whose place in this study, can't be."""
-    models.check_parameters(name, spec, where)
-    if study.search.sampler == "grid":
-        grid(spec)
-    if study.auxiliary and models.MODELS[name].decides:
+    MODELS[name].check_settings(spec, where)
+    points = SAMPLERS[study.search.sampler].points
+    if points is not None:
+        points(spec)
+    if study.auxiliary and MODELS[name].labels_only:
         raise BenchmarkError(
             f"{where}: [models.{name}] is calibrated on folds that are validated once each, which "
             "clips of auxiliary corpora never are. Take the model out, or leave auxiliary out."
         )
-    fewest = models.fewest_folds(name)
+    fewest = MODELS[name].min_folds
     if study.search.folds < fewest:
         raise BenchmarkError(
             f"{where}: [models.{name}] needs a fold of its own, to stop learning or to calibrate "

@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+import sys
 from pathlib import Path
 
 import pytest
 
 from benchmark.errors import BenchmarkError
 from benchmark.features import OPTIONAL_FEATURE_SETS
-from benchmark.models import EXTRAS, available
+from benchmark.models import EXTRAS, MODELS, is_installed
 from benchmark.study import Range, derive_seed, effective, read_study
 from benchmark.validation import check, votes
 
@@ -43,7 +44,8 @@ def test_a_study_that_comes_with_the_project_is_accepted(path: Path) -> None:
     study = read_study(path)
     names = [part.partition(":")[0] for part in study.features.split("+")]
     sets = all(OPTIONAL_FEATURE_SETS[n].available for n in names if n in OPTIONAL_FEATURE_SETS)
-    if not (sets and all(map(available, study.models))):
+    installed = is_installed(study.search.engine)
+    if not (sets and installed and all(MODELS[name].available for name in study.models)):
         pytest.skip("names models or features of an extra that is not installed")
     study = check(study, str(path))
     assert study.name == path.stem
@@ -276,3 +278,12 @@ def test_leaks_of_a_model_without_a_claim_are_refused(study_file: Path) -> None:
     study_file.write_text(leaks)
     with pytest.raises(BenchmarkError, match="leaks: unknown model 'svc'"):
         check(read_study(study_file), str(study_file))
+
+
+def test_an_engine_that_is_not_installed_is_refused_with_what_to_install(
+    study_file: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setitem(sys.modules, "sklearnex", None)
+    study_file.write_text(SMALL.replace("[search]", '[search]\nengine = "intelex"'))
+    with pytest.raises(BenchmarkError, match=r"engine: intelex needs .*pip install -e .*intelex"):
+        check(read_study(study_file), "small")

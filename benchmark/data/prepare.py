@@ -23,7 +23,7 @@ from benchmark.data.tables import IDENTITY, Table
 from benchmark.engine.processes import Workers
 from benchmark.errors import BenchmarkError, unknown
 from benchmark.features import Extracted, extract, feature_set
-from benchmark.models import fewest_folds
+from benchmark.models import MODELS
 from benchmark.project import Sources
 from benchmark.study import Study, digest_of
 
@@ -226,10 +226,10 @@ def _draw(study: Study, clips: pd.DataFrame) -> list[Split]:
     ]
     for split in splits:
         for model in study.models:
-            if split.n_folds < fewest_folds(model):
+            if split.n_folds < MODELS[model].min_folds:
                 raise BenchmarkError(
                     f"protocol {split.name}: its training side has {split.n_folds} inner folds, "
-                    f"and [models.{model}] needs {fewest_folds(model)}, to stop learning or to "
+                    f"and [models.{model}] needs {MODELS[model].min_folds}, to stop learning or to "
                     "calibrate by. Take the model, or the protocol, out of the study."
                 )
     return splits

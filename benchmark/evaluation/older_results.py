@@ -36,7 +36,7 @@ def converted(
     new = {
         "name": record["name"],
         "changes": [_change(text) for text in record["changes"]],
-        "settings": _settings(record["settings"]),
+        "settings": _settings(record["settings"], versions.get("engines", {})),
         "data": data,
         "versions": {"engines": versions.pop("engines", {}), "libraries": versions},
         "winners": [_winner(winner) for winner in record["winners"]],
@@ -78,12 +78,16 @@ def _change(text: str) -> dict[str, str]:
     return {"kind": "incomplete" if " clips" in text else "override", "value": text}
 
 
-def _settings(settings: Mapping[str, Any]) -> dict[str, Any]:
+def _settings(settings: Mapping[str, Any], engines: Mapping[str, str]) -> dict[str, Any]:
     new = dict(settings)
     new["features"] = new["features"].replace("courses", "dynamics")
     protocols = [RENAMED_PROTOCOLS.get(name, name) for name in new["split"]["protocols"]]
     new["split"] = new["split"] | {"protocols": protocols}
-    new["search"] = {RENAMED_KEYS.get(key, key): value for key, value in new["search"].items()}
+    intelex = any(engine.startswith("scikit-learn-intelex") for engine in engines.values())
+    new["search"] = {
+        **{RENAMED_KEYS.get(key, key): value for key, value in new["search"].items()},
+        "engine": "intelex" if intelex else "scikit-learn",
+    }
     new["models"] = {
         model: {RENAMED_KEYS.get(key, key): value for key, value in spec.items()}
         for model, spec in new["models"].items()

@@ -12,7 +12,6 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 
-from benchmark import models
 from benchmark.console import Bar, Console
 from benchmark.data.prepare import measure, read_corpora
 from benchmark.data.protocols import stream
@@ -34,6 +33,7 @@ from benchmark.leakage.fits import (
 )
 from benchmark.leakage.leaks import LEAKS, Candidate, Procedure, Setting, leak_free
 from benchmark.leakage.stored import Ablation, Cumulative, DataFacts, Run, SingleLeak, Step
+from benchmark.models import MODELS
 from benchmark.project import Job, Sources
 from benchmark.search.fitting import warm_up
 from benchmark.study import BASELINE, Study, derive_seed
@@ -453,7 +453,9 @@ class Plan:
             data=self._data(),
             versions={
                 **{name: version(name) for name in DECISIVE_LIBRARIES},
-                "engines": {one.model: models.engine(one.model) for one, _ in self.cumulative},
+                "engines": {
+                    one.model: MODELS[one.model].engine_version() for one, _ in self.cumulative
+                },
             },
             n_draws=self.extent.draws,
             n_seeds=self.extent.seeds,

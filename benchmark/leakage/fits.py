@@ -22,7 +22,7 @@ from benchmark.engine.arrays import write_arrays
 from benchmark.errors import BenchmarkError
 from benchmark.evaluation.metrics import score
 from benchmark.leakage.leaks import Procedure, Setting
-from benchmark.models import MODELS, Facts
+from benchmark.models import MODELS, FitContext
 from benchmark.study import derive_seed, digest_of
 
 VERSION = 2  # to be raised when code here changes a prediction
@@ -77,8 +77,8 @@ class FitPlan:
     def key(self, rows: StoredRows) -> str:
         """Return a digest of everything that decides the result."""
         libraries = {name: version(name) for name in DECISIVE_LIBRARIES}
-        kind = MODELS[self.model]
-        made = [VERSION, rows.identity, models.engine(self.model), kind.version, libraries]
+        model = MODELS[self.model]
+        made = [VERSION, rows.identity, model.engine_version(), model.version, libraries]
         return digest_of([made, asdict(self)])
 
 
@@ -180,10 +180,10 @@ def run_fit(rows: StoredRows, plan: FitPlan) -> FitResult:
         predicted, epochs = select(pipeline, recordings, (train, fold), test, plan)
     else:
         genders = recordings.frame["gender"].to_numpy(dtype=np.str_)[train.index]
-        facts = Facts(fold, genders, np.zeros(len(fold), np.bool_), {})
+        context = FitContext(fold, genders, np.zeros(len(fold), np.bool_), {})
         labels = recordings.emotions[train.index]
         with _no_warnings():
-            fitted = models.learn(plan.model, pipeline, train.values, labels, facts)
+            fitted = MODELS[plan.model].fit(pipeline, train.values, labels, context)
         predicted, epochs = _predict(fitted, test.values), 0
     return FitResult(test.index, np.asarray(predicted, dtype=np.intp), len(train.index), epochs)
 
@@ -326,10 +326,9 @@ def _pipeline(recordings: Recordings, plan: FitPlan, all_values: Floats) -> Any:
     if plan.setting.epochs and plan.procedure.epoch == "training":
         params["max_epochs"] = plan.setting.epochs
     # A model that decides without probabilities does not need the fits that calibrate them.
-    uncalibrated = MODELS[plan.model].decides
-    pipeline = models.build(
-        plan.model, params, plan.seed, searching=uncalibrated, shape=recordings.shape
-    )
+    model = MODELS[plan.model]
+    engine = "scikit-learn" if model.labels_only else None
+    pipeline = model.build(params, plan.seed, engine=engine, shape=recordings.shape)
     if plan.procedure.scaled == "all":
         from sklearn.frozen import FrozenEstimator
         from sklearn.preprocessing import StandardScaler
@@ -374,9 +373,9 @@ def _network_epoch(
     tested = np.arange(len(labels)) >= len(fold)
     pipeline[-1].set_params(patience=pipeline[-1].max_epochs)
     folds = np.concatenate([fold, np.full(len(test.index), -1)])
-    facts = Facts(folds, np.full(len(labels), "unknown"), tested, {})
+    context = FitContext(folds, np.full(len(labels), "unknown"), tested, {})
     with _no_warnings():
-        fitted = models.learn(plan.model, pipeline, values, labels, facts)
+        fitted = MODELS[plan.model].fit(pipeline, values, labels, context)
     return _predict(fitted, test.values), int(fitted[-1].n_epochs_)
 
 

@@ -17,9 +17,6 @@ Side = Literal["training", "test"]
 EPOCH_SOLVERS = {"adam", "sgd"}
 """Solvers of scikit-learn's MLP that train by epochs."""
 
-RANDOM_SOLVERS = {"saga", "sag", "liblinear"}
-"""Solvers of scikit-learn's logistic regression that use random numbers."""
-
 
 @dataclass(frozen=True)
 class Procedure:
@@ -64,7 +61,7 @@ class Setting:
     Attributes
     ----------
     params : dict
-        Arguments of `models.build`.
+        Arguments of `Model.build`.
     epochs : int
         Epochs of the fit on all training rows; 0 for a model that does not train by epochs.
     """
@@ -106,7 +103,7 @@ class Candidate:
     @property
     def pipeline(self) -> Any:
         """The unfitted pipeline."""
-        return models.build(self.model, self.setting.params, 0, shape=self.shape)
+        return models.MODELS[self.model].build(self.setting.params, 0, shape=self.shape)
 
     @property
     def classifier(self) -> Any:
@@ -153,9 +150,7 @@ def _no_epochs(candidate: Candidate) -> str:
 
 
 def _deterministic(candidate: Candidate) -> str:
-    classifier = candidate.classifier
-    name, solver = type(classifier).__name__, getattr(classifier, "solver", "")
-    fixed = name == "SVC" or (name == "LogisticRegression" and solver not in RANDOM_SOLVERS)
+    fixed = models.MODELS[candidate.model].is_deterministic(candidate.classifier)
     return "the fit of the model is deterministic" if fixed else ""
 
 

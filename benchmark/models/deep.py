@@ -1,11 +1,11 @@
-"""Networks as scikit-learn estimators: settings, checks and storage; `networks` does the rest.
+"""Networks as scikit-learn estimators: parameters, validation and storage; see also `networks`.
 
-torch is imported when a network is fitted or loaded, not before: a study is checked without it.
+torch is imported only when a network is fitted or loaded.
 """
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from numbers import Integral, Real
 from typing import Any, ClassVar
@@ -13,14 +13,47 @@ from typing import Any, ClassVar
 import numpy as np
 from numpy.typing import NDArray
 from sklearn.base import BaseEstimator, ClassifierMixin
-from sklearn.utils._param_validation import Interval
 from sklearn.utils.validation import check_is_fitted, validate_data
 
 Bools = NDArray[np.bool_]
-SHARE = Interval(Real, 0, 1, closed="left")
-COUNT = Interval(Integral, 1, None, closed="left")
-POSITIVE = Interval(Real, 0, None, closed="neither")
-LIST = ["array-like"]
+
+
+def _is_count(value: Any) -> bool:
+    return isinstance(value, Integral) and not isinstance(value, bool) and int(value) >= 1
+
+
+def _is_fraction(value: Any) -> bool:
+    return isinstance(value, Real) and 0 <= float(value) < 1
+
+
+COUNT = ("a whole number from 1 on", _is_count)
+FRACTION = ("a number from 0 to below 1", _is_fraction)
+NUMBERS: dict[str, tuple[str, Callable[[Any], bool]]] = {
+    "max_epochs": COUNT,
+    "patience": COUNT,
+    "batch_size": ("a whole number from 2 on", lambda value: _is_count(value) and value >= 2),
+    "learning_rate": (
+        "a number above 0",
+        lambda value: isinstance(value, Real) and float(value) > 0,
+    ),
+    "weight_decay": (
+        "a number from 0 on",
+        lambda value: isinstance(value, Real) and float(value) >= 0,
+    ),
+    "label_smoothing": FRACTION,
+    "kernel_size": COUNT,
+    "pool": COUNT,
+    "dense": COUNT,
+    "hidden": COUNT,
+    "dropout": FRACTION,
+    "dense_dropout": FRACTION,
+}
+LISTS: dict[str, tuple[str, Callable[[Any], bool]]] = {
+    "filters": ("whole numbers from 1 on", _is_count),
+    "kernel_sizes": ("whole numbers from 1 on", _is_count),
+    "dropouts": ("fractions from 0 to below 1", _is_fraction),
+}
+"""What each parameter must be, and whether a value is."""
 
 # eq and repr stay scikit-learn's own.
 settings_of_a_network = dataclass(eq=False, repr=False)
@@ -33,30 +66,28 @@ class NeuralNetwork(ClassifierMixin, BaseEstimator):
     Parameters
     ----------
     shape : tuple of int, or None
-        (n_frames, n_coefficients) of the rows; None for numbers without an order of time.
+        (n_frames, n_coefficients) of the rows; None for features without an order in time.
     max_epochs : int
-        How often the training rows are gone through at most.
     patience : int
-        After how many epochs without a better UAR on the validation rows training ends.
+        Training stops after this many epochs without a better UAR on the validation rows.
     batch_size : int
     learning_rate, weight_decay : float
         Of Adam.
     label_smoothing : float
-        Share of each clip's truth that is spread over all emotions alike (Szegedy et al. 2016), so
-        that a network is not led to be sure of what listeners are not.
+        Fraction of each label that is spread evenly over all emotions (Szegedy et al. 2016).
     random_state : int or None
-        Decides first weights, the order of batches and what is dropped; None is 0.
+        Seed of the initial weights, the order of batches and dropout; None is 0.
 
     Attributes
     ----------
     classes_ : ndarray of str
     n_features_in_ : int
     n_epochs_ : int
-        How many epochs the weights have learned.
+        The epoch of the weights.
     history_ : tuple of float
         UAR on the validation rows after each epoch.
-    cut_ : bool
-        Whether training was stopped because it fell behind the thresholds.
+    pruned_ : bool
+        Whether training was stopped below a threshold.
     """
 
     shape: tuple[int, int] | None = None
@@ -69,49 +100,26 @@ class NeuralNetwork(ClassifierMixin, BaseEstimator):
     random_state: int | None = None
 
     network: ClassVar[str]
-    _parameter_constraints: ClassVar[dict[str, list[Any]]] = {
-        "max_epochs": [COUNT],
-        "patience": [COUNT],
-        "batch_size": [Interval(Integral, 2, None, closed="left")],
-        "learning_rate": [POSITIVE],
-        "weight_decay": [Interval(Real, 0, None, closed="left")],
-        "label_smoothing": [SHARE],
-        "filters": LIST,
-        "kernel_sizes": LIST,
-        "dropouts": LIST,
-        "kernel_size": [COUNT],
-        "pool": [COUNT],
-        "dense": [COUNT],
-        "hidden": [COUNT],
-        "dropout": [SHARE],
-        "dense_dropout": [SHARE],
-    }
 
     def _validate_params(self) -> None:
-        """Refuse settings that no network of this kind can have."""
-        from sklearn.utils._param_validation import validate_parameter_constraints
+        """Raise for parameters out of range, as scikit-learn's estimators do."""
+        for name, value in self.get_params(deep=False).items():
+            expected = self._expected(name, value)
+            if expected:
+                raise ValueError(
+                    f"The '{name}' parameter of {type(self).__name__} must be {expected}. Got "
+                    f"{value!r} instead."
+                )
 
-        given = self.get_params(deep=False)
-        own = {name: rule for name, rule in self._parameter_constraints.items() if name in given}
-        validate_parameter_constraints(
-            own, {name: given[name] for name in own}, caller_name=type(self).__name__
-        )
-        for name in (name for name, rule in own.items() if rule is LIST):
-            self._validate_list(name, list(given[name]))
-
-    def _validate_list(self, name: str, values: list[Any]) -> None:
-        """Refuse a list that is not one fit number a layer."""
-        if name == "dropouts":
-            fit = all(isinstance(value, int | float) and 0 <= value < 1 for value in values)
-            what = "shares from 0 to below 1"
-        else:
-            fit = all(isinstance(value, int) and value >= 1 for value in values)
-            what = "whole numbers from 1 on"
-        if not fit or not values or len(values) != len(self.filters):
-            raise ValueError(
-                f"The '{name}' parameter of {type(self).__name__} must be a list of {what}, as "
-                f"long as 'filters'. Got {values!r} instead."
-            )
+    def _expected(self, name: str, value: Any) -> str:
+        """Return what a parameter must be; empty if its value is valid."""
+        if name in LISTS:
+            what, is_valid = LISTS[name]
+            values = list(value) if isinstance(value, list | tuple) else []
+            valid = all(map(is_valid, values)) and 0 < len(values) == len(self.filters)
+            return "" if valid else f"a list of {what}, as long as 'filters'"
+        what, is_valid = NUMBERS.get(name, ("", lambda _: True))
+        return "" if is_valid(value) else what
 
     def fit(
         self,
@@ -120,16 +128,16 @@ class NeuralNetwork(ClassifierMixin, BaseEstimator):
         validation: Bools | None = None,
         thresholds: Mapping[int, float] | None = None,
     ) -> NeuralNetwork:
-        """Learn.
+        """Fit the network.
 
         Parameters
         ----------
         X : ndarray of shape (n_rows, n_features)
         y : ndarray of str, shape (n_rows,)
         validation : ndarray of bool, shape (n_rows,), optional
-            Rows that are not learned from, but decide which epoch is kept.
+            Rows for early stopping: the epoch with the best UAR on them is kept.
         thresholds : mapping of int to float, optional
-            By epoch, the UAR on the validation rows without which training ends there.
+            By epoch, the UAR on the validation rows below which training is pruned.
         """
         from benchmark.models import networks
 
@@ -141,17 +149,18 @@ class NeuralNetwork(ClassifierMixin, BaseEstimator):
                 f"{self.shape[0] * self.shape[1]}."
             )
         self.classes_, numbers = np.unique(y, return_inverse=True)
-        held_out = np.zeros(len(X), dtype=bool) if validation is None else validation
-        learned = networks.learn(
+        stopping = np.zeros(len(X), dtype=bool) if validation is None else validation
+        trained = networks.train(
             self.network,
             self.shape,
-            self._settings(n_rows=int((~held_out).sum())),
-            (X[~held_out], numbers[~held_out]),
-            (X[held_out], numbers[held_out]) if held_out.any() else None,
+            self._settings(n_rows=int((~stopping).sum())),
+            (X[~stopping], numbers[~stopping]),
+            (X[stopping], numbers[stopping]) if stopping.any() else None,
             thresholds or {},
         )
-        self.module_ = learned.network
-        self.n_epochs_, self.history_, self.cut_ = learned.epochs, learned.history, learned.cut
+        self.module_ = trained.network
+        self.n_epochs_, self.history_ = trained.epochs, trained.history
+        self.pruned_ = trained.pruned
         return self
 
     def predict_proba(self, X: NDArray[np.float32]) -> NDArray[np.float64]:
@@ -162,18 +171,18 @@ class NeuralNetwork(ClassifierMixin, BaseEstimator):
 
         check_is_fitted(self)
         X = validate_data(self, X, dtype=np.float32, reset=False)
-        # One by one: how a batch is computed, and so its last digits, depends on its size.
-        logits = networks.scores(self.module_, np.ascontiguousarray(X), batch_size=1)
+        # Row by row, since the last digits depend on the batch size.
+        logits = networks.logits(self.module_, np.ascontiguousarray(X), batch_size=1)
         probabilities: NDArray[np.float64] = softmax(logits.astype(np.float64), axis=1)
         return probabilities
 
     def predict(self, X: NDArray[np.float32]) -> NDArray[np.str_]:
         """Return the most probable emotion of each row."""
-        found: NDArray[np.str_] = self.classes_[self.predict_proba(X).argmax(axis=1)]
-        return found
+        predicted: NDArray[np.str_] = self.classes_[self.predict_proba(X).argmax(axis=1)]
+        return predicted
 
     def _settings(self, n_rows: int = 0) -> dict[str, Any]:
-        """Return what `networks` needs to know."""
+        """Return the settings that `networks` takes."""
         return {
             **self.get_params(deep=False),
             "n_classes": len(self.classes_),
@@ -182,7 +191,7 @@ class NeuralNetwork(ClassifierMixin, BaseEstimator):
         }
 
     def __getstate__(self) -> dict[str, Any]:
-        """Return settings and facts as they are, and the weights in the format of safetensors."""
+        """Return the attributes, with the weights in the format of safetensors."""
         state: dict[str, Any] = dict(super().__getstate__())
         if "module_" in state:
             from benchmark.models import networks
@@ -192,7 +201,7 @@ class NeuralNetwork(ClassifierMixin, BaseEstimator):
         return state
 
     def __setstate__(self, state: dict[str, Any]) -> None:
-        """Make the network anew from the settings, and give it its weights."""
+        """Build the network from the settings and load its weights."""
         weights = state.pop("weights_", None)
         super().__setstate__(state)
         if weights is not None:
@@ -246,12 +255,12 @@ class Conv1dPairs(NeuralNetwork):
 
 @settings_of_a_network
 class Cnn2d(NeuralNetwork):
-    """Convolutions over the picture of coefficients by frames; the desktop CNN's sizes.
+    """Convolutions over the image of coefficients by frames; the desktop CNN's sizes.
 
     Parameters
     ----------
     filters, kernel_sizes : sequence of int
-        Of each convolution; the picture is halved both ways after each.
+        Of each convolution; the image is halved both ways after each.
     dropout : float
         After each.
     """
@@ -271,7 +280,7 @@ class Cnn1d(NeuralNetwork):
     filters : sequence of int
         Of each convolution.
     kernel_size, pool : int
-        Frames that a convolution sees, and that pooling joins.
+        Frames that a convolution spans, and that pooling merges.
     dropout : float
         After each.
     """
@@ -285,7 +294,7 @@ class Cnn1d(NeuralNetwork):
 
 @settings_of_a_network
 class CnnLstm(Cnn1d):
-    """Convolutions over time, each pooled, then an LSTM over what is left.
+    """Convolutions over time, each pooled, then an LSTM over the remaining frames.
 
     Parameters
     ----------

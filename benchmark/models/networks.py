@@ -1,8 +1,7 @@
-"""Networks in PyTorch, and how they learn: the only door to torch, skorch and safetensors.
+"""Networks in PyTorch and their training: layers, epochs and weights.
 
-`models.deep` has the estimators; this module knows layers, epochs and weights. A network takes rows
-as they stand in the tables, standardises them with what it saw in training, and answers with a
-score (logit) for each emotion.
+A network takes rows of a table, standardises them with the statistics of the training rows, and
+returns a logit for each emotion. The estimators are in `models.deep`.
 """
 
 from __future__ import annotations
@@ -25,14 +24,14 @@ Classes = NDArray[np.int64]
 
 
 class Rows(nn.Module):
-    """Rows of a table, standardised and put into the shape that a network reads.
+    """Input layer: rows of a table, standardised and reshaped for the network.
 
     Parameters
     ----------
     size : tuple of int
-        Of one row for the network: (channels, length) or (1, height, width).
+        Of one row: (channels, length) or (1, height, width).
     frames_first : bool
-        Whether a row lists frame by frame, so that its axes have to be exchanged.
+        Whether a row lists frame by frame, so that its axes are transposed.
     """
 
     mean: Tensor
@@ -54,22 +53,22 @@ class Rows(nn.Module):
 
 
 class Dropout(nn.Module):
-    """Dropout whose mask is drawn on the CPU, so that a GPU drops the same."""
+    """Dropout whose mask is drawn on the CPU, so that a GPU uses the same mask."""
 
-    def __init__(self, share: float) -> None:
+    def __init__(self, rate: float) -> None:
         super().__init__()
-        self.share = share
+        self.rate = rate
 
     def forward(self, values: Tensor) -> Tensor:
-        """Return the values, a share of them 0 and the rest scaled up, while training."""
-        if not self.training or self.share == 0:
+        """Return the values, in training with a fraction set to 0 and the rest scaled up."""
+        if not self.training or self.rate == 0:
             return values
-        kept = torch.empty(values.shape).bernoulli_(1 - self.share)
-        return values * kept.to(values.device) / (1 - self.share)
+        mask = torch.empty(values.shape).bernoulli_(1 - self.rate)
+        return values * mask.to(values.device) / (1 - self.rate)
 
 
 class Recurrent(nn.Module):
-    """An LSTM over the length of a sequence; its last state is the answer."""
+    """An LSTM over a sequence, which returns its last state."""
 
     def __init__(self, n_channels: int, hidden: int) -> None:
         super().__init__()
@@ -86,14 +85,14 @@ def conv1d(rows: Rows, n_classes: int, settings: Mapping[str, Any]) -> nn.Module
     """Return convolutions with batch normalisation, halved after the first and the last."""
     (channels, length), filters = rows.size, settings["filters"]
     layers: list[nn.Module] = [rows]
-    for place, count in enumerate(filters):
+    for index, count in enumerate(filters):
         layers += [
             nn.Conv1d(channels, count, settings["kernel_size"], padding="same"),
             nn.BatchNorm1d(count),
             nn.ReLU(),
         ]
         channels = count
-        if place in {0, len(filters) - 1}:
+        if index in {0, len(filters) - 1}:
             step = min(2, length)
             layers.append(nn.AvgPool1d(step))
             length //= step
@@ -102,7 +101,7 @@ def conv1d(rows: Rows, n_classes: int, settings: Mapping[str, Any]) -> nn.Module
 
 
 def conv1d_pairs(rows: Rows, n_classes: int, settings: Mapping[str, Any]) -> nn.Module:
-    """Return pairs of convolutions, each pair normalised, halved and thinned; a dense layer."""
+    """Return pairs of convolutions, each normalised, halved and with dropout, and a dense layer."""
     channels, length = rows.size
     layers: list[nn.Module] = [rows]
     for count, dropout in zip(settings["filters"], settings["dropouts"], strict=True):
@@ -124,7 +123,7 @@ def conv1d_pairs(rows: Rows, n_classes: int, settings: Mapping[str, Any]) -> nn.
 
 
 def cnn_2d(rows: Rows, n_classes: int, settings: Mapping[str, Any]) -> nn.Module:
-    """Return convolutions over the picture of coefficients by frames, tanh, each halved."""
+    """Return convolutions with tanh over the image of coefficients by frames, each halved."""
     channels, height, width = rows.size
     layers: list[nn.Module] = [rows]
     for count, kernel in zip(settings["filters"], settings["kernel_sizes"], strict=True):
@@ -140,13 +139,13 @@ def cnn_2d(rows: Rows, n_classes: int, settings: Mapping[str, Any]) -> nn.Module
 
 
 def cnn_1d(rows: Rows, n_classes: int, settings: Mapping[str, Any]) -> nn.Module:
-    """Return convolutions over time, each pooled, then a layer over what is left."""
+    """Return pooled convolutions over time, then a linear layer."""
     layers, channels, length = _over_time(rows, settings)
     return nn.Sequential(*layers, nn.Flatten(), nn.Linear(channels * length, n_classes))
 
 
 def cnn_lstm(rows: Rows, n_classes: int, settings: Mapping[str, Any]) -> nn.Module:
-    """Return convolutions over time, each pooled, then an LSTM over what is left."""
+    """Return pooled convolutions over time, then an LSTM."""
     layers, channels, _ = _over_time(rows, settings)
     hidden = settings["hidden"]
     last = [Recurrent(channels, hidden), Dropout(settings["dropout"]), nn.Linear(hidden, n_classes)]
@@ -154,7 +153,7 @@ def cnn_lstm(rows: Rows, n_classes: int, settings: Mapping[str, Any]) -> nn.Modu
 
 
 def _over_time(rows: Rows, settings: Mapping[str, Any]) -> tuple[list[nn.Module], int, int]:
-    """Return pooled convolutions over time, and the channels and length that leave them."""
+    """Return pooled convolutions over time, and the channels and length of their output."""
     channels, length = rows.size
     layers: list[nn.Module] = [rows]
     for count in settings["filters"]:
@@ -191,8 +190,8 @@ def build(
     n_features : int
         Width of a row.
     shape : tuple of int, or None
-        (n_frames, n_coefficients) of features over time; None for a row of numbers that have no
-        order of time, which the networks read as a sequence of one channel.
+        (n_frames, n_coefficients) of features over time; None for features without an order in
+        time, which a network reads as a sequence of one channel.
     settings : mapping
         The estimator's parameters, and ``n_classes``.
     """
@@ -204,39 +203,39 @@ def build(
 
 
 @dataclass(frozen=True)
-class Learned:
-    """What training brings.
+class Trained:
+    """A trained network.
 
     Attributes
     ----------
     network : Module
         With the weights of the best epoch.
     epochs : int
-        How many epochs those weights have learned.
+        The best epoch.
     history : tuple of float
         UAR on the validation rows after each epoch; empty without such rows.
-    cut : bool
-        Whether training was stopped because it fell behind.
+    pruned : bool
+        Whether training was stopped below a threshold.
     """
 
     network: nn.Module
     epochs: int
     history: tuple[float, ...]
-    cut: bool
+    pruned: bool
 
 
-def learn(
+def train(
     network: str,
     shape: tuple[int, int] | None,
     settings: Mapping[str, Any],
     training: tuple[Floats, Classes],
     validation: tuple[Floats, Classes] | None,
     thresholds: Mapping[int, float],
-) -> Learned:
-    """Return a network that has learned from `training`.
+) -> Trained:
+    """Return a network trained on `training`.
 
-    With validation rows the epoch with the best UAR on them is kept, and training ends when
-    ``patience`` epochs have brought nothing better; without, all ``max_epochs`` are learned.
+    With validation rows the epoch with the best UAR on them is kept, and training stops after
+    ``patience`` epochs without a better one; without them, training lasts ``max_epochs``.
 
     Parameters
     ----------
@@ -244,9 +243,9 @@ def learn(
         As `build` takes them; settings also has max_epochs, patience, batch_size, learning_rate,
         weight_decay, label_smoothing and seed.
     training, validation : tuple of ndarray
-        Rows of shape (n_rows, n_features), and the number of each row's emotion.
+        Rows of shape (n_rows, n_features), and the class index of each row.
     thresholds : mapping of int to float
-        By epoch, the UAR that must have been reached by then.
+        By epoch, the best UAR so far below which training is pruned.
     """
     with _seeded(settings["seed"]), _repeatable():
         module = build(network, training[0].shape[1], shape, settings)
@@ -259,23 +258,23 @@ def learn(
             net.fit_loop(*training, epochs=1)
             if validation is None:
                 continue
-            predicted = scores(module, validation[0]).argmax(axis=1)
+            predicted = logits(module, validation[0]).argmax(axis=1)
             history.append(float(balanced_accuracy_score(validation[1], predicted)))
             if history[-1] > max(history[:-1], default=-1.0):
                 best, weights = epoch, _weights(module)
             if max(history) < thresholds.get(epoch, 0.0):
                 module.load_state_dict(weights)
-                return Learned(module, best, tuple(history), cut=True)
+                return Trained(module, best, tuple(history), pruned=True)
             if epoch - best >= settings["patience"]:
                 break
         if validation is None:
-            return Learned(module, settings["max_epochs"], (), cut=False)
+            return Trained(module, settings["max_epochs"], (), pruned=False)
         module.load_state_dict(weights)
-        return Learned(module, best, tuple(history), cut=False)
+        return Trained(module, best, tuple(history), pruned=False)
 
 
 def _net(module: nn.Module, settings: Mapping[str, Any]) -> NeuralNetClassifier:
-    """Return skorch's trainer of a network: its batches, loss and optimiser."""
+    """Return the network with its batches, loss and optimiser."""
     return NeuralNetClassifier(
         module,
         criterion=nn.CrossEntropyLoss,
@@ -285,7 +284,7 @@ def _net(module: nn.Module, settings: Mapping[str, Any]) -> NeuralNetClassifier:
         optimizer__weight_decay=settings["weight_decay"],
         batch_size=settings["batch_size"],
         iterator_train__shuffle=True,
-        # A last batch of one row has no variance to normalise by.
+        # Batch normalisation of a last batch of one row has no variance.
         iterator_train__drop_last=settings["drop_last"],
         train_split=None,
         callbacks="disable",
@@ -295,13 +294,13 @@ def _net(module: nn.Module, settings: Mapping[str, Any]) -> NeuralNetClassifier:
 
 
 def device() -> str:
-    """Return where networks learn: a GPU where there is one."""
+    """Return the device of training: a GPU if there is one."""
     return "cuda" if torch.cuda.is_available() else "cpu"
 
 
 @contextmanager
 def _seeded(seed: int) -> Iterator[None]:
-    """Seed torch for the block alone."""
+    """Seed torch within the block only."""
     with torch.random.fork_rng():
         torch.manual_seed(seed)
         yield
@@ -309,16 +308,16 @@ def _seeded(seed: int) -> Iterator[None]:
 
 @contextmanager
 def _repeatable() -> Iterator[None]:
-    """Let torch compute in one order, and a GPU as exactly as a CPU, for the block alone.
+    """Make torch deterministic within the block, and a GPU as exact as a CPU.
 
-    One thread, as with BLAS: the cores are kept busy by other fits.
+    With one thread, like BLAS: other fits use the other cores.
     """
     threads = torch.get_num_threads()
     torch.set_num_threads(1)
     exact = {"enabled": True, "benchmark": False, "deterministic": True, "allow_tf32": False}
     try:
         with torch.backends.cudnn.flags(**exact), warnings.catch_warnings():
-            # An even kernel is padded by a copy: what torch says of it is no news to a user.
+            # An even kernel is padded by a copy, which a user need not know.
             warnings.filterwarnings("ignore", "Using padding='same' with even kernel", UserWarning)
             yield
     finally:
@@ -326,12 +325,12 @@ def _repeatable() -> Iterator[None]:
 
 
 def standardise(module: nn.Module, values: Floats, shape: tuple[int, int] | None) -> None:
-    """Tell a network the mean and spread of its rows: by number, or by coefficient over time."""
+    """Set mean and standard deviation of the input: by feature, or by coefficient over time."""
     parts = values.reshape(len(values), *(shape or values.shape[1:]))
     axes = (0, 1) if shape else 0
     mean = parts.mean(axis=axes, dtype=np.float64)
-    spread = parts.std(axis=axes, dtype=np.float64)
-    scale = np.where(spread > 0, spread, 1.0)
+    std = parts.std(axis=axes, dtype=np.float64)
+    scale = np.where(std > 0, std, 1.0)
     repeats = shape[0] if shape else 1
     rows = next(part for part in module.modules() if isinstance(part, Rows))
     rows.mean.copy_(torch.from_numpy(np.tile(mean, repeats)))
@@ -342,20 +341,20 @@ def _weights(module: nn.Module) -> dict[str, Tensor]:
     return {name: part.detach().clone() for name, part in module.state_dict().items()}
 
 
-def scores(module: nn.Module, values: Floats, batch_size: int = 512) -> Floats:
+def logits(module: nn.Module, values: Floats, batch_size: int = 512) -> Floats:
     """Return the logit of each emotion for each row, (n_rows, n_emotions)."""
-    place = next(module.parameters()).device
+    where = next(module.parameters()).device
     module.eval()
     with torch.inference_mode(), _repeatable():
         parts = [
-            module(torch.from_numpy(values[first : first + batch_size]).to(place)).cpu()
+            module(torch.from_numpy(values[first : first + batch_size]).to(where)).cpu()
             for first in range(0, len(values), batch_size)
         ]
     return np.asarray(torch.cat(parts).numpy(), dtype=np.float32)
 
 
 def to_bytes(module: nn.Module) -> bytes:
-    """Return a network's weights in the format of safetensors: numbers, and nothing that runs."""
+    """Return a network's weights in the format of safetensors, which holds no code."""
     from safetensors.torch import save
 
     state: dict[str, Tensor] = module.state_dict()
@@ -369,15 +368,14 @@ def from_bytes(
     shape: tuple[int, int] | None,
     settings: Mapping[str, Any],
 ) -> nn.Module:
-    """Return the network with the weights that `to_bytes` wrote; the rest is as `build` takes it.
+    """Return the network with the weights that `to_bytes` wrote; other arguments as for `build`.
 
-    Nothing is reserved for the network before its weights are seen to fit: settings that ask for
-    more than the file holds cost no memory.
+    Memory is reserved only for the weights in `content`, not for what the settings ask for.
 
     Raises
     ------
     ValueError
-        If they are not the weights of such a network.
+        If the weights do not match the network.
     """
     from safetensors import SafetensorError
     from safetensors.torch import load

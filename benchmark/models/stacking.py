@@ -1,4 +1,4 @@
-"""A stack: what a classifier makes of the answers of others (Wolpert 1992)."""
+"""Stacking: a classifier on the log-probabilities of other models (Wolpert 1992)."""
 
 from __future__ import annotations
 
@@ -14,18 +14,23 @@ from sklearn.model_selection import GridSearchCV, PredefinedSplit
 from sklearn.pipeline import Pipeline, make_pipeline
 from sklearn.preprocessing import StandardScaler
 
-LEAST = 1e-4
-"""Probabilities below it count as it: by how much a member rules an emotion out tells nothing."""
+LOWEST_PROBABILITY = 1e-4
+"""Lower probabilities count as this one: how strongly a member excludes an emotion is noise."""
 
 
-def logarithms(library: NDArray[Any]) -> NDArray[np.float64]:
+def log_probabilities(library: NDArray[Any]) -> NDArray[np.float64]:
     """Return members' log-probabilities side by side, (n_rows, n_members * n_emotions).
 
     Parameters
     ----------
     library : ndarray of shape (n_members, n_rows, n_emotions)
+
+    Examples
+    --------
+    >>> log_probabilities(np.array([[[1.0, 0.0]], [[0.5, 0.5]]])).round(2)
+    array([[ 0.  , -9.21, -0.69, -0.69]])
     """
-    logs = np.log(np.maximum(library, LEAST, dtype=np.float64))
+    logs = np.log(np.maximum(library, LOWEST_PROBABILITY, dtype=np.float64))
     return np.concatenate(list(logs), axis=1)
 
 
@@ -35,14 +40,14 @@ def fit_final(
     fold: NDArray[np.intp],
     scoring: str | Callable[..., float],
 ) -> Pipeline:
-    """Return the fitted classifier of a stack: a multinomial logistic regression.
+    """Return the fitted final classifier of a stack: a multinomial logistic regression.
 
-    Its strength, and whether classes are balanced, are selected by `scoring` over the folds.
+    Its regularisation and class weights are selected by `scoring` over the folds.
 
     Parameters
     ----------
     rows : ndarray of shape (n_clips, n_members * n_emotions)
-        Of `logarithms`, out of fold.
+        Out-of-fold `log_probabilities`.
     emotions : ndarray of str, shape (n_clips,)
     fold : ndarray of int, shape (n_clips,)
         Of two folds or more.
@@ -59,7 +64,7 @@ def fit_final(
     return fitted
 
 
-class Answers(TransformerMixin, BaseEstimator):
+class LogProbabilities(TransformerMixin, BaseEstimator):
     """The log-probabilities of fitted models, as features of another.
 
     Parameters
@@ -72,7 +77,7 @@ class Answers(TransformerMixin, BaseEstimator):
         self.members = members
 
     def __sklearn_is_fitted__(self) -> bool:
-        """Whether there is anything to ask."""
+        """Whether there are members, which are fitted."""
         return bool(self.members)
 
     @property
@@ -80,17 +85,17 @@ class Answers(TransformerMixin, BaseEstimator):
         """Width of the rows."""
         return int(self.members[0].n_features_in_)
 
-    def fit(self, X: NDArray[Any], y: NDArray[np.str_] | None = None) -> Answers:
-        """Return it as it is."""
+    def fit(self, X: NDArray[Any], y: NDArray[np.str_] | None = None) -> LogProbabilities:
+        """Return itself: the members are fitted already."""
         del X, y
         return self
 
     def transform(self, X: NDArray[Any]) -> NDArray[np.float64]:
-        """Return `logarithms` of the members' answers to each row."""
-        return logarithms(np.stack([member.predict_proba(X) for member in self.members]))
+        """Return the members' `log_probabilities` for each row."""
+        return log_probabilities(np.stack([member.predict_proba(X) for member in self.members]))
 
 
 def stacked(members: Sequence[Any], final: Any) -> Pipeline:
-    """Return the model of fitted members and the fitted classifier that hears them."""
-    answers = Answers([FrozenEstimator(member) for member in members])
-    return Pipeline([("answers", answers), *final.steps])
+    """Return one model of fitted members and the fitted final classifier."""
+    features = LogProbabilities([FrozenEstimator(member) for member in members])
+    return Pipeline([("log_probabilities", features), *final.steps])

@@ -1,7 +1,7 @@
-"""Fitted models as files: skops, and an allow-list that lives in this code and never in a model.
+"""Fitted models as skops files, with an allow-list of types in this code, never in the file.
 
-A pickle runs whatever its maker wrote into it. A skops file is a zip of arrays and a description,
-whose types are checked against a list before anything is made of them.
+Loading a pickle can run any code. A skops file is a zip of arrays and a description, whose types
+are checked against the allow-list before any object is created.
 """
 
 from __future__ import annotations
@@ -16,31 +16,14 @@ from zipfile import ZIP_DEFLATED, BadZipFile, ZipFile, ZipInfo
 
 from benchmark.engine.files import write_bytes
 from benchmark.errors import BenchmarkError
+from benchmark.models import MODELS
 
-TRUSTED = frozenset(
-    {
-        "benchmark.models.deep.Cnn1d",
-        "benchmark.models.deep.Cnn2d",
-        "benchmark.models.deep.CnnLstm",
-        "benchmark.models.deep.Conv1d",
-        "benchmark.models.deep.Conv1dPairs",
-        "benchmark.models.gender_first.GenderFirst",
-        "benchmark.models.stacking.Answers",
-        "sklearn.calibration._CalibratedClassifier",
-        "sklearn.calibration._SigmoidCalibration",
-        "sklearn.ensemble._hist_gradient_boosting.predictor.TreePredictor",
-        "sklearn.feature_selection._univariate_selection.f_classif",
-        "sklearn.model_selection._split.PredefinedSplit",
-        "sklearn.neural_network._stochastic_optimizers.AdamOptimizer",
-        "sklearn.neural_network._stochastic_optimizers.SGDOptimizer",
-        "sklearn.tree._tree.Tree",
-        "sklearn.utils._bunch.Bunch",
-    }
-)
-"""Types that our models hold beside those that skops itself trusts: plain records of numbers.
-
-Networks hold their weights as safetensors bytes, and make themselves anew from their settings.
-"""
+ENSEMBLE_TYPES = {
+    "benchmark.models.stacking.LogProbabilities",
+    "sklearn.feature_selection._univariate_selection.f_classif",
+    "sklearn.utils._bunch.Bunch",
+}
+"""Types in ensembles and in the feature selection of any model."""
 
 MAX_MEMBERS = 100_000  # a forest of 1,000 trees has some 20,000
 MAX_BYTES = 4 << 30  # unpacked; the largest forest of our studies has 300 MB
@@ -54,7 +37,7 @@ def dump(model: Any, path: Path) -> str:
     model : estimator
         Any fitted model of the registry, or an ensemble of such.
     path : Path
-        Where to; by custom it ends in ``.skops``.
+        The file to write, ``*.skops``.
 
     Raises
     ------
@@ -87,15 +70,15 @@ def load(path: Path, sha256: str | None = None) -> Any:
     Parameters
     ----------
     path : Path
-        A skops file, of any origin: nothing in it is executed.
+        A skops file of any origin; nothing in it is executed.
     sha256 : str, optional
-        What `dump` returned; a file that differs is refused.
+        The digest that `dump` returned; a file that does not match is refused.
 
     Raises
     ------
     BenchmarkError
-        If the file can't be read, is no skops file (a pickle, say), differs from its record,
-        unpacks to more than any of our models does, or names a type that is not allowed.
+        If the file can't be read, is not a skops file (for example a pickle), does not match the
+        digest, unpacks to more than `MAX_BYTES`, or names a type that is not allowed.
     """
     skops = _skops()
     try:
@@ -104,13 +87,13 @@ def load(path: Path, sha256: str | None = None) -> Any:
         raise BenchmarkError(f"{path}: can't read the model ({error.strerror}).") from error
     if sha256 is not None and hashlib.sha256(content).hexdigest() != sha256:
         raise BenchmarkError(
-            f"{path}: not the model that was stored here; its digest differs. If a study made it, "
-            "run that again: a damaged model is fitted anew."
+            f"{path}: not the model that was stored here; its digest differs. If it belongs to a "
+            "study, run the study again: a damaged model is fitted again."
         )
     _check_zip(path)
     try:
         _refuse(path, skops.get_untrusted_types(data=content))
-        return skops.loads(content, trusted=sorted(TRUSTED))
+        return skops.loads(content, trusted=trusted_types())
     except BenchmarkError:
         raise
     except ModuleNotFoundError as error:
@@ -118,26 +101,36 @@ def load(path: Path, sha256: str | None = None) -> Any:
             f"{path}: the model needs {error.name}, which is not installed here. Networks need the "
             "extra `deep`: pip install 'ser-benchmark[deep]'."
         ) from error
-    except Exception as error:  # whatever a crafted or damaged description leads skops into
+    except Exception as error:  # a crafted or damaged description raises errors of many kinds
         raise BenchmarkError(
             f"{path}: the model can't be loaded ({type(error).__name__}: {error})."
         ) from error
 
 
+def trusted_types() -> list[str]:
+    """Return the types that a stored model may hold beside those that skops trusts.
+
+    They are plain records of numbers. Networks hold their weights as safetensors bytes, and are
+    built again from their settings.
+    """
+    own = {name for model in MODELS.values() for name in model.trusted_types}
+    return sorted(own | ENSEMBLE_TYPES)
+
+
 def is_whole(path: Path) -> bool:
-    """Whether a file is there and holds what `dump` wrote, by the checksums of all its parts."""
+    """Whether a file exists and the checksums of all its parts match."""
     try:
         with ZipFile(path) as archive:
             return archive.testzip() is None
-    except Exception:  # a damaged file leads zipfile and zlib into errors of every kind
+    except Exception:  # a damaged file raises errors of many kinds in zipfile and zlib
         return False
 
 
 def _skops() -> Any:
     """Return skops.io, imported without torch.
 
-    To learn what there is it imports all of scikit-learn, and with it torch where that is
-    installed: a second and 200 MB that only networks have a use for, who import it themselves.
+    skops imports all of scikit-learn, which imports torch if it is installed: a second and 200 MB.
+    Networks import torch themselves.
     """
     if "skops.io" not in sys.modules:
         sys.meta_path.insert(0, _WithoutTorch)
@@ -151,7 +144,7 @@ def _skops() -> Any:
 
 
 class _WithoutTorch:
-    """Finds no torch, for whoever takes that for an answer, as scikit-learn does."""
+    """A finder that hides torch from optional imports such as scikit-learn's."""
 
     @staticmethod
     def find_spec(name: str, _path: object = None, _target: object = None) -> None:
@@ -160,10 +153,10 @@ class _WithoutTorch:
 
 
 def _compact(content: bytes) -> bytes:
-    """Return a skops file compressed, with each of its parts once.
+    """Return a skops file compressed, with each part once and independent of memory addresses.
 
-    skops names parts after addresses in memory, so a vote holds its members two times or three.
-    Here a part is named by its digest.
+    skops names parts by memory address and stores members of an ensemble two or three times. Here
+    a part is named by its digest.
     """
     numbers: dict[int, int] = {}
     names: dict[str, str] = {}
@@ -171,8 +164,8 @@ def _compact(content: bytes) -> bytes:
     with ZipFile(io.BytesIO(content)) as parts, ZipFile(result, "w") as archive:
 
         def write(name: str, part: bytes) -> None:
-            # Level 1 takes a forest to a fifth; higher levels take far longer and gain a tenth.
-            entry = ZipInfo(name)  # dated 1980, where a plain write would put the time of the day
+            # Level 1 compresses a forest to a fifth; higher levels gain a tenth and are far slower.
+            entry = ZipInfo(name)  # dated 1980, not now
             archive.writestr(entry, part, compress_type=ZIP_DEFLATED, compresslevel=1)
 
         def rename(node: dict[str, Any]) -> dict[str, Any]:
@@ -195,13 +188,13 @@ def _compact(content: bytes) -> bytes:
 
 
 def _check_zip(path: Path) -> None:
-    """Refuse a file that is no zip, or one that would fill the memory."""
+    """Refuse a file that is not a zip, or one that would fill the memory."""
     try:
         with ZipFile(path) as archive:
             members = archive.infolist()
     except BadZipFile as error:
         raise BenchmarkError(
-            f"{path}: not a skops file. Only skops is loaded; a pickle could run anything."
+            f"{path}: not a skops file. Only skops is loaded, since a pickle could run any code."
         ) from error
     size = sum(member.file_size for member in members)
     if len(members) > MAX_MEMBERS or size > MAX_BYTES:
@@ -212,9 +205,9 @@ def _check_zip(path: Path) -> None:
 
 
 def _refuse(what: Path | str, untrusted: list[str]) -> None:
-    refused = sorted(set(untrusted) - TRUSTED)
+    refused = sorted(set(untrusted) - set(trusted_types()))
     if refused:
         raise BenchmarkError(
-            f"{what}: the model holds types that are not allowed: {', '.join(refused)}. "
-            "Allowed are those of this package's models, see benchmark/models/storage.py."
+            f"{what}: the model holds types that are not allowed: {', '.join(refused)}. Only the "
+            "types of this version's models are. If it belongs to a study, run the study again."
         )

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 import pandas as pd
 
-from benchmark.study import Choices, Model, Range
+from benchmark.study import Choices, ModelSettings, Range
 
 if TYPE_CHECKING:
     import optuna
@@ -19,20 +19,20 @@ FEWEST_TRIALS = 10
 """Importance compares the best tenth of the trials with all: fewer than ten have no tenth."""
 
 
-def rebuilt_study(trials: pd.DataFrame, spec: Model) -> optuna.Study:
+def rebuilt_study(trials: pd.DataFrame, spec: ModelSettings) -> optuna.Study:
     """Return a search as an Optuna study in memory, made again from stored trials.
 
     Parameters
     ----------
     trials : DataFrame
         Rows of one protocol and model of a result's trials.
-    spec : Model
+    spec : ModelSettings
         The model's part of the study. A parameter outside its space, as a trial that the
         study names to be tried first may have, is left out of its trial.
     """
     import optuna
 
-    from benchmark.search.storage import distributions
+    from benchmark.search.samplers import distributions
 
     space = distributions(spec)
     optuna.logging.set_verbosity(optuna.logging.ERROR)

@@ -573,9 +573,9 @@ def _again(result: Result) -> Iterator[str]:
     fast = [
         wording.model_title(result, model)
         for model, engine in result.versions.engines.items()
-        if not engine.startswith("scikit-learn ")
+        if engine.startswith("scikit-learn-intelex")
     ]
-    engines = f" In the search, {listed(fast)} was fitted by the extra `fast`." if fast else ""
+    engines = f" In the search, {listed(fast)} was fitted by scikit-learn-intelex." if fast else ""
     again = " The page is then made again from that changed run."
     changed = again if wording.is_changed(result) else ""
     yield (

@@ -1,41 +1,40 @@
-"""A budget of time: when searches have to end so that the whole run ends with it."""
+"""The time budget of a run: when its searches have to end."""
 
 from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from benchmark import models
 from benchmark.evaluation.results import UnfinishedSearch
 from benchmark.search.search import ModelSearch
-from benchmark.search.storage import Trial
+from benchmark.search.trial import Trial
 from benchmark.study import BASELINE
 
 CLOSING_S = 8.0
-"""Seconds for what follows the last fit: votes, predictions, pages, MLflow."""
+"""Seconds after the last fit: ensembles, predictions, pages, MLflow."""
 
 MARGIN = 0.02
-"""Share of the budget that is kept for what no estimate foresees."""
+"""Fraction of the budget in reserve."""
 
 SLOWER = 3.0
-"""How much longer a winner takes than its folds where the search had a faster engine."""
+"""How much longer the refit takes than its folds if the search fits another pipeline."""
 
 
 @dataclass(frozen=True)
 class Budget:
-    """So many minutes for a whole run.
+    """The time budget of a run.
 
     Attributes
     ----------
     minutes : float
     began : float
-        When the run did, by the monotonic clock.
+        Start of the run by the monotonic clock.
     cores : int
-        How many fits run at once.
+        Number of fits at once.
     fractions : tuple of float
-        Of the learning curves that follow the search; empty for none.
+        Of the learning curves after the search; empty for none.
     refits : int
-        How many trials of a split are fitted beside the winners, at most: a greedy ensemble's.
+        The most trials of a split that are refitted for greedy ensembles, beside the best ones.
     """
 
     minutes: float
@@ -45,32 +44,33 @@ class Budget:
     refits: int = 0
 
     def search_until(self, searches: Sequence[ModelSearch]) -> float:
-        """Return when searches have to end, by the monotonic clock, as far as is known now.
+        """Return the estimated time by the monotonic clock at which searches have to end.
 
-        Never before the floor is measured, so that there always is a result.
+        Never before the baselines are measured, so that there is always a result.
         """
         if not all(search.done for search in searches if search.plan.model == BASELINE):
             return float("inf")
         found = [(search, search.best) for search in searches if search.best is not None]
         fits_s = [self._fits_after(search, best) for search, best in found]
-        splits = len({search.plan.arrays.identity for search in searches})
-        # Which trials they are is not known yet: they take what winners take, on the mean.
-        whole_s = sum(self._whole(search, best) for search, best in found) / max(1, len(found))
-        refits_s = self.refits * splits * whole_s
-        after_s = CLOSING_S + max((sum(fits_s) + refits_s) / self.cores, max(fits_s, default=0.0))
+        n_splits = len({search.plan.arrays.identity for search in searches})
+        # Members of a greedy ensemble are not known yet: they take the mean time of a refit.
+        refit_s = sum(_refit_s(search, best) for search, best in found) / max(1, len(found))
+        total_s = sum(fits_s) + self.refits * n_splits * refit_s
+        after_s = CLOSING_S + max(total_s / self.cores, max(fits_s, default=0.0))
         return self.began + 60 * self.minutes * (1 - MARGIN) - after_s
 
     def _fits_after(self, search: ModelSearch, best: Trial) -> float:
-        """Return how many seconds the winner and its learning curve take, given its folds."""
+        """Return the estimated seconds of the refit and the learning curve."""
         fold_s = best.seconds / len(best.scores)
-        return self._whole(search, best) + fold_s * search.plan.n_folds * sum(self.fractions)
+        return _refit_s(search, best) + fold_s * search.plan.n_folds * sum(self.fractions)
 
-    def _whole(self, search: ModelSearch, trial: Trial) -> float:
-        """Return how many seconds a trial takes on the whole training table, given its folds."""
-        folds = search.plan.n_folds
-        faster = models.MODELS[search.plan.model].searched_extra == "fast"
-        fold_s = trial.seconds / len(trial.scores)
-        return fold_s * folds / (folds - 1) * (SLOWER if faster else 1.0)
+
+def _refit_s(search: ModelSearch, trial: Trial) -> float:
+    """Return the estimated seconds of a refit on the whole training table, given its folds."""
+    plan = search.plan
+    fold_s = trial.seconds / len(trial.scores)
+    slower = SLOWER if plan.entry.refits_slower(plan.search.engine) else 1.0
+    return fold_s * plan.n_folds / (plan.n_folds - 1) * slower
 
 
 def unfinished_searches(searches: Sequence[ModelSearch]) -> tuple[UnfinishedSearch, ...]:

@@ -1,8 +1,8 @@
-"""Ensembles: fitted models that answer together, and what they are worth on the inner folds.
+"""Ensembles: soft voting, greedy ensemble selection and stacking.
 
-A soft vote gives each of its members the same weight. What the others learn, which trials to take
-or how to weigh answers, they learn from the members' out-of-fold probabilities; their own score on
-a fold is that of what they learn on the other folds.
+Soft voting gives each member the same weight. The others learn their members or weights from
+out-of-fold probabilities; their own score on a fold is that of an ensemble learned on the other
+folds.
 """
 
 from __future__ import annotations
@@ -19,7 +19,7 @@ from benchmark.evaluation.metrics import METRICS
 Floats = NDArray[np.float32]
 
 VOTES = 25
-"""How many votes a greedy ensemble gives away at most, and so how many trials it may hold."""
+"""The largest sum of weights of a greedy ensemble, and so its largest number of members."""
 
 
 @dataclass(frozen=True)
@@ -34,7 +34,7 @@ class Inner:
     order : tuple of str
         All emotions in the order of probabilities.
     metric : str
-        By which is chosen, a name in `METRICS`.
+        A key of `METRICS`, by which members are selected.
     """
 
     fold: NDArray[np.intp]
@@ -57,7 +57,7 @@ class Inner:
         Parameters
         ----------
         probabilities : ndarray of shape (n_candidates, n_clips, n_emotions)
-            Of any scale; the highest decides.
+            On any scale, since only the highest counts.
         """
         size, n_folds = len(self.order), len(self.folds)
         truth = np.searchsorted(self.order, self.emotions)
@@ -70,21 +70,21 @@ class Inner:
         return found
 
     def mean_scores(self, probabilities: Floats) -> NDArray[np.float64]:
-        """Return the mean of `scores` over folds, rounded: how it is summed chooses nothing."""
+        """Return the mean of `scores` over folds, rounded so that the order of summation is irrelevant."""
         means: NDArray[np.float64] = self.scores(probabilities).mean(axis=1).round(9)
         return means
 
 
 class Rule(Protocol):
-    """How the probabilities of members become those of an ensemble."""
+    """A function from the probabilities of members to those of an ensemble."""
 
-    def answer(self, library: Floats) -> NDArray[Any]:
+    def combine(self, library: Floats) -> NDArray[Any]:
         """Return (n_clips, n_emotions) for (n_members, n_clips, n_emotions)."""
 
 
 @dataclass(frozen=True)
 class Weighted:
-    """The mean over members, each with its weight.
+    """The weighted mean over members.
 
     Attributes
     ----------
@@ -93,38 +93,38 @@ class Weighted:
 
     weights: NDArray[np.intp]
 
-    def answer(self, library: Floats) -> NDArray[Any]:
+    def combine(self, library: Floats) -> NDArray[Any]:
         """Return (n_clips, n_emotions) for (n_members, n_clips, n_emotions)."""
         return np.tensordot(self.weights / self.weights.sum(), library, axes=1)
 
 
 @dataclass(frozen=True)
 class Stacked:
-    """What a classifier makes of all members' answers.
+    """A classifier on the members' log-probabilities.
 
     Attributes
     ----------
     final : estimator
-        Fitted on rows of `logarithms`.
+        Fitted on rows of `log_probabilities`.
     """
 
     final: Any
 
-    def answer(self, library: Floats) -> NDArray[Any]:
+    def combine(self, library: Floats) -> NDArray[Any]:
         """Return (n_clips, n_emotions) for (n_members, n_clips, n_emotions)."""
-        from benchmark.models.stacking import logarithms
+        from benchmark.models.stacking import log_probabilities
 
-        answered: NDArray[Any] = self.final.predict_proba(logarithms(library))
-        return answered
+        combined: NDArray[Any] = self.final.predict_proba(log_probabilities(library))
+        return combined
 
 
-def choose_greedily(library: Floats, inner: Inner) -> Weighted:
-    """Return the weights of a greedy ensemble: forward selection with replacement.
+def select_greedily(library: Floats, inner: Inner) -> Weighted:
+    """Return the weights of greedy ensemble selection: forward selection with replacement.
 
-    It begins with the best members, as many of them as score highest together, and then gives a
-    vote at a time to whichever member helps most, until `VOTES` are given; of all these ensembles
-    the best is taken, the smallest of equal ones (Caruana, Niculescu-Mizil, Crew & Ksikes 2004,
-    Ensemble selection from libraries of models).
+    It starts with the best members, as many as score highest together, and then adds a vote at a
+    time for the member that improves the score most, up to `VOTES`. The best of these ensembles is
+    returned, the smallest of equal ones (Caruana, Niculescu-Mizil, Crew & Ksikes 2004, Ensemble
+    selection from libraries of models).
 
     Parameters
     ----------
@@ -133,7 +133,7 @@ def choose_greedily(library: Floats, inner: Inner) -> Weighted:
     inner : Inner
     """
     best_first = np.argsort(-inner.mean_scores(library), kind="stable")
-    members = library[best_first]  # of those that help alike, the best is taken
+    members = library[best_first]  # of members that improve it equally, the best is added
     together = np.cumsum(members[:VOTES], axis=0)
     score = inner.mean_scores(together)
     size = int(score.argmax()) + 1
@@ -154,36 +154,38 @@ def stack(library: Floats, inner: Inner) -> Stacked:
     Parameters
     ----------
     library, inner
-        As `choose_greedily` takes them.
+        See `select_greedily`.
     """
-    from benchmark.models.stacking import fit_final, logarithms
+    from benchmark.models.stacking import fit_final, log_probabilities
 
     return Stacked(
-        fit_final(logarithms(library), inner.emotions, inner.fold, METRICS[inner.metric].scorer)
+        fit_final(
+            log_probabilities(library), inner.emotions, inner.fold, METRICS[inner.metric].scorer
+        )
     )
 
 
 LEARNERS: dict[str, Callable[[Floats, Inner], Weighted | Stacked]] = {
-    "greedy": choose_greedily,
+    "greedy": select_greedily,
     "stacking": stack,
 }
-"""How an ensemble that learns does so, by its name in a study."""
+"""Ensembles that learn, by their names in studies."""
 
 
-def nested_answers(
+def nested_predictions(
     learn: Callable[[Floats, Inner], Rule], library: Floats, inner: Inner
 ) -> list[Floats]:
-    """Return the answers on each fold of what an ensemble learns on the other folds.
+    """Return the predictions on each fold of an ensemble learned on the other folds.
 
-    Its score on the clips that it was chosen by would flatter it, the more so the more members
-    there are to choose from.
+    The score on the clips by which members were selected would be optimistic, the more so the more
+    members there are.
     """
-    answers = []
+    predictions = []
     for fold in inner.folds:
         here = inner.fold == fold
         rule = learn(library[:, ~here], inner.part(~here))
-        answers.append(rule.answer(library[:, here]).astype(np.float32))
-    return answers
+        predictions.append(rule.combine(library[:, here]).astype(np.float32))
+    return predictions
 
 
 def soft_vote(
@@ -192,25 +194,25 @@ def soft_vote(
     n_features: int,
     weights: Sequence[int] | None = None,
 ) -> Any:
-    """Return a VotingClassifier of fitted members, which answers with their mean probabilities.
+    """Return a VotingClassifier of fitted members, which averages their probabilities.
 
     Parameters
     ----------
     members : mapping of str to estimator
         Fitted on the same rows; used as they are.
     emotions : sequence of str
-        What they were fitted to tell apart.
+        Their classes.
     n_features : int
         Width of the rows.
     weights : sequence of int, optional
-        Of the members; by default all are equal.
+        Of the members; equal by default.
     """
     from sklearn.ensemble import VotingClassifier
     from sklearn.frozen import FrozenEstimator
 
     frozen = [(name, FrozenEstimator(member)) for name, member in members.items()]
     vote = VotingClassifier(frozen, voting="soft", weights=weights)
-    # Frozen members ignore the rows that they are given; the vote itself only learns the emotions.
+    # Frozen members ignore these rows; the fit only sets the classes.
     return vote.fit(np.zeros((len(emotions), n_features), np.float32), np.array(sorted(emotions)))
 
 
@@ -221,7 +223,7 @@ class Assembly:
     Attributes
     ----------
     names : tuple of str
-        The members', each once.
+        Unique names of the members.
     weights : tuple of int, or None
         Of a greedy ensemble.
     final : estimator or None
@@ -250,7 +252,7 @@ def mean_by_fold(
     Parameters
     ----------
     members : sequence of sequence of ndarray, shape (n_validation_clips, n_emotions)
-        For each member the out-of-fold probabilities of each fold. All members validate the same
-        clips in the same order: their searches share the split's arrays.
+        For each member the out-of-fold probabilities of each fold. All members have the same
+        validation clips in the same order, since their searches share the split's arrays.
     """
     return [np.mean(folds, axis=0, dtype=np.float32) for folds in zip(*members, strict=True)]

@@ -1,6 +1,7 @@
-"""Fits: a model on some rows of a training table; what workers do in a search.
+"""Fits of a model on some rows of a training table: the tasks of workers.
 
-Pure functions of their arguments: the same arguments give the same model in any process.
+Pure functions of their arguments: the same arguments give the same model in any process. A model is
+sent as its entry, so that a worker needs no registry.
 """
 
 from __future__ import annotations
@@ -14,19 +15,19 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from benchmark import models
 from benchmark.engine.arrays import StoredArrays, TrainingArrays, load_arrays
+from benchmark.models import FitContext, Model
 from benchmark.search.pruning import RUNGS
 
 OUT_OF_MEMORY = ("can't allocate memory", "not enough memory", "out of memory")
-"""How torch says it, in an error like any other; the other libraries raise `MemoryError`."""
+"""Messages of torch, which raises RuntimeError where other libraries raise MemoryError."""
 
 Probabilities = NDArray[np.float32]
 
 
 @dataclass(frozen=True)
-class FoldOutcome:
-    """What a worker brings back from one fold.
+class FoldResult:
+    """The result of one fold.
 
     Attributes
     ----------
@@ -37,110 +38,109 @@ class FoldOutcome:
     epochs : int
         The best one; 0 for a model that does not learn by epochs.
     history : tuple of float
-        The score that decides when to stop, after each epoch.
-    cut : bool
-        Whether learning was stopped as it fell behind earlier trials.
+        The early-stopping score after each epoch.
+    pruned : bool
+        Whether training was stopped below a threshold.
     """
 
     probabilities: Probabilities
     seconds: float
     epochs: int = 0
     history: tuple[float, ...] = ()
-    cut: bool = False
+    pruned: bool = False
 
     @property
     def rungs(self) -> dict[int, float]:
-        """The best score by each of the epochs of `RUNGS`; a cut fold has those it has reached.
+        """The best score by each of `RUNGS`; of a pruned fold only for the rungs it reached.
 
-        A fold that ended by itself has learned all it can: later rungs know its best.
+        A fold that stopped early by itself has its best score at every later rung.
         """
-        reached = [rung for rung in RUNGS if rung <= len(self.history) or not self.cut]
+        reached = [rung for rung in RUNGS if rung <= len(self.history) or not self.pruned]
         return {rung: max(self.history[:rung]) for rung in reached}
 
 
 def fit_rows(  # noqa: PLR0913 - what, with what, on what
     data: TrainingArrays,
-    model: str,
+    model: Model,
     params: Mapping[str, Any],
     seed: int,
     rows: NDArray[np.bool_],
     *,
     stop: int | None = None,
     thresholds: Mapping[int, float] | None = None,
-    searching: bool = False,
+    engine: str | None = None,
 ) -> Any:
     """Return a model fitted on some rows of a training table.
 
     Parameters
     ----------
     data : TrainingArrays
-    model, params, seed
-        As `models.build` takes them.
+    model : Model
+    params, seed, engine
+        See `Model.build`.
     rows : ndarray of bool, shape (n_rows,)
     stop : int or None
-        The fold among the rows that decides when to stop, for a model that learns by epochs.
+        The fold among the rows that is used for early stopping.
     thresholds : mapping of int to float, optional
-        By epoch, the score without which learning ends there.
-    searching : bool
-        Whether to fit what the search fits.
+        By epoch, the score below which training is pruned.
     """
-    pipeline = models.build(model, params, seed, searching=searching, shape=data.shape)
+    pipeline = model.build(params, seed, engine=engine, shape=data.shape)
     stopping = np.zeros(rows.sum(), dtype=np.bool_) if stop is None else data.fold[rows] == stop
-    facts = models.Facts(data.fold[rows], data.genders[rows], stopping, thresholds or {})
+    context = FitContext(data.fold[rows], data.genders[rows], stopping, thresholds or {})
     with warnings.catch_warnings():
-        warnings.simplefilter("ignore")  # a search visits settings that don't converge; scores tell
+        warnings.simplefilter("ignore")  # some parameters do not converge; their scores show it
         try:
-            return models.learn(model, pipeline, data.values[rows], data.emotions[rows], facts)
+            return model.fit(pipeline, data.values[rows], data.emotions[rows], context)
         except RuntimeError as error:
             if any(words in str(error) for words in OUT_OF_MEMORY):
                 raise MemoryError(str(error).splitlines()[0]) from error
             raise
 
 
-def fit_fold(  # noqa: PLR0913 - a task's arguments stand in a row
+def fit_fold(  # noqa: PLR0913 - the arguments of a task
     arrays: StoredArrays | TrainingArrays,
-    model: str,
+    model: Model,
     params: dict[str, Any],
     seed: int,
     fold: int,
     thresholds: Mapping[int, float] | None = None,
-    searching: bool = True,
-) -> FoldOutcome:
-    """Fit a model on all folds but one and return its probabilities for that one; pure.
+    engine: str | None = None,
+) -> FoldResult:
+    """Fit a model on all folds but one and return its probabilities on that one.
 
-    A model that is searched without probabilities has 1 for the emotion that it decides on and 0
-    for the others; without `searching` it is fitted as a winner is, and has its probabilities.
+    A model that predicts labels only has probability 1 for the predicted emotion. With engine None
+    it is fitted as the selected model is, with probabilities.
     """
     data = load_arrays(arrays)
-    stop = data.stop_fold(fold) if models.MODELS[model].by_epochs else None
+    stop = data.stop_fold(fold) if model.by_epochs else None
     rows = data.training_rows(fold, stop)
     began = time.perf_counter()
     fitted = fit_rows(
-        data, model, params, seed, rows, stop=stop, thresholds=thresholds, searching=searching
+        data, model, params, seed, rows, stop=stop, thresholds=thresholds, engine=engine
     )
-    probabilities = _answers(fitted, data.values[data.validation_rows(fold)])
+    probabilities = _probabilities(fitted, data.values[data.validation_rows(fold)])
     seconds = time.perf_counter() - began
     if stop is None:
-        return FoldOutcome(probabilities, seconds)
+        return FoldResult(probabilities, seconds)
     network = fitted[-1]
-    return FoldOutcome(probabilities, seconds, network.n_epochs_, network.history_, network.cut_)
+    return FoldResult(probabilities, seconds, network.n_epochs_, network.history_, network.pruned_)
 
 
-def _answers(fitted: Any, values: NDArray[np.float32]) -> Probabilities:
-    """Return a model's probabilities, or its decisions as such."""
+def _probabilities(fitted: Any, values: NDArray[np.float32]) -> Probabilities:
+    """Return a model's probabilities, or its labels as 1 and 0."""
     if hasattr(fitted, "predict_proba"):
         probabilities = fitted.predict_proba(values).astype(np.float32)
     else:
-        decided = fitted.predict(values)
-        probabilities = (decided[:, None] == fitted.classes_[None, :]).astype(np.float32)
+        labels = fitted.predict(values)
+        probabilities = (labels[:, None] == fitted.classes_[None, :]).astype(np.float32)
     if not np.isfinite(probabilities).all():
         raise FloatingPointError("its probabilities are not finite")
     return np.asarray(probabilities, dtype=np.float32)
 
 
-def warm_up(names: Sequence[str]) -> None:
-    """Import what fits need: a worker does it while the main process reads recordings."""
-    for name in names:
-        models.build(name, {}, 0, searching=True)
-        if models.MODELS[name].by_epochs:
+def warm_up(models: Sequence[Model], engine: str | None = None) -> None:
+    """Import what fits need, while the main process reads recordings."""
+    for model in models:
+        model.build({}, 0, engine=engine)
+        if model.by_epochs:
             import benchmark.models.networks  # noqa: F401

@@ -1,7 +1,7 @@
-"""Learning curves: each winner fitted once more on fractions of the training clips.
+"""Learning curves: each selected model fitted on growing fractions of the training clips.
 
-A curve that still rises at its end says that more recordings would help; one whose training score
-stays far above its validation score says that the model learns its clips by heart.
+A curve that still rises at its end shows that more recordings would help. A training score far
+above the validation score shows overfitting.
 """
 
 from __future__ import annotations
@@ -14,11 +14,11 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
-from benchmark import models
 from benchmark.engine import npz_cache
 from benchmark.engine.arrays import StoredArrays, TrainingArrays, load_arrays
 from benchmark.engine.processes import Workers
 from benchmark.evaluation.metrics import score
+from benchmark.models import Model
 from benchmark.search.fitting import fit_rows
 from benchmark.search.search import ModelSearch
 from benchmark.study import derive_seed
@@ -31,35 +31,37 @@ Point = tuple[int, float, float]
 def draw_clips(
     data: TrainingArrays, rows: NDArray[np.bool_], fraction: float, seed: int
 ) -> NDArray[np.bool_]:
-    """Return which rows belong to a fraction of the clips among `rows`: of each emotion alike.
+    """Return a mask of the rows of a fraction of each emotion's clips among `rows`.
 
-    A clip keeps its copies. A larger fraction holds the smaller ones of the same seed.
+    Augmented copies go with their clips. With the same seed, a larger fraction contains the smaller
+    ones.
     """
     rng = np.random.default_rng(seed)
     chosen: list[NDArray[Any]] = []
     for emotion in np.unique(data.emotions):
         clips = np.unique(data.clips[rows & (data.emotions == emotion)])
         chosen.append(rng.permutation(clips)[: max(1, round(fraction * len(clips)))])
-    kept: NDArray[np.bool_] = rows & np.isin(data.clips, np.concatenate(chosen))
-    return kept
+    drawn: NDArray[np.bool_] = rows & np.isin(data.clips, np.concatenate(chosen))
+    return drawn
 
 
-def fit_fraction(  # noqa: PLR0913 - a task's arguments stand in a row
+def fit_fraction(  # noqa: PLR0913 - the arguments of a task
     arrays: StoredArrays | TrainingArrays,
-    model: str,
+    model: Model,
     params: Mapping[str, Any],
     seed: int,
     fold: int,
     fraction: float,
     metric: str,
+    engine: str,
 ) -> Point:
-    """Return how many rows a fraction has, the score on its clips and on the fold's; pure."""
+    """Return the number of rows, the score on the drawn training clips and on the fold."""
     data = load_arrays(arrays)
-    stop = data.stop_fold(fold) if models.MODELS[model].by_epochs else None
+    stop = data.stop_fold(fold) if model.by_epochs else None
     rows = data.training_rows(fold, stop)
     stopping = rows & (data.fold == stop) if stop is not None else np.zeros_like(rows)
     drawn = draw_clips(data, rows & ~stopping, fraction, derive_seed(seed, "clips"))
-    fitted = fit_rows(data, model, params, seed, drawn | stopping, stop=stop, searching=True)
+    fitted = fit_rows(data, model, params, seed, drawn | stopping, stop=stop, engine=engine)
     order = list(np.unique(data.emotions))
 
     def scored(part: NDArray[np.bool_]) -> float:
@@ -75,7 +77,7 @@ def learning_curves(
     workers: Workers,
     progress: Callable[[int, int], None],
 ) -> pd.DataFrame:
-    """Return the learning curves of the winners of finished searches.
+    """Return the learning curves of the selected models of finished searches.
 
     Parameters
     ----------
@@ -83,10 +85,10 @@ def learning_curves(
     fractions : sequence of float
         Of the training clips of each inner fold.
     cache : Path
-        A folder in which points are kept, so that an interruption costs none.
+        A folder for finished points, which an interrupted run reuses.
     workers : Workers
     progress : callable
-        Told how many points are done, and of how many.
+        Called with the number of finished points and of all points.
 
     Returns
     -------
@@ -110,17 +112,17 @@ def learning_curves(
                     rows[name] = known
                     continue
                 workers.submit(
-                    fit_fraction, plan.arrays, plan.model, best.params, seed, fold, fraction,
-                    plan.search.metric, label=(name, path),
+                    fit_fraction, plan.arrays, plan.entry, best.params, seed, fold, fraction,
+                    plan.search.metric, plan.search.engine, label=(name, path),
                 )  # fmt: skip
     progress(len(rows), len(names))
     for task in workers.drain():
         name, path = task.label
         if task.error is not None:
             raise task.failure(
-                f"{name[0]} {name[1]}: the learning curve could not be drawn, at a fraction of "
-                f"{name[2]:g}",
-                "Raise the fractions of [learning_curves], or take it out.",
+                f"{name[0]} {name[1]}: the learning curve could not be fitted at the "
+                f"fraction {name[2]:g}",
+                "Raise the fractions of [learning_curves], or remove it.",
             ) from task.error
         rows[name] = task.result
         npz_cache.save(

@@ -1,90 +1,59 @@
-"""The search for settings: it asks Optuna, and tells it.
+"""Hyperparameter search with Optuna's ask-and-tell interface.
 
-Each model on each split has a search of its own. The main process asks and tells; workers fit
-folds. A trial is durable before the sampler is told of it; after an interruption the same trials
-are asked again and the finished ones answered from the storage. Trial n is asked exactly when
-trials 0 to n - concurrent_trials are told, with a sampler seeded for it alone, so that trials are the same
-with any number of workers and after any interruption.
+Each model on each split has its own search. The main process samples trials; workers fit folds. A
+trial is stored before the sampler receives it; after an interruption the same trials are requested
+again and the finished ones read from the storage. Trial n is requested exactly when trials 0 to
+n - concurrent_trials are completed, with a sampler seeded for it alone, so that trials do not
+depend on the number of workers or on interruptions.
 """
 
 from __future__ import annotations
 
 import json
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from benchmark import models
 from benchmark.engine import npz_cache
 from benchmark.engine.arrays import load_arrays
 from benchmark.engine.processes import Task, WorkerLostError, Workers
 from benchmark.errors import BenchmarkError
 from benchmark.evaluation.metrics import score
 from benchmark.search import pruning
-from benchmark.search.fitting import FoldOutcome, Probabilities, fit_fold
-from benchmark.search.storage import Plan, Trial, TrialStore, distributions, grid, storable
+from benchmark.search.fitting import FoldResult, Probabilities, fit_fold
+from benchmark.search.plan import Plan
+from benchmark.search.samplers import SAMPLERS, contains, distributions, random_sampler, storable
+from benchmark.search.storage import TrialStorage
+from benchmark.search.trial import Trial
 from benchmark.study import BASELINE, Range, derive_seed
 
 if TYPE_CHECKING:
     import optuna
 
-ASKED_AGAIN = 20
-"""So many stored trials the sampler is asked for again, to see that they are the search's own. The
-others it is told of as they are: to ask for 10,000 again takes as long as it did at first."""
-
-
-Space = Mapping[str, "optuna.distributions.BaseDistribution"]
-
-
-def _tpe(seed: int, space: Space) -> optuna.samplers.BaseSampler:
-    import optuna
-
-    class KnownSpaceSampler(optuna.samplers.TPESampler):
-        """TPE that is told the space, which it would else seek among all trials, each time anew."""
-
-        def infer_relative_search_space(
-            self, study: optuna.Study, trial: optuna.trial.FrozenTrial
-        ) -> dict[str, optuna.distributions.BaseDistribution]:
-            del study, trial
-            return {name: space[name] for name in sorted(space) if not space[name].single()}
-
-    return KnownSpaceSampler(seed=seed, multivariate=True, constant_liar=True)
-
-
-def _random(seed: int, space: Space) -> optuna.samplers.BaseSampler:
-    import optuna
-
-    del space
-    return optuna.samplers.RandomSampler(seed=seed)
-
-
-SAMPLERS: dict[str, Callable[[int, Space], Any]] = {
-    "tpe": _tpe,
-    "random": _random,
-    "grid": _random,  # every trial of a grid is enqueued, so there is nothing to sample
-}
+RESAMPLED = 20
+"""Stored trials that are sampled again, to check that they belong to the search. The sampler
+receives the later ones as they are: sampling 10,000 again would take as long as at first."""
 
 
 @dataclass
-class _Asked:
-    """A trial under way."""
+class _RunningTrial:
+    """A requested trial that is not completed."""
 
     params: dict[str, Any]
     sampled: dict[str, Any]
-    handle: Any  # Optuna's live trial; None for a first trial that its space does not hold
+    handle: Any  # Optuna's live trial; None for initial parameters outside the space
     seed: int
-    rival: pruning.Rival | None  # None where no trial is given up by its folds, or not yet
-    outcomes: dict[int, FoldOutcome] = field(default_factory=dict)
-    # By fold: the reason is that of the first fold, whichever failed first.
-    errors: dict[int, str] = field(default_factory=dict)
+    rival: pruning.Rival | None  # None if no trial is pruned by its folds, or not yet
+    results: dict[int, FoldResult] = field(default_factory=dict)  # by fold
+    errors: dict[int, str] = field(default_factory=dict)  # by fold
     scores: dict[int, float] = field(default_factory=dict)  # by fold
 
     @property
-    def given_up_after(self) -> int | None:
-        """After how many of its first folds it is given up; None if it is not, or not yet."""
+    def pruned_after(self) -> int | None:
+        """The number of first folds after which it is pruned; None if it is not, or not yet."""
         if self.rival is None:
             return None
         first: list[float] = []
@@ -94,37 +63,69 @@ class _Asked:
                 return len(first)
         return None
 
+    def completed(self, number: int) -> Trial:
+        """Return the record of the trial, all of whose needed folds have ended."""
+        first = self.pruned_after  # results of later folds are ignored
+        folds = sorted(self.results) if first is None else range(first)
+        results = [self.results[fold] for fold in folds]
+        # The reason is that of the first fold, whichever failed first.
+        reason = self.errors[min(self.errors)] if self.errors and first is None else ""
+        scores = () if reason else tuple(self.scores[fold] for fold in folds)
+        by_epochs = not reason and any(result.epochs for result in results)
+        estimate = None
+        if first is not None and self.rival is not None:
+            estimate = float(np.mean(self.rival.scores)) + self.rival.lead(scores)
+        return Trial(
+            number,
+            self.params,
+            self.sampled,
+            scores,
+            sum(result.seconds for result in results),
+            self.seed,
+            reason,
+            epochs=tuple(result.epochs for result in results) if by_epochs else (),
+            rungs=tuple(result.rungs for result in results) if by_epochs else (),
+            pruned=first is not None or 2 * sum(one.pruned for one in results) > len(results),
+            estimate=estimate,
+        )
+
 
 class ModelSearch:
-    """The search for one model's settings on one split.
+    """The search of one model on one split.
 
     Parameters
     ----------
     plan : Plan
-    store : TrialStore
-        Where finished trials are kept.
+    storage : TrialStorage
     folds_cache : Path
-        Where the probabilities of finished folds lie, so that neither an interruption nor the
-        ensemble needs them fitted again.
+        A folder for the probabilities of finished folds, which an interrupted search and ensembles
+        reuse.
+
+    Attributes
+    ----------
+    trials : list of Trial
+        Completed, by number.
+    difference : str
+        The ingredients that differ from the last stored search of this model on this split.
     """
 
-    def __init__(self, plan: Plan, store: TrialStore, folds_cache: Path) -> None:
+    def __init__(self, plan: Plan, storage: TrialStorage, folds_cache: Path) -> None:
         self.plan = plan
         self.trials: list[Trial] = []
-        self.news = ""
-        self._store = store
+        self.difference = ""
+        self._storage = storage
         self._cache = folds_cache / plan.key
-        self._asked: dict[int, _Asked] = {}
+        self._running: dict[int, _RunningTrial] = {}
         self._next = 0
         self._spent_s = 0.0
-        self._best: Trial | None = None  # kept, since it is asked for after each trial
+        self._best: Trial | None = None
 
     def open(self) -> None:
-        """Look up what is already known, and prepare the sampler to go through it again."""
+        """Read the stored trials and prepare the sampler."""
         import optuna
 
-        self._stored, self.news = self._store.study_of(self.plan)
-        self._known = {trial.number: trial for trial in self._store.finished(self._stored)}
+        self._stored, self.difference = self._storage.study_of(self.plan)
+        self._known = {trial.number: trial for trial in self._storage.trials(self._stored)}
         self._space = distributions(self.plan.spec)
         self._decode = {
             name: {storable(value): value for value in entry}
@@ -135,34 +136,32 @@ class ModelSearch:
         self._enqueue()
 
     def _enqueue(self) -> None:
-        """Put first what the study file wants tried first, and all of a grid."""
-        first = self.plan.spec.initial
-        stored = {name: storable(value) for name, value in first.items()}
-        # A first setting outside the space is measured like any other, but the sampler, which knows
-        # the space alone, can't learn from it.
-        self._outside = not _lies_in(stored, self._space)
-        if first and not self._outside:
+        """Enqueue the initial parameters, and all trials of a sampler that enumerates them."""
+        initial = self.plan.spec.initial
+        stored = {name: storable(value) for name, value in initial.items()}
+        # Initial parameters outside the space are a trial too, which the sampler cannot learn from.
+        self._outside = not contains(self._space, stored)
+        if initial and not self._outside:
             self._sampler_study.enqueue_trial(stored)
-        points = grid(self.plan.spec) if self.plan.search.sampler == "grid" else []
+        points = self.plan.points
         for params in points:
             if params != stored:
                 self._sampler_study.enqueue_trial(params)
-        extra = bool(points) and bool(first) and stored not in points
-        self._total = self.plan.trial_count + int(extra)
+        extra = bool(points) and bool(initial) and stored not in points
+        self._total = self.plan.n_trials + int(extra)
 
     @property
     def total(self) -> int:
-        """How many trials this search has when it is done, as far as is known."""
-        return len(self.trials) if self._ended else self._total
+        """The number of trials of the finished search, as far as is known."""
+        return len(self.trials) if self._out_of_patience else self._total
 
     @property
     def done(self) -> bool:
-        """Whether every trial has been told, or none was better for long enough."""
+        """Whether all trials are completed, or patience has ended the search."""
         return len(self.trials) >= self.total
 
     @property
-    def _ended(self) -> bool:
-        """Whether as many trials as the study's patience have brought nothing better."""
+    def _out_of_patience(self) -> bool:
         patience, best = self.plan.search.patience, self.best
         return (
             patience is not None
@@ -172,153 +171,143 @@ class ModelSearch:
 
     @property
     def resumed(self) -> int:
-        """How many trials of this search an earlier run has left."""
+        """The number of trials from an earlier run."""
         return min(len(self._known), self.total)
 
     @property
     def best(self) -> Trial | None:
-        """The told trial with the highest score, the earliest of equals; None without one.
-
-        A cut trial has learned less than the others and is not ranked with them.
-        """
+        """The complete trial with the highest score, the earliest of equals; None without one."""
         return self._best
 
     def advance(self, workers: Workers) -> Iterator[Trial]:
-        """Tell what can be told, ask what may be asked, and yield each trial as it is told."""
+        """Request the trials that may start, and yield each trial as it is completed."""
         while not self.done:
-            while self._next < min(
-                self.total, len(self.trials) + self.plan.search.concurrent_trials
-            ):
-                self._ask(self._next, workers)
+            concurrent = self.plan.search.concurrent_trials
+            while self._next < min(self.total, len(self.trials) + concurrent):
+                self._request(self._next, workers)
                 self._next += 1
             number = len(self.trials)
-            if not self._is_finished(number):
+            if not self._has_ended(number):
                 return
-            yield self._tell(number)
-        # Trials that were asked before patience ended are not told.
+            yield self._complete(number)
+        # Trials that were requested before patience ended the search are dropped.
         workers.withdraw(lambda label: label[0] is self)
 
     def accept(self, task: Task, workers: Workers) -> None:
-        """Take a fold that a worker has finished, or could not.
+        """Take the result or the error of a fold.
 
         Raises
         ------
         BenchmarkError
-            If the machine is at fault, and not the setting: a trial that another machine can fit is
-            no failed one.
+            If the machine failed and not the parameters, since another machine could fit the trial.
         """
         _, number, fold = task.label
-        asked = self._asked.get(number)
-        if asked is None or self.done or asked.given_up_after is not None:
+        running = self._running.get(number)
+        if running is None or self.done or running.pruned_after is not None:
             return
         if isinstance(task.error, MemoryError | WorkerLostError):
-            settings = json.dumps(asked.params)
+            params = json.dumps(running.params)
             raise task.failure(
-                f"{self.plan.split} {self.plan.model}: trial {number}, {settings}, could not be "
+                f"{self.plan.split} {self.plan.model}: trial {number}, {params}, could not be "
                 f"fitted on fold {fold}"
             ) from task.error
         if task.error is not None:
             name = type(task.error).__name__.removesuffix("Error")
             text = str(task.error).strip().splitlines() or [""]
-            asked.errors[fold] = f"fold {fold}: {name}: {text[0]}"
+            running.errors[fold] = f"fold {fold}: {name}: {text[0]}"
             return
         self._spent_s += task.result.seconds
-        self._take(asked, fold, task.result)
+        self._add_result(running, fold, task.result)
         self._save_fold(number, fold, task.result)
-        if asked.given_up_after is not None:
+        if running.pruned_after is not None:
             workers.withdraw(lambda label: label[:2] == (self, number))
 
-    def _take(self, asked: _Asked, fold: int, outcome: FoldOutcome) -> None:
-        asked.outcomes[fold] = outcome
-        asked.scores[fold] = self._fold_score(fold, outcome.probabilities)
+    def _add_result(self, running: _RunningTrial, fold: int, result: FoldResult) -> None:
+        running.results[fold] = result
+        running.scores[fold] = self._fold_score(fold, result.probabilities)
 
-    def out_of_fold(self, number: int, workers: Workers) -> list[Probabilities]:
-        """Return a trial's probabilities for each fold's validation rows, fitted again if lost.
+    def out_of_fold(self, numbers: Sequence[int], workers: Workers) -> list[list[Probabilities]]:
+        """Return trials' out-of-fold probabilities, by trial and fold.
 
-        Those of a model that is searched without probabilities are fitted for the vote alone.
+        They are read from the cache or fitted again. A model that is searched by labels is fitted
+        again to have probabilities.
         """
-        return self.all_out_of_fold([number], workers)[0]
-
-    def all_out_of_fold(
-        self, numbers: Sequence[int], workers: Workers
-    ) -> list[list[Probabilities]]:
-        """Return `out_of_fold` of several trials; what is lost of them is fitted side by side."""
-        searching = not models.MODELS[self.plan.model].decides
+        searching = not self.plan.entry.labels_only
         folds = range(self.plan.n_folds)
-        found = {
+        results = {
             (number, fold): self._load_fold(number, fold, searching)
             for number in numbers
             for fold in folds
         }
-        for (number, fold), outcome in found.items():
-            if outcome is None:
+        for (number, fold), result in results.items():
+            if result is None:
                 self._submit(workers, number, self.trials[number].params, fold, searching)
         for task in workers.drain():
             _, number, fold = task.label
             if task.error is not None:
                 raise task.failure(
                     f"{self.plan.split} {self.plan.model}: trial {number} could not be fitted "
-                    f"again for the vote, on fold {fold}"
+                    f"again for an ensemble, on fold {fold}"
                 ) from task.error
-            found[number, fold] = task.result
+            results[number, fold] = task.result
             self._save_fold(number, fold, task.result, searching)
-        whole = {place: outcome for place, outcome in found.items() if outcome is not None}
-        return [[whole[number, fold].probabilities for fold in folds] for number in numbers]
+        found = {key: result.probabilities for key, result in results.items() if result is not None}
+        return [[found[number, fold] for fold in folds] for number in numbers]
 
     def best_trials(self, count: int) -> list[Trial]:
-        """Return so many complete trials, the best first."""
+        """Return the best complete trials, the best first."""
         complete = [trial for trial in self.trials if trial.state == "complete"]
-        return sorted(complete, key=_rank, reverse=True)[:count]
+        return sorted(complete, key=lambda trial: trial.rank, reverse=True)[:count]
 
-    def _ask(self, number: int, workers: Workers) -> None:
+    def _request(self, number: int, workers: Workers) -> None:
+        """Sample a trial and submit its folds, unless it is stored."""
         spec, offset = self.plan.spec, int(self._outside)
-        seed = self._seed(number)
         if number < offset:
             params, sampled, handle = {**spec.fixed, **spec.initial}, {}, None
         else:
-            handle = self._handle(number)
+            handle = self._sample(number)
             sampled = dict(handle.params)
             decoded = {name: self._decode.get(name, {}).get(v, v) for name, v in sampled.items()}
             params = {**spec.fixed, **decoded}
-        asked = _Asked(params, sampled, handle, seed, self._rival(number))
-        self._asked[number] = asked
-        known = self._known.get(number)
-        if known is not None:
-            self._compare(known, asked)
+        running = _RunningTrial(params, sampled, handle, self._seed(number), self._rival(number))
+        self._running[number] = running
+        if number in self._known:
+            self._compare(self._known[number], running)
             return
         for fold in range(self.plan.n_folds):
-            outcome = self._load_fold(number, fold)
-            if outcome is not None:
-                self._take(asked, fold, outcome)
+            result = self._load_fold(number, fold)
+            if result is not None:
+                self._add_result(running, fold, result)
         for fold in range(self.plan.n_folds):
-            if asked.given_up_after is None and fold not in asked.outcomes:
+            if running.pruned_after is None and fold not in running.results:
                 self._submit(workers, number, params, fold)
 
-    def _handle(self, number: int) -> optuna.Trial:
-        """Return Optuna's live trial: sampled, or one that is stored as it was sampled then."""
-        name, known = self.plan.search.sampler, self._known.get(number)
-        if known is not None and number >= ASKED_AGAIN and name != "grid":
+    def _sample(self, number: int) -> optuna.Trial:
+        """Return Optuna's live trial: sampled, or with the parameters of the stored one."""
+        sampler, known = SAMPLERS[self.plan.search.sampler], self._known.get(number)
+        create = sampler.create
+        if known is not None and number >= RESAMPLED and sampler.points is None:
             self._sampler_study.enqueue_trial(known.sampled)
-            name = "random"  # nothing is left to sample
+            create = random_sampler  # the enqueued parameters leave nothing to sample
         purpose = (self.plan.stream, self.plan.model, "ask", number)
         seed = derive_seed(self.plan.seed, *purpose)
-        self._sampler_study.sampler = SAMPLERS[name](seed, self._space)
+        self._sampler_study.sampler = create(seed, self._space)
         return self._sampler_study.ask(self._space)
 
-    def _told_before(self, number: int) -> list[Trial]:
-        """Return the trials that were told when trial `number` was asked."""
+    def _completed_before(self, number: int) -> list[Trial]:
+        """Return the trials that were completed when trial `number` was requested."""
         return self.trials[: max(0, number - self.plan.search.concurrent_trials + 1)]
 
     def _rival(self, number: int) -> pruning.Rival | None:
-        if not self.plan.cuts_folds:
+        if not self.plan.prunes_folds:
             return None
-        told = self._told_before(number)
-        return pruning.rival([trial.scores for trial in told if trial.state == "complete"])
+        before = self._completed_before(number)
+        return pruning.rival([trial.scores for trial in before if trial.state == "complete"])
 
     def _thresholds(self, number: int, fold: int) -> dict[int, float] | None:
-        if not self.plan.cuts_epochs:
+        if not self.plan.prunes_epochs:
             return None
-        return pruning.thresholds([trial.rungs for trial in self._told_before(number)], fold)
+        return pruning.thresholds([trial.rungs for trial in self._completed_before(number)], fold)
 
     def _seed(self, number: int) -> int:
         return derive_seed(self.plan.seed, self.plan.stream, self.plan.model, "fit", number)
@@ -333,78 +322,53 @@ class ModelSearch:
     ) -> None:
         plan = self.plan
         seed = derive_seed(self._seed(number), fold)
-        # The floor goes first, then the search that had least time; later folds of a first trial,
-        # or of one that may be given up, go last.
-        later = fold if number == 0 or (plan.cuts_folds and searching) else 0
+        # The baseline goes first, then the search that had least time. Later folds of the first
+        # trial, or of one that may be pruned, go last.
+        later = fold if number == 0 or (plan.prunes_folds and searching) else 0
         later = -1 if plan.model == BASELINE else later
         workers.submit(
-            fit_fold, plan.arrays, plan.model, params, seed, fold, self._thresholds(number, fold),
-            searching, label=(self, number, fold),
+            fit_fold, plan.arrays, plan.entry, params, seed, fold, self._thresholds(number, fold),
+            plan.search.engine if searching else None, label=(self, number, fold),
             limit_s=plan.search.fit_timeout_s if searching else None,
             priority=(later, self._spent_s),
         )  # fmt: skip
 
-    def _compare(self, known: Trial, asked: _Asked) -> None:
-        if known.params != asked.params or known.seed != asked.seed:
+    def _compare(self, known: Trial, running: _RunningTrial) -> None:
+        if known.params != running.params or known.seed != running.seed:
             raise BenchmarkError(
-                f"{self._stored.study_name}: the stored trial {known.number} is not the one that "
-                "this study asks for. The storage was changed by something else; give another one "
-                "with --storage."
+                f"{self._stored.study_name}: the stored trial {known.number} does not belong to "
+                "this search. Another program changed the storage; choose another one with "
+                "--storage."
             )
 
-    def _is_finished(self, number: int) -> bool:
-        asked = self._asked[number]
+    def _has_ended(self, number: int) -> bool:
+        running = self._running[number]
         return (
             number in self._known
-            or asked.given_up_after is not None
-            or len(asked.outcomes) + len(asked.errors) == self.plan.n_folds
+            or running.pruned_after is not None
+            or len(running.results) + len(running.errors) == self.plan.n_folds
         )
 
-    def _tell(self, number: int) -> Trial:
-        """Make a finished trial durable, then tell the sampler."""
+    def _complete(self, number: int) -> Trial:
+        """Store an ended trial, then pass it to the sampler."""
         import optuna
 
-        asked = self._asked.pop(number)
+        running = self._running.pop(number)
         trial = self._known.get(number)
         if trial is None:
-            trial = self._measured(number, asked)
-            self._store.keep(self._stored, self.plan, trial)
-        if asked.handle is not None:
+            trial = running.completed(number)
+            self._storage.add(self._stored, self.plan, trial)
+        if running.handle is not None:
             failed = trial.state == "failed"
             state = optuna.trial.TrialState.FAIL if failed else None
-            self._sampler_study.tell(asked.handle, None if failed else trial.score, state=state)
+            self._sampler_study.tell(running.handle, None if failed else trial.score, state=state)
         self.trials.append(trial)
-        if trial.state == "complete" and (self._best is None or _rank(trial) > _rank(self._best)):
+        if trial.state == "complete" and (self._best is None or trial.rank > self._best.rank):
             self._best = trial
         return trial
 
-    def _measured(self, number: int, asked: _Asked) -> Trial:
-        first = asked.given_up_after  # what came in of its other folds counts for nothing
-        folds = sorted(asked.outcomes) if first is None else range(first)
-        outcomes = [asked.outcomes[fold] for fold in folds]
-        seconds = sum(outcome.seconds for outcome in outcomes)
-        reason = asked.errors[min(asked.errors)] if asked.errors and first is None else ""
-        scores = () if reason else tuple(asked.scores[fold] for fold in folds)
-        by_epochs = self.plan.by_epochs and not reason
-        estimate = None
-        if first is not None and asked.rival is not None:
-            estimate = float(np.mean(asked.rival.scores)) + asked.rival.lead(scores)
-        return Trial(
-            number,
-            asked.params,
-            asked.sampled,
-            scores,
-            seconds,
-            asked.seed,
-            reason,
-            epochs=tuple(outcome.epochs for outcome in outcomes) if by_epochs else (),
-            rungs=tuple(outcome.rungs for outcome in outcomes) if by_epochs else (),
-            cut=first is not None or 2 * sum(outcome.cut for outcome in outcomes) > len(outcomes),
-            estimate=estimate,
-        )
-
     def fold_scores(self, out_of_fold: Sequence[Probabilities]) -> tuple[float, ...]:
-        """Return the metric on each fold, given the probabilities for its validation rows."""
+        """Return the metric on each fold, given the probabilities of its validation rows."""
         return tuple(
             self._fold_score(fold, probabilities) for fold, probabilities in enumerate(out_of_fold)
         )
@@ -416,52 +380,29 @@ class ModelSearch:
         return score(self.plan.search.metric, truth, predicted, self.plan.emotions)
 
     def _fold_path(self, number: int, fold: int, searching: bool) -> Path:
-        return self._cache / f"trial_{number:04d}_fold_{fold}{'' if searching else '_vote'}.npz"
+        name = f"trial_{number:04d}_fold_{fold}{'' if searching else '_refit'}.npz"
+        return self._cache / name
 
     def _save_fold(
-        self, number: int, fold: int, outcome: FoldOutcome, searching: bool = True
+        self, number: int, fold: int, result: FoldResult, searching: bool = True
     ) -> None:
         learned: dict[str, Any] = {}
-        if outcome.epochs:
-            learned = {"epochs": outcome.epochs, "history": outcome.history, "cut": outcome.cut}
+        if result.epochs:
+            learned = {"epochs": result.epochs, "history": result.history, "pruned": result.pruned}
         path = self._fold_path(number, fold, searching)
-        npz_cache.save(
-            path, probabilities=outcome.probabilities, seconds=outcome.seconds, **learned
-        )
+        npz_cache.save(path, probabilities=result.probabilities, seconds=result.seconds, **learned)
 
-    def _load_fold(self, number: int, fold: int, searching: bool = True) -> FoldOutcome | None:
-        """Return a fold of an earlier run; None if its file is missing or damaged."""
+    def _load_fold(self, number: int, fold: int, searching: bool = True) -> FoldResult | None:
+        """Return a finished fold; None if its file is missing or damaged."""
         found = npz_cache.load(self._fold_path(number, fold, searching))
         if found is None:
             return None
         learned = (
-            (int(found["epochs"]), tuple(found["history"].tolist()), bool(found["cut"]))
+            (int(found["epochs"]), tuple(found["history"].tolist()), bool(found["pruned"]))
             if "epochs" in found
             else ()
         )
-        return FoldOutcome(found["probabilities"], float(found["seconds"]), *learned)
-
-
-def _rank(trial: Trial) -> tuple[float, int]:
-    """Return by what trials are ranked, the best highest: the score, the earliest of equals."""
-    # Rounded, since the order in which a mean is summed must not choose among equals.
-    return round(trial.score, 9), -trial.number
-
-
-def _lies_in(
-    params: Mapping[str, Any], space: Mapping[str, optuna.distributions.BaseDistribution]
-) -> bool:
-    """Whether Optuna could have chosen these parameters from the space."""
-    import optuna
-
-    if not set(params) <= set(space):
-        return False
-    held = {name: space[name] for name in params}
-    try:
-        optuna.trial.create_trial(value=0.0, params=dict(params), distributions=held)
-    except ValueError:
-        return False
-    return True
+        return FoldResult(found["probabilities"], float(found["seconds"]), *learned)
 
 
 def run_searches(
@@ -470,27 +411,27 @@ def run_searches(
     on_trial: Callable[[ModelSearch, Trial], None],
     until: Callable[[], float] = lambda: float("inf"),
 ) -> None:
-    """Run searches side by side in one pool until each is done, or the time is over.
+    """Run searches side by side on the same workers until each is done, or the time is over.
 
     Parameters
     ----------
     searches : sequence of ModelSearch
         Opened.
     workers : Workers
-        Tasks of others may be in it, if their labels begin with whoever has `accept` and `advance`.
+        May run other tasks too, if their labels begin with an object with `accept` and `advance`.
     on_trial : callable
-        Called with each trial once it is durable, in each search's own order.
+        Called with each stored trial, in each search's order.
     until : callable
-        Returns, by the monotonic clock, when the searches are to end; what is under way then is
-        given up, and its finished folds are kept.
+        Returns the end of the searches by the monotonic clock. Running trials are then dropped;
+        their finished folds stay in the cache.
     """
 
     def advance(search: ModelSearch) -> None:
         for trial in search.advance(workers):
             on_trial(search, trial)
 
-    # Floors first: there is a result as soon as they are measured, however slow the others are.
-    for search in sorted(searches, key=lambda found: found.plan.model != BASELINE):
+    # Baselines first: a result exists as soon as they are measured.
+    for search in sorted(searches, key=lambda one: one.plan.model != BASELINE):
         advance(search)
     while (task := workers.next_done(until())) is not None:
         task.label[0].accept(task, workers)

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -14,7 +13,7 @@ from benchmark.features import FeatureSet
 from benchmark.features.audio import decode
 from benchmark.features.extract import features_of
 from benchmark.models import probabilities
-from benchmark.models.quick import quickened
+from benchmark.models.single_row import SingleRowModel, for_single_rows
 from benchmark.tracking.cards import Card, feature_set_of, load_model
 
 
@@ -45,13 +44,12 @@ class Predictor:
     ----------
     card : Card
     features : FeatureSet
-    model : estimator
-        Fitted.
+    model : SingleRowModel
     """
 
     card: Card
     features: FeatureSet
-    model: Any
+    model: SingleRowModel
 
     @classmethod
     def load(cls, card: Path) -> Predictor:
@@ -67,7 +65,7 @@ class Predictor:
         """
         loaded, model = load_model(card)
         threadpool_limits(1)
-        return cls(loaded, feature_set_of(loaded, str(card)), quickened(model))
+        return cls(loaded, feature_set_of(loaded, str(card)), for_single_rows(model))
 
     def predict(self, content: bytes, longest_s: float | None = None) -> Prediction:
         """Return the prediction for a recording.

@@ -14,7 +14,7 @@ from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any, NamedTuple
 
-from benchmark.search.storage import Trial
+from benchmark.search.trial import Trial
 from benchmark.tracking.records import ModelRecord, StudyRecord
 from benchmark.tracking.views import log_axis, study_views, view_address
 

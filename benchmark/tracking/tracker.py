@@ -13,7 +13,7 @@ from typing import Any
 
 from benchmark.engine.retry import ATTEMPT_S, PATIENCE_S, is_transient
 from benchmark.errors import BenchmarkError
-from benchmark.search.storage import Trial
+from benchmark.search.trial import Trial
 from benchmark.tracking.records import ModelRecord, StudyRecord
 from benchmark.tracking.runs import StudyRuns
 from benchmark.tracking.store import (

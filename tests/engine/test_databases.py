@@ -17,7 +17,7 @@ from benchmark.engine.databases import with_driver
 from benchmark.errors import BenchmarkError
 from benchmark.features import feature_set
 from benchmark.features.cache import Cache, Row, row_key
-from benchmark.search.storage import TrialStore
+from benchmark.search.storage import TrialStorage
 from benchmark.tracking.tracker import Tracker
 from tests.support.bench import Bench
 from tests.support.postgres import PoorLine, Postgres
@@ -39,17 +39,17 @@ def test_a_study_on_a_shared_server_is_run_by_one_at_a_time(
     bench: Bench, postgres: Postgres, tmp_path: Path
 ) -> None:
     storage = postgres.database()
-    first, second = TrialStore(storage), TrialStore(storage)
+    first, second = TrialStorage(storage), TrialStorage(storage)
     first.open()
     second.open()
-    with first.alone("small"):
-        with second.alone("another"):
+    with first.lock("small"):
+        with second.lock("another"):
             pass
         with run_on(bench, storage, f"sqlite:///{tmp_path}/mlflow.db") as process:
             said = process.communicate()[1]
         assert process.returncode == 2
         assert said.splitlines()[-1].startswith("error: study small is already running on this")
-    with second.alone("small"):
+    with second.lock("small"):
         pass
 
 
@@ -73,9 +73,9 @@ def test_a_trial_whose_answer_was_lost_is_stored_once(postgres: Postgres) -> Non
     store, study = opened(poor.render_as_string(hide_password=False))
     for number in range(4):
         line.cuts = 1
-        store.keep(study, PLAN, trial(number))
+        store.add(study, PLAN, trial(number))
         assert line.cuts == 0
-    assert [found.number for found in store.finished(study)] == [0, 1, 2, 3]
+    assert [found.number for found in store.trials(study)] == [0, 1, 2, 3]
     assert len(study.get_trials()) == 4
 
 
@@ -84,7 +84,7 @@ def test_a_locked_trial_storage_is_waited_for_and_said(
 ) -> None:
     store, study = opened(f"sqlite:///{tmp_path / 'optuna.db'}")
     with held(tmp_path / "optuna.db", 5):
-        store.keep(study, PLAN, trial(0))
+        store.add(study, PLAN, trial(0))
     assert [record.getMessage().partition(" ")[0] for record in caplog.records] == ["The", "The"]
     assert "can't be used for now (database is locked)" in caplog.text
     assert "is back after" in caplog.text
@@ -100,7 +100,7 @@ def test_a_locked_postgresql_is_waited_for_and_said(
         other.execute(text("LOCK TABLE trials IN ACCESS EXCLUSIVE MODE"))
         timer = threading.Timer(5, other.rollback)
         timer.start()
-        store.keep(study, PLAN, trial(0))
+        store.add(study, PLAN, trial(0))
         timer.join()
     assert "The trial storage can't be used for now" in caplog.text
     assert len(study.get_trials()) == 1
@@ -110,7 +110,7 @@ def test_a_storage_that_is_locked_at_the_start_is_waited_for(tmp_path: Path) -> 
     opened(f"sqlite:///{tmp_path / 'optuna.db'}")
     with held(tmp_path / "optuna.db", 4):
         store, study = opened(f"sqlite:///{tmp_path / 'optuna.db'}")
-    assert store.finished(study) == []
+    assert store.trials(study) == []
 
 
 def test_a_database_that_stays_away_is_given_up_in_one_line(
@@ -124,9 +124,9 @@ def test_a_database_that_stays_away_is_given_up_in_one_line(
             BenchmarkError, match=r"database is locked\. Finished trials are safe"
         ) as told,
     ):
-        store.keep(study, PLAN, trial(0))
+        store.add(study, PLAN, trial(0))
     assert "\n" not in str(told.value)
-    store.keep(study, PLAN, trial(0))
+    store.add(study, PLAN, trial(0))
     assert len(study.get_trials()) == 1
 
 
@@ -168,7 +168,7 @@ def test_a_missing_driver_is_named_with_its_extra(monkeypatch: pytest.MonkeyPatc
     for name in databases.DRIVERS:
         monkeypatch.setitem(sys.modules, name, None)
     with pytest.raises(BenchmarkError, match="extra `cluster`") as told:
-        TrialStore("postgresql://me:secret@host/db").open()
+        TrialStorage("postgresql://me:secret@host/db").open()
     assert "secret" not in str(told.value)
 
 
@@ -186,7 +186,7 @@ def test_a_server_that_is_not_there_is_said_at_once_without_its_password(place: 
     pytest.importorskip("psycopg", reason="needs the extra `cluster`")
     began = time.monotonic()
     with pytest.raises(BenchmarkError, match="trial storage can't be used") as told:
-        TrialStore(f"postgresql://{place}").open()
+        TrialStorage(f"postgresql://{place}").open()
     assert time.monotonic() - began < 10
     assert "secret" not in str(told.value)
     assert "\n" not in str(told.value)
@@ -202,8 +202,8 @@ def test_one_database_for_both_stores_is_refused(postgres: Postgres, tmp_path: P
 def test_several_processes_may_make_the_tables_at_once(postgres: Postgres) -> None:
     url = postgres.database()
     program = (
-        "import sys; from benchmark.search.storage import TrialStore; "
-        "TrialStore(sys.argv[1]).open()"
+        "import sys; from benchmark.search.storage import TrialStorage; "
+        "TrialStorage(sys.argv[1]).open()"
     )
     several = [
         subprocess.Popen([sys.executable, "-c", program, url], stderr=subprocess.PIPE, text=True)

@@ -12,23 +12,21 @@ from sklearn.decomposition import PCA
 from sklearn.discriminant_analysis import LinearDiscriminantAnalysis
 from sklearn.linear_model import LogisticRegression
 from sklearn.metrics import balanced_accuracy_score
-from sklearn.neural_network import MLPClassifier
 from sklearn.pipeline import make_pipeline
 
-from benchmark import models
 from benchmark.errors import BenchmarkError
-from benchmark.models import MODELS
+from benchmark.models import ENGINES, MODELS, FitContext, is_installed
 from benchmark.models import stored as storage
+from benchmark.models.cholesky_lda import CholeskyLDA
 from benchmark.models.gender_first import GenderFirst
-from benchmark.models.quick_lda import QuickLDA
-from benchmark.models.quick_mlp import QuickMLP
 from benchmark.search.ensemble import mean_by_fold, soft_vote
-from benchmark.study import BASELINE, Model
+from benchmark.study import BASELINE, ModelSettings
 from tests.support.bench import needing_extras
 
 EMOTIONS = np.array(["angry", "happy", "sad"])
 ALL = needing_extras(MODELS)
 LEARNERS = needing_extras(name for name in MODELS if name != BASELINE)
+ENGINES_OR_NONE = [None, *(name for name in ENGINES if is_installed(name))]
 NETWORKS = needing_extras(name for name in MODELS if MODELS[name].by_epochs)
 
 
@@ -46,8 +44,9 @@ def fit(name: str, X: np.ndarray, y: np.ndarray, seed: int = 0, **how: object) -
     """A model fitted with all that a study knows of its training rows."""
     rows = np.arange(len(X))
     genders = np.where(rows % 2, "female", "male")
-    facts = models.Facts(rows % 3, genders, np.zeros(len(X), bool), {})
-    return models.learn(name, models.build(name, SMALL.get(name, {}), seed, **how), X, y, facts)
+    context = FitContext(rows % 3, genders, np.zeros(len(X), bool), {})
+    model = MODELS[name]
+    return model.fit(model.build(SMALL.get(name, {}), seed, **how), X, y, context)
 
 
 @pytest.fixture(scope="module")
@@ -66,7 +65,7 @@ def test_a_model_learns_what_can_be_learned(name: str, blobs: tuple[np.ndarray, 
 
 def test_the_floor_says_the_most_frequent_emotion(blobs: tuple[np.ndarray, ...]) -> None:
     X, _ = blobs
-    model = models.build(BASELINE, {}, 0).fit(X[:61], ["sad"] * 31 + ["angry"] * 30)
+    model = MODELS[BASELINE].build({}, 0).fit(X[:61], ["sad"] * 31 + ["angry"] * 30)
     assert set(model.predict(X)) == {"sad"}
 
 
@@ -80,20 +79,20 @@ def test_probabilities_are_in_sorted_order_and_sum_to_one(
     assert model.predict_proba(X).sum(axis=1) == pytest.approx(1.0, abs=1e-5)
 
 
-@pytest.mark.parametrize("searching", [False, True])
+@pytest.mark.parametrize("engine", ENGINES_OR_NONE)
 @pytest.mark.parametrize("name", ALL)
 def test_the_same_seed_gives_the_same_model(
-    name: str, searching: bool, blobs: tuple[np.ndarray, ...]
+    name: str, engine: str | None, blobs: tuple[np.ndarray, ...]
 ) -> None:
     X, y = blobs
-    one, other = (fit(name, X, y, 5, searching=searching) for _ in range(2))
+    one, other = (fit(name, X, y, 5, engine=engine) for _ in range(2))
     answers = [getattr(model, "predict_proba", model.predict)(X) for model in (one, other)]
     assert (answers[0] == answers[1]).all()
 
 
 @pytest.mark.parametrize("name", ALL)
 def test_a_model_can_be_cloned(name: str) -> None:
-    model = models.build(name, {}, 5)
+    model = MODELS[name].build({}, 5)
     assert repr(clone(model)) == repr(model)
 
 
@@ -169,7 +168,7 @@ def test_a_network_keeps_the_epoch_that_was_best_on_the_rows_it_stops_by(
 ) -> None:
     X, y = blobs
     stop = np.arange(len(X)) < 40
-    network = models.build(name, {**SMALL[name], "max_epochs": 12, "patience": 4}, 0)[-1]
+    network = MODELS[name].build({**SMALL[name], "max_epochs": 12, "patience": 4}, 0)[-1]
     network.fit(X, y, validation=stop)
     uar = balanced_accuracy_score(y[stop], network.predict(X[stop]))
     assert network.history_[network.n_epochs_ - 1] == max(network.history_) == uar
@@ -184,7 +183,7 @@ def test_rows_that_tell_when_to_stop_are_not_learned_from(
     stop = np.arange(len(X)) < 40
     changed = np.where(stop[:, None], X + 100, X)
     one, other = (
-        models.build(name, {**SMALL[name], "max_epochs": 1}, 0)[-1].fit(rows, y, validation=stop)
+        MODELS[name].build({**SMALL[name], "max_epochs": 1}, 0)[-1].fit(rows, y, validation=stop)
         for rows in (X, changed)
     )
     assert (one.predict_proba(X) == other.predict_proba(X)).all()
@@ -197,7 +196,7 @@ def test_smoothed_labels_leave_a_network_less_sure(
     X, y = blobs
     settings = {**SMALL[name], "max_epochs": 12}
     plain, smoothed, unsmoothed = (
-        models.build(name, {**settings, **more}, 0)[-1].fit(X, y).predict_proba(X)
+        MODELS[name].build({**settings, **more}, 0)[-1].fit(X, y).predict_proba(X)
         for more in ({}, {"label_smoothing": 0.4}, {"label_smoothing": 0.0})
     )
     assert smoothed.max(axis=1).mean() < plain.max(axis=1).mean()
@@ -208,9 +207,9 @@ def test_a_network_that_falls_behind_is_cut(blobs: tuple[np.ndarray, ...]) -> No
     pytest.importorskip("torch", reason="needs the extra `deep`")
     X, y = blobs
     stop = np.arange(len(X)) < 40
-    network = models.build("cnn_1d", {"max_epochs": 12, "learning_rate": 1e-9}, 0)[-1]
+    network = MODELS["cnn_1d"].build({"max_epochs": 12, "learning_rate": 1e-9}, 0)[-1]
     network.fit(X, y, validation=stop, thresholds={2: 0.99})
-    assert (network.cut_, len(network.history_)) == (True, 2)
+    assert (network.pruned_, len(network.history_)) == (True, 2)
 
 
 @pytest.mark.parametrize("name", NETWORKS)
@@ -224,13 +223,13 @@ def test_a_gpu_learns_what_a_cpu_learns_but_for_rounding(
 
     X, y = blobs
     settings = {**SMALL[name], "max_epochs": 2}
-    on_gpu = models.build(name, settings, 0)[-1].fit(X, y).predict_proba(X)
+    on_gpu = MODELS[name].build(settings, 0)[-1].fit(X, y).predict_proba(X)
     monkeypatch.setattr(networks, "device", lambda: "cpu")
-    on_cpu = models.build(name, settings, 0)[-1].fit(X, y).predict_proba(X)
+    on_cpu = MODELS[name].build(settings, 0)[-1].fit(X, y).predict_proba(X)
     assert on_gpu == pytest.approx(on_cpu, abs=1e-3)
 
 
-PREPARED = [name for name in MODELS if models.preparing(name)]
+SELECTING = [name for name in MODELS if MODELS[name].selects_features]
 
 
 def spread(blobs: tuple[np.ndarray, ...]) -> tuple[np.ndarray, np.ndarray]:
@@ -240,13 +239,13 @@ def spread(blobs: tuple[np.ndarray, ...]) -> tuple[np.ndarray, np.ndarray]:
     return np.column_stack([noise[:, :8], X, noise[:, 8:]]).astype(np.float32), y
 
 
-@pytest.mark.parametrize("searching", [False, True])
-@pytest.mark.parametrize("name", PREPARED)
+@pytest.mark.parametrize("engine", ENGINES_OR_NONE)
+@pytest.mark.parametrize("name", SELECTING)
 def test_a_model_keeps_the_features_that_tell_emotions_apart(
-    name: str, searching: bool, blobs: tuple[np.ndarray, ...]
+    name: str, engine: str | None, blobs: tuple[np.ndarray, ...]
 ) -> None:
     X, y = spread(blobs)
-    model = models.build(name, {"select": 4}, 0, searching=searching)
+    model = MODELS[name].build({"select": 4}, 0, engine=engine)
     model.fit(X[::2], y[::2])
     assert np.flatnonzero(model["select"].get_support()).tolist() == [8, 9, 10, 11]
     changed = np.where(model["select"].get_support(), X, X + 100).astype(np.float32)
@@ -254,11 +253,11 @@ def test_a_model_keeps_the_features_that_tell_emotions_apart(
     assert (model.predict(X[1::2]) == y[1::2]).mean() > 0.9
 
 
-@pytest.mark.parametrize("name", PREPARED)
+@pytest.mark.parametrize("name", SELECTING)
 def test_of_fewer_features_a_model_keeps_all(name: str, blobs: tuple[np.ndarray, ...]) -> None:
     X, y = blobs
     with pytest.warns(UserWarning, match="greater than n_features"):
-        model = models.build(name, {"select": 500}, 0).fit(X, y)
+        model = MODELS[name].build({"select": 500}, 0).fit(X, y)
     assert model["select"].get_support().all()
 
 
@@ -266,7 +265,7 @@ def test_settings_before_the_classifier_are_stored_with_it(
     tmp_path: Path, blobs: tuple[np.ndarray, ...]
 ) -> None:
     X, y = spread(blobs)
-    model = models.build("lda", {"select": 6}, 0).fit(X, y)
+    model = MODELS["lda"].build({"select": 6}, 0).fit(X, y)
     storage.dump(model, tmp_path / "model.skops")
     again = storage.load(tmp_path / "model.skops")
     np.testing.assert_array_equal(again.predict_proba(X), model.predict_proba(X))
@@ -284,7 +283,7 @@ def test_settings_before_the_classifier_are_checked_like_its_own(
     name: str, spec: dict[str, object], words: str
 ) -> None:
     with pytest.raises(BenchmarkError, match=words):
-        models.check_parameters(name, Model.model_validate(spec), "study")
+        MODELS[name].check_settings(ModelSettings.model_validate(spec), "study")
 
 
 def test_an_lda_of_more_features_than_rows_decides_as_one_of_the_features_themselves() -> None:
@@ -292,7 +291,7 @@ def test_an_lda_of_more_features_than_rows_decides_as_one_of_the_features_themse
     y = EMOTIONS[np.arange(45) % 3]
     X = rng.normal(size=(45, 100)) + (np.arange(45) % 3)[:, None] * rng.normal(size=100) * 0.2
     scaled = (X - X.mean(axis=0)) / X.std(axis=0)
-    model = models.build("lda", {"shrinkage": 0.3}, 0).fit(X, y)
+    model = MODELS["lda"].build({"shrinkage": 0.3}, 0).fit(X, y)
     # What is added to each variance is their mean, over 45 numbers here and over 100 there.
     odds = 0.3 / (1 - 0.3) * 100 / 45
     direct = LinearDiscriminantAnalysis(solver="lsqr", shrinkage=odds / (1 + odds)).fit(scaled, y)
@@ -323,45 +322,10 @@ def test_learning_leaves_the_random_numbers_of_others_alone(
     assert (torch.random.get_rng_state() == before).all()
 
 
-@pytest.mark.parametrize(
-    "settings",
-    [
-        {"activation": "relu", "alpha": 0.01},
-        {"activation": "tanh", "hidden_layer_sizes": [16, 8]},
-        {"activation": "relu", "batch_size": 50, "learning_rate_init": 0.01},
-        {"activation": "logistic"},
-        {"solver": "lbfgs"},
-        {"solver": "sgd"},
-        {"early_stopping": True},
-    ],
-    ids=str,
-)
-def test_a_quick_mlp_learns_what_scikit_learns_mlp_learns(
-    settings: dict[str, object], blobs: tuple[np.ndarray, ...]
-) -> None:
-    X, y = blobs
-    plain, quick = (
-        kind(random_state=0, max_iter=20, **settings).fit(X / 30, y)
-        for kind in (MLPClassifier, QuickMLP)
-    )
-    assert quick.n_iter_ == plain.n_iter_
-    assert quick.loss_ == pytest.approx(plain.loss_, rel=1e-4)
-    for ours, theirs in zip(quick.coefs_, plain.coefs_, strict=True):
-        np.testing.assert_allclose(ours, theirs, atol=1e-4)
-
-
-def test_a_quick_mlp_stops_when_scikit_learns_mlp_stops(blobs: tuple[np.ndarray, ...]) -> None:
-    X, y = blobs
-    settings = {"random_state": 0, "max_iter": 1000, "tol": 0.01, "learning_rate_init": 0.01}
-    plain, quick = (kind(**settings).fit(X / 30, y) for kind in (MLPClassifier, QuickMLP))
-    assert quick.n_iter_ == plain.n_iter_ < 1000
-    assert quick.loss_curve_ == pytest.approx(plain.loss_curve_, rel=1e-3)
-
-
 @pytest.mark.parametrize("shape", [(60, 12), (60, 200)], ids=["few features", "many features"])
 @pytest.mark.parametrize("emotions", [2, 4])
 @pytest.mark.parametrize("shrinkage", [0.05, 0.5, 1.0, 1, 0.0, "auto", None])
-def test_a_quick_lda_learns_what_scikit_learns_lda_learns(
+def test_a_cholesky_lda_learns_what_scikit_learns_lda_learns(
     shrinkage: float | str | None, emotions: int, shape: tuple[int, int]
 ) -> None:
     rng = np.random.default_rng(0)
@@ -374,7 +338,7 @@ def test_a_quick_lda_learns_what_scikit_learns_lda_learns(
     )
     settings = {"solver": "eigen", "shrinkage": shrinkage}
     plain = make_pipeline(PCA(svd_solver="full"), LinearDiscriminantAnalysis(**settings)).fit(X, y)
-    quick = QuickLDA(**settings).fit(X, y)
+    quick = CholeskyLDA(**settings).fit(X, y)
     rows = rng.normal(size=(20, shape[1]))
     np.testing.assert_allclose(
         quick.decision_function(rows), plain.decision_function(rows), rtol=1e-6, atol=1e-6
@@ -433,7 +397,7 @@ def test_the_winning_svm_is_calibrated_on_the_folds_of_the_study(
 ) -> None:
     fitted = fit("svc", *blobs)[-1]
     assert fitted.cv.get_n_splits() == 3
-    assert not hasattr(models.build("svc", {}, 0, searching=True)[-1], "predict_proba")
+    assert not hasattr(MODELS["svc"].build({}, 0, engine="scikit-learn")[-1], "predict_proba")
 
 
 @pytest.mark.parametrize(
@@ -443,7 +407,7 @@ def test_the_winning_svm_is_calibrated_on_the_folds_of_the_study(
         ({"filters": [[8, 8]]}, "as long as 'filters'"),
         ({"filters": [["a", "b", "c"]]}, "whole numbers from 1 on"),
         ({"filters": [[]], "dropouts": [[]]}, "as long as 'filters'"),
-        ({"dropouts": [[0.1, 0.2, 1.0]]}, "shares from 0 to below 1"),
+        ({"dropouts": [[0.1, 0.2, 1.0]]}, "fractions from 0 to below 1"),
         ({"batch_size": 1}, "'batch_size' parameter must be"),
         ({"label_smoothing": [0.1, 1.0]}, "'label_smoothing' parameter must be"),
     ],
@@ -451,18 +415,18 @@ def test_the_winning_svm_is_calibrated_on_the_folds_of_the_study(
 def test_settings_that_no_network_has_are_refused(spec: dict[str, object], words: str) -> None:
     pytest.importorskip("torch", reason="needs the extra `deep`")
     with pytest.raises(BenchmarkError, match=words):
-        models.check_parameters("conv1d_pairs", Model.model_validate(spec), "study")
+        MODELS["conv1d_pairs"].check_settings(ModelSettings.model_validate(spec), "study")
 
 
 def test_parameters_reach_the_classifier_and_a_seed_its_random_state() -> None:
-    classifier = models.build("random_forest", {"n_estimators": 7}, 11)[-1]
+    classifier = MODELS["random_forest"].build({"n_estimators": 7}, 11)[-1]
     assert (classifier.n_estimators, classifier.random_state) == (7, 11)
 
 
 @pytest.mark.parametrize("spec", [{"C": [-1.0]}, {"initial": {"C": "much"}}, {"solver": "lbgfs"}])
 def test_a_value_that_fit_would_refuse_is_refused_before(spec: dict[str, object]) -> None:
     with pytest.raises(BenchmarkError, match=r"study: \[models.logistic_regression\].*must be"):
-        models.check_parameters("logistic_regression", Model.model_validate(spec), "study")
+        MODELS["logistic_regression"].check_settings(ModelSettings.model_validate(spec), "study")
 
 
 def test_the_soft_vote_answers_with_the_mean_of_its_members(

@@ -364,9 +364,10 @@ def tiny_arrays(folder: Path) -> None:
 def trial_search(scratch: Path, trials: int) -> Any:
     """Return the search of so many trials, with its storage; not opened."""
     from benchmark.engine.arrays import StoredArrays
+    from benchmark.search.plan import Plan
     from benchmark.search.search import ModelSearch
-    from benchmark.search.storage import Plan, TrialStore
-    from benchmark.study import Model, Search
+    from benchmark.search.storage import TrialStorage
+    from benchmark.study import ModelSettings, Search
 
     space = {
         "C": {"low": 1e-3, "high": 10.0, "log": True},
@@ -376,11 +377,11 @@ def trial_search(scratch: Path, trials: int) -> Any:
     }
     plan = Plan(
         study="trials", split="speaker-dependent", stream="random", model="logistic_regression",
-        spec=Model.model_validate(space), search=Search(trials=trials, folds=3, metric="uar"),
+        spec=ModelSettings.model_validate(space), search=Search(trials=trials, folds=3, metric="uar"),
         seed=0, emotions=("angry", "happy", "sad"), n_folds=3, origin={},
         arrays=StoredArrays(scratch / "arrays", "tiny"),
     )  # fmt: skip
-    store = TrialStore(f"sqlite:///{scratch / 'optuna.db'}")
+    store = TrialStorage(f"sqlite:///{scratch / 'optuna.db'}")
     store.open()
     return ModelSearch(plan, store, scratch / "folds")
 
@@ -407,7 +408,8 @@ def grow(scratch: Path, size: int) -> dict[str, Any]:
 
     from benchmark.engine.processes import Workers
     from benchmark.search.search import run_searches
-    from benchmark.search.storage import Trial, TrialStore
+    from benchmark.search.storage import TrialStorage
+    from benchmark.search.trial import Trial
     from benchmark.tracking.runs import StudyRuns
 
     tiny_arrays(scratch / "arrays")
@@ -415,7 +417,7 @@ def grow(scratch: Path, size: int) -> dict[str, Any]:
     methods: dict[str, tuple[type, str]] = {
         "ask": (optuna.Study, "ask"),
         "tell": (optuna.Study, "tell"),
-        "store": (TrialStore, "keep"),
+        "store": (TrialStorage, "add"),
         "log": (StudyRuns, "log_trial"),
     }
     ended: list[float] = []

@@ -16,8 +16,8 @@ import numpy as np
 import pytest
 
 from benchmark.engine.databases import with_driver
-from benchmark.search.storage import Trial
-from benchmark.study import Model
+from benchmark.search.trial import Trial
+from benchmark.study import ModelSettings
 from benchmark.tracking.tracker import Tracker
 from tests.support.postgres import Postgres
 from tests.support.stores import PLAN, opened
@@ -40,14 +40,14 @@ def test_storing_a_trial(
     kind: str, postgres: Postgres, tmp_path: Path, record: Callable[[str], None]
 ) -> None:
     urls = {"SQLite": f"sqlite:///{tmp_path / 'optuna.db'}", "PostgreSQL": postgres.database()}
-    plan = replace(PLAN, spec=Model.model_validate(SPACE))
+    plan = replace(PLAN, spec=ModelSettings.model_validate(SPACE))
     store, study = opened(urls[kind])
     took = []
     for number in range(TRIALS):
         began = time.perf_counter()
-        store.keep(study, plan, Trial(number, PARAMS, PARAMS, (0.5,) * 5, 1.0, 7))
+        store.add(study, plan, Trial(number, PARAMS, PARAMS, (0.5,) * 5, 1.0, 7))
         took.append(1000 * (time.perf_counter() - began))
-    assert len(store.finished(study)) == TRIALS
+    assert len(store.trials(study)) == TRIALS
     record(f"storing in {kind}: {told(took)}")
 
 

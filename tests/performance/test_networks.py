@@ -16,15 +16,16 @@ import pytest
 from benchmark.data.tables import IDENTITY, Table, training_arrays
 from benchmark.engine.arrays import StoredArrays, save_arrays
 from benchmark.engine.processes import Workers
+from benchmark.search.plan import Plan
 from benchmark.search.search import ModelSearch, run_searches
-from benchmark.search.storage import Plan, TrialStore
-from benchmark.study import Model, Search
+from benchmark.search.storage import TrialStorage
+from benchmark.study import ModelSettings, Search
 
 pytest.importorskip("torch", reason="needs the extra `deep`")
 
 EMOTIONS = ("angry", "happy", "neutral", "sad")
 N_CLIPS, N_FRAMES, N_COEFFICIENTS = 800, 60, 12
-SPEC = Model.model_validate(
+SPEC = ModelSettings.model_validate(
     {
         "filters": [[16, 32], [32, 64]],
         "dropout": {"low": 0.0, "high": 0.5},
@@ -73,7 +74,7 @@ def test_a_search_by_epochs(benchmark: Any, pruner: str, arrays: Path, tmp_path:
         arrays=StoredArrays(arrays, "speed"),
         origin={},
     )
-    store = TrialStore(f"sqlite:///{tmp_path / 'optuna.db'}")
+    store = TrialStorage(f"sqlite:///{tmp_path / 'optuna.db'}")
     store.open()
     search = ModelSearch(plan, store, tmp_path / "folds")
     search.open()

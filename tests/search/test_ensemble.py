@@ -14,7 +14,7 @@ from sklearn.preprocessing import StandardScaler
 
 from benchmark.evaluation.metrics import METRICS, score
 from benchmark.models import stored as storage
-from benchmark.models.quick import quickened
+from benchmark.models.single_row import for_single_rows
 from benchmark.search.ensemble import (
     LEARNERS,
     VOTES,
@@ -22,8 +22,8 @@ from benchmark.search.ensemble import (
     Inner,
     Stacked,
     Weighted,
-    choose_greedily,
-    nested_answers,
+    nested_predictions,
+    select_greedily,
 )
 
 EMOTIONS = ("angry", "happy", "sad", "neutral")
@@ -55,7 +55,7 @@ def knowing(clips: Inner, *emotions: str) -> np.ndarray:
 
 def nested_scores(how: str, library: np.ndarray, clips: Inner) -> list[float]:
     """The metric on each fold of what is learned on the others."""
-    answers = nested_answers(LEARNERS[how], library, clips)
+    answers = nested_predictions(LEARNERS[how], library, clips)
     parts = [clips.part(clips.fold == fold) for fold in clips.folds]
     return [
         float(part.scores(answer[None])[0, 0]) for part, answer in zip(parts, answers, strict=True)
@@ -86,17 +86,17 @@ def test_a_greedy_ensemble_takes_those_that_complete_each_other() -> None:
     library = np.stack(
         [*noise(20, clips), knowing(clips, "angry", "happy"), knowing(clips, "sad", "neutral")]
     )
-    rule = choose_greedily(library, clips)
+    rule = select_greedily(library, clips)
     assert rule.weights[20] > 0 < rule.weights[21]
-    together = clips.mean_scores(rule.answer(library)[None])[0]
+    together = clips.mean_scores(rule.combine(library)[None])[0]
     assert together > clips.mean_scores(library).max() + 0.2
 
 
 def test_a_greedy_ensemble_is_on_its_own_clips_no_worse_than_its_best_member() -> None:
     clips = inner()
     library = noise(40, clips)
-    rule = choose_greedily(library, clips)
-    assert clips.mean_scores(rule.answer(library)[None])[0] >= clips.mean_scores(library).max()
+    rule = select_greedily(library, clips)
+    assert clips.mean_scores(rule.combine(library)[None])[0] >= clips.mean_scores(library).max()
     assert 1 <= rule.weights.sum() <= VOTES
 
 
@@ -107,17 +107,17 @@ def test_a_member_may_vote_more_than_once() -> None:
     second = [[0.45, 0.55], [0.44, 0.56]]
     weaker = [[0.30, 0.70], [0.52, 0.48]]
     library = np.array([first, second, weaker], dtype=np.float32)
-    rule = choose_greedily(library, clips)
+    rule = select_greedily(library, clips)
     assert rule.weights.tolist() == [1, 1, 0]
     louder = np.array([first, [[0.15, 0.85], [0.25, 0.75]]], dtype=np.float32)
-    assert choose_greedily(louder, clips).weights.tolist() == [4, 1]
+    assert select_greedily(louder, clips).weights.tolist() == [4, 1]
 
 
 @pytest.mark.parametrize("how", LEARNERS)
 def test_an_ensemble_of_those_that_know_nothing_scores_as_chance_does(how: str) -> None:
     clips = inner(1000)
     library = noise(60, clips)
-    own = LEARNERS[how](library, clips).answer(library)
+    own = LEARNERS[how](library, clips).combine(library)
     flattering = clips.mean_scores(own[None])[0]
     honest = np.mean(nested_scores(how, library, clips))
     assert flattering > 0.29
@@ -130,14 +130,14 @@ def test_an_ensemble_is_scored_on_a_fold_by_what_it_learns_on_the_others(how: st
     library = np.stack([*noise(4, clips), knowing(clips, "angry", "happy")])
     here = clips.fold == 2
     rule = LEARNERS[how](library[:, ~here], clips.part(~here))
-    alone = clips.part(here).scores(rule.answer(library[:, here])[None])[0, 0]
+    alone = clips.part(here).scores(rule.combine(library[:, here])[None])[0, 0]
     assert nested_scores(how, library, clips)[2] == alone
     changed = library.copy()
     changed[:, here] = noise(5, clips)[:, here]
     others = np.delete(nested_scores(how, changed, clips), 2)
     assert (others != np.delete(nested_scores(how, library, clips), 2)).any()
     again = LEARNERS[how](changed[:, ~here], clips.part(~here))
-    assert (again.answer(library) == rule.answer(library)).all()
+    assert (again.combine(library) == rule.combine(library)).all()
 
 
 def test_a_stack_learns_what_a_member_means_when_it_errs_always_alike() -> None:
@@ -173,13 +173,13 @@ def test_what_was_learned_on_the_folds_is_what_the_whole_model_answers(
     clips = Inner(np.arange(200) % 5, emotions, ORDER, "uar")
     rule = LEARNERS[how](library, clips)
     model = assembly(rule).of(members, EMOTIONS)
-    assert model.predict_proba(X) == pytest.approx(rule.answer(library), abs=1e-6)
+    assert model.predict_proba(X) == pytest.approx(rule.combine(library), abs=1e-6)
     assert model.classes_.tolist() == list(ORDER)
     assert model.n_features_in_ == 6
     storage.dump(model, tmp_path / "model.skops")
     again = storage.load(tmp_path / "model.skops")
     np.testing.assert_array_equal(again.predict_proba(X), model.predict_proba(X))
-    quick = quickened(again)
+    quick = for_single_rows(again)
     np.testing.assert_array_equal(quick.predict_proba(X), model.predict_proba(X))
 
 

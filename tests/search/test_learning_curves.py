@@ -17,10 +17,12 @@ from benchmark.data.tables import (
 from benchmark.engine import npz_cache
 from benchmark.engine.arrays import StoredArrays, TrainingArrays, load_arrays, save_arrays
 from benchmark.engine.processes import Workers
+from benchmark.models import MODELS
 from benchmark.search.learning_curves import COLUMNS, draw_clips, fit_fraction, learning_curves
+from benchmark.search.plan import Plan
 from benchmark.search.search import ModelSearch, run_searches
-from benchmark.search.storage import Plan, TrialStore
-from benchmark.study import Model, Search
+from benchmark.search.storage import TrialStorage
+from benchmark.study import ModelSettings, Search
 
 EMOTIONS = ("angry", "happy", "sad")
 
@@ -80,7 +82,14 @@ def test_a_point_of_all_clips_has_the_score_of_the_trial(arrays: Path, tmp_path:
     search = _searched(arrays, tmp_path)
     assert search.best is not None
     rows, training, validation = fit_fraction(
-        StoredArrays(arrays, "toy"), "logistic_regression", search.best.params, 0, 1, 1.0, "uar"
+        StoredArrays(arrays, "toy"),
+        MODELS["logistic_regression"],
+        search.best.params,
+        0,
+        1,
+        1.0,
+        "uar",
+        "scikit-learn",
     )
     assert rows == 120
     assert validation == pytest.approx(search.best.scores[1])
@@ -116,7 +125,7 @@ def _searched(arrays: Path, folder: Path) -> ModelSearch:
         split="speaker-dependent",
         stream="random",
         model="logistic_regression",
-        spec=Model.model_validate({"C": [0.01, 1.0]}),
+        spec=ModelSettings.model_validate({"C": [0.01, 1.0]}),
         search=Search(trials=2, folds=3, metric="uar"),
         seed=0,
         emotions=EMOTIONS,
@@ -124,7 +133,7 @@ def _searched(arrays: Path, folder: Path) -> ModelSearch:
         arrays=StoredArrays(arrays, "toy"),
         origin={},
     )
-    store = TrialStore(f"sqlite:///{folder / 'optuna.db'}")
+    store = TrialStorage(f"sqlite:///{folder / 'optuna.db'}")
     store.open()
     search = ModelSearch(plan, store, folder / "folds")
     search.open()

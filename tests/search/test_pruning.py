@@ -24,11 +24,11 @@ def test_the_rival_is_the_best_and_there_is_none_before_differences_are_known() 
     assert found is not None
     assert found.scores == (0.7, 0.8)
     # The leads over it are (-0.2, -0.2) and (-0.1, -0.15): variances 0 and 0.00125.
-    assert found.spread == pytest.approx(np.sqrt(0.00125 / 2))
+    assert found.std == pytest.approx(np.sqrt(0.00125 / 2))
 
 
 def test_a_trial_far_behind_is_beaten_at_once_and_a_near_one_late_or_never() -> None:
-    best = Rival((0.7, 0.6, 0.8, 0.5, 0.6), spread=0.02)
+    best = Rival((0.7, 0.6, 0.8, 0.5, 0.6), std=0.02)
     assert best.beats((0.6,))
     assert not best.beats((0.69,))
     assert not best.beats((0.71, 0.58))
@@ -42,7 +42,7 @@ def test_a_trial_far_behind_is_beaten_at_once_and_a_near_one_late_or_never() -> 
 def test_of_what_is_given_up_no_more_would_have_won_than_is_said(behind: float) -> None:
     """Simulated: leads are drawn on all folds, and it is seen who would have won."""
     rng = np.random.default_rng(0)
-    best = Rival((0.5,) * FOLDS, spread=0.02)
+    best = Rival((0.5,) * FOLDS, std=0.02)
     lost = won = 0
     for leads in rng.normal(-behind, 0.02, (4000, FOLDS)):
         scores = tuple(0.5 + leads)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import signal
 import sqlite3
+import sys
 from collections.abc import Callable, Iterator
 from functools import partial
 from pathlib import Path
@@ -19,24 +20,27 @@ from benchmark.data.tables import IDENTITY, Table, training_arrays
 from benchmark.engine.arrays import StoredArrays, save_arrays
 from benchmark.engine.processes import Task, WorkerLostError, Workers
 from benchmark.errors import BenchmarkError
-from benchmark.models import available
+from benchmark.models import MODELS
 from benchmark.models.stored import is_whole
-from benchmark.search.fitting import warm_up
+from benchmark.search.fitting import FoldResult, fit_fold, warm_up
+from benchmark.search.plan import Plan
 from benchmark.search.refit import Member, Refits, fit_winners
+from benchmark.search.samplers import SAMPLERS, grid
 from benchmark.search.search import (
-    ASKED_AGAIN,
-    SAMPLERS,
-    FoldOutcome,
+    RESAMPLED,
     ModelSearch,
     run_searches,
 )
-from benchmark.search.storage import Plan, Trial, TrialStore, grid
-from benchmark.study import Model, Search
+from benchmark.search.storage import TrialStorage
+from benchmark.search.trial import Trial
+from benchmark.study import ModelSettings, Search
 
 EMOTIONS = ("angry", "happy", "sad")
-SPEC = Model.model_validate({"C": {"low": 1e-3, "high": 10.0, "log": True}, "max_iter": 200})
-SLOW = Model.model_validate({"max_iter": 1_000_000_000, "tol": 0.0, "solver": "saga"})
-FOREST = Model.model_validate(
+SPEC = ModelSettings.model_validate(
+    {"C": {"low": 1e-3, "high": 10.0, "log": True}, "max_iter": 200}
+)
+SLOW = ModelSettings.model_validate({"max_iter": 1_000_000_000, "tol": 0.0, "solver": "saga"})
+FOREST = ModelSettings.model_validate(
     {"n_estimators": [5, 10], "max_features": ["sqrt", None], "max_depth": {"low": 1, "high": 3}}
 )
 
@@ -48,7 +52,7 @@ POOLS = {count: Workers(count) for count in (1, 2)}
 @pytest.fixture(scope="module", autouse=True)
 def _pools() -> Iterator[None]:
     for pool in POOLS.values():
-        pool.warm_up(partial(warm_up, ("logistic_regression",)))  # no part of any limit
+        pool.warm_up(partial(warm_up, [MODELS["logistic_regression"]]))  # no part of any limit
     yield
     for pool in POOLS.values():
         pool.close()
@@ -69,7 +73,7 @@ def arrays(tmp_path_factory: pytest.TempPathFactory) -> StoredArrays:
     return StoredArrays(folder, "toy")
 
 
-NETWORK = Model.model_validate(
+NETWORK = ModelSettings.model_validate(
     {
         "filters": [[4, 8], [8, 8]],
         "learning_rate": {"low": 1e-5, "high": 1e-1, "log": True},
@@ -78,12 +82,12 @@ NETWORK = Model.model_validate(
         "pool": 2,
     }
 )
-SVM = Model.model_validate({"C": [0.1, 1.0, 10.0], "kernel": ["linear", "rbf"]})
+SVM = ModelSettings.model_validate({"C": [0.1, 1.0, 10.0], "kernel": ["linear", "rbf"]})
 
 
 def plan(
     arrays: StoredArrays,
-    spec: Model = SPEC,
+    spec: ModelSettings = SPEC,
     sampler: str = "tpe",
     trials: int = 8,
     **changes: object,
@@ -106,7 +110,7 @@ def searched(
     on_trial: Callable[[ModelSearch, Trial], None] = lambda *_: None,
 ) -> ModelSearch:
     """The search of a plan, run to its end with its storage in `folder`."""
-    store = TrialStore(f"sqlite:///{folder / 'optuna.db'}")
+    store = TrialStorage(f"sqlite:///{folder / 'optuna.db'}")
     store.open()
     search = ModelSearch(plan, store, folder / "folds")
     search.open()
@@ -121,10 +125,10 @@ def facts(search: ModelSearch) -> list[tuple[int, dict[str, object], tuple[float
     return [(trial.number, trial.params, trial.scores) for trial in search.trials]
 
 
-@pytest.mark.parametrize("sampler", [name for name in SAMPLERS if name != "grid"])
+@pytest.mark.parametrize("sampler", [name for name in SAMPLERS if SAMPLERS[name].points is None])
 @pytest.mark.parametrize("spec", [SPEC, FOREST], ids=["logistic_regression", "random_forest"])
 def test_one_worker_and_two_make_the_same_trials(
-    arrays: StoredArrays, tmp_path: Path, spec: Model, sampler: str
+    arrays: StoredArrays, tmp_path: Path, spec: ModelSettings, sampler: str
 ) -> None:
     results = []
     for workers in (1, 2):
@@ -154,15 +158,13 @@ def test_an_interrupted_search_ends_with_the_trials_of_an_unbroken_one(
 
 @pytest.mark.parametrize("spec", [SPEC, FOREST], ids=["logistic_regression", "random_forest"])
 def test_trials_that_are_not_asked_for_again_leave_the_later_ones_as_they_are(
-    arrays: StoredArrays, tmp_path: Path, spec: Model
+    arrays: StoredArrays, tmp_path: Path, spec: ModelSettings
 ) -> None:
-    first, whole = (
-        plan(arrays, spec, trials=trials) for trials in (ASKED_AGAIN + 5, ASKED_AGAIN + 12)
-    )
+    first, whole = (plan(arrays, spec, trials=trials) for trials in (RESAMPLED + 5, RESAMPLED + 12))
     (tmp_path / "whole").mkdir()
     searched(first, tmp_path)
     resumed = searched(whole, tmp_path)
-    assert resumed.resumed == ASKED_AGAIN + 5
+    assert resumed.resumed == RESAMPLED + 5
     assert facts(resumed) == facts(searched(whole, tmp_path / "whole"))
 
 
@@ -196,9 +198,9 @@ def test_a_search_by_epochs_makes_the_same_trials_with_two_workers_and_after_an_
 
 def test_a_fold_that_ended_by_itself_counts_at_every_rung_and_a_cut_one_where_it_was() -> None:
     nothing = np.zeros((0, 3), np.float32)
-    ended = FoldOutcome(nothing, 0.0, 2, (0.3, 0.5, 0.4, 0.2, 0.1))
+    ended = FoldResult(nothing, 0.0, 2, (0.3, 0.5, 0.4, 0.2, 0.1))
     assert ended.rungs == {4: 0.5, 12: 0.5, 36: 0.5}
-    cut = FoldOutcome(nothing, 0.0, 2, (0.3, 0.5, 0.4, 0.2), cut=True)
+    cut = FoldResult(nothing, 0.0, 2, (0.3, 0.5, 0.4, 0.2), pruned=True)
     assert cut.rungs == {4: 0.5}
 
 
@@ -228,7 +230,7 @@ def paired_plan(
         },
     }[model]
     settings = {"trials": 14, "folds": 3, "metric": "uar", "pruner": "asha+paired", **changes}
-    return plan(arrays, Model.model_validate(spec), model=model, search=Search(**settings))
+    return plan(arrays, ModelSettings.model_validate(spec), model=model, search=Search(**settings))
 
 
 def told(search: ModelSearch) -> list[tuple[object, ...]]:
@@ -287,14 +289,16 @@ def test_patience_ends_a_search_that_finds_nothing_better(
         pytest.param(
             "cnn_1d",
             {"filters": [[4, 8], [4, 10**12]], "max_epochs": 5, "pool": 2},
-            marks=pytest.mark.skipif(not available("cnn_1d"), reason="needs the extra `deep`"),
+            marks=pytest.mark.skipif(
+                not MODELS["cnn_1d"].available, reason="needs the extra `deep`"
+            ),
         ),
     ],
 )
 def test_a_fit_that_memory_cannot_hold_ends_the_search_and_leaves_no_failed_trial(
     arrays: StoredArrays, tmp_path: Path, model: str, sizes: dict[str, object]
 ) -> None:
-    spec = Model.model_validate(sizes)
+    spec = ModelSettings.model_validate(sizes)
     with pytest.raises(BenchmarkError, match=r"could not be fitted.*fewer --workers") as refusal:
         searched(plan(arrays, spec, "grid", model=model), tmp_path)
     assert "\n" not in str(refusal.value)
@@ -317,12 +321,12 @@ def test_a_limit_for_fits_belongs_to_a_search_and_no_limit_changes_no_earlier_on
 def test_the_floor_is_measured_first_however_slow_the_others_are(
     arrays: StoredArrays, tmp_path: Path
 ) -> None:
-    store = TrialStore(f"sqlite:///{tmp_path / 'optuna.db'}")
+    store = TrialStorage(f"sqlite:///{tmp_path / 'optuna.db'}")
     store.open()
     floor = Search(trials=1, folds=3, metric="uar")
     plans = [
         plan(arrays, SLOW, split="speaker-independent"),
-        plan(arrays, Model(), model="majority", split="speaker-independent", search=floor),
+        plan(arrays, ModelSettings(), model="majority", split="speaker-independent", search=floor),
     ]
     searches = [ModelSearch(asked, store, tmp_path / "folds") for asked in plans]
     told: list[str] = []
@@ -368,7 +372,9 @@ def test_a_winner_that_cannot_be_fitted_beside_the_searches_is_left_for_later(
 
 
 def test_a_fit_over_its_limit_is_a_failed_trial(arrays: StoredArrays, tmp_path: Path) -> None:
-    spec = Model.model_validate({"max_iter": [2, 1_000_000_000], "tol": 0.0, "solver": "saga"})
+    spec = ModelSettings.model_validate(
+        {"max_iter": [2, 1_000_000_000], "tol": 0.0, "solver": "saga"}
+    )
     limited = Search(trials=2, folds=3, metric="uar", sampler="grid", fit_timeout_s=3)
     search = searched(plan(arrays, spec, search=limited), tmp_path)
     quick, hung = search.trials
@@ -394,8 +400,8 @@ def test_an_svm_is_searched_by_decisions_and_votes_with_probabilities(
     assert search.best is not None
     kept = np.load(next(tmp_path.rglob("trial_0000_fold_0.npz")))["probabilities"]
     assert set(np.unique(kept)) == {0.0, 1.0}
-    votes = search.out_of_fold(search.best.number, POOLS[1])
-    again = search.out_of_fold(search.best.number, POOLS[1])
+    votes = search.out_of_fold([search.best.number], POOLS[1])[0]
+    again = search.out_of_fold([search.best.number], POOLS[1])[0]
     assert 0 < votes[0].min() < votes[0].max() < 1
     assert all((one == other).all() for one, other in zip(votes, again, strict=True))
 
@@ -405,7 +411,7 @@ def test_a_finished_search_is_answered_from_its_storage(
 ) -> None:
     first = searched(plan(arrays), tmp_path)
     (tmp_path / "folds").rename(tmp_path / "lost")
-    store = TrialStore(f"sqlite:///{tmp_path / 'optuna.db'}")
+    store = TrialStorage(f"sqlite:///{tmp_path / 'optuna.db'}")
     store.open()
     again = ModelSearch(plan(arrays), store, tmp_path / "folds")
     again.open()
@@ -430,7 +436,7 @@ def test_raising_trials_continues_a_search(arrays: StoredArrays, tmp_path: Path)
     [
         ({"seed": 1}, "seed"),
         ({"origin": {"features": "others"}}, "features"),
-        ({"spec": Model.model_validate({"C": [0.1, 1.0]})}, "model"),
+        ({"spec": ModelSettings.model_validate({"C": [0.1, 1.0]})}, "model"),
     ],
 )
 def test_a_change_that_decides_scores_starts_a_new_search_and_says_so(
@@ -439,7 +445,7 @@ def test_a_change_that_decides_scores_starts_a_new_search_and_says_so(
     searched(plan(arrays, trials=2), tmp_path)
     changed = searched(plan(arrays, trials=2, **changes), tmp_path)
     assert changed.resumed == 0
-    assert changed.news == words
+    assert changed.difference == words
 
 
 def test_stored_trials_are_readable_by_optuna_itself(arrays: StoredArrays, tmp_path: Path) -> None:
@@ -465,14 +471,14 @@ def test_the_first_setting_is_tried_first_inside_the_space_or_outside_it(
 
 
 def test_a_grid_has_the_numbers_that_were_meant() -> None:
-    spec = Model.model_validate({"C": {"low": 0.1, "high": 0.3, "step": 0.1}})
+    spec = ModelSettings.model_validate({"C": {"low": 0.1, "high": 0.3, "step": 0.1}})
     assert [point["C"] for point in grid(spec)] == [0.1, 0.2, 0.3]
 
 
 def test_a_first_setting_on_the_grid_is_not_tried_twice(
     arrays: StoredArrays, tmp_path: Path
 ) -> None:
-    spec = Model.model_validate({"initial": {"C": 1.0}, "C": [0.1, 1.0, 10.0]})
+    spec = ModelSettings.model_validate({"initial": {"C": 1.0}, "C": [0.1, 1.0, 10.0]})
     tried = [trial.params["C"] for trial in searched(plan(arrays, spec, "grid"), tmp_path).trials]
     assert tried == [1.0, 0.1, 10.0]
 
@@ -483,11 +489,11 @@ def test_no_two_models_protocols_or_orders_of_parameters_share_a_search(
     both = {"C": [0.1, 1.0], "max_iter": [100, 200]}
     turned = dict(reversed(both.items()))
     plans = [
-        plan(arrays, Model()),
-        plan(arrays, Model(), model="majority"),
-        plan(arrays, Model(), split="speaker-independent"),
-        plan(arrays, Model.model_validate(both)),
-        plan(arrays, Model.model_validate(turned)),
+        plan(arrays, ModelSettings()),
+        plan(arrays, ModelSettings(), model="majority"),
+        plan(arrays, ModelSettings(), split="speaker-independent"),
+        plan(arrays, ModelSettings.model_validate(both)),
+        plan(arrays, ModelSettings.model_validate(turned)),
     ]
     assert len({one.key for one in plans}) == len(plans)
 
@@ -514,13 +520,13 @@ def test_a_grid_has_every_combination_once(arrays: StoredArrays, tmp_path: Path)
 
 
 def test_a_model_without_a_space_is_tried_once(arrays: StoredArrays, tmp_path: Path) -> None:
-    assert len(searched(plan(arrays, Model()), tmp_path).trials) == 1
+    assert len(searched(plan(arrays, ModelSettings()), tmp_path).trials) == 1
 
 
 def test_a_failing_setting_is_kept_with_its_reason_and_stops_no_other(
     arrays: StoredArrays, tmp_path: Path
 ) -> None:
-    spec = Model.model_validate({"C": [1.0, 2.0], "l1_ratio": [0.0, 0.5]})
+    spec = ModelSettings.model_validate({"C": [1.0, 2.0], "l1_ratio": [0.0, 0.5]})
     search = searched(plan(arrays, spec, "grid"), tmp_path)
     failed = [trial for trial in search.trials if trial.state == "failed"]
     assert [trial.params["l1_ratio"] for trial in failed] == [0.5, 0.5]
@@ -532,7 +538,7 @@ def test_a_failing_setting_is_kept_with_its_reason_and_stops_no_other(
 
 def test_a_trial_is_the_mean_over_its_folds(arrays: StoredArrays, tmp_path: Path) -> None:
     search = searched(plan(arrays), tmp_path)
-    out_of_fold = search.out_of_fold(3, POOLS[1])
+    out_of_fold = search.out_of_fold([3], POOLS[1])[0]
     assert search.fold_scores(out_of_fold) == search.trials[3].scores
     assert search.trials[3].score == pytest.approx(np.mean(search.trials[3].scores))
 
@@ -542,7 +548,7 @@ def test_lost_or_damaged_fold_files_are_fitted_again(arrays: StoredArrays, tmp_p
     files = sorted((tmp_path / "folds").rglob("trial_0003_*.npz"))
     files[0].unlink()
     files[1].write_bytes(files[1].read_bytes()[:100])
-    out_of_fold = search.out_of_fold(3, POOLS[1])
+    out_of_fold = search.out_of_fold([3], POOLS[1])[0]
     assert search.fold_scores(out_of_fold) == search.trials[3].scores
 
 
@@ -555,7 +561,7 @@ def test_a_storage_that_something_else_changed_is_refused(
             "UPDATE trial_user_attributes SET value_json = replace(value_json, '200', '300') "
             "WHERE key = 'params'"
         )
-    with pytest.raises(BenchmarkError, match="changed by something else"):
+    with pytest.raises(BenchmarkError, match="does not belong to this search"):
         searched(plan(arrays, trials=3), tmp_path)
 
 
@@ -564,7 +570,7 @@ def test_a_storage_that_something_else_changed_is_refused(
 )
 def test_a_storage_that_cannot_be_used_is_refused_in_one_line(url: str) -> None:
     with pytest.raises(BenchmarkError, match=r"can't be used|no driver") as refusal:
-        TrialStore(url).open()
+        TrialStorage(url).open()
     assert "\n" not in str(refusal.value)
 
 
@@ -580,3 +586,28 @@ def test_a_worker_that_dies_in_a_fold_costs_no_trial(arrays: StoredArrays, tmp_p
     broken.mkdir()
     survived = searched(plan(arrays), broken, 2, kill_workers)
     assert facts(survived) == facts(searched(plan(arrays), unbroken))
+
+
+@pytest.mark.parametrize("model", ["random_forest", "lda", "mlp"])
+def test_an_installed_engine_changes_nothing_by_itself(
+    arrays: StoredArrays, model: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def searched_by(engine: str) -> tuple[str, bytes]:
+        made = plan(arrays, ModelSettings(), model=model)
+        result = fit_fold(arrays, made.entry, {}, seed=0, fold=0, engine=engine)
+        return made.key, result.probabilities.tobytes()
+
+    installed = searched_by("scikit-learn")
+    monkeypatch.setitem(sys.modules, "sklearnex", None)
+    assert searched_by("scikit-learn") == installed
+
+
+def test_the_engine_belongs_to_the_identity_of_models_that_it_fits(arrays: StoredArrays) -> None:
+    pytest.importorskip("sklearnex", reason="needs the extra `intelex`")
+
+    def key(model: str, engine: str) -> str:
+        search = Search(trials=8, folds=3, metric="uar", engine=engine)
+        return plan(arrays, ModelSettings(), model=model, search=search).key
+
+    assert key("random_forest", "scikit-learn") != key("random_forest", "intelex")
+    assert key("mlp", "scikit-learn") == key("mlp", "intelex")

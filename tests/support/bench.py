@@ -134,7 +134,7 @@ def needing_extras(names: Iterable[str]) -> list[object]:
         pytest.param(
             name,
             marks=pytest.mark.skipif(
-                not models.available(name),
+                not models.MODELS[name].available,
                 reason=f"{name} needs the extra `{models.MODELS[name].extra}`",
             ),
         )

@@ -17,8 +17,10 @@ from sqlalchemy.engine import Engine
 
 from benchmark.engine.arrays import StoredArrays
 from benchmark.engine.databases import with_driver
-from benchmark.search.storage import Plan, Trial, TrialStore
-from benchmark.study import Model, Search
+from benchmark.search.plan import Plan
+from benchmark.search.storage import TrialStorage
+from benchmark.search.trial import Trial
+from benchmark.study import ModelSettings, Search
 from tests.support.bench import Bench
 
 
@@ -103,7 +105,7 @@ PLAN = Plan(
     split="speaker-dependent",
     stream="random",
     model="logistic_regression",
-    spec=Model.model_validate({"C": {"low": 1e-3, "high": 10.0, "log": True}}),
+    spec=ModelSettings.model_validate({"C": {"low": 1e-3, "high": 10.0, "log": True}}),
     search=Search(trials=8, folds=3, metric="uar"),
     seed=0,
     emotions=("angry", "happy"),
@@ -117,8 +119,8 @@ def trial(number: int) -> Trial:
     return Trial(number, {"C": 1.0}, {"C": 1.0}, (0.5, 0.25, 0.125), 1.0, 7)
 
 
-def opened(url: str) -> tuple[TrialStore, optuna.Study]:
-    store = TrialStore(url)
+def opened(url: str) -> tuple[TrialStorage, optuna.Study]:
+    store = TrialStorage(url)
     store.open()
     return store, store.study_of(PLAN)[0]
 

@@ -12,7 +12,7 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
-from benchmark.search.storage import Trial
+from benchmark.search.trial import Trial
 from benchmark.tracking.records import ModelRecord, StudyRecord, TableRecord
 from benchmark.tracking.tracker import Tracker
 from benchmark.tracking.ui import ui_command

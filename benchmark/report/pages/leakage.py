@@ -101,9 +101,9 @@ class Case:
 
     @property
     def calibrated(self) -> bool:
-        """Whether the study calibrates the probabilities of a model that decides without them."""
+        """Whether the study calibrates the probabilities of a model that is searched without them."""
         name = self.cumulative.model
-        return name in MODELS and MODELS[name].decides
+        return name in MODELS and MODELS[name].labels_only
 
     @property
     def metric(self) -> str:

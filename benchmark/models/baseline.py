@@ -1,0 +1,33 @@
+"""The baseline of every study: always the most frequent emotion."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+from benchmark.models.model import Model, unscaled
+from benchmark.study import BASELINE
+
+if TYPE_CHECKING:
+    from sklearn.pipeline import Pipeline
+
+
+def _majority() -> Pipeline:
+    from sklearn.dummy import DummyClassifier
+
+    return unscaled(DummyClassifier(strategy="prior"))
+
+
+def _always(_classifier: Any) -> bool:
+    return True
+
+
+MODELS = (
+    Model(
+        BASELINE,
+        "Majority class",
+        "baseline: always the most frequent emotion",
+        _majority,
+        is_deterministic=_always,
+        selects_features=False,
+    ),
+)

@@ -1,0 +1,281 @@
+"""`Model`, the entry of the registry: all that anyone has to know of a model, and how to build it."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+from importlib.metadata import version
+from importlib.util import find_spec
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from benchmark.errors import BenchmarkError, unknown
+from benchmark.study import ModelSettings, Range
+
+if TYPE_CHECKING:
+    from sklearn.pipeline import Pipeline
+
+EXTRAS = {"deep": ("torch", "skorch", "safetensors"), "intelex": ("sklearnex",)}
+"""The packages of each extra that models or search engines need."""
+
+RESERVED = {"random_state", "n_jobs", "verbose", "shape"}
+"""Parameters that a study cannot set."""
+
+SELECT = "select"
+"""The parameter of the feature selection before the classifier."""
+
+
+@dataclass(frozen=True)
+class FitContext:
+    """What is known of training rows beside their features and emotions.
+
+    Attributes
+    ----------
+    fold : ndarray of int, shape (n_rows,)
+        The inner fold of each row's clip.
+    genders : ndarray of str, shape (n_rows,)
+    validation : ndarray of bool, shape (n_rows,)
+        Rows for early stopping; the model does not learn from them.
+    thresholds : mapping of int to float
+        By epoch, the score on the validation rows below which training is pruned.
+    """
+
+    fold: NDArray[np.intp]
+    genders: NDArray[np.str_]
+    validation: NDArray[np.bool_]
+    thresholds: Mapping[int, float]
+
+
+def has_no_random_state(classifier: Any) -> bool:
+    """Whether a classifier draws no random numbers, since it has no ``random_state``."""
+    return "random_state" not in classifier.get_params()
+
+
+@dataclass(frozen=True)
+class Model:
+    """One entry of the registry `MODELS`.
+
+    The callables are functions of a module, so that an entry can be sent to a worker process.
+
+    Attributes
+    ----------
+    name : str
+        The key in studies and in `MODELS`.
+    title, description : str
+        For pages and the command ``list``.
+    pipeline : callable
+        Returns the unfitted pipeline. Its last step is the classifier whose parameters a study
+        sets, or wraps it as ``estimator``.
+    search_pipeline : callable or None
+        Returns the pipeline that the search fits instead: faster, or without probabilities. The
+        selected model is always fitted by `pipeline`.
+    engines : mapping of str to callable
+        By the name of a search engine other than scikit-learn, the pipeline that it fits instead.
+    fit_params : callable or None
+        Receives the unfitted pipeline and a `FitContext`; may set parameters of the pipeline, and
+        returns keyword arguments for ``fit`` of its last step.
+    is_deterministic : callable
+        Whether a classifier with its parameters is fitted without random numbers.
+    by_epochs : bool
+        Whether the model learns by epochs, with early stopping on an inner fold.
+    labels_only : bool
+        Whether `search_pipeline` predicts labels without probabilities.
+    selects_features : bool
+        Whether a study may set `SELECT`, the number of features that are kept.
+    reserved : tuple of str
+        Parameters of the classifier that a study cannot set, beside `RESERVED`.
+    min_folds : int
+        The fewest inner folds: a model that stops early or is calibrated needs a third one.
+    extra : str
+        The extra that the model needs, a key of `EXTRAS`; empty for none.
+    libraries : tuple of str
+        Distributions whose versions decide a fit.
+    trusted_types : tuple of str
+        Types in the stored model beside those that skops trusts: plain records of numbers.
+    version : int
+        Raised whenever fits change, so that stored trials of the older fits are not reused.
+    """
+
+    name: str
+    title: str
+    description: str
+    pipeline: Callable[[], Pipeline]
+    search_pipeline: Callable[[], Pipeline] | None = None
+    engines: Mapping[str, Callable[[], Pipeline]] = field(default_factory=dict)
+    fit_params: Callable[[Pipeline, FitContext], dict[str, Any]] | None = None
+    is_deterministic: Callable[[Any], bool] = has_no_random_state
+    by_epochs: bool = False
+    labels_only: bool = False
+    selects_features: bool = True
+    reserved: tuple[str, ...] = ()
+    min_folds: int = 2
+    extra: str = ""
+    libraries: tuple[str, ...] = ("scikit-learn",)
+    trusted_types: tuple[str, ...] = ()
+    version: int = 1
+
+    @property
+    def available(self) -> bool:
+        """Whether the extra that the model needs is installed."""
+        return is_installed(self.extra)
+
+    def build(
+        self,
+        params: Mapping[str, Any],
+        seed: int,
+        *,
+        engine: str | None = None,
+        shape: tuple[int, int] | None = None,
+    ) -> Pipeline:
+        """Return the unfitted pipeline.
+
+        Parameters
+        ----------
+        params : mapping
+            Parameters of the classifier by scikit-learn's names. ``select`` puts a feature
+            selection before it: the features with the highest F value of an analysis of variance
+            over the emotions; of fewer features it keeps all.
+        seed : int
+            The classifier's ``random_state``, if it has one.
+        engine : str or None
+            The study's search engine for a fit of the search; None for the model that is kept.
+        shape : tuple of int, or None
+            (n_frames, n_coefficients) of features over time.
+        """
+        searched = self.search_pipeline or self.pipeline
+        pipeline = (self.pipeline if engine is None else self.engines.get(engine, searched))()
+        own = dict(params)
+        if self.selects_features and SELECT in own:
+            from sklearn.feature_selection import SelectKBest, f_classif
+
+            # After the step that scales or checks the features, if there is one.
+            selection = SelectKBest(f_classif, k=own.pop(SELECT))
+            pipeline.steps.insert(min(1, len(pipeline) - 1), (SELECT, selection))
+        classifier = _classifier(pipeline)
+        ours = {"random_state": seed, "shape": shape}
+        accepted = classifier.get_params()
+        own |= {name: value for name, value in ours.items() if name in accepted}
+        classifier.set_params(**own)
+        return pipeline
+
+    def fit(
+        self,
+        pipeline: Pipeline,
+        values: NDArray[Any],
+        emotions: NDArray[np.str_],
+        context: FitContext,
+    ) -> Pipeline:
+        """Fit a pipeline of this model and return it."""
+        params = {} if self.fit_params is None else self.fit_params(pipeline, context)
+        step = pipeline.steps[-1][0]
+        return pipeline.fit(values, emotions, **{f"{step}__{key}": params[key] for key in params})
+
+    def engine_version(self, engine: str | None = None) -> str:
+        """Return the libraries that fit this model, with their versions.
+
+        Without local parts, since 2.13.0+cpu and 2.13.0+cu130 compute the same numbers.
+        """
+        names = self.libraries if engine not in self.engines else (ENGINES[str(engine)],)
+        return ", ".join(f"{name} {version(name).partition('+')[0]}" for name in names)
+
+    def refits_slower(self, engine: str) -> bool:
+        """Whether the search fits another, faster pipeline than `pipeline`."""
+        return self.search_pipeline is not None or engine in self.engines
+
+    def check_settings(self, settings: ModelSettings, where: str) -> None:
+        """Refuse a missing extra, and parameters that the model lacks or would refuse.
+
+        Raises
+        ------
+        BenchmarkError
+            For the missing extra, or the first wrong name or value.
+        """
+        place = f"{where}: [models.{self.name}]"
+        if not self.available:
+            raise BenchmarkError(
+                f"{place}: needs the extra `{self.extra}`, which is not installed. Install it, "
+                f'pip install -e ".[{self.extra}]", or remove the model from the study.'
+            )
+        classifier = _classifier(self.pipeline())
+        reserved = RESERVED.union(self.reserved)
+        allowed = [key for key in classifier.get_params(deep=False) if key not in reserved]
+        allowed += [SELECT] if self.selects_features else []
+        for key in (*settings.initial, *settings.fixed, *settings.space):
+            if key not in allowed:
+                raise unknown("parameter", key, allowed, place)
+        for params in _examples(settings):
+            pipeline = self.build(params, 0)
+            try:
+                # scikit-learn calls these first in fit: the ranges and words that it accepts.
+                for step in (*pipeline[:-1], _classifier(pipeline)):
+                    step._validate_params()
+            except (TypeError, ValueError) as error:
+                message = str(error).replace(f" of {type(classifier).__name__}", "")
+                message = message.replace("'k' parameter of SelectKBest", f"'{SELECT}' parameter")
+                raise BenchmarkError(f"{place}: {message}") from error
+
+
+ENGINES = {"scikit-learn": "scikit-learn", "intelex": "scikit-learn-intelex"}
+"""The distribution of each engine that ``[search] engine`` can name."""
+
+
+def check_engine(engine: str, where: str) -> None:
+    """Refuse a search engine that is not installed.
+
+    Raises
+    ------
+    BenchmarkError
+        With what to install.
+    """
+    if not is_installed(engine):
+        raise BenchmarkError(
+            f"{where}: [search] engine: {engine} needs {ENGINES[engine]}, which is not installed. "
+            f'Install it, pip install -e ".[{engine}]", or set engine to "scikit-learn".'
+        )
+
+
+def is_installed(extra: str) -> bool:
+    """Whether the packages of an extra are installed; True for a name that is no extra."""
+    return all(find_spec(package) is not None for package in EXTRAS.get(extra, ()))
+
+
+def unscaled(classifier: Any) -> Pipeline:
+    """Return a pipeline of a classifier alone."""
+    from sklearn.pipeline import make_pipeline
+
+    return make_pipeline(classifier)
+
+
+def scaled(classifier: Any) -> Pipeline:
+    """Return a pipeline that standardises features before a classifier."""
+    from sklearn.pipeline import make_pipeline
+    from sklearn.preprocessing import StandardScaler
+
+    return make_pipeline(StandardScaler(), classifier)
+
+
+def finite(classifier: Any) -> Pipeline:
+    """Return a pipeline that refuses NaN before a classifier that would take it for a number."""
+    from sklearn.pipeline import make_pipeline
+    from sklearn.preprocessing import FunctionTransformer
+
+    return make_pipeline(FunctionTransformer(validate=True), classifier)
+
+
+def _classifier(pipeline: Pipeline) -> Any:
+    """Return the classifier whose parameters a study sets: the last step, or what it wraps."""
+    return pipeline[-1].get_params(deep=False).get("estimator", pipeline[-1])
+
+
+def _examples(settings: ModelSettings) -> list[dict[str, Any]]:
+    """Return parameters that cover the ends of each range, each choice and the initial ones."""
+    values = {
+        key: (entry.low, entry.high) if isinstance(entry, Range) else entry
+        for key, entry in settings.space.items()
+    }
+    plain = {**settings.fixed, **{key: choices[0] for key, choices in values.items()}}
+    changed = [{**plain, key: value} for key, choices in values.items() for value in choices]
+    initial = [{**settings.fixed, **settings.initial}] if settings.initial else []
+    return [plain, *initial, *changed]

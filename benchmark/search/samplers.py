@@ -1,0 +1,135 @@
+"""Samplers of hyperparameters, and a model's search space in Optuna's terms."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+from benchmark.errors import BenchmarkError
+from benchmark.study import ModelSettings, Range
+
+if TYPE_CHECKING:
+    import optuna
+
+    Space = Mapping[str, optuna.distributions.BaseDistribution]
+
+
+@dataclass(frozen=True)
+class Sampler:
+    """One entry of the registry `SAMPLERS`.
+
+    Attributes
+    ----------
+    create : callable
+        Returns Optuna's sampler for one trial, given a seed and the space.
+    points : callable or None
+        Returns all trials of a model's space, for a sampler that enumerates it; they are enqueued,
+        and `create` only completes them. The study's number of trials is then ignored.
+    """
+
+    create: Callable[[int, Space], optuna.samplers.BaseSampler]
+    points: Callable[[ModelSettings], list[dict[str, Any]]] | None = None
+
+
+def _tpe(seed: int, space: Space) -> optuna.samplers.BaseSampler:
+    import optuna
+
+    class KnownSpaceSampler(optuna.samplers.TPESampler):
+        """TPE with a given space, which it would otherwise infer from all trials each time."""
+
+        def infer_relative_search_space(
+            self, study: optuna.Study, trial: optuna.trial.FrozenTrial
+        ) -> dict[str, optuna.distributions.BaseDistribution]:
+            del study, trial
+            return {name: space[name] for name in sorted(space) if not space[name].single()}
+
+    return KnownSpaceSampler(seed=seed, multivariate=True, constant_liar=True)
+
+
+def random_sampler(seed: int, _space: Space) -> optuna.samplers.BaseSampler:
+    """Return Optuna's random sampler."""
+    import optuna
+
+    return optuna.samplers.RandomSampler(seed=seed)
+
+
+def grid(spec: ModelSettings) -> list[dict[str, Any]]:
+    """Return every combination of a space, as Optuna stores it.
+
+    Raises
+    ------
+    BenchmarkError
+        If a range has no step, so that its values cannot be enumerated.
+
+    Examples
+    --------
+    >>> grid(ModelSettings.model_validate({"C": {"low": 0.1, "high": 0.3, "step": 0.1}}))
+    [{'C': 0.1}, {'C': 0.2}, {'C': 0.3}]
+    """
+    from sklearn.model_selection import ParameterGrid
+
+    axes: dict[str, list[Any]] = {}
+    for name, entry in spec.space.items():
+        if not isinstance(entry, Range):
+            axes[name] = [storable(value) for value in entry]
+        elif entry.step is None and not (entry.whole and not entry.log):
+            raise BenchmarkError(
+                f"sampler grid: {name} is a range without a step; add a step, or list its values."
+            )
+        else:
+            step = entry.step or 1
+            count = int((entry.high - entry.low) / step + 1e-9) + 1
+            # 0.1 + 2 * 0.1 is a little above 0.3.
+            axes[name] = [round(entry.low + step * index, 12) for index in range(count)]
+    return list(ParameterGrid(axes))
+
+
+SAMPLERS = {
+    "tpe": Sampler(_tpe),
+    "random": Sampler(random_sampler),
+    "grid": Sampler(random_sampler, points=grid),
+}
+
+
+def distributions(spec: ModelSettings) -> dict[str, optuna.distributions.BaseDistribution]:
+    """Return a model's space as Optuna's distributions; see `storable` for choices."""
+    from optuna.distributions import (
+        CategoricalDistribution,
+        FloatDistribution,
+        IntDistribution,
+    )
+
+    space: dict[str, optuna.distributions.BaseDistribution] = {}
+    for name, entry in spec.space.items():
+        if not isinstance(entry, Range):
+            space[name] = CategoricalDistribution([storable(value) for value in entry])
+        elif entry.whole:
+            low, high, step = int(entry.low), int(entry.high), int(entry.step or 1)
+            space[name] = IntDistribution(low, high, log=entry.log, step=step)
+        else:
+            space[name] = FloatDistribution(
+                float(entry.low), float(entry.high), log=entry.log, step=entry.step
+            )
+    return space
+
+
+def storable(value: Any) -> Any:
+    """Return a choice as Optuna can store it: a list becomes JSON text."""
+    scalar = value is None or isinstance(value, bool | int | float | str)
+    return value if scalar else json.dumps(value)
+
+
+def contains(space: Space, params: Mapping[str, Any]) -> bool:
+    """Whether Optuna could sample these parameters from the space."""
+    import optuna
+
+    if not set(params) <= set(space):
+        return False
+    used = {name: space[name] for name in params}
+    try:
+        optuna.trial.create_trial(value=0.0, params=dict(params), distributions=used)
+    except ValueError:
+        return False
+    return True
