@@ -337,7 +337,7 @@ def _differences(rows: pd.DataFrame) -> dict[str, tuple[NDArray[np.bool_], pd.Se
             (channels != usual_channels).to_numpy(),
             channels.map(lambda n: f"{n} channels; most of the corpus: {usual_channels}"),
         ),
-        "extension": (~rows["as_named"].to_numpy(), rows["container"] + " named " + rows["ending"]),
+        "extension": (~rows["as_named"].to_numpy(), rows["container"] + " named " + rows["suffix"]),
         "clipped": (
             (rows["n_full"] >= CLIPPED_SAMPLES).to_numpy(),
             rows["n_full"].map("{:,} samples at full scale".format),

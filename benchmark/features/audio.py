@@ -1,4 +1,4 @@
-"""Decoding: from a recording's bytes to mono samples at one rate, or to the reason why not."""
+"""Decoding: from the bytes of a recording to mono samples at one rate, or a reason."""
 
 from __future__ import annotations
 
@@ -19,17 +19,16 @@ if TYPE_CHECKING:
 TRUNCATED = "truncated: the file ends before its own header says"
 
 SILENCE_PEAK = 1e-4
-"""A recording whose largest sample is below it (-80 dB of full scale) holds no voice."""
+"""A recording whose largest sample is below it (-80 dB of full scale) is silent."""
 
 LOUDEST_PEAK = 1e10
-"""Above what any integer's scale gives; far beyond it, sums of squares are no float32 any more."""
-
+"""Above the scale of any integer format; sums of larger squares overflow float32."""
 
 MOST_SAMPLES = 60_000_000
-"""Over all channels, of a recording whose length is bounded: 240 MB while it is decoded."""
+"""Limit over all channels if the duration is limited: 240 MB while decoding."""
 
-UNTOLD = 2**63 - 1
-"""Frames of a recording whose header does not tell them, in libsndfile's word: FLAC from a pipe."""
+UNKNOWN_LENGTH = 2**63 - 1
+"""libsndfile's number of frames if the header does not contain it: FLAC from a pipe."""
 
 BLOCK_FRAMES = 1 << 20
 
@@ -37,12 +36,12 @@ Fault = Literal["not-audio", "damaged", "silent", "too-short", "too-long"]
 
 
 class UnusableError(Exception):
-    """A recording that can't be used; the message is the reason, as the report shows it.
+    """A recording that can't be used; the message is the reason, as reports show it.
 
     Attributes
     ----------
     fault : str
-        The kind of reason, in a word for programs.
+        Kind of reason, for programs.
     """
 
     def __init__(self, fault: Fault, reason: str) -> None:
@@ -50,7 +49,7 @@ class UnusableError(Exception):
         self.fault: Fault = fault
 
     def __reduce__(self) -> tuple[type[UnusableError], tuple[Fault, str]]:
-        # An exception is otherwise made again from its message alone, when it comes from a worker.
+        # By default, unpickling an exception passes only its message.
         return UnusableError, (self.fault, str(self))
 
 
@@ -61,11 +60,11 @@ class Decoded:
     Attributes
     ----------
     samples : ndarray of float32, shape (n_samples,)
-        Mono, full scale 1.0, at the rate that was asked for.
+        Mono, full scale 1.0, at the requested rate.
     sample_rate_hz : int
-        The recording's own rate.
+        Rate of the recording.
     duration_s : float
-        Its length.
+        Duration of the recording.
     """
 
     samples: np.ndarray
@@ -74,26 +73,26 @@ class Decoded:
 
     @property
     def digest(self) -> str:
-        """Digest of the samples: equal for the same recording in another lossless format."""
+        """Digest of the samples; equal for the same recording in other lossless formats."""
         return sha256(self.samples.tobytes()).hexdigest()
 
 
 def decode(content: bytes, sample_rate_hz: int, longest_s: float | None = None) -> Decoded:
-    """Return a recording's samples, as librosa.load returns them (soxr_hq, channels averaged).
+    """Return the samples of a recording, equal to librosa.load's (soxr_hq, mean of channels).
 
     Parameters
     ----------
     content : bytes
-        A file's, in any format that libsndfile reads.
+        Of a file in any format that libsndfile reads.
     sample_rate_hz : int
-        The rate to which the samples are brought.
+        Rate to which the samples are resampled.
     longest_s : float, optional
-        A longer recording is refused before it is decoded: a small file may hold hours of silence.
+        Maximum duration, checked before decoding: a small file may hold hours of silence.
 
     Raises
     ------
     UnusableError
-        If the bytes are empty, no audio, cut short, silent, or hold numbers that are none.
+        If the bytes are empty, not audio, truncated, silent, or hold NaN or infinite samples.
     """
     with open_sound(content, longest_s) as file:
         if ends_early(content):
@@ -111,19 +110,19 @@ def decode(content: bytes, sample_rate_hz: int, longest_s: float | None = None) 
 def open_sound(
     content: bytes | mmap, longest_s: float | None = None
 ) -> Iterator[soundfile.SoundFile]:
-    """Open a recording for the block, and turn what libsndfile says of it into a reason.
+    """Open a recording, and turn errors of libsndfile into reasons.
 
     Parameters
     ----------
     content : bytes or mmap
-        A file's.
+        Of a file.
     longest_s : float, optional
-        A longer recording is refused, where its header tells its length.
+        Maximum duration, checked if the header contains the duration.
 
     Raises
     ------
     UnusableError
-        If the bytes are empty, no audio, damaged, or longer than `longest_s`.
+        If the bytes are empty, not audio, damaged, or longer than `longest_s`.
     """
     import soundfile
 
@@ -132,10 +131,10 @@ def open_sound(
     try:
         source = _Source(content) if isinstance(content, bytes) else content
         with soundfile.SoundFile(source) as file:
-            # soundfile seeks after each read it makes of a file that can seek: MP3 read by parts
-            # then comes out otherwise, and FLAC from a pipe is refused.
+            # soundfile seeks after each read of a seekable file: that changes the samples of MP3
+            # read in blocks, and fails for FLAC from a pipe.
             file.seekable = lambda: False
-            if longest_s is not None and file.frames != UNTOLD:
+            if longest_s is not None and file.frames != UNKNOWN_LENGTH:
                 _check_length(file, file.frames, longest_s)
             yield file
     except soundfile.LibsndfileError as error:
@@ -143,14 +142,13 @@ def open_sound(
 
 
 class _Source(io.BytesIO):
-    """Bytes whose reader may ask for a place before their beginning, as damaged headers make it.
+    """Bytes that ignore a seek before their start, which damaged headers cause.
 
-    It stays where it is then. An error would be lost between C and Python, but for its traceback on
-    the terminal.
+    An exception in a callback from C would only print a traceback to the terminal.
     """
 
     def seek(self, offset: int, whence: int = io.SEEK_SET, /) -> int:
-        """Go to a place, if there is such a one, and return where it is now."""
+        """Move to an offset if it is valid, and return the current offset."""
         try:
             return super().seek(offset, whence)
         except (OverflowError, ValueError):
@@ -178,21 +176,19 @@ def read_samples(file: soundfile.SoundFile, longest_s: float | None = None) -> n
     Raises
     ------
     UnusableError
-        If there are none, fewer than its header promises, or, where the length is bounded, too
-        many.
+        If there are none, fewer than its header states, or too many for a limited duration.
     """
-    if longest_s is not None and file.frames != UNTOLD:
+    if longest_s is not None and file.frames != UNKNOWN_LENGTH:
         _check_size(file, file.frames)
     if file.frames * file.channels > MOST_SAMPLES:
-        return _read_as_it_comes(file, longest_s)
-    promised = file.frames
-    samples: np.ndarray = file.read(promised, dtype="float32")
-    _check_end(len(samples), promised)
+        return _read_in_blocks(file, longest_s)
+    samples: np.ndarray = file.read(file.frames, dtype="float32")
+    _check_end(len(samples), file.frames)
     return samples
 
 
-def _read_as_it_comes(file: soundfile.SoundFile, longest_s: float | None) -> np.ndarray:
-    """Return all samples; no memory is taken for what a header promises and the file hasn't."""
+def _read_in_blocks(file: soundfile.SoundFile, longest_s: float | None) -> np.ndarray:
+    """Return all samples, without allocating memory for those that only the header states."""
     blocks = []
     for block in read_blocks(file, BLOCK_FRAMES, longest_s):
         blocks.append(block)
@@ -205,19 +201,19 @@ def _read_as_it_comes(file: soundfile.SoundFile, longest_s: float | None) -> np.
 def read_blocks(
     file: soundfile.SoundFile, n_frames: int, longest_s: float | None = None
 ) -> Iterator[np.ndarray]:
-    """Yield an open recording's samples, (n_frames, n_channels) at a time and fewer at its end.
+    """Yield the samples of an open recording in blocks of at most (n_frames, n_channels).
 
     Parameters
     ----------
     file : SoundFile
     n_frames : int
     longest_s : float, optional
-        A longer recording is refused when that is read.
+        Maximum duration, checked while reading.
 
     Raises
     ------
     UnusableError
-        If there are none, or fewer than its header promises.
+        If there are none, or fewer than its header states.
     """
     total = 0
     while len(block := file.read(n_frames, dtype="float32", always_2d=True)):
@@ -225,26 +221,20 @@ def read_blocks(
         if longest_s is not None:
             _check_length(file, total, longest_s)
         yield block
-    _check_end(total, 0 if file.frames == UNTOLD else file.frames)
+    _check_end(total, 0 if file.frames == UNKNOWN_LENGTH else file.frames)
 
 
-def _check_end(n_frames: int, promised: int) -> None:
-    if n_frames < promised:
+def _check_end(n_frames: int, n_stated: int) -> None:
+    if n_frames < n_stated:
         raise UnusableError("damaged", TRUNCATED)
     if not n_frames:
         raise UnusableError("too-short", "no samples")
 
 
 def check_samples(samples: np.ndarray) -> None:
-    """Refuse samples that are no numbers, or that hold no sound.
-
-    Raises
-    ------
-    UnusableError
-        For either.
-    """
+    """Raise UnusableError for samples that are not finite, out of scale, or silent."""
     if not np.isfinite(samples).all():
-        raise UnusableError("damaged", "samples that are no numbers (NaN or infinite)")
+        raise UnusableError("damaged", "samples that are not numbers (NaN or infinite)")
     peak = np.abs(samples).max()
     if peak > LOUDEST_PEAK:
         raise UnusableError("damaged", f"a sample of {peak:.0e}; full scale is 1")
@@ -253,7 +243,7 @@ def check_samples(samples: np.ndarray) -> None:
 
 
 def resample(samples: np.ndarray, from_hz: float, to_hz: float) -> np.ndarray:
-    """Return samples at another rate, as librosa.resample with soxr_hq does."""
+    """Return samples at another rate, equal to librosa.resample's with soxr_hq."""
     import soxr
 
     if from_hz == to_hz:
@@ -264,33 +254,33 @@ def resample(samples: np.ndarray, from_hz: float, to_hz: float) -> np.ndarray:
 
 
 def _unreadable(content: bytes | mmap, message: str) -> UnusableError:
-    """Return why libsndfile refused: cut short, or no audio at all."""
+    """Return the reason for an error of libsndfile: damaged, or not audio."""
     if content[:4] in {b"RIFF", b"fLaC", b"OggS", b"FORM"}:
         return UnusableError("damaged", f"damaged or truncated ({message.strip().rstrip('.')})")
     return UnusableError("not-audio", "not audio")
 
 
 def ends_early(content: bytes | mmap) -> bool:
-    """Whether a file's own words say that more should follow; libsndfile forgives it silently."""
+    """Whether a file is shorter than its own header states; libsndfile ignores that."""
     kind = content[:4]
     if kind == b"OggS":
         return _ogg_ends_early(content)
     if kind not in {b"RIFF", b"FORM"}:
         return False
     order = "little" if kind == b"RIFF" else "big"
-    sought = b"data" if kind == b"RIFF" else b"SSND"
-    place = 12
-    while place + 8 <= len(content):
-        size = int.from_bytes(content[place + 4 : place + 8], order)  # type: ignore[arg-type]
-        if content[place : place + 4] == sought:
-            # Programs that write to a pipe can't know the size and say all ones.
-            return size < 0xFFFFFF00 and place + 8 + size > len(content)
-        place += 8 + size + size % 2
+    samples_chunk = b"data" if kind == b"RIFF" else b"SSND"
+    offset = 12
+    while offset + 8 <= len(content):
+        size = int.from_bytes(content[offset + 4 : offset + 8], order)  # type: ignore[arg-type]
+        if content[offset : offset + 4] == samples_chunk:
+            # Programs that write to a pipe don't know the size and write all ones.
+            return size < 0xFFFFFF00 and offset + 8 + size > len(content)
+        offset += 8 + size + size % 2
     return True
 
 
 def _ogg_ends_early(content: bytes | mmap) -> bool:
-    """Whether the last page is no end of stream (flag 4), or is itself cut."""
+    """Whether the last page lacks the end-of-stream flag (4), or is itself truncated."""
     page = content.rfind(b"OggS")
     if page + 27 > len(content) or not content[page + 5] & 4:
         return True

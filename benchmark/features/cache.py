@@ -1,8 +1,8 @@
-"""The cache: one SQLite file for each feature recipe, written as the work goes on.
+"""The features cache: one SQLite file for each recipe, shared by processes.
 
-A row's key holds the digest of the recording's bytes, so an edited recording is never served stale
-and a renamed one is not extracted anew; the file's name holds the digest of the recipe and of the
-versions that matter. Several processes may share a file.
+The key of a row contains the digest of the recording, so that an edited recording is computed anew
+and a renamed one is not. The file name contains the digest of the recipe and of the versions of the
+libraries that decide its numbers.
 """
 
 from __future__ import annotations
@@ -13,12 +13,12 @@ import logging
 import re
 import sqlite3
 import zlib
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
 from hashlib import blake2b
 from importlib.metadata import version
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, TypeVar
 
 from benchmark.engine.retry import ATTEMPT_S, is_locked, retry
 from benchmark.errors import BenchmarkError
@@ -26,9 +26,11 @@ from benchmark.errors import BenchmarkError
 if TYPE_CHECKING:
     from benchmark.features import FeatureSet
 
-FORMAT = 1  # of the table and its keys
-APPLICATION_ID = 0x53455246  # "SERF": marks the file as ours
-HOME = "The features cache"
+T = TypeVar("T")
+
+FORMAT = 1  # version of the table and its keys
+APPLICATION_ID = 0x53455246  # "SERF": identifies a features cache
+NAME = "The features cache"
 
 SCHEMA = """
 CREATE TABLE IF NOT EXISTS rows (
@@ -40,18 +42,18 @@ CREATE TABLE IF NOT EXISTS rows (
 
 @dataclass(frozen=True, slots=True)
 class Row:
-    """What is known of one recording under one augmentation.
+    """Cached facts and features of one recording under one augmentation.
 
     Attributes
     ----------
     samples_digest : str
-        Of the recording's samples; empty where they could not be decoded.
+        Digest of the recording's samples; empty if they can't be decoded.
     duration_s, sample_rate_hz : float, int
-        Of the recording itself, before anything was changed; 0 where unknown.
+        Of the recording before any processing; 0 if unknown.
     reason : str
-        Why it can't be used; empty where it can.
+        Why it can't be used; empty if it can.
     numbers : bytes
-        The features, float32 little-endian; empty where there are none.
+        Features, float32 little-endian; empty for an unusable recording.
     """
 
     samples_digest: str = ""
@@ -61,26 +63,26 @@ class Row:
     numbers: bytes = b""
 
     def checksum(self, key: bytes) -> int:
-        """Return a checksum of all fields: SQLite itself notices no flipped bit within a value."""
+        """Return a checksum of all fields; SQLite does not detect flipped bits in values."""
         head = (self.samples_digest, self.duration_s, self.sample_rate_hz, self.reason)
         return zlib.crc32(self.numbers, zlib.crc32(repr(head).encode() + key))
 
 
 def row_key(recording_digest: bytes, augmentation: str = "", seed: bytes = b"") -> bytes:
-    """Return the key of a recording's row, 16 bytes; `seed` is that of the copy, if any."""
+    """Return the key of a row, 16 bytes; `seed` is that of a random augmentation."""
     parts = recording_digest + blake2b(augmentation.encode(), digest_size=16).digest() + seed
     return blake2b(parts, digest_size=16).digest()
 
 
 def cache_name(feature_set: FeatureSet) -> str:
-    """Return the file name that belongs to a recipe and to the versions that decide its numbers."""
-    told = {"format": FORMAT, "recipe": feature_set.recipe(), "versions": _versions()}
-    digest = blake2b(json.dumps(told, sort_keys=True).encode(), digest_size=8).hexdigest()
+    """Return the file name of a recipe with the current versions of the libraries."""
+    content = {"format": FORMAT, "recipe": feature_set.recipe(), "versions": _versions()}
+    digest = blake2b(json.dumps(content, sort_keys=True).encode(), digest_size=8).hexdigest()
     return f"{re.sub(r'[^A-Za-z0-9.-]', '_', feature_set.name)[-100:]}-{digest}.sqlite"
 
 
 def _versions() -> dict[str, str]:
-    """Return the versions that decide numbers: of decoder and resampler in full."""
+    """Return the versions of the libraries that decide numbers."""
     import soundfile
 
     return {
@@ -91,13 +93,15 @@ def _versions() -> dict[str, str]:
 
 
 class Cache:
-    """Rows of one feature recipe in one file.
+    """Cached rows of one feature set, a context manager.
+
+    A corrupt or foreign file is renamed and replaced by an empty one.
 
     Raises
     ------
     BenchmarkError
-        From any method, if the folder can't be written, the disk is full, or another process holds
-        the file for more than a minute. A file that is damaged or not ours is moved aside first.
+        From any method, if the folder can't be written, the disk is full, or another process locks
+        the file for more than a minute.
     """
 
     def __init__(self, folder: Path, feature_set: FeatureSet) -> None:
@@ -105,39 +109,37 @@ class Cache:
         self._connection: sqlite3.Connection | None = None
 
     def __enter__(self) -> Cache:
-        with self._refusals():
+        with self._disk_errors():
             self.path.parent.mkdir(parents=True, exist_ok=True)
-            retry(HOME, self._connect, is_locked)
+        self._attempt(self._open)
         return self
 
     def __exit__(self, *_: object) -> None:
-        if self._connection is not None:
-            with contextlib.suppress(sqlite3.Error):
-                self._connection.close()
-            self._connection = None
+        self._close()
 
     def write(self, rows: Iterable[tuple[bytes, Row]]) -> None:
-        """Store rows, all or none; what is stored outlives this process, however it ends."""
-        values = [
-            (
-                key,
-                row.samples_digest,
-                row.duration_s,
-                row.sample_rate_hz,
-                row.reason,
-                row.numbers,
-                row.checksum(key),
-            )
-            for key, row in rows
-        ]
-        with self._refusals():
+        """Store rows in one transaction; they outlive a killed process."""
+        values = [(key, *_fields(row), row.checksum(key)) for key, row in rows]
+        self._attempt(lambda: self._insert(values))
+
+    def read(self, key: bytes) -> Row | None:
+        """Return the row of a key; None if it is missing or corrupt."""
+        found = self._attempt(lambda: self._select(key))
+        if found is None:
+            return None
+        row = Row(*found[:5])
+        return row if row.checksum(key) == found[5] else None
+
+    def _attempt(self, call: Callable[[], T]) -> T:
+        """Return the result of a call, repeated while the file is locked or after it is replaced."""
+        with self._disk_errors():
             try:
-                retry(HOME, lambda: self._insert(values), is_locked)
+                return retry(NAME, call, is_locked)
             except sqlite3.OperationalError:
                 raise
             except sqlite3.DatabaseError:
-                self._set_aside()
-                self._insert(values)
+                self._replace_file()
+                return call()
 
     def _insert(self, values: list[tuple[Any, ...]]) -> None:
         assert self._connection is not None
@@ -146,21 +148,6 @@ class Cache:
             transaction.executemany(
                 "INSERT OR REPLACE INTO rows VALUES (?, ?, ?, ?, ?, ?, ?)", values
             )
-
-    def read(self, key: bytes) -> Row | None:
-        """Return the row of a key; None where there is none, or none that is whole."""
-        with self._refusals():
-            try:
-                found = retry(HOME, lambda: self._select(key), is_locked)
-            except sqlite3.OperationalError:
-                raise
-            except sqlite3.DatabaseError:
-                self._set_aside()
-                return None
-        if found is None:
-            return None
-        row = Row(*found[:5])
-        return row if row.checksum(key) == found[5] else None
 
     def _select(self, key: bytes) -> tuple[Any, ...] | None:
         assert self._connection is not None
@@ -171,20 +158,13 @@ class Cache:
         ).fetchone()
         return found
 
-    def _connect(self) -> None:
-        try:
-            self._open()
-        except sqlite3.OperationalError:
-            raise
-        except sqlite3.DatabaseError:
-            self._set_aside()
-
     def _open(self) -> None:
-        """Open the file, making it where it is missing; DatabaseError where it is not ours."""
+        """Open the file, created if it is missing; DatabaseError if it is not a features cache."""
+        self._close()
         connection = sqlite3.connect(self.path, timeout=ATTEMPT_S, isolation_level=None)
         self._connection = connection
         connection.execute("PRAGMA journal_mode = WAL")
-        # A killed process loses nothing; a power cut loses what the last seconds added.
+        # A killed process loses nothing; a power cut loses the rows of the last seconds.
         connection.execute("PRAGMA synchronous = NORMAL")
         connection.execute("BEGIN IMMEDIATE")
         (tables,) = connection.execute("SELECT count(*) FROM sqlite_master").fetchone()
@@ -193,42 +173,52 @@ class Cache:
             connection.execute("ROLLBACK")
             raise sqlite3.DatabaseError("not a features cache")
         (version,) = connection.execute("PRAGMA user_version").fetchone()
-        if version not in {0, FORMAT}:  # the first files said nothing of it
+        if version not in {0, FORMAT}:  # 0: a new file, or one of the first releases
             connection.execute("ROLLBACK")
             raise BenchmarkError(
                 f"{self.path}: a features cache of format {version}; this version reads format "
-                f"{FORMAT}. Use the version that wrote it, or move the file away, which costs the "
-                "time of the extraction."
+                f"{FORMAT}. Use the version that wrote it, or move the file away; the features are "
+                "then extracted again."
             )
         connection.execute(f"PRAGMA application_id = {APPLICATION_ID}")
         connection.execute(f"PRAGMA user_version = {FORMAT}")
         connection.execute(SCHEMA)
         connection.execute("COMMIT")
 
-    def _set_aside(self) -> None:
-        """Move a damaged or foreign file out of the way, and begin a new one."""
+    def _close(self) -> None:
         if self._connection is not None:
-            self._connection.close()
+            with contextlib.suppress(sqlite3.Error):
+                self._connection.close()
             self._connection = None
+
+    def _replace_file(self) -> None:
+        """Rename a corrupt or foreign file, and open a new one."""
+        self._close()
         number = 1
-        while (aside := self.path.with_suffix(f".damaged-{number}")).exists():
+        while (renamed := self.path.with_suffix(f".damaged-{number}")).exists():
             number += 1
-        self.path.rename(aside)
-        for ending in ("-wal", "-shm"):
-            self.path.with_name(self.path.name + ending).unlink(missing_ok=True)
+        self.path.rename(renamed)
+        for suffix in ("-wal", "-shm"):
+            self.path.with_name(self.path.name + suffix).unlink(missing_ok=True)
         self._open()
         logging.getLogger(__name__).warning(
-            "%s was damaged or no features cache: moved to %s, and begun anew.", self.path, aside
+            "%s was corrupt or not a features cache: renamed to %s and replaced.",
+            self.path,
+            renamed,
         )
 
     @contextlib.contextmanager
-    def _refusals(self) -> Iterator[None]:
-        """Turn what the disk refuses into one line."""
+    def _disk_errors(self) -> Iterator[None]:
+        """Turn an error of SQLite or the file system into a message for the user."""
         try:
             yield
         except (sqlite3.Error, OSError) as error:
             raise BenchmarkError(
                 f"{self.path}: the features cache can't be used ({error}). Make sure that its "
-                "folder can be written, has free space, and that no other program holds the file; "
-                "what was extracted so far is kept."
+                "folder is writable and has free space, and that no other program locks the file. "
+                "The rows extracted so far are cached."
             ) from error
+
+
+def _fields(row: Row) -> tuple[Any, ...]:
+    return row.samples_digest, row.duration_s, row.sample_rate_hz, row.reason, row.numbers

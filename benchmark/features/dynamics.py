@@ -37,23 +37,7 @@ from benchmark.features.recipe import FeatureSet, columns_of, numbered
 N_LEVEL_COSINES, N_SPECTRAL_COSINES = 8, 5
 N_COSINE_MFCC = 13
 FRACTION_SCALE, CENTROID_SCALE_HZ = 10.0, 100.0  # brings changes to the size of some dB of level
-FINE_MODULATION_HZ = (
-    0.4,
-    1.0,
-    2.0,
-    3.0,
-    4.0,
-    5.0,
-    6.0,
-    8.0,
-    10.0,
-    12.0,
-    16.0,
-    20.0,
-    25.0,
-    32.0,
-    40.0,
-)
+FINE_MODULATION_HZ = (0.4, 1, 2, 3, 4, 5, 6, 8, 10, 12, 16, 20, 25, 32, 40)
 STEP_QUANTILES = (0.1, 0.25, 0.75, 0.9)
 END_FRAMES = 10  # voiced frames at the start and the end
 LOUD_QUANTILE = 0.9

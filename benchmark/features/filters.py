@@ -1,7 +1,7 @@
 """Windows and filter banks, equal to librosa 0.11's.
 
-Written out, because librosa.filters brings numba and scipy.signal with it, which takes each worker
-longer to import than a few hundred clips take to measure. The tests compare them with librosa's.
+Reimplemented because importing librosa.filters (numba, scipy.signal) takes each worker longer than
+measuring a few hundred clips. Tests compare them with librosa's.
 """
 
 from __future__ import annotations
@@ -19,15 +19,15 @@ FRAME_LENGTH = 2048
 MEL_BANDS = 128
 CHROMA_BINS = 12
 
-BLOCK_FRAMES = 32  # transformed at once: their spectra stay in the processor's cache
+BLOCK_FRAMES = 32  # transformed at once: their spectra fit into the processor's cache
 
-CONTRAST_FROM_HZ = 200.0  # librosa's: the lowest band ends here, each next an octave higher
+CONTRAST_FROM_HZ = 200.0  # as in librosa: the lowest band ends here, each next one an octave higher
 CONTRAST_OCTAVES = 6
-CONTRAST_SHARE = 0.02  # of a band's bins are its peak, and as many its valley
+CONTRAST_FRACTION = 0.02  # of a band's bins form its peak, as many its valley
 
 MEL_WIDTH_HZ = 200.0 / 3  # of a mel below 1 kHz (Slaney, Auditory Toolbox, 1998)
 MEL_LOG_FROM_HZ = 1000.0
-MEL_LOG_STEP = np.log(6.4) / 27.0  # above 1 kHz the frequency grows by this for each mel
+MEL_LOG_STEP = np.log(6.4) / 27.0  # above 1 kHz, growth of the log frequency per mel
 
 
 @cache
@@ -45,7 +45,7 @@ def bin_frequencies_hz(sample_rate_hz: int) -> Floats:
 
 @cache
 def mel_bank(sample_rate_hz: int, bands: int = MEL_BANDS) -> Floats:
-    """Return triangular filters of equal area, evenly spaced in mel: (bands, 1025)."""
+    """Return triangular filters of equal area, equally spaced in mel: (bands, 1025)."""
     log_from = MEL_LOG_FROM_HZ / MEL_WIDTH_HZ
     highest = log_from + np.log(sample_rate_hz / 2 / MEL_LOG_FROM_HZ) / MEL_LOG_STEP
     mels = np.linspace(0.0, highest, bands + 2)
@@ -64,9 +64,9 @@ def mel_bank(sample_rate_hz: int, bands: int = MEL_BANDS) -> Floats:
 
 @cache
 def mel_blocks(sample_rate_hz: int) -> list[tuple[slice, Floats]]:
-    """Return the mel filters sixteen at a time: the bins they cover, and weights (n_bins, 16).
+    """Return the mel filters in blocks of sixteen: the bins they cover, and weights (n_bins, 16).
 
-    A filter covers few of the 1,025 bins: this leaves out most of the multiplications by zero.
+    A filter covers few of the 1,025 bins: blocks avoid most multiplications by zero.
     """
     blocks = []
     for rows in mel_bank(sample_rate_hz).reshape(-1, 16, FRAME_LENGTH // 2 + 1):
@@ -80,20 +80,19 @@ def mel_blocks(sample_rate_hz: int) -> list[tuple[slice, Floats]]:
 def chroma_bank(sample_rate_hz: int, tuning: float) -> Floats:
     """Return the filters of the twelve pitch classes from C on, (1025, 12).
 
-    Gaussian bumps a semitone wide around each pitch class, of unit length in each bin, and weighted
-    by another one two octaves wide around the fifth octave (Ellis, Chroma Feature Analysis, 2007).
+    Gaussians one semitone wide around each pitch class, normalised in each bin, and weighted by a
+    Gaussian two octaves wide around the fifth octave (Ellis, Chroma Feature Analysis, 2007).
 
     Parameters
     ----------
     sample_rate_hz : int
-        Of the samples.
     tuning : float
-        Deviation from A440 in semitones; a hundred values are possible, each with a bank.
+        Deviation from A440 in semitones, in hundredths.
     """
     frequencies = np.linspace(0, sample_rate_hz, FRAME_LENGTH, endpoint=False)[1:]
     lowest_a_hz = 440.0 * 2.0 ** (tuning / CHROMA_BINS) / 16
     pitches = CHROMA_BINS * np.log2(frequencies / lowest_a_hz)
-    # Bin 0 has no pitch: it is put one and a half octaves below bin 1, where its bump is broad.
+    # Bin 0 has no pitch: it is placed one and a half octaves below bin 1.
     pitches = np.concatenate(([pitches[0] - 1.5 * CHROMA_BINS], pitches))
     widths = np.concatenate((np.maximum(np.diff(pitches), 1.0), [1.0]))
     half = CHROMA_BINS / 2
@@ -118,10 +117,10 @@ def cosine_transform(count: int, n_bands: int = MEL_BANDS) -> Floats:
 
 @cache
 def contrast_bands(sample_rate_hz: int) -> list[tuple[slice, int]]:
-    """Return the bins of each of the seven bands of spectral contrast, and how many make a peak.
+    """Return the bins of the seven bands of spectral contrast, and how many form a peak.
 
-    Bands as librosa.feature.spectral_contrast draws them: each takes in the bin below it, none but
-    the highest its own last bin, and the highest goes up to half the sample rate.
+    As in librosa.feature.spectral_contrast, each band includes the bin below it; all but the
+    highest exclude their last bin.
     """
     frequencies = bin_frequencies_hz(sample_rate_hz)
     edges = CONTRAST_FROM_HZ * 2.0 ** np.arange(CONTRAST_OCTAVES)
@@ -131,27 +130,26 @@ def contrast_bands(sample_rate_hz: int) -> list[tuple[slice, int]]:
     ends = [*highs.tolist(), len(frequencies)]
     bands = []
     for number, (start, end) in enumerate(zip(starts, ends, strict=True)):
-        count = max(1, round(CONTRAST_SHARE * (end - start)))
+        count = max(1, round(CONTRAST_FRACTION * (end - start)))
         bands.append((slice(start, end - (number < CONTRAST_OCTAVES)), count))
     return bands
 
 
 def in_blocks(function: Callable[[Floats], NDArray[Any]], frames: Floats) -> NDArray[Any]:
-    """Return what a function makes of frames, one by one, given a few at a time: (n_frames, ...).
+    """Return the values of a frame-wise function, computed a few frames at a time: (n_frames, ...).
 
-    What it needs on the way stays in the processor's cache, and in memory that the process has;
-    that of a whole clip is given back to the system, and asked for page by page at the next clip.
+    Its intermediate arrays then fit into the processor's cache and are not allocated for each clip.
     """
-    made = function(frames[:BLOCK_FRAMES])
-    values = np.empty((len(frames), *made.shape[1:]), made.dtype)
-    values[:BLOCK_FRAMES] = made
+    block = function(frames[:BLOCK_FRAMES])
+    values = np.empty((len(frames), *block.shape[1:]), block.dtype)
+    values[:BLOCK_FRAMES] = block
     for first in range(BLOCK_FRAMES, len(frames), BLOCK_FRAMES):
         values[first : first + BLOCK_FRAMES] = function(frames[first : first + BLOCK_FRAMES])
     return values
 
 
 def power_of(frames: Floats, n_fft: int | None = None) -> Floats:
-    """Return the power spectrum of each frame, zeros behind it up to `n_fft` samples."""
+    """Return the power spectrum of each frame, zero-padded to `n_fft` samples."""
     spectrum = np.fft.rfft(frames, n=n_fft, axis=1)
     power: Floats = np.square(spectrum.real) + np.square(spectrum.imag)
     return power

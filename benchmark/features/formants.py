@@ -1,8 +1,8 @@
 """Formants of frames by linear prediction from their power spectra.
 
-The autocorrelation method (Markel & Gray, Linear Prediction of Speech, 1976) on the part of the
-spectrum below 5.5 kHz, as for a voice sampled at 11 kHz: a filter of order 10 has five resonances,
-of which the lowest three that are narrow enough are taken.
+The autocorrelation method (Markel & Gray, Linear Prediction of Speech, 1976) on the spectrum below
+5.5 kHz, as for a voice sampled at 11 kHz: a filter of order 10 has five resonances, of which the
+lowest three that are narrow enough are formants.
 """
 
 from __future__ import annotations
@@ -15,11 +15,11 @@ from benchmark.features.filters import FRAME_LENGTH, Floats
 COUNT = 3
 ORDER = 10
 HIGHEST_HZ = 5500.0
-EMPHASIS = 0.97  # of the difference between neighbouring samples, against the fall of a voice
-WHITENING = 1.0001  # -40 dB of noise, without which a pure tone has no filter
-RANGE_HZ = (150.0, 5300.0)  # where a resonance is a formant
+EMPHASIS = 0.97  # pre-emphasis, against the spectral slope of a voice
+WHITENING = 1.0001  # -40 dB of noise, without which the equations of a pure tone are singular
+RANGE_HZ = (150.0, 5300.0)  # of the frequency of a formant
 WIDEST_HZ = 700.0
-NEUTRAL_HZ = (500.0, 1500.0, 2500.0)  # of a tube 17 cm long; stand where no formant is found
+NEUTRAL_HZ = (500.0, 1500.0, 2500.0)  # of a tube 17 cm long; returned if no formant is found
 
 
 def formants(power: Floats, sample_rate_hz: int) -> Floats:
@@ -28,19 +28,19 @@ def formants(power: Floats, sample_rate_hz: int) -> Floats:
     Parameters
     ----------
     power : ndarray of float32, shape (n_frames, 1025)
-        Power spectra, none of them 0.
+        Power spectra, all above 0.
     sample_rate_hz : int
-        Of the samples that they are of.
+        Sample rate of the clip.
     """
     bin_hz = sample_rate_hz / FRAME_LENGTH
     n_bins = min(int(HIGHEST_HZ / bin_hz), FRAME_LENGTH // 2)
     radians = 2.0 * np.pi * np.arange(n_bins + 1) / FRAME_LENGTH
     emphasis = 1.0 + EMPHASIS**2 - 2.0 * EMPHASIS * np.cos(radians)
-    likeness = filters.in_blocks(
+    correlation = filters.in_blocks(
         lambda block: np.fft.irfft(block * emphasis, axis=1)[:, : ORDER + 1], power[:, : n_bins + 1]
     )
-    likeness[:, 0] *= WHITENING
-    roots = _roots(_predictor(likeness))
+    correlation[:, 0] *= WHITENING
+    roots = _roots(_predictor(correlation))
     rate_hz = 2.0 * n_bins * bin_hz
     frequency = np.angle(roots) * rate_hz / (2.0 * np.pi)
     width = -np.log(np.clip(np.abs(roots), 1e-9, 1.0)) * rate_hz / np.pi
@@ -55,15 +55,15 @@ def formants(power: Floats, sample_rate_hz: int) -> Floats:
     )
 
 
-def _predictor(likeness: Floats) -> Floats:
-    """Return by which weights each sample follows from the ten before it: (n_frames, 10)."""
+def _predictor(correlation: Floats) -> Floats:
+    """Return the prediction coefficients of each frame: (n_frames, 10)."""
     lags = np.abs(np.subtract.outer(np.arange(ORDER), np.arange(ORDER)))
-    weights: Floats = np.linalg.solve(likeness[:, lags], likeness[:, 1:, np.newaxis])[..., 0]
+    weights: Floats = np.linalg.solve(correlation[:, lags], correlation[:, 1:, np.newaxis])[..., 0]
     return weights
 
 
 def _roots(predictor: Floats) -> np.ndarray:
-    """Return the poles of each frame's filter, as eigenvalues of its companion matrix."""
+    """Return the poles of each frame's filter: the eigenvalues of its companion matrix."""
     companion = np.zeros((len(predictor), ORDER, ORDER))
     companion[:, 0, :] = predictor
     companion[:, np.arange(1, ORDER), np.arange(ORDER - 1)] = 1.0

@@ -1,10 +1,10 @@
-"""Pitch of a clip as a path through candidates, and how voiced each frame is.
+"""Pitch tracking: fundamental frequency, periodicity and voicing of the frames of a clip.
 
 Boersma's method (Accurate short-term analysis of the fundamental frequency and the
-harmonics-to-noise ratio of a sampled sound, 1993), with the costs that Praat takes by default: the
-autocorrelation of a windowed frame over that of its window, its peaks as candidates beside one for
-no voice, and the path that is likeliest over all frames. YIN (`prosody.yin`), which decides frame
-by frame, jumps an octave where a voice creaks or is weak; a path seldom does.
+harmonics-to-noise ratio of a sampled sound, 1993) with Praat's default costs: candidates are the
+peaks of the autocorrelation of a windowed frame divided by that of the window, beside an unvoiced
+candidate; Viterbi decoding selects the best path over all frames. YIN (`prosody.yin`) decides frame
+by frame and makes more octave errors in creaky or weak voices.
 """
 
 from __future__ import annotations
@@ -20,15 +20,15 @@ from benchmark.features import filters
 from benchmark.features.filters import Floats
 
 LOWEST_HZ, HIGHEST_HZ = 65.0, 650.0
-WINDOW_S = 0.048  # three periods of the lowest pitch, as Praat has it
-CANDIDATES = 5  # for each frame, beside that of no voice
+WINDOW_S = 0.048  # three periods of the lowest pitch, as in Praat
+CANDIDATES = 5  # per frame, beside the unvoiced one
 
 SILENCE_THRESHOLD = 0.03
 VOICING_THRESHOLD = 0.45
 OCTAVE_COST = 0.01
-OCTAVE_JUMP_COST = 0.35  # for an octave in 10 ms, the hop to which these costs belong
+OCTAVE_JUMP_COST = 0.35  # per octave in 10 ms, the hop for which these costs are defined
 VOICING_COST = 0.14
-LARGEST_PERIODICITY = 0.9999  # 40 dB of harmonics to noise; rounding hides what is more
+LARGEST_PERIODICITY = 0.9999  # 40 dB of harmonics to noise; larger values are rounding errors
 
 
 @dataclass(frozen=True)
@@ -38,9 +38,9 @@ class Track:
     Attributes
     ----------
     f0_hz : ndarray of float64, shape (n_frames,)
-        Fundamental frequency; that of the strongest candidate where a frame is not voiced.
+        Fundamental frequency; of an unvoiced frame, that of its strongest candidate.
     periodicity : ndarray of float64, shape (n_frames,)
-        Share of a frame's power that repeats after a period, 0 to 0.9999.
+        Fraction of a frame's power that repeats after one period, 0 to 0.9999.
     voiced : ndarray of bool, shape (n_frames,)
     """
 
@@ -50,15 +50,15 @@ class Track:
 
 
 def track(samples: Floats, sample_rate_hz: int, hop_length: int) -> Track:
-    """Return the pitch of centred frames, one each `hop_length` samples, zeros beyond both ends.
+    """Return the pitch of centred frames, one every `hop_length` samples, zero-padded.
 
     Parameters
     ----------
     samples : ndarray of float32, shape (n_samples,)
-        Mono; their scale does not matter.
+        Mono, of any scale.
     sample_rate_hz : int
     hop_length : int
-        In samples: 10 ms, for other hops would ask for other costs.
+        In samples; 10 ms, the hop for which the costs are defined.
     """
     length = 2 * round(WINDOW_S * sample_rate_hz / 2)
     padded = np.pad(samples, length // 2)
@@ -66,7 +66,8 @@ def track(samples: Floats, sample_rate_hz: int, hop_length: int) -> Track:
     centred = frames - frames.mean(axis=1, keepdims=True)
     longest = int(np.ceil(sample_rate_hz / LOWEST_HZ))
     found = filters.in_blocks(
-        lambda block: _candidates(_likeness(block, longest), sample_rate_hz), centred
+        lambda block: _candidates(_normalised_autocorrelation(block, longest), sample_rate_hz),
+        centred,
     )
     f0_hz, periodicity = np.moveaxis(found, 1, 0)
     peak = np.abs(centred).max(axis=1) / max(np.abs(samples).max(), np.finfo(np.float32).tiny)
@@ -88,11 +89,11 @@ def _window(length: int) -> Floats:
     return np.hanning(length + 2)[1:-1].astype(np.float32)
 
 
-def _likeness(frames: Floats, longest: int) -> Floats:
-    """Return how like each frame is to itself some half samples later, 1 at none.
+def _normalised_autocorrelation(frames: Floats, longest: int) -> Floats:
+    """Return the autocorrelation of frames over that of the window, (n_frames, 2 * longest + 2).
 
-    Its shape is (n_frames, 2 * longest + 2). Between samples lies what a spectrum with zeros beyond
-    its end gives there: the peak of a bright voice is narrower than a sample.
+    Lags are half samples, by zero-padding of the spectrum: the peak of a bright voice is narrower
+    than a sample.
     """
     length = frames.shape[1]
     return _correlation(frames * _window(length), longest) / _window_correlation(length, longest)
@@ -100,13 +101,13 @@ def _likeness(frames: Floats, longest: int) -> Floats:
 
 @cache
 def _window_correlation(length: int, longest: int) -> Floats:
-    """Return the normalised autocorrelation of a frame's window, (2 * longest + 2,)."""
+    """Return the normalised autocorrelation of the window, (2 * longest + 2,)."""
     correlation: Floats = _correlation(_window(length)[np.newaxis], longest)[0]
     return correlation
 
 
 def _correlation(frames: Floats, longest: int) -> Floats:
-    """Return the autocorrelation of frames at so many half samples over that at none."""
+    """Return the autocorrelation of frames at lags of half samples, 1 at lag 0."""
     n_fft = 1 << (frames.shape[1] + longest).bit_length()
     power = filters.power_of(frames, n_fft)
     correlation = np.fft.irfft(power, n=2 * n_fft, axis=1)[:, : 2 * longest + 2]
@@ -115,14 +116,14 @@ def _correlation(frames: Floats, longest: int) -> Floats:
     return normalised
 
 
-def _candidates(likeness: Floats, sample_rate_hz: int) -> Floats:
+def _candidates(correlation: Floats, sample_rate_hz: int) -> Floats:
     """Return frequencies and periodicities of each frame's strongest peaks: (n_frames, 2, 5).
 
-    Where there are fewer the periodicity is 0 and the frequency the lowest.
+    Missing candidates have periodicity 0 and the lowest frequency.
     """
     halves_hz = 2 * sample_rate_hz
     shortest = int(halves_hz / HIGHEST_HZ)
-    left, centre, right = (likeness[:, shortest + step : step - 2 or None] for step in (0, 1, 2))
+    left, centre, right = (correlation[:, shortest + step : step - 2 or None] for step in (0, 1, 2))
     peak = (centre > left) & (centre >= right) & (centre > 0.0)
     octaves = np.log2(LOWEST_HZ / halves_hz * (shortest + 1 + np.arange(centre.shape[1])))
     strength = np.where(peak, centre - OCTAVE_COST * octaves, -np.inf)
@@ -140,9 +141,9 @@ def _candidates(likeness: Floats, sample_rate_hz: int) -> Floats:
 
 
 def _likeliest_path(strength: Floats, f0_hz: Floats) -> NDArray[np.intp]:
-    """Return each frame's place on the path with the largest sum of strengths less costs.
+    """Return the state of each frame on the path with the largest sum of strengths minus costs.
 
-    Place 0 is that of no voice, the others those of candidates (Viterbi).
+    State 0 is unvoiced, the others are pitch candidates (Viterbi decoding).
     """
     pitch = np.log2(f0_hz)
     jump = np.abs(pitch[1:, np.newaxis, :] - pitch[:-1, :, np.newaxis])

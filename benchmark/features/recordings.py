@@ -1,4 +1,4 @@
-"""What a file says of its recording: container, channels, rate, and how near it comes to full."""
+"""Facts about the file of a recording: container, channels, sample rate, clipping."""
 
 from __future__ import annotations
 
@@ -9,34 +9,34 @@ from typing import NamedTuple
 import numpy as np
 
 FULL_SCALE = 0.999
-"""A sample at least this large has reached the converter's end: 32,735 of 16 bits."""
+"""A sample of at least this size is clipped: 32,735 of 16 bits."""
 
 CONTAINERS = {
     ".wav": ("WAV", "WAVEX", "RF64", "W64"),
     ".flac": ("FLAC",),
     ".ogg": ("OGG",),
 }
-"""The containers, by libsndfile's names, that an ending promises."""
+"""Containers that belong to a suffix, by libsndfile's names."""
 
 
 class FileFacts(NamedTuple):
-    """One recording as its file holds it, before anything is averaged, resampled or trimmed.
+    """One recording as stored in its file, before any processing.
 
     Attributes
     ----------
-    ending : str
-        Of the file's name, in small letters.
+    suffix : str
+        Of the file name, in lower case.
     container, encoding : str
         By libsndfile's names: ``FLAC``, ``PCM_16``.
     channels, sample_rate_hz : int
     duration_s : float
     peak : float
-        Its largest absolute sample; full scale is 1.0.
+        Largest absolute sample; full scale is 1.0.
     n_full : int
-        How many samples, over all channels, are at full scale.
+        Number of samples at full scale, over all channels.
     """
 
-    ending: str
+    suffix: str
     container: str
     encoding: str
     channels: int
@@ -47,12 +47,12 @@ class FileFacts(NamedTuple):
 
     @property
     def as_named(self) -> bool:
-        """Whether the file is what its ending promises."""
-        return self.container in CONTAINERS.get(self.ending, (self.container,))
+        """Whether the container belongs to the suffix."""
+        return self.container in CONTAINERS.get(self.suffix, (self.container,))
 
 
 def inspect_files(paths: Sequence[Path]) -> list[FileFacts]:
-    """Return the facts of files that can be decoded; what a worker does."""
+    """Return the facts of decodable files; runs in a worker."""
     return [inspect_file(path) for path in paths]
 
 
@@ -62,14 +62,14 @@ def inspect_file(path: Path) -> FileFacts:
     Raises
     ------
     soundfile.LibsndfileError
-        If it is no audio; `extract` says so in words, and goes before.
+        If it is not audio. Call it for files that `extract` could use.
     """
     import soundfile
 
     with soundfile.SoundFile(path) as file:
         absolute = np.abs(file.read(dtype="float32"))
         return FileFacts(
-            ending=path.suffix.lower(),
+            suffix=path.suffix.lower(),
             container=file.format,
             encoding=file.subtype,
             channels=file.channels,

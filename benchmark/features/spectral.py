@@ -23,17 +23,17 @@ from benchmark.features.recipe import FeatureSet, columns_of, numbered
 HOP_LENGTH = 512
 HOPS_A_FRAME = FRAME_LENGTH // HOP_LENGTH
 ROLLOFF_FRACTION = 0.85
-TUNING_RANGE_HZ = (150.0, 4000.0)  # where librosa.piptrack looks for peaks
-TUNING_EDGES = np.linspace(-0.5, 0.5, 101)  # in semitones: hundredths, as librosa.pitch_tuning
-SILENCE_POWER = 1e-10  # librosa's floor for powers, and for the square of amplitudes
-AUDIBLE_DB = 80.0  # below a clip's largest power; librosa's top_db
-TINY = np.finfo(np.float32).tiny  # a sum below it divides nothing
-SILENCE_AMPLITUDE = np.float32(1e-10)  # below it a sample counts as zero for zero crossings
+TUNING_RANGE_HZ = (150.0, 4000.0)  # range of librosa.piptrack
+TUNING_EDGES = np.linspace(-0.5, 0.5, 101)  # hundredths of a semitone, as in librosa.pitch_tuning
+SILENCE_POWER = 1e-10  # librosa's minimum of powers and of squared amplitudes
+AUDIBLE_DB = 80.0  # relative to the clip's largest power; librosa's top_db
+TINY = np.finfo(np.float32).tiny  # smaller sums are not divided by
+SILENCE_AMPLITUDE = np.float32(1e-10)  # smaller samples count as zero for zero crossings
 
 
 @dataclass(frozen=True)
 class Frames:
-    """The frames of one clip; each quantity is computed once, when first asked for.
+    """Frames of one clip; each quantity is computed once, at its first use.
 
     Attributes
     ----------
@@ -50,8 +50,8 @@ class Frames:
     def magnitude(self) -> Floats:
         """Magnitude spectrum, (n_frames, 1025).
 
-        Transformed in double precision and rounded once, as in librosa: rolloff and tuning decide
-        between bins, and the last digit of a magnitude can tip them.
+        Computed in double precision and rounded once, as in librosa: rolloff and tuning select
+        bins, and depend on the last digit of a magnitude.
         """
         n_frames = 1 + len(self.samples) // HOP_LENGTH
         magnitude = np.empty((n_frames, FRAME_LENGTH // 2 + 1), dtype=np.float32)
@@ -79,7 +79,7 @@ class Frames:
     def mfcc_mean(self, count: int) -> Floats:
         """Return the means over frames of the first `count` MFCCs, (count,).
 
-        The transform is linear: that of the mean is the mean of those.
+        The transform is linear: its mean is the transform of the mean.
         """
         mean = self.mel_db.mean(axis=0, dtype=np.float64)
         coefficients: Floats = mean @ filters.cosine_transform(count)
@@ -109,20 +109,20 @@ class Frames:
 
     @cached_property
     def zero_crossing_rate(self) -> Floats:
-        """Share of a frame's samples whose sign differs from the one before, (n_frames,)."""
+        """Fraction of a frame's samples whose sign differs from the previous one, (n_frames,)."""
         negative = self.samples < -SILENCE_AMPLITUDE
-        # Beyond both ends the clip's first and last sample repeat: no crossing lies there.
+        # Padding repeats the first and last sample: no crossing there.
         crossings = _by_hops(negative[1:] != negative[:-1], lead=1)
         in_frame = _frame_sums(np.count_nonzero(crossings, axis=1))
-        # A frame's first sample has no sample before it.
+        # The first sample of a frame has no previous sample.
         rate: Floats = (in_frame - crossings[: len(in_frame), 0]) / FRAME_LENGTH
         return rate
 
     @cached_property
     def tuning(self) -> float:
-        """Deviation from A440 in semitones, a whole hundredth: librosa.estimate_tuning.
+        """Deviation from A440 in hundredths of a semitone, as librosa.estimate_tuning.
 
-        Only peaks are interpolated; there are some ten in a frame of 1,025 bins.
+        Interpolates only the peaks, some ten of the 1,025 bins of a frame.
         """
         bin_hz = self.sample_rate_hz / FRAME_LENGTH
         low, high = (int(np.ceil(hz / bin_hz)) for hz in TUNING_RANGE_HZ)
@@ -134,15 +134,15 @@ class Frames:
         frame, offset = np.divmod(np.flatnonzero(peak), high - low)
         if not len(frame):
             return 0.0
-        place = frame * magnitude.shape[1] + low + offset
-        left, centre, right = (magnitude.ravel()[place + step] for step in (-1, 0, 1))
+        index = frame * magnitude.shape[1] + low + offset
+        left, centre, right = (magnitude.ravel()[index + step] for step in (-1, 0, 1))
         shift, height = _parabola(left, centre, right)
         pitch_hz = ((low + offset + shift.astype(np.float64)) * bin_hz).astype(np.float32)
         return _most_frequent_tuning(pitch_hz[height >= np.median(height)])
 
     @cached_property
     def chroma(self) -> Floats:
-        """Energy of the twelve pitch classes, each frame's largest 1, (n_frames, 12)."""
+        """Energy of the twelve pitch classes relative to the largest of the frame, (n_frames, 12)."""
         raw = self.magnitude @ filters.chroma_bank(self.sample_rate_hz, self.tuning)
         largest = raw.max(axis=1, keepdims=True)
         return raw / np.where(largest < TINY, np.float32(1.0), largest)
@@ -154,7 +154,7 @@ class Frames:
 
 
 def contrast_db(magnitude: Floats, sample_rate_hz: int) -> Floats:
-    """Return by how much peaks are above valleys in each of seven bands: (n_frames, 7)."""
+    """Return the difference between peaks and valleys in each of seven bands: (n_frames, 7)."""
     bands = filters.contrast_bands(sample_rate_hz)
     peaks, valleys = np.empty((2, len(magnitude), len(bands)))
     for number, (bins, count) in enumerate(bands):
@@ -166,19 +166,19 @@ def contrast_db(magnitude: Floats, sample_rate_hz: int) -> Floats:
 
 
 def decibels(power: Floats) -> Floats:
-    """Return powers in dB, at most 80 dB below the largest, as librosa.power_to_db does."""
+    """Return powers in dB, at most 80 dB below the largest, as librosa.power_to_db."""
     level: Floats = 10.0 * np.log10(np.maximum(SILENCE_POWER, power))
     audible: Floats = np.maximum(level, level.max() - AUDIBLE_DB)
     return audible
 
 
 def spectrum(samples: Floats) -> NDArray[np.complex64]:
-    """Return the spectrum of each centred frame, zeros beyond both ends: (n_frames, 1025)."""
+    """Return the spectrum of each centred frame, zero-padded: (n_frames, 1025)."""
     return np.concatenate([spectrum for _, spectrum in _transformed(samples)])
 
 
 def _transformed(samples: Floats) -> Iterator[tuple[slice, NDArray[np.complex64]]]:
-    """Yield the spectra of a few frames at a time, and which frames they are."""
+    """Yield the frames of a block and their spectra."""
     padded = np.pad(samples, FRAME_LENGTH // 2)
     framed = sliding_window_view(padded, FRAME_LENGTH)[::HOP_LENGTH]
     for first in range(0, len(framed), BLOCK_FRAMES):
@@ -188,23 +188,23 @@ def _transformed(samples: Floats) -> Iterator[tuple[slice, NDArray[np.complex64]
 
 
 def frame_rms(samples: Floats) -> Floats:
-    """Return the root mean square of each centred frame, zeros beyond both ends: (n_frames,)."""
+    """Return the root mean square of each centred frame, zero-padded: (n_frames,)."""
     energy = _by_hops(np.square(samples)).sum(axis=1, dtype=np.float64)
     return np.sqrt(_frame_sums(energy) / FRAME_LENGTH)
 
 
 def trim(samples: Floats, top_db: float) -> Floats:
-    """Return the clip without its silent ends, as librosa.effects.trim with its defaults does."""
+    """Return the clip without its silent ends, as librosa.effects.trim with its defaults."""
     power = np.maximum(SILENCE_POWER, np.square(frame_rms(samples)))
     loud = np.flatnonzero(10.0 * np.log10(power / power.max()) > -top_db)
     return samples[loud[0] * HOP_LENGTH : (loud[-1] + 1) * HOP_LENGTH]
 
 
 def _by_hops(values: NDArray[Any], lead: int = 0) -> NDArray[Any]:
-    """Return one value a sample as rows of a hop each, zeros beyond both ends.
+    """Return one value per sample as zero-padded rows of one hop: (n_frames + 3, 512).
 
-    A frame is four rows, centred on its hop: (n_frames + 3, 512). `lead` is the number of samples
-    before the first value.
+    A frame is four rows, centred on its hop. `lead` is the number of samples before the first
+    value.
     """
     n_samples = len(values) + lead
     rows = np.zeros((n_samples // HOP_LENGTH + HOPS_A_FRAME, HOP_LENGTH), dtype=values.dtype)
@@ -221,9 +221,9 @@ def _frame_sums(hops: NDArray[Any]) -> NDArray[Any]:
 
 
 def _cumulated(rows: Floats) -> Floats:
-    """Return the running sums of rows, added one by one as numpy.cumsum does.
+    """Return the cumulative sums of rows, equal to numpy.cumsum's.
 
-    Each addition waits for the one before; two rows, as one row of complex numbers, wait together.
+    Faster, as each addition waits for the previous one: pairs of rows are added as complex numbers.
     """
     even = rows if len(rows) % 2 == 0 else np.concatenate([rows, rows[-1:]])
     pairs = np.empty((len(even) // 2, rows.shape[1]), dtype=np.complex64)
@@ -237,7 +237,7 @@ def _cumulated(rows: Floats) -> Floats:
 def _parabola(left: Floats, centre: Floats, right: Floats) -> tuple[Floats, Floats]:
     """Return offset (in bins) and height of the parabolas through three neighbouring magnitudes.
 
-    Rounded where librosa.piptrack rounds, for the loudest half of the peaks is chosen by height.
+    Rounded as in librosa.piptrack, as the loudest half of the peaks is selected by height.
     """
     curvature = (right + left).astype(np.float64) - 2.0 * centre
     slope = (right - left) / np.float32(2)
@@ -247,7 +247,7 @@ def _parabola(left: Floats, centre: Floats, right: Floats) -> tuple[Floats, Floa
 
 
 def _most_frequent_tuning(pitch_hz: Floats) -> float:
-    """Return the fullest hundredth of a semitone, as librosa.pitch_tuning does."""
+    """Return the most frequent hundredth of a semitone, as librosa.pitch_tuning."""
     deviation = np.mod(CHROMA_BINS * np.log2(pitch_hz / np.float32(440.0 / 16)), np.float32(1.0))
     deviation[deviation >= 0.5] -= 1.0
     hundredth = np.searchsorted(TUNING_EDGES, deviation, side="right") - 1

@@ -17,7 +17,7 @@ from benchmark.features import FeatureSet
 from benchmark.features.audio import (
     MOST_SAMPLES,
     TRUNCATED,
-    UNTOLD,
+    UNKNOWN_LENGTH,
     Fault,
     UnusableError,
     check_samples,
@@ -342,7 +342,7 @@ def open_recording(
             )
         hop = min(window, max(1, round(hop_s * rate_hz)))
         grid = Grid(rate_hz, channels, window, hop)
-        n_expected = 0 if file.frames == UNTOLD else grid.count(file.frames) * channels
+        n_expected = 0 if file.frames == UNKNOWN_LENGTH else grid.count(file.frames) * channels
         if longest_s is not None:
             # As many windows as the longest stereo recording has.
             n_allowed = 2 * grid.count(round(longest_s * rate_hz))

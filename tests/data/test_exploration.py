@@ -35,7 +35,7 @@ def clips(**columns: Any) -> pd.DataFrame:
             "intensity": "normal",
             "samples": [f"digest {number}" for number in range(8)],
             "as_named": True,
-            "ending": ".wav",
+            "suffix": ".wav",
             "container": "WAV",
             "encoding": "PCM_16",
             "channels": 1,

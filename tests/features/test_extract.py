@@ -255,7 +255,7 @@ REASONS = {
     "text": "not audio",
     "silent": "silent",
     "short": "shorter than a frame",
-    "nan": "no numbers",
+    "nan": "not numbers",
     "folder": "can't be read",
     "gone": "can't be read",
 }
@@ -379,7 +379,7 @@ def test_parts_that_are_not_of_the_same_recording_are_not_joined(
     joined = feature_set("functionals+dynamics")
     extract(clips, joined.parts[0], cache=cache, workers=workers)
     edit = lambda *_: soundfile.write(clips[7].path, swelling_tone(777.0), RATE_HZ)  # noqa: E731
-    with pytest.raises(BenchmarkError, match=r"a recording changed.*Run it once more"):
+    with pytest.raises(BenchmarkError, match=r"a recording changed.*Run the command again"):
         extract(clips, joined, cache=cache, workers=workers, progress=edit)
     assert extract(clips, joined, cache=cache, workers=workers).computed == 1
 

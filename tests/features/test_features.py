@@ -352,7 +352,7 @@ UNUSABLE = {
     "not audio": b"This is a text about audio. " * 100,
     "silent": encoded(np.zeros(RATE_HZ)),
     "no samples": encoded(np.zeros(0)),
-    "no numbers": encoded(np.full(RATE_HZ, np.nan), subtype="FLOAT"),
+    "not numbers": encoded(np.full(RATE_HZ, np.nan), subtype="FLOAT"),
 }
 
 

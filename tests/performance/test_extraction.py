@@ -23,7 +23,7 @@ from benchmark.corpora.folder import AUDIO_SUFFIXES
 from benchmark.engine.processes import Workers
 from benchmark.features import FEATURE_SETS, extract, parse_chain
 from benchmark.features.augmentation import Chain
-from benchmark.features.extract import CLIPS_A_TASK, Order, measure
+from benchmark.features.extract import CLIPS_PER_TASK, Recording, measure
 
 FEATURES = FEATURE_SETS["means-184"]
 RATE_HZ = FEATURES.sample_rate_hz
@@ -129,7 +129,7 @@ def test_one_core_plain(benchmark: Any, clips: list[Clip], augmentation: str) ->
 def test_one_core_ours(benchmark: Any, clips: list[Clip], augmentation: str) -> None:
     benchmark.group = f"one core {augmentation}"
     chain = {"": Chain(())}.get(augmentation) or parse_chain(augmentation)
-    orders = [Order(clip.path, b"", b"", clip.path.read_bytes()) for clip in clips]
+    orders = [Recording(clip.path, b"", b"", clip.path.read_bytes()) for clip in clips]
     measure(FEATURES, chain, orders[:2])
     timed(benchmark, f"one core, ours {augmentation}", measure, FEATURES, chain, orders)
 
@@ -155,7 +155,7 @@ def test_features_alone_ours(benchmark: Any, trimmed: list[np.ndarray]) -> None:
 
 def test_two_cores_plain(benchmark: Any, clips: list[Clip], two_workers: Workers) -> None:
     benchmark.group = "two cores "
-    chunks = [clips[n : n + CLIPS_A_TASK] for n in range(0, len(clips), CLIPS_A_TASK)]
+    chunks = [clips[n : n + CLIPS_PER_TASK] for n in range(0, len(clips), CLIPS_PER_TASK)]
     arguments = [([clip.path for clip in chunk],) for chunk in chunks]
     run = lambda: list(two_workers.map(plain_rows, arguments))  # noqa: E731
     timed(benchmark, "two cores, plain", run)
