@@ -71,7 +71,7 @@ from benchmark.tracking.store import (
     tracking_uri,
 )
 from benchmark.tracking.tracker import Tracker
-from benchmark.validation import votes
+from benchmark.validation import ensembles
 
 RECENT = 100
 """Trials from whose seconds the time left is told: all of thousands took longer than a fit."""
@@ -380,7 +380,7 @@ def _ensembles(
     there = {search.plan.model for search in searches} - {BASELINE}
     return [
         make_ensemble(name, how, tables, searches, workers)
-        for name, how in votes(study).items()
+        for name, how in ensembles(study).items()
         if there and (isinstance(how, str) or there.issuperset(how))
     ]
 
@@ -406,7 +406,7 @@ def _budget(study: Study, job: Job, workers: Workers) -> Budget | None:
     if job.minutes is None:
         return None
     fractions = study.learning_curves.fractions if study.learning_curves else ()
-    greedy = sum(how == "greedy" for how in votes(study).values())
+    greedy = sum(how == "greedy" for how in ensembles(study).values())
     return Budget(job.minutes, job.began, workers.count, fractions, refits=greedy * VOTES)
 
 

@@ -1,6 +1,7 @@
-"""A study: one TOML file that asks one question, read once into frozen objects.
+"""A study: one TOML file with one question, read once into frozen objects.
 
-A study names and counts; it can't run code. `check.check` compares its names with the registries.
+A study file holds names and numbers and cannot run code. `validation.check` compares its names with
+the registries.
 """
 
 from __future__ import annotations
@@ -28,10 +29,10 @@ RENAMED_KEYS = {
 """Keys of study files by the names that earlier versions gave them."""
 
 BASELINE = "majority"
-"""The model that every study has: always the most frequent emotion."""
+"""The baseline, a model of every study: it always predicts the most frequent emotion."""
 
 ENSEMBLE = "ensemble"
-"""Name of the soft vote of all models, in a study that names no ensembles."""
+"""Name of the soft voting of all models, in a study without ensembles of its own."""
 
 LeakName = Literal[
     "speakers-shared",
@@ -46,15 +47,15 @@ LeakName = Literal[
 
 
 def _distinct(names: tuple[str, ...]) -> tuple[str, ...]:
-    """Refuse a name that stands twice where it counts once."""
+    """Refuse a repeated name."""
     twice = sorted({name for name in names if names.count(name) > 1})
     if twice:
-        raise ValueError(f"{', '.join(twice)} stands there twice")
+        raise ValueError(f"{', '.join(twice)} is repeated")
     return names
 
 
 class Record(BaseModel):
-    """Plain data with named fields: an unknown field is refused, none is changed."""
+    """Immutable data with named fields; unknown fields are refused."""
 
     model_config = ConfigDict(extra="forbid", frozen=True, allow_inf_nan=False)
 
@@ -99,7 +100,7 @@ class ModelSettings(Record):
     @model_validator(mode="before")
     @classmethod
     def _sort_entries(cls, table: Any) -> Any:
-        """Sort a flat table by the shape of its values: range, list of choices, or fixed value."""
+        """Sort the keys of a flat table by their values: range, list of choices, or fixed value."""
         if not isinstance(table, dict) or set(table) == {"initial", "fixed", "space"}:
             return table
         if isinstance(table.get("first"), dict):
@@ -111,9 +112,9 @@ class ModelSettings(Record):
             if not values:
                 raise ValueError(f"{name} has an empty list of choices")
             if any(value in values[:place] for place, value in enumerate(values)):
-                # Python takes 1, 1.0 and true for equal, scikit-learn does not.
+                # 1, 1.0 and true are equal in Python but not in scikit-learn.
                 raise ValueError(f"{name} has two choices that are equal")
-        # A list of one choice leaves nothing to choose: so a value that is a list is written.
+        # A list of one choice is how a fixed value that is a list is written.
         choices, single = (
             {k: v for k, v in choices.items() if (len(v) == 1) is alone} for alone in (False, True)
         )
@@ -123,17 +124,17 @@ class ModelSettings(Record):
 
 
 class Split(Record):
-    """Who may be on both sides of a split, and how large the test side is."""
+    """Protocols, and the size and number of their test sides."""
 
     protocols: tuple[str, ...] = Field(
         default=("speaker-dependent", "speaker-independent"), min_length=1
     )
     test_size: float = Field(default=0.25, gt=0, lt=1)
     folds: int | str | None = None
-    """Outer folds, each tested once with a search of its own, in place of one test side of
-    `test_size`: a number of them, or their name (`splits.OUTER_FOLDS`). `speaker-dependent` has as many."""
+    """Outer folds in place of one test side of `test_size`: a number, or a name in `OUTER_FOLDS`.
+    Each is tested once, after a search of its own. The speaker-dependent protocol draws as many."""
     repeats: int = Field(default=1, ge=1, le=100)
-    """How many times everything is drawn and searched, with other seeds."""
+    """Repetitions of all draws and searches, with other seeds."""
 
     _distinct = field_validator("protocols")(_distinct)
 
@@ -146,7 +147,7 @@ class Split(Record):
 
 
 class Search(Record):
-    """How settings are looked for."""
+    """The hyperparameter search."""
 
     trials: int = Field(ge=1, le=100_000)
     folds: int = Field(ge=2, le=100)
@@ -156,20 +157,20 @@ class Search(Record):
     """The library that fits models in the search: ``intelex``, scikit-learn-intelex, for those that
     it speeds up. Selected models are always fitted by scikit-learn."""
     concurrent_trials: int = Field(default=1, ge=1, le=64)
-    """How many trials of one model are under way at once. It is part of the study, not of the
-    machine, so that any number of workers makes the same trials. With 1 the sampler knows all
-    earlier trials; their folds and the other models' searches keep the cores busy."""
+    """Trials of one model that run at the same time. It belongs to the study, not to the machine:
+    any number of workers gives the same trials. With 1 the sampler knows all earlier trials, and
+    folds and the searches of other models run in parallel."""
     pruner: Literal["none", "asha", "paired", "asha+paired"] = "none"
-    """When trials are given up: `asha` by the first epochs of networks; `paired` by the first folds
-    of any model, fold by fold against the best trial."""
+    """`asha` prunes networks by their first epochs; `paired` prunes trials of any model by their
+    first folds, each against the same fold of the best trial."""
     patience: int | None = Field(default=None, ge=1)
-    """After how many trials without a better one a model's search ends; None for all trials."""
+    """Trials without improvement after which a model's search ends; None for all trials."""
     fit_timeout_s: float | None = Field(default=None, gt=0)
-    """Seconds for the fit of one fold, after which its trial has failed; None for no limit."""
+    """Time limit of the fit of one fold, after which its trial fails; None for no limit."""
 
 
 class LearningCurves(Record):
-    """On which fractions of the training clips each winner is fitted once more, to draw its curve."""
+    """Fractions of the training clips on which each winner is refitted."""
 
     fractions: tuple[float, ...] = Field(default=(0.1, 0.33, 0.66, 1.0), min_length=2)
 
@@ -184,11 +185,10 @@ class LearningCurves(Record):
 
 
 class Claims(BaseModel):
-    """What the source of a study says that it reaches: a figure for each model, by its protocol.
+    """Figures that the source of a study reports, one per model, with its protocol and metric.
 
-    `why` says for a model, as far as is known, why its figure is not reached; `leaks`, the data
-    leaks of its source. No score of the study depends on that, so it is no setting of it:
-    results don't hold it, and only the command `leakage` reads it.
+    `why` gives, for a model, the known reason why its figure is not reached; `leaks`, the data
+    leaks of the source, which only the command `leakage` reads: they are not part of results.
     """
 
     model_config = ConfigDict(extra="forbid", frozen=True)
@@ -204,7 +204,7 @@ class Claims(BaseModel):
     @model_validator(mode="before")
     @classmethod
     def _gather_values(cls, table: Any) -> Any:
-        """Read every key that is no field as a model with its figure."""
+        """Read every other key as a model with its figure."""
         if not isinstance(table, dict) or "values" in table:
             return table
         if "mistakes" in table:
@@ -222,38 +222,37 @@ class Study(Record):
     name : str
         The file's stem.
     question : str
-        What the study asks, in a sentence that ends with a question mark.
+        The research question, as a sentence.
     corpora, emotions : tuple of str
-        Clips of these corpora with these emotions take part.
+        The study uses the clips of these corpora with these emotions.
     auxiliary : tuple of str
-        Corpora that are learned from beside those and never tested: their clips are on the training
-        side of every split and of every inner fold, as they were recorded, without copies.
+        Further corpora for training only: their clips are in the training part of every split and
+        inner fold, without augmented copies.
     features : str
-        A feature set of the registry.
+        A feature set, or several joined by ``+``.
     sample_rate_hz : int or None
-        To which recordings are brought first, where it is not the feature set's own rate.
+        Sample rate to which recordings are resampled first; None for that of the feature set.
     rename : dict of str to str
-        Emotions of the corpora that count as another one: ``anxious`` as ``fearful``.
+        Emotions that count as another one: ``anxious`` as ``fearful``.
     covariates : tuple of str
-        What is known of a clip and stands beside its features as one more number: ``gender``.
+        Facts about a clip used as further features: ``gender``.
     augment : tuple of str
-        Further copies of each training clip of `corpora`, each a chain such as ``stretch+pitch``.
+        Augmented copies of each training clip of `corpora`, each a chain such as ``stretch+pitch``.
     normalise : str
-        By whose clips features are brought to mean 0 and standard deviation 1 before anything
-        learns from them, without labels: ``speaker`` (which needs several clips of each, as in a
-        call), ``corpus``, or ``none`` (one clip is enough).
+        Clips whose statistics standardise the features, without labels: ``speaker`` or ``corpus``
+        (transductive: a test speaker's other clips are used), or ``none`` (inductive: one clip is
+        enough).
     seed : int
         All randomness derives from it.
     models : dict of str to ModelSettings
         In the order in which pages show them.
     ensembles : dict of str to tuple of str, or to str
-        By name: the models whose winners vote; ``greedy``, of the trials of all models those that
-        together are best; or ``stacking``, a classifier over all winners' answers. Without any,
-        all models vote.
+        By name: the models for soft voting; ``greedy`` for greedy ensemble selection from the
+        trials of all models; or ``stacking``. Without any, soft voting of all models.
     compare : tuple of (str, str)
-        Pairs of models that are compared on the same clips and folds.
+        Pairs of models to compare on the same clips and folds.
     learning_curves : LearningCurves or None
-        Drawn for each model where the study asks for them.
+        Learning curves of each model; None for none.
     """
 
     name: str
@@ -304,14 +303,14 @@ def read_study(path: Path, overrides: tuple[str, ...] = ()) -> Study:
     Raises
     ------
     BenchmarkError
-        If the file can't be read, is no TOML, or says something that a study can't say.
+        If the file can't be read, is not TOML, or has an unknown key or a wrong value.
     """
     try:
         table = tomllib.loads(path.read_text(encoding="utf-8"))
     except OSError as error:
         raise BenchmarkError(
             f"{path}: can't read the study file ({error.strerror}). "
-            "`python -m benchmark list` shows the studies there are."
+            "`python -m benchmark list` shows all studies."
         ) from error
     except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
         raise BenchmarkError(f"{path}: not valid TOML: {error}.") from error
@@ -365,8 +364,8 @@ WORDS = {
 
 
 def _refusal(path: str, error: ValidationError) -> BenchmarkError:
-    """Return pydantic's first complaint as one line in the words of the study file."""
-    # A key that is misspelt is also missing; only the first of the two tells what to do.
+    """Return pydantic's first error as one line in the words of the study file."""
+    # A misspelt key is also reported as missing; the former message is the helpful one.
     first = min(error.errors(), key=lambda found: found["type"] != "extra_forbidden")
     place = [
         str(part)

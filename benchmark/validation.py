@@ -1,4 +1,4 @@
-"""What a study may name: refused here, before any work, is whatever no registry has."""
+"""Validation of a study before any work: all names exist, and all parts fit together."""
 
 from __future__ import annotations
 
@@ -16,29 +16,31 @@ from benchmark.search.samplers import SAMPLERS
 from benchmark.study import BASELINE, ENSEMBLE, ModelSettings, Study
 
 PAGES = ("README", "claims", "leakage", "scale", "unseen_speakers")
-"""Pages that are no study's, whose names no study can have."""
+"""Names of pages over all studies, which a study cannot have."""
 
 DATA_PAGE = "_data"
-"""How the name of the page on a study's recordings ends."""
+"""Suffix of the page on a study's recordings."""
 
 
 def check(study: Study, where: str) -> Study:
-    """Return a study with the floor among its models, or refuse it before any work.
+    """Return a study with the baseline among its models.
 
     Raises
     ------
     BenchmarkError
-        For the first name that no registry has, or value that can't be.
+        For the first name that is not registered, or value that is not allowed.
     """
     if study.name in PAGES or study.name.endswith(DATA_PAGE):
-        raise BenchmarkError(f"{where}: reports/ has a page of that name; rename the file.")
+        raise BenchmarkError(
+            f"{where}: this name belongs to another page of reports/; rename the file."
+        )
     _check_names("corpus", study.corpora, CORPORA, f"{where}: corpora")
     _check_names("corpus", study.auxiliary, CORPORA, f"{where}: auxiliary")
     for name in study.auxiliary:
         if name in study.corpora:
             raise BenchmarkError(
-                f"{where}: auxiliary: {name} is among corpora, and an auxiliary corpus is never "
-                "tested. Take it out of one of the two."
+                f"{where}: auxiliary: {name} is also in corpora, but an auxiliary corpus is never "
+                "tested. Remove it from one of the two."
             )
     _check_names(
         "protocol",
@@ -66,54 +68,54 @@ def check(study: Study, where: str) -> Study:
         raise BenchmarkError(f"{where}: {error}") from error
     if study.covariates and features.shape is not None:
         raise BenchmarkError(
-            f"{where}: covariates: {study.features} has features over time, beside which a single "
-            "number has no place. Take another feature set, or leave covariates out."
+            f"{where}: covariates: {study.features} has features over time, to which a single "
+            "number cannot be added. Choose another feature set, or remove covariates."
         )
     for name, spec in study.models.items():
         _check_model(study, name, spec, where)
-    _check_answers(study, where)
-    floor = {} if BASELINE in study.models else {BASELINE: ModelSettings()}
-    return study.model_copy(update={"models": floor | study.models})
+    _check_ensembles_and_claims(study, where)
+    baseline = {} if BASELINE in study.models else {BASELINE: ModelSettings()}
+    return study.model_copy(update={"models": baseline | study.models})
 
 
 def _check_model(study: Study, name: str, spec: ModelSettings, where: str) -> None:
-    """Refuse a model whose settings, or whose place in this study, can't be."""
+    """Refuse a model whose parameters are wrong, or that does not fit into this study."""
     MODELS[name].check_settings(spec, where)
     points = SAMPLERS[study.search.sampler].points
     if points is not None:
         points(spec)
     if study.auxiliary and MODELS[name].labels_only:
         raise BenchmarkError(
-            f"{where}: [models.{name}] is calibrated on folds that are validated once each, which "
-            "clips of auxiliary corpora never are. Take the model out, or leave auxiliary out."
+            f"{where}: [models.{name}] is calibrated on inner folds, which clips of auxiliary "
+            "corpora do not belong to. Remove the model, or remove auxiliary."
         )
     fewest = MODELS[name].min_folds
     if study.search.folds < fewest:
         raise BenchmarkError(
-            f"{where}: [models.{name}] needs a fold of its own, to stop learning or to calibrate "
-            f"by; set search.folds to {fewest} or more."
+            f"{where}: [models.{name}] needs a fold for early stopping or calibration; set "
+            f"search.folds to {fewest} or more."
         )
 
 
-def _check_answers(study: Study, where: str) -> None:
-    """Refuse ensembles, comparisons and claims of what the study does not have."""
+def _check_ensembles_and_claims(study: Study, where: str) -> None:
+    """Refuse ensembles, comparisons and claims with models that the study does not have."""
     voters = [name for name in study.models if name != BASELINE]
     for vote, members in study.ensembles.items():
         if not isinstance(members, str):
             _check_names("member", members, voters, f"{where}: [ensembles] {vote}")
         elif members == "stacking" and (len(voters) < 2 or study.search.folds < 3):
             raise BenchmarkError(
-                f"{where}: [ensembles] {vote}: a stack needs two models beside the floor, and "
-                "search.folds of 3 or more to be scored by. Add to them, or make it greedy."
+                f"{where}: [ensembles] {vote}: stacking needs two models beside the baseline, and "
+                "search.folds of 3 or more. Add to them, or make it greedy."
             )
         if vote in MODELS or not vote.isidentifier():
             raise BenchmarkError(
-                f"{where}: [ensembles] {vote}: must be a word of its own, such as forest_and_mlp, "
-                "and no model's name."
+                f"{where}: [ensembles] {vote}: must be an identifier such as forest_and_mlp that is "
+                "not the name of a model."
             )
-    answering = (*study.models, *votes(study))
+    predicting = (*study.models, *ensembles(study))
     for first, second in study.compare:
-        _check_names("model", (first, second), answering, f"{where}: compare")
+        _check_names("model", (first, second), predicting, f"{where}: compare")
         if first == second:
             raise BenchmarkError(f"{where}: compare: {first} is compared with itself.")
     if study.claims is not None:
@@ -122,15 +124,15 @@ def _check_answers(study: Study, where: str) -> None:
             "protocol", (study.claims.protocol,), study.split.protocols, place, RENAMED_PROTOCOLS
         )
         _check_names("metric", (study.claims.metric,), METRICS, f"{place} metric")
-        _check_names("model", study.claims.values, answering, place)
+        _check_names("model", study.claims.values, predicting, place)
         _check_names("model", study.claims.why, study.claims.values, f"{place} why")
         _check_names("model", study.claims.leaks, study.claims.values, f"{place} leaks")
 
 
-def votes(study: Study) -> dict[str, tuple[str, ...] | str]:
-    """Return the ensembles that a study names, or the soft vote of all models but the floor.
+def ensembles(study: Study) -> dict[str, tuple[str, ...] | str]:
+    """Return the ensembles of a study by name; by default soft voting of all its models.
 
-    Each by its name: the models whose winners vote, or how it learns which answers to trust.
+    Each is the models that vote, or the name of a learned ensemble, ``greedy`` or ``stacking``.
     """
     everyone = tuple(name for name in study.models if name != BASELINE)
     if study.ensembles or len(everyone) < 2:
@@ -147,7 +149,7 @@ def _check_names(
 
 
 def _check_emotions(study: Study, where: str) -> None:
-    """Refuse an emotion that none of the corpora has; a user's own table may have any word."""
+    """Refuse an emotion that none of the corpora has; a user's own table may have any."""
     if "csv" in study.corpora:
         return
     _check_names("emotion", study.emotions, known_emotions(), f"{where}: emotions")

@@ -11,7 +11,7 @@ from benchmark.errors import BenchmarkError
 from benchmark.features import OPTIONAL_FEATURE_SETS
 from benchmark.models import EXTRAS, MODELS, is_installed
 from benchmark.study import Range, derive_seed, effective, read_study
-from benchmark.validation import check, votes
+from benchmark.validation import check, ensembles
 
 STUDIES = sorted((Path(__file__).parent.parent / "studies").glob("*.toml"))
 
@@ -84,7 +84,7 @@ def test_an_ensemble_that_is_none_is_refused(study_file: Path, entry: str, words
 
 def test_a_greedy_ensemble_may_choose_among_one_models_trials(study_file: Path) -> None:
     study_file.write_text(f'{SMALL}\n[ensembles]\nx = "greedy"\n')
-    assert votes(check(read_study(study_file), "small")) == {"x": "greedy"}
+    assert ensembles(check(read_study(study_file), "small")) == {"x": "greedy"}
 
 
 @pytest.mark.parametrize("more", ["", "[models.lda]\n"])
@@ -127,7 +127,7 @@ def test_a_model_that_is_calibrated_by_folds_is_refused_beside_auxiliary_corpora
         "folds = 2", "folds = 3"
     )
     study_file.write_text(text + "[models.svc]\n")
-    with pytest.raises(BenchmarkError, match=r"\[models.svc\] is calibrated on folds"):
+    with pytest.raises(BenchmarkError, match=r"\[models.svc\] is calibrated on inner folds"):
         check(read_study(study_file), "small")
 
 
@@ -143,10 +143,10 @@ def test_a_model_that_is_calibrated_by_folds_is_refused_beside_auxiliary_corpora
         ('["synthetic"]', '["sinthetic"]', ["sinthetic", "Did you mean 'synthetic'?"]),
         ('["synthetic"]', "[]", ["corpora: needs 1 or more"]),
         ("features", 'auxiliary = ["tesss"]\nfeatures', ["auxiliary", "Did you mean 'tess'?"]),
-        ("features", 'auxiliary = ["synthetic"]\nfeatures', ["synthetic is among corpora"]),
+        ("features", 'auxiliary = ["synthetic"]\nfeatures', ["synthetic is also in corpora"]),
         ('"sad"', '"sadd"', ["emotion 'sadd'", "Did you mean 'sad'?"]),
         ('"sad"', '"calm"', ["calm is in none of synthetic"]),
-        ('"sad"', '"angry"', ["angry stands there twice"]),
+        ('"sad"', '"angry"', ["angry is repeated"]),
         ("means-184", "means-148", ["feature set 'means-148'", "Did you mean 'means-184'?"]),
         ("[models.mlp]", "[models.mpl]", ["model 'mpl'", "Did you mean 'mlp'?"]),
         ("alpha =", "alhpa =", ["parameter 'alhpa'", "Did you mean 'alpha'?", "[models.mlp]"]),
@@ -158,10 +158,10 @@ def test_a_model_that_is_calibrated_by_folds_is_refused_beside_auxiliary_corpora
         ("[search]", '[split]\nprotocols = ["speaker"]\n[search]', ["'speaker-independent'"]),
         ("[search]", "[split]\ntest_size = 1.5\n[search]", ["test_size: must be below 1"]),
         ("[search]", '[ensembles]\ntwo = ["mlp", "svm"]\n[search]', ["member 'svm'"]),
-        ("[search]", '[ensembles]\nsvc = ["mlp", "mlp"]\n[search]', ["mlp stands there twice"]),
+        ("[search]", '[ensembles]\nsvc = ["mlp", "mlp"]\n[search]', ["mlp is repeated"]),
         ("[search]", '[ensembles]\ntwo = ["mlp"]\n[search]', ["two needs two members or more"]),
         ("features", 'compare = [["mlp", "mlp"]]\nfeatures', ["mlp is compared with itself"]),
-        ("[search]", '[ensembles]\n"a/b" = ["mlp", "mlp"]\n[search]', ["mlp stands there twice"]),
+        ("[search]", '[ensembles]\n"a/b" = ["mlp", "mlp"]\n[search]', ["mlp is repeated"]),
         ("[models.mlp]", "[models.svc]\n[models.mlp]", ["[models.svc]", "folds to 3 or more"]),
         ("features", 'compare = [["mlp", "svc"]]\nfeatures', ["compare", "model 'svc'"]),
         ("features", 'covariates = ["age"]\nfeatures', ["covariates", "'gender'"]),
@@ -173,7 +173,7 @@ def test_a_model_that_is_calibrated_by_folds_is_refused_beside_auxiliary_corpora
         ("folds = 2", "folds = 2\nsampler = \"tep\"", ["sampler 'tep'", "Did you mean 'tpe'?"]),
         ("folds = 2", "folds = 2\nsampler = \"grid\"", ["grid", "alpha", "without a step"]),
         ("[search]", "[split]\nprotocols = []\n[search]", ["protocols: needs 1 or more"]),
-        ("[search]", '[split]\nprotocols = ["speaker-dependent", "speaker-dependent"]\n[search]', ["stands there"]),
+        ("[search]", '[split]\nprotocols = ["speaker-dependent", "speaker-dependent"]\n[search]', ["is repeated"]),
         ("features", "seed = 5000000000\nfeatures", ["seed: must be below 4294967296"]),
         ("[[8], [16]]", "[8, 8.0]", ["two choices that are equal"]),
         ("[search]", "[search", ["not valid TOML"]),

@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 
 from benchmark.console import Bars, Console
 from benchmark.corpora import CORPORA, Clip, Recordings, describe_shortfall
-from benchmark.data.prepare import asked_for, read_corpora
+from benchmark.data.prepare import read_corpora, study_clips
 from benchmark.data.prepared import result_name
 from benchmark.data.record import Change
 from benchmark.engine.processes import Workers
@@ -187,7 +187,7 @@ def explore(study: Study, job: Job, console: Console) -> Exploration:
         If recordings are missing without permission, or too few are usable.
     """
     recordings = read_corpora(study, job.sources, console)
-    clips = asked_for(study, recordings)
+    clips = study_clips(study, recordings)
     recipe = feature_set(study.features, study.sample_rate_hz)
     with Workers(job.workers) as workers:
         with console.bars() as bars:

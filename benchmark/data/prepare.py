@@ -27,7 +27,7 @@ from benchmark.models import MODELS
 from benchmark.project import Sources
 from benchmark.study import Study, digest_of
 
-UNUSABLE_FRACTION = 0.01  # more clips than this that can't be used are a mistake, not bad luck
+UNUSABLE_FRACTION = 0.01  # of clips that may be unusable without --allow-incomplete
 
 
 def prepare(
@@ -38,7 +38,7 @@ def prepare(
     workers: Workers,
     console: Console,
 ) -> Prepared:
-    """Return a study's tables, written below the cache.
+    """Return the tables of a study's splits, written below the cache.
 
     Parameters
     ----------
@@ -55,7 +55,7 @@ def prepare(
     Raises
     ------
     BenchmarkError
-        If recordings are missing or can't be used, or the protocols can't be kept with them.
+        If recordings are missing or unusable, or do not allow a protocol.
     """
     if sources.tables is not None:
         return prepare_tables(study, sources.tables, overrides, sources.cache, console)
@@ -65,8 +65,8 @@ def prepare(
         for name, found in recordings.items()
         if found.missing
     ]
-    clips = asked_for(study, recordings)
-    # What clips' names tell is enough to see most of what can't be, before they are measured.
+    clips = study_clips(study, recordings)
+    # Most impossible splits are found from names alone, before features are extracted.
     unmeasured = _frame(clips, [clip.id for clip in clips])
     _check_emotions(study, recordings)
     _draw(study, unmeasured)
@@ -79,7 +79,7 @@ def prepare(
         originals, copies = normalised(study, originals, copies)
         for augmentation, copy in copies.items():
             for clip, reason in copy.unusable:
-                console.warning(f"copy left out: {clip} ({augmentation}): {reason}")
+                console.warning(f"augmented copy left out: {clip} ({augmentation}): {reason}")
     name, changes = result_name(study.name, (*overrides, *shortfalls))
     features = feature_set(study.features, study.sample_rate_hz)
     normalisation = {} if study.normalise == "none" else {"normalise": study.normalise}
@@ -113,7 +113,7 @@ def measure(
     workers: Workers,
     console: Console,
 ) -> tuple[Table, NDArray[np.str_]]:
-    """Return every clip and every copy of it, on whatever side it may come to stand.
+    """Return the features of every clip and augmented copy, without splitting them.
 
     Parameters
     ----------
@@ -123,11 +123,11 @@ def measure(
     Returns
     -------
     table : Table
-        The usable clips in the corpora's order, then their copies under each augmentation.
+        The usable clips in the order of the corpora, then their copies by augmentation.
     samples : ndarray of str, shape (n_rows,)
-        A digest of each row's recording, equal for a clip and its copies.
+        Digest of each row's recording, equal for a clip and its copies.
     """
-    clips = asked_for(study, recordings)
+    clips = study_clips(study, recordings)
     _check_emotions(study, recordings)
     with console.bars() as bars:
         originals = _extract(study, clips, "", sources.cache, workers, bars)
@@ -150,8 +150,8 @@ def measure(
     return table, rows["samples"].to_numpy(dtype=np.str_)
 
 
-def asked_for(study: Study, recordings: Mapping[str, Recordings]) -> list[Clip]:
-    """Return the clips that take part, those of auxiliary corpora last."""
+def study_clips(study: Study, recordings: Mapping[str, Recordings]) -> list[Clip]:
+    """Return the clips of a study, those of auxiliary corpora last."""
     return [
         clip
         for name in (*study.corpora, *study.auxiliary)
@@ -161,12 +161,12 @@ def asked_for(study: Study, recordings: Mapping[str, Recordings]) -> list[Clip]:
 
 
 def read_corpora(study: Study, sources: Sources, console: Console) -> dict[str, Recordings]:
-    """Return the recordings of a study's corpora; of a study on a user's own tables, none.
+    """Return the recordings of a study's corpora; none for a study on a user's own tables.
 
     Raises
     ------
     BenchmarkError
-        For all corpora that are not there, or are incomplete while that is not allowed.
+        For all corpora that are missing, or incomplete without permission.
     """
     found: dict[str, Recordings] = {}
     refused: list[str] = []
@@ -192,8 +192,8 @@ def read_corpora(study: Study, sources: Sources, console: Console) -> dict[str, 
             continue
         if found[name].missing and not sources.allow_incomplete:
             refused.append(
-                f"{state}. Complete the copy, or accept it with --allow-incomplete, which the "
-                "report then shows."
+                f"{state}. Complete the copy, or accept it with --allow-incomplete; "
+                "the report then says so."
             )
             continue
         aside = len(found[name].set_aside)
@@ -203,13 +203,13 @@ def read_corpora(study: Study, sources: Sources, console: Console) -> dict[str, 
         raise BenchmarkError(" | ".join(refused))
     if corpora and not any(found[name].clips for name in study.corpora):
         raise BenchmarkError(
-            f"study {study.name}: every corpus of it is left out ({', '.join(corpora)}). Give one."
+            f"study {study.name}: all of its corpora are left out ({', '.join(corpora)})."
         )
     return {name: _renamed(recordings, study.rename) for name, recordings in found.items()}
 
 
 def _renamed(recordings: Recordings, rename: Mapping[str, str]) -> Recordings:
-    """Return recordings whose emotions bear the names that the study gives them."""
+    """Return recordings with the emotions renamed as the study says."""
     if not rename:
         return recordings
     clips = [replace(c, emotion=rename.get(c.emotion, c.emotion)) for c in recordings.clips]
@@ -217,7 +217,7 @@ def _renamed(recordings: Recordings, rename: Mapping[str, str]) -> Recordings:
 
 
 def _draw(study: Study, clips: pd.DataFrame) -> list[Split]:
-    """Return the splits of all protocols, each model of the study with folds enough on each."""
+    """Return the splits of all protocols, each with enough inner folds for every model."""
     own = clips[~clips["corpus"].isin(study.auxiliary)]
     splits = [
         with_auxiliary(split, clips) if study.auxiliary else split
@@ -229,8 +229,8 @@ def _draw(study: Study, clips: pd.DataFrame) -> list[Split]:
             if split.n_folds < MODELS[model].min_folds:
                 raise BenchmarkError(
                     f"protocol {split.name}: its training side has {split.n_folds} inner folds, "
-                    f"and [models.{model}] needs {MODELS[model].min_folds}, to stop learning or to "
-                    "calibrate by. Take the model, or the protocol, out of the study."
+                    f"but [models.{model}] needs {MODELS[model].min_folds} for early stopping or "
+                    "calibration. Remove the model or the protocol from the study."
                 )
     return splits
 
@@ -258,7 +258,7 @@ def _extract(
 def _check_usable(
     originals: Extracted, asked: int, sources: Sources, console: Console
 ) -> list[Change]:
-    """Say which clips can't be used; refuse when they are many, or return that as a change."""
+    """Report unusable clips; refuse many of them, or return them as a change."""
     for clip, reason in originals.unusable:
         console.warning(f"left out: {clip}: {reason}")
     if len(originals.unusable) <= UNUSABLE_FRACTION * asked:
@@ -267,8 +267,8 @@ def _check_usable(
         clip, reason = originals.unusable[0]
         raise BenchmarkError(
             f"{len(originals.unusable)} of {asked} clips can't be used (the first: {clip}: "
-            f"{reason}); more than {UNUSABLE_FRACTION:.0%} is refused. Mend them, or accept it with "
-            "--allow-incomplete, which the report then shows."
+            f"{reason}); more than {UNUSABLE_FRACTION:.0%} is refused. Repair them, or accept it "
+            "with --allow-incomplete; the report then says so."
         )
     return [Change(kind="unusable", value=f"{len(originals.unusable)} of {asked}")]
 
@@ -309,7 +309,7 @@ def _augment(
     workers: Workers,
     bars: Bars,
 ) -> dict[str, Extracted]:
-    """Return the augmented copies of every clip that any protocol trains on, auxiliary ones not."""
+    """Return the augmented copies of all training clips, without those of auxiliary corpora."""
     trained = np.logical_or.reduce([split.fold >= 0 for split in drawn])
     clips = [clip for clip, wanted in zip(originals.clips, trained, strict=True) if wanted]
     return {
@@ -326,7 +326,7 @@ def _write_split(
     copies: Mapping[str, Extracted],
     folder: Path,
 ) -> SplitTables:
-    """Join the rows of a split's two sides and write them down."""
+    """Return the two tables of a split, written to its folder."""
     features = feature_set(study.features, study.sample_rate_hz)
     columns = (*features.columns, *(COVARIATES[name].column for name in study.covariates))
     place = {clip: number for number, clip in enumerate(frame["clip"])}
@@ -353,11 +353,11 @@ def _write_split(
 def _joined(
     parts: Sequence[tuple[NDArray[np.float32], NDArray[np.bool_]]],
 ) -> NDArray[np.float32]:
-    """Return the wanted rows of all parts below one another; they are never in memory twice."""
+    """Return the wanted rows of all parts, concatenated without a second copy in memory."""
     ends = np.cumsum([0, *(wanted.sum() for _, wanted in parts)])
     joined = np.empty((ends[-1], parts[0][0].shape[1]), dtype=np.float32)
     for (values, wanted), start, end in zip(parts, ends, ends[1:], strict=False):
-        # With another mode than "clip" NumPy would gather the rows apart first.
+        # Any other mode makes NumPy buffer the rows first.
         np.take(values, np.flatnonzero(wanted), axis=0, out=joined[start:end], mode="clip")
     return joined
 
