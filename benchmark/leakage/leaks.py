@@ -190,7 +190,7 @@ class Leak:
 
 LEAKS: dict[str, Leak] = {
     "speakers-shared": Leak(
-        title="speakers in training and test",
+        title="shared speakers",
         leaky=lambda procedure: replace(procedure, split="speaker-dependent"),
     ),
     "augmented-before-split": Leak(

@@ -1,4 +1,4 @@
-"""The data page: what it counts is right, what is odd is found, and it is the same every time."""
+"""Exploration of recordings: correct counts, outliers, neighbours, and the same page every time."""
 
 from __future__ import annotations
 
@@ -121,7 +121,7 @@ def test_the_page_holds_no_path(
     assert str(bench.project) not in page
 
 
-def test_once_more_with_more_workers_gives_the_same_bytes(
+def test_more_workers_give_the_same_bytes(
     explored: tuple[Bench, subprocess.CompletedProcess[str]], bench: Bench
 ) -> None:
     first, _ = explored
@@ -143,8 +143,8 @@ def test_the_features_are_at_the_studys_own_rate(bench: Bench) -> None:
     assert found == {expected}
 
 
-def test_neighbours_of_the_same_speaker_say_nothing_of_the_emotion_elsewhere() -> None:
-    """Each speaker has a place, and an emotion a side of it that is the other speaker's other."""
+def test_neighbours_of_the_same_speaker_do_not_show_the_emotion_of_other_speakers() -> None:
+    """Speakers are far apart; an emotion lies on opposite sides of the two speakers."""
     speaker = np.array([0.0, 10.0] * 4)
     side = np.array([0.0, 1.0, 1.0, 0.0] * 2)
     noise = np.random.default_rng(0).normal(0, 0.01, (8, 2))
@@ -153,7 +153,7 @@ def test_neighbours_of_the_same_speaker_say_nothing_of_the_emotion_elsewhere() -
     assert shares.loc["", "emotion_elsewhere"] == 0.0
 
 
-def test_a_copy_of_the_same_recording_is_no_neighbour() -> None:
+def test_a_copy_of_the_same_recording_is_not_a_neighbour() -> None:
     values = np.array([0.0, 5.0, 5.5, 5.0, 0.0, 9.0, 9.5, 20.0])[:, np.newaxis]
     copied = clips(samples=["a", "b", "c", "b", "a", "d", "e", "f"])
     points = explore.standardised(values)
@@ -162,7 +162,7 @@ def test_a_copy_of_the_same_recording_is_no_neighbour() -> None:
     assert nearest.tolist() == [1, 2, 1, 2, 1, 6, 5, 6]
 
 
-def test_neighbours_are_those_of_a_plain_search() -> None:
+def test_neighbours_equal_those_of_a_plain_search() -> None:
     rng = np.random.default_rng(1)
     points = rng.normal(size=(60, 5))
     speaker = rng.integers(0, 4, 60)
@@ -174,7 +174,7 @@ def test_neighbours_are_those_of_a_plain_search() -> None:
     assert elsewhere.tolist() == distance.argmin(axis=1).tolist()
 
 
-def test_one_speaker_alone_has_no_neighbour_elsewhere() -> None:
+def test_a_single_speaker_has_no_neighbour_of_another_speaker() -> None:
     values = np.random.default_rng(2).normal(size=(8, 3))
     shares = explore.neighbours(values, clips(speaker="toys/ann"))
     assert shares["emotion_elsewhere"].isna().all()
@@ -216,7 +216,7 @@ def test_explained_variance_tells_speaker_from_emotion() -> None:
     assert explained.loc["pitch_hz"].to_dict() == pytest.approx({"emotion": 1.0, "speaker": 0.0})
 
 
-def test_what_does_not_vary_is_not_explained() -> None:
+def test_the_explained_variance_of_a_constant_is_nan() -> None:
     assert explore.explained_variance(clips()).loc["pitch_hz"].isna().all()
 
 
@@ -265,20 +265,20 @@ def test_equal_samples_are_duplicates() -> None:
     assert explore.duplicates(table) == (("toys/0", "toys/2"), ("toys/1", "toys/5"))
 
 
-def test_values_that_are_equal_or_unknown_are_no_outliers() -> None:
+def test_equal_or_unknown_values_are_not_outliers() -> None:
     assert explore.modified_z(np.array([2.0, 2.0, 2.0, 9.0])).tolist() == [0.0] * 4
     assert explore.modified_z(np.array([math.nan, math.nan])).tolist() == [0.0] * 2
     assert explore.modified_z(np.array([1.0, 2.0, 3.0, math.nan]))[3] == 0.0
 
 
-def test_drawn_clips_keep_the_shares_of_speakers_and_emotions() -> None:
+def test_a_sample_keeps_the_fractions_of_speakers_and_emotions() -> None:
     table = pd.concat([clips()] * 50, ignore_index=True)
     drawn = table.iloc[explore.stratified_sample(table, 100, seed=0)]
     assert len(drawn) == 100
     assert set(drawn.groupby(["speaker", "emotion"]).size()) == {25}
 
 
-def test_a_draw_follows_its_seed() -> None:
+def test_a_sample_depends_on_its_seed() -> None:
     table = pd.concat([clips()] * 50, ignore_index=True)
     first, again, other_seed = (
         explore.stratified_sample(table, 40, seed).tolist() for seed in (0, 0, 1)
@@ -287,7 +287,7 @@ def test_a_draw_follows_its_seed() -> None:
     assert first != other_seed
 
 
-def test_few_clips_are_all_drawn() -> None:
+def test_a_sample_of_few_clips_has_all_of_them() -> None:
     assert explore.stratified_sample(clips(), 100, seed=0).tolist() == list(range(8))
 
 
@@ -300,20 +300,20 @@ def test_examples_are_of_one_speaker_and_statement_spoken_normally() -> None:
     assert explore.choose_examples(table) == {"high": 6, "low": 4}
 
 
-def test_an_emotion_that_the_speaker_lacks_comes_from_another() -> None:
+def test_an_emotion_missing_for_the_speaker_comes_from_another() -> None:
     table = clips(emotion=["low", "odd", "high", "low", "low", "low", "high", "low"])
     assert explore.choose_examples(table) == {"high": 2, "low": 0, "odd": 1}
 
 
 @pytest.mark.parametrize("n_clips", [4, 40])
-def test_a_plane_has_a_place_for_each_clip(n_clips: int) -> None:
+def test_a_map_has_coordinates_for_each_clip(n_clips: int) -> None:
     values = np.random.default_rng(5).normal(size=(n_clips, 6))
     places = explore.tsne_map(values)
     assert places.shape == (n_clips, 2)
     assert np.isfinite(places).all()
 
 
-def test_a_file_is_known_by_its_bytes_and_not_by_its_name(tmp_path: Path) -> None:
+def test_a_file_format_is_read_from_its_content_not_its_name(tmp_path: Path) -> None:
     tone = np.clip(1.2 * np.sin(np.arange(4_800) / 10), -1, 1)
     path = tmp_path / "tone.wav"
     with path.open("wb") as file:
@@ -327,7 +327,9 @@ def test_a_file_is_known_by_its_bytes_and_not_by_its_name(tmp_path: Path) -> Non
 
 
 @pytest.mark.parametrize(("ending", "kind"), [("wav", "WAV"), ("flac", "FLAC"), ("ogg", "OGG")])
-def test_a_usual_file_is_what_it_is_named(tmp_path: Path, ending: str, kind: str) -> None:
+def test_the_extension_of_a_usual_file_matches_its_content(
+    tmp_path: Path, ending: str, kind: str
+) -> None:
     path = tmp_path / f"tone.{ending}"
     soundfile.write(path, 0.1 * np.sin(np.arange(4_800) / 10), 16_000, format=kind)
     facts = inspect_file(path)
@@ -335,7 +337,7 @@ def test_a_usual_file_is_what_it_is_named(tmp_path: Path, ending: str, kind: str
     assert facts.n_full == 0
 
 
-def test_every_emotion_and_speaker_has_a_colour_of_its_own() -> None:
+def test_all_emotions_and_speakers_have_different_colours() -> None:
     from benchmark.corpora import known_emotions
 
     emotions = known_emotions()
@@ -344,7 +346,7 @@ def test_every_emotion_and_speaker_has_a_colour_of_its_own() -> None:
 
 
 @pytest.mark.recordings
-def test_speakers_of_savee_are_nearer_to_themselves_than_to_an_emotion(
+def test_clips_of_savee_are_nearest_to_clips_of_their_speaker(
     recordings: Path, tmp_path: Path
 ) -> None:
     study = tmp_path / "savee_only.toml"

@@ -278,12 +278,12 @@ def test_the_selected_epoch_is_at_least_as_good_on_the_test_set_as_the_last(
     tmp_path: Path,
 ) -> None:
     setting = Setting({"max_iter": 12, "hidden_layer_sizes": [16], "learning_rate_init": 0.02})
-    last, kept = (
+    last, best = (
         uar_of(tmp_path, plan_of(Procedure(epoch=judge), "mlp", setting=setting))
         for judge in ("training", "test")
     )
-    assert kept >= last
-    assert kept > 1 / 3
+    assert best >= last
+    assert best > 1 / 3
 
 
 @pytest.mark.parametrize("model", needing_extras(["conv1d_pairs"]))
@@ -316,8 +316,8 @@ def test_a_network_selects_its_epoch_on_test_rows_and_does_not_train_on_them(
 def test_leaks_that_do_not_apply_to_a_model_are_excluded(
     model: str, params: dict[str, object], not_applicable: set[str]
 ) -> None:
-    subject = candidate_of(model, **params)
-    assert {name for name, one in LEAKS.items() if one.not_applicable(subject)} == not_applicable
+    candidate = candidate_of(model, **params)
+    assert {name for name, one in LEAKS.items() if one.not_applicable(candidate)} == not_applicable
 
 
 def toy_ablation(tested: list[FitResult], table: Table) -> Ablation:
@@ -370,8 +370,10 @@ def test_a_score_is_the_mean_over_splits(ablation: Ablation) -> None:
     scores = []
     for run in (0, 1):
         rows = ablation.predictions[ablation.predictions["run"] == run]
-        truth, told = (np.repeat(rows[name], rows["rows"]) for name in ("emotion", "predicted"))
-        scores.append(recall_score(truth, told, average="macro"))
+        truth, predicted = (
+            np.repeat(rows[name], rows["rows"]) for name in ("emotion", "predicted")
+        )
+        scores.append(recall_score(truth, predicted, average="macro"))
     assert found.by_split == pytest.approx(scores)
     assert found.mean.value == pytest.approx(np.mean(scores))
     assert found.mean.low < found.mean.value < found.mean.high
@@ -488,8 +490,8 @@ def test_an_ablation_writes_its_own_pages_and_changes_nothing_else(
     stored = pd.read_csv(one.project / "reports/results/small/predictions.csv")
     own = stored[(stored["protocol"] == "speaker-independent") & (stored["model"] == model)]
     names = sorted(["low", "middle", "high"])
-    told = np.array(names)[own[[f"p_{name}" for name in names]].to_numpy().argmax(axis=1)]
-    assert clean_score == pytest.approx(score("uar", own["emotion"].to_numpy(), told, names))
+    predicted = np.array(names)[own[[f"p_{name}" for name in names]].to_numpy().argmax(axis=1)]
+    assert clean_score == pytest.approx(score("uar", own["emotion"].to_numpy(), predicted, names))
 
 
 def test_a_study_that_has_not_run_is_refused(bench: Bench) -> None:
