@@ -16,11 +16,10 @@ pytest.importorskip("fastapi", reason="needs the extra `serve`")
 from benchmark.features.audio import UnusableError, decode
 from benchmark.serving.example_clip import example_wav
 from benchmark.serving.timeline import open_recording
-from tests.hostile.service import Service, faults, service
+from tests.hostile.service import Answer, Service, faults, service
 from tests.hostile.uploads import (
     FAMILIES,
     SECRET,
-    Request,
     file_part,
     form,
     good_files,
@@ -34,7 +33,6 @@ from tests.support.waiting import wait_until
 
 pytestmark = pytest.mark.skipif(sys.platform != "linux", reason="reads /proc")
 
-HEALTH = Request((b"GET /health HTTP/1.1\r\nHost: localhost\r\n\r\n",), frozenset({200}))
 KNOWN = posted("/predict", form(file_part(example_wav())))
 
 
@@ -65,9 +63,15 @@ def test_hostile_uploads_get_correct_responses_and_change_nothing(
 
 
 def known_response(service: Service) -> bytes:
-    """Return the response to the known recording, once a replaced worker has started."""
-    wait_until(lambda: service.exchange(HEALTH).status == 200)
-    return service.exchange(KNOWN).content
+    """Return the response to the known recording; while a worker is replaced, it is a 503."""
+    answers: list[Answer] = []
+
+    def answered() -> bool:
+        answers.append(service.exchange(KNOWN))
+        return answers[-1].status != 503
+
+    wait_until(answered)
+    return answers[-1].content
 
 
 def test_a_refused_upload_is_freed_at_once(running: Service) -> None:
