@@ -8,7 +8,7 @@ from benchmark.engine.processes import limit_threads
 
 
 def main() -> None:
-    """Run the command line; numerical libraries, imported later, see one thread each."""
+    """Run the command line; numerical libraries, imported later, use one thread each."""
     limit_threads()
     sys.unraisablehook = interrupt_again
     from benchmark.cli import app
@@ -16,12 +16,12 @@ def main() -> None:
     app()
 
 
-def interrupt_again(ignored: "sys.UnraisableHookArgs") -> None:
-    """Let Ctrl-C come once more where Python swallows it, as in a weak reference's callback."""
-    if ignored.exc_type is KeyboardInterrupt:
+def interrupt_again(unraisable: "sys.UnraisableHookArgs") -> None:
+    """Repeat a Ctrl-C that Python ignored, for example in a weak reference's callback."""
+    if unraisable.exc_type is KeyboardInterrupt:
         threading.Timer(0.05, interrupt_main).start()
     else:
-        sys.__unraisablehook__(ignored)
+        sys.__unraisablehook__(unraisable)
 
 
 if __name__ == "__main__":

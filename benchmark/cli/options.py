@@ -120,7 +120,6 @@ def make_sources(
     project: Path,
     corpora: Path | None,
     corpus: list[str] | None,
-    *,
     allow_incomplete: bool = False,
     allow_missing: list[str] | None = None,
     tables: tuple[Path, Path] | None = None,

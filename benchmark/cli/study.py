@@ -74,14 +74,8 @@ def run_study(
     - `run-study capstone --set search.trials=10`: the study with one key changed
     """
     with command_console() as console:
-        sources = make_sources(
-            project,
-            corpora,
-            corpus,
-            allow_incomplete=allow_incomplete,
-            allow_missing=allow_missing,
-            tables=_own_tables(train, test),
-        )
+        tables = _own_tables(train, test)
+        sources = make_sources(project, corpora, corpus, allow_incomplete, allow_missing, tables)
         checked = read_study(study, changes)
         from benchmark import pipeline
         from benchmark.report.summary import print_summary
@@ -115,13 +109,7 @@ def extract(
     - `extract capstone --corpora ~/corpora`
     """
     with command_console() as console:
-        sources = make_sources(
-            project,
-            corpora,
-            corpus,
-            allow_incomplete=allow_incomplete,
-            allow_missing=allow_missing,
-        )
+        sources = make_sources(project, corpora, corpus, allow_incomplete, allow_missing)
         checked = read_study(study, changes)
         from benchmark import pipeline
 
@@ -148,13 +136,7 @@ def explore(
     - `explore capstone --corpora ~/corpora`
     """
     with command_console() as console:
-        sources = make_sources(
-            project,
-            corpora,
-            corpus,
-            allow_incomplete=allow_incomplete,
-            allow_missing=allow_missing,
-        )
+        sources = make_sources(project, corpora, corpus, allow_incomplete, allow_missing)
         checked = read_study(study, changes)
         from benchmark import pipeline
 

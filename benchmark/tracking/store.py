@@ -16,7 +16,7 @@ from typing import Any
 from filelock import FileLock
 
 from benchmark.engine.databases import engine_options, with_driver, without_user
-from benchmark.engine.retry import is_locked, retry
+from benchmark.engine.retry import cause_of, is_locked, retry
 from benchmark.errors import BenchmarkError
 
 DATABASE = "mlflow.db"
@@ -182,11 +182,10 @@ def environment(name: str, value: str) -> Iterator[None]:
 
 
 def root_cause(error: BaseException) -> str:
-    """Return the first line of the message of an error's first cause, as a sentence."""
-    while error.__cause__ is not None:  # MLflow and SQLAlchemy wrap the informative error
-        error = error.__cause__
-    text = str(getattr(error, "reason", "") or error).strip() or type(error).__name__
-    line = text.splitlines()[0][:300]
+    """Return the first line of an error's innermost cause, as a sentence."""
+    # urllib wraps the informative error as an attribute.
+    reason = getattr(error, "reason", None)
+    line = cause_of(reason if isinstance(reason, BaseException) else error)[:300]
     return line if line.endswith((".", "!", "?")) else f"{line}."
 
 

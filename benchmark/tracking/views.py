@@ -65,22 +65,10 @@ class View:
             "selectedParams": list(self.axes or self.params),
             "selectedMetrics": [*self.metrics, self.order],
         }
-        sections = [
-            {
-                "uuid": section,
-                "name": name,
-                "display": True,
-                "isReordered": False,
-                "deleted": False,
-                "isGenerated": generated,
-                "columns": columns,
-                "cardHeight": 420,
-            }
-            for section, name, generated, columns in (
-                ("parallel", "Parallel coordinates", False, 1),
-                ("metrics", "Model metrics", True, 3),  # a bar chart of each metric, below
-            )
-        ]
+        section = {"display": True, "isReordered": False, "deleted": False, "cardHeight": 420}
+        plot = {"uuid": "parallel", "name": "Parallel coordinates", "isGenerated": False}
+        bars = {"uuid": "metrics", "name": "Model metrics", "isGenerated": True}
+        sections = [section | plot | {"columns": 1}, section | bars | {"columns": 3}]
         return {
             "searchFilter": self.where,
             "orderByKey": f"metrics.`{self.order}`",

@@ -159,14 +159,14 @@ except KeyboardInterrupt:
 """
 
 
-def test_ctrl_c_stops_even_where_python_swallows_it() -> None:
+def test_ctrl_c_stops_even_if_python_ignores_it() -> None:
     command = [sys.executable, "-c", SWALLOWED]
     done = subprocess.run(command, capture_output=True, text=True, check=False)
     assert (done.stdout, done.stderr) == ("stopped\n", "")
 
 
 @pytest.mark.parametrize("after_s", [0.0, 2.0, 5.0])
-def test_ctrl_c_says_that_nothing_is_lost(bench: Bench, after_s: float) -> None:
+def test_ctrl_c_reports_that_finished_work_is_saved(bench: Bench, after_s: float) -> None:
     arguments = ("run-study", str(bench.study), "--corpus", f"csv={bench.table}")
     process = subprocess.Popen(
         bench.command(*arguments, "--set", "search.trials=500"),

@@ -43,7 +43,7 @@ def test_a_card_holds_how_a_model_was_made_and_its_test_scores(card: Path) -> No
     assert found.trust.scores["uar"].low <= found.trust.scores["uar"].value
 
 
-def test_a_card_is_stored_as_it_was_read(card: Path) -> None:
+def test_a_card_is_written_as_it_was_read(card: Path) -> None:
     assert read_card(card).text() == card.read_text()
 
 
@@ -69,7 +69,7 @@ def test_a_card_is_stored_as_it_was_read(card: Path) -> None:
         ({"features": {"name": ["means-184"]}}, "features.name"),
     ],
 )
-def test_what_can_not_be_loaded_is_refused_in_a_line(
+def test_an_unusable_card_is_refused_in_one_line(
     card: Path, changes: dict[str, Any], words: str
 ) -> None:
     with pytest.raises(BenchmarkError) as refused:
@@ -89,7 +89,7 @@ def test_what_can_not_be_loaded_is_refused_in_a_line(
         {"name": "log-mel-frames"},
     ],
 )
-def test_a_recipe_that_this_version_does_not_make_is_refused(
+def test_features_that_this_version_can_not_compute_are_refused(
     card: Path, changes: dict[str, Any]
 ) -> None:
     features = json.loads(card.read_text())["features"] | changes
@@ -125,13 +125,13 @@ def test_a_pickle_is_refused_and_not_run(card: Path, tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     "content", [b"", b"not json", b"[]", b"{}", b"\xff\xfe", b"null", b"[" * 99_999]
 )
-def test_what_is_no_card_is_refused_in_a_line(tmp_path: Path, content: bytes) -> None:
+def test_a_file_that_is_not_a_card_is_refused_in_one_line(tmp_path: Path, content: bytes) -> None:
     (tmp_path / "card.json").write_bytes(content)
     with pytest.raises(BenchmarkError, match=r"card\.json"):
         read_card(tmp_path / "card.json")
 
 
-def test_a_missing_card_is_refused_in_a_line(tmp_path: Path) -> None:
+def test_a_missing_card_is_refused_in_one_line(tmp_path: Path) -> None:
     with pytest.raises(BenchmarkError, match="can't read the model card"):
         read_card(tmp_path / "card.json")
 
@@ -168,7 +168,7 @@ def test_a_model_and_a_split_can_be_named(finished: Bench) -> None:
         (None, "random_forrest", "Did you mean 'random_forest'?"),
     ],
 )
-def test_a_model_that_is_not_there_is_named(
+def test_an_unknown_split_or_model_is_refused(
     finished: Bench, split: str | None, model: str | None, words: str
 ) -> None:
     folder = finished.project / "features_cache" / "small"

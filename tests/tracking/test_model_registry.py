@@ -1,4 +1,4 @@
-"""MLflow's registry: which model is champion, what is handed out, what MLflow's server says."""
+"""MLflow's registry: which model is the champion, which files are used, what MLflow serves."""
 
 from __future__ import annotations
 
@@ -92,7 +92,7 @@ def store(finished: Bench, empty: Path, tmp_path: Path) -> Store:
     return Store(tmp_path, Path(shutil.copy(source, tmp_path / "models")))
 
 
-def test_the_first_model_is_champion_and_found_whole(store: Store) -> None:
+def test_the_first_model_is_the_champion_and_is_found(store: Store) -> None:
     promotion = store.promote()
     assert promotion == Promotion(
         version=1,
@@ -118,7 +118,7 @@ def test_the_first_model_is_champion_and_found_whole(store: Store) -> None:
         ({"cv_score": 0.9, "metric": "accuracy"}, False, "selected by UAR, this model by accuracy"),
     ],
 )
-def test_only_a_better_one_on_the_same_data_takes_the_place(
+def test_only_a_better_model_on_the_same_data_replaces_the_champion(
     store: Store, changes: dict[str, Any], moves: bool, words: str
 ) -> None:
     store.promote(cv_score=0.8)
@@ -130,7 +130,7 @@ def test_only_a_better_one_on_the_same_data_takes_the_place(
 
 
 @pytest.mark.parametrize("changes", [{"cv_score": 0.1}, {"data": "f" * 32}])
-def test_force_makes_champion_whatever_there_is(store: Store, changes: dict[str, Any]) -> None:
+def test_force_replaces_any_champion(store: Store, changes: dict[str, Any]) -> None:
     store.promote()
     promotion = store.promote(force=True, **changes)
     assert promotion.champion
@@ -138,7 +138,7 @@ def test_force_makes_champion_whatever_there_is(store: Store, changes: dict[str,
     assert store.champion == 2
 
 
-def test_the_very_same_model_is_registered_once(store: Store) -> None:
+def test_the_same_model_is_registered_once(store: Store) -> None:
     store.promote(cv_score=0.8)
     store.promote(cv_score=0.9)
     again = store.promote(cv_score=0.8)
@@ -150,7 +150,7 @@ def test_the_very_same_model_is_registered_once(store: Store) -> None:
     assert store.champion == 1
 
 
-def test_a_failure_half_way_leaves_the_champion(store: Store) -> None:
+def test_a_failed_promotion_leaves_the_champion(store: Store) -> None:
     store.promote(cv_score=0.8)
     models = store.artifacts / "small" / "models"
     models.rename(store.folder / "aside")
@@ -200,7 +200,7 @@ def test_nothing_that_is_stored_is_a_pickle(store: Store) -> None:
     assert [f.name for f in files if f.suffix in {".pkl", ".pickle", ".joblib", ".pyc"}] == []
 
 
-def test_lost_files_are_said_and_registered_anew(store: Store) -> None:
+def test_missing_files_are_reported_and_registered_again(store: Store) -> None:
     store.promote()
     shutil.rmtree(store.artifacts / "small" / "models")
     with pytest.raises(BenchmarkError, match=r"Version 1 of .*card\.json: No such file"):
@@ -220,16 +220,14 @@ def test_damaged_files_are_refused(store: Store, name: str) -> None:
 
 
 @pytest.mark.parametrize("digest", ["", "../../..", "0" * 64])
-def test_a_card_of_another_digest_than_the_registry_has_is_refused(
-    store: Store, digest: str
-) -> None:
+def test_a_card_with_another_digest_than_the_registry_is_refused(store: Store, digest: str) -> None:
     store.promote()
     store.client.set_model_version_tag(REGISTERED, "1", "card_sha256", digest)
     with pytest.raises(BenchmarkError, match="Version 1 of"):
         store.find()
 
 
-def test_what_others_registered_is_not_handed_out_and_only_force_replaces_it(store: Store) -> None:
+def test_a_version_of_others_is_not_used_and_only_force_replaces_it(store: Store) -> None:
     store.promote()
     source = store.versions()[0].source
     store.client.create_model_version(REGISTERED, store.find().parent.as_uri(), tags={"a": source})
@@ -242,7 +240,7 @@ def test_what_others_registered_is_not_handed_out_and_only_force_replaces_it(sto
     assert store.champion == 1
 
 
-def test_an_unknown_alias_or_version_is_refused_with_what_there_is(store: Store) -> None:
+def test_an_unknown_alias_or_version_is_refused_with_the_known_ones(store: Store) -> None:
     store.promote()
     for which in ("champoin", "7", "-1", "a'b"):
         with pytest.raises(BenchmarkError, match="Allowed: champion, 1"):
@@ -254,13 +252,13 @@ def test_an_empty_registry_says_to_promote(store: Store) -> None:
         store.find()
 
 
-def test_looking_for_a_model_makes_no_database(tmp_path: Path) -> None:
+def test_finding_a_model_creates_no_database(tmp_path: Path) -> None:
     with pytest.raises(BenchmarkError, match="benchmark promote STUDY"):
         find(f"sqlite:///{tmp_path / 'mlflow.db'}", tmp_path / "mlruns", tmp_path / "cache")
     assert list(tmp_path.iterdir()) == []
 
 
-def test_a_store_that_can_not_be_used_is_one_line(store: Store) -> None:
+def test_an_unusable_store_is_refused_in_one_line(store: Store) -> None:
     for uri in ("http://127.0.0.1:9", str(store.folder / "mlruns")):
         with pytest.raises(BenchmarkError) as refused:
             promote(store.card, uri, store.artifacts)
@@ -268,13 +266,13 @@ def test_a_store_that_can_not_be_used_is_one_line(store: Store) -> None:
         assert "\n" not in str(refused.value)
 
 
-def test_a_model_that_no_recording_can_ask_is_not_registered(store: Store) -> None:
+def test_a_model_without_computable_features_is_not_registered(store: Store) -> None:
     with pytest.raises(BenchmarkError, match="own tables"):
         store.promote(features=None)
     assert store.client.search_registered_models() == []
 
 
-def test_the_environment_is_left_as_it_was(store: Store, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_the_environment_is_left_unchanged(store: Store, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("MLFLOW_TRACKING_URI", "http://somewhere.else")
     store.promote()
     assert os.environ["MLFLOW_TRACKING_URI"] == "http://somewhere.else"
@@ -283,7 +281,9 @@ def test_the_environment_is_left_as_it_was(store: Store, monkeypatch: pytest.Mon
     assert "MLFLOW_TRACKING_URI" not in os.environ
 
 
-def test_a_server_takes_a_model_and_gives_it_back(store: Store, tmp_path: Path) -> None:
+def test_a_model_is_registered_on_a_server_and_downloaded_from_it(
+    store: Store, tmp_path: Path
+) -> None:
     cache = tmp_path / "cache"
     with served(store.folder, free_port()) as uri:
         assert promote(store.card, uri, store.artifacts).champion
@@ -319,7 +319,9 @@ print(Predictor.load(Path(sys.argv[1])).predict(Path(sys.argv[2]).read_bytes()).
 """
 
 
-def test_a_model_answers_where_only_its_requirements_are(store: Store, finished: Bench) -> None:
+def test_a_model_predicts_with_only_its_requirements_installed(
+    store: Store, finished: Bench
+) -> None:
     others = [*sorted(set(DOORS) - {"skops", "soundfile"} - set(DEEP_LIBRARIES)), "pyarrow"]
     clip = next(finished.table.parent.glob("*.wav"))
     answer = subprocess.run(
@@ -374,7 +376,7 @@ def ask(address: str, recordings: list[bytes]) -> tuple[int, Any]:
         return error.code, json.load(error)
 
 
-def test_mlflows_own_server_answers_with_the_stored_test_predictions(
+def test_mlflows_own_server_returns_the_stored_test_predictions(
     store: Store, finished: Bench
 ) -> None:
     stored = pd.read_csv(finished.project / "reports" / "results" / "small" / "predictions.csv")

@@ -25,7 +25,7 @@ from tests.support.tracking import (
 from tests.support.waiting import free_port
 
 
-def test_a_server_that_is_not_there_is_said_before_any_work(
+def test_an_unreachable_server_is_refused_before_any_work(
     tmp_path: Path,
 ) -> None:
     address = f"http://someone:secret@127.0.0.1:{free_port()}"
@@ -42,7 +42,7 @@ def test_a_folder_as_a_store_is_refused(uri: str, tmp_path: Path) -> None:
         Tracker(uri, "any", artifacts=tmp_path).open()
 
 
-def test_a_database_of_another_mlflow_is_left_as_it_is(tmp_path: Path) -> None:
+def test_a_database_of_another_mlflow_version_is_left_unchanged(tmp_path: Path) -> None:
     with closing(sqlite3.connect(tmp_path / "mlflow.db")) as database, database:
         database.execute("CREATE TABLE alembic_version (version_num TEXT)")
         database.execute("INSERT INTO alembic_version VALUES ('0123456789ab')")
@@ -74,7 +74,7 @@ def test_a_deleted_experiment_is_not_written_to(project: Path, experiment: str) 
         tracker_of(project, experiment).open()
 
 
-def test_two_processes_may_make_the_database_at_once(tmp_path: Path) -> None:
+def test_two_processes_can_create_the_database_at_once(tmp_path: Path) -> None:
     program = (
         "import sys; from pathlib import Path;"
         "from benchmark.tracking.store import check_store, tracking_uri;"
@@ -107,7 +107,7 @@ def test_the_store_is_mlflows_own_default_unless_the_environment_says_otherwise(
     assert tracking_uri(tmp_path) == "http://elsewhere:5000"
 
 
-def test_importing_the_door_does_not_import_mlflow() -> None:
+def test_importing_the_tracker_does_not_import_mlflow() -> None:
     program = "import sys, benchmark.tracking.tracker; print('mlflow' in sys.modules)"
     said = subprocess.run([sys.executable, "-c", program], capture_output=True, check=True)
     assert said.stdout.strip() == b"False"

@@ -38,7 +38,9 @@ def test_runs_nest_study_split_model_trial(project: Path, experiment: str) -> No
     assert {run.info.status for run in runs.values()} == {"FINISHED"}
 
 
-def test_a_trial_shows_all_that_is_known_of_it(project: Path, experiment: str) -> None:
+def test_the_run_of_a_trial_has_its_parameters_scores_and_tags(
+    project: Path, experiment: str
+) -> None:
     tracker = tracker_of(project, experiment)
     log(tracker, TRIALS[:1])
     run = runs_of(tracker)["mlp speaker-dependent 000"]
@@ -68,7 +70,7 @@ def test_a_trial_shows_all_that_is_known_of_it(project: Path, experiment: str) -
     }
 
 
-def test_a_failed_trial_says_why(project: Path, experiment: str) -> None:
+def test_a_failed_trial_has_a_reason(project: Path, experiment: str) -> None:
     failed = replace(TRIAL, scores=(), reason="no memory")
     tracker = tracker_of(project, experiment)
     log(tracker, [("speaker-dependent", "mlp", failed)])
@@ -78,7 +80,9 @@ def test_a_failed_trial_says_why(project: Path, experiment: str) -> None:
     assert "cv_uar" not in run.data.metrics
 
 
-def test_a_winner_has_test_figures_pictures_and_its_model(project: Path, experiment: str) -> None:
+def test_a_selected_model_has_test_scores_figures_and_its_file(
+    project: Path, experiment: str
+) -> None:
     tracker = tracker_of(project, experiment)
     log(tracker, TRIALS, (SELECTED, replace(SELECTED, model="ensemble", trial=None)))
     runs = runs_of(tracker)
@@ -101,7 +105,7 @@ def test_running_a_study_again_adds_nothing(project: Path, experiment: str) -> N
     assert {name: run.info.run_id for name, run in runs_of(again).items()} == before
 
 
-def test_a_killed_study_is_taken_up_without_halves_or_copies(
+def test_a_killed_study_resumes_without_unfinished_or_duplicate_runs(
     project: Path, experiment: str
 ) -> None:
     killed = tracker_of(project, experiment)
@@ -132,7 +136,7 @@ def test_a_killed_study_is_taken_up_without_halves_or_copies(
     assert after["mlp speaker-dependent 000"].info.run_id != half.info.run_id
 
 
-def test_what_hung_on_a_deleted_run_is_logged_anew(project: Path, experiment: str) -> None:
+def test_children_of_a_deleted_run_are_logged_again(project: Path, experiment: str) -> None:
     tracker = tracker_of(project, experiment)
     log(tracker, TRIALS)
     client_of(tracker.uri).delete_run(runs_of(tracker)["speaker-dependent"].info.run_id)
@@ -146,7 +150,7 @@ def test_what_hung_on_a_deleted_run_is_logged_anew(project: Path, experiment: st
     )
 
 
-def test_another_winner_replaces_the_first_and_keeps_the_trials(
+def test_another_selected_model_replaces_the_first_and_keeps_the_trials(
     project: Path, experiment: str
 ) -> None:
     tracker = tracker_of(project, experiment)
@@ -163,7 +167,7 @@ def test_another_winner_replaces_the_first_and_keeps_the_trials(
     assert parents == {runs["mlp speaker-dependent"].info.run_id}
 
 
-def test_a_changed_study_gets_runs_of_its_own(project: Path, experiment: str) -> None:
+def test_a_changed_study_gets_its_own_runs(project: Path, experiment: str) -> None:
     tracker = tracker_of(project, experiment)
     log(tracker, TRIALS[:1])
     changed = tracker_of(project, experiment)
@@ -213,7 +217,7 @@ def test_a_store_that_comes_back_gets_what_it_missed(project: Path, experiment: 
     assert len(runs_of(tracker)) == 6
 
 
-def test_a_failing_store_prints_nothing_and_is_named_in_a_word(
+def test_a_failing_store_prints_nothing_and_its_reason_is_reported(
     project: Path, experiment: str, capfd: pytest.CaptureFixture[str]
 ) -> None:
     tracker = tracker_of(project, experiment)

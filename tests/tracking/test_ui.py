@@ -19,7 +19,7 @@ from tests.support.tracking import (
 from tests.support.waiting import free_port
 
 
-def test_the_table_of_runs_has_views_ready_made(project: Path, experiment: str) -> None:
+def test_the_table_of_runs_has_saved_views(project: Path, experiment: str) -> None:
     tracker = tracker_of(project, experiment)
     log(tracker, TRIALS[:1])
     tags = client_of(tracker.uri).get_experiment_by_name(experiment).tags
@@ -48,6 +48,6 @@ def test_a_taken_port_is_refused(project: Path) -> None:
             ui_command(tracker_of(project, "ui").uri, project, port)
 
 
-def test_a_ui_without_runs_says_how_to_make_some(tmp_path: Path) -> None:
+def test_a_ui_without_runs_is_refused_with_what_to_do(tmp_path: Path) -> None:
     with pytest.raises(BenchmarkError, match="there are no runs yet"):
         ui_command(f"sqlite:///{tmp_path / 'mlflow.db'}", tmp_path, free_port())
