@@ -34,7 +34,7 @@ def _calibrate_on_inner_folds(pipeline: Pipeline, context: FitContext) -> dict[s
 
 def _has_no_probability(classifier: Any) -> bool:
     """Whether libsvm draws no folds for probabilities of its own."""
-    return not classifier.probability
+    return classifier.probability is not True  # "deprecated" by default
 
 
 MODELS = (

@@ -1,4 +1,4 @@
-"""Every model of the registry keeps the contract that the search and the vote rely on."""
+"""Every model of the registry keeps the contract of the search and of ensembles."""
 
 from __future__ import annotations
 
@@ -41,7 +41,7 @@ SMALL = {
 
 
 def fit(name: str, X: np.ndarray, y: np.ndarray, seed: int = 0, **how: object) -> object:
-    """A model fitted with all that a study knows of its training rows."""
+    """A model fitted with the context that a study gives."""
     rows = np.arange(len(X))
     genders = np.where(rows % 2, "female", "male")
     context = FitContext(rows % 3, genders, np.zeros(len(X), bool), {})
@@ -63,7 +63,7 @@ def test_a_model_learns_what_can_be_learned(name: str, blobs: tuple[np.ndarray, 
     assert (model.predict(X[1::2]) == y[1::2]).mean() > 0.9
 
 
-def test_the_floor_says_the_most_frequent_emotion(blobs: tuple[np.ndarray, ...]) -> None:
+def test_the_baseline_predicts_the_most_frequent_emotion(blobs: tuple[np.ndarray, ...]) -> None:
     X, _ = blobs
     model = MODELS[BASELINE].build({}, 0).fit(X[:61], ["sad"] * 31 + ["angry"] * 30)
     assert set(model.predict(X)) == {"sad"}
@@ -105,7 +105,7 @@ def test_a_model_refuses_a_wrong_width(name: str, blobs: tuple[np.ndarray, ...])
 
 
 @pytest.mark.parametrize("name", LEARNERS)
-def test_a_model_refuses_what_is_no_number(name: str, blobs: tuple[np.ndarray, ...]) -> None:
+def test_a_model_refuses_nan(name: str, blobs: tuple[np.ndarray, ...]) -> None:
     X, y = blobs
     holed = X.copy()
     holed[3, 1] = np.nan
@@ -163,7 +163,7 @@ def test_a_network_reads_features_over_time(name: str) -> None:
 
 
 @pytest.mark.parametrize("name", NETWORKS)
-def test_a_network_keeps_the_epoch_that_was_best_on_the_rows_it_stops_by(
+def test_a_network_keeps_the_epoch_that_was_best_on_the_validation_rows(
     name: str, blobs: tuple[np.ndarray, ...]
 ) -> None:
     X, y = blobs
@@ -176,9 +176,7 @@ def test_a_network_keeps_the_epoch_that_was_best_on_the_rows_it_stops_by(
 
 
 @pytest.mark.parametrize("name", NETWORKS)
-def test_rows_that_tell_when_to_stop_are_not_learned_from(
-    name: str, blobs: tuple[np.ndarray, ...]
-) -> None:
+def test_validation_rows_are_not_learned_from(name: str, blobs: tuple[np.ndarray, ...]) -> None:
     X, y = blobs
     stop = np.arange(len(X)) < 40
     changed = np.where(stop[:, None], X + 100, X)
@@ -190,7 +188,7 @@ def test_rows_that_tell_when_to_stop_are_not_learned_from(
 
 
 @pytest.mark.parametrize("name", NETWORKS)
-def test_smoothed_labels_leave_a_network_less_sure(
+def test_smoothed_labels_make_a_network_less_confident(
     name: str, blobs: tuple[np.ndarray, ...]
 ) -> None:
     X, y = blobs
@@ -203,7 +201,7 @@ def test_smoothed_labels_leave_a_network_less_sure(
     assert (unsmoothed == plain).all()
 
 
-def test_a_network_that_falls_behind_is_cut(blobs: tuple[np.ndarray, ...]) -> None:
+def test_a_network_below_a_threshold_is_pruned(blobs: tuple[np.ndarray, ...]) -> None:
     pytest.importorskip("torch", reason="needs the extra `deep`")
     X, y = blobs
     stop = np.arange(len(X)) < 40
@@ -254,14 +252,14 @@ def test_a_model_keeps_the_features_that_tell_emotions_apart(
 
 
 @pytest.mark.parametrize("name", SELECTING)
-def test_of_fewer_features_a_model_keeps_all(name: str, blobs: tuple[np.ndarray, ...]) -> None:
+def test_a_model_keeps_all_of_fewer_features(name: str, blobs: tuple[np.ndarray, ...]) -> None:
     X, y = blobs
     with pytest.warns(UserWarning, match="greater than n_features"):
         model = MODELS[name].build({"select": 500}, 0).fit(X, y)
     assert model["select"].get_support().all()
 
 
-def test_settings_before_the_classifier_are_stored_with_it(
+def test_the_feature_selection_is_stored_with_the_classifier(
     tmp_path: Path, blobs: tuple[np.ndarray, ...]
 ) -> None:
     X, y = spread(blobs)
@@ -279,7 +277,7 @@ def test_settings_before_the_classifier_are_stored_with_it(
         ("majority", {"select": 10}, "unknown parameter 'select'"),
     ],
 )
-def test_settings_before_the_classifier_are_checked_like_its_own(
+def test_the_feature_selection_is_validated_like_the_classifier(
     name: str, spec: dict[str, object], words: str
 ) -> None:
     with pytest.raises(BenchmarkError, match=words):
@@ -325,7 +323,7 @@ def test_learning_leaves_the_random_numbers_of_others_alone(
 @pytest.mark.parametrize("shape", [(60, 12), (60, 200)], ids=["few features", "many features"])
 @pytest.mark.parametrize("emotions", [2, 4])
 @pytest.mark.parametrize("shrinkage", [0.05, 0.5, 1.0, 1, 0.0, "auto", None])
-def test_a_cholesky_lda_learns_what_scikit_learns_lda_learns(
+def test_the_lda_of_the_search_is_that_of_scikit_learn(
     shrinkage: float | str | None, emotions: int, shape: tuple[int, int]
 ) -> None:
     rng = np.random.default_rng(0)
@@ -338,16 +336,16 @@ def test_a_cholesky_lda_learns_what_scikit_learns_lda_learns(
     )
     settings = {"solver": "eigen", "shrinkage": shrinkage}
     plain = make_pipeline(PCA(svd_solver="full"), LinearDiscriminantAnalysis(**settings)).fit(X, y)
-    quick = CholeskyLDA(**settings).fit(X, y)
+    fast = CholeskyLDA(**settings).fit(X, y)
     rows = rng.normal(size=(20, shape[1]))
     np.testing.assert_allclose(
-        quick.decision_function(rows), plain.decision_function(rows), rtol=1e-6, atol=1e-6
+        fast.decision_function(rows), plain.decision_function(rows), rtol=1e-6, atol=1e-6
     )
-    np.testing.assert_allclose(quick.predict_proba(rows), plain.predict_proba(rows), atol=1e-6)
-    assert (quick.predict(rows) == plain.predict(rows)).all()
+    np.testing.assert_allclose(fast.predict_proba(rows), plain.predict_proba(rows), atol=1e-6)
+    assert (fast.predict(rows) == plain.predict(rows)).all()
 
 
-def test_gender_first_asks_the_voice_and_then_its_own_part(
+def test_gender_first_uses_the_classifier_of_the_recognised_gender(
     blobs: tuple[np.ndarray, ...],
 ) -> None:
     X, y = blobs
@@ -362,7 +360,7 @@ def test_gender_first_asks_the_voice_and_then_its_own_part(
     assert first.predict_proba(scaled).sum(axis=1) == pytest.approx(1.0)
 
 
-def test_a_gender_with_one_emotion_alone_is_told_by_all_clips(
+def test_a_gender_with_one_emotion_is_fitted_on_all_clips(
     blobs: tuple[np.ndarray, ...],
 ) -> None:
     X, y = blobs
@@ -372,13 +370,13 @@ def test_a_gender_with_one_emotion_alone_is_told_by_all_clips(
     assert [part.classes_.tolist() for part in first.emotion_] == [sorted(EMOTIONS)] * 2
 
 
-@pytest.mark.parametrize("told", [None, np.full(120, "unknown"), np.full(120, "male")])
-def test_gender_first_is_the_flat_model_where_nobody_tells_two_genders(
-    told: np.ndarray | None, blobs: tuple[np.ndarray, ...]
+@pytest.mark.parametrize("genders", [None, np.full(120, "unknown"), np.full(120, "male")])
+def test_gender_first_is_the_plain_model_without_two_known_genders(
+    genders: np.ndarray | None, blobs: tuple[np.ndarray, ...]
 ) -> None:
     X, y = blobs
     flat = LogisticRegression(max_iter=500).fit(X, y)
-    first = GenderFirst(LogisticRegression(max_iter=500)).fit(X, y, told)
+    first = GenderFirst(LogisticRegression(max_iter=500)).fit(X, y, genders)
     assert first.predict_proba(X) == pytest.approx(flat.predict_proba(X))
 
 
@@ -412,7 +410,9 @@ def test_the_winning_svm_is_calibrated_on_the_folds_of_the_study(
         ({"label_smoothing": [0.1, 1.0]}, "'label_smoothing' parameter must be"),
     ],
 )
-def test_settings_that_no_network_has_are_refused(spec: dict[str, object], words: str) -> None:
+def test_parameters_out_of_range_of_a_network_are_refused(
+    spec: dict[str, object], words: str
+) -> None:
     pytest.importorskip("torch", reason="needs the extra `deep`")
     with pytest.raises(BenchmarkError, match=words):
         MODELS["conv1d_pairs"].check_settings(ModelSettings.model_validate(spec), "study")
@@ -429,7 +429,7 @@ def test_a_value_that_fit_would_refuse_is_refused_before(spec: dict[str, object]
         MODELS["logistic_regression"].check_settings(ModelSettings.model_validate(spec), "study")
 
 
-def test_the_soft_vote_answers_with_the_mean_of_its_members(
+def test_soft_voting_averages_the_probabilities_of_its_members(
     blobs: tuple[np.ndarray, ...],
 ) -> None:
     X, y = blobs
@@ -446,3 +446,29 @@ def test_votes_are_joined_fold_by_fold() -> None:
     first, second = mean_by_fold([one, other])
     assert first == pytest.approx(np.full((2, 3), 0.3))
     assert second == pytest.approx(np.full((1, 3), 0.2))
+
+
+@pytest.mark.parametrize(
+    ("name", "params", "deterministic"),
+    [
+        ("knn", {}, True),
+        ("lda", {}, True),
+        ("svc", {}, True),
+        ("logistic_regression", {}, True),
+        ("logistic_regression", {"solver": "saga"}, False),
+        ("gender_first_logistic_regression", {}, True),
+        ("mlp", {}, False),
+        ("random_forest", {}, False),
+    ],
+)
+def test_an_entry_says_whether_its_seed_matters(
+    name: str, params: dict[str, object], deterministic: bool
+) -> None:
+    step = MODELS[name].build(params, 0)[-1]
+    classifier = step.get_params(deep=False).get("estimator", step)
+    assert MODELS[name].is_deterministic(classifier) == deterministic
+
+
+def test_parameters_that_decide_nothing_of_knn_cannot_be_set() -> None:
+    with pytest.raises(BenchmarkError, match="unknown parameter 'algorithm'"):
+        MODELS["knn"].check_settings(ModelSettings.model_validate({"algorithm": "brute"}), "study")

@@ -1,4 +1,4 @@
-"""Ensembles answer better than their members, and their score on the inner folds is no flattery."""
+"""Ensembles are better than their members, and their CV score is not optimistic."""
 
 from __future__ import annotations
 
@@ -38,27 +38,28 @@ def inner(n_clips: int = 240, metric: str = "uar") -> Inner:
 
 
 def noise(count: int, clips: Inner) -> np.ndarray:
-    """Answers that know nothing."""
+    """Random probabilities."""
     rng = np.random.default_rng(0)
     drawn = rng.dirichlet(np.ones(len(ORDER)), size=(count, len(clips.emotions)))
     return drawn.astype(np.float32)
 
 
 def knowing(clips: Inner, *emotions: str) -> np.ndarray:
-    """Answers that are sure of clips of some emotions, and waver elsewhere."""
+    """Probabilities that are confident on clips of some emotions and random elsewhere."""
     truth = np.searchsorted(ORDER, clips.emotions)
-    answers = noise(1, clips)[0] * 0.5
+    predictions = noise(1, clips)[0] * 0.5
     rows = np.isin(clips.emotions, emotions)
-    answers[rows, truth[rows]] += 1
-    return answers / answers.sum(axis=1, keepdims=True)
+    predictions[rows, truth[rows]] += 1
+    return predictions / predictions.sum(axis=1, keepdims=True)
 
 
 def nested_scores(how: str, library: np.ndarray, clips: Inner) -> list[float]:
-    """The metric on each fold of what is learned on the others."""
-    answers = nested_predictions(LEARNERS[how], library, clips)
+    """The metric on each fold of an ensemble learned on the others."""
+    predictions = nested_predictions(LEARNERS[how], library, clips)
     parts = [clips.part(clips.fold == fold) for fold in clips.folds]
     return [
-        float(part.scores(answer[None])[0, 0]) for part, answer in zip(parts, answers, strict=True)
+        float(part.scores(answer[None])[0, 0])
+        for part, answer in zip(parts, predictions, strict=True)
     ]
 
 
@@ -71,17 +72,17 @@ def test_candidates_are_scored_fold_by_fold_as_trials_are(metric: str) -> None:
             score(
                 metric,
                 clips.emotions[clips.fold == fold],
-                np.array(ORDER)[answers[clips.fold == fold].argmax(axis=1)],
+                np.array(ORDER)[predictions[clips.fold == fold].argmax(axis=1)],
                 ORDER,
             )
             for fold in range(5)
         ]
-        for answers in library
+        for predictions in library
     ]
     assert clips.scores(library) == pytest.approx(np.array(expected), abs=1e-12)
 
 
-def test_a_greedy_ensemble_takes_those_that_complete_each_other() -> None:
+def test_a_greedy_ensemble_selects_complementary_members() -> None:
     clips = inner()
     library = np.stack(
         [*noise(20, clips), knowing(clips, "angry", "happy"), knowing(clips, "sad", "neutral")]
@@ -114,13 +115,13 @@ def test_a_member_may_vote_more_than_once() -> None:
 
 
 @pytest.mark.parametrize("how", LEARNERS)
-def test_an_ensemble_of_those_that_know_nothing_scores_as_chance_does(how: str) -> None:
+def test_an_ensemble_of_random_members_scores_at_chance(how: str) -> None:
     clips = inner(1000)
     library = noise(60, clips)
     own = LEARNERS[how](library, clips).combine(library)
-    flattering = clips.mean_scores(own[None])[0]
+    optimistic = clips.mean_scores(own[None])[0]
     honest = np.mean(nested_scores(how, library, clips))
-    assert flattering > 0.29
+    assert optimistic > 0.29
     assert honest == pytest.approx(0.25, abs=0.03)  # two standard errors
 
 
@@ -140,7 +141,7 @@ def test_an_ensemble_is_scored_on_a_fold_by_what_it_learns_on_the_others(how: st
     assert (again.combine(library) == rule.combine(library)).all()
 
 
-def test_a_stack_learns_what_a_member_means_when_it_errs_always_alike() -> None:
+def test_a_stack_corrects_a_member_with_systematic_errors() -> None:
     clips = inner()
     library = np.stack([knowing(clips, *EMOTIONS)[:, [1, 2, 3, 0]], noise(1, clips)[0]])
     assert clips.mean_scores(library[:1])[0] < 0.05
@@ -165,7 +166,7 @@ NAMES = ("logistic_regression_3", "random_forest_0", "bayes_1")
 
 
 @pytest.mark.parametrize("how", LEARNERS)
-def test_what_was_learned_on_the_folds_is_what_the_whole_model_answers(
+def test_the_assembled_model_predicts_what_was_learned_on_the_folds(
     how: str, rows: tuple[np.ndarray, np.ndarray], members: list[object], tmp_path: Path
 ) -> None:
     X, emotions = rows
@@ -179,8 +180,8 @@ def test_what_was_learned_on_the_folds_is_what_the_whole_model_answers(
     storage.dump(model, tmp_path / "model.skops")
     again = storage.load(tmp_path / "model.skops")
     np.testing.assert_array_equal(again.predict_proba(X), model.predict_proba(X))
-    quick = for_single_rows(again)
-    np.testing.assert_array_equal(quick.predict_proba(X), model.predict_proba(X))
+    fast = for_single_rows(again)
+    np.testing.assert_array_equal(fast.predict_proba(X), model.predict_proba(X))
 
 
 def assembly(rule: Weighted | Stacked) -> Assembly:

@@ -1,4 +1,4 @@
-"""Learning curves: growing shares of the same clips, and no point drawn twice."""
+"""Learning curves: growing fractions of the same clips, and no point fitted twice."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ EMOTIONS = ("angry", "happy", "sad")
 
 
 POOLS = {count: Workers(count) for count in (1, 2)}
-"""What all these tests share: to start a process takes longer than a fit."""
+"""Shared by all tests: starting a process takes longer than a fit."""
 
 
 @pytest.fixture(scope="module", autouse=True)
@@ -96,7 +96,7 @@ def test_a_point_of_all_clips_has_the_score_of_the_trial(arrays: Path, tmp_path:
     assert 0.4 < training < 1
 
 
-def test_curves_are_the_same_with_two_workers_and_kept_points_are_not_fitted_again(
+def test_curves_are_the_same_with_two_workers_and_cached_points_are_not_fitted_again(
     arrays: Path, tmp_path: Path
 ) -> None:
     search = _searched(arrays, tmp_path)

@@ -1,4 +1,4 @@
-"""A search makes the same trials whatever the workers and the interruptions, and loses none."""
+"""A search makes the same trials with any workers and interruptions, and loses none."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ from benchmark.engine.arrays import StoredArrays, save_arrays
 from benchmark.engine.processes import Task, WorkerLostError, Workers
 from benchmark.errors import BenchmarkError
 from benchmark.models import MODELS
-from benchmark.models.stored import is_whole
+from benchmark.models.stored import is_whole, load
 from benchmark.search.fitting import FoldResult, fit_fold, warm_up
 from benchmark.search.plan import Plan
 from benchmark.search.refit import Member, Refits, fit_winners
@@ -34,6 +34,7 @@ from benchmark.search.search import (
 from benchmark.search.storage import TrialStorage
 from benchmark.search.trial import Trial
 from benchmark.study import ModelSettings, Search
+from tests.support.toy_model import NAIVE_BAYES
 
 EMOTIONS = ("angry", "happy", "sad")
 SPEC = ModelSettings.model_validate(
@@ -46,7 +47,7 @@ FOREST = ModelSettings.model_validate(
 
 
 POOLS = {count: Workers(count) for count in (1, 2)}
-"""What all these tests share: to start a process takes longer than most searches."""
+"""Shared by all tests: starting a process takes longer than most searches."""
 
 
 @pytest.fixture(scope="module", autouse=True)
@@ -157,7 +158,7 @@ def test_an_interrupted_search_ends_with_the_trials_of_an_unbroken_one(
 
 
 @pytest.mark.parametrize("spec", [SPEC, FOREST], ids=["logistic_regression", "random_forest"])
-def test_trials_that_are_not_asked_for_again_leave_the_later_ones_as_they_are(
+def test_stored_trials_that_are_not_sampled_again_do_not_change_later_ones(
     arrays: StoredArrays, tmp_path: Path, spec: ModelSettings
 ) -> None:
     first, whole = (plan(arrays, spec, trials=trials) for trials in (RESAMPLED + 5, RESAMPLED + 12))
@@ -169,7 +170,7 @@ def test_trials_that_are_not_asked_for_again_leave_the_later_ones_as_they_are(
 
 
 def network_plan(arrays: StoredArrays, pruner: str = "asha") -> Plan:
-    """A search for a network's settings."""
+    """A search of a network."""
     pytest.importorskip("torch", reason="needs the extra `deep`")
     search = Search(trials=9, folds=3, metric="uar", sampler="tpe", pruner=pruner)
     return plan(arrays, NETWORK, model="cnn_1d", search=search)
@@ -183,12 +184,12 @@ def test_a_search_by_epochs_makes_the_same_trials_with_two_workers_and_after_an_
 
     for name in ("one", "two", "broken"):
         (tmp_path / name).mkdir()
-    asked = network_plan(arrays)
-    one = searched(asked, tmp_path / "one", 1)
-    two = searched(asked, tmp_path / "two", 2)
+    one_plan = network_plan(arrays)
+    one = searched(one_plan, tmp_path / "one", 1)
+    two = searched(one_plan, tmp_path / "two", 2)
     with pytest.raises(KeyboardInterrupt):
-        searched(asked, tmp_path / "broken", on_trial=interrupt)
-    resumed = searched(asked, tmp_path / "broken")
+        searched(one_plan, tmp_path / "broken", on_trial=interrupt)
+    resumed = searched(one_plan, tmp_path / "broken")
     known = [
         [(t.params, t.scores, t.epochs, t.rungs, t.state) for t in search.trials]
         for search in (one, two, resumed)
@@ -196,31 +197,35 @@ def test_a_search_by_epochs_makes_the_same_trials_with_two_workers_and_after_an_
     assert known[0] == known[1] == known[2]
 
 
-def test_a_fold_that_ended_by_itself_counts_at_every_rung_and_a_cut_one_where_it_was() -> None:
+def test_a_fold_that_stopped_early_counts_at_every_rung_and_a_pruned_one_at_those_it_reached() -> (
+    None
+):
     nothing = np.zeros((0, 3), np.float32)
     ended = FoldResult(nothing, 0.0, 2, (0.3, 0.5, 0.4, 0.2, 0.1))
     assert ended.rungs == {4: 0.5, 12: 0.5, 36: 0.5}
-    cut = FoldResult(nothing, 0.0, 2, (0.3, 0.5, 0.4, 0.2), pruned=True)
-    assert cut.rungs == {4: 0.5}
+    pruned = FoldResult(nothing, 0.0, 2, (0.3, 0.5, 0.4, 0.2), pruned=True)
+    assert pruned.rungs == {4: 0.5}
 
 
-def test_hopeless_trials_are_cut_and_never_win(arrays: StoredArrays, tmp_path: Path) -> None:
+def test_hopeless_trials_are_pruned_and_never_selected(
+    arrays: StoredArrays, tmp_path: Path
+) -> None:
     search = searched(network_plan(arrays), tmp_path)
-    cut = [trial for trial in search.trials if trial.state == "pruned"]
-    assert 0 < len(cut) < len(search.trials)
-    assert all(trial.number >= 3 for trial in cut)
-    assert all(sum(36 not in rungs for rungs in trial.rungs) >= 2 for trial in cut)
+    pruned = [trial for trial in search.trials if trial.state == "pruned"]
+    assert 0 < len(pruned) < len(search.trials)
+    assert all(trial.number >= 3 for trial in pruned)
+    assert all(sum(36 not in rungs for rungs in trial.rungs) >= 2 for trial in pruned)
     assert search.best is not None
     assert search.best.state == "complete"
     with sqlite3.connect(tmp_path / "optuna.db") as database:
         states = [state for (state,) in database.execute("SELECT state FROM trials")]
-    assert states.count("PRUNED") == len(cut)
+    assert states.count("PRUNED") == len(pruned)
 
 
 def paired_plan(
     arrays: StoredArrays, model: str = "logistic_regression", **changes: object
 ) -> Plan:
-    """A search in which most settings are hopeless, and tell it on the first fold."""
+    """A search in which most trials are hopeless from the first fold on."""
     spec = {
         "logistic_regression": {"C": {"low": 1e-6, "high": 10.0, "log": True}},
         "mlp": {
@@ -233,40 +238,40 @@ def paired_plan(
     return plan(arrays, ModelSettings.model_validate(spec), model=model, search=Search(**settings))
 
 
-def told(search: ModelSearch) -> list[tuple[object, ...]]:
+def outcomes(search: ModelSearch) -> list[tuple[object, ...]]:
     return [(t.params, t.scores, t.score, t.rungs, t.state) for t in search.trials]
 
 
 @pytest.mark.parametrize("model", ["logistic_regression", "mlp"])
 @pytest.mark.parametrize("concurrent_trials", [1, 4])
-def test_the_same_trials_are_given_up_by_one_worker_and_two_and_after_an_interruption(
+def test_the_same_trials_are_pruned_by_one_worker_and_two_and_after_an_interruption(
     arrays: StoredArrays, tmp_path: Path, model: str, concurrent_trials: int
 ) -> None:
     def interrupt(_: ModelSearch, trial: Trial) -> None:
         signal.raise_signal(signal.SIGINT) if trial.number == 7 else None
 
-    asked = paired_plan(arrays, model, concurrent_trials=concurrent_trials)
+    one_plan = paired_plan(arrays, model, concurrent_trials=concurrent_trials)
     for name in ("one", "two", "broken"):
         (tmp_path / name).mkdir()
-    one, two = (searched(asked, tmp_path / name, n) for name, n in (("one", 1), ("two", 2)))
+    one, two = (searched(one_plan, tmp_path / name, n) for name, n in (("one", 1), ("two", 2)))
     with pytest.raises(KeyboardInterrupt):
-        searched(asked, tmp_path / "broken", on_trial=interrupt)
-    assert told(one) == told(two) == told(searched(asked, tmp_path / "broken"))
-    assert told(one) == told(searched(asked, tmp_path / "two"))  # from the storage alone
+        searched(one_plan, tmp_path / "broken", on_trial=interrupt)
+    assert outcomes(one) == outcomes(two) == outcomes(searched(one_plan, tmp_path / "broken"))
+    assert outcomes(one) == outcomes(searched(one_plan, tmp_path / "two"))  # from the storage alone
     assert "pruned" in {trial.state for trial in one.trials}
 
 
-def test_a_trial_that_is_given_up_by_its_folds_has_their_scores_and_an_estimate(
+def test_a_trial_pruned_by_its_folds_has_their_scores_and_an_estimate(
     arrays: StoredArrays, tmp_path: Path
 ) -> None:
     search = searched(paired_plan(arrays), tmp_path)
-    given_up = [trial for trial in search.trials if trial.estimate is not None]
-    assert given_up
-    assert all(0 < len(trial.scores) < 3 and trial.state == "pruned" for trial in given_up)
+    pruned = [trial for trial in search.trials if trial.estimate is not None]
+    assert pruned
+    assert all(0 < len(trial.scores) < 3 and trial.state == "pruned" for trial in pruned)
     assert search.best is not None
     assert search.best.state == "complete"
     assert len(search.best.scores) == 3
-    assert all(trial.score < search.best.score for trial in given_up)
+    assert all(trial.score < search.best.score for trial in pruned)
 
 
 def test_patience_ends_a_search_that_finds_nothing_better(
@@ -318,7 +323,7 @@ def test_a_limit_for_fits_belongs_to_a_search_and_no_limit_changes_no_earlier_on
     assert "search.fit_timeout_s" not in plan(arrays).ingredients
 
 
-def test_the_floor_is_measured_first_however_slow_the_others_are(
+def test_the_baseline_is_measured_first_however_slow_the_others_are(
     arrays: StoredArrays, tmp_path: Path
 ) -> None:
     store = TrialStorage(f"sqlite:///{tmp_path / 'optuna.db'}")
@@ -328,19 +333,19 @@ def test_the_floor_is_measured_first_however_slow_the_others_are(
         plan(arrays, SLOW, split="speaker-independent"),
         plan(arrays, ModelSettings(), model="majority", split="speaker-independent", search=floor),
     ]
-    searches = [ModelSearch(asked, store, tmp_path / "folds") for asked in plans]
-    told: list[str] = []
+    searches = [ModelSearch(one_plan, store, tmp_path / "folds") for one_plan in plans]
+    finished: list[str] = []
 
     def until() -> float:
-        return 0.0 if told else float("inf")
+        return 0.0 if finished else float("inf")
 
     for search in searches:
         search.open()
-    run_searches(searches, POOLS[1], lambda one, _: told.append(one.plan.model), until)
-    assert told == ["majority"]
+    run_searches(searches, POOLS[1], lambda one, _: finished.append(one.plan.model), until)
+    assert finished == ["majority"]
 
 
-def test_a_winner_is_fitted_as_soon_as_its_search_is_done(
+def test_the_best_trial_is_refitted_as_soon_as_its_search_is_done(
     arrays: StoredArrays, tmp_path: Path
 ) -> None:
     refits = Refits(tmp_path / "study")
@@ -356,11 +361,11 @@ def test_a_winner_is_fitted_as_soon_as_its_search_is_done(
     assert is_whole(file)
     refits.begin(search, POOLS[1])
     assert POOLS[1].pending == 0  # what is there is not fitted again
-    (told,) = fit_winners([search], POOLS[1], tmp_path / "other", Console()).values()
-    assert told.read_bytes() == file.read_bytes()
+    (refitted,) = fit_winners([search], POOLS[1], tmp_path / "other", Console()).values()
+    assert refitted.read_bytes() == file.read_bytes()
 
 
-def test_a_winner_that_cannot_be_fitted_beside_the_searches_is_left_for_later(
+def test_a_refit_that_fails_beside_the_searches_is_left_for_later(
     tmp_path: Path,
 ) -> None:
     refits = Refits(tmp_path)
@@ -382,7 +387,7 @@ def test_a_fit_over_its_limit_is_a_failed_trial(arrays: StoredArrays, tmp_path: 
     assert hung.reason == "fold 0: Limit: longer than 3 s"
 
 
-def test_without_a_pruner_nothing_is_cut(arrays: StoredArrays, tmp_path: Path) -> None:
+def test_without_a_pruner_nothing_is_pruned(arrays: StoredArrays, tmp_path: Path) -> None:
     search = searched(network_plan(arrays, "none"), tmp_path)
     assert {trial.state for trial in search.trials} == {"complete"}
 
@@ -393,7 +398,7 @@ def test_a_pruner_belongs_to_the_identity_of_searches_by_epochs_alone(arrays: St
     assert plan(arrays).key == plan(arrays, search=pruned).key
 
 
-def test_an_svm_is_searched_by_decisions_and_votes_with_probabilities(
+def test_an_svm_is_searched_by_labels_and_votes_with_probabilities(
     arrays: StoredArrays, tmp_path: Path
 ) -> None:
     search = searched(plan(arrays, SVM, trials=3, model="svc"), tmp_path)
@@ -406,9 +411,7 @@ def test_an_svm_is_searched_by_decisions_and_votes_with_probabilities(
     assert all((one == other).all() for one, other in zip(votes, again, strict=True))
 
 
-def test_a_finished_search_is_answered_from_its_storage(
-    arrays: StoredArrays, tmp_path: Path
-) -> None:
+def test_a_finished_search_is_read_from_its_storage(arrays: StoredArrays, tmp_path: Path) -> None:
     first = searched(plan(arrays), tmp_path)
     (tmp_path / "folds").rename(tmp_path / "lost")
     store = TrialStorage(f"sqlite:///{tmp_path / 'optuna.db'}")
@@ -460,7 +463,7 @@ def test_stored_trials_are_readable_by_optuna_itself(arrays: StoredArrays, tmp_p
 @pytest.mark.parametrize(
     ("first", "sampled"), [({"C": 1.0}, True), ({"C": 1.0, "solver": "saga"}, False)]
 )
-def test_the_first_setting_is_tried_first_inside_the_space_or_outside_it(
+def test_initial_parameters_are_the_first_trial_inside_the_space_or_outside_it(
     arrays: StoredArrays, tmp_path: Path, first: dict[str, object], sampled: bool
 ) -> None:
     spec = SPEC.model_copy(update={"initial": first})
@@ -475,7 +478,7 @@ def test_a_grid_has_the_numbers_that_were_meant() -> None:
     assert [point["C"] for point in grid(spec)] == [0.1, 0.2, 0.3]
 
 
-def test_a_first_setting_on_the_grid_is_not_tried_twice(
+def test_initial_parameters_on_the_grid_are_not_tried_twice(
     arrays: StoredArrays, tmp_path: Path
 ) -> None:
     spec = ModelSettings.model_validate({"initial": {"C": 1.0}, "C": [0.1, 1.0, 10.0]})
@@ -498,7 +501,7 @@ def test_no_two_models_protocols_or_orders_of_parameters_share_a_search(
     assert len({one.key for one in plans}) == len(plans)
 
 
-def test_trials_that_something_else_added_are_no_trials_of_the_search(
+def test_trials_that_another_program_added_do_not_belong_to_the_search(
     arrays: StoredArrays, tmp_path: Path
 ) -> None:
     first = searched(plan(arrays, trials=4), tmp_path)
@@ -523,7 +526,7 @@ def test_a_model_without_a_space_is_tried_once(arrays: StoredArrays, tmp_path: P
     assert len(searched(plan(arrays, ModelSettings()), tmp_path).trials) == 1
 
 
-def test_a_failing_setting_is_kept_with_its_reason_and_stops_no_other(
+def test_a_failing_trial_is_stored_with_its_reason_and_stops_no_other(
     arrays: StoredArrays, tmp_path: Path
 ) -> None:
     spec = ModelSettings.model_validate({"C": [1.0, 2.0], "l1_ratio": [0.0, 0.5]})
@@ -552,7 +555,7 @@ def test_lost_or_damaged_fold_files_are_fitted_again(arrays: StoredArrays, tmp_p
     assert search.fold_scores(out_of_fold) == search.trials[3].scores
 
 
-def test_a_storage_that_something_else_changed_is_refused(
+def test_a_storage_that_another_program_changed_is_refused(
     arrays: StoredArrays, tmp_path: Path
 ) -> None:
     searched(plan(arrays, trials=3), tmp_path)
@@ -611,3 +614,15 @@ def test_the_engine_belongs_to_the_identity_of_models_that_it_fits(arrays: Store
 
     assert key("random_forest", "scikit-learn") != key("random_forest", "intelex")
     assert key("mlp", "scikit-learn") == key("mlp", "intelex")
+
+
+def test_a_model_from_outside_the_package_is_searched_and_refitted_by_its_entry_alone(
+    arrays: StoredArrays, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setitem(MODELS, NAIVE_BAYES.name, NAIVE_BAYES)
+    spec = ModelSettings.model_validate({"var_smoothing": [1e-9, 1e-3], "select": 3})
+    NAIVE_BAYES.check_settings(spec, "study")
+    search = searched(plan(arrays, spec, "grid", model="naive_bayes"), tmp_path)
+    assert [trial.state for trial in search.trials] == ["complete"] * 2
+    (file,) = fit_winners([search], POOLS[1], tmp_path / "study", Console()).values()
+    assert load(file)["select"].k == 3
