@@ -72,7 +72,7 @@ class Extracted:
 
 
 @dataclass(frozen=True, slots=True)
-class Recording:
+class RecordingFile:
     """A recording to measure; what a worker receives.
 
     Attributes
@@ -101,13 +101,13 @@ class _Missing:
     ----------
     parts : tuple of int
         Indices of those parts; a feature set that is not joined is its own part 0.
-    recordings : list of Recording
+    recordings : list of RecordingFile
     positions : list of list of int
         Positions of the clips of each recording.
     """
 
     parts: tuple[int, ...]
-    recordings: list[Recording]
+    recordings: list[RecordingFile]
     positions: list[list[int]]
 
 
@@ -283,7 +283,7 @@ def _read_cached(
     table: _Table, caches: Sequence[Cache], chain: Chain, seeds: Sequence[bytes]
 ) -> list[_Missing]:
     """Fill the table with cached rows, and return the recordings of the others."""
-    absent: dict[tuple[int, ...], dict[bytes, tuple[Recording, list[int]]]] = {}
+    absent: dict[tuple[int, ...], dict[bytes, tuple[RecordingFile, list[int]]]] = {}
     for position, digest in enumerate(_file_digests([clip.path for clip in table.clips])):
         if isinstance(digest, str):
             for part in range(len(caches)):
@@ -296,7 +296,7 @@ def _read_cached(
                 table.put(position, part, row)
         parts = tuple(part for part, row in enumerate(rows) if row is None)
         if parts:
-            recording = Recording(table.clips[position].path, digest, seeds[position])
+            recording = RecordingFile(table.clips[position].path, digest, seeds[position])
             absent.setdefault(parts, {}).setdefault(key, (recording, []))[1].append(position)
     return [
         _Missing(parts, [one for one, _ in found.values()], [at for _, at in found.values()])
@@ -333,7 +333,7 @@ def _digest(content: bytes) -> bytes:
 
 
 def _compute(
-    workers: Workers, feature_set: FeatureSet, chain: Chain, recordings: Sequence[Recording]
+    workers: Workers, feature_set: FeatureSet, chain: Chain, recordings: Sequence[RecordingFile]
 ) -> Iterator[list[Computed]]:
     """Yield computed rows in batches.
 
@@ -370,10 +370,10 @@ def _compute(
 def _arguments(
     feature_set: FeatureSet,
     chain: Chain,
-    recordings: Sequence[Recording],
+    recordings: Sequence[RecordingFile],
     chunks: Sequence[Sequence[int]],
     send: bool,
-) -> Iterator[tuple[FeatureSet, Chain, list[Recording]]]:
+) -> Iterator[tuple[FeatureSet, Chain, list[RecordingFile]]]:
     """Yield the arguments of each task; files to send are read only then."""
     for chunk in chunks:
         asked = [recordings[index] for index in chunk]
@@ -382,7 +382,7 @@ def _arguments(
         yield feature_set, chain, asked
 
 
-def _chunks_to_send(recordings: Sequence[Recording], indices: Sequence[int]) -> list[list[int]]:
+def _chunks_to_send(recordings: Sequence[RecordingFile], indices: Sequence[int]) -> list[list[int]]:
     """Return indices of recordings in chunks of few clips and few bytes."""
     chunks: list[list[int]] = []
     room = 0
@@ -400,7 +400,7 @@ def _chunks_to_send(recordings: Sequence[Recording], indices: Sequence[int]) -> 
 
 
 def measure(
-    feature_set: FeatureSet, chain: Chain, recordings: Sequence[Recording]
+    feature_set: FeatureSet, chain: Chain, recordings: Sequence[RecordingFile]
 ) -> list[tuple[bytes, Row] | None]:
     """Return the digest of each recording and its row; runs in a worker.
 
@@ -420,7 +420,7 @@ def measure(
     return measured
 
 
-def _content(recording: Recording) -> bytes | str | None:
+def _content(recording: RecordingFile) -> bytes | str | None:
     """Return the bytes of a recording, or why they can't be read; None if they are not here."""
     if recording.content is not None:
         return recording.content

@@ -6,7 +6,7 @@ import io
 import wave
 from pathlib import Path
 
-from benchmark.corpora import synthetic
+from benchmark.corpora import synthetic, synthetic_voice
 from benchmark.corpora.clip import Clip
 
 EMOTIONS = ("angry", "happy", "neutral", "sad")
@@ -25,7 +25,7 @@ EXAMPLE = Clip(
 
 def example_wav(clip: Clip = EXAMPLE) -> bytes:
     """Return a clip of the synthetic corpus as a 16-bit WAV file in memory."""
-    signal = (synthetic.samples(clip) * 32767).round().astype("<i2")
+    signal = (synthetic_voice.samples(clip) * 32767).round().astype("<i2")
     content = io.BytesIO()
     with wave.open(content, "wb") as file:
         file.setnchannels(1)

@@ -11,7 +11,8 @@ import pytest
 
 from benchmark.corpora import CORPORA, read_corpus
 from benchmark.corpora.clip import Clip, Recordings
-from benchmark.corpora.synthetic import MANNERS, SAMPLE_RATE_HZ, samples
+from benchmark.corpora.synthetic import MANNERS, SAMPLE_RATE_HZ
+from benchmark.corpora.synthetic_voice import samples
 from benchmark.errors import BenchmarkError
 
 

@@ -23,7 +23,7 @@ from benchmark.corpora.folder import AUDIO_SUFFIXES
 from benchmark.engine.processes import Workers
 from benchmark.features import FEATURE_SETS, extract, parse_chain
 from benchmark.features.augmentation import Chain
-from benchmark.features.extract import CLIPS_PER_TASK, Recording, measure
+from benchmark.features.extract import CLIPS_PER_TASK, RecordingFile, measure
 
 FEATURES = FEATURE_SETS["means-184"]
 RATE_HZ = FEATURES.sample_rate_hz
@@ -129,7 +129,7 @@ def test_one_core_plain(benchmark: Any, clips: list[Clip], augmentation: str) ->
 def test_one_core_ours(benchmark: Any, clips: list[Clip], augmentation: str) -> None:
     benchmark.group = f"one core {augmentation}"
     chain = {"": Chain(())}.get(augmentation) or parse_chain(augmentation)
-    orders = [Recording(clip.path, b"", b"", clip.path.read_bytes()) for clip in clips]
+    orders = [RecordingFile(clip.path, b"", b"", clip.path.read_bytes()) for clip in clips]
     measure(FEATURES, chain, orders[:2])
     timed(benchmark, f"one core, ours {augmentation}", measure, FEATURES, chain, orders)
 

@@ -11,7 +11,7 @@ PACKAGE = Path(__file__).parents[2] / "benchmark"
 
 DOORS = {
     "librosa": ("features/", "report/data_figures.py"),
-    "soundfile": ("features/", "corpora/synthetic.py", "engine/environment.py"),
+    "soundfile": ("features/", "engine/environment.py"),
     "dask": ("engine/dask.py",),
     "distributed": ("engine/dask.py",),
     "optuna": ("search/", "report/search_figures.py"),
