@@ -76,8 +76,8 @@ def _clip(name: str, home: Path) -> Clip:
     )
 
 
-    """Return the gender of a speaker."""
 def gender_of(speaker: str) -> str:
+    """Return the gender of a speaker."""
     return "male" if SPEAKERS.index(speaker) % 2 else "female"
 
 
