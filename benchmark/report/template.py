@@ -47,6 +47,11 @@ def render(name: str, /, *, folder: Path = TEMPLATES, **facts: object) -> str:
     return tidied(_environment(folder).get_template(f"{name}.md.j2").render(**facts))
 
 
+def render_text(text: str, /, **facts: object) -> str:
+    """Return the text of a template that is given as text itself; see `render`."""
+    return tidied(_environment(TEMPLATES).from_string(text).render(**facts))
+
+
 def tidied(text: str) -> str:
     r"""Return Markdown with one line for each paragraph and one blank line between blocks.
 

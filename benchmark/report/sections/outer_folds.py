@@ -1,0 +1,145 @@
+"""Outer folds: the selected model and its score on each, all pairs of corpora, and repeats."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+import pandas as pd
+
+from benchmark.data.protocols import stream
+from benchmark.evaluation.leaderboard import METRIC, Leaderboard
+from benchmark.evaluation.intervals import Evaluation, bootstrap_seed, evaluate
+from benchmark.evaluation.metrics import METRICS
+from benchmark.evaluation.results import Winner
+from benchmark.report import wording
+from benchmark.report.figures import WIDTH_IN, house_style, png_bytes
+from benchmark.report.markdown import interval, number, plain, title
+from benchmark.report.sections.section import Section
+from benchmark.study import BASELINE
+
+PAIRS = "cross-corpus-pairs"
+MATRIX = "corpora.png"
+REPEAT = "repeat-"
+"""Prefix of the last component of a repeat's part."""
+
+
+@dataclass(frozen=True)
+class ProtocolFolds:
+    """The outer folds of one protocol.
+
+    Attributes
+    ----------
+    protocol : str
+    words : ProtocolWords
+    folds : dict of str to (Winner, Evaluation)
+        The selected model of each outer fold, and its test scores.
+    repeats : list of str
+    repeat_rows : list of list of str
+        A row per model: title, mean and standard deviation, and the score of each repeat.
+    """
+
+    protocol: str
+    words: wording.ProtocolWords
+    folds: dict[str, tuple[Winner, Evaluation]]
+    repeats: list[str]
+    repeat_rows: list[list[str]]
+
+    @property
+    def cv_score(self) -> float:
+        """Mean CV score of the selected models."""
+        return float(np.mean([winner.score for winner, _ in self.folds.values()]))
+
+    @property
+    def test_score(self) -> float:
+        """Mean test score of the selected models."""
+        return float(np.mean([one.scores[METRIC].value for _, one in self.folds.values()]))
+
+
+def _facts(board: Leaderboard) -> list[ProtocolFolds] | None:
+    found = []
+    for protocol in board.protocols:
+        if board.selected[protocol].parts:
+            rows = board.result.predictions
+            repeats, repeat_rows = _repeats(board, rows[rows["protocol"] == protocol])
+            words = wording.protocol_words(protocol)
+            folds = _folds(board, protocol)
+            found.append(ProtocolFolds(protocol, words, folds, repeats, repeat_rows))
+    return found or None
+
+
+def _folds(board: Leaderboard, protocol: str) -> dict[str, tuple[Winner, Evaluation]]:
+    """Return the selected model of each outer fold, and its test scores."""
+    result = board.result
+    rows = result.predictions[result.predictions["protocol"] == protocol]
+    found = {}
+    for part, winner in board.selected[protocol].by_part.items():
+        own = rows[(rows["part"] == part) & (rows["model"] == winner.model)]
+        present = [emotion for emotion in result.emotions if emotion in set(own["emotion"])]
+        seed = bootstrap_seed(result.study.seed, stream(protocol), part)
+        found[part] = winner, evaluate(own, present, seed)
+    return found
+
+
+def _repeats(board: Leaderboard, rows: pd.DataFrame) -> tuple[list[str], list[list[str]]]:
+    """Return the repeats, and the scores of each model in them; empty without repeats."""
+    repeat_of = rows["part"].str.rpartition("/")[2]
+    names = {name for name in repeat_of if name.startswith(REPEAT)}  # corpora draw nothing
+    repeats = sorted(names, key=lambda name: int(name.removeprefix(REPEAT)))
+    lines = []
+    for standing in board.standings if repeats else ():
+        own = rows["model"] == standing.model
+        if standing.model == BASELINE or not own.any():
+            continue
+        values = [
+            evaluate(rows[own & (repeat_of == name)], board.result.emotions, 0).scores[METRIC].value
+            for name in repeats
+        ]
+        spread = f"{number(float(np.mean(values)))} ± {number(float(np.std(values, ddof=1)))}"
+        model = wording.model_title(board.result, standing.model)
+        lines.append([model, spread, *map(number, values)])
+    return [plain(name.replace("-", " ")) for name in repeats], lines
+
+
+def _figures(board: Leaderboard, facts: list[ProtocolFolds]) -> dict[str, bytes]:
+    for one in facts:
+        if one.protocol == PAIRS:
+            corpora, folds = board.corpora, one.folds
+            pairs = [[folds.get(f"{train}-to-{test}") for test in corpora] for train in corpora]
+            scores = [[pair[1] if pair else None for pair in row] for row in pairs]
+            return {MATRIX: matrix_figure(corpora, scores)}
+    return {}
+
+
+def matrix_figure(corpora: Sequence[str], pairs: Sequence[Sequence[Evaluation | None]]) -> bytes:
+    """Return UAR by training corpus (row) and test corpus (column); the diagonal is empty."""
+    with house_style():
+        from matplotlib.figure import Figure
+
+        values = np.array(
+            [[one.scores[METRIC].value if one else np.nan for one in row] for row in pairs]
+        )
+        side = 1.9 + 1.15 * len(corpora)
+        figure = Figure(figsize=(side + 0.6, side), layout="constrained")
+        axes = figure.subplots()
+        axes.imshow(values, cmap="Blues", vmin=0, vmax=1)
+        for row, line in enumerate(pairs):
+            for column, one in enumerate(line):
+                if one is not None:
+                    score = one.scores[METRIC]
+                    shown = f"{score.value:.2f}\n{interval(score)}"
+                    shown += f"\n{len(one.emotions)} emotions"
+                    colour = "white" if score.value > 0.55 else "#08306B"
+                    axes.text(column, row, shown, ha="center", va="center", color=colour, size=9)
+        names = [title(name) for name in corpora]
+        axes.set_xticks(range(len(names)), names)
+        axes.set_yticks(range(len(names)), names)
+        axes.tick_params(length=0)
+        axes.set_xlabel("test corpus")
+        axes.set_ylabel("training corpus")
+        axes.set_title(f"{METRICS[METRIC].title}, cross-corpus")
+        return png_bytes(figure)
+
+
+SECTION = Section(_facts, _figures)
