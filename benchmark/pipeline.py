@@ -507,7 +507,7 @@ def _in_words(seconds: float) -> str:
 
 def _submit_artifacts(done: Evaluated, workers: Workers) -> None:
     """Let workers store the ensembles and draw the winners' pictures while pages are written."""
-    from benchmark.report.figures import confusion_png
+    from benchmark.report.sections.selected_model import confusion_png
 
     for arguments in done.unstored:
         workers.submit(store_ensemble, *arguments)

@@ -74,7 +74,7 @@ def tidied(text: str) -> str:
             lines.append(words)
         else:
             lines[-1] += f" {words}"
-    return "\n".join(lines)
+    return "\n".join(lines).replace(" </sub>", "</sub>")
 
 
 @cache
@@ -90,7 +90,7 @@ def _environment(folder: Path) -> Environment:
     )
     environment.filters |= {name: getattr(markdown, name) for name in FILTERS}
     environment.filters["table"] = _table
-    environment.globals["none"] = markdown.NOTHING
+    environment.globals["NOTHING"] = markdown.NOTHING
     return environment
 
 

@@ -8,9 +8,10 @@ from dataclasses import dataclass
 from functools import partial
 from typing import Any, NamedTuple
 
-from benchmark.data.record import CorpusRecord
 from benchmark.data.protocols import PROTOCOLS, protocol_of
+from benchmark.data.record import CorpusRecord
 from benchmark.evaluation.calibration import BINS
+from benchmark.evaluation.intervals import FEWEST_SPEAKERS, RESAMPLES, Evaluation, Score, gap
 from benchmark.evaluation.leaderboard import (
     METRIC,
     SELECTED_PER_FOLD,
@@ -19,7 +20,6 @@ from benchmark.evaluation.leaderboard import (
     Claim,
     Leaderboard,
 )
-from benchmark.evaluation.intervals import FEWEST_SPEAKERS, RESAMPLES, Evaluation, Score, gap
 from benchmark.evaluation.metrics import METRICS
 from benchmark.evaluation.results import Result
 from benchmark.evaluation.significance import ALPHA, FEWEST_SWAPPED, SWAPS
@@ -275,7 +275,7 @@ def constants() -> dict[str, Any]:
         "METRICS": METRICS, "PROTOCOLS": PROTOCOLS,
         "protocol": protocol_words,
         "metric": METRICS[METRIC].title,
-        "folder": "",
+        "base": "",
     }  # fmt: skip
 
 
@@ -296,12 +296,17 @@ def settings_line(board: Leaderboard) -> str:
 
 def leaderboard_note(board: Leaderboard, folder: str = "") -> str:
     """Return the note below a leaderboard; `folder` leads from the page to that of the reports."""
-    return render("partials/leaderboard_note", **context(board) | {"folder": folder})
+    return render("partials/leaderboard_note", **context(board) | {"base": folder})
 
 
 def intervals_note() -> str:
     """Return how confidence intervals are computed."""
     return render("partials/intervals", **constants())
+
+
+def verdict_note() -> str:
+    """Return what the verdict on a reported figure says."""
+    return render("partials/verdict", **constants())
 
 
 def scores_of(board: Leaderboard, model: str, metric: str = METRIC) -> list[str]:

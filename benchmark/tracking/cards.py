@@ -257,7 +257,7 @@ def _measured(board: Leaderboard, model: str) -> tuple[ProtocolScores, ...]:
     return tuple(
         ProtocolScores(
             protocol=protocol,
-            title=protocol_words(protocol).column,
+            title=protocol_words(protocol).title,
             speaker_independent=protocol in PROTOCOLS and PROTOCOLS[protocol].speaker_independent,
             clips=evaluation.clips,
             speakers=evaluation.speakers,

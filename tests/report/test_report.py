@@ -10,6 +10,8 @@ from typing import Any
 import numpy as np
 import pandas as pd
 import pytest
+from benchmark.report.search_figures import comparable_trials, has_importances, rebuilt_study
+from benchmark.report.significance import comparisons
 
 from benchmark.data.protocols import stream
 from benchmark.data.record import Change
@@ -33,8 +35,6 @@ from benchmark.report.markdown import (
     table,
 )
 from benchmark.report.pages.claims import claims_page
-from benchmark.report.search_figures import comparable_trials, has_importances, rebuilt_study
-from benchmark.report.significance import comparisons
 from benchmark.report.study_page import run_command
 from benchmark.report.wording import model_title
 from tests.support.results import EMOTIONS, SKILL, SMALL, THREE_TRIALS, TITLES, make

@@ -9,6 +9,7 @@ from typing import Any
 import numpy as np
 import pandas as pd
 import pytest
+from benchmark.report.statistics_figures import Climb, Reliability, draw_climb, reliability_title
 from matplotlib.figure import Figure
 
 from benchmark.evaluation.calibration import tempered
@@ -24,7 +25,6 @@ from benchmark.report import (
     write_pages,
 )
 from benchmark.report.markdown import figure, interval, number, probability
-from benchmark.report.statistics_figures import Climb, Reliability, draw_climb, reliability_title
 from tests.support.results import MODELS, SMALL, THREE_TRIALS, make
 
 THREE: dict[str, Any] = SMALL | {"models": {"majority": {}, **MODELS}}

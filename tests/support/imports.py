@@ -14,7 +14,7 @@ DOORS = {
     "soundfile": ("features/", "engine/environment.py"),
     "dask": ("engine/dask.py",),
     "distributed": ("engine/dask.py",),
-    "optuna": ("search/", "report/search_figures.py"),
+    "optuna": ("search/", "report/sections/search.py"),
     "mlflow": ("tracking/", "serving/pyfunc.py"),
     "fastapi": ("serving/",),
     "starlette": ("serving/",),

@@ -20,7 +20,6 @@ from benchmark.report.markdown import (
 )
 from benchmark.report.pages import across, glance, speaker_independent
 from benchmark.report.pages import claims as claims_page
-from benchmark.report.study_page import marked_cells
 
 
 def overview_page(boards: Sequence[Leaderboard], explored: Collection[str] = ()) -> str:
@@ -75,14 +74,14 @@ def headline_table(board: Leaderboard, folder: str = "") -> str:
     columns = [wording.protocol_words(protocol).column for protocol in board.protocols]
     said = {claim.model: claim for claim in claims(board)}
     header = ["Model", *(f"UAR, {column}" for column in columns)]
-    header += ["Gap"] * board.has_gap
+    header += ["SD–SI gap"] * board.has_gap
     if said:
         header.append(_claim_head(result))
     rows = []
     for standing in board.standings:
         row = [
             wording.model_title(board.result, standing.model),
-            *marked_cells(board, standing.model),
+            *wording.marked_scores(board, standing.model),
         ]
         row += [figure(standing.gaps.get(METRIC))] * board.has_gap
         if said:
@@ -90,14 +89,10 @@ def headline_table(board: Leaderboard, folder: str = "") -> str:
             row.append(claimed(claim.claimed) if claim else NOTHING)
         rows.append(row)
     where = [*folder.split("/"), f"{result.name}.md"] if folder else [f"{result.name}.md"]
-    notes = [
-        *(wording.protocol_note(board, p) for p in board.protocols),
-        wording.chosen_note(board),
-    ]
-    notes.append(wording.alike_note(board))
     more = link("Per corpus and emotion, the search, the data, how to run it again", *where)
-    parts = [*wording.banners(result), wording.headline(board), table(header, rows)]
-    return "\n\n".join([*parts, wording.sentences(notes), f"{more}."])
+    note = wording.leaderboard_note(board, folder)
+    parts = [wording.banners(board), wording.headline(board), table(header, rows), note]
+    return "\n\n".join(part for part in [*parts, f"{more}."] if part)
 
 
 def _claim_head(result: Result) -> str:
@@ -113,7 +108,7 @@ def _overview_section(board: Leaderboard, explored: Collection[str]) -> list[str
     return [
         f"## {link(plain(result.name), f'{result.name}.md')}",
         f"**{plain(result.study.question)}**",
-        wording.settings_line(result),
+        wording.settings_line(board),
         headline_table(board),
         data if result.name in explored else "",
     ]

@@ -342,7 +342,7 @@ def _normalised(board: Leaderboard) -> str:
 
 
 def _kind(board: Leaderboard) -> Kind:
-    return Kind(_normalised(board), tuple(wording.learned_also(board.result)))
+    return Kind(_normalised(board), tuple(wording.auxiliary_corpora(board.result)))
 
 
 def _own_row(ours: Ours, speed: Mapping[str, float]) -> list[str]:

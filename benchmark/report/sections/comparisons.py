@@ -7,8 +7,8 @@ from dataclasses import dataclass, replace
 import numpy as np
 
 from benchmark.data.protocols import stream
-from benchmark.evaluation.leaderboard import METRIC, Leaderboard
 from benchmark.evaluation.intervals import bootstrap_seed
+from benchmark.evaluation.leaderboard import METRIC, Leaderboard
 from benchmark.evaluation.results import Result
 from benchmark.evaluation.significance import (
     ALPHA,
@@ -129,9 +129,7 @@ def _compare(result: Result, protocol: str, first: str, second: str) -> Pairwise
 
 def _compare_on_folds(result: Result, protocol: str, first: str, second: str) -> FoldTest | None:
     winners = {one.model: one for one in reversed(result.winners) if one.protocol == protocol}
-    scores = [
-        winners[model].fold_scores if model in winners else () for model in (first, second)
-    ]
+    scores = [winners[model].fold_scores if model in winners else () for model in (first, second)]
     split = result.data.splits.get(protocol)
     if not all(scores) or split is None or not split.folds:
         return None

@@ -8,7 +8,6 @@ from benchmark.evaluation.leaderboard import METRIC, Leaderboard
 from benchmark.evaluation.metrics import METRICS
 from benchmark.report import wording
 from benchmark.report.figures import (
-    GREY,
     OTHER_STYLES,
     PROTOCOL_STYLES,
     WIDTH_IN,

@@ -9,12 +9,12 @@ import numpy as np
 import pandas as pd
 
 from benchmark.data.protocols import stream
-from benchmark.evaluation.leaderboard import METRIC, Leaderboard
 from benchmark.evaluation.intervals import Evaluation, bootstrap_seed, evaluate
+from benchmark.evaluation.leaderboard import METRIC, Leaderboard
 from benchmark.evaluation.metrics import METRICS
 from benchmark.evaluation.results import Winner
 from benchmark.report import wording
-from benchmark.report.figures import WIDTH_IN, house_style, png_bytes
+from benchmark.report.figures import house_style, png_bytes
 from benchmark.report.markdown import interval, number, plain, title
 from benchmark.report.sections.section import Section
 from benchmark.study import BASELINE

@@ -21,7 +21,7 @@ class Facts:
     command, results : str
         Command line; address of the stored tables.
     fast : list of str
-        Titles of the models that another engine than scikit-learn fitted in the search.
+        Titles of the models that scikit-learn-intelex fitted in the search.
     """
 
     command: str
@@ -34,7 +34,7 @@ def _facts(board: Leaderboard) -> Facts:
     fast = [
         wording.model_title(result, model)
         for model, engine in result.versions.engines.items()
-        if not engine.startswith("scikit-learn ")
+        if engine.startswith("scikit-learn-intelex")
     ]
     return Facts(run_command(result), address("results", result.name), fast)
 

@@ -28,13 +28,13 @@ from benchmark.report.figures import (
 )
 from benchmark.report.markdown import NO_BREAK, code, listed, number, plain, shortened
 from benchmark.report.sections.section import Section
-from benchmark.study import BASELINE, Choices, Model, Range
+from benchmark.study import BASELINE, Choices, ModelSettings, Range
 
 if TYPE_CHECKING:
     import optuna
     from matplotlib.axes import Axes
 
-    Draw = Callable[[], Axes]
+    Draw = Callable[[], Axes] | None
 
 LONG_TABLE = 40
 """A table with more rows is collapsed."""
@@ -210,7 +210,7 @@ def _figure(result: Result, model: str) -> bytes:
     for winner in result.winners:
         if winner.model == model:
             first.setdefault(winner.protocol, winner)
-    rows: list[list[Draw | None]] = []
+    rows: list[list[Draw]] = []
     names = []
     for winner in first.values():
         of_the_split = of_split(result.trials, winner.split)
@@ -235,20 +235,20 @@ def _figure(result: Result, model: str) -> bytes:
     return search_figure(rows, names)
 
 
-def rebuilt_study(trials: pd.DataFrame, spec: Model) -> optuna.Study:
+def rebuilt_study(trials: pd.DataFrame, spec: ModelSettings) -> optuna.Study:
     """Return a search as an Optuna study in memory, made again from stored trials.
 
     Parameters
     ----------
     trials : DataFrame
         Rows of one protocol and model of a result's trials.
-    spec : Model
+    spec : ModelSettings
         The model's part of the study. A parameter outside its space, as a trial that the
         study names to be tried first may have, is left out of its trial.
     """
     import optuna
 
-    from benchmark.search.storage import distributions
+    from benchmark.search.samplers import distributions
 
     space = distributions(spec)
     optuna.logging.set_verbosity(optuna.logging.ERROR)

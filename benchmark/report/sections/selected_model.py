@@ -10,8 +10,8 @@ from typing import NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
-from benchmark.evaluation.leaderboard import Leaderboard, Selection
 from benchmark.evaluation.intervals import Evaluation
+from benchmark.evaluation.leaderboard import Leaderboard, Selection
 from benchmark.evaluation.metrics import Counts, confusion
 from benchmark.evaluation.results import Result
 from benchmark.report import wording

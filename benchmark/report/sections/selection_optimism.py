@@ -8,8 +8,8 @@ from typing import TYPE_CHECKING, NamedTuple
 
 import pandas as pd
 
-from benchmark.evaluation.leaderboard import Leaderboard
 from benchmark.evaluation.intervals import Score
+from benchmark.evaluation.leaderboard import Leaderboard
 from benchmark.evaluation.metrics import METRICS
 from benchmark.evaluation.selection_bias import course
 from benchmark.report import wording

@@ -5,8 +5,8 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from benchmark.evaluation.leaderboard import METRIC, Leaderboard
 from benchmark.evaluation.intervals import Score
+from benchmark.evaluation.leaderboard import METRIC, Leaderboard
 from benchmark.evaluation.metrics import METRICS
 from benchmark.evaluation.subgroups import FEWEST_CLIPS, SPEAKER, Division
 from benchmark.report.figures import COLOURS, WIDTH_IN, annotate_line, house_style, png_bytes
