@@ -234,7 +234,7 @@ def test_a_deep_study_that_is_killed_and_resumed_by_more_workers_gives_the_same_
     assert trials_in_optuna(broken) == trials_in_optuna(unbroken)
     assert runs_in_mlflow(broken) == runs_in_mlflow(unbroken)
     page = (broken.project / "reports/deep.md").read_text()
-    for words in ("Learning curves", "Compared", "JL corpus was left out", "soft vote of"):
+    for words in ("Learning curves", "Pairwise comparisons", "JL is left out", "oft voting of"):
         assert words in page
     assert "Nobody" in (broken.project / "reports/claims.md").read_text()
 

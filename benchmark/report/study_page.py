@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Collection
+from functools import partial
 from typing import Any
 
 from benchmark.evaluation.leaderboard import Leaderboard
@@ -39,20 +40,24 @@ def study_page(
     facts : dict or None
         Of `present_sections`; None to compute them.
     """
-
-    def picture(name: str, words: str) -> str:
-        place = address("figures", board.result.name, name)
-        return f"![{words}]({place})" if name in figures else ""
-
-    shared = wording.context(board) | {"picture": picture}
-    parts = []
-    for name, found in (present_sections(board) if facts is None else facts).items():
-        text = SECTIONS[name].template
-        if text is None:
-            parts.append(render(f"sections/{name}", **shared, facts=found))
-        else:
-            parts.append(render_text(text, **shared, facts=found))
+    present = present_sections(board) if facts is None else facts
+    shared = wording.context(board) | {"picture": partial(_picture, board, figures)}
+    parts = [section_text(name, shared | {"facts": found}) for name, found in present.items()]
     return "\n\n".join(part for part in parts if part) + "\n"
+
+
+def section_text(name: str, context: dict[str, Any]) -> str:
+    """Return the text of a section from the variables of its template."""
+    text = SECTIONS[name].template
+    if text is None:
+        return render(f"sections/{name}", **context)
+    return render_text(text, **context)
+
+
+def _picture(board: Leaderboard, figures: Collection[str], name: str, words: str) -> str:
+    """Return a figure with its alternative text; empty if there is no such figure."""
+    place = address("figures", board.result.name, name)
+    return f"![{words}]({place})" if name in figures else ""
 
 
 def reading_page() -> str:

@@ -128,8 +128,8 @@ def test_normalised_features_have_mean_0_and_spread_1_for_each_speaker(folded: B
 
 def test_the_page_tells_each_fold_and_that_features_were_normalised(folded: Bench) -> None:
     page = (folded.project / "reports/small.md").read_text()
-    assert "**normalised by speaker** (needs several clips of a speaker)" in page
-    assert "## Fold by fold" in page
+    assert "**transductive** (normalised by speaker)" in page
+    assert "## Outer folds" in page
     assert "72 test clips of 6 speakers in 3 folds" in page
     assert page.count("| `f2` |") == 2
 
@@ -160,7 +160,7 @@ def test_repeats_are_shown_with_their_spread_and_corpora_have_none(
     ]
     shown = f"{number(np.mean(values))} ± {number(np.std(values, ddof=1))}"
     page = (tmp_path / "small.md").read_text()
-    assert page.count("Each repeat draws the sides") == 1
+    assert page.count("Each repeat has its own seeds") == 1
     assert f"| random forest | {shown} | {' | '.join(map(number, values))} |" in page
 
 
@@ -267,8 +267,8 @@ def test_a_study_that_learned_from_another_corpus_too_stands_apart_and_says_so(
     page = unseen_page([leaderboard(one), leaderboard(also)], tmp_path)
     assert "| **Ours: normalised by speaker** |" in page
     assert "| **Ours: normalised by speaker, TESS learned from too** |" in page
-    assert "| `mfcc-stats`, TESS too; " in page
-    assert "| `mfcc-stats`, TESS too | by speaker |" in page
+    assert "| `mfcc-stats`, auxiliary TESS; " in page
+    assert "| `mfcc-stats`, auxiliary TESS | by speaker |" in page
 
 
 @pytest.mark.parametrize("change", ["name", "changes", "repeats", "rename"])
@@ -334,4 +334,4 @@ def test_the_row_of_the_best_inside_shows_the_inner_score_that_it_was_chosen_by(
         for w in result.winners
     ]
     page = unseen_page([leaderboard(of_savee(result, winners=tuple(winners)))], tmp_path)
-    assert "| the best inside, fold by fold | 0.750 | 0.143 [" in page
+    assert "| selected per outer fold | 0.750 | 0.143 [" in page

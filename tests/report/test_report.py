@@ -17,11 +17,11 @@ from benchmark.data.protocols import stream
 from benchmark.data.record import Change
 from benchmark.errors import BenchmarkError
 from benchmark.evaluation.intervals import bootstrap_seed, evaluate
-from benchmark.evaluation.leaderboard import claims, leaderboard
+from benchmark.evaluation.leaderboard import Leaderboard, claims, leaderboard
 from benchmark.evaluation.results import Result, read_result, write_result
 from benchmark.evaluation.significance import holm
 from benchmark.report import headline_table, update_readme, write_pages
-from benchmark.report.figures import confusion_png
+from benchmark.report.figures import png_of_pixels
 from benchmark.report.markdown import claimed as claimed_figure
 from benchmark.report.markdown import (
     code,
@@ -35,7 +35,11 @@ from benchmark.report.markdown import (
     table,
 )
 from benchmark.report.pages.claims import claims_page
-from benchmark.report.study_page import run_command
+from benchmark.report.sections import SECTIONS, Section
+from benchmark.report.sections.comparisons import comparisons
+from benchmark.report.sections.reproduction import run_command
+from benchmark.report.sections.search import comparable_trials, has_importances, rebuilt_study
+from benchmark.report.sections.selected_model import confusion_png
 from benchmark.report.wording import model_title
 from tests.support.results import EMOTIONS, SKILL, SMALL, THREE_TRIALS, TITLES, make
 
@@ -67,7 +71,7 @@ def test_the_question_is_the_pages_title(page: str, result: Result) -> None:
     assert page.startswith(f"# {result.study.question}\n")
 
 
-def test_the_headline_holds_the_computed_figures_of_the_chosen_models(
+def test_the_headline_has_the_computed_figures_of_the_selected_models(
     page: str, result: Result
 ) -> None:
     rows = result.predictions
@@ -77,10 +81,10 @@ def test_the_headline_holds_the_computed_figures_of_the_chosen_models(
         seed = bootstrap_seed(result.study.seed, stream(protocol))
         score = evaluate(part, result.emotions, seed).scores["uar"]
         assert f"**{number(score.value)}** {interval(score)}" in page.split("## ", maxsplit=1)[0]
-    assert ": a gap of **" in page
+    assert "The SD–SI gap is **" in page
 
 
-def test_the_chosen_model_is_chosen_on_the_inner_folds_not_on_the_test_rows(result: Result) -> None:
+def test_the_model_is_selected_on_the_inner_folds_not_on_the_test_rows(result: Result) -> None:
     board = leaderboard(result)
     assert board.selected["speaker-dependent"].model == "forest_and_mlp"
     assert board.selected["speaker-independent"].model == "mlp"
@@ -91,7 +95,7 @@ def test_the_chosen_model_is_chosen_on_the_inner_folds_not_on_the_test_rows(resu
     assert board.selected["speaker-dependent"].model == "mlp"
 
 
-def test_the_floor_is_never_the_chosen_model(result: Result) -> None:
+def test_the_baseline_is_never_selected(result: Result) -> None:
     lucky = [
         w.model_copy(update={"score": 1.0}) if w.model == "majority" else w for w in result.winners
     ]
@@ -99,7 +103,7 @@ def test_the_floor_is_never_the_chosen_model(result: Result) -> None:
     assert {one.model for one in board.selected.values()} == {"forest_and_mlp", "mlp"}
 
 
-def test_the_leaderboard_is_sorted_by_unseen_speakers(result: Result) -> None:
+def test_the_leaderboard_is_sorted_by_the_speaker_independent_score(result: Result) -> None:
     board = leaderboard(result)
     values = [one.evaluations["speaker-independent"].scores["uar"].value for one in board.standings]
     assert values == sorted(values, reverse=True)
@@ -127,7 +131,7 @@ def test_a_claim_stands_beside_our_figure_under_its_own_protocol_and_metric(
     assert by_model["forest_and_mlp"].reached
     difference = signed(ours.scores["accuracy"].value - 0.99)
     assert f"| MLP | 0.99 | {number(ours.scores['accuracy'].value)} " in page
-    assert f"**not reached** ({difference}" in page
+    assert f"**below** ({difference}" in page
     assert "It tunes on its test rows \\| we do not." in page
 
 
@@ -141,29 +145,28 @@ def test_every_model_stands_in_every_leaderboard(page: str, folder: Path, model:
 @pytest.mark.parametrize(
     "words",
     [
-        "**Bold**: the model with the best UAR on the inner folds",
+        "**Bold**: selected model (best CV score, UAR).",
         "intervals over speakers",
         "clips in SAVEE (1 speaker) and TESS (1 speaker)",
         "fold 1: FloatingPoint: a\\|b &lt;not finite>",
         "2 trials failed",
         "RAVDESS: 12 files set aside (song, not speech)",
-        "Can't be used, silent: `ravdess/03-01`",
+        "Unusable, silent: `ravdess/03-01`",
         "`tess/a` and `tess/b`",
         "python -m benchmark run-study capstone --corpora DIR",
-        "vote of random forest and MLP",
-        "the soft vote of random forest and MLP",
-        "vote of logistic regression, random forest and MLP",
+        "mean probability of random forest and MLP",
+        "soft voting of random forest and MLP",
+        "mean probability of logistic regression, random forest and MLP",
         "features `means-184` at 16,000 Hz",
-        "(calm counts as neutral)",
-        "Cut: stopped early, as they fell behind.",
+        "(calm counted as neutral)",
         "| MLP | speaker-dependent | 14 | 1 | 2 |",
         "- MLP: Its settings \\| were chosen on test rows.",
         "| Conv1D | 0.90 | – | not measured | – |",
-        "The soft vote of random forest and MLP and the Conv1D can't be compared",
-        "still rises: more clips should help",
-        "no longer rises beyond what the folds differ by",
+        "Soft voting of random forest and MLP and the Conv1D are not compared",
+        "it still increases; more clips may help",
+        "no increase beyond the variation between folds",
         "engines: mlp",
-        "Trial 0 of these is a setting that the study names",
+        "Trial 0 with the initial parameters of the study",
         "| [RAVDESS](https://example.org/ravdess) | The ravdess corpus | CC BY-NC-SA 4.0 | 1,440 |",
     ],
 )
@@ -182,11 +185,17 @@ def test_every_relative_link_and_picture_is_there(folder: Path, result: Result) 
     write_result(result, folder / "results")
     for name in ("quickstart", "small@12ab"):
         (folder / "results" / name).mkdir(exist_ok=True)
+    reading = (folder / "reading.md").read_text(encoding="utf-8")
+    headings = {
+        heading.lower().replace(" ", "-") for heading in re.findall("^## (.*)$", reading, re.M)
+    }
     for path in folder.glob("*.md"):
         targets = re.findall(r"\]\(([^)]+)\)", path.read_text(encoding="utf-8"))
-        inside = [target for target in targets if "://" not in target]
-        assert inside
-        assert [target for target in inside if not (path.parent / target).exists()] == []
+        inside = [target.partition("#")[::2] for target in targets if "://" not in target]
+        assert inside or path.name == "reading.md"
+        assert [target for target, _ in inside if not (path.parent / target).exists()] == []
+        anchors = {anchor for target, anchor in inside if target == "reading.md"} - {""}
+        assert anchors <= headings
 
 
 def test_no_page_holds_a_path_of_this_machine_or_a_date(folder: Path) -> None:
@@ -236,7 +245,7 @@ def test_figures_of_an_earlier_version_of_the_study_are_taken_away(tmp_path: Pat
 def test_one_page_alone_can_be_written_beside_the_whole_leaderboard(tmp_path: Path) -> None:
     results = [make(**SMALL), make(**SMALL | {"name": "other"})]
     written = write_pages(results, tmp_path, only="other")
-    assert [path.name for path in written] == ["other.md", "README.md"]
+    assert [path.name for path in written] == ["other.md", "reading.md", "README.md"]
     assert "small.md" in (tmp_path / "README.md").read_text(encoding="utf-8")
 
 
@@ -280,8 +289,8 @@ def test_the_overview_links_the_page_on_the_recordings_where_there_is_one(
 
 def test_a_study_without_claims_votes_or_curves_has_no_such_section(folder: Path) -> None:
     text = (folder / "quickstart.md").read_text(encoding="utf-8")
-    assert "What the source says" not in text
-    for heading in ("soft vote", "## Learning curves", "## Compared"):
+    assert "## Comparison with the source" not in text
+    for heading in ("oft voting", "## Learning curves", "## Pairwise comparisons"):
         assert heading not in text
 
 
@@ -291,18 +300,18 @@ def test_a_study_without_claims_votes_or_curves_has_no_such_section(folder: Path
 def test_a_study_of_one_protocol_has_no_gap(tmp_path: Path, protocol: str) -> None:
     write_pages([make(**SMALL, split={"protocols": [protocol]})], tmp_path)
     text = (tmp_path / "small.md").read_text(encoding="utf-8")
-    assert "Gap" not in text
+    assert "SD–SI gap" not in text
     assert "reaches UAR **" in text
 
 
-def test_a_gap_that_may_be_none_is_not_called_a_finding() -> None:
+def test_a_gap_that_may_be_zero_is_called_not_significant() -> None:
     same = make(clips=7, **SMALL)
     rows = same.predictions
     known = rows[rows["protocol"] == "speaker-dependent"]
     twice = pd.concat([known, known.assign(protocol="speaker-independent")], ignore_index=True)
     text = headline_table(replace(same, predictions=twice))
-    assert "can't be told from none" in text
-    assert "a gap of" not in text
+    assert "is not significantly different from 0" in text
+    assert "The SD–SI gap is" not in text
 
 
 @pytest.mark.parametrize(
@@ -344,7 +353,7 @@ def test_the_readme_gets_the_table_between_its_markers(tmp_path: Path) -> None:
     assert once.startswith("a\n")
 
 
-def test_studies_of_the_same_clips_stand_together_the_best_on_unseen_speakers_first(
+def test_studies_of_the_same_clips_stand_together_the_best_speaker_independent_one_first(
     tmp_path: Path,
 ) -> None:
     weak = make(**SMALL)
@@ -460,7 +469,7 @@ def test_every_claim_is_a_row_by_system_and_the_highest_first(claimed: Path) -> 
         "| [Capstone for a call centre](capstone.md) | random forest | accuracy 0.9912 |",
         "| [Capstone for a call centre](capstone.md) | MLP | accuracy 0.99 |",
         "| [Capstone for a call centre](capstone.md) | Conv1D | accuracy 0.90 | – | – | – |",
-        "| [Capstone for a call centre](capstone.md) | soft vote of random forest + MLP | acc",
+        "| [Capstone for a call centre](capstone.md) | soft voting of random forest + MLP | acc",
     ]
     assert len(lines) == len(starts)
     for line, start in zip(lines, starts, strict=True):
@@ -489,9 +498,9 @@ def test_a_claims_row_holds_both_measured_figures_and_their_gap(
 @pytest.mark.parametrize(
     ("row", "words"),
     [
-        (0, "Measured on RAVDESS, SAVEE and TESS alone. Why is not known."),
-        (1, "not measured. Measured on RAVDESS, SAVEE and TESS alone."),
-        (5, "| reached (+"),
+        (0, "Measured on RAVDESS, SAVEE and TESS only. Why is not known."),
+        (1, "not measured. Measured on RAVDESS, SAVEE and TESS only."),
+        (5, "| at or above (+"),
     ],
 )
 def test_a_verdict_says(claimed: Path, row: int, words: str) -> None:
@@ -553,7 +562,7 @@ def test_two_studies_of_one_source_can_be_told_apart() -> None:
     ]
 
 
-def test_a_claim_on_unseen_speakers_has_no_gap() -> None:
+def test_a_speaker_independent_claim_has_no_gap() -> None:
     honest = DESKTOP["claims"] | {"protocol": "speaker-independent"}
     board = leaderboard(make(**DESKTOP | {"claims": honest}))
     first = claim_lines(claims_page([board]))[0].split("|")
@@ -567,8 +576,8 @@ def test_a_corpus_that_was_left_out_is_said_wherever_figures_stand(
 ) -> None:
     text = (claimed / page_name).read_text(encoding="utf-8")
     said = (
-        "> [!CAUTION]\n> **JL corpus was left out**: 50 of 2,400 clips were there. "
-        "All figures are of RAVDESS, SAVEE and TESS alone."
+        "> [!CAUTION]\n> **JL is left out**: 50 of 2,400 clips were found. "
+        "All figures describe RAVDESS, SAVEE and TESS only."
     )
     assert said in text
     assert said in headline_table(without_jl())
@@ -584,11 +593,29 @@ def test_a_study_with_a_corpus_left_out_is_the_studys_own(claimed: Path) -> None
     assert run_command(without_jl()).endswith("--corpora DIR --allow-missing jl")
 
 
+def test_a_section_from_outside_the_package_is_on_the_page_with_its_figure(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def picture(_board: Leaderboard, facts: int) -> bytes:
+        return png_of_pixels(np.full((8, facts, 3), 255, dtype=np.uint8))
+
+    toy = Section(
+        facts=lambda board: board.result.study.search.trials,
+        figures=lambda board, facts: {"toy.png": picture(board, facts)},
+        template='## Toy\n\n{{ facts | counted("trial") }}\n\n{{ picture("toy.png", "a toy") }}\n',
+    )
+    monkeypatch.setitem(SECTIONS, "toy", toy)
+    write_pages([make(**SMALL)], tmp_path)
+    page = (tmp_path / "small.md").read_text(encoding="utf-8")
+    assert page.endswith("## Toy\n\n3 trials\n\n![a toy](figures/small/toy.png)\n")
+    assert (tmp_path / "figures/small/toy.png").read_bytes() == picture(leaderboard(make()), 3)
+
+
 def test_compared_models_are_said_to_differ_only_where_a_test_says_so(page: str) -> None:
-    section = page.split("## Compared on the same clips and folds")[1].split("## ", maxsplit=1)[0]
-    assert "on the test clips the MLP is better than the logistic regression by " in section
-    assert section.count("\n| known speakers | MLP | logistic regression |") == 1
-    assert section.count("\n| unseen speakers | MLP | logistic regression |") == 1
+    section = page.split("## Pairwise comparisons")[1].split("## ", maxsplit=1)[0]
+    assert "on the test clips, the MLP is better than the logistic regression by " in section
+    assert section.count("\n| SD | MLP | logistic regression |") == 1
+    assert section.count("\n| SI | MLP | logistic regression |") == 1
     assert "Nadeau & Bengio 2003" in section
 
 
@@ -633,6 +660,6 @@ def test_compared_models_are_judged_by_p_corrected_for_the_number_of_tests(
     assert len(found) == 2
     assert [one.clips_p for one in found] == holm([one.clips.p for one in found])
     assert [one.folds_p for one in found] == holm([one.folds.p for one in found if one.folds])
-    assert "p is corrected by Holm's method for 2 comparisons" in page
+    assert "p is adjusted for 2 comparisons (Holm)" in page
     for one in found:
         assert f"| {figure(one.clips.difference)} | {probability(one.clips_p, '')} |" in page

@@ -1,7 +1,8 @@
-"""The sections on differences, groups, calibration and optimism say what was found."""
+"""Sections on significance, subgroups, calibration and selection optimism show what was found."""
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -16,22 +17,26 @@ from benchmark.evaluation.calibration import tempered
 from benchmark.evaluation.intervals import bootstrap_seed, evaluate
 from benchmark.evaluation.leaderboard import Leaderboard, leaderboard
 from benchmark.evaluation.results import Result
-from benchmark.report import (
-    across,
-    calibration,
-    differences,
-    selection_bias,
-    subgroups,
-    write_pages,
-)
+from benchmark.report import write_pages
 from benchmark.report.markdown import figure, interval, number, probability
+from benchmark.report.pages import across
+from benchmark.report.sections import SECTIONS, calibration, selection_optimism
+from benchmark.report.sections.calibration import Reliability, reliability_title
+from benchmark.report.sections.selection_optimism import Curve, draw_curve
+from benchmark.report.study_page import study_page
 from tests.support.results import MODELS, SMALL, THREE_TRIALS, make
 
 THREE: dict[str, Any] = SMALL | {"models": {"majority": {}, **MODELS}}
 
 
-def text(section: Any) -> str:
-    return "\n\n".join(section)
+def text(parts: Iterable[str]) -> str:
+    return "\n\n".join(parts)
+
+
+def section(name: str, board: Leaderboard) -> str:
+    """The text of one section of a study's page; empty if the study does not have it."""
+    facts = SECTIONS[name].facts(board)
+    return study_page(board, (), {} if facts is None else {name: facts}).strip()
 
 
 @pytest.fixture(scope="module")
@@ -45,13 +50,13 @@ def board(result: Result) -> Leaderboard:
     return leaderboard(result)
 
 
-def chosen_rows(board: Leaderboard, protocol: str) -> pd.DataFrame:
+def selected_rows(board: Leaderboard, protocol: str) -> pd.DataFrame:
     rows = board.result.predictions
     model = board.selected[protocol].model
     return rows[(rows["protocol"] == protocol) & (rows["model"] == model)]
 
 
-def test_every_model_but_the_floor_is_compared_with_the_chosen_one(board: Leaderboard) -> None:
+def test_every_model_but_the_baseline_is_compared_with_the_selected_one(board: Leaderboard) -> None:
     assert {one.model for one in board.comparisons} == {"logistic_regression", "random_forest"}
     assert board.leading == "speaker-independent"
     chosen = board.selected_evaluation("speaker-independent").scores["uar"].value
@@ -62,19 +67,19 @@ def test_every_model_but_the_floor_is_compared_with_the_chosen_one(board: Leader
         assert one.p >= one.test.p
 
 
-def test_the_section_names_what_is_worse_and_what_can_not_be_told_apart(
+def test_the_section_names_what_is_worse_and_what_is_not_significantly_different(
     board: Leaderboard,
 ) -> None:
     apart = [one for one in board.comparisons if one.significant]
-    said = text(differences.section(board))
-    assert "the MLP, chosen on the inner folds, " in said
+    said = section("significance", board)
+    assert "the selected model (the MLP) is " in said
     for one in board.comparisons:
         assert f"| {figure(one.test.difference)} | {probability(one.test.p, '')} |" in said
-    assert ("is better than" in said) == bool(apart)
-    assert "Holm's method for 2 comparisons" in said
+    assert ("significantly better than" in said) == bool(apart)
+    assert "p is adjusted for 2 comparisons (Holm)" in said
 
 
-def test_a_model_that_can_not_be_told_from_the_chosen_one_is_marked(
+def test_a_model_not_significantly_different_from_the_selected_one_is_marked(
     result: Result, tmp_path: Path
 ) -> None:
     rows = result.predictions
@@ -85,12 +90,12 @@ def test_a_model_that_can_not_be_told_from_the_chosen_one_is_marked(
     score = leaderboard(result).selected_evaluation("speaker-independent").scores["uar"]
     cell = f"{number(score.value)} {interval(score)}"
     assert page.count(f"| {cell}\N{NO-BREAK SPACE}≈ |") == 1
-    assert "≈: on unseen speakers, can't be told from the model in bold" in page
+    assert "≈: not significantly different from the selected model, SI." in page
     assert f"{cell}\N{NO-BREAK SPACE}≈" in (tmp_path / "README.md").read_text(encoding="utf-8")
 
 
 def test_a_single_model_differs_from_nothing() -> None:
-    assert text(differences.section(leaderboard(make(**SMALL)))) == ""
+    assert section("significance", leaderboard(make(**SMALL))) == ""
 
 
 def test_an_interval_over_clips_is_marked(board: Leaderboard) -> None:
@@ -100,8 +105,8 @@ def test_an_interval_over_clips_is_marked(board: Leaderboard) -> None:
 
 
 def test_scores_of_speakers_and_genders_stand_on_the_page(board: Leaderboard) -> None:
-    said = text(subgroups.section(board))
-    rows = chosen_rows(board, "speaker-independent")
+    said = section("subgroups", board)
+    rows = selected_rows(board, "speaker-independent")
     part = rows[rows["speaker"] == "ravdess/03"]
     names = ("speaker", "groups", "ravdess", "speaker", "ravdess/03")
     seed = bootstrap_seed(bootstrap_seed(0, *names[:2]), *names[2:])
@@ -122,25 +127,25 @@ def test_groups_of_statements_and_intensities_are_shown_where_they_are_known(
             "intensity": "",
         }
     )
-    said = text(subgroups.section(leaderboard(replace(result, clips=clips))))
+    said = section("subgroups", leaderboard(replace(result, clips=clips)))
     assert "**RAVDESS, by statement**: dogs " in said
     assert "by intensity" not in said
     assert "are not stored" not in said
 
 
 def test_few_clips_a_speaker_give_no_groups() -> None:
-    said = text(subgroups.section(leaderboard(make(clips=7, **SMALL))))
-    assert "nothing can be said of any" in said
+    said = section("subgroups", leaderboard(make(clips=7, **SMALL)))
+    assert "there is no subgroup to report" in said
 
 
 def test_calibration_without_out_of_fold_rows_is_that_of_the_model_as_it_is(
     board: Leaderboard,
 ) -> None:
     found = calibration.calibrated(board, "speaker-independent")
-    said = text(calibration.section(board))
+    said = section("calibration", board)
     assert found.after is None
-    assert f"| unseen speakers | MLP | 1 | {number(found.before.error)} |" in said
-    assert "No calibrated row of known speakers and unseen speakers" in said
+    assert f"| SI | MLP | 1 | {number(found.before.error)} |" in said
+    assert "No temperature scaling of SD and SI" in said
 
 
 @pytest.fixture(scope="module")
@@ -153,16 +158,19 @@ def overconfident(result: Result) -> Result:
     return replace(result, predictions=rows, out_of_fold=out_of_fold)
 
 
-def test_calibrating_on_out_of_fold_rows_mends_what_is_too_sure(overconfident: Result) -> None:
+def test_temperature_scaling_on_out_of_fold_rows_mends_over_confidence(
+    overconfident: Result,
+) -> None:
     board = leaderboard(overconfident)
     found = calibration.calibrated(board, "speaker-dependent")
-    said = text(calibration.section(board))
+    said = section("calibration", board)
     assert found.after is not None
     assert found.after.error < found.before.error / 2
-    assert "**Known speakers**: the MLP says " in said
-    assert "it is too sure." in said
+    assert "**Speaker-dependent (SD)**: the MLP, mean confidence " in said
+    assert "%: over-confident." in said
     assert (
-        f"| MLP, calibrated | {found.temperatures[0]:.2f} | {number(found.after.error)} |" in said
+        f"| MLP, after temperature scaling | {found.temperatures[0]:.2f} | {number(found.after.error)} |"
+        in said
     )
 
 
@@ -184,16 +192,16 @@ def test_each_part_of_a_protocol_is_calibrated_by_its_own_rows(overconfident: Re
 
 
 def test_a_searchs_row_holds_its_best_corrected_and_test_scores(board: Leaderboard) -> None:
-    said = text(selection_bias.section(board))
+    said = section("selection_optimism", board)
     one = next(
         s
-        for s in selection_bias.searches(board)
+        for s in selection_optimism.searches(board)
         if (s.protocol, s.model) == ("speaker-dependent", "mlp")
     )
     trials = board.result.trials.query("protocol == 'speaker-dependent' and model == 'mlp'")
     assert one.inner == pytest.approx(trials["score"].max())
     assert one.corrected <= one.inner
-    row = f"| MLP | known speakers | 3 | {number(one.inner)} | {number(one.corrected)} |"
+    row = f"| MLP | SD | 3 | {number(one.inner)} | {number(one.corrected)} |"
     assert row in said
     assert f"| {figure(one.test)} |" in said
 
@@ -203,8 +211,8 @@ def test_the_searches_of_several_parts_are_averaged(result: Result) -> None:
     parts = [trials.assign(part=name) for name in ("f1", "f2")]
     folds = [column for column in trials if str(column).startswith("fold_")]
     parts[1][folds] = parts[1][folds] + 0.2
-    whole = selection_bias.searches(leaderboard(result))
-    both = selection_bias.searches(
+    whole = selection_optimism.searches(leaderboard(result))
+    both = selection_optimism.searches(
         leaderboard(replace(result, trials=pd.concat(parts, ignore_index=True)))
     )
     for one, mean in zip(whole, both, strict=True):
@@ -214,7 +222,7 @@ def test_the_searches_of_several_parts_are_averaged(result: Result) -> None:
 
 def test_nothing_searched_is_no_optimism() -> None:
     models = {"majority": {}, "mlp": {"alpha": 0.1}}
-    assert selection_bias.searches(leaderboard(make(**SMALL | {"models": models}))) == []
+    assert selection_optimism.searches(leaderboard(make(**SMALL | {"models": models}))) == []
 
 
 def several() -> list[Leaderboard]:
@@ -307,8 +315,11 @@ def test_ranks_differ_as_friedman_and_nemenyi_say() -> None:
 @pytest.mark.parametrize(
     ("speakers", "said"),
     [
-        (4, "over speakers: they say what would differ on others, p what differs on these"),
-        (12, "Told apart"),
+        (
+            4,
+            "The intervals are over speakers: they generalise to other speakers; p describes these",
+        ),
+        (12, "p: permutation test"),
     ],
 )
 def test_of_few_speakers_it_is_said_what_tells_of_others(
@@ -316,15 +327,15 @@ def test_of_few_speakers_it_is_said_what_tells_of_others(
 ) -> None:
     rows = result.predictions[result.predictions["corpus"] == "ravdess"].copy()
     rows["speaker"] = "s" + (rows.groupby(["protocol", "model"]).cumcount() % speakers).astype(str)
-    page = text(differences.section(leaderboard(replace(result, predictions=rows))))
+    page = section("significance", leaderboard(replace(result, predictions=rows)))
     assert said in page
     assert ("The intervals are over" in page) == (speakers == 4)
 
 
 def test_the_last_trial_has_a_step_as_well(board: Leaderboard) -> None:
-    one = selection_bias.searches(board)[0]
+    one = selection_optimism.searches(board)[0]
     axes = Figure().subplots()
-    draw_climb(axes, Climb(one.model, one.course, one.test), "black", 1.06)
+    draw_curve(axes, Curve(one.model, one.course, one.test), "black", 1.06)
     inner = axes.get_lines()[0]
     assert inner.get_xdata()[-1] > one.course.index[-1]
     assert inner.get_ydata()[-1] == one.inner
@@ -333,7 +344,7 @@ def test_the_last_trial_has_a_step_as_well(board: Leaderboard) -> None:
 @pytest.mark.parametrize("width", [20, 40])
 def test_a_panels_title_is_no_wider_than_the_panel(board: Leaderboard, width: int) -> None:
     found = calibration.calibrated(board, "speaker-independent").before
-    panel = Reliability("unseen speakers: soft vote of\nlogistic regression and MLP", found, found)
+    panel = Reliability("SI: soft voting of\nlogistic regression and MLP", found, found)
     lines = reliability_title(panel, width).splitlines()
     assert max(map(len, lines)) <= width
     assert f"{found.error:.2f}" in " ".join(lines)

@@ -27,8 +27,8 @@ TITLES = {
     "logistic_regression": "logistic regression",
     "random_forest": "random forest",
     "mlp": "MLP",
-    "forest_and_mlp": "soft vote of random forest + MLP",
-    "all_winners": "soft vote of all winners",
+    "forest_and_mlp": "soft voting of random forest + MLP",
+    "all_winners": "soft voting of all models",
 }
 ENDED = {("mlp", 5): "failed", ("mlp", 7): "pruned", ("mlp", 9): "pruned"}
 """How trials end that are not complete, by model and number."""
