@@ -10,8 +10,6 @@ from typing import Any
 import numpy as np
 import pandas as pd
 import pytest
-from benchmark.report.search_figures import comparable_trials, has_importances, rebuilt_study
-from benchmark.report.significance import comparisons
 
 from benchmark.data.protocols import stream
 from benchmark.data.record import Change

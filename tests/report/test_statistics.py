@@ -10,7 +10,6 @@ from typing import Any
 import numpy as np
 import pandas as pd
 import pytest
-from benchmark.report.statistics_figures import Climb, Reliability, draw_climb, reliability_title
 from matplotlib.figure import Figure
 
 from benchmark.evaluation.calibration import tempered
