@@ -20,7 +20,7 @@ DOORS = {
     "starlette": ("serving/",),
     "uvicorn": ("serving/",),
     "prometheus_client": ("serving/",),
-    "jinja2": ("report/template.py",),
+    "jinja2": ("report/template.py", "serving/page/html.py"),
     "matplotlib": ("report/",),
     "skops": ("models/stored.py",),
     "typer": ("cli/",),
