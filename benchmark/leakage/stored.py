@@ -21,6 +21,7 @@ from pathlib import Path
 from typing import Any
 
 import pandas as pd
+from pydantic import TypeAdapter
 
 from benchmark.engine.files import write_text
 from benchmark.errors import BenchmarkError
@@ -235,30 +236,23 @@ def read_ablation(folder: Path) -> Ablation:
 
 
 def _ablation(record: dict[str, Any], table: bytes) -> Ablation:
+    def read(kind: Any, name: str) -> Any:
+        return TypeAdapter(kind).validate_python(record[name])
+
     return Ablation(
         name=record["name"],
         study=Study.model_validate(record["settings"]),
-        data=DataFacts(**_tuples(record["data"])),
+        data=read(DataFacts, "data"),
         versions=record["versions"],
         n_draws=record["n_draws"],
         n_seeds=record["n_seeds"],
-        runs=tuple(Run(**_tuples(entry)) for entry in record["runs"]),
-        single=tuple(SingleLeak(**_tuples(entry)) for entry in record["single"]),
-        cumulative=tuple(
-            Cumulative(**{**entry, "steps": tuple(Step(**_tuples(s)) for s in entry["steps"])})
-            for entry in record["cumulative"]
-        ),
+        runs=read(tuple[Run, ...], "runs"),
+        single=read(tuple[SingleLeak, ...], "single"),
+        cumulative=read(tuple[Cumulative, ...], "cumulative"),
         predictions=pd.read_csv(
             io.BytesIO(table), dtype=dict.fromkeys(WORDS, "str"), keep_default_na=False
         ),
     )
-
-
-def _tuples(entry: dict[str, Any]) -> dict[str, Any]:
-    """Return an entry of a record with tuples in place of JSON's lists."""
-    return {
-        name: tuple(value) if isinstance(value, list) else value for name, value in entry.items()
-    }
 
 
 def read_ablations(folder: Path) -> list[Ablation]:
