@@ -9,7 +9,7 @@ from pathlib import Path
 
 @dataclass(frozen=True, slots=True)
 class Clip:
-    """One recording, and everything that its corpus tells about it.
+    """One recording, and everything that its corpus states about it.
 
     These fields are the schema of a clip from the corpus to the result.
 
@@ -48,7 +48,7 @@ class Clip:
 
     @property
     def facts(self) -> dict[str, str]:
-        """What the corpus tells of the clip beside speaker, gender and emotion, by name."""
+        """What the corpus states about the clip besides speaker, gender and emotion, by name."""
         return {"statement": self.statement, "intensity": self.intensity, **dict(self.more)}
 
     @property

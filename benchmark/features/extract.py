@@ -376,10 +376,10 @@ def _arguments(
 ) -> Iterator[tuple[FeatureSet, Chain, list[RecordingFile]]]:
     """Yield the arguments of each task; files to send are read only then."""
     for chunk in chunks:
-        asked = [recordings[index] for index in chunk]
+        batch = [recordings[index] for index in chunk]
         if send:
-            asked = [replace(one, content=_read(one.path)) for one in asked]
-        yield feature_set, chain, asked
+            batch = [replace(one, content=_read(one.path)) for one in batch]
+        yield feature_set, chain, batch
 
 
 def _chunks_to_send(recordings: Sequence[RecordingFile], indices: Sequence[int]) -> list[list[int]]:

@@ -127,15 +127,15 @@ def _candidates(correlation: Floats, sample_rate_hz: int) -> Floats:
     peak = (centre > left) & (centre >= right) & (centre > 0.0)
     octaves = np.log2(LOWEST_HZ / halves_hz * (shortest + 1 + np.arange(centre.shape[1])))
     strength = np.where(peak, centre - OCTAVE_COST * octaves, -np.inf)
-    place = np.argpartition(-strength, CANDIDATES, axis=1)[:, :CANDIDATES]
-    found = np.take_along_axis(peak, place, axis=1)
+    index = np.argpartition(-strength, CANDIDATES, axis=1)[:, :CANDIDATES]
+    found = np.take_along_axis(peak, index, axis=1)
     before, at, after = (
-        np.take_along_axis(values, place, axis=1) for values in (left, centre, right)
+        np.take_along_axis(values, index, axis=1) for values in (left, centre, right)
     )
     curvature = np.where(found, before + after - 2.0 * at, -1.0)
     shift = np.where(found, 0.5 * (before - after) / curvature, 0.0)
     height = at - 0.25 * (before - after) * shift
-    f0_hz = np.where(found, halves_hz / (shortest + 1 + place + shift), LOWEST_HZ)
+    f0_hz = np.where(found, halves_hz / (shortest + 1 + index + shift), LOWEST_HZ)
     periodicity = np.where(found, np.clip(height, 0.0, LARGEST_PERIODICITY), 0.0)
     return np.stack([f0_hz, periodicity], axis=1)
 

@@ -91,10 +91,10 @@ def states(folder: Path, samples: np.ndarray) -> list[np.ndarray]:
     import torch
     from transformers import Wav2Vec2Model
 
-    heard = (samples - samples.mean()) / np.sqrt(samples.var() + 1e-7)
+    standardised = (samples - samples.mean()) / np.sqrt(samples.var() + 1e-7)
     model = Wav2Vec2Model.from_pretrained(folder).eval()
     with torch.inference_mode():
-        found = model(torch.tensor(heard)[None], output_hidden_states=True).hidden_states
+        found = model(torch.tensor(standardised)[None], output_hidden_states=True).hidden_states
     return [state[0].mean(dim=0).numpy() for state in found]
 
 

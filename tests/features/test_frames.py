@@ -130,14 +130,14 @@ def test_pitch_is_librosas(rate_hz: int) -> None:
 def test_prosody_tells_length_level_and_pitch() -> None:
     samples = np.concatenate([buzz(120.0), buzz(240.0), buzz(240.0)])
     names = FEATURE_SETS["prosody"].columns
-    told = dict(zip(names, prosody.prosody(samples, RATE_HZ).tolist(), strict=True))
-    assert told["duration_s"] == pytest.approx(3.0)
-    assert told["level_max_db"] == pytest.approx(20 * np.log10(np.std(samples)), abs=0.5)
-    assert told["level_mean_db"] <= told["level_max_db"]
-    assert told["pitch_10th_hz"] == pytest.approx(120.0, rel=0.01)
-    assert told["pitch_median_hz"] == pytest.approx(240.0, rel=0.01)
-    assert told["pitch_90th_hz"] == pytest.approx(240.0, rel=0.01)
-    assert told["voiced_share"] > 0.9
+    numbers = dict(zip(names, prosody.prosody(samples, RATE_HZ).tolist(), strict=True))
+    assert numbers["duration_s"] == pytest.approx(3.0)
+    assert numbers["level_max_db"] == pytest.approx(20 * np.log10(np.std(samples)), abs=0.5)
+    assert numbers["level_mean_db"] <= numbers["level_max_db"]
+    assert numbers["pitch_10th_hz"] == pytest.approx(120.0, rel=0.01)
+    assert numbers["pitch_median_hz"] == pytest.approx(240.0, rel=0.01)
+    assert numbers["pitch_90th_hz"] == pytest.approx(240.0, rel=0.01)
+    assert numbers["voiced_share"] > 0.9
 
 
 def test_half_the_level_is_six_decibels_less_and_the_pitch_the_same() -> None:
