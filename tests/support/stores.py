@@ -39,7 +39,7 @@ def stored_runs(uri: str) -> list[tuple[object, ...]]:
     from mlflow import MlflowClient
 
     client = MlflowClient(with_driver(uri))
-    shown = ("role", "protocol", "model", "trial", "state", "winning_trial")
+    shown = ("role", "split", "model", "trial", "state", "selected_trial")
     found = []
     for experiment in client.search_experiments():
         for run in client.search_runs([experiment.experiment_id], max_results=5000):
