@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -42,6 +43,36 @@ class Project:
     def storage_url(self) -> str:
         """The default storage of trials."""
         return f"sqlite:///{self.folder.resolve() / 'optuna.db'}"
+
+    @contextmanager
+    def exclusive(self, study: str) -> Iterator[None]:
+        """Hold a study for this process; the lock ends with the process, however it ends.
+
+        Raises
+        ------
+        BenchmarkError
+            If another process runs the study here, or the folder can't be written.
+        """
+        from filelock import FileLock, Timeout
+
+        lock = FileLock(self.features_cache / f".{study}.lock")
+        try:
+            self.features_cache.mkdir(parents=True, exist_ok=True)
+            lock.acquire(timeout=0)
+        except Timeout as error:
+            raise BenchmarkError(
+                f"study {study} is already running in {self.folder}. Wait for it, or run this one "
+                "in another folder."
+            ) from error
+        except OSError as error:
+            raise BenchmarkError(
+                f"{self.features_cache}: can't be written ({error.strerror}). Use another folder, "
+                "for example with --project DIR."
+            ) from error
+        try:
+            yield
+        finally:
+            lock.release()
 
 
 @dataclass(frozen=True)

@@ -292,6 +292,17 @@ class Study(Record):
                 raise ValueError(f"{name} needs two members or more")
         return ensembles
 
+    @property
+    def all_ensembles(self) -> dict[str, tuple[str, ...] | str]:
+        """The ensembles by name; by default soft voting of all models but the baseline.
+
+        Each is the models that vote, or the name of a learned ensemble, ``greedy`` or ``stacking``.
+        """
+        everyone = tuple(name for name in self.models if name != BASELINE)
+        if self.ensembles or len(everyone) < 2:
+            return dict(self.ensembles)
+        return {ENSEMBLE: everyone}
+
     def settings(self) -> dict[str, Any]:
         """The study as plain data, for results and digests."""
         return self.model_dump(mode="json")

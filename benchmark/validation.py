@@ -13,7 +13,7 @@ from benchmark.evaluation.metrics import METRICS
 from benchmark.features import feature_set, parse_chain
 from benchmark.models import MODELS, check_engine
 from benchmark.search.samplers import SAMPLERS
-from benchmark.study import BASELINE, ENSEMBLE, ModelSettings, Study
+from benchmark.study import BASELINE, ModelSettings, Study
 
 PAGES = ("README", "claims", "leakage", "reading", "scale", "unseen_speakers")
 """Names of pages over all studies, which a study cannot have."""
@@ -113,7 +113,7 @@ def _check_ensembles_and_claims(study: Study, where: str) -> None:
                 f"{where}: [ensembles] {vote}: must be an identifier such as forest_and_mlp that is "
                 "not the name of a model."
             )
-    predicting = (*study.models, *ensembles(study))
+    predicting = (*study.models, *study.all_ensembles)
     for first, second in study.compare:
         _check_names("model", (first, second), predicting, f"{where}: compare")
         if first == second:
@@ -127,17 +127,6 @@ def _check_ensembles_and_claims(study: Study, where: str) -> None:
         _check_names("model", study.claims.values, predicting, place)
         _check_names("model", study.claims.why, study.claims.values, f"{place} why")
         _check_names("model", study.claims.leaks, study.claims.values, f"{place} leaks")
-
-
-def ensembles(study: Study) -> dict[str, tuple[str, ...] | str]:
-    """Return the ensembles of a study by name; by default soft voting of all its models.
-
-    Each is the models that vote, or the name of a learned ensemble, ``greedy`` or ``stacking``.
-    """
-    everyone = tuple(name for name in study.models if name != BASELINE)
-    if study.ensembles or len(everyone) < 2:
-        return dict(study.ensembles)
-    return {ENSEMBLE: everyone}
 
 
 def _check_names(

@@ -11,7 +11,7 @@ from benchmark.errors import BenchmarkError
 from benchmark.features import OPTIONAL_FEATURE_SETS
 from benchmark.models import EXTRAS, MODELS, is_installed
 from benchmark.study import Range, derive_seed, effective, read_study
-from benchmark.validation import check, ensembles
+from benchmark.validation import check
 
 STUDIES = sorted((Path(__file__).parent.parent / "studies").glob("*.toml"))
 
@@ -84,7 +84,7 @@ def test_an_ensemble_that_is_none_is_refused(study_file: Path, entry: str, words
 
 def test_a_greedy_ensemble_may_choose_among_one_models_trials(study_file: Path) -> None:
     study_file.write_text(f'{SMALL}\n[ensembles]\nx = "greedy"\n')
-    assert ensembles(check(read_study(study_file), "small")) == {"x": "greedy"}
+    assert check(read_study(study_file), "small").all_ensembles == {"x": "greedy"}
 
 
 @pytest.mark.parametrize("more", ["", "[models.lda]\n"])

@@ -17,6 +17,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from benchmark.data.prepared import Prepared
 from benchmark.engine import npz_cache
 from benchmark.engine.arrays import load_arrays
 from benchmark.engine.processes import Task, WorkerLostError, Workers
@@ -28,7 +29,7 @@ from benchmark.search.plan import Plan
 from benchmark.search.samplers import SAMPLERS, contains, distributions, random_sampler, storable
 from benchmark.search.storage import TrialStorage
 from benchmark.search.trial import Trial
-from benchmark.study import BASELINE, Range, derive_seed
+from benchmark.study import BASELINE, Range, Study, derive_seed
 
 if TYPE_CHECKING:
     import optuna
@@ -437,3 +438,29 @@ def run_searches(
         task.label[0].accept(task, workers)
         advance(task.label[0])
     workers.abandon()
+
+
+def open_searches(
+    study: Study, prepared: Prepared, storage: TrialStorage, folder: Path
+) -> list[ModelSearch]:
+    """Return the searches of every model on every split, opened; results of folds go to `folder`."""
+    searches = []
+    for tables in prepared.splits:
+        for name, spec in study.models.items():
+            plan = Plan(
+                study=study.name,
+                split=tables.name,
+                stream=tables.stream,
+                model=name,
+                spec=spec,
+                search=study.search,
+                seed=study.seed,
+                emotions=tuple(tables.emotions),
+                n_folds=tables.n_folds,
+                arrays=tables.arrays,
+                origin=prepared.origin,
+            )
+            search = ModelSearch(plan, storage, folder)
+            search.open()
+            searches.append(search)
+    return searches

@@ -1,0 +1,111 @@
+"""What a study logs to MLflow: the record of the study, and its winners."""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+
+from benchmark import __version__
+from benchmark.data.prepared import Prepared
+from benchmark.engine.environment import code_digest
+from benchmark.evaluation.leaderboard import leaderboard
+from benchmark.evaluation.results import Result, Winner, by_split
+from benchmark.project import Project
+from benchmark.search.search import ModelSearch
+from benchmark.study import Study, digest_of
+from benchmark.tracking.records import ModelRecord, StudyRecord, TableRecord
+from benchmark.tracking.tracker import Tracker
+
+
+def study_record(
+    study: Study, prepared: Prepared, searches: Sequence[ModelSearch], project: Project
+) -> StudyRecord:
+    """Return what all MLflow runs of a study share."""
+    tables = {
+        split.name: tuple(
+            TableRecord(
+                name=f"{prepared.name}/{split.name}/{side}",
+                digest=facts.digest,
+                side=side,
+                source=str((split.folder / f"{side}.csv").relative_to(project.folder)),
+                rows=facts.rows,
+            )
+            for side, facts in (("train", split.record.train), ("test", split.record.test))
+        )
+        for split in prepared.splits
+    }
+    keys = [search.plan.key for search in searches]
+    return StudyRecord(
+        name=prepared.name,
+        digest=digest_of([prepared.name, keys])[:16],
+        metric=study.search.metric,
+        question=study.question,
+        settings=study.settings(),
+        parameters={
+            name: {key: getattr(entry, "log", False) for key, entry in spec.space.items()}
+            for name, spec in study.models.items()
+        },
+        tags={
+            "seed": str(study.seed),
+            "data_digest": digest_of([split.digest for split in prepared.splits]),
+            "code_digest": code_digest(),
+            "benchmark_version": __version__,
+            **(
+                {"changes": "; ".join(change.text for change in prepared.changes)}
+                if prepared.changes
+                else {}
+            ),
+        },
+        tables=tables,
+    )
+
+
+def log_models(
+    tracker: Tracker,
+    result: Result,
+    files: Mapping[tuple[str, str], Path],
+    pictures: Mapping[tuple[str, str], bytes],
+) -> None:
+    """Log each winner with its test scores, confusion matrix and fitted model."""
+    boards = {split: leaderboard(part) for split, part in by_split(result).items()}
+    metric = result.study.search.metric
+    for winner in result.winners:
+        split, model = winner.split, winner.model
+        members = _members(winner)
+        found = boards[split].evaluation(winner.protocol, model)
+        assert found is not None
+        metrics: dict[str, float] = {f"cv_{metric}": winner.score, "cv_std": winner.std or 0.0}
+        for name, score in found.scores.items():
+            metrics[f"test_{name}"] = score.value
+            metrics[f"test_{name}_low"] = score.low
+            metrics[f"test_{name}_high"] = score.high
+        for corpus, part in found.corpora.items():
+            metrics |= {f"test_{corpus}_{name}": s.value for name, s in part.scores.items()}
+        for name, score in found.mean_over_corpora.items():
+            metrics[f"test_{name}_mean_over_corpora"] = score.value
+        params = winner.params | ({"members": members} if members else {})
+        stored = files[split, model]
+        tracker.log_model(
+            ModelRecord(
+                split=split,
+                model=model,
+                params=params,
+                metrics=metrics,
+                files={
+                    "model/model.skops": stored,
+                    "figures/confusion.png": pictures[split, model],
+                },
+                trial=winner.trial,
+                tags={"model_sha256": hashlib.sha256(stored.read_bytes()).hexdigest()},
+            )
+        )
+
+
+def _members(winner: Winner) -> str:
+    """Return the members of an ensemble in a line; of a greedy one with trials and weights."""
+    members: Sequence[str] = winner.members
+    if winner.weights:
+        rows = zip(winner.weights, members, winner.trials, strict=True)
+        members = [f"{weight} x {model} {trial}" for weight, model, trial in rows]
+    return ", ".join(members)
