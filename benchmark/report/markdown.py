@@ -12,44 +12,44 @@ ABBREVIATIONS = {"cnn", "gru", "jl", "knn", "lstm", "mlp", "ravdess", "savee", "
 NOTHING = "–"
 NO_BREAK = "\N{NO-BREAK SPACE}"
 CLIPS = "ᶜ"
-"""Stands behind an interval for which clips were resampled, on one side or in one part at least."""
+"""Marks an interval for which clips were resampled, at least on one side or in one part."""
 ALIKE = "≈"
-"""Stands behind a model's figure that can't be told from the chosen model's."""
+"""Marks the score of a model that is not significantly different from the selected model."""
 
 
 def table(
     header: Sequence[str], rows: Iterable[Sequence[str]], words: Collection[int] = (0,)
 ) -> str:
-    """Return a table; columns of words, by position, stand to the left, numbers to the right."""
+    """Return a table; the columns `words`, by index, are left-aligned, the others right-aligned."""
     rules = [":---" if position in words else "---:" for position in range(len(header))]
     lines = [header, rules, *rows]
     return "\n".join(f"| {' | '.join(line)} |" for line in lines)
 
 
 def plain(text: object) -> str:
-    """Return text from outside so that it can't end a table's cell or begin a tag."""
+    """Return text from a user's files, escaped so that it cannot end a table cell or begin a tag."""
     one_line = " ".join(str(text).split())
     return one_line.replace("\\", "\\\\").replace("|", "\\|").replace("<", "&lt;")
 
 
 def code(text: object) -> str:
-    """Return text from outside as a code span, fit for a table's cell."""
+    """Return text from a user's files as a code span that a table cell can hold."""
     one_line = " ".join(str(text).split())
     return f"`{one_line.replace('`', chr(39)).replace('|', chr(92) + '|')}`"
 
 
 def link(text: str, *parts: str) -> str:
-    """Return a link to a file below the page's folder, given by the parts of its path."""
+    """Return a link to a file, given by the parts of its relative path."""
     return f"[{text}]({address(*parts)})"
 
 
 def address(*parts: str) -> str:
-    """Return the relative address of a file, fit for a link whatever a study is called."""
+    """Return the relative address of a file, quoted for a link."""
     return "/".join(quote(part, safe="@") for part in parts)
 
 
 def probability(p: float, equals: str = "= ") -> str:
-    """Return a p with three decimals, or that it is below what they can show."""
+    """Return a p value with three decimals; ``< 0.001`` if it is smaller."""
     return "< 0.001" if p < 0.001 else f"{equals}{p:.3f}"
 
 
@@ -59,12 +59,12 @@ def banner(kind: str, text: str) -> str:
 
 
 def details(summary: str, body: str) -> str:
-    """Return a part that opens on a click."""
+    """Return a collapsed part of a page."""
     return f"<details>\n<summary>{summary}</summary>\n\n{body}\n\n</details>"
 
 
 def title(name: str) -> str:
-    """Return a name of the study file in words: ``random_forest`` is a random forest."""
+    """Return a name of a study file in words: ``random_forest`` becomes ``random forest``."""
     words = name.split("_")
     return plain(" ".join(word.upper() if word in ABBREVIATIONS else word for word in words))
 
@@ -88,14 +88,14 @@ def signed(value: float) -> str:
 
 
 def interval(score: Score) -> str:
-    """Return a score's interval, see `span`, marked where it does not tell how speakers differ."""
+    """Return the interval of a score, see `span`; marked if clips were resampled."""
     return span(score.low, score.high) + ("" if score.over == "speakers" else CLIPS)
 
 
 def span(lower: float, upper: float) -> str:
-    """Return an interval with two decimals, which no line break parts: ``[0.35, 0.42]``.
+    """Return an interval with two decimals and a no-break space: ``[0.35, 0.42]``.
 
-    Its ends are rounded outwards, for an interval that is rounded can exclude its own figure.
+    The ends are rounded outwards: a rounded interval can exclude its own figure.
     """
     exact = 1e-6  # 0.29 times 100 is below 29, by rounding
     outwards = (math.floor(100 * lower + exact), math.ceil(100 * upper - exact))
@@ -113,12 +113,12 @@ def figure(score: Score | None, bold: bool = False) -> str:
 
 
 def capitalised(text: str) -> str:
-    """Return text with a capital first letter, the others as they are."""
+    """Return text with its first letter in upper case, the others unchanged."""
     return text[:1].upper() + text[1:]
 
 
 def count(value: int) -> str:
-    """Return a count with its thousands set apart."""
+    """Return a count with thousands separators."""
     return f"{value:,}"
 
 
@@ -128,14 +128,14 @@ def counted(value: int, one: str, many: str = "") -> str:
 
 
 def listed(names: Sequence[str], joint: str = "and") -> str:
-    """Return names as a sentence has them: ``a, b and c``."""
+    """Return names as a list in a sentence: ``a, b and c``."""
     if len(names) < 2:
         return "".join(names)
     return f"{', '.join(names[:-1])} {joint} {names[-1]}"
 
 
 def shortened(names: Sequence[str], shown: int = 12) -> str:
-    """Return names in a row, only the first ones of many: ``a, b and 10 more``."""
+    """Return the first names of a list and the number of the others: ``a, b and 10 more``."""
     if len(names) <= shown:
         return ", ".join(names)
     return f"{', '.join(names[:shown])} and {count(len(names) - shown)} more"
@@ -150,5 +150,5 @@ def percent(fraction: float) -> str:
 
 
 def decimals(value: float, digits: int) -> str:
-    """Return a figure with so many decimals and a true minus sign, a dash for NaN."""
+    """Return a number with the given decimals and a true minus sign; a dash for NaN."""
     return NOTHING if math.isnan(value) else f"{value:.{digits}f}".replace("-", "−")
