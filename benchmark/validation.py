@@ -15,7 +15,7 @@ from benchmark.models import MODELS, check_engine
 from benchmark.search.samplers import SAMPLERS
 from benchmark.study import BASELINE, ModelSettings, Study
 
-PAGES = ("README", "claims", "leakage", "reading", "scale", "unseen_speakers")
+PAGES = ("README", "claims", "leakage", "reading", "scale", "speaker_independent")
 """Names of pages over all studies, which a study cannot have."""
 
 DATA_PAGE = "_data"

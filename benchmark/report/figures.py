@@ -8,12 +8,10 @@ from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
-import pandas as pd
 from numpy.typing import NDArray
 
 from benchmark.evaluation.intervals import Score
 from benchmark.evaluation.leaderboard import SPEAKER_DEPENDENT, SPEAKER_INDEPENDENT
-from benchmark.evaluation.significance import ALPHA
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -77,38 +75,6 @@ def annotate_line(axes: Axes, value: float, name: str) -> None:
         name, (value, 1), xycoords=("data", "axes fraction"), xytext=(0, 3),
         textcoords="offset points", color="#6B6B6B", fontsize=9.5, ha="center",
     )  # fmt: skip
-
-
-def ranks_figure(ranks: pd.Series, differences: pd.DataFrame) -> bytes:
-    """Return the critical-difference diagram of Demšar (2006): mean ranks; bars join models
-    that are not significantly different.
-
-    Parameters
-    ----------
-    ranks : Series
-        Mean rank by model, 1 being the best.
-    differences : DataFrame of shape (n_models, n_models)
-        The p of each pair.
-    """
-    with house_style():
-        from matplotlib.figure import Figure
-        from scikit_posthocs import critical_difference_diagram
-
-        height = 1.3 + 0.28 * len(ranks)
-        figure = Figure(figsize=(WIDTH_IN, height), layout="constrained")
-        axes = figure.subplots()
-        critical_difference_diagram(
-            ranks,
-            differences,
-            alpha=ALPHA,
-            ax=axes,
-            label_fmt_left="{label} ({rank:.2f})",
-            label_fmt_right="({rank:.2f}) {label}",
-            color_palette=[BLUE] * len(ranks),
-            crossbar_props={"color": INK, "linewidth": 2.5},
-        )
-        axes.set_title("mean rank (1 is best)")
-        return png_bytes(figure)
 
 
 @contextmanager

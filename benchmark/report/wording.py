@@ -304,11 +304,6 @@ def intervals_note() -> str:
     return render("partials/intervals", **constants())
 
 
-def verdict_note() -> str:
-    """Return what the verdict on a reported figure says."""
-    return render("partials/verdict", **constants())
-
-
 def scores_of(board: Leaderboard, model: str, metric: str = METRIC) -> list[str]:
     """Return a model's score under each protocol, in bold if it is the selected model."""
     cells = []

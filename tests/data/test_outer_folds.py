@@ -23,11 +23,11 @@ from benchmark.evaluation.results import (
 from benchmark.report import write_pages
 from benchmark.report.markdown import number
 from benchmark.report.pages.speaker_independent import (
-    TASKS,
+    SETUPS,
     Kind,
-    best_inside,
-    compared,
-    unseen_page,
+    has_comparison,
+    select_per_fold,
+    speaker_independent_page,
 )
 from tests.support.bench import SMALL_STUDY, Bench, changed_bench
 
@@ -211,7 +211,7 @@ def test_a_model_of_normalised_features_is_refused_for_single_recordings(folded:
     assert "learned from features normalised by speaker" in refused.stderr
 
 
-SAVEE = TASKS[1]
+SAVEE = SETUPS[1]
 ONE_SCALE = Kind("speaker", ())
 SEVEN = [f"e{number}" for number in range(SAVEE.emotions)]
 
@@ -249,26 +249,27 @@ def test_a_study_of_published_folds_stands_beside_published_figures(
     result: Result, tmp_path: Path
 ) -> None:
     board = leaderboard(of_savee(result))
-    page = unseen_page([board], tmp_path)
+    page = speaker_independent_page([board], tmp_path)
     assert "## SAVEE, 7 emotions, folds `leave-one-speaker-out`" in page
     assert "Whisper large v3 | 0.741 | 0.772 | 0.753" in page
-    assert "**Ours: normalised by speaker** | **0.143**" in page
-    assert "every emotion among them, the tested ones too, without labels (12 in SAVEE)" in page
-    assert unseen_page([leaderboard(result)], tmp_path) == ""
+    assert "**Ours: transductive (normalised by speaker)** | **0.143**" in page
+    assert "(12 in SAVEE)" in page
+    assert "of all emotions and including the test clips, without labels" in page
+    assert speaker_independent_page([leaderboard(result)], tmp_path) == ""
 
 
-def test_a_study_that_learned_from_another_corpus_too_stands_apart_and_says_so(
+def test_a_study_with_an_auxiliary_corpus_has_a_row_of_its_own(
     result: Result, tmp_path: Path
 ) -> None:
     one, two = of_savee(result, "one"), of_savee(result, "two")
     corpora = {"savee": two.data.corpora["csv"]}
     corpora["tess"] = corpora["savee"].model_copy(update={"auxiliary": True})
     also = Result(**(vars(two) | {"data": two.data.model_copy(update={"corpora": corpora})}))
-    page = unseen_page([leaderboard(one), leaderboard(also)], tmp_path)
-    assert "| **Ours: normalised by speaker** |" in page
-    assert "| **Ours: normalised by speaker, TESS learned from too** |" in page
+    page = speaker_independent_page([leaderboard(one), leaderboard(also)], tmp_path)
+    assert "| **Ours: transductive (normalised by speaker)** |" in page
+    assert "| **Ours: transductive (normalised by speaker), auxiliary corpus TESS** |" in page
     assert "| `mfcc-stats`, auxiliary TESS; " in page
-    assert "| `mfcc-stats`, auxiliary TESS | by speaker |" in page
+    assert "| `mfcc-stats`, auxiliary TESS | transductive |" in page
 
 
 @pytest.mark.parametrize("change", ["name", "changes", "repeats", "rename"])
@@ -284,31 +285,34 @@ def test_a_run_that_is_not_the_studys_own_stands_beside_no_published_figure(
         "rename": {"study": of_task.study.model_copy(update={"rename": {"calm": "e0"}})},
     }
     board = leaderboard(Result(**(vars(of_task) | changed[change])))
-    assert not compared([board])
-    assert unseen_page([board], tmp_path) == ""
+    assert not has_comparison([board])
+    assert speaker_independent_page([board], tmp_path) == ""
 
 
-def test_each_outer_fold_is_answered_by_the_study_that_is_best_on_its_inner_folds(
+def test_each_outer_fold_selects_the_study_with_the_best_cv_score(
     result: Result, tmp_path: Path
 ) -> None:
     one = knowing(of_savee(result, "one"), {"f1"}, 0.8)
     two = knowing(of_savee(result, "two"), {"f2", "f3"}, 0.7)
-    ours, lacking = best_inside(ONE_SCALE, [leaderboard(one), leaderboard(two)])
-    assert lacking == []
+    ours, left_out = select_per_fold(ONE_SCALE, [leaderboard(one), leaderboard(two)])
+    assert left_out == []
     assert ours.folds == {"two": 2, "one": 1}
     assert ours.evaluation.scores["uar"].value == 1.0
     assert ours.evaluation.clips == 72
-    page = unseen_page([leaderboard(one), leaderboard(two)], tmp_path)
+    page = speaker_independent_page([leaderboard(one), leaderboard(two)], tmp_path)
     row = next(line for line in page.splitlines() if line.startswith("| **Ours"))
     assert "**1.000**" in row
-    assert "fold by fold: two (`mfcc-stats`) on 2 folds and one (`mfcc-stats`) on 1 fold" in row
+    assert (
+        "study selected per outer fold: two (`mfcc-stats`) on 2 folds and one (`mfcc-stats`) on 1 fold"
+        in row
+    )
     assert row.endswith("| [study two](two.md) and [study one](one.md) |")
 
 
-def test_one_study_that_is_best_on_every_fold_keeps_its_own_figures(result: Result) -> None:
+def test_a_study_selected_on_every_fold_has_its_own_scores(result: Result) -> None:
     one = knowing(of_savee(result, "one"), {"f1", "f2"}, 0.8)
     boards = [leaderboard(one), leaderboard(knowing(of_savee(result, "two"), set(), 0.0))]
-    ours, _ = best_inside(ONE_SCALE, boards)
+    ours, _ = select_per_fold(ONE_SCALE, boards)
     assert ours.folds == {"one": 3}
     assert ours.evaluation.scores == boards[0].selected_evaluation("speaker-independent").scores
 
@@ -320,12 +324,12 @@ def test_a_study_without_a_fold_that_others_have_is_left_out_and_named(
     fewer = two.predictions[two.predictions["part"] != "f3"]
     winners = [w.model_copy(update={"score": 0.9}) for w in two.winners if w.part != "f3"]
     cut = Result(**(vars(two) | {"predictions": fewer, "winners": tuple(winners)}))
-    page = unseen_page([leaderboard(one), leaderboard(cut)], tmp_path)
-    assert "Study two is left out of ours: it has other outer folds." in page
+    page = speaker_independent_page([leaderboard(one), leaderboard(cut)], tmp_path)
+    assert "Study two is left out: it has other outer folds." in page
     assert "[study one](one.md) |" in page
 
 
-def test_the_row_of_the_best_inside_shows_the_inner_score_that_it_was_chosen_by(
+def test_the_row_of_models_selected_per_fold_shows_their_cv_score(
     result: Result, tmp_path: Path
 ) -> None:
     other = {"f1": "random_forest", "f2": "logistic_regression", "f3": "random_forest"}
@@ -333,5 +337,7 @@ def test_the_row_of_the_best_inside_shows_the_inner_score_that_it_was_chosen_by(
         w.model_copy(update={"score": 0.75 if w.model == other[w.part] else 0.5})
         for w in result.winners
     ]
-    page = unseen_page([leaderboard(of_savee(result, winners=tuple(winners)))], tmp_path)
+    page = speaker_independent_page(
+        [leaderboard(of_savee(result, winners=tuple(winners)))], tmp_path
+    )
     assert "| selected per outer fold | 0.750 | 0.143 [" in page

@@ -11,7 +11,7 @@ from benchmark.evaluation.leaderboard import Leaderboard, leaderboard
 from benchmark.evaluation.results import read_result, read_results
 from benchmark.report import study_page, update_readme
 from benchmark.report.pages import claims, leakage, speaker_independent
-from benchmark.report.pages import leaderboard as leaderboard_page
+from benchmark.report.pages.leaderboard import leaderboard_page
 
 PROJECT = Path(__file__).parents[2]
 REPORTS = PROJECT / "reports"
@@ -40,7 +40,7 @@ def boards() -> list[Leaderboard]:
 
 def test_the_published_leaderboard_comes_from_the_stored_results(boards: list[Leaderboard]) -> None:
     explored = [path.name.removesuffix("_data.md") for path in REPORTS.glob("*_data.md")]
-    page = leaderboard_page.overview_page(boards, explored)
+    page = leaderboard_page(boards, explored)
     assert page == (REPORTS / "README.md").read_text(encoding="utf-8")
 
 
@@ -50,7 +50,9 @@ def test_a_published_page_over_all_studies_comes_from_the_stored_results(
 ) -> None:
     page = {
         claims.NAME: lambda: claims.claims_page(boards),
-        speaker_independent.NAME: lambda: speaker_independent.unseen_page(boards, REPORTS),
+        speaker_independent.NAME: lambda: speaker_independent.speaker_independent_page(
+            boards, REPORTS
+        ),
     }[name]()
     assert page == (REPORTS / name).read_text(encoding="utf-8")
 

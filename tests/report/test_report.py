@@ -18,7 +18,7 @@ from benchmark.evaluation.intervals import bootstrap_seed, evaluate
 from benchmark.evaluation.leaderboard import Leaderboard, claims, leaderboard
 from benchmark.evaluation.results import Result, read_result, write_result
 from benchmark.evaluation.significance import holm
-from benchmark.report import headline_table, update_readme, write_pages
+from benchmark.report import update_readme, write_pages
 from benchmark.report.figures import png_of_pixels
 from benchmark.report.markdown import claimed as claimed_figure
 from benchmark.report.markdown import (
@@ -33,6 +33,7 @@ from benchmark.report.markdown import (
     table,
 )
 from benchmark.report.pages.claims import claims_page
+from benchmark.report.pages.leaderboard import headline_table
 from benchmark.report.sections import SECTIONS, Section
 from benchmark.report.sections.comparisons import comparisons
 from benchmark.report.sections.reproduction import run_command
@@ -307,7 +308,7 @@ def test_a_gap_that_may_be_zero_is_called_not_significant() -> None:
     rows = same.predictions
     known = rows[rows["protocol"] == "speaker-dependent"]
     twice = pd.concat([known, known.assign(protocol="speaker-independent")], ignore_index=True)
-    text = headline_table(replace(same, predictions=twice))
+    text = headline_table(leaderboard(replace(same, predictions=twice)))
     assert "is not significantly different from 0" in text
     assert "The SD–SI gap is" not in text
 
@@ -344,7 +345,7 @@ def test_the_readme_gets_the_table_between_its_markers(tmp_path: Path) -> None:
     once = readme.read_text(encoding="utf-8")
     update_readme(readme, [result])
     assert readme.read_text(encoding="utf-8") == once
-    assert headline_table(result) in once
+    assert headline_table(leaderboard(result), "reports") in once
     assert "stale table" not in once
     assert "kept" in once
     assert "](reports/small.md)" in once
@@ -362,10 +363,10 @@ def test_studies_of_the_same_clips_stand_together_the_best_speaker_independent_o
     other = make(**SMALL | {"name": "other", "corpora": ["tess"]})
     write_pages([weak, strong, other], tmp_path, only="none")
     page = (tmp_path / "README.md").read_text(encoding="utf-8")
-    glance = page.partition("## At a glance")[2].partition("\n## ")[0]
+    glance = page.partition("## Studies by test clips")[2].partition("\n## ")[0]
     own, apart = glance.split("emotions of TESS")
     assert own.index("](strong.md)") < own.index("](small.md)")
-    assert "**normalised by speaker**" in own
+    assert "**transductive** (normalised by speaker)" in own
     assert "1.000 [1.00," in own
     assert "](other.md)" in apart
     readme = tmp_path / "above.md"
@@ -496,7 +497,7 @@ def test_a_claims_row_holds_both_measured_figures_and_their_gap(
 @pytest.mark.parametrize(
     ("row", "words"),
     [
-        (0, "Measured on RAVDESS, SAVEE and TESS only. Why is not known."),
+        (0, "Measured on RAVDESS, SAVEE and TESS only. The reason is not known."),
         (1, "not measured. Measured on RAVDESS, SAVEE and TESS only."),
         (5, "| at or above (+"),
     ],
@@ -521,10 +522,10 @@ def test_the_headline_counts_what_was_reached_and_averages_both_figures(
         if claim.measured and claim.independent
     ]
     known, unseen = np.mean(pairs, axis=0)
-    assert "**1 of 6 claims was reached**" in text
-    assert "2 claims were not measured" in text
-    assert f"**{known:.3f}** under their own protocols and **{unseen:.3f}** on speakers" in text
-    assert "(4 claims measured both ways)" in text
+    assert "**1 of 6 reported figures was reached**" in text
+    assert "2 reported figures were not measured" in text
+    assert f"**{known:.3f}** in our reproduction" in text
+    assert f"**{unseen:.3f}** speaker-independent (4 figures measured under both" in text
 
 
 def test_without_claims_there_is_no_page_of_them(tmp_path: Path) -> None:
@@ -547,7 +548,7 @@ def test_the_readme_gets_every_claim_between_its_markers(tmp_path: Path, claimed
     assert len(claim_lines(once)) == 2
     assert "](reports/desktop.md)" in once
     assert "](reports/claims.md)" in once
-    assert "- A desktop page, MLP (0.9935): why is not known." in once
+    assert "- A desktop page, MLP (0.9935): the reason is not known." in once
     assert once.endswith("<!-- /claims -->\nb\n")
 
 
@@ -578,7 +579,7 @@ def test_a_corpus_that_was_left_out_is_said_wherever_figures_stand(
         "All figures describe RAVDESS, SAVEE and TESS only."
     )
     assert said in text
-    assert said in headline_table(without_jl())
+    assert said in headline_table(leaderboard(without_jl()))
 
 
 def test_a_study_with_a_corpus_left_out_is_the_studys_own(claimed: Path) -> None:

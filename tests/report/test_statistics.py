@@ -18,12 +18,11 @@ from benchmark.evaluation.leaderboard import Leaderboard, leaderboard
 from benchmark.evaluation.results import Result
 from benchmark.report import write_pages
 from benchmark.report.markdown import figure, interval, number, probability
-from benchmark.report.pages import across
 from benchmark.report.sections import SECTIONS, calibration, selection_optimism
 from benchmark.report.sections.calibration import Reliability, reliability_title
 from benchmark.report.sections.selection_optimism import Curve, draw_curve
 from benchmark.report.study_page import study_page
-from tests.support.results import MODELS, SMALL, THREE_TRIALS, make
+from tests.support.results import MODELS, SMALL, make
 
 THREE: dict[str, Any] = SMALL | {"models": {"majority": {}, **MODELS}}
 
@@ -222,93 +221,6 @@ def test_the_searches_of_several_parts_are_averaged(result: Result) -> None:
 def test_nothing_searched_is_no_optimism() -> None:
     models = {"majority": {}, "mlp": {"alpha": 0.1}}
     assert selection_optimism.searches(leaderboard(make(**SMALL | {"models": models}))) == []
-
-
-def several() -> list[Leaderboard]:
-    corpora = {"one": ["ravdess"], "two": ["ravdess", "savee"], "three": ["savee", "tess"]}
-    return [
-        leaderboard(make(clips=7 * n, **THREE | {"name": name, "corpora": corpora[name]}))
-        for n, name in enumerate(corpora, 2)
-    ]
-
-
-def test_three_models_of_three_studies_are_ranked(tmp_path: Path) -> None:
-    boards = several()
-    found = across.scores(boards)
-    assert found.shape == (3, 3)
-    assert across.ranks(found).sum() == pytest.approx(6)
-    for board in boards:
-        part = board.evaluation("speaker-independent", "mlp")
-        assert part is not None
-        assert found.loc[board.result.name, "mlp"] == part.scores["uar"].value
-    write_pages([board.result for board in boards], tmp_path, only="one")
-    page = (tmp_path / "README.md").read_text(encoding="utf-8")
-    assert (tmp_path / "figures" / across.PICTURE).is_file()
-    assert "Mean ranks on unseen speakers of 3 models over 3 studies" in page
-    assert "several use RAVDESS and SAVEE" in page
-    assert "Left out" not in page
-
-
-def test_of_studies_of_the_same_clips_the_best_one_inside_is_ranked_and_the_others_named() -> None:
-    boards = several()
-    twin = make(clips=14, **THREE | {"name": "twin", "corpora": ["ravdess"]})
-    winners = [w.model_copy(update={"score": w.score + 0.05}) for w in twin.winners]
-    boards.append(leaderboard(replace(twin, winners=tuple(winners))))
-    assert [board.result.name for board in across.blocks(boards)] == ["two", "three", "twin"]
-    assert list(across.scores(boards).index) == ["two", "three", "twin"]
-    page = text(across.section(boards))
-    assert "over 3 studies" in page
-    assert (
-        "Left out: one, of the same corpora and emotions as twin, which is better on the inner "
-        "folds." in page
-    )
-
-
-def test_two_sets_of_clips_have_no_p_however_many_studies_ask_of_them() -> None:
-    one, two, _ = several()
-    more = make(clips=21, **THREE | {"name": "more", "corpora": ["ravdess", "savee"]})
-    page = text(across.section([one, two, leaderboard(more)]))
-    assert "No diagram of ranks, and no p" in page
-    assert "Left out: two, of the same" in page or "Left out: more, of the same" in page
-    assert "Friedman" not in page
-
-
-@pytest.mark.parametrize(
-    "changes",
-    [
-        {"changes": (THREE_TRIALS,)},
-        {"corpora": ["synthetic"]},
-        {"split": {"protocols": ["speaker-dependent"]}},
-        {"models": {"majority": {}, "mlp": MODELS["mlp"]}},
-    ],
-)
-def test_studies_that_can_not_be_ranked_leave_no_diagram(
-    changes: dict[str, Any], tmp_path: Path
-) -> None:
-    *boards, _ = several()
-    third = THREE | {"name": "three", "corpora": ["savee", "tess"]}
-    boards.append(leaderboard(make(clips=7, **third | changes)))
-    (tmp_path / "figures").mkdir()
-    (tmp_path / "figures" / across.PICTURE).write_bytes(b"of other studies")
-    write_pages([board.result for board in boards], tmp_path, only="none")
-    assert across.scores(boards).empty
-    assert not (tmp_path / "figures" / across.PICTURE).exists()
-    assert "No diagram of ranks" in (tmp_path / "README.md").read_text(encoding="utf-8")
-
-
-def test_ranks_differ_as_friedman_and_nemenyi_say() -> None:
-    table = pd.DataFrame(
-        {
-            "a": np.linspace(0.5, 0.6, 8),
-            "b": np.linspace(0.4, 0.55, 8),
-            "c": np.linspace(0.1, 0.2, 8),
-        }
-    )
-    p, pairs = across.differences(table)
-    # Three models, each time in the same order: chi-squared is 2 * 8, with 2 degrees of freedom.
-    assert p == pytest.approx(np.exp(-8))
-    # Demsar's critical difference at 0.05 is 2.343 * sqrt(3 * 4 / (6 * 8)) = 1.17 ranks.
-    assert pairs.loc["a", "c"] < 0.05 < pairs.loc["a", "b"]
 
 
 @pytest.mark.parametrize(

@@ -32,8 +32,6 @@ DOORS = {
     "torch": ("models/networks.py", "features/embeddings.py"),
     "skorch": ("models/networks.py",),
     "safetensors": ("models/networks.py",),
-    "scikit_posthocs": ("report/",),
-    "statsmodels": ("evaluation/significance.py",),
 }
 
 

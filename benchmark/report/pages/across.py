@@ -1,8 +1,9 @@
-"""The section on models across studies: their ranks on unseen speakers, and what differs."""
+"""Models ranked across studies by their speaker-independent UAR."""
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
+from dataclasses import dataclass
 from itertools import combinations
 
 import pandas as pd
@@ -10,34 +11,72 @@ import pandas as pd
 from benchmark.evaluation.leaderboard import METRIC, SPEAKER_INDEPENDENT, Leaderboard
 from benchmark.evaluation.significance import ALPHA
 from benchmark.report import wording
-from benchmark.report.markdown import count, listed, number, plain, probability, table, title
+from benchmark.report.markdown import number, plain, title
 from benchmark.report.pages.glance import Clips, clips_of
 from benchmark.study import BASELINE
 
-PICTURE = "across_studies.png"
 FEWEST = 3
-"""A diagram needs as many models, and as many studies that have them all."""
+"""A ranking needs this many models, and this many studies that measured all of them."""
+
+
+@dataclass(frozen=True)
+class Ranking:
+    """Models ranked over studies of different clips; the variables of the template.
+
+    Attributes
+    ----------
+    rows : list of list of str
+        A row per study and one of mean ranks; empty without a ranking.
+    header : list of str
+    n_models, n_studies : int
+    p : float
+        Of Friedman's test that no model differs.
+    shared_corpora : list of str
+        Corpora that several of the studies have.
+    same_clips : list of (str, list of str)
+        A study, and the studies of the same clips that it represents.
+    incomplete : list of str
+        Studies that did not measure one of the models.
+    unranked_models : list of str
+    measured : list of str
+        Each study that could be ranked, with its models.
+    """
+
+    rows: list[list[str]]
+    header: list[str]
+    n_models: int
+    n_studies: int
+    p: float
+    shared_corpora: list[str]
+    same_clips: list[tuple[str, list[str]]]
+    incomplete: list[str]
+    unranked_models: list[str]
+    measured: list[str]
+
+    @property
+    def significant(self) -> bool:
+        """Whether the models differ significantly."""
+        return self.p < ALPHA
 
 
 def blocks(boards: Sequence[Leaderboard]) -> list[Leaderboard]:
-    """Return the studies that can be ranked: of those of the same clips the best one inside.
+    """Return one study for each set of clips: the one with the best CV score.
 
-    Studies of the same corpora and emotions are no independent blocks, as the tests take them to
-    be: what is hard in a corpus is hard in all of them. Studies of generated speech and changed
-    runs take no part.
+    Studies of the same corpora and emotions are not independent blocks, which the tests require.
+    Studies of generated speech and changed runs are excluded.
     """
     best: dict[Clips, Leaderboard] = {}
-    for board in sorted(filter(_takes_part, boards), key=_inside):
+    for board in sorted(filter(_eligible, boards), key=_cv_score):
         best[clips_of(board)] = board
     return [board for board in boards if board in best.values()]
 
 
 def scores(boards: Sequence[Leaderboard]) -> pd.DataFrame:
-    """Return the scores on unseen speakers that can be ranked, a row a study, a column a model.
+    """Return the speaker-independent UAR to be ranked, a row per study and a column per model.
 
-    The studies are `blocks`. Votes take no part, whose members differ from study to study. Of all
-    sets of models that share `FEWEST` studies or more the one with the most scores is taken;
-    without any the table is empty.
+    Ensembles are excluded: their members differ between studies. Of all sets of models that at
+    least `FEWEST` of the `blocks` share, the one with the most scores is taken; the table is empty
+    if there is none.
     """
     found = pd.DataFrame.from_dict(
         {board.result.name: _scores(board) for board in blocks(boards)}, orient="index"
@@ -51,113 +90,78 @@ def scores(boards: Sequence[Leaderboard]) -> pd.DataFrame:
     return best
 
 
-def ranks(table_: pd.DataFrame) -> pd.Series:
-    """Return each model's mean rank over the studies, 1 being the best; equal ones share theirs."""
-    return table_.rank(axis="columns", ascending=False).mean()
+def mean_ranks(table: pd.DataFrame) -> pd.Series:
+    """Return each model's mean rank over the studies; 1 is the best, ties share their rank."""
+    return table.rank(axis="columns", ascending=False).mean()
 
 
-def differences(table_: pd.DataFrame) -> tuple[float, pd.DataFrame]:
-    """Return Friedman's p that no model differs, and Nemenyi's p of each pair.
+def friedman(table: pd.DataFrame) -> float:
+    """Return the p-value of Friedman's test that no model differs.
 
     Demšar (2006, Statistical comparisons of classifiers over multiple data sets, Journal of Machine
     Learning Research 7).
     """
-    from scikit_posthocs import posthoc_nemenyi_friedman
     from scipy.stats import friedmanchisquare
 
-    columns = [table_[model] for model in table_.columns]
-    return float(friedmanchisquare(*columns).pvalue), posthoc_nemenyi_friedman(table_)
+    return float(friedmanchisquare(*(table[model] for model in table.columns)).pvalue)
 
 
-def section(boards: Sequence[Leaderboard]) -> Iterator[str]:
-    """Yield the section; in place of the diagram, why there is none."""
-    if not boards:
-        return
-    yield "## Across studies"
-    found = scores(boards)
-    if found.empty:
-        yield (
-            "No diagram of ranks, and no p: it needs three models that three studies, each of "
-            "other recordings of speech or other emotions, have all measured on unseen speakers."
-        )
-        yield wording.sentences(_left_out(boards, found))
-        return
-    friedman, _ = differences(found)
-    told = "differ" if friedman < ALPHA else "can't be told apart"
-    yield (
-        f"Mean ranks on unseen speakers of {count(found.shape[1])} models over "
-        f"{count(len(found))} studies: together they {told} (Friedman's p "
-        f"{probability(friedman)}). A bar joins models that can't be told apart (Nemenyi)."
-    )
-    yield f"![Critical-difference diagram of the models' mean ranks](figures/{PICTURE})"
-    names = {board.result.name: board for board in boards}
-    first = names[str(found.index[0])].result
-    header = ["Study", *(wording.model_title(first, str(model)) for model in found.columns)]
-    rows = [[plain(study), *map(number, row)] for study, row in found.iterrows()]
-    means = ["mean rank", *(f"{rank:.2f}" for rank in ranks(found))]
-    yield table(header, [*rows, means])
-    notes = _notes([names[str(study)] for study in found.index])
-    yield wording.sentences([*notes, *_left_out(boards, found)])
-
-
-def _notes(boards: Sequence[Leaderboard]) -> Iterator[str]:
-    yield (
-        "A rank says who is ahead, not by how much. So few studies find only differences that all "
-        "of them share: a bar is no proof that models are equal."
-    )
-    shared = [
-        title(corpus)
-        for corpus in sorted({name for board in boards for name in board.corpora})
-        if sum(corpus in board.corpora for board in boards) > 1
-    ]
-    if shared:
-        yield (
-            f"The studies are not quite independent, as the test takes them to be: several use "
-            f"{listed(shared)}, and p is smaller than it should be."
-        )
-
-
-def _left_out(boards: Sequence[Leaderboard], found: pd.DataFrame) -> Iterator[str]:
-    """Yield which studies and models are not ranked, and why."""
+def ranking(boards: Sequence[Leaderboard]) -> Ranking:
+    """Return the models ranked over the studies, and which studies and models are not ranked."""
     ranked = blocks(boards)
-    for best in ranked:
-        others = [
-            plain(board.result.name)
-            for board in boards
-            if _takes_part(board) and board is not best and clips_of(board) == clips_of(best)
-        ]
-        if others:
-            yield (
-                f"Left out: {listed(others)}, of the same corpora and emotions as "
-                f"{plain(best.result.name)}, which is better on the inner folds."
-            )
-    if found.empty:
-        yield f"What is left to compare: {listed([_measured(board) for board in ranked])}."
-        return
-    lacking = [plain(b.result.name) for b in ranked if b.result.name not in found.index]
-    if lacking:
-        yield f"Left out: {listed(lacking)}, without a figure of one of these models."
-    models = {
-        wording.model_title(board.result, model)
-        for board in ranked
-        for model in _scores(board)
-        if model not in found.columns
-    }
-    if models:
-        yield f"Left out: {listed(sorted(models))}, which not all of these studies measured."
+    found = scores(boards)
+    rows, header, p = [], [], 1.0
+    if not found.empty:
+        first = next(board.result for board in ranked if board.result.name == found.index[0])
+        header = ["Study", *(wording.model_title(first, str(model)) for model in found.columns)]
+        rows = [[plain(study), *map(number, row)] for study, row in found.iterrows()]
+        rows.append(["mean rank", *(f"{rank:.2f}" for rank in mean_ranks(found))])
+        p = friedman(found)
+    shown = [board for board in ranked if board.result.name in found.index]
+    return Ranking(
+        rows=rows,
+        header=header,
+        n_models=found.shape[1],
+        n_studies=len(found),
+        p=p,
+        shared_corpora=[
+            title(corpus)
+            for corpus in sorted({name for board in shown for name in board.corpora})
+            if sum(corpus in board.corpora for board in shown) > 1
+        ],
+        same_clips=[(plain(best.result.name), others) for best in ranked
+                    if (others := _of_the_same_clips(best, boards))],
+        incomplete=[plain(board.result.name) for board in ranked if board not in shown],
+        unranked_models=sorted(
+            {
+                wording.model_title(board.result, model)
+                for board in ranked
+                for model in _scores(board)
+                if model not in found.columns
+            }
+        ),
+        measured=[_measured(board) for board in ranked],
+    )  # fmt: skip
+
+
+def _of_the_same_clips(best: Leaderboard, boards: Sequence[Leaderboard]) -> list[str]:
+    return [
+        plain(board.result.name)
+        for board in boards
+        if _eligible(board) and board is not best and clips_of(board) == clips_of(best)
+    ]
 
 
 def _measured(board: Leaderboard) -> str:
-    """Return a study with the models that it measured."""
     models = [wording.model_title(board.result, model) for model in _scores(board)]
     return f"{plain(board.result.name)} ({', '.join(models)})"
 
 
-def _inside(board: Leaderboard) -> float:
-    return float(board.selected[SPEAKER_INDEPENDENT].score)
+def _cv_score(board: Leaderboard) -> float:
+    return board.selected[SPEAKER_INDEPENDENT].score
 
 
-def _takes_part(board: Leaderboard) -> bool:
+def _eligible(board: Leaderboard) -> bool:
     return (
         SPEAKER_INDEPENDENT in board.protocols
         and not board.result.generated
@@ -166,6 +170,7 @@ def _takes_part(board: Leaderboard) -> bool:
 
 
 def _scores(board: Leaderboard) -> dict[str, float]:
+    """Return the speaker-independent UAR of each model except the baseline and ensembles."""
     found = {
         model: board.evaluation(SPEAKER_INDEPENDENT, model) for model in board.result.study.models
     }

@@ -1,8 +1,10 @@
-"""All studies at a glance: a table for each set of clips, what its chosen models reach in a row."""
+"""Studies of the same clips in one table: the score of the selected model under each protocol."""
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any
 
 from benchmark.evaluation.leaderboard import (
     METRIC,
@@ -11,56 +13,63 @@ from benchmark.evaluation.leaderboard import (
     Leaderboard,
 )
 from benchmark.report import wording
-from benchmark.report.markdown import (
-    NOTHING,
-    counted,
-    figure,
-    link,
-    listed,
-    plain,
-    table,
-)
+from benchmark.report.markdown import NOTHING, counted, figure, link, plain, table
+from benchmark.report.template import render
 
 COLUMNS = (SPEAKER_DEPENDENT, SPEAKER_INDEPENDENT, "cross-corpus")
-"""The protocols that have a column of their own."""
+"""The protocols with a column of their own."""
 
 Clips = tuple[tuple[str, ...], tuple[str, ...]]
 
 
+@dataclass(frozen=True)
+class Group:
+    """Studies of the same clips.
+
+    Attributes
+    ----------
+    corpora : tuple of str
+        Titles.
+    n_emotions : int
+    table : str
+    """
+
+    corpora: tuple[str, ...]
+    n_emotions: int
+    table: str
+
+
 def clips_of(board: Leaderboard) -> Clips:
-    """Return the corpora and emotions of a study, which say what its clips are."""
+    """Return the corpora and emotions of a study, which define its clips."""
     return tuple(sorted(wording.used_corpora(board.result))), tuple(board.result.emotions)
 
 
-def section(boards: Sequence[Leaderboard]) -> Iterator[str]:
-    """Yield the section: the studies of the same clips together, those with most studies first."""
-    groups: dict[Clips, list[Leaderboard]] = {}
+def groups(boards: Sequence[Leaderboard]) -> list[Group]:
+    """Return the studies of real speech by clips, the largest group first; none of one study."""
+    by_clips: dict[Clips, list[Leaderboard]] = {}
     for board in boards:
         if not board.result.generated:
-            groups.setdefault(clips_of(board), []).append(board)
-    if sum(map(len, groups.values())) < 2:
-        return
-    yield "## At a glance"
-    for (corpora, emotions), group in sorted(groups.items(), key=lambda one: -len(one[1])):
-        yield f"**{counted(len(emotions), 'emotion')} of {listed(corpora)}**"
-        yield glance(group)
-    yield wording.sentences([_note(boards)])
+            by_clips.setdefault(clips_of(board), []).append(board)
+    if sum(map(len, by_clips.values())) < 2:
+        return []
+    return [
+        Group(corpora, len(emotions), glance_table(group))
+        for (corpora, emotions), group in sorted(by_clips.items(), key=lambda one: -len(one[1]))
+    ]
 
 
-def glance(boards: Sequence[Leaderboard], folder: str = "") -> str:
-    """Return the table of some studies, by their figure on unseen speakers.
+def glance_table(boards: Sequence[Leaderboard], folder: str = "") -> str:
+    """Return the table of studies of the same clips, the best speaker-independent score first.
 
     Parameters
     ----------
     boards : sequence of Leaderboard
-        Of the same clips.
     folder : str
-        The pages' folder as seen from the page that shows the table; empty for the same folder.
+        Path from the page with the table to the folder of the pages; empty for the same folder.
     """
     shown = [name for name in COLUMNS if any(name in board.protocols for board in boards)]
-    header = ["Study", "Features", "Chosen model"]
+    header = ["Study", "Features", "Selected model"]
     header += [f"UAR, {wording.protocol_words(name).column}" for name in shown]
-    ranked = sorted(boards, key=_unseen, reverse=True)
     where = folder.split("/") if folder else []
     rows = [
         [
@@ -69,53 +78,51 @@ def glance(boards: Sequence[Leaderboard], folder: str = "") -> str:
             wording.model_title(board.result, board.selected[board.leading].model),
             *(_cell(board, name) for name in shown),
         ]
-        for board in ranked
+        for board in sorted(boards, key=_independent, reverse=True)
     ]
     return table(header, rows, words=range(3))
 
 
-def alike(boards: Sequence[Leaderboard], name: str, folder: str) -> str:
-    """Return the table of all studies of the clips of one of them, with what it says; or nothing.
+def glance_block(boards: Sequence[Leaderboard], name: str, folder: str) -> str:
+    """Return the table and note of all studies with the clips of one; empty without that study.
 
     Parameters
     ----------
     boards : sequence of Leaderboard
-        Changed runs take no part.
+        Changed runs are excluded.
     name : str
-        A study's.
+        Name of a study.
     folder : str
-        As `glance` takes it.
+        See `glance_table`.
     """
     own = [board for board in boards if not wording.is_changed(board.result)]
     wanted = {clips_of(board) for board in own if board.result.name == name}
     group = [board for board in own if clips_of(board) in wanted]
     if not group:
         return ""
-    return f"{glance(group, folder)}\n\n{wording.sentences([_note(group)])}"
+    return f"{glance_table(group, folder)}\n\n{render('pages/glance_note', **note_facts(group, folder))}"
+
+
+def note_facts(boards: Sequence[Leaderboard], folder: str = "") -> dict[str, Any]:
+    """Return the variables of the template of the note."""
+    return {
+        "speaker_independent": any(SPEAKER_INDEPENDENT in board.protocols for board in boards),
+        "transductive": any(board.result.study.normalise != "none" for board in boards),
+        "base": folder,
+    }
 
 
 def _features(board: Leaderboard) -> str:
     by = board.result.study.normalise
-    scaled = [] if by == "none" else [f"**normalised by {by}**"]
-    told = ", ".join([wording.learned_from(board.result), *scaled])
-    lacking = wording.partial_data(board.result)
-    return f"{told}; {lacking}" if lacking else told
+    parts = [wording.learned_from(board.result)]
+    if by != "none":
+        parts.append(f"**transductive** (normalised by {by})")
+    features = ", ".join(parts)
+    missing = wording.partial_data(board.result)
+    return f"{features}; {missing}" if missing else features
 
 
-def _note(boards: Sequence[Leaderboard]) -> str:
-    parts = [
-        "Each figure is of the model with the best UAR on that column's inner folds; the model "
-        f"named is that of {wording.protocol_words(SPEAKER_INDEPENDENT).column}, where a study has them."
-    ]
-    if any(board.result.study.normalise != "none" for board in boards):
-        parts.append(
-            "Normalised by speaker: features are scaled by mean and spread of all clips of the "
-            "speaker, without labels, so that a speaker needs several."
-        )
-    return " ".join([*parts, wording.intervals_note()])
-
-
-def _unseen(board: Leaderboard) -> float:
+def _independent(board: Leaderboard) -> float:
     if SPEAKER_INDEPENDENT not in board.protocols:
         return -1.0
     return board.selected_evaluation(SPEAKER_INDEPENDENT).scores[METRIC].value

@@ -1,14 +1,14 @@
-"""The page of unseen speakers: our best beside published figures on the same folds and classes."""
+"""Best speaker-independent results: ours beside published figures on the same folds and emotions."""
 
 from __future__ import annotations
 
 import json
 from collections import Counter
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import numpy as np
 import pandas as pd
@@ -27,7 +27,6 @@ from benchmark.report import wording
 from benchmark.report.markdown import (
     NOTHING,
     capitalised,
-    code,
     counted,
     figure,
     link,
@@ -35,60 +34,61 @@ from benchmark.report.markdown import (
     number,
     plain,
     signed,
-    table,
-    title,
 )
+from benchmark.report.template import render
 from benchmark.study import BASELINE
 
-NAME = "unseen_speakers.md"
-"""The page's file."""
+NAME = "speaker_independent.md"
+"""File name of the page."""
 
 SPEED = "speed.json"
-"""Clips a second by feature set, on two cores; written by tests/performance/feature_speed.py."""
+"""File of clips per second by feature set; written by tests/performance/feature_speed.py."""
 
 
 @dataclass(frozen=True)
 class Published:
-    """A figure that somebody has published for unseen speakers.
+    """A published speaker-independent result.
 
     Attributes
     ----------
     system : str
-        What was measured.
-    uar, accuracy, macro_f1 : float or None
-    how : str
-        Features and normalisation, where they decide what the figure can be compared with.
+    uar : float
+    accuracy, macro_f1 : float or None
+    method : str
+        Features, classifier and normalisation.
     source : str
-    exactly : bool
-        Whether it is on the same folds.
+    same_folds : bool
+        Whether it was measured on the same folds.
     """
 
     system: str
     uar: float
     accuracy: float | None
     macro_f1: float | None
-    how: str
+    method: str
     source: str
-    exactly: bool = True
+    same_folds: bool = True
 
 
 EMOBOX = "Ma et al. 2024, EmoBox"
 
 
 def _emobox(system: str, uar: float, accuracy: float, macro_f1: float) -> Published:
-    return Published(system, uar, accuracy, macro_f1, "frozen network, small head", EMOBOX)
+    return Published(
+        system, uar, accuracy, macro_f1, "frozen pretrained network, small classifier", EMOBOX
+    )
 
 
 @dataclass(frozen=True)
-class Task:
-    """Clips, emotions and folds on which figures can be compared.
+class Setup:
+    """Corpus, emotions and folds on which results are comparable.
 
     Attributes
     ----------
     corpus : str
     emotions : int
-    folds : str
-        As studies name them; all that test the same speakers together.
+    folds : tuple of str
+        Names of fold definitions with the same test speakers per fold.
     published : tuple of Published
     """
 
@@ -97,8 +97,8 @@ class Task:
     folds: tuple[str, ...]
     published: tuple[Published, ...]
 
-    def holds(self, result: Result) -> bool:
-        """Whether a result is a study of this task, as its file has it, each clip tested once."""
+    def matches(self, result: Result) -> bool:
+        """Whether a result is of this setup, unchanged, with each clip tested once."""
         study = result.study
         return (
             study.corpora == (self.corpus,)
@@ -112,8 +112,8 @@ class Task:
         )
 
 
-TASKS = (
-    Task(
+SETUPS = (
+    Setup(
         "ravdess",
         8,
         ("emobox",),
@@ -125,11 +125,11 @@ TASKS = (
             Published(
                 "ResLSTM-SER", 0.623, None, None,
                 "MFCC and chroma, normalised over all the data; five other folds of speakers",
-                "arXiv 2606.03359", exactly=False,
+                "arXiv 2606.03359", same_folds=False,
             ),
         ),
     ),
-    Task(
+    Setup(
         "savee",
         7,
         ("emobox", "leave-one-speaker-out"),
@@ -141,100 +141,100 @@ TASKS = (
         ),
     ),
 )  # fmt: skip
-"""What is compared; a corpus with published figures is one more entry."""
+"""The setups with published results; add an entry for a further corpus."""
 
-NEEDS = {"none": "one clip", "speaker": "normalised by speaker"}
-"""What our figures need of a speaker, by how a study normalises."""
+KINDS = {"none": "inductive", "speaker": "transductive (normalised by speaker)"}
+"""The kinds of results that are comparable among themselves, by a study's normalisation."""
+
+NORMALISATION = {"none": "inductive", "speaker": "transductive"}
 
 
 class Kind(NamedTuple):
-    """What stands apart: figures that need other clips, or that learned from other corpora too.
+    """A kind of results: inductive or transductive, with or without auxiliary corpora.
 
     Attributes
     ----------
     normalise : str
-        A key of `NEEDS`.
-    learned_also : tuple of str
+        A key of `KINDS`.
+    auxiliary : tuple of str
         Titles of the auxiliary corpora.
     """
 
     normalise: str
-    learned_also: tuple[str, ...]
+    auxiliary: tuple[str, ...]
 
     @property
     def title(self) -> str:
-        """In a row's first cell, after a colon."""
-        further = f", {listed(self.learned_also)} learned from too" if self.learned_also else ""
-        return f"{NEEDS[self.normalise]}{further}"
+        """The kind in words."""
+        further = f", auxiliary corpus {listed(self.auxiliary)}" if self.auxiliary else ""
+        return f"{KINDS[self.normalise]}{further}"
 
 
 @dataclass(frozen=True)
-class Ours:
-    """What our studies of one kind reach together, each outer fold answered by the best inside.
+class BestResult:
+    """The result of all studies of one kind, with study and model selected on each outer fold.
 
     Attributes
     ----------
     kind : Kind
-    answering : tuple of Leaderboard
-        For each outer fold, the study whose chosen model has the best score on its inner folds.
-    choices : tuple of dict
-        That model, as the winner of the fold.
+    boards : tuple of Leaderboard
+        For each outer fold, the study whose selected model has the best CV score.
+    winners : tuple of Winner
+        That model, as fitted for the fold.
     """
 
     kind: Kind
-    answering: tuple[Leaderboard, ...]
-    choices: tuple[Winner, ...]
+    boards: tuple[Leaderboard, ...]
+    winners: tuple[Winner, ...]
 
     @cached_property
     def evaluation(self) -> Evaluation:
-        """The figures of all these answers; where one study answers every fold, its own."""
-        first = self.answering[0].result
-        answers = [
-            rows[(rows["part"] == choice.part) & (rows["model"] == choice.model)]
-            for board, choice in zip(self.answering, self.choices, strict=True)
-            for rows in [
-                board.result.predictions[
-                    board.result.predictions["protocol"] == SPEAKER_INDEPENDENT
-                ]
-            ]
-        ]
+        """The scores over the predictions of all outer folds."""
+        first = self.boards[0].result
+        selected = []
+        for board, winner in zip(self.boards, self.winners, strict=True):
+            rows = board.result.predictions
+            own = (rows["protocol"] == SPEAKER_INDEPENDENT) & (rows["part"] == winner.part)
+            selected.append(rows[own & (rows["model"] == winner.model)])
         seed = bootstrap_seed(first.study.seed, stream(SPEAKER_INDEPENDENT))
-        return evaluate(pd.concat(answers, ignore_index=True), first.emotions, seed)
+        return evaluate(pd.concat(selected, ignore_index=True), first.emotions, seed)
 
     @property
     def folds(self) -> dict[str, int]:
-        """How many outer folds each study answers, by its name; the most first."""
-        return dict(Counter(board.result.name for board in self.answering).most_common())
+        """Number of outer folds by selected study, in descending order."""
+        return dict(Counter(board.result.name for board in self.boards).most_common())
 
     @property
     def results(self) -> list[Result]:
-        """The studies that answer, in the order of `folds`."""
-        by_name = {board.result.name: board.result for board in self.answering}
+        """The selected studies, in the order of `folds`."""
+        by_name = {board.result.name: board.result for board in self.boards}
         return [by_name[name] for name in self.folds]
 
 
-def best_inside(kind: Kind, boards: Sequence[Leaderboard]) -> tuple[Ours, list[Leaderboard]]:
-    """Return what studies of one kind reach together, and those left out for their other folds."""
-    choices = [_choices(board) for board in boards]
-    folds = max(choices, key=len)
-    whole = [
+def select_per_fold(
+    kind: Kind, boards: Sequence[Leaderboard]
+) -> tuple[BestResult, list[Leaderboard]]:
+    """Return the best result of studies of one kind, and the studies with other outer folds."""
+    winners = [_winners_by_speakers(board) for board in boards]
+    folds = max(winners, key=len)
+    comparable = [
         (board, found)
-        for board, found in zip(boards, choices, strict=True)
+        for board, found in zip(boards, winners, strict=True)
         if set(found) == set(folds)
     ]
-    answers = [
-        max(((board, found[fold]) for board, found in whole), key=lambda one: one[1].score)
+    best = [
+        max(((board, found[fold]) for board, found in comparable), key=lambda one: one[1].score)
         for fold in folds
     ]
-    answering, chosen = zip(*answers, strict=True)
-    together = [board for board, _ in whole]
-    return Ours(kind, answering, chosen), [board for board in boards if board not in together]
+    selected, chosen = zip(*best, strict=True)
+    together = [board for board, _ in comparable]
+    return BestResult(kind, selected, chosen), [one for one in boards if one not in together]
 
 
-def _choices(board: Leaderboard) -> dict[tuple[str, ...], Winner]:
-    """Return a study's chosen winner of each outer fold by the fold's test speakers.
+def _winners_by_speakers(board: Leaderboard) -> dict[tuple[str, ...], Winner]:
+    """Return the selected winner of each outer fold by the fold's test speakers.
 
-    Folds of other names can be the same, ``f1`` and ``savee/DC``.
+    Equal folds may have different names: ``f1`` and ``savee/DC``.
     """
     splits = board.result.data.splits
     return {
@@ -243,150 +243,136 @@ def _choices(board: Leaderboard) -> dict[tuple[str, ...], Winner]:
     }
 
 
-def compared(boards: Sequence[Leaderboard]) -> bool:
-    """Whether any study is of one of the tasks with published figures."""
-    return any(task.holds(board.result) for task in TASKS for board in boards)
+def has_comparison(boards: Sequence[Leaderboard]) -> bool:
+    """Whether any study is of a setup with published results."""
+    return any(setup.matches(board.result) for setup in SETUPS for board in boards)
 
 
-def unseen_page(boards: Sequence[Leaderboard], folder: Path) -> str:
-    """Return the page; empty where no study is of one of its tasks.
+@dataclass(frozen=True)
+class Section:
+    """One setup on the page.
+
+    Attributes
+    ----------
+    corpus : str
+    n_emotions : int
+    folds : str
+    clips_per_speaker : int
+    rows : list of list of str
+        Ours and the published results, the best first.
+    steps : list of list of str
+        A row per model of each study, by CV score.
+    other_folds : list of str
+        Systems that were measured on other folds.
+    left_out : list of str
+        Our studies with other outer folds.
+    """
+
+    corpus: str
+    n_emotions: int
+    folds: str
+    clips_per_speaker: int
+    rows: list[list[str]]
+    steps: list[list[str]]
+    other_folds: list[str]
+    left_out: list[str]
+
+
+def speaker_independent_page(boards: Sequence[Leaderboard], folder: Path) -> str:
+    """Return the page; empty if no study is of one of the setups.
 
     Parameters
     ----------
     boards : sequence of Leaderboard
     folder : Path
-        The pages', where `SPEED` may lie.
+        Folder of the pages, with or without the file `SPEED`.
     """
     path = folder / SPEED
     speed = json.loads(path.read_text(encoding="utf-8")) if path.is_file() else {}
     sections = [
-        part
-        for task in TASKS
-        for own in [[board for board in boards if task.holds(board.result)]]
-        if own
-        for part in _section(task, own, speed)
+        _section(setup, own, speed)
+        for setup in SETUPS
+        if (own := [board for board in boards if setup.matches(board.result)])
     ]
     if not sections:
         return ""
-    parts = [
-        "# Unseen speakers: our best beside what is published",
-        "Every figure here is of speakers that nothing was learned from, on the same folds, except "
-        "where a row says otherwise. Ours choose study, features' settings, models and weights "
-        "fold by fold, on inner folds alone; each clip is tested once. **One clip** needs nothing "
-        "but the recording itself. **Normalised by speaker** scales features by the mean and "
-        "spread of all clips of the speaker, every emotion among them, the tested ones too, "
-        f"without labels{_clips_a_speaker(boards)}: figures of the two kinds answer different "
-        "questions and stand apart. So do those that **learned from another corpus too**, which is "
-        "never tested; a frozen network has heard far more, of other recordings.",
-        *sections,
-    ]
-    return "\n\n".join(parts) + "\n"
-
-
-def _clips_a_speaker(boards: Sequence[Leaderboard]) -> str:
-    """Return how many clips of a speaker that is, by corpus."""
-    tested = {
-        task.corpus: board.selected_evaluation(SPEAKER_INDEPENDENT)
-        for task in TASKS
-        for board in boards
-        if task.holds(board.result)
+    facts: dict[str, Any] = {
+        "sections": sections,
+        "metrics": [capitalised(metric.title) for metric in METRICS.values()],
     }
-    counts = [f"{one.clips // one.speakers} in {title(name)}" for name, one in tested.items()]
-    return f" ({listed(counts)})"
+    return render("pages/speaker_independent", **facts) + "\n"
 
 
-def _section(
-    task: Task, boards: Sequence[Leaderboard], speed: Mapping[str, float]
-) -> Iterator[str]:
-    folds = next(board.result.study.split.folds for board in boards)
-    yield f"## {title(task.corpus)}, {task.emotions} emotions, folds {code(folds)}"
+def _section(setup: Setup, boards: Sequence[Leaderboard], speed: Mapping[str, float]) -> Section:
     by_kind: dict[Kind, list[Leaderboard]] = {}
     for board in boards:
-        if _normalised(board) in NEEDS:
+        if board.result.study.normalise in KINDS:
             by_kind.setdefault(_kind(board), []).append(board)
-    found = [best_inside(kind, by_kind[kind]) for kind in sorted(by_kind)]
+    found = [select_per_fold(kind, by_kind[kind]) for kind in sorted(by_kind)]
     rows = [(ours.evaluation.scores[METRIC].value, _own_row(ours, speed)) for ours, _ in found]
-    rows += [(one.uar, _published_row(one)) for one in task.published]
+    rows += [(one.uar, _published_row(one)) for one in setup.published]
     rows.sort(key=lambda row: -row[0])
-    header = ["System", *(capitalised(metric.title) for metric in METRICS.values())]
-    header += ["Clips/s, 2 cores", "How", "Source"]
-    yield table(header, [row for _, row in rows], words=(0, 5, 6))
-    yield wording.sentences(
-        [
-            "**Bold**: ours; each outer fold is answered by the study, and the model of it, with "
-            "the best score on the inner folds.",
-            wording.intervals_note(),
-            "Clips/s: measuring the features alone, decoding included.",
-            *(f"{one.system} was measured on other folds." for one in task.published
-              if not one.exactly),
-            *(f"Study {plain(board.result.name)} is left out of ours: it has other outer folds."
-              for _, lacking in found for board in lacking),
-        ]
-    )  # fmt: skip
-    yield "**What each step brought**"
-    steps = [step for board in boards for step in _steps(board)]
-    steps.sort(key=lambda step: step[0])
-    header = ["Features", "Normalised", "Model"]
-    header += ["UAR, inner folds", "UAR, outer folds", "Outer less inner"]
-    yield table(header, [step[1] for step in steps], words=(0, 1, 2))
-    yield wording.sentences(
-        [
-            "Inner: mean over the outer folds of the winner's score on the inner folds, by which "
-            "everything is chosen. Outer: all test clips, once."
-        ]
+    steps = sorted((step for board in boards for step in _steps(board)), key=lambda step: step[0])
+    tested = boards[-1].selected_evaluation(SPEAKER_INDEPENDENT)
+    return Section(
+        corpus=setup.corpus,
+        n_emotions=setup.emotions,
+        folds=str(boards[0].result.study.split.folds),
+        clips_per_speaker=tested.clips // tested.speakers,
+        rows=[row for _, row in rows],
+        steps=[row for _, row in steps],
+        other_folds=[one.system for one in setup.published if not one.same_folds],
+        left_out=[board.result.name for _, others in found for board in others],
     )
 
 
-def _normalised(board: Leaderboard) -> str:
-    return str(board.result.study.normalise)
-
-
 def _kind(board: Leaderboard) -> Kind:
-    return Kind(_normalised(board), tuple(wording.auxiliary_corpora(board.result)))
+    study = board.result.study
+    return Kind(study.normalise, tuple(wording.auxiliary_corpora(board.result)))
 
 
-def _own_row(ours: Ours, speed: Mapping[str, float]) -> list[str]:
+def _own_row(ours: BestResult, speed: Mapping[str, float]) -> list[str]:
     results = ours.results
-    clips_a_second = [speed.get(str(result.study.features)) for result in results]
-    known = [clips for clips in clips_a_second if clips is not None]
+    clips_per_second = [speed.get(result.study.features) for result in results]
+    known = [clips for clips in clips_per_second if clips is not None]
     return [
         f"**Ours: {ours.kind.title}**",
         *(figure(ours.evaluation.scores[metric], bold=True) for metric in METRICS),
         f"{min(known):.0f}" if len(known) == len(results) else NOTHING,
-        _how(ours),
+        _method(ours),
         listed([link(f"study {plain(one.name)}", f"{one.name}.md") for one in results]),
     ]
 
 
-def _how(ours: Ours) -> str:
-    """Return features and model of our figure; where several studies answer, who how often."""
-    models = {choice.model for choice in ours.choices}
+def _method(ours: BestResult) -> str:
+    """Return features and model; with several studies, on how many folds each was selected."""
+    models = {winner.model for winner in ours.winners}
     model = models.pop() if len(models) == 1 else SELECTED_PER_FOLD
-    result, *others = ours.results
-    named = wording.named(result, model)
+    first, *others = ours.results
+    named = wording.named(first, model)
     if not others:
-        return f"{wording.learned_from(result)}; {named}"
-    shares = [
+        return f"{wording.learned_from(first)}; {named}"
+    counts = [
         f"{plain(one.name)} ({wording.learned_from(one)}) on "
         f"{counted(ours.folds[one.name], 'fold')}"
         for one in ours.results
     ]
-    return f"fold by fold: {listed(shares)}; {named}"
+    return f"study selected per outer fold: {listed(counts)}; {named}"
 
 
 def _published_row(one: Published) -> list[str]:
     values = [getattr(one, name, None) for name in METRICS]
     shown = [NOTHING if value is None else number(value) for value in values]
-    return [plain(one.system), *shown, NOTHING, plain(one.how), plain(one.source)]
+    return [plain(one.system), *shown, NOTHING, plain(one.method), plain(one.source)]
 
 
 def _steps(board: Leaderboard) -> Iterator[tuple[float, list[str]]]:
-    """Yield each model of a study by its inner score: a row of the table of steps."""
+    """Yield each model of a study with its CV score, as a row."""
     result = board.result
     for standing in board.standings:
         if standing.model == BASELINE or SPEAKER_INDEPENDENT not in standing.evaluations:
             continue
-        winners = (
+        winners: Collection[Winner] = (
             board.selected[SPEAKER_INDEPENDENT].by_part.values()
             if standing.model == SELECTED_PER_FOLD
             else [
@@ -395,16 +381,14 @@ def _steps(board: Leaderboard) -> Iterator[tuple[float, list[str]]]:
                 if (winner.protocol, winner.model) == (SPEAKER_INDEPENDENT, standing.model)
             ]
         )
-        inside = float(np.mean([winner.score for winner in winners]))
-        outside = standing.evaluations[SPEAKER_INDEPENDENT].scores[METRIC]
-        yield (
-            inside,
-            [
-                wording.learned_from(result),
-                {"none": "no"}.get(_normalised(board), f"by {_normalised(board)}"),
-                wording.model_title(result, standing.model),
-                number(inside),
-                figure(outside),
-                signed(outside.value - inside),
-            ],
-        )
+        cv_score = float(np.mean([winner.score for winner in winners]))
+        test = standing.evaluations[SPEAKER_INDEPENDENT].scores[METRIC]
+        row = [
+            wording.learned_from(result),
+            NORMALISATION.get(result.study.normalise, f"by {result.study.normalise}"),
+            wording.model_title(result, standing.model),
+            number(cv_score),
+            figure(test),
+            signed(test.value - cv_score),
+        ]
+        yield cv_score, row
