@@ -52,8 +52,8 @@ class Published:
     Attributes
     ----------
     system : str
-    uar : float
-    accuracy, macro_f1 : float or None
+    scores : dict of str to float
+        By metric.
     method : str
         Features, classifier and normalisation.
     source : str
@@ -62,9 +62,7 @@ class Published:
     """
 
     system: str
-    uar: float
-    accuracy: float | None
-    macro_f1: float | None
+    scores: dict[str, float]
     method: str
     source: str
     same_folds: bool = True
@@ -74,9 +72,8 @@ EMOBOX = "Ma et al. 2024, EmoBox"
 
 
 def _emobox(system: str, uar: float, accuracy: float, macro_f1: float) -> Published:
-    return Published(
-        system, uar, accuracy, macro_f1, "frozen pretrained network, small classifier", EMOBOX
-    )
+    scores = {"uar": uar, "accuracy": accuracy, "macro_f1": macro_f1}
+    return Published(system, scores, "frozen pretrained network, small classifier", EMOBOX)
 
 
 @dataclass(frozen=True)
@@ -123,7 +120,7 @@ SETUPS = (
             _emobox("HuBERT large", 0.7000, 0.7029, 0.6954),
             _emobox("wav2vec 2.0 base", 0.5433, 0.5540, 0.5399),
             Published(
-                "ResLSTM-SER", 0.623, None, None,
+                "ResLSTM-SER", {"uar": 0.623},
                 "MFCC and chroma, normalised over all the data; five other folds of speakers",
                 "arXiv 2606.03359", same_folds=False,
             ),
@@ -142,6 +139,13 @@ SETUPS = (
     ),
 )  # fmt: skip
 """The setups with published results; add an entry for a further corpus."""
+
+SHOWN = tuple(
+    name
+    for name in METRICS
+    if any(name in one.scores for setup in SETUPS for one in setup.published)
+)
+"""The metrics of the published results."""
 
 KINDS = {"none": "inductive", "speaker": "transductive (normalised by speaker)"}
 """The kinds of results that are comparable among themselves, by a study's normalisation."""
@@ -298,7 +302,7 @@ def speaker_independent_page(boards: Sequence[Leaderboard], folder: Path) -> str
         return ""
     facts: dict[str, Any] = {
         "sections": sections,
-        "metrics": [capitalised(metric.title) for metric in METRICS.values()],
+        "metrics": [capitalised(METRICS[name].title) for name in SHOWN],
     }
     return render("pages/speaker_independent", **facts) + "\n"
 
@@ -310,7 +314,7 @@ def _section(setup: Setup, boards: Sequence[Leaderboard], speed: Mapping[str, fl
             by_kind.setdefault(_kind(board), []).append(board)
     found = [select_per_fold(kind, by_kind[kind]) for kind in sorted(by_kind)]
     rows = [(ours.evaluation.scores[METRIC].value, _own_row(ours, speed)) for ours, _ in found]
-    rows += [(one.uar, _published_row(one)) for one in setup.published]
+    rows += [(one.scores[METRIC], _published_row(one)) for one in setup.published]
     rows.sort(key=lambda row: -row[0])
     steps = sorted((step for board in boards for step in _steps(board)), key=lambda step: step[0])
     tested = boards[-1].selected_evaluation(SPEAKER_INDEPENDENT)
@@ -337,7 +341,7 @@ def _own_row(ours: BestResult, speed: Mapping[str, float]) -> list[str]:
     known = [clips for clips in clips_per_second if clips is not None]
     return [
         f"**Ours: {ours.kind.title}**",
-        *(figure(ours.evaluation.scores[metric], bold=True) for metric in METRICS),
+        *(figure(ours.evaluation.scores[metric], bold=True) for metric in SHOWN),
         f"{min(known):.0f}" if len(known) == len(results) else NOTHING,
         _method(ours),
         listed([link(f"study {plain(one.name)}", f"{one.name}.md") for one in results]),
@@ -361,8 +365,7 @@ def _method(ours: BestResult) -> str:
 
 
 def _published_row(one: Published) -> list[str]:
-    values = [getattr(one, name, None) for name in METRICS]
-    shown = [NOTHING if value is None else number(value) for value in values]
+    shown = [number(one.scores[name]) if name in one.scores else NOTHING for name in SHOWN]
     return [plain(one.system), *shown, NOTHING, plain(one.method), plain(one.source)]
 
 
