@@ -37,7 +37,7 @@ from benchmark.report.pages.leaderboard import headline_table
 from benchmark.report.sections import SECTIONS, Section
 from benchmark.report.sections.comparisons import comparisons
 from benchmark.report.sections.reproduction import run_command
-from benchmark.report.sections.search import comparable_trials, has_importances, rebuilt_study
+from benchmark.report.sections.search import comparable_trials, importances, rebuilt_study
 from benchmark.report.sections.selected_model import confusion_png
 from benchmark.report.wording import model_title
 from tests.support.results import EMOTIONS, SKILL, SMALL, THREE_TRIALS, TITLES, make
@@ -395,13 +395,13 @@ def test_a_search_is_rebuilt_with_its_failed_and_its_first_trials(result: Result
     assert study.trials[0].params == {"alpha": 0.3769}
     assert [t.state.name for t in study.trials].count("PRUNED") == 2
     assert len(comparable_trials(study)) == len(rows) - 4
-    assert has_importances(study)
+    assert set(importances(study)) == set(study.trials[-1].params)
 
 
 def test_a_single_parameter_has_no_importance(result: Result) -> None:
     rows = result.trials.query("protocol == 'speaker-dependent' and model == 'logistic_regression'")
     study = rebuilt_study(rows, result.study.models["logistic_regression"])
-    assert not has_importances(study)
+    assert importances(study) == {}
 
 
 def test_one_winners_confusion_matrix_is_a_png(result: Result) -> None:

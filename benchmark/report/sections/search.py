@@ -1,17 +1,14 @@
-"""The search: its trials, the winners' parameters, and Optuna's plots of it."""
+"""The search: its trials, the winners' parameters, history and parameter importance."""
 
 from __future__ import annotations
 
 import json
 import warnings
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from functools import partial
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, NamedTuple
 
-import numpy as np
 import pandas as pd
-from numpy.typing import NDArray
 
 from benchmark.evaluation.leaderboard import Leaderboard
 from benchmark.evaluation.metrics import METRICS
@@ -19,12 +16,10 @@ from benchmark.evaluation.results import Result, Winner, of_split, split_name
 from benchmark.report import wording
 from benchmark.report.figures import (
     BLUE,
-    DPI,
-    INK,
     VERMILLION,
     WIDTH_IN,
     house_style,
-    png_of_pixels,
+    png_bytes,
 )
 from benchmark.report.markdown import NO_BREAK, code, listed, number, plain, shortened
 from benchmark.report.sections.section import Section
@@ -34,8 +29,6 @@ if TYPE_CHECKING:
     import optuna
     from matplotlib.axes import Axes
 
-    Draw = Callable[[], Axes] | None
-
 LONG_TABLE = 40
 """A table with more rows is collapsed."""
 
@@ -44,6 +37,14 @@ FEWEST_TRIALS = 5
 
 FEWEST_COMPARABLE = 10
 """Importance compares the best tenth of the trials with all: fewer than ten have no tenth."""
+
+
+class SearchRow(NamedTuple):
+    """One search in a figure: its name, its trials in order, and its parameters' importance."""
+
+    name: str
+    trials: pd.DataFrame
+    importances: dict[str, float]
 
 
 @dataclass(frozen=True)
@@ -202,49 +203,34 @@ def _figures(board: Leaderboard, facts: Facts) -> dict[str, bytes]:
 
 
 def _figure(result: Result, model: str) -> bytes:
-    """Return Optuna's plots of a model, a row per protocol; empty without a search."""
+    """Return history and parameter importance, a row per protocol; empty without a search."""
     spec = result.study.models[model]
-    metric = METRICS[result.study.search.metric].title
-    title = wording.model_title(result, model)
     first: dict[str, Winner] = {}  # the first split of each protocol: the others are alike
     for winner in result.winners:
         if winner.model == model:
             first.setdefault(winner.protocol, winner)
-    rows: list[list[Draw]] = []
-    names = []
+    rows = []
     for winner in first.values():
         of_the_split = of_split(result.trials, winner.split)
-        trials = of_the_split[of_the_split["model"] == model]
-        if not spec.space or (trials["state"] == "complete").sum() < FEWEST_TRIALS:
-            continue
-        study = rebuilt_study(trials, spec)
-        importances = has_importances(study)
-        rows.append(
-            [
-                partial(draw_history, study, metric),
-                partial(draw_importances, study, metric) if importances else None,
-            ]
-        )
-        column = wording.protocol_words(winner.protocol).column
-        part = f", {winner.part}" if winner.part else ""
-        names.append([f"{title}, {column}{part}: history", "parameter importance"])
-    if not rows:
-        return b""
-    if not any(row[1] for row in rows):
-        rows, names = [[row[0] for row in rows]], [[pair[0] for pair in names]]
-    return search_figure(rows, names)
+        trials = of_the_split[of_the_split["model"] == model].sort_values("trial")
+        if spec.space and (trials["state"] == "complete").sum() >= FEWEST_TRIALS:
+            column = wording.protocol_words(winner.protocol).column
+            part = f", {winner.part}" if winner.part else ""
+            name = f"{wording.model_title(result, model)}, {column}{part}: history"
+            rows.append(SearchRow(name, trials, importances(rebuilt_study(trials, spec))))
+    return search_figure(rows, METRICS[result.study.search.metric].title) if rows else b""
 
 
 def rebuilt_study(trials: pd.DataFrame, spec: ModelSettings) -> optuna.Study:
-    """Return a search as an Optuna study in memory, made again from stored trials.
+    """Return an Optuna study in memory from stored trials.
 
     Parameters
     ----------
     trials : DataFrame
         Rows of one protocol and model of a result's trials.
     spec : ModelSettings
-        The model's part of the study. A parameter outside its space, as a trial that the
-        study names to be tried first may have, is left out of its trial.
+        The model's part of the study. A parameter outside its space, which initial parameters
+        may have, is left out of its trial.
     """
     import optuna
 
@@ -272,45 +258,30 @@ def rebuilt_study(trials: pd.DataFrame, spec: ModelSettings) -> optuna.Study:
     return study
 
 
-def draw_history(study: optuna.Study, target_name: str) -> Axes:
-    """Return Optuna's plot of the trials' scores and the best so far, on a figure of its own."""
-    from optuna.visualization.matplotlib import plot_optimization_history
-
-    with warnings.catch_warnings():
-        warnings.simplefilter("ignore")  # the plots have been "experimental" since 2020
-        axes = plot_optimization_history(study, target_name=target_name)
-    for line in axes.get_lines():
-        line.set_drawstyle("steps-post")  # the best does not rise between two trials
-    return axes
-
-
-def draw_importances(study: optuna.Study, target_name: str) -> Axes:
-    """Return Optuna's plot of how much each parameter decided the score, on a figure of its own.
+def importances(study: optuna.Study) -> dict[str, float]:
+    """Return the importance of each parameter; empty with too few trials or parameters.
 
     It is PED-ANOVA (Watanabe, Bansal & Hutter, IJCAI 2023) over `comparable_trials`.
     """
     import optuna
-    from optuna.visualization.matplotlib import plot_param_importances
 
-    part = optuna.create_study(direction="maximize")
-    part.add_trials(comparable_trials(study))
-    with warnings.catch_warnings():
-        warnings.simplefilter("ignore")
-        return plot_param_importances(part, target_name=target_name)
-
-
-def has_importances(study: optuna.Study) -> bool:
-    """Whether there are trials enough, and parameters enough, to compare."""
     trials = comparable_trials(study)
-    return (
-        len(trials) >= FEWEST_COMPARABLE
-        and len(trials[0].params) > 1
-        and len({trial.value for trial in trials}) > 1
-    )
+    if (
+        len(trials) < FEWEST_COMPARABLE
+        or len(trials[0].params) < 2
+        or len({trial.value for trial in trials}) < 2
+    ):
+        return {}
+    part = optuna.create_study(direction="maximize")
+    part.add_trials(trials)
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")  # the evaluator is "experimental"
+        evaluator = optuna.importance.PedAnovaImportanceEvaluator()
+        return optuna.importance.get_param_importances(part, evaluator=evaluator)
 
 
 def comparable_trials(study: optuna.Study) -> list[optuna.trial.FrozenTrial]:
-    """Return the complete trials that lie wholly in the searched space."""
+    """Return the complete trials whose parameters all lie in the searched space."""
     import optuna
 
     complete = study.get_trials(states=[optuna.trial.TrialState.COMPLETE])
@@ -333,73 +304,48 @@ def _lies_in(value: Any, entry: Range | Choices) -> bool:
     return isinstance(value, int | float) and bool(entry.low <= value <= entry.high)
 
 
-def search_figure(panels: Sequence[Sequence[Draw]], titles: Sequence[Sequence[str]]) -> bytes:
-    """Return other libraries' plots, each drawn on a figure of its own, as one picture.
-
-    Parameters
-    ----------
-    panels : rows of callables
-        Each draws on a new figure and returns its axes; None leaves its place empty.
-    titles : rows of str
-        In the same places.
-    """
-    rows = []
-    across = max(len(row) for row in panels)
-    for row, names in zip(panels, titles, strict=True):
-        pictures = [
-            _panel(draw, name, WIDTH_IN / across) for draw, name in zip(row, names, strict=True)
-        ]
-        rows.append(np.concatenate(pictures, axis=1))
-    return png_of_pixels(np.concatenate(rows, axis=0))
-
-
-def _panel(draw: Draw, name: str, width_in: float) -> NDArray[np.uint8]:
-    """Return one plot in the house's style as pixels, of shape (height, width, 3)."""
+def search_figure(rows: Sequence[SearchRow], metric: str) -> bytes:
+    """Return the history of each search, and beside it the importance of its parameters."""
     with house_style():
-        import matplotlib.pyplot as plt
+        from matplotlib.figure import Figure
 
-        height_in = 2.7
-        if draw is None:
-            shape = (round(height_in * DPI), round(width_in * DPI), 3)
-            return np.full(shape, 255, dtype=np.uint8)
-        plt.switch_backend("Agg")
-        axes = draw()
-        figure: Any = axes.get_figure()
-        figure.set_layout_engine("constrained", h_pad=0.12, w_pad=0.08)
-        figure.set_size_inches(width_in, height_in)
-        figure.set_dpi(DPI)
-        figure.set_facecolor("white")
-        _restyle(axes, name)
-        figure.canvas.draw()
-        pixels = np.asarray(figure.canvas.buffer_rgba())[:, :, :3].copy()
-        plt.close(figure)
-        return pixels
+        paired = any(row.importances for row in rows)
+        down, across = (len(rows), 2) if paired else (1, len(rows))
+        figure = Figure(figsize=(WIDTH_IN, 2.7 * down), layout="constrained")
+        panels = figure.subplots(down, across, squeeze=False)
+        for axes, row in zip(panels[:, 0] if paired else panels[0], rows, strict=True):
+            _draw_history(axes, row, metric)
+        for axes, row in zip(panels[:, 1] if paired else (), rows, strict=paired):
+            _draw_importances(axes, row.importances)
+        return png_bytes(figure)
 
 
-def _restyle(axes: Axes, name: str) -> None:
-    """Undo the theme that a library has set on its axes."""
-    axes.set_facecolor("white")
-    axes.set_title("")
-    axes.set_title(name, loc="left", fontsize=10.5, color=INK)
-    axes.grid(visible=True, color="#E3E3E3")
+def _draw_history(axes: Axes, row: SearchRow, metric: str) -> None:
+    complete = row.trials[row.trials["state"] == "complete"]
+    axes.plot(complete["trial"], complete["score"], "o", color=BLUE, ms=5)
+    axes.plot(
+        complete["trial"], complete["score"].cummax(), color=VERMILLION, drawstyle="steps-post"
+    )
+    axes.set(xlabel="trial", ylabel=metric)
+    axes.set_title(row.name)
+    axes.grid(visible=True)
     axes.set_axisbelow(True)
-    axes.tick_params(colors=INK, labelsize=9.5)
-    axes.xaxis.label.set(color=INK, fontsize=10)
-    axes.yaxis.label.set(color=INK, fontsize=10)
-    for side, spine in axes.spines.items():
-        spine.set_visible(side in ("left", "bottom"))
-        spine.set_color("#666666")
-    for points in axes.collections:
-        points.set_facecolor(BLUE)
-    for line in axes.lines:
-        line.set(color=VERMILLION, alpha=0.9)
-    for bar in axes.patches:
-        bar.set_facecolor(BLUE)
-    for text in axes.texts:
-        text.set(fontsize=9.5, color=INK)
-    legend = axes.get_legend()
-    if legend is not None:
-        legend.remove()
+
+
+def _draw_importances(axes: Axes, found: dict[str, float]) -> None:
+    if not found:
+        axes.set_axis_off()
+        return
+    names, values = list(found)[::-1], list(found.values())[::-1]
+    bars = axes.barh(names, values, color=BLUE)
+    axes.bar_label(
+        bars, [f"{value:.2f}" if value >= 0.01 else "<0.01" for value in values], padding=3
+    )
+    axes.set_xlim(0, 1.15 * max(values))
+    axes.set_xlabel("importance")
+    axes.set_title("parameter importance")
+    axes.grid(axis="x")
+    axes.set_axisbelow(True)
 
 
 SECTION = Section(_facts, _figures)
