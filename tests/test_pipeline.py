@@ -84,11 +84,11 @@ def test_ensembles_that_learn_stand_in_results_on_pages_and_in_files(bench: Benc
     assert winners["heard"].members == ("logistic_regression", "random_forest")
     page = (bench.project / "reports/small.md").read_text()
     for words in (
-        "greedy ensemble",
+        "greedy ensemble selection",
         "votes by trial: ",
-        "stack of logistic regression + random forest",
+        "stacking of logistic regression + random forest",
         "the log-probabilities of logistic regression and random forest",
-        "scored on each fold by what it learns on the others",
+        "scored on each inner fold by what it learns on the other folds",
     ):
         assert words in page
     test = pd.read_csv(bench.project / "features_cache/small/speaker-independent/test.csv")
@@ -130,7 +130,7 @@ def test_a_run_with_a_budget_of_time_says_what_it_cut_and_leaves_its_trials_to_t
     assert set(told) == {(split, model) for split in SPLITS for model in MODELS[1:3]}
     assert all(1 <= one["completed"] < one["requested"] == 100_000 for one in told.values())
     page = (bench.project / f"reports/{record['name']}.md").read_text()
-    assert "**Cut by time**" in page
+    assert "**Unfinished searches**" in page
     assert "--minutes 0.4" in page
     stored = trials_in_optuna(bench)
     bench.run()

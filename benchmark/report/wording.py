@@ -263,6 +263,7 @@ def context(board: Leaderboard) -> dict[str, Any]:
         "found_of": found_of,
         "model": partial(model_title, result),
         "named": partial(named, result),
+        "verdict": verdict,
     }
 
 

@@ -80,10 +80,10 @@ def test_inner_folds_validate_none_of_them_and_learn_from_all(result: Result) ->
         ]
 
 
-def test_every_page_says_which_corpora_were_learned_from_too(helped: Bench) -> None:
+def test_the_page_names_auxiliary_corpora(helped: Bench) -> None:
     page = (helped.project / "reports/small.md").read_text()
     assert "72 clips of csv" in page.partition("## ")[0]
-    assert "**synthetic learned from too**, never tested" in page
+    assert "**auxiliary corpora: synthetic** (in training only)" in page
 
 
 def test_pages_of_it_come_again_from_the_stored_result_alone(helped: Bench) -> None:
