@@ -19,22 +19,22 @@ import soundfile  # noqa: E402
 from tests.support.bench import Bench, make_bench  # noqa: E402
 from tests.support.postgres import Postgres, running  # noqa: E402
 
-# A shell that runs the tests in the background has them ignore Ctrl-C, and what they start as well.
+# In the background of a shell, the tests and their child processes ignore Ctrl-C by default.
 signal.signal(signal.SIGINT, signal.default_int_handler)
 
 
 @pytest.fixture(scope="session")
 def recordings() -> Path:
-    """The folder of the real corpora; a test that needs them is skipped if there are none."""
+    """Folder of the real corpora; without it, tests that need it are skipped."""
     folder = os.environ.get("SER_CORPORA")
     if not folder:
-        pytest.skip("needs the real recordings: set SER_CORPORA to the folder that holds them")
+        pytest.skip("needs real recordings: set SER_CORPORA to their folder")
     return Path(folder)
 
 
 @pytest.fixture(scope="session")
 def tones(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A table of tones: six speakers, three emotions that are pitches, four clips of each."""
+    """Table of tones: six speakers, three emotions (pitches), four clips of each."""
     folder = tmp_path_factory.mktemp("tones")
     rng = np.random.default_rng(0)
     rows = []
@@ -61,7 +61,7 @@ def bench(tones: Path, tmp_path: Path) -> Bench:
 
 @pytest.fixture(scope="session")
 def finished(tones: Path, tmp_path_factory: pytest.TempPathFactory) -> Bench:
-    """The small study, run once without interruption by one worker; not to be written to."""
+    """The small study, run once without interruption by one worker; read-only."""
     bench = make_bench(tmp_path_factory.mktemp("finished"), tones)
     bench.run("--workers", "1")
     return bench
@@ -69,7 +69,7 @@ def finished(tones: Path, tmp_path_factory: pytest.TempPathFactory) -> Bench:
 
 @pytest.fixture(scope="module")
 def postgres() -> Iterator[Postgres]:
-    """A PostgreSQL server; a test that needs it is skipped where none is installed."""
+    """A PostgreSQL server; without one, tests that need it are skipped."""
     with running() as server:
         yield server
 
@@ -80,6 +80,6 @@ def record(capsys: pytest.CaptureFixture[str]) -> Callable[[str], None]:
 
     def say(line: str) -> None:
         with capsys.disabled():
-            print(line)  # noqa: T201 - the figures are what these files are for
+            print(line)  # noqa: T201 - the figures are the purpose of these files
 
     return say

@@ -1,4 +1,4 @@
-"""A clock that jumps changes nothing: durations are measured by one that does not."""
+"""Clock jumps change no result, because durations are measured with a monotonic clock."""
 
 from __future__ import annotations
 

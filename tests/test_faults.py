@@ -1,6 +1,6 @@
-"""What goes wrong beside the code: damaged files, a full disk, a second run; nothing is lost.
+"""Damaged files, a full disk and a concurrent run lose no work.
 
-The same at length, with kills at random moments of every stage, is in tests/faults.
+The long version, with kills at random moments of every stage, is in tests/faults.
 """
 
 from __future__ import annotations
@@ -21,14 +21,14 @@ from tests.support.stores import runs_in_mlflow, trials_in_optuna
 
 
 def files_of_ours(bench: Bench) -> list[Path]:
-    """Every file of a project that we write ourselves."""
+    """All files of a project that are not written by Optuna or MLflow."""
     written = [*bench.project.glob("features_cache/*.sqlite")]
     for folder in ("features_cache/small", "features_cache/searches", "reports"):
         written += [path for path in (bench.project / folder).rglob("*") if path.is_file()]
     return written
 
 
-def test_a_study_whose_every_file_is_torn_gives_the_same_bytes(
+def test_a_study_with_all_files_truncated_gives_the_same_bytes(
     finished: Bench, tmp_path: Path
 ) -> None:
     shutil.copytree(finished.project, tmp_path / "project")
@@ -66,7 +66,7 @@ def test_a_second_run_of_a_study_is_refused_and_does_not_disturb_the_first(
 
 @pytest.mark.parametrize("name", ["optuna.db", "mlflow.db"])
 @pytest.mark.parametrize("part", [0.3, 0.6, 0.97])
-def test_a_torn_database_is_refused_in_one_line_that_says_what_to_do(
+def test_a_truncated_database_is_refused_with_what_to_do(
     finished: Bench, tmp_path: Path, name: str, part: float
 ) -> None:
     whole = (finished.project / name).read_bytes()
@@ -77,20 +77,18 @@ def test_a_torn_database_is_refused_in_one_line_that_says_what_to_do(
         )
 
 
-def test_whole_databases_and_those_that_are_not_there_yet_are_let_pass(
-    finished: Bench, tmp_path: Path
-) -> None:
+def test_intact_and_new_databases_are_accepted(finished: Bench, tmp_path: Path) -> None:
     for folder in (finished.project, tmp_path):
         check_databases(f"sqlite:///{folder / 'optuna.db'}", f"sqlite:///{folder / 'mlflow.db'}")
 
 
-def allow_small_files_alone() -> None:
-    """Let this process write no file beyond a kilobyte: what a full disk does, on any system."""
+def limit_file_size() -> None:
+    """Limit the files of this process to a kilobyte, as a full disk does, on any system."""
     signal.signal(signal.SIGXFSZ, signal.SIG_IGN)
     resource.setrlimit(resource.RLIMIT_FSIZE, (1000, 1000))
 
 
-def test_pages_that_find_no_room_are_refused_in_one_line_and_left_as_they_were(
+def test_a_full_disk_is_an_error_in_one_line_and_leaves_the_pages_unchanged(
     finished: Bench, tmp_path: Path
 ) -> None:
     shutil.copytree(finished.project / "reports", tmp_path / "reports")
@@ -98,7 +96,7 @@ def test_pages_that_find_no_room_are_refused_in_one_line_and_left_as_they_were(
     before = copy.bytes_of("reports")
     refused = subprocess.run(
         copy.command("report"),
-        preexec_fn=allow_small_files_alone,
+        preexec_fn=limit_file_size,
         capture_output=True,
         text=True,
         check=False,

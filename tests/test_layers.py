@@ -1,4 +1,4 @@
-"""Each outside library has one door; the order of the rooms is import-linter's, see pyproject."""
+"""Each outside library is imported in one place; import-linter checks the order of the folders."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from tests.support.imports import DOORS, imported, modules
 
 
 @pytest.mark.parametrize("library", DOORS)
-def test_a_library_has_one_door(library: str) -> None:
+def test_a_library_is_imported_in_one_place(library: str) -> None:
     strangers = [
         name
         for name, path in modules().items()

@@ -1,4 +1,4 @@
-"""A study from recordings to pages: the same bytes whatever the workers and interruptions."""
+"""A study from recordings to pages: same bytes with any number of workers and interruptions."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ SPLITS = ("speaker-dependent", "speaker-independent")
 MODELS = ("majority", "logistic_regression", "random_forest", "ensemble")
 
 
-def test_a_study_leaves_tables_results_pages_trials_and_runs(finished: Bench) -> None:
+def test_a_study_writes_tables_results_pages_trials_and_runs(finished: Bench) -> None:
     for split in SPLITS:
         for side in ("train", "test"):
             table = pd.read_csv(finished.project / f"features_cache/small/{split}/{side}.csv")
@@ -38,7 +38,7 @@ def test_a_study_leaves_tables_results_pages_trials_and_runs(finished: Bench) ->
     assert len(runs_in_mlflow(finished)) == 1 + 2 * (1 + len(MODELS) + 13)
 
 
-def test_copies_are_in_the_training_tables_alone(finished: Bench) -> None:
+def test_augmented_copies_are_only_in_training_tables(finished: Bench) -> None:
     for split in SPLITS:
         folder = finished.project / "features_cache/small" / split
         train, test = (pd.read_csv(folder / f"{side}.csv") for side in ("train", "test"))
@@ -58,7 +58,7 @@ def test_every_test_clip_is_predicted_once_by_every_model(finished: Bench) -> No
             assert shares.sum(axis=1) == pytest.approx(1, abs=1e-5)
 
 
-def test_the_vote_is_the_mean_of_its_members(finished: Bench) -> None:
+def test_soft_voting_is_the_mean_of_the_members(finished: Bench) -> None:
     table = read_result(finished.project / "reports/results/small").predictions
     columns = ["p_high", "p_low", "p_middle"]
     by_model = {model: table[table["model"] == model][columns].to_numpy() for model in MODELS}
@@ -66,11 +66,11 @@ def test_the_vote_is_the_mean_of_its_members(finished: Bench) -> None:
     assert by_model["ensemble"] == pytest.approx(np.mean(members, axis=0), abs=1e-6)
 
 
-def test_ensembles_that_learn_stand_in_results_on_pages_and_in_files(bench: Bench) -> None:
+def test_learned_ensembles_are_in_results_pages_and_files(bench: Bench) -> None:
     text = bench.study.read_text().replace(
         '["speaker-dependent", "speaker-independent"]', '["speaker-independent"]'
     )
-    learned = '[ensembles]\nbest = "greedy"\nheard = "stacking"\n'
+    learned = '[ensembles]\nbest = "greedy"\nstacked = "stacking"\n'
     bench.study.write_text(f"{text}\n{learned}")
     bench.run()
     result = read_result(bench.project / "reports/results/small")
@@ -81,7 +81,7 @@ def test_ensembles_that_learn_stand_in_results_on_pages_and_in_files(bench: Benc
     )
     assert 1 <= sum(best.weights) <= 25
     assert list(best.weights) == sorted(best.weights, reverse=True)
-    assert winners["heard"].members == ("logistic_regression", "random_forest")
+    assert winners["stacked"].members == ("logistic_regression", "random_forest")
     page = (bench.project / "reports/small.md").read_text()
     for words in (
         "greedy ensemble selection",
@@ -93,19 +93,19 @@ def test_ensembles_that_learn_stand_in_results_on_pages_and_in_files(bench: Benc
         assert words in page
     test = pd.read_csv(bench.project / "features_cache/small/speaker-independent/test.csv")
     values = test.iloc[:, len(IDENTITY) :].to_numpy(np.float32)
-    for name in ("best", "heard"):
+    for name in ("best", "stacked"):
         _, model = load_model(bench.card(model=name))
         stored = bench.stored(model=name).to_numpy()
         np.testing.assert_array_equal(probabilities(model, values), stored)
 
 
-def test_results_and_pages_hold_no_path_of_this_machine(finished: Bench) -> None:
+def test_results_and_pages_contain_no_path_of_this_machine(finished: Bench) -> None:
     texts = [c for name, c in finished.bytes_of("reports").items() if not name.endswith(".png")]
     for place in (finished.project, finished.table.parent, Path.home()):
         assert not [text for text in texts if str(place).encode() in text]
 
 
-def test_two_workers_give_the_bytes_of_one(finished: Bench, bench: Bench) -> None:
+def test_two_workers_give_the_same_bytes_as_one(finished: Bench, bench: Bench) -> None:
     bench.run("--workers", "2")
     assert bench.bytes_of("reports") == finished.bytes_of("reports")
     assert trials_in_optuna(bench) == trials_in_optuna(finished)
@@ -201,7 +201,7 @@ C = [0.1, 10.0]
 [ensembles]
 both = ["cnn_1d", "svc"]
 best = "greedy"
-heard = "stacking"
+stacked = "stacking"
 
 [learning_curves]
 fractions = [0.5, 1.0]
@@ -239,9 +239,7 @@ def test_a_deep_study_that_is_killed_and_resumed_by_more_workers_gives_the_same_
     assert "Nobody" in (broken.project / "reports/claims.md").read_text()
 
 
-def test_gender_stands_beside_the_features_where_a_study_asks_for_it(
-    bench: Bench, tones: Path
-) -> None:
+def test_a_study_can_use_gender_as_a_feature(bench: Bench, tones: Path) -> None:
     text = bench.study.read_text()
     bench.study.write_text(text.replace("augment", 'covariates = ["gender"]\naugment'))
     subprocess.run(
@@ -254,14 +252,14 @@ def test_gender_stands_beside_the_features_where_a_study_asks_for_it(
     assert (train["gender_male"] == (train["gender"] == "male")).all()
 
 
-def test_pages_come_again_from_stored_results_alone(finished: Bench, tmp_path: Path) -> None:
+def test_pages_are_reproduced_from_stored_results(finished: Bench, tmp_path: Path) -> None:
     shutil.copytree(finished.project / "reports/results", tmp_path / "reports/results")
     copy = Bench(finished.study, finished.table, tmp_path)
     subprocess.run(copy.command("report"), check=True, capture_output=True)
     assert copy.bytes_of("reports") == finished.bytes_of("reports")
 
 
-def test_a_changed_run_stands_apart_from_the_study(finished: Bench, tmp_path: Path) -> None:
+def test_a_changed_run_is_stored_apart_from_the_study(finished: Bench, tmp_path: Path) -> None:
     shutil.copytree(finished.project, tmp_path / "project")
     copy = Bench(finished.study, finished.table, tmp_path / "project")
     before = copy.bytes_of("reports/results/small")
@@ -273,7 +271,7 @@ def test_a_changed_run_stands_apart_from_the_study(finished: Bench, tmp_path: Pa
     assert "search.trials=7" in (copy.project / f"reports/{changed.name}.md").read_text()
 
 
-def test_a_study_runs_on_tables_of_ones_own(finished: Bench, bench: Bench) -> None:
+def test_a_study_runs_on_own_tables(finished: Bench, bench: Bench) -> None:
     folder = finished.project / "features_cache/small/speaker-independent"
     tables = ("--train", str(folder / "train.csv"), "--test", str(folder / "test.csv"))
     command = bench.command("run-study", str(bench.study), *tables, "--workers", "1")
@@ -286,9 +284,7 @@ def test_a_study_runs_on_tables_of_ones_own(finished: Bench, bench: Bench) -> No
     assert set(ours["protocol"]) == {"speaker-independent"}
 
 
-def test_tables_of_ones_own_get_what_the_study_asks_for_beside_the_features(
-    finished: Bench, bench: Bench
-) -> None:
+def test_own_tables_get_covariates_and_renamed_emotions(finished: Bench, bench: Bench) -> None:
     folder = finished.project / "features_cache/small/speaker-independent"
     text = bench.study.read_text().replace('"high"]', '"loud"]', 1)
     renamed = text.replace("augment", 'covariates = ["gender"]\naugment')
@@ -306,9 +302,7 @@ def test_tables_of_ones_own_get_what_the_study_asks_for_beside_the_features(
     assert set(train["gender_male"]) == {0.0, 1.0}
 
 
-def test_tables_of_ones_own_are_refused_where_a_study_reads_frames(
-    finished: Bench, bench: Bench
-) -> None:
+def test_own_tables_are_refused_for_features_over_frames(finished: Bench, bench: Bench) -> None:
     folder = finished.project / "features_cache/small/speaker-independent"
     tables = ("--train", str(folder / "train.csv"), "--test", str(folder / "test.csv"))
     refused = subprocess.run(
@@ -321,7 +315,7 @@ def test_tables_of_ones_own_are_refused_where_a_study_reads_frames(
     assert "65 frames of 40 numbers" in refused.stderr
 
 
-def test_clips_that_cannot_be_used_are_counted_and_named(bench: Bench, tmp_path: Path) -> None:
+def test_unusable_clips_are_counted_and_named(bench: Bench, tmp_path: Path) -> None:
     folder = tmp_path / "damaged"
     shutil.copytree(bench.table.parent, folder)
     (folder / "0_low_0.wav").write_bytes(b"")

@@ -1,4 +1,4 @@
-"""Four hosts with a worker each."""
+"""Four hosts with one worker each."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ def hosts(monkeypatch: pytest.MonkeyPatch) -> Iterator[Hosts]:
 
 @pytest.fixture
 def dask(hosts: Hosts, tmp_path: Path) -> Iterator[DaskProcesses]:
-    """A scheduler on this machine; workers are to be started."""
+    """A scheduler on this machine, without workers."""
     (tmp_path / "dask").mkdir()
     processes = DaskProcesses(tmp_path / "dask", hosts.address)
     processes.scheduler()

@@ -1,7 +1,7 @@
-"""Machines for a cluster that fit on one: network namespaces on a bridge, each with its own disk.
+"""Hosts of a cluster on one machine: network namespaces on a bridge, each with its own disk.
 
-Needs root and `ip`. Where namespaces can't be had, a host is a process of this machine that sees
-all of it, and what needs a cable to pull is skipped.
+Needs root and `ip`. Without namespaces, a host is a process of this machine without separation,
+and tests that disconnect hosts are skipped.
 """
 
 from __future__ import annotations
@@ -24,7 +24,7 @@ def take_away(kind: str, name: str) -> None:
 
 
 def namespaces() -> bool:
-    """Whether this machine lets us make network namespaces."""
+    """Return whether network namespaces can be created on this machine."""
     if shutil.which("ip") is None or os.geteuid() != 0:
         return False
     probe = subprocess.run(["ip", "netns", "add", "ser-probe"], check=False, capture_output=True)
@@ -34,7 +34,7 @@ def namespaces() -> bool:
 
 
 class Hosts:
-    """A number of hosts, and the address at which they see this machine.
+    """Hosts, and the address of this machine in their network.
 
     Parameters
     ----------
@@ -47,7 +47,7 @@ class Hosts:
         self.address = f"{NETWORK}.254" if self.separate else "127.0.0.1"
 
     def open(self) -> None:
-        """Make the bridge and a cable to each host."""
+        """Create the bridge and a link to each host."""
         if not self.separate:
             return
         self.close()
@@ -71,9 +71,9 @@ class Hosts:
         ----------
         number : int
         disk : str
-            What the host has in `folder`: another folder, or nothing at all.
+            Folder that the host sees as `folder`; may be empty.
         folder : Path, optional
-            Without it the host sees what this machine sees.
+            Without it, the host sees the files of this machine.
         """
         if not self.separate:
             return ()
@@ -84,15 +84,15 @@ class Hosts:
         return (*entered, "sh", "-c", f'{mount} && exec "$0" "$@"')
 
     def cut(self, number: int) -> None:
-        """Pull a host's cable: it answers nothing, and nobody is told."""
+        """Disconnect a host silently."""
         run("ip", "link", "set", f"ser-cable-{number}", "down")
 
     def mend(self, number: int) -> None:
-        """Put a host's cable back."""
+        """Reconnect a host."""
         run("ip", "link", "set", f"ser-cable-{number}", "up")
 
     def close(self) -> None:
-        """Take all of it away."""
+        """Remove all hosts and the bridge."""
         for number in range(self.count):
             take_away("link", f"ser-cable-{number}")
             take_away("netns", f"ser-{number}")

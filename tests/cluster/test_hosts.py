@@ -1,9 +1,9 @@
 # ruff: noqa: T201 - the counts are what this file is for
-"""Studies on four hosts: the bytes of one local worker, whatever is cut, killed or gone.
+"""Studies on four hosts give the same bytes as one local worker, despite failures.
 
     pytest tests/cluster -s
 
-prints what was counted. Needs root for network namespaces; see `hosts`.
+prints the counts. Needs root for network namespaces; see `hosts`.
 """
 
 from __future__ import annotations
@@ -48,13 +48,13 @@ def start(bench: Bench, *options: str) -> subprocess.Popen[str]:
 
 
 def end(process: subprocess.Popen[str]) -> tuple[int, str]:
-    """Wait for a run's end; return its status and what it said."""
+    """Wait for the end of a run; return its status and output."""
     _, said = process.communicate(timeout=600)
     return process.returncode, said
 
 
 def told(bench: Bench) -> int:
-    """How many trials are stored."""
+    """Number of stored trials."""
     try:
         with sqlite3.connect(f"file:{bench.project / 'optuna.db'}?mode=ro", uri=True) as database:
             (count,) = database.execute("SELECT count(*) FROM trials").fetchone()
@@ -64,12 +64,12 @@ def told(bench: Bench) -> int:
 
 
 def start_workers(dask: DaskProcesses, hosts: Hosts, recordings: Path) -> None:
-    """Start a worker on each host, none of which has the recordings."""
+    """Start a worker on each host, without the recordings."""
     for number in range(hosts.count):
         dask.worker(inside=hosts.inside(number, "", recordings))
 
 
-def test_hosts_with_the_recordings_with_others_and_without_give_the_bytes_of_one_local_worker(
+def test_hosts_with_same_other_or_no_recordings_give_the_bytes_of_one_local_worker(
     hosts: Hosts, dask: DaskProcesses, finished: Bench, bench: Bench, tmp_path: Path
 ) -> None:
     recordings, foreign = bench.table.parent, tmp_path / "foreign"
@@ -87,7 +87,7 @@ def test_hosts_with_the_recordings_with_others_and_without_give_the_bytes_of_one
     print(f"\n4 hosts, in network namespaces: {hosts.separate}; the same bytes")
 
 
-def test_two_hosts_cut_in_the_middle_cost_nothing(
+def test_two_disconnected_hosts_change_no_result(
     hosts: Hosts, dask: DaskProcesses, finished: Bench, bench: Bench
 ) -> None:
     start_workers(dask, hosts, bench.table.parent)
@@ -108,7 +108,7 @@ def test_two_hosts_cut_in_the_middle_cost_nothing(
 
 
 @pytest.mark.parametrize("resumed_on", ["the cluster", "this machine"])
-def test_a_scheduler_that_goes_midway_ends_the_run_in_one_line_and_it_is_resumed(
+def test_a_lost_scheduler_ends_the_run_in_one_line_and_the_run_is_resumed(
     hosts: Hosts, dask: DaskProcesses, finished: Bench, bench: Bench, resumed_on: str
 ) -> None:
     start_workers(dask, hosts, bench.table.parent)
@@ -136,7 +136,7 @@ def test_a_scheduler_that_goes_midway_ends_the_run_in_one_line_and_it_is_resumed
 
 
 @pytest.mark.parametrize(("sign", "status"), [(signal.SIGINT, 130), (signal.SIGKILL, -9)])
-def test_a_driver_that_is_interrupted_or_killed_is_resumed_on_the_same_cluster(
+def test_an_interrupted_or_killed_driver_is_resumed_on_the_same_cluster(
     hosts: Hosts, dask: DaskProcesses, finished: Bench, bench: Bench, sign: int, status: int
 ) -> None:
     start_workers(dask, hosts, bench.table.parent)
@@ -177,9 +177,7 @@ def test_no_task_fails_because_its_scheduler_is_killed(tmp_path: Path) -> None:
     assert failed == []
 
 
-def test_a_scheduler_whose_cable_is_pulled_ends_the_work_in_one_line(
-    hosts: Hosts, tmp_path: Path
-) -> None:
+def test_a_disconnected_scheduler_ends_the_run_in_one_line(hosts: Hosts, tmp_path: Path) -> None:
     if not hosts.separate:
         pytest.skip("needs network namespaces: root, and the command ip")
     import dask
@@ -203,7 +201,7 @@ def test_a_scheduler_whose_cable_is_pulled_ends_the_work_in_one_line(
     print(f"\nthe scheduler's cable pulled: told after {took_s:.1f} s")
 
 
-def test_certificates_of_dasks_configuration_are_obeyed(
+def test_certificates_of_dasks_configuration_are_used(
     hosts: Hosts, tmp_path: Path, bench: Bench, finished: Bench, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     pytest.importorskip("cryptography", reason="makes the certificates")

@@ -1,5 +1,5 @@
 # ruff: noqa: T201 - the figures are what this file is for
-"""How much faster more workers are, with fits that sleep and with real ones.
+"""Speedup by the number of workers, with sleeping and with real fits.
 
 pytest tests/cluster/test_speed.py -s
 """
@@ -40,7 +40,7 @@ def table(tmp_path: Path) -> StoredArrays:
 
 
 def seconds(workers: Workers, tasks: list[tuple[object, ...]]) -> float:
-    """How long tasks take in workers that have run one like them."""
+    """Return the seconds that tasks take in warm workers."""
     for _ in range(2 * workers.count):
         workers.submit(*tasks[0])  # type: ignore[arg-type]
     list(workers.drain())

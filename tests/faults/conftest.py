@@ -1,4 +1,4 @@
-"""Fixtures of the fault tests: a study that is long enough in every stage, and its unbroken run."""
+"""Fixtures of the fault tests: a study with long stages, and its uninterrupted run."""
 
 from __future__ import annotations
 

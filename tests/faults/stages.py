@@ -1,4 +1,4 @@
-"""In which stage a running study is, told by the stack of its main process."""
+"""The current stage of a running study, from the stack of its main process."""
 
 from __future__ import annotations
 
@@ -32,7 +32,7 @@ three = ["logistic_regression", "random_forest", "svc"]
 fractions = [0.5, 1.0]
 """
 )
-"""The small study under one protocol, with further settings that make each stage longer."""
+"""The small study with one protocol, and further settings that lengthen each stage."""
 
 STAGE_OF = {
     "fit_members": "ensemble",
@@ -51,11 +51,11 @@ STAGE_OF = {
     "begin": "search",
     "prepare": "extraction",
 }
-"""By the functions that the main process is in, the innermost first."""
+"""By function of the main process, the innermost first."""
 
 STAGES = ("extraction", "search", "ensemble", "evaluation", "report", "logging")
 
-EVERY_S = 0.02  # between two looks
+EVERY_S = 0.02  # between two samples
 
 TELLING = """
 import atexit, os, signal, sys, traceback
@@ -69,17 +69,17 @@ os.write(told, b"ready\\n")
 from benchmark.__main__ import main
 main()
 """
-"""The command line as it is, in a process that writes down where it is when it is asked."""
+"""The command line in a process that writes its stack on a signal."""
 
 
 class Watched:
-    """A study that runs in a process of its own, whose stage can be asked for at any time.
+    """A study in its own process, whose current stage can be read at any time.
 
     Parameters
     ----------
     bench : Bench
     *arguments : str
-        Further ones of `run-study`.
+        Further arguments of `run-study`.
     """
 
     def __init__(self, bench: Bench, *arguments: str) -> None:
@@ -105,11 +105,11 @@ class Watched:
         self._folder.cleanup()
 
     def errors(self) -> str:
-        """The text on standard error so far."""
+        """Text on standard error so far."""
         return self._error_file.read_text()
 
     def stack(self) -> str:
-        """Where all its threads are now; empty when it has ended."""
+        """Stacks of all threads; empty when the process has ended."""
         before = self._told_so_far()
         with contextlib.suppress(ProcessLookupError):
             self.process.send_signal(signal.SIGUSR1)
@@ -121,14 +121,14 @@ class Watched:
         return ""
 
     def stage(self) -> str:
-        """The stage it is in: one of `STAGES`, ``start``, or ``end``."""
+        """Current stage: one of `STAGES`, ``start``, or ``end``."""
         stack = self.stack()
         inside = set(re.findall(r'benchmark/[\w/]+\.py", line \d+, in (\w+)', stack))
         found = [stage for function, stage in STAGE_OF.items() if function in inside]
         return found[0] if found else "start" if stack else "end"
 
     def watch(self, until: str = "end") -> dict[str, float]:
-        """Wait for a stage, or the end, and return how many seconds each one took before it."""
+        """Wait for a stage or the end; return the seconds of each earlier stage."""
         seconds = dict.fromkeys(STAGES, 0.0)
         last = time.monotonic()
         while (stage := self.stage()) not in (until, "end"):
@@ -139,7 +139,7 @@ class Watched:
         return seconds
 
     def workers(self) -> list[int]:
-        """The processes that it has started to work for it."""
+        """Its worker processes."""
         try:
             told = Path(f"/proc/{self.process.pid}/task/{self.process.pid}/children").read_text()
         except OSError:
@@ -157,7 +157,7 @@ def _command(process: int) -> str:
 
 
 def kill(process: int) -> bool:
-    """Kill a process, and return whether it was still there."""
+    """Kill a process; return whether it was running."""
     try:
         os.kill(process, signal.SIGKILL)
     except ProcessLookupError:
@@ -166,7 +166,7 @@ def kill(process: int) -> bool:
 
 
 def differences(bench: Bench, unbroken: Bench) -> list[str]:
-    """In what a study that has ended differs from an unbroken run of it."""
+    """Return the differences between a finished study and an uninterrupted run."""
     ours, theirs = bench.bytes_of("reports"), unbroken.bytes_of("reports")
     different = [name for name in {**ours, **theirs} if ours.get(name) != theirs.get(name)]
     if trials_in_optuna(bench) != trials_in_optuna(unbroken):
@@ -177,11 +177,11 @@ def differences(bench: Bench, unbroken: Bench) -> list[str]:
 
 
 def refused_in_one_line(ended: subprocess.CompletedProcess[str]) -> bool:
-    """Whether a command has ended with status 2 and a last line that says why."""
+    """Return whether a command ended with status 2 and an error in its last line."""
     return is_refusal(ended.returncode, ended.stderr)
 
 
 def is_refusal(status: int, text: str) -> bool:
-    """Whether a status and the text on standard error are those of an error in one line."""
+    """Return whether status and standard error are those of a one-line error."""
     errors = [line for line in text.splitlines() if line.startswith("error: ")]
     return status == 2 and len(errors) == 1 and "Traceback" not in text

@@ -1,4 +1,4 @@
-"""A clock that jumps by days and years through whole studies."""
+"""Clock jumps by days and years during whole studies."""
 
 from __future__ import annotations
 

@@ -1,7 +1,7 @@
-"""Databases that fail midway through whole studies, again and again; each test prints its count.
+"""Databases that fail repeatedly during whole studies; each test prints its count.
 
 Run with ``pytest tests/faults/test_databases.py``; it takes about a quarter of an hour on two
-cores. Each study must end by itself, with the bytes, the trials and the runs of an unbroken one.
+cores. Each study must end by itself, with the bytes, trials and runs of an uninterrupted one.
 """
 
 from __future__ import annotations
@@ -23,19 +23,19 @@ from tests.support.tracking import served
 from tests.support.waiting import free_port
 
 LONGER = ("--set", "search.trials=20")
-"""Some half a minute of search: long enough for a database to fail in many places."""
+"""About half a minute of search, so that a database can fail at many points."""
 
 
 @pytest.fixture(scope="module")
 def longer(finished: Bench, tmp_path_factory: pytest.TempPathFactory) -> Bench:
-    """The small study with more trials, run on SQLite without any fault."""
+    """The small study with more trials, run on SQLite without faults."""
     bench = replace(finished, project=tmp_path_factory.mktemp("longer"))
     bench.run("--workers", "1", *LONGER)
     return bench
 
 
 def end_of(process: subprocess.Popen[str]) -> str:
-    """What a study said, once it has ended by itself and well."""
+    """Return the output of a study that must end by itself with status 0."""
     said = process.communicate()[1]
     assert process.returncode == 0, said
     return said
@@ -74,7 +74,7 @@ def test_a_crash_of_the_server(
     record(f"PostgreSQL crashed: same bytes; told {said.count('is back')} times")
 
 
-def test_a_server_that_stays_away_and_a_resume(
+def test_a_study_is_resumed_after_a_long_outage_of_the_server(
     finished: Bench, bench: Bench, postgres: Postgres, record: Callable[[str], None]
 ) -> None:
     storage = postgres.database()
@@ -96,7 +96,7 @@ def test_a_server_that_stays_away_and_a_resume(
 
 
 @pytest.mark.parametrize("name", ["optuna.db", "mlflow.db", "features_cache"])
-def test_a_database_that_another_program_holds_for_half_a_minute(
+def test_a_database_locked_for_half_a_minute_by_another_program(
     finished: Bench, bench: Bench, record: Callable[[str], None], name: str
 ) -> None:
     storage, tracking = (f"sqlite:///{bench.project / file}" for file in ("optuna.db", "mlflow.db"))
@@ -113,7 +113,7 @@ def test_a_database_that_another_program_holds_for_half_a_minute(
 
 
 def first_of(project: Path, name: str, process: subprocess.Popen[str]) -> Path:
-    """A database of a study under way, as soon as it is there and has something in it."""
+    """Return a database of a running study as soon as it has content."""
     pattern = {"features_cache": "features_cache/mfcc-stats-*.sqlite"}.get(name, name)
     while process.poll() is None:
         found = [path for path in project.glob(pattern) if path.stat().st_size > 8192]
@@ -124,7 +124,7 @@ def first_of(project: Path, name: str, process: subprocess.Popen[str]) -> Path:
 
 
 @pytest.mark.parametrize("gone_s", [2, 25])
-def test_a_server_of_mlflow_that_is_gone_and_back(
+def test_an_mlflow_server_that_stops_and_returns(
     finished: Bench,
     bench: Bench,
     postgres: Postgres,
@@ -149,7 +149,7 @@ def test_a_server_of_mlflow_that_is_gone_and_back(
     )
 
 
-def test_a_trial_storage_that_stays_locked_is_one_line(bench: Bench) -> None:
+def test_a_trial_storage_that_stays_locked_is_a_one_line_error(bench: Bench) -> None:
     bench.run("--set", "search.trials=1")
     with sqlite3.connect(bench.project / "optuna.db", isolation_level=None) as database:
         database.execute("BEGIN EXCLUSIVE")

@@ -1,10 +1,10 @@
-"""A disk that is full: one line, and with room made the bytes of an unbroken run.
+"""A full disk: a one-line error; after space is freed, the bytes of an uninterrupted run.
 
     pytest tests/faults/test_disks.py -s
 
-A small file system in memory is mounted, which takes the rights of the system's administrator. The
-study is stopped at a random moment of each stage, the disk filled to its last byte, and the study
-let go. FAULTS_DISKS=N does it so often in each stage, some ten minutes on two cores.
+Needs root, to mount a small file system in memory. The study is stopped at a random moment of each
+stage, the disk is filled, and the study continues. FAULTS_DISKS=N sets the number of repetitions per
+stage; about ten minutes on two cores.
 """
 
 from __future__ import annotations
@@ -31,7 +31,7 @@ Unbroken = tuple[Bench, dict[str, float]]
 
 @pytest.fixture
 def disk(tmp_path: Path) -> Iterator[Path]:
-    """A folder on a small disk of its own."""
+    """A folder on a separate small disk."""
     folder = tmp_path / "disk"
     folder.mkdir()
     mount = ["mount", "-t", "tmpfs", "-o", f"size={SIZE}", "none", str(folder)]
@@ -43,7 +43,7 @@ def disk(tmp_path: Path) -> Iterator[Path]:
 
 
 def fill(folder: Path) -> Path:
-    """Fill a disk to its last byte, and return the file that does it."""
+    """Fill a disk completely; return the file that fills it."""
     filler = folder / "filler"
     with filler.open("wb", buffering=0) as file:
         for size in (1 << 20, 1 << 12, 1):
@@ -57,7 +57,7 @@ def fill(folder: Path) -> Path:
 
 @pytest.mark.parametrize("number", range(ROUNDS))
 @pytest.mark.parametrize("stage", STAGES)
-def test_a_full_disk_costs_nothing_that_is_finished(
+def test_a_full_disk_loses_no_finished_work(
     unbroken: Unbroken,
     tones: Path,
     disk: Path,
@@ -79,7 +79,7 @@ def test_a_full_disk_costs_nothing_that_is_finished(
     filler.unlink()
     last = (text.splitlines() or [""])[-1]
     record(f"\nfull disk in {found}: status {status}: {last}")
-    # MLflow's records alone stop no study: it ends, and says which are still to be logged.
+    # A failure of MLflow's records alone does not stop a study; it reports what is not logged.
     assert is_refusal(status, text) or (status == 0 and "Traceback" not in text), text
     bench.run()
     assert differences(bench, whole) == []

@@ -1,8 +1,8 @@
-"""Files that are damaged while no study runs: the next run gives the bytes of an unbroken one.
+"""Files damaged between runs: the next run gives the bytes of an uninterrupted one.
 
     pytest tests/faults/test_files.py -s
 
-Some ten minutes on two cores.
+About ten minutes on two cores.
 """
 
 from __future__ import annotations
@@ -30,10 +30,10 @@ KINDS = {
     "pages": "reports/*.md",
     "figures": "reports/figures/small/*.png",
 }
-"""Files that we write ourselves, by what they hold."""
+"""Files written by this package, by content."""
 
 DATABASES = ("optuna.db", "mlflow.db")
-"""Files that Optuna and MLflow write."""
+"""Files written by Optuna and MLflow."""
 
 DAMAGES: dict[str, Callable[[bytes], bytes]] = {
     "torn last page": lambda content: content[: (len(content) - 1) // PAGE * PAGE],
@@ -54,14 +54,14 @@ Unbroken = tuple[Bench, dict[str, float]]
 
 @pytest.fixture
 def copy(unbroken: Unbroken, tmp_path: Path) -> Bench:
-    """A copy of the unbroken run."""
+    """A copy of the uninterrupted run."""
     whole, _ = unbroken
     shutil.copytree(whole.project, tmp_path / "project")
     return Bench(whole.study, whole.table, tmp_path / "project")
 
 
 def damaged(bench: Bench, pattern: str, damage: str) -> int:
-    """Damage the files of a kind, and return how many there are."""
+    """Damage the files of a kind; return their number."""
     files = sorted(bench.project.glob(pattern))
     for path in files:
         path.write_bytes(DAMAGES[damage](path.read_bytes()))
@@ -69,7 +69,7 @@ def damaged(bench: Bench, pattern: str, damage: str) -> int:
 
 
 @pytest.mark.parametrize("damage", DAMAGES)
-def test_all_our_files_damaged_at_once(
+def test_all_files_of_this_package_damaged_at_once(
     copy: Bench, unbroken: Unbroken, damage: str, record: Callable[[str], None]
 ) -> None:
     count = sum(damaged(copy, pattern, damage) for pattern in KINDS.values())
@@ -80,7 +80,7 @@ def test_all_our_files_damaged_at_once(
 
 
 @pytest.mark.parametrize("kind", KINDS)
-def test_the_files_of_one_kind_torn(
+def test_the_files_of_one_kind_truncated(
     copy: Bench, unbroken: Unbroken, kind: str, record: Callable[[str], None]
 ) -> None:
     count = damaged(copy, KINDS[kind], "half of it")
@@ -105,14 +105,14 @@ def test_damaged_folds_of_trials_that_are_not_stored_are_fitted_again(
 
 @pytest.mark.parametrize("damage", DAMAGES)
 @pytest.mark.parametrize("name", DATABASES)
-def test_a_damaged_database_costs_no_result(
+def test_a_damaged_database_loses_no_result(
     copy: Bench, unbroken: Unbroken, name: str, damage: str, record: Callable[[str], None]
 ) -> None:
     damaged(copy, name, damage)
     ended = copy.run(check=False)
     record(f"\n{name}, {damage}: status {ended.returncode}: {ended.stderr.splitlines()[-1]}")
     assert ended.returncode == 0 or refused_in_one_line(ended), ended.stderr
-    # What the refusal says to do.
+    # As the error message says.
     for path in copy.project.glob(f"{name}*") if ended.returncode else ():
         path.rename(copy.project / f"aside-{path.name}")
     copy.run()

@@ -1,8 +1,8 @@
-"""Fits that go wrong on the machine: one that memory can't hold, and one that never ends.
+"""Fits that exceed the memory, and fits that never end.
 
 pytest tests/faults/test_fits.py -s
 
-Some five minutes on two cores.
+About five minutes on two cores.
 """
 
 from __future__ import annotations
@@ -54,7 +54,7 @@ tol      = 0.0
 max_iter = 1_000_000_000
 """
 
-SPARE = 150 << 20  # bytes beyond what a worker has when it is found
+SPARE = 150 << 20  # bytes beyond the memory of an idle worker
 
 
 def made(tones: Path, folder: Path, text: str) -> Bench:
@@ -65,7 +65,7 @@ def made(tones: Path, folder: Path, text: str) -> Bench:
 
 
 def bound_memory(worker: int, known: set[int]) -> None:
-    """Let a worker have a little more memory than it has after its imports."""
+    """Limit the memory of a worker to slightly more than it has after its imports."""
     with contextlib.suppress(OSError):
         pages = int(Path(f"/proc/{worker}/statm").read_text().split()[0])
         bound = max(pages * resource.getpagesize(), 600 << 20) + SPARE
@@ -73,7 +73,7 @@ def bound_memory(worker: int, known: set[int]) -> None:
         known.add(worker)
 
 
-def test_a_fit_that_memory_cannot_hold_stops_the_study_and_stores_no_failure(
+def test_a_fit_that_exceeds_the_memory_stops_the_study_and_stores_no_failure(
     tones: Path, tmp_path: Path, record: Callable[[str], None]
 ) -> None:
     whole, bench = (made(tones, tmp_path / name, HEAD + LARGE) for name in ("whole", "broken"))

@@ -1,9 +1,9 @@
-"""Processes that are killed: the study ends with the bytes of an unbroken run.
+"""Killed processes: the study ends with the bytes of an uninterrupted run.
 
     pytest tests/faults/test_processes.py -s
 
-FAULTS_KILLS=N kills the main process so often, FAULTS_WORKER_KILLS=N a worker; some twenty minutes
-each on two cores. FAULTS_SEED=N has other moments.
+FAULTS_KILLS=N and FAULTS_WORKER_KILLS=N set how often the main process and a worker are killed; about
+twenty minutes each on two cores. FAULTS_SEED=N changes the moments.
 """
 
 from __future__ import annotations
@@ -27,9 +27,9 @@ KILLS = int(os.environ.get("FAULTS_KILLS", "100"))
 WORKER_KILLS = int(os.environ.get("FAULTS_WORKER_KILLS", "50"))
 SEED = int(os.environ.get("FAULTS_SEED", "0"))
 
-KILLS_A_RUN = 3  # of a worker: each costs the task it held, and two on one task end the run
+KILLS_A_RUN = 3  # of a worker: each repeats a task, and two on one task end the run
 
-PART = 0.5  # of the time in the unbroken run: the machine may be quicker, and a resumed run is
+PART = 0.5  # of the time in the uninterrupted run: the machine may be faster, and a resumed run is
 
 pytestmark = pytest.mark.skipif(sys.platform != "linux", reason="reads /proc")
 
@@ -37,7 +37,7 @@ Unbroken = tuple[Bench, dict[str, float]]
 
 
 def kill_in(bench: Bench, stage: str, after_s: float, workers: int) -> tuple[str, str]:
-    """Run a study until so many seconds after a stage has begun; where it was as it was killed."""
+    """Kill a study some seconds after the start of a stage; return the stage it was in."""
     with Watched(bench, "--workers", str(workers)) as study:
         study.watch(stage)
         time.sleep(after_s)
@@ -74,7 +74,7 @@ def test_a_killed_main_process_loses_nothing_in_any_stage(
     assert all(killed[stage] for stage in STAGES)
 
 
-def test_a_killed_worker_costs_a_study_nothing(
+def test_a_killed_worker_changes_no_result(
     unbroken: Unbroken, tones: Path, tmp_path: Path, record: Callable[[str], None]
 ) -> None:
     whole, seconds = unbroken
@@ -95,7 +95,7 @@ def test_a_killed_worker_costs_a_study_nothing(
                 killed.update([stage] if workers and kill(moments.choice(workers)) else [])
             status = study.process.wait()
             text = study.errors()
-        if is_refusal(status, text):  # two kills have met one task
+        if is_refusal(status, text):  # the same task was killed twice
             again += 1
             status = bench.run(check=False).returncode
         wrong += [f"run {runs}: status {status}: {text}"] if status else []

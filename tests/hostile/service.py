@@ -208,7 +208,7 @@ def _faults_in(answer: Answer) -> list[str]:
         HANGING,
         UNANSWERED,
         400,
-    }:  # 400 is the HTTP library's own, for what is no HTTP
+    }:  # 400 is the HTTP library's response to malformed HTTP
         return []
     document = json.loads(answer.content, parse_constant=_no_number)
     if answer.status in {200, 207}:

@@ -101,7 +101,7 @@ def uploaded(
     return posted(address, form(file_part(content, f"{SECRET}.wav".encode())), allowed)
 
 
-# Good recordings, to begin with.
+# Valid recordings.
 
 
 @cache
@@ -129,12 +129,12 @@ def good_files() -> tuple[tuple[str, bytes], ...]:
     """Return the example clip in every format and subtype of libsndfile, with the format's name."""
     found = []
     for file_format in soundfile.available_formats():
-        if file_format in {"RAW", "SD2"}:  # one says nothing of itself, the other needs two files
+        if file_format in {"RAW", "SD2"}:  # one has no header, the other needs two files
             continue
         for subtype in soundfile.available_subtypes(file_format):
             try:
                 content = encoded(voice(), 8_000, file_format, subtype)
-            except (soundfile.LibsndfileError, ValueError):  # not for this rate
+            except (soundfile.LibsndfileError, ValueError):  # not at this rate
                 continue
             found.append((file_format, content))
     return tuple(found)
@@ -334,7 +334,7 @@ def no_numbers(rng: Generator) -> Request:
     return uploaded(content, rng)
 
 
-# Bombs: little that becomes much.
+# Bombs: small files that decode to large arrays.
 
 
 @cache
@@ -461,7 +461,7 @@ def _flac_blocks(size: int, rng: Generator) -> bytes:
     content = encoded(voice(), 8_000, "FLAC")
     kind = int(rng.choice([1, 2, 3, 4, 5, 6, 126]))
     block = bytes([kind]) + min(size, 2**24 - 1).to_bytes(3, "big") + bytes(min(size, 2**24 - 1))
-    start = 42  # behind the mark and the first block, which must stay first
+    start = 42  # after the magic bytes and the first block, which must stay first
     return content[:4] + bytes([0]) + content[5:start] + block + content[start:]
 
 
@@ -489,7 +489,7 @@ def _aiff_text(size: int, rng: Generator) -> bytes:
     return content[:12] + kind + told + bytes(size) + content[12:]
 
 
-# What is no recording, and recordings within each other.
+# Files that are not recordings, and nested recordings.
 
 
 @cache
@@ -544,7 +544,7 @@ def no_audio(rng: Generator) -> Request:
     )
     content = others[rng.integers(len(others))]
     mark = MARKS[rng.integers(len(MARKS))] if rng.random() < 0.7 else b""
-    return uploaded(mark + content, rng)  # behind some marks noise is a recording of noise
+    return uploaded(mark + content, rng)  # after some magic bytes, noise is a valid recording
 
 
 def nested(rng: Generator) -> Request:
@@ -577,7 +577,7 @@ def nested(rng: Generator) -> Request:
     return uploaded(others[rng.integers(len(others))], rng)
 
 
-# Forms that are none, and requests that are none.
+# Malformed forms and requests.
 
 
 def odd_form(rng: Generator) -> Request:
@@ -674,7 +674,7 @@ def odd_http(rng: Generator) -> Request:
     return Request(parts, allowed, ending="half-close")
 
 
-# Senders that take their time or go away.
+# Slow clients, and clients that disconnect.
 
 
 def slow_sender(rng: Generator) -> Request:

@@ -1,4 +1,4 @@
-"""How far scores of a search lie from the true one: `python -m tests.simulations.choices`."""
+"""Bias of the best CV score of a search: `python -m tests.simulations.choices`."""
 
 from __future__ import annotations
 
@@ -15,8 +15,8 @@ def draw_trials(
 ) -> tuple[Floats, Floats]:
     """Return scores of shape (n_trials, n_folds) and each trial's true score on these folds.
 
-    Folds differ by 0.07, as folds of other speakers do, in the same way for every trial; trials
-    differ by `skill` everywhere, and by `noise` on each fold.
+    Standard deviations: 0.07 between folds (as between folds of different speakers, the same for
+    every trial), `skill` between trials, and `noise` for each trial on each fold.
     """
     level = rng.normal(0.4, 0.07, folds)
     own = rng.normal(0, skill, trials)
@@ -24,15 +24,15 @@ def draw_trials(
 
 
 def tibshirani(scores: Floats) -> float:
-    """Return the best score less the bias that Tibshirani & Tibshirani (2009) estimate."""
+    """Return the best score minus the bias estimate of Tibshirani and Tibshirani (2009)."""
     chosen = scores[scores.mean(axis=1).argmax()]
     return float(chosen.mean() - (scores.max(axis=0) - chosen).mean())
 
 
 def main() -> None:
-    """Print a row a kind of search: the mean distance from the true score."""
+    """Print the mean difference from the true score, one row per kind of search."""
     rng = np.random.default_rng(0)
-    print("| trials | folds | skill | inner best | corrected | Tibshirani & Tibshirani |")  # noqa: T201
+    print("| trials | folds | skill | best CV score | corrected | Tibshirani & Tibshirani |")  # noqa: T201
     print("| ---: | ---: | ---: | ---: | ---: | ---: |")  # noqa: T201
     for trials in (5, 12, 50, 200):
         for folds in (4, 6):

@@ -1,4 +1,4 @@
-"""How often models that are alike are told apart: `python -m tests.simulations.comparisons`."""
+"""False positives among equally good models: `python -m tests.simulations.comparisons`."""
 
 from __future__ import annotations
 
@@ -13,12 +13,12 @@ from benchmark.evaluation.significance import ALPHA, compare_on_clips, holm
 EMOTIONS = ("angry", "happy", "neutral", "sad")
 
 
-def alike_models(
+def equal_models(
     models: int, speakers: int, clips: int, rng: np.random.Generator
 ) -> list[pd.DataFrame]:
-    """Return the test rows of models that are equally good, though not with the same speakers.
+    """Return test predictions of equally good models, which differ by speaker.
 
-    A speaker is as hard for every model, and besides suits each model by chance.
+    Speakers differ in difficulty, equally for all models, and at random for each model.
     """
     speaker = np.repeat(np.arange(speakers), clips)
     true = np.tile(np.arange(clips) % len(EMOTIONS), speakers)
@@ -42,10 +42,10 @@ def alike_models(
 def contests(
     runs: int, models: int, speakers: int, clips: int, seed: int
 ) -> Iterator[tuple[list[float], list[float]]]:
-    """Yield the p of one model against each other one, as they are and corrected, run by run."""
+    """Yield per run the p values of the first model against the others, raw and corrected."""
     rng = np.random.default_rng(seed)
     for run in range(runs):
-        first, *others = alike_models(models, speakers, clips, rng)
+        first, *others = equal_models(models, speakers, clips, rng)
         ps = [
             compare_on_clips(first, other, EMOTIONS, "uar", (run, place)).p
             for place, other in enumerate(others)
@@ -54,7 +54,7 @@ def contests(
 
 
 def main() -> None:
-    """Print how often one test, any of several, and any corrected one finds what is not there."""
+    """Print the false-positive rate of one test, of any test, and of any corrected test."""
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--runs", type=int, default=1000)
     runs = parser.parse_args().runs

@@ -1,4 +1,4 @@
-"""How often an interval of UAR holds the true UAR: `python -m tests.simulations.coverage`."""
+"""Coverage of the confidence interval of UAR: `python -m tests.simulations.coverage`."""
 
 from __future__ import annotations
 
@@ -14,13 +14,13 @@ SETTINGS = {
     **{f"{n} speakers of 56 clips": [8] * n for n in (3, 4, 6, 8, 12, 24, 48)},
     "10 speakers of 21 to 168 clips": [3, 5, 7, 10, 12, 14, 17, 19, 21, 24],
     "RAVDESS and SAVEE, 24 + 4 speakers": [7] * 24 + [17] * 4,
-    "capstone's known speakers, 24 + 4 + 2": [2] * 24 + [4] * 4 + [50] * 2,
+    "capstone, speaker-dependent, 24 + 4 + 2": [2] * 24 + [4] * 4 + [50] * 2,
 }
-"""How many clips of each emotion every speaker has."""
+"""Number of clips of each emotion, by speaker."""
 
 
 def coverage(clips: Sequence[int], datasets: int, seed: int) -> tuple[float, float]:
-    """Return how often our interval, and that of the resamples' percentiles, holds the true UAR."""
+    """Return the coverage of our interval and of the percentile interval."""
     rng = np.random.default_rng(seed)
     sizes = np.asarray(clips)
     speaker_of = np.repeat(np.arange(len(sizes)), sizes)
@@ -40,7 +40,7 @@ def coverage(clips: Sequence[int], datasets: int, seed: int) -> tuple[float, flo
 
 
 def main() -> None:
-    """Print a row a setting."""
+    """Print the coverage, one row per setting."""
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--datasets", type=int, default=4000)
     datasets = parser.parse_args().datasets

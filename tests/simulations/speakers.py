@@ -1,4 +1,4 @@
-"""Simulated speakers of whom it is known how well a model recognises them."""
+"""Simulated speakers with a known recall of each emotion."""
 
 from __future__ import annotations
 
@@ -9,13 +9,13 @@ from numpy.typing import NDArray
 from scipy import stats
 
 MEANS = np.linspace(0.2, 0.7, 7)
-"""A speaker's mean recall of each of seven emotions; their mean, 0.45, is the true UAR."""
+"""Mean recall of each of seven emotions over speakers; their mean, 0.45, is the true UAR."""
 
 CONCENTRATION = 8.0
-"""a + b of the beta distributions of recalls: at a mean of 0.45 a standard deviation of 0.17."""
+"""a + b of the beta distributions of recalls; at mean 0.45 the standard deviation is 0.17."""
 
 SHARED = 0.4
-"""How alike the recalls of one speaker's emotions are, as a correlation of their normal scores."""
+"""Correlation of the normal scores of one speaker's recalls."""
 
 
 def draw_recalls(
@@ -23,8 +23,8 @@ def draw_recalls(
 ) -> NDArray[np.float64]:
     """Return each speaker's recall of each emotion, of shape (n_speakers, n_emotions).
 
-    Each is beta-distributed with its emotion's mean; a Gaussian copula makes those of one speaker
-    alike.
+    Each is beta-distributed with the mean of its emotion; a Gaussian copula correlates the recalls
+    of one speaker.
     """
     common = rng.normal(size=(speakers, 1))
     own = rng.normal(size=(speakers, len(means)))
@@ -42,7 +42,7 @@ def draw_counts(
     ----------
     recalls : ndarray of shape (n_speakers, n_emotions)
     clips : sequence of int, n_speakers
-        How many clips of each emotion a speaker has. What is not recognised is taken for the next
+        Number of clips of each emotion, by speaker. Misrecognised clips are predicted as the next
         emotion.
     rng : Generator
     """
