@@ -52,6 +52,11 @@ def test_a_study_that_comes_with_the_project_is_accepted(path: Path) -> None:
     assert study.question.endswith("?")
 
 
+def test_no_two_studies_have_the_same_question() -> None:
+    questions = [read_study(path).question for path in STUDIES]
+    assert len(questions) == len(set(questions))
+
+
 def test_entries_of_a_model_are_sorted_by_their_shape(study_file: Path) -> None:
     mlp = read_study(study_file).models["mlp"]
     assert mlp.space == {
