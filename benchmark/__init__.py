@@ -23,6 +23,8 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from benchmark.engine.environment import __version__
+
 if TYPE_CHECKING:
     import pandas as pd
 
@@ -30,8 +32,6 @@ if TYPE_CHECKING:
     from benchmark.evaluation.results import Result
     from benchmark.evaluation.significance import ClipTest
     from benchmark.study import Study
-
-__version__ = "0.1.0"
 
 __all__ = [
     "__version__",

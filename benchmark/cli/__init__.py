@@ -24,7 +24,7 @@ app = typer.Typer(
 
 def _print_version(requested: bool) -> None:
     if requested:
-        from benchmark import __version__
+        from benchmark.engine.environment import __version__
 
         typer.echo(f"ser-benchmark {__version__}")
         raise typer.Exit

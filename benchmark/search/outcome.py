@@ -11,10 +11,10 @@ from typing import Any
 
 import pandas as pd
 
-from benchmark import __version__
 from benchmark.console import Console
 from benchmark.data.prepared import Prepared
 from benchmark.data.split_tables import SplitTables
+from benchmark.engine.environment import __version__
 from benchmark.engine.processes import Workers
 from benchmark.evaluation.results import Result, Versions, Winner, selected
 from benchmark.models import MODELS

@@ -6,9 +6,8 @@ import hashlib
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 
-from benchmark import __version__
 from benchmark.data.prepared import Prepared
-from benchmark.engine.environment import code_digest
+from benchmark.engine.environment import __version__, code_digest
 from benchmark.evaluation.leaderboard import leaderboard
 from benchmark.evaluation.results import Result, Winner, by_split
 from benchmark.project import Project

@@ -16,7 +16,7 @@ from starlette.formparsers import MultiPartException, MultiPartParser
 from starlette.requests import ClientDisconnect
 from starlette.staticfiles import StaticFiles
 
-from benchmark import __version__
+from benchmark.engine.environment import __version__
 from benchmark.features.audio import UnusableError
 from benchmark.serving.example_clip import example_wav
 from benchmark.serving.limits import Limits
