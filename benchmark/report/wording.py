@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable
 from dataclasses import dataclass
 from functools import partial
 from typing import Any, NamedTuple
@@ -359,8 +358,3 @@ def learned_from(result: Result) -> str:
     if further := auxiliary_corpora(result):
         parts.append(f"auxiliary {listed(further)}")
     return ", ".join(parts)
-
-
-def sentences(parts: Iterable[str]) -> str:
-    """Return sentences as one small paragraph."""
-    return f"<sub>{' '.join(part for part in parts if part)}</sub>"
