@@ -1,8 +1,8 @@
-"""What one would write without this project: a handler that calls librosa feature by feature.
+"""A service without this project: a handler that calls librosa once per feature.
 
     python plain_service.py CARD.json PORT
 
-It answers POST /predict with the same model on the same 184 means as the capstone takes.
+POST /predict uses the same model on the same 184 means as the capstone.
 """
 
 import io

@@ -1,4 +1,4 @@
-"""What tests let the workers of a cluster do; they import this module and no other of the tests."""
+"""Tasks for cluster workers, which import no other test module."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ def total(arrays: TrainingArrays | StoredArrays) -> float:
 
 
 def end_once(mark: str) -> str:
-    """End the worker the first time, answer the second."""
+    """End the worker at the first call, return at the second."""
     path = Path(mark)
     if not path.exists():
         path.touch()
@@ -24,7 +24,7 @@ def end_once(mark: str) -> str:
 
 
 def threads() -> set[int]:
-    """How many threads numpy's and scikit-learn's libraries use here."""
+    """Return the number of threads of the numerical libraries."""
     import sklearn.linear_model  # noqa: F401
     import threadpoolctl
 

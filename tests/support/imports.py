@@ -1,4 +1,4 @@
-"""The imports of the package, and the one door of each outside library."""
+"""Imports of the package, and the modules that may import each outside library."""
 
 from __future__ import annotations
 
@@ -37,13 +37,13 @@ DOORS = {
 
 @cache
 def modules() -> dict[str, Path]:
-    """Every module of the package, by its path below the package."""
+    """Return the path of every module of the package, by name."""
     return {path.relative_to(PACKAGE).as_posix(): path for path in sorted(PACKAGE.rglob("*.py"))}
 
 
 @cache
 def imported(path: Path) -> set[str]:
-    """Every module that a file imports, wherever in it."""
+    """Return all modules that a file imports, also inside functions."""
     names: set[str] = set()
     for node in ast.walk(ast.parse(path.read_text())):
         names |= {alias.name for alias in node.names} if isinstance(node, ast.Import) else set()

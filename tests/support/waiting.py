@@ -10,15 +10,15 @@ PATIENCE_S = 60.0
 
 
 def free_port() -> int:
-    """Return a port that nobody listens on."""
+    """Return a free port."""
     with socket.socket() as asked:
         asked.bind(("127.0.0.1", 0))
         return int(asked.getsockname()[1])
 
 
 def wait_until(true: Callable[[], object], seconds: float = PATIENCE_S) -> None:
-    """Wait until something is true, but not for ever."""
+    """Wait until a condition holds; fail after a time limit."""
     deadline = time.monotonic() + seconds
     while not true():
-        assert time.monotonic() < deadline, "it has not come to be"
+        assert time.monotonic() < deadline, "the condition did not become true in time"
         time.sleep(0.1)
