@@ -81,7 +81,7 @@ MARKS = {
         "reading": "csv: {n} of {n} clips",
         "looking up": "features means-184: {n} of {n}",
         "tables and search": "all searches: ",
-        "winners": "fitting the winners: ",
+        "winners": "fitting the selected models: ",
     },
 }
 """By command: the output line that ends each stage; the last stage ends with the process."""
@@ -605,7 +605,7 @@ def in_browser(address: str) -> dict[str, Any]:
             seconds.append(round(time.perf_counter() - began, 3))
             page.goto("about:blank")
         browser.close()
-    return {"seconds": seconds, "study_clips": max(q.get("max_results", 0) for q in questions)}
+    return {"seconds": seconds, "requested": max(q.get("max_results", 0) for q in questions)}
 
 
 def measure_ui(measurements: Measurements, scratch: Path, sizes: Sequence[int]) -> None:
