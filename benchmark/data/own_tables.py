@@ -59,9 +59,11 @@ def prepare_tables(
     )
     frame = _own_clips(train, test, paths[0])
     trained = frame["side"] == "train"
-    divided = PROTOCOLS[protocol].divide(
-        frame[trained].reset_index(drop=True), study.search.folds, study.seed, INNER
-    )
+    rule = PROTOCOLS[protocol]
+    with rule.named_errors():
+        divided = rule.divide(
+            frame[trained].reset_index(drop=True), study.search.folds, study.seed, INNER
+        )
     fold = np.full(len(frame), -1, dtype=np.intp)
     fold[trained.to_numpy()] = divided
     check_split(Split(protocol, ~trained.to_numpy(), fold), frame)

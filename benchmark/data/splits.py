@@ -157,7 +157,8 @@ def _divided(
     rule = PROTOCOLS[protocol]
     if rule.sides is not None:  # a corpus can't have more folds than speakers
         n_folds = max(2, min(n_folds, learned["speaker"].nunique()))
-    fold[train] = rule.divide(learned, n_folds, seed, INNER)
+    with rule.named_errors(part):
+        fold[train] = rule.divide(learned, n_folds, seed, INNER)
     split = Split(protocol, test, fold, part)
     check_split(split, clips)
     return split
@@ -167,8 +168,9 @@ def _tested(protocol: str, clips: pd.DataFrame, rule: settings.Split, seed: int)
     """Return the test clips by outer fold; the name of a single test side is empty."""
     kind = PROTOCOLS[protocol]
     if rule.folds is None:
-        assert kind.hold_out is not None
-        return {"": kind.hold_out(clips, rule.test_size, seed)}
+        assert kind.hold_out is not None, f"protocol {protocol} has neither sides nor hold_out"
+        with kind.named_errors():
+            return {"": kind.hold_out(clips, rule.test_size, seed)}
     if isinstance(rule.folds, str):
         named = OUTER_FOLDS[rule.folds](clips)
         if kind.speaker_independent:
@@ -176,7 +178,8 @@ def _tested(protocol: str, clips: pd.DataFrame, rule: settings.Split, seed: int)
         count = len(named)
     else:
         count = rule.folds
-    drawn = kind.divide(clips, count, seed, OUTER)
+    with kind.named_errors():
+        drawn = kind.divide(clips, count, seed, OUTER)
     return {f"f{number + 1}": drawn == number for number in range(count)}
 
 
@@ -230,10 +233,8 @@ def _sides(protocol: str, clips: pd.DataFrame) -> Sides:
     draw = PROTOCOLS[protocol].sides
     assert draw is not None
     shared = {}
-    try:
+    with PROTOCOLS[protocol].named_errors():
         drawn = draw(clips)
-    except BenchmarkError as error:
-        raise BenchmarkError(f"protocol {protocol}: {error}") from error
     for part, sides in drawn.items():
         both = set.intersection(*(set(clips.loc[side, "emotion"]) for side in sides))
         if len(both) < 2:

@@ -71,6 +71,11 @@ class Score:
         """Upper limit of the interval."""
         return min(self.value + self._reach, self.highest)
 
+    @property
+    def negated(self) -> Score:
+        """The negative figure with its interval."""
+        return Score(-self.value, self.error, self.freedom, self.over, -self.highest, -self.lowest)
+
     @cached_property
     def _reach(self) -> float:
         from scipy.stats import t

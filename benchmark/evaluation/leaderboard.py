@@ -11,6 +11,7 @@ import pandas as pd
 
 from benchmark.data.protocols import stream
 from benchmark.evaluation.intervals import Evaluation, Score, bootstrap_seed, evaluate, gap
+from benchmark.evaluation.metrics import METRICS
 from benchmark.evaluation.results import Result, Winner, selected
 from benchmark.evaluation.significance import ALPHA, ClipTest, compare_on_clips, holm
 from benchmark.evaluation.subgroups import Division, divisions
@@ -210,6 +211,8 @@ class Claim:
     standard_error : float or None
         Binomial standard error of an accuracy as high as the claim on as many test clips. None for
         other metrics, and if nothing was measured.
+    greater_is_better : bool
+        Of the metric.
     """
 
     model: str
@@ -218,11 +221,15 @@ class Claim:
     independent: Score | None
     gap: Score | None
     standard_error: float | None
+    greater_is_better: bool = True
 
     @property
     def reached(self) -> bool:
         """Whether our figure is the source's or better."""
-        return self.measured is not None and self.measured.value >= self.claimed
+        if self.measured is None:
+            return False
+        better = self.measured.value - self.claimed
+        return (better if self.greater_is_better else -better) >= 0
 
     @property
     def within(self) -> bool:
@@ -251,12 +258,13 @@ def leaderboard(result: Result) -> Leaderboard:
 
 
 def claims(board: Leaderboard) -> list[Claim]:
-    """Return the source's claims beside our figures, the highest first; none without claims."""
+    """Return the source's claims beside our figures, the best first; none without claims."""
     reported = board.result.study.claims
     if reported is None:
         return []
     rows = [_claim(board, reported, model) for model in reported.values]
-    return sorted(rows, key=lambda claim: (-claim.claimed, claim.model))
+    sign = -1 if METRICS[reported.metric].greater_is_better else 1
+    return sorted(rows, key=lambda claim: (sign * claim.claimed, claim.model))
 
 
 def _claim(board: Leaderboard, reported: Claims, model: str) -> Claim:
@@ -271,7 +279,8 @@ def _claim(board: Leaderboard, reported: Claims, model: str) -> Claim:
     if evaluation and metric == "accuracy":
         error = math.sqrt(value * (1 - value) / evaluation.clips)
     difference = gap(measured, independent) if measured and independent else None
-    return Claim(model, value, measured, independent, difference, error)
+    greater = METRICS[metric].greater_is_better
+    return Claim(model, value, measured, independent, difference, error, greater)
 
 
 def _leading(protocols: tuple[str, ...]) -> str:

@@ -102,6 +102,31 @@ class Metric:
         """The largest difference of two values."""
         return self.high - self.low
 
+    @property
+    def utility_name(self) -> str:
+        """Name of the utility; as for scikit-learn's scorers, ``neg_`` marks a negated metric."""
+        return self.name if self.greater_is_better else f"neg_{self.name}"
+
+    @property
+    def utility_title(self) -> str:
+        """Title of the utility."""
+        return self.title if self.greater_is_better else f"negated {self.title}"
+
+    @property
+    def utility_range(self) -> tuple[float, float]:
+        """Lowest and highest utility."""
+        return (self.low, self.high) if self.greater_is_better else (-self.high, -self.low)
+
+    def chance(self, n_emotions: int) -> float:
+        """Return the value of random predictions of equally frequent emotions.
+
+        Examples
+        --------
+        >>> METRICS["uar"].chance(4)
+        0.25
+        """
+        return float(self.of_counts(np.ones((n_emotions, n_emotions), dtype=np.int64)))
+
     def utility(self, counts: Counts) -> Floats:
         """Return what a search maximises: the metric, negated if smaller values are better."""
         values = self.of_counts(counts)
@@ -141,7 +166,7 @@ METRICS: dict[str, Metric] = {
         ),
     )
 }
-"""By name in study files; a new metric is one entry."""
+"""By name in study files."""
 
 
 def score(

@@ -35,8 +35,9 @@ from pydantic import ValidationError
 
 from benchmark.data.record import Change, DataRecord
 from benchmark.engine.files import write_text
-from benchmark.errors import BenchmarkError
+from benchmark.errors import BenchmarkError, unknown
 from benchmark.evaluation import older_results
+from benchmark.evaluation.metrics import METRICS
 from benchmark.study import BASELINE, Record, Study
 
 FORMAT = 3
@@ -270,12 +271,22 @@ def read_result(folder: Path) -> Result:
         }
         if record["format"] == older_results.FORMAT:
             record, tables = older_results.converted(record, tables)
-        return _result(record, tables)
+        result = _result(record, tables)
     except (OSError, ValueError, KeyError, TypeError, ValidationError) as error:
         raise BenchmarkError(
             f"{folder}: the result can't be read ({_first_line(error)}). Run the study again: "
             "finished trials are kept."
         ) from error
+    _check_metrics(result, str(folder))
+    return result
+
+
+def _check_metrics(result: Result, where: str) -> None:
+    """Refuse a result by a metric that is not registered in this process."""
+    claims = result.study.claims
+    for name in (result.study.search.metric, *([claims.metric] if claims else [])):
+        if name not in METRICS:
+            raise unknown("metric", name, METRICS, where)
 
 
 def _result(record: dict[str, Any], tables: dict[str, pd.DataFrame]) -> Result:

@@ -19,7 +19,7 @@ from benchmark.data.tables import Table
 from benchmark.engine import npz_cache
 from benchmark.engine.processes import Workers
 from benchmark.errors import BenchmarkError
-from benchmark.evaluation.metrics import confusion, uar
+from benchmark.evaluation.metrics import METRICS, confusion
 from benchmark.evaluation.results import Result, Winner, read_result
 from benchmark.leakage.fits import (
     DECISIVE_LIBRARIES,
@@ -306,14 +306,12 @@ class Plan:
     def reported(self) -> tuple[Candidate, ...]:
         """Models whose source's leaks are known, with hyperparameters for its protocol."""
         claims = self.study.claims
-        return tuple(
-            self._candidate(winner)
-            for winner in self.result.winners
-            if claims is not None
-            and winner.protocol == claims.protocol
-            and self.leaks.get(winner.model)
-            and not winner.members
-        )
+        best: dict[str, Winner] = {}  # of the parts of a protocol, the one with the best CV score
+        for winner in sorted(self.result.winners, key=lambda winner: -winner.score):
+            leaky = self.leaks.get(winner.model) and not winner.members
+            if claims is not None and winner.protocol == claims.protocol and leaky:
+                best.setdefault(winner.model, winner)
+        return tuple(self._candidate(best[name]) for name in self.study.models if name in best)
 
     def _candidate(self, winner: Winner) -> Candidate:
         protocol, model = winner.protocol, winner.model
@@ -503,7 +501,9 @@ class Plan:
             left_out=tuple(n for n, corpus in self.result.data.corpora.items() if corpus.left_out),
             generated=self.result.generated,
             augment=tuple(sorted(set(self.table.rows["augmentation"]) - {""})),
-            stored_score=float(uar(confusion(own, self.result.emotions))),
+            stored_score=float(
+                METRICS[self.study.search.metric].of_counts(confusion(own, self.result.emotions))
+            ),
         )
 
 

@@ -74,7 +74,8 @@ class AblationScores:
         """Return the mean score of an experiment's runs, one per split."""
         unit = self._unit(runs)
         values = [self._value(run, metric) for run in runs]
-        return _mean([self._resampled(run, metric, unit.over) for run in runs], values, unit)
+        resamples = [self._resampled(run, metric, unit.over) for run in runs]
+        return _mean(resamples, values, unit, (METRICS[metric].low, METRICS[metric].high))
 
     def difference(self, clean: Sequence[int], leaky: Sequence[int], metric: str) -> MeanScore:
         """Return the score of the second experiment minus that of the first."""
@@ -85,7 +86,8 @@ class AblationScores:
             self._resampled(b, metric, unit.over) - self._resampled(a, metric, unit.over)
             for a, b in pairs
         ]
-        return _mean(resamples, values, unit)
+        width = METRICS[metric].width
+        return _mean(resamples, values, unit, (-width, width))
 
     def _unit(self, runs: Sequence[int]) -> Resampled:
         """Return the resampling unit of an experiment, and its effective number."""
@@ -125,8 +127,13 @@ class AblationScores:
         return rng.multinomial(n, counts / n, size=RESAMPLES)
 
 
-def _mean(resamples: Sequence[Floats], values: Sequence[float], unit: Resampled) -> MeanScore:
+def _mean(
+    resamples: Sequence[Floats],
+    values: Sequence[float],
+    unit: Resampled,
+    limits: tuple[float, float],
+) -> MeanScore:
     known = np.isfinite(resamples)
     tested = known.any(axis=0)  # a resample without any tested speaker has no score
     means = np.where(known, resamples, 0.0).sum(axis=0)[tested] / known.sum(axis=0)[tested]
-    return MeanScore(scored(float(np.mean(values)), means, unit, lowest=-1.0), tuple(values))
+    return MeanScore(scored(float(np.mean(values)), means, unit, *limits), tuple(values))

@@ -24,7 +24,8 @@ import pandas as pd
 from pydantic import TypeAdapter
 
 from benchmark.engine.files import write_text
-from benchmark.errors import BenchmarkError
+from benchmark.errors import BenchmarkError, unknown
+from benchmark.evaluation.metrics import METRICS
 from benchmark.study import Study
 
 FOLDER = "leakage"
@@ -230,9 +231,13 @@ def read_ablation(folder: Path) -> Ablation:
         content = (folder / TABLE).read_bytes()
         if record["sha256"] != {TABLE: _sha256(content)}:
             raise BenchmarkError(f"{folder}: {TABLE} does not match its digest. {advice}")
-        return _ablation(record, content)
+        ablation = _ablation(record, content)
     except (OSError, ValueError, KeyError, TypeError) as error:
         raise BenchmarkError(f"{folder}: the record is unreadable ({error!r}). {advice}") from error
+    for one in ablation.cumulative:
+        if one.metric not in METRICS:
+            raise unknown("metric", one.metric, METRICS, str(folder))
+    return ablation
 
 
 def _ablation(record: dict[str, Any], table: bytes) -> Ablation:

@@ -27,10 +27,12 @@ class Bar(NamedTuple):
 
 
 class Frame(NamedTuple):
-    """The surroundings of the bars: title, metric, the score of chance and the reported figure."""
+    """The surroundings of the bars: title, metric and its range, chance and the reported figure."""
 
     heading: str
     metric: str
+    low: float
+    high: float
     chance: float
     reported: float | None
 
@@ -53,8 +55,10 @@ def waterfall_figure(bars: Sequence[Bar], frame: Frame) -> bytes:
             )
         axes.set_yticks(range(len(bars)), [_balanced(bar.label) for bar in bars])
         axes.set_ylim(-0.55, len(bars) - 0.35)
-        axes.set_xlim(0, 1.12)
-        axes.set_xticks([tick / 10 for tick in range(0, 11, 2)])
+        lowest = min(0.0, *(score for bar in bars for score in (bar.score, *bar.by_split)))
+        width = frame.high - max(lowest, frame.low)
+        axes.set_xlim(frame.high - (1.05 if lowest < 0 else 1) * width, frame.high + 0.12 * width)
+        axes.set_xticks([tick for tick in axes.get_xticks() if tick <= frame.high])
         axes.set_xlabel(f"{frame.metric}, mean over splits (circles: single splits)")
         axes.grid(axis="x", zorder=0)
         axes.set_axisbelow(True)

@@ -13,6 +13,7 @@ from benchmark.evaluation.metrics import METRICS
 from benchmark.features import AUGMENTATIONS, FEATURE_SETS, OPTIONAL_FEATURE_SETS
 from benchmark.models import MODELS
 from benchmark.project import Sources, study_files
+from benchmark.search.samplers import SAMPLERS
 from benchmark.study import read_study
 
 Rows = Sequence[tuple[str, ...]]
@@ -130,8 +131,13 @@ SECTIONS = {
         lambda _: list(PROTOCOLS),
     ),
     "metrics": Section(
-        ("name", "title"),
-        lambda _: [(name, metric.title) for name, metric in METRICS.items()],
+        ("name", "title", "description"),
+        lambda _: [(name, one.title, one.description) for name, one in METRICS.items()],
         lambda _: list(METRICS),
+    ),
+    "samplers": Section(
+        ("name", "description"),
+        lambda _: [(name, sampler.description) for name, sampler in SAMPLERS.items()],
+        lambda _: list(SAMPLERS),
     ),
 }

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Iterable
 from dataclasses import dataclass
 from functools import partial
 from typing import Any, NamedTuple
@@ -57,9 +58,12 @@ class ProtocolWords(NamedTuple):
 
 
 def protocol_words(name: str) -> ProtocolWords:
-    """Return a protocol in words, from its entry in the registry."""
-    entry = protocol_of(name)
-    return ProtocolWords(plain(entry.title), plain(entry.abbreviation), plain(entry.description))
+    """Return a protocol in words, from its entry in the registry; also of a split, with its part."""
+    protocol, _, part = name.partition("/")
+    entry, end = protocol_of(protocol), f", {plain(part)}" if part else ""
+    return ProtocolWords(
+        plain(entry.title) + end, plain(entry.abbreviation) + end, plain(entry.description)
+    )
 
 
 def model_title(result: Result, model: str) -> str:
@@ -254,7 +258,7 @@ def context(board: Leaderboard) -> dict[str, Any]:
         "headline": headline_facts(board),
         "sides": test_sides(board),
         "leading": protocol_words(board.leading),
-        "search_metric": METRICS[result.study.search.metric].title,
+        "search_metric": METRICS[result.study.search.metric].utility_title,
         "corpora": used_corpora(result),
         "auxiliary": auxiliary_corpora(result),
         "n_used": sum(one.used for one in result.data.corpora.values() if not one.auxiliary),
@@ -339,7 +343,8 @@ def brief_verdict(claim: Claim) -> str:
 
 
 def _verdict(claim: Claim) -> str:
-    return "at or above" if claim.reached else "**below**"
+    better, worse = ("above", "below") if claim.greater_is_better else ("below", "above")
+    return f"at or {better}" if claim.reached else f"**{worse}**"
 
 
 def _difference(claim: Claim) -> str:
@@ -358,3 +363,8 @@ def learned_from(result: Result) -> str:
     if further := auxiliary_corpora(result):
         parts.append(f"auxiliary {listed(further)}")
     return ", ".join(parts)
+
+
+def sentences(parts: Iterable[str]) -> str:
+    """Return sentences as one small paragraph."""
+    return f"<sub>{' '.join(part for part in parts if part)}</sub>"

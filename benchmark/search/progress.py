@@ -72,7 +72,7 @@ def search(
         }
 
         def show(one: ModelSearch, trial: Trial) -> None:
-            metric = METRICS[one.plan.search.metric].title
+            metric = METRICS[one.plan.search.metric].utility_title
             note = f"best {metric} {one.best.score:.3f}" if one.best else f"failed: {trial.reason}"
             by_search[id(one)].update(len(one.trials), one.total, note)
             done, total = sum(len(s.trials) for s in searches), sum(s.total for s in searches)

@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, TypeAlias
 
 from benchmark.errors import BenchmarkError
 from benchmark.study import ModelSettings, Range
@@ -13,7 +13,8 @@ from benchmark.study import ModelSettings, Range
 if TYPE_CHECKING:
     import optuna
 
-    Space = Mapping[str, optuna.distributions.BaseDistribution]
+Space: TypeAlias = "Mapping[str, optuna.distributions.BaseDistribution]"
+"""The search space of a model, by parameter."""
 
 
 @dataclass(frozen=True)
@@ -22,6 +23,8 @@ class Sampler:
 
     Attributes
     ----------
+    name, description : str
+        Name in study files, and how it samples, as a sentence.
     create : callable
         Returns Optuna's sampler for one trial, given a seed and the space.
     points : callable or None
@@ -29,6 +32,8 @@ class Sampler:
         and `create` only completes them. The study's number of trials is then ignored.
     """
 
+    name: str
+    description: str
     create: Callable[[int, Space], optuna.samplers.BaseSampler]
     points: Callable[[ModelSettings], list[dict[str, Any]]] | None = None
 
@@ -86,11 +91,15 @@ def grid(spec: ModelSettings) -> list[dict[str, Any]]:
     return list(ParameterGrid(axes))
 
 
-SAMPLERS = {
-    "tpe": Sampler(_tpe),
-    "random": Sampler(random_sampler),
-    "grid": Sampler(random_sampler, points=grid),
+SAMPLERS: dict[str, Sampler] = {
+    sampler.name: sampler
+    for sampler in (
+        Sampler("tpe", "Multivariate tree-structured Parzen estimator.", _tpe),
+        Sampler("random", "Independent random parameters.", random_sampler),
+        Sampler("grid", "Every combination of the space.", random_sampler, points=grid),
+    )
 }
+"""By name in study files."""
 
 
 def distributions(spec: ModelSettings) -> dict[str, optuna.distributions.BaseDistribution]:

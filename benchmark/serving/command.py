@@ -156,7 +156,7 @@ def performance(card: Card) -> str:
     """Return the UAR of a model in a sentence, speaker-independent if that was measured."""
     uar = card.trust.scores["uar"]
     protocol = (
-        "speaker-independent"
+        card.trust.title
         if card.trust.speaker_independent
         else "speaker-dependent; speaker-independent performance was not measured"
     )

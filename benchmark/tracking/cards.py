@@ -176,6 +176,16 @@ class Card(_Part):
         return self
 
     @property
+    def protocol(self) -> str:
+        """The protocol of `split`."""
+        return self.split.partition("/")[0]
+
+    @property
+    def speaker_independent(self) -> bool:
+        """Whether the protocol of `split` keeps speakers apart."""
+        return any(m.speaker_independent for m in self.measured if m.protocol == self.protocol)
+
+    @property
     def reference(self) -> str:
         """Short identifier: study/split/model@digest."""
         return f"{self.study}/{self.split}/{self.model}@{self.sha256[:12]}"
@@ -184,7 +194,8 @@ class Card(_Part):
     def trust(self) -> ProtocolScores:
         """The scores to expect for a new speaker: speaker-independent ones if measured."""
         return min(
-            self.measured, key=lambda one: (not one.speaker_independent, one.protocol != self.split)
+            self.measured,
+            key=lambda one: (not one.speaker_independent, one.protocol != self.protocol),
         )
 
     def text(self) -> str:
@@ -378,15 +389,17 @@ def find_card(folder: Path, study: str, split: str | None, model: str | None) ->
     BenchmarkError
         If there is no such model.
     """
-    cards = {path: read_card(path) for path in sorted(folder.glob("*/models/*.json"))}
+    cards = {path: read_card(path) for path in sorted(folder.glob("**/models/*.json"))}
     if not cards:
         raise BenchmarkError(
             f"{folder}: no fitted models of study {study!r}. Run it first: "
             f"`python -m benchmark run-study {study}`, which resumes an earlier run."
         )
+    # Speaker-independent splits first, those that are one part of a protocol last.
+    by_split = {card.split: card for card in cards.values()}
     splits = sorted(
-        {card.split for card in cards.values()},
-        key=lambda name: not PROTOCOLS[name].speaker_independent,
+        by_split,
+        key=lambda name: (not by_split[name].speaker_independent, name != by_split[name].protocol),
     )
     split = split or splits[0]
     if split not in splits:

@@ -9,6 +9,7 @@ from pathlib import Path
 from benchmark.data.prepared import Prepared
 from benchmark.engine.environment import __version__, code_digest
 from benchmark.evaluation.leaderboard import leaderboard
+from benchmark.evaluation.metrics import METRICS
 from benchmark.evaluation.results import Result, Winner, by_split
 from benchmark.project import Project
 from benchmark.search.search import ModelSearch
@@ -68,13 +69,13 @@ def log_models(
 ) -> None:
     """Log each winner with its test scores, confusion matrix and fitted model."""
     boards = {split: leaderboard(part) for split, part in by_split(result).items()}
-    metric = result.study.search.metric
+    cv_metric = f"cv_{METRICS[result.study.search.metric].utility_name}"
     for winner in result.winners:
         split, model = winner.split, winner.model
         members = _members(winner)
         found = boards[split].evaluation(winner.protocol, model)
         assert found is not None
-        metrics: dict[str, float] = {f"cv_{metric}": winner.score, "cv_std": winner.std or 0.0}
+        metrics: dict[str, float] = {cv_metric: winner.score, "cv_std": winner.std or 0.0}
         for name, score in found.scores.items():
             metrics[f"test_{name}"] = score.value
             metrics[f"test_{name}_low"] = score.low

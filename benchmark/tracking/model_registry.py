@@ -29,6 +29,7 @@ from benchmark.tracking.registered_model import (
     logged_metrics,
     logged_params,
     metric_title,
+    utility_title,
     version_description,
     version_tags,
     write_model,
@@ -217,7 +218,7 @@ def _compare(card: Card, champion: Any) -> tuple[bool, str]:
     higher = card.cv_score > score
     word = "higher" if higher else "lower" if card.cv_score < score else "the same"
     return higher, (
-        f"its CV score ({metric_title(card.metric)}) is {word}, {card.cv_score:.4f} against "
+        f"its CV score ({utility_title(card.metric)}) is {word}, {card.cv_score:.4f} against "
         f"{score:.4f}"
     )
 

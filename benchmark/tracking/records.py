@@ -7,6 +7,8 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
+from benchmark.evaluation.metrics import METRICS
+
 
 @dataclass(frozen=True)
 class TableRecord:
@@ -43,7 +45,8 @@ class StudyRecord:
         Digest of everything that decides the scores; runs with equal digests belong to the same
         study. The number of trials is excluded, so more trials continue a study.
     metric : str
-        For example ``uar``; the CV score is logged as ``cv_uar``.
+        For example ``uar``; the CV score is logged as ``cv_uar``, or as ``cv_neg_error_rate`` if
+        smaller values are better.
     question : str
         Shown as the study's description.
     settings : mapping
@@ -65,6 +68,11 @@ class StudyRecord:
     parameters: Mapping[str, Mapping[str, bool]] = field(default_factory=dict)
     tags: Mapping[str, str] = field(default_factory=dict)
     tables: Mapping[str, tuple[TableRecord, ...]] = field(default_factory=dict)
+
+    @property
+    def cv_metric(self) -> str:
+        """Name of the CV score, which a search maximises."""
+        return f"cv_{METRICS[self.metric].utility_name}"
 
 
 @dataclass(frozen=True)

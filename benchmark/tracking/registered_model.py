@@ -56,6 +56,11 @@ def metric_title(name: str) -> str:
     return METRICS[name].title if name in METRICS else name
 
 
+def utility_title(name: str) -> str:
+    """Return the title of a metric as CV scores count it: negated if smaller values are better."""
+    return METRICS[name].utility_title if name in METRICS else name
+
+
 def version_tags(card: Card, digest: str) -> dict[str, str]:
     """Return the tags of a version: its score, and what `promote` compares and `find` checks.
 
@@ -114,7 +119,9 @@ def logged_metrics(card: Card) -> dict[str, float]:
         for name, score in measured.scores.items()
         for end, value in (("", score.value), ("_low", score.low), ("_high", score.high))
     }
-    return scores | {f"cv_{card.metric}": card.cv_score, "cv_std": card.cv_std}
+    metric = METRICS.get(card.metric)
+    name = metric.utility_name if metric else card.metric
+    return scores | {f"cv_{name}": card.cv_score, "cv_std": card.cv_std}
 
 
 def write_model(path: Path, card: Card, folder: Path) -> None:
@@ -172,7 +179,7 @@ def _scores(measured: ProtocolScores, card: Card) -> str:
         for name, score in measured.scores.items()
     )
     sizes = f"{counted(measured.clips, 'test clip')} of {counted(measured.speakers, 'speaker')}"
-    refitted = "" if measured.protocol == card.split else "the same model fitted again; "
+    refitted = "" if measured.protocol == card.protocol else "the same model fitted again; "
     return (
         f"**{plain(measured.title)}** ({refitted}{sizes}): {scores}; 95 % confidence intervals, "
         f"resampling {measured.resampling_unit}."

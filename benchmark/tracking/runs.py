@@ -99,7 +99,7 @@ class StudyRuns:
         # The column Duration shows the fitting time, not the logging time.
         run = self._create(key, tags, started=ended - int(1000 * trial.seconds))
         metrics = {
-            f"cv_{self.study.metric}": trial.score,
+            self.study.cv_metric: trial.score,
             "cv_std": trial.std,
             "fit_seconds": trial.seconds,
             **{f"fold_{fold}": score for fold, score in enumerate(trial.scores)},
@@ -137,7 +137,7 @@ class StudyRuns:
             self._end(key, status)
 
     def _experiment_tags(self) -> dict[str, str]:
-        views = study_views(self.study.digest, self.study.metric, self.study.parameters)
+        views = study_views(self.study)
         links = [
             f"- {view.name}: [table]({view_address(view.key, self.experiment)}), "
             f"[plot]({view_address(view.key, self.experiment, plot=True)})"
@@ -145,7 +145,7 @@ class StudyRuns:
         ]
         return {
             "mlflow.experimentKind": "custom_model_development",
-            "mlflow.experiment.primaryMetric.name": f"cv_{self.study.metric}",
+            "mlflow.experiment.primaryMetric.name": self.study.cv_metric,
             "mlflow.note.content": "\n".join([self.study.question, "", *links]),
             **dict(view.tag for view in views),
         }

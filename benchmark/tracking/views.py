@@ -9,11 +9,12 @@ from __future__ import annotations
 import base64
 import json
 import zlib
-from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
+from benchmark.evaluation.metrics import METRICS
 from benchmark.study import BASELINE
+from benchmark.tracking.records import StudyRecord
 
 TAG = "mlflow.sharedViewState."
 
@@ -31,11 +32,13 @@ class View:
     where : str
         A filter in MLflow's search syntax.
     order : str
-        Metric by which runs are sorted, in descending order.
+        Metric by which runs are sorted, the best first.
     params, metrics : tuple of str
         Columns of the table and axes of the parallel-coordinates plot.
     axes : tuple of str
         Parameters of the plot, if they differ from `params`.
+    ascending : bool
+        Whether smaller values are better.
     """
 
     key: str
@@ -45,6 +48,7 @@ class View:
     params: tuple[str, ...]
     metrics: tuple[str, ...] = ()
     axes: tuple[str, ...] = ()
+    ascending: bool = False
 
     @property
     def tag(self) -> tuple[str, str]:
@@ -72,7 +76,7 @@ class View:
         return {
             "searchFilter": self.where,
             "orderByKey": f"metrics.`{self.order}`",
-            "orderByAsc": False,
+            "orderByAsc": self.ascending,
             "startTime": "ALL",
             "lifecycleFilter": "Active",
             "datasetsFilter": [],
@@ -109,27 +113,18 @@ def log_axis(parameter: str) -> str:
     return f"log10_{parameter}"
 
 
-def study_views(
-    digest: str, metric: str, parameters: Mapping[str, Mapping[str, bool]]
-) -> list[View]:
+def study_views(study: StudyRecord) -> list[View]:
     """Return the views of a study: all trials, the trials of each model, the selected models.
 
-    Parameters
-    ----------
-    digest : str
-        The study's; runs of its earlier versions are excluded.
-    metric : str
-        The study's metric.
-    parameters : mapping of str to mapping of str to bool
-        By model and searched parameter: whether its range is logarithmic.
+    Runs of the study's earlier versions are excluded.
     """
-    runs_of = f"tags.digest = '{digest}' and tags.role = "
+    runs_of = f"tags.digest = '{study.digest}' and tags.role = "
     all_trials = View(
         key="trials",
         name="All trials, best CV score first",
         # The baseline's low score would compress the plot's axis.
         where=f"{runs_of}'trial' and tags.model != '{BASELINE}'",
-        order=f"cv_{metric}",
+        order=study.cv_metric,
         params=("split", "model"),
         metrics=("cv_std", "fit_seconds"),
     )
@@ -138,21 +133,22 @@ def study_views(
             key=f"trials-{model}",
             name=f"Trials of {model}",
             where=f"{runs_of}'trial' and tags.model = '{model}'",
-            order=f"cv_{metric}",
+            order=study.cv_metric,
             params=("split", *(f"{model}.{name}" for name in searched)),
             axes=(
                 "split",
                 *(f"{model}.{log_axis(name) if log else name}" for name, log in searched.items()),
             ),
         )
-        for model, searched in parameters.items()
+        for model, searched in study.parameters.items()
     ]
     selected = View(
         key="selected",
         name="Selected models, best test score first",
         where=f"{runs_of}'model'",
-        order=f"test_{metric}",
+        order=f"test_{study.metric}",
         params=("split", "model"),
-        metrics=(f"cv_{metric}",),
+        metrics=(study.cv_metric,),
+        ascending=not METRICS[study.metric].greater_is_better,
     )
     return [all_trials, *models, selected]

@@ -127,6 +127,12 @@ def test_too_few_speakers_for_the_folds_are_refused() -> None:
         )
 
 
+def test_an_error_names_the_protocol_that_is_drawn_and_its_part() -> None:
+    clips = pd.concat([corpus("one", {"x": 9}), corpus("two", {"y": 9})], ignore_index=True)
+    with pytest.raises(BenchmarkError, match=r"^protocol cross-corpus/one: .* 1 speakers"):
+        draw_splits("cross-corpus", clips, study.Split(), 3, 0)
+
+
 def test_an_emotion_that_a_part_lacks_is_refused() -> None:
     clips = corpus("few", {f"{n}": 6 for n in range(8)}, "f")
     only_one = (clips["emotion"] == "sad") & (clips["speaker"] != "few/3")

@@ -60,7 +60,7 @@ def test_a_search_without_a_complete_trial_has_no_course() -> None:
     assert course(table(np.array([[np.nan, np.nan]]), ["failed"])).empty
 
 
-def test_the_best_cv_score_is_optimistic_and_the_corrected_one_is_not() -> None:
+def test_the_best_score_flatters_and_the_corrected_one_does_not() -> None:
     rng = np.random.default_rng(0)
     inner, right = [], []
     for _ in range(400):

@@ -1,7 +1,7 @@
-"""Clips per second of each feature set on two cores, written to reports/speed.json.
+"""How many clips a second each feature set makes on two cores, written to reports/speed.json.
 
 Run as ``python -m tests.performance.feature_speed --corpora DIR`` on a quiet machine: every eighth
-clip of RAVDESS (original files, 3.7 s on average), with decoding, warm, median of three runs.
+clip of RAVDESS (3.7 s on average, as it lies there), decoding included, warm, the median of three.
 """
 
 from __future__ import annotations
@@ -26,10 +26,10 @@ CORES = 2
 
 
 def clips_a_second(name: str, clips: list[Clip]) -> float:
-    """Median speed of a feature set without the cache."""
+    """The median speed of a feature set over clips that no cache knows."""
     speeds = []
     with Workers(CORES) as workers:
-        for run in range(RUNS + 1):  # the first run loads libraries
+        for run in range(RUNS + 1):  # the first one loads libraries
             with tempfile.TemporaryDirectory() as cache:
                 began = time.perf_counter()
                 extract(
@@ -47,7 +47,7 @@ def clips_a_second(name: str, clips: list[Clip]) -> float:
 
 
 def main() -> None:
-    """Measure the named feature sets, or all; keep the stored speeds of the others."""
+    """Measure the sets that are named, or all, and keep what others are known."""
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--corpora", type=Path, required=True)
     parser.add_argument("names", nargs="*", default=list(FEATURE_SETS))

@@ -1,9 +1,9 @@
-"""A script without this project: Optuna, cross_val_score and one MLflow run per trial.
+"""What one would write without this project: Optuna, cross_val_score and one MLflow run a trial.
 
     python plain_script.py STUDY.toml TABLES_FOLDER OUTPUT.json [N_JOBS]
 
 It reads the tables that `benchmark extract` wrote, searches the same spaces on the same folds by
-the same metric with as many trials, and writes the best CV score of each model and protocol.
+the same metric with as many trials, and writes the best inner score of each model and protocol.
 """
 
 import json

@@ -1,8 +1,8 @@
-"""A service without this project: a handler that calls librosa once per feature.
+"""What one would write without this project: a handler that calls librosa feature by feature.
 
     python plain_service.py CARD.json PORT
 
-POST /predict uses the same model on the same 184 means as the capstone.
+It answers POST /predict with the same model on the same 184 means as the capstone takes.
 """
 
 import io

@@ -1,11 +1,12 @@
-"""Measurements of time and memory by number of clips and trials, for reports/scale.md.
+"""How time and memory grow with the work: what reports/scale.md is made of.
 
     python -m tests.performance.scale --scratch FOLDER
 
-measures everything and writes the page. It needs 4 GB in FOLDER and about 25 minutes on two idle
-cores. Each measurement is appended to reports/scale.jsonl at once, and existing ones are not
-repeated, so an interruption loses at most one measurement. `--stages clips`, `trials`, `ui` or `page`
-runs single stages; `--again` repeats measurements. Linux only: memory is read from /proc.
+measures everything and writes the page; FOLDER takes 4 GB, and about 25 minutes pass on two quiet
+cores. Each measurement is a line of reports/scale.jsonl as soon as it is made, and what stands
+there is not measured again, so an interruption loses one measurement at most. Stages can be run
+singly with `--stages clips`, `trials`, `ui` or `page`; `--again` measures anew. Linux alone: memory
+is read from /proc.
 """
 
 from __future__ import annotations
@@ -52,7 +53,7 @@ CLIP_S = 0.6
 PITCHES_HZ = {"angry": 180.0, "happy": 205.0, "neutral": 120.0, "sad": 140.0}
 CLIPS_A_SPEAKER = 50
 CLIPS_A_FOLDER = 1_000
-PAUSE_S = 0.05  # between two samples of the memory of processes
+PAUSE_S = 0.05  # between two looks at the memory of processes
 
 STUDY = """
 question = "How do time and memory grow with the number of clips?"
@@ -81,22 +82,22 @@ MARKS = {
         "reading": "csv: {n} of {n} clips",
         "looking up": "features means-184: {n} of {n}",
         "tables and search": "all searches: ",
-        "winners": "fitting the selected models: ",
+        "winners": "fitting the winners: ",
     },
 }
-"""By command: the output line that ends each stage; the last stage ends with the process."""
+"""By command: which line of the tool ends which stage; the last stage ends with the process."""
 
 LAST_STAGE = {"extract": "tables", "run-study": "test rows and pages"}
 
 
 class Measurements:
-    """Measurements in a file, one per line; the last one of each stage and size is valid."""
+    """The lines of one file, one a measurement; the last of each stage and size counts."""
 
     def __init__(self, file: Path) -> None:
         self.file = file
 
     def read(self) -> list[dict[str, Any]]:
-        """Return the valid measurements, by stage and size."""
+        """Return the measurements that count, by stage and size."""
         if not self.file.exists():
             return []
         lines = self.file.read_text(encoding="utf-8").splitlines()
@@ -105,19 +106,19 @@ class Measurements:
         return [latest[key] for key in sorted(latest)]
 
     def has(self, stage: str, size: int) -> bool:
-        """Return whether a stage and size is measured."""
+        """Whether something has been measured."""
         return any(one["stage"] == stage and one["size"] == size for one in self.read())
 
     def add(self, stage: str, size: int, **figures: Any) -> None:
-        """Append a measurement, with its day, machine and version."""
+        """Append a measurement, with when, on what and by which version it was made."""
         line = {"stage": stage, "size": size, **surroundings(), **figures}
-        self.tidy()  # a line appended to a truncated one would be lost
+        self.tidy()  # behind a torn line another would be lost with it
         with self.file.open("a", encoding="utf-8") as file:
             file.write(json.dumps(line) + "\n")
         print(json.dumps(line), flush=True)  # noqa: T201 - the figures are what this is for
 
     def tidy(self) -> None:
-        """Remove invalid measurements and sort the others."""
+        """Keep the measurements that count, alone and sorted."""
         if not self.file.exists():
             return
         partial = self.file.with_name(f".{self.file.name}.partial")
@@ -126,7 +127,7 @@ class Measurements:
 
 
 def _parsed(line: str) -> list[dict[str, Any]]:
-    """Return the measurement of a line; None if the line is truncated."""
+    """Return the measurement of a line; none of one that an interruption has torn."""
     try:
         return [json.loads(line)]
     except ValueError:
@@ -134,7 +135,7 @@ def _parsed(line: str) -> list[dict[str, Any]]:
 
 
 def surroundings() -> dict[str, Any]:
-    """Return day, machine and version of a measurement."""
+    """Return when, on what kind of machine and by which version something is measured."""
     from joblib import cpu_count
 
     memory_gb = os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES") / 1e9
@@ -150,7 +151,7 @@ def surroundings() -> dict[str, Any]:
         "python": platform.python_version(),
         "version": __version__,
         "commit": commit.stdout.strip(),
-        "load": round(os.getloadavg()[0], 1),  # high at the start: other programs are running
+        "load": round(os.getloadavg()[0], 1),  # of other programs, where it is high at the start
     }
 
 
@@ -159,19 +160,19 @@ def surroundings() -> dict[str, Any]:
 
 @dataclass
 class Peak:
-    """Peak memory of a process in MB: all, and without mapped files."""
+    """The most memory of a process so far, in MB: all of it, and without what maps files."""
 
     resident_mb: float = 0.0
     own_mb: float = 0.0
 
     def raise_to(self, resident_mb: float, own_mb: float) -> None:
-        """Include another sample."""
+        """Take in another look."""
         self.resident_mb = max(self.resident_mb, resident_mb)
         self.own_mb = max(self.own_mb, own_mb)
 
 
 def memory_mb(pid: int) -> tuple[float, float]:
-    """Return the memory of a process in MB: all, and without mapped files; 0 if it has ended."""
+    """Return what a process holds now, in MB: all, and its own without mapped files; 0 if gone."""
     try:
         status = Path(f"/proc/{pid}/status").read_text()
     except OSError:
@@ -183,10 +184,10 @@ def memory_mb(pid: int) -> tuple[float, float]:
 
 
 def workers_of(pid: int) -> list[int]:
-    """Return the workers of a process, without children that are about to run another program."""
+    """Return a process's workers; a child that is only on its way to another program is none."""
     children = [
         int(child)
-        for thread in Path(f"/proc/{pid}/task").glob("*/children")  # each lists its children
+        for thread in Path(f"/proc/{pid}/task").glob("*/children")  # each names those it started
         for child in _content(thread).split()
     ]
     lines = {child: _content(Path(f"/proc/{child}/cmdline")) for child in children}
@@ -194,7 +195,7 @@ def workers_of(pid: int) -> list[int]:
 
 
 def _content(file: Path) -> bytes:
-    """Return the content of a file of /proc; empty if the process has ended."""
+    """Return what a file of /proc says; nothing of a process that has gone."""
     try:
         return file.read_bytes()
     except OSError:
@@ -203,7 +204,7 @@ def _content(file: Path) -> bytes:
 
 @dataclass
 class Watch:
-    """Memory peaks of a process and of its largest worker, by stage."""
+    """The peaks of a process and of its largest worker, by the stage in which they were seen."""
 
     process: subprocess.Popen[str]
     stages: list[str]
@@ -213,11 +214,11 @@ class Watch:
 
     @property
     def stage(self) -> str:
-        """The current stage."""
+        """The stage that is going on."""
         return self.stages[min(len(self.ends), len(self.stages) - 1)]
 
     def look(self) -> None:
-        """Sample all processes until the main one ends."""
+        """Look at all processes until the main one ends."""
         while self.process.poll() is None:
             stage, pid = self.stage, self.process.pid
             self.main.setdefault(stage, Peak()).raise_to(*memory_mb(pid))
@@ -227,7 +228,7 @@ class Watch:
 
 
 def measured_command(command: str, size: int, arguments: Sequence[str]) -> dict[str, Any]:
-    """Run a command of the tool; return seconds and memory peaks by stage."""
+    """Run a command of the tool to its end; return seconds and peaks of memory by stage."""
     marks = {name: text.format(n=size) for name, text in MARKS[command].items()}
     began = time.perf_counter()
     process = subprocess.Popen(
@@ -271,16 +272,16 @@ def _rounded(peaks: dict[str, Peak]) -> dict[str, dict[str, float]]:
 
 
 def wave_header(samples: int) -> bytes:
-    """Return the header of a WAV file of 16-bit mono samples."""
+    """Return the head of a WAV file of 16-bit mono samples."""
     sizes = (36 + 2 * samples, 16, 1, 1, RATE_HZ, 2 * RATE_HZ, 2, 16, 2 * samples)
     fields = (b"RIFF", sizes[0], b"WAVE", b"fmt ", *sizes[1:8], b"data", sizes[8])
     return struct.pack("<4sI4s4sIHHIIHH4sI", *fields)
 
 
 def make_clips(folder: Path, count: int) -> list[tuple[str, str, str, str]]:
-    """Write short noisy tones unless they exist; return the rows of a table.
+    """Write so many short tones in noise, where they are not there; return the rows of a table.
 
-    All differ. The pitch varies within an emotion, so that emotions can be learned, but imperfectly.
+    No two are alike; the pitch of an emotion varies, so that it can be learned, but not wholly.
     """
     rng = np.random.default_rng(0)
     samples = int(CLIP_S * RATE_HZ)
@@ -305,9 +306,9 @@ def make_clips(folder: Path, count: int) -> list[tuple[str, str, str, str]]:
 
 
 def measure_clips(measurements: Measurements, scratch: Path, sizes: Sequence[int]) -> None:
-    """Measure extraction, tables and a search for a number of clips, as whole processes."""
+    """Measure extraction, tables and a search on so many clips, whole processes."""
     rows = make_clips(scratch / "clips", max(sizes))
-    study = scratch / "growth.toml"  # `scale` is the name of the page, not allowed for a study
+    study = scratch / "growth.toml"  # no study can be called scale: that is the page
     study.write_text(STUDY)
     for size in sizes:
         table = scratch / f"clips/table_{size}.csv"
@@ -328,7 +329,7 @@ def measure_clips(measurements: Measurements, scratch: Path, sizes: Sequence[int
 
 @contextmanager
 def clocked(owner: type, name: str, spent: list[float]) -> Iterator[None]:
-    """Append the duration of each call of a method to a list; the method is unchanged."""
+    """Add to a list how long each call of a method takes; the method itself is the real one."""
     method = getattr(owner, name)
 
     def timed(*arguments: Any, **named: Any) -> Any:
@@ -346,7 +347,7 @@ def clocked(owner: type, name: str, spent: list[float]) -> Iterator[None]:
 
 
 def tiny_arrays(folder: Path) -> None:
-    """Write a small training table (a fit takes milliseconds): ninety clips, three folds."""
+    """Write a training table on which a fit takes a few milliseconds: ninety clips, three folds."""
     from benchmark.data.tables import IDENTITY, Table, training_arrays
     from benchmark.engine.arrays import save_arrays
 
@@ -361,7 +362,7 @@ def tiny_arrays(folder: Path) -> None:
 
 
 def trial_search(scratch: Path, trials: int) -> Any:
-    """Return a search with a number of trials, and its storage; not opened."""
+    """Return the search of so many trials, with its storage; not opened."""
     from benchmark.engine.arrays import StoredArrays
     from benchmark.search.plan import Plan
     from benchmark.search.search import ModelSearch
@@ -386,7 +387,7 @@ def trial_search(scratch: Path, trials: int) -> Any:
 
 
 def opened_tracker(scratch: Path) -> Any:
-    """Return the started tracker of the search's trials."""
+    """Return the tracker of the search's trials, begun."""
     from benchmark.tracking.records import StudyRecord
     from benchmark.tracking.store import tracking_uri
     from benchmark.tracking.tracker import Tracker
@@ -398,10 +399,10 @@ def opened_tracker(scratch: Path) -> Any:
 
 
 def grow(scratch: Path, size: int) -> dict[str, Any]:
-    """Resume a search up to a number of trials; return the time of each part of a trial.
+    """Take a search up and bring it to so many trials; return what each part of a trial cost.
 
-    `last_ms` are means over the last tenth of the trials; `resume_s` is the time before the first new
-    trial: stored trials are read, added to the sampler, and looked up in MLflow.
+    `last_ms` are means over the last tenth of the trials; `resume_s` is what lies before the first
+    new trial: what is stored is read, told and found in MLflow again.
     """
     import optuna
 
@@ -444,7 +445,7 @@ def grow(scratch: Path, size: int) -> dict[str, Any]:
         "new_trials": size - known,
         "resume_s": {"open": round(opened - began, 3), "tell": round(told - opened, 3)},
         "search_s": round(searched - told, 3),
-        "log_after_s": round(finished - searched, 3),  # remaining records of MLflow
+        "log_after_s": round(finished - searched, 3),  # what MLflow still had to write
         "last_ms": {
             **{name: round(1000 * float(np.mean(t[-last:])), 3) for name, t in spent.items()},
             "all": round(1000 * (ended[-1] - ended[-1 - last]) / last, 3),
@@ -472,7 +473,7 @@ def _all_clocked(
 
 
 def resume(scratch: Path, size: int) -> dict[str, Any]:
-    """Resume a finished search; return the seconds of each part."""
+    """Take up a finished search of so many trials; return the seconds of each part."""
     from benchmark.engine.processes import Workers
     from benchmark.search.search import run_searches
 
@@ -497,13 +498,13 @@ def resume(scratch: Path, size: int) -> dict[str, Any]:
 
 
 def in_fresh_process(function: Callable[..., dict[str, Any]], *arguments: Any) -> dict[str, Any]:
-    """Return the result of a function in a new process, as after an interruption."""
+    """Return what a function returns in a process of its own, as after an interruption."""
     with ProcessPoolExecutor(1, mp_context=multiprocessing.get_context("spawn")) as pool:
         return pool.submit(function, *arguments).result()
 
 
 def measure_trials(measurements: Measurements, scratch: Path, sizes: Sequence[int]) -> None:
-    """Measure a growing search; each size is a process that resumes the one before."""
+    """Measure one search as it grows, each size a process that takes up where the last ended."""
     folder = scratch / "trials"
     if not measurements.has("trials", min(sizes)):
         shutil.rmtree(folder, ignore_errors=True)
@@ -518,12 +519,12 @@ def measure_trials(measurements: Measurements, scratch: Path, sizes: Sequence[in
 # MLflow's UI
 
 
-UI_PAGE = 100  # runs per request of MLflow's page
+UI_PAGE = 100  # runs that MLflow's page asks for at once
 
 
 @contextmanager
 def served_ui(scratch: Path, port: int) -> Iterator[tuple[str, float]]:
-    """Serve the runs as `python -m benchmark ui` does; yield the address and the start time."""
+    """Serve the runs as `python -m benchmark ui` does; yield the address and how long it took."""
     from benchmark.tracking.store import tracking_uri
     from benchmark.tracking.ui import ui_command
 
@@ -548,7 +549,7 @@ def served_ui(scratch: Path, port: int) -> Iterator[tuple[str, float]]:
 
 
 def asked(address: str, question: dict[str, Any]) -> tuple[dict[str, Any], float]:
-    """Return the response to the page's search for runs, and its seconds."""
+    """Return what the server answers to the page's own search for runs, and the seconds it took."""
     request = urllib.request.Request(
         f"{address}/ajax-api/2.0/mlflow/runs/search",
         data=json.dumps(question).encode(),
@@ -561,7 +562,7 @@ def asked(address: str, question: dict[str, Any]) -> tuple[dict[str, Any], float
 
 
 def listed(address: str, experiment: str, page: int) -> tuple[int, float, list[float]]:
-    """List all runs page by page; return their number, the total seconds and those of each page."""
+    """List all runs by pages of a size; return how many, the seconds of all and of each page."""
     question = {
         "experiment_ids": [experiment],
         "filter": "tags.role = 'trial'",
@@ -581,7 +582,7 @@ def listed(address: str, experiment: str, page: int) -> tuple[int, float, list[f
 
 
 def in_browser(address: str) -> dict[str, Any]:
-    """Return the seconds until Chromium shows the table of runs, and the requests of the page."""
+    """Return the seconds until Chromium shows the table of runs, and what the page asked for."""
     from playwright.sync_api import sync_playwright
 
     chromium = shutil.which("chromium") or shutil.which("google-chrome")
@@ -598,18 +599,18 @@ def in_browser(address: str) -> dict[str, Any]:
             ),
         )
         seconds = []
-        for _ in range(3):  # the first also loads the code of the page
+        for _ in range(3):  # the first has the page's own code to load
             began = time.perf_counter()
             page.goto(address)
             page.get_by_text("logistic_regression random").first.wait_for(timeout=120_000)
             seconds.append(round(time.perf_counter() - began, 3))
             page.goto("about:blank")
         browser.close()
-    return {"seconds": seconds, "requested": max(q.get("max_results", 0) for q in questions)}
+    return {"seconds": seconds, "study_clips": max(q.get("max_results", 0) for q in questions)}
 
 
 def measure_ui(measurements: Measurements, scratch: Path, sizes: Sequence[int]) -> None:
-    """Measure the time in which MLflow's server lists the runs of the largest search."""
+    """Measure how long MLflow's server takes to list the runs of the largest search."""
     from benchmark.tracking.store import tracking_uri
     from benchmark.tracking.ui import ui_addresses
 
@@ -642,7 +643,7 @@ def measure_ui(measurements: Measurements, scratch: Path, sizes: Sequence[int]) 
 
 
 def main() -> None:
-    """Run the missing measurements and write the page."""
+    """Measure what is not measured yet, and write the page."""
     parser = argparse.ArgumentParser(
         description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
     )

@@ -1,4 +1,4 @@
-"""Speedup of the search's LDA over scikit-learn's.
+"""How much faster the search's LDA is fitted than scikit-learn's.
 
 Run with ``pytest tests/performance/test_cholesky_lda.py -s``; a minute.
 """

@@ -1,4 +1,4 @@
-"""Time to store and to log a trial, by database, in milliseconds.
+"""What it costs to store a trial and to log one, by database, in milliseconds.
 
 Run with ``pytest tests/performance/test_databases.py``. One writer, as in a study; medians over
 `TRIALS` trials of eight parameters.
@@ -30,9 +30,9 @@ PARAMS = dict.fromkeys(SPACE, 0.5)
 
 
 def told(milliseconds: list[float]) -> str:
-    """Return median and 95th percentile as text."""
+    """Median and 95th percentile."""
     median, high = np.percentile(milliseconds, [50, 95])
-    return f"{median:6.1f} ms per trial (95th percentile: {high:.1f})"
+    return f"{median:6.1f} ms a trial (95 %: {high:.1f})"
 
 
 @pytest.mark.parametrize("kind", ["SQLite", "PostgreSQL"])
@@ -53,7 +53,7 @@ def test_storing_a_trial(
 
 @contextmanager
 def store_of_runs(kind: str, postgres: Postgres, folder: Path) -> Iterator[str]:
-    """URI of a new store of runs."""
+    """The address of a new store of runs."""
     if kind == "a server on PostgreSQL":
         with served(folder, free_port(), with_driver(postgres.database())) as address:
             yield address
@@ -70,7 +70,7 @@ def test_logging_a_trial(
         tracker = Tracker(address, "cost", artifacts=tmp_path / "mlruns")
         tracker.begin(STUDY)
         took = []
-        for number in range(TRIALS):  # the first also creates the parent runs
+        for number in range(TRIALS):  # the first also makes the runs above it
             before = tracker.seconds
             tracker.log_trial(
                 "speaker-dependent", "mlp", replace(TRIAL, number=number, params=PARAMS)

@@ -1,9 +1,9 @@
-"""Speed of feature extraction compared with plain librosa calls, and with a full cache.
+"""How fast features are made: against the same features by plain librosa calls, and from the cache.
 
-Run with ``pytest tests/performance/test_extraction.py``. With SER_CORPORA set, on real
-recordings, otherwise on generated tones. Numbers in brackets are ratios to the fastest row of the
-table; the last test prints the main ratios. All times include decoding and trimming, except
-"features alone".
+Run with ``pytest tests/performance/test_extraction.py``. On real recordings where SER_CORPORA names
+their folder, else on generated tones. Numbers in brackets are ratios to the table's fastest row;
+the last test prints the ratios that matter. Decoding and trimming are part of every time but those
+called "features alone".
 """
 
 from __future__ import annotations
@@ -68,7 +68,7 @@ def clips(tmp_path_factory: pytest.TempPathFactory) -> list[Clip]:
 
 @pytest.fixture(scope="module")
 def two_workers(clips: list[Clip]) -> Iterator[Workers]:
-    """Two warm processes: everything is imported and compiled."""
+    """Two processes that have imported and compiled all that they need."""
     with Workers(2) as workers:
         paths = [clip.path for clip in clips[:8]]
         list(workers.map(plain_rows, [(paths, "stretch+pitch")] * 8))
@@ -78,7 +78,7 @@ def two_workers(clips: list[Clip]) -> Iterator[Workers]:
 
 
 def plain_rows(paths: list[Path], augmentation: str = "") -> list[np.ndarray]:
-    """Return the capstone's 184 means, computed by one librosa call per feature."""
+    """Return the capstone's 184 means by librosa's functions, called one by one."""
     return [plain_row(path, augmentation) for path in paths]
 
 
@@ -111,7 +111,7 @@ def plain_features(samples: np.ndarray, rate_hz: float) -> np.ndarray:
 
 
 def timed(benchmark: Any, name: str, function: Callable[..., Any], *arguments: Any) -> Any:
-    """Run a function once under the benchmark and store its time."""
+    """Run a function once under the benchmark and remember its time."""
     result = benchmark.pedantic(function, arguments, rounds=1, iterations=1)
     seconds[name] = benchmark.stats.stats.min
     return result

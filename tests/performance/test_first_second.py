@@ -1,7 +1,7 @@
-"""Response times: help, an error, and the first trial of a study with cached features.
+"""How soon the tool answers: help, a refusal, and the first trial of a study with known features.
 
 Run with ``pytest tests/performance/test_first_second.py``. Whole processes, median of five, with
-cached bytecode. Goals: 0.5 s, 1.5 s and 6 s.
+their bytecode kept as it is for any user. Aims: half a second, a second and a half, six seconds.
 """
 
 from __future__ import annotations
@@ -33,7 +33,7 @@ COMMANDS = {
 
 
 @pytest.mark.parametrize("name", COMMANDS)
-def test_a_response(name: str, record: Callable[[str], None]) -> None:
+def test_an_answer(name: str, record: Callable[[str], None]) -> None:
     arguments, status = COMMANDS[name]
     seconds = []
     for _ in range(ROUNDS):

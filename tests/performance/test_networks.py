@@ -1,7 +1,7 @@
-"""Time saved by the pruner `asha`: one search of networks with it and one without.
+"""What cutting hopeless trials saves: one search by epochs with the pruner and one without.
 
 Run with ``pytest tests/performance/test_networks.py -s``; it needs the extra `deep`. Both searches
-request the same number of trials on the same frames, in two workers.
+ask for the same number of trials on the same rows over time, in two workers.
 """
 
 from __future__ import annotations
@@ -41,7 +41,7 @@ seconds: dict[str, float] = {}
 
 @pytest.fixture(scope="module")
 def arrays(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """Noisy clips in which the emotion moves two coefficients up or down over time."""
+    """Clips whose emotions move two coefficients up and down over time, under much noise."""
     rng = np.random.default_rng(0)
     emotion = np.arange(N_CLIPS) % len(EMOTIONS)
     time = np.linspace(0, 2 * np.pi, N_FRAMES)
@@ -91,8 +91,8 @@ def test_the_comparison_is_printed() -> None:
         assert best is not None
         cut = sum(trial.state == "pruned" for trial in search.trials)
         fits = sum(trial.seconds for trial in search.trials)
-        print(  # noqa: T201 - the figures are the purpose of this file
+        print(  # noqa: T201 - the figures are what this file is for
             f"\n{name}: {seconds[name]:.1f} s, {fits:.1f} s of fits, {cut} of "
-            f"{len(search.trials)} trials pruned, best CV UAR {best.score:.3f}"
+            f"{len(search.trials)} trials cut, best inner UAR {best.score:.3f}"
         )
     print(f"asha takes {seconds['asha'] / seconds['none']:.2f} of the time")  # noqa: T201

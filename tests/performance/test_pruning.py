@@ -1,8 +1,7 @@
-"""Fits saved and UAR lost by paired pruning, in a replay of stored searches.
+"""What paired pruning would have saved and lost, replayed on the stored trials of whole searches.
 
-Run with ``pytest tests/performance/test_pruning.py``; it takes seconds and fits nothing. The
-hyperparameters stay as sampled without pruning: the effect of pruning on the sampler is not
-replayed.
+Run with ``pytest tests/performance/test_pruning.py``; it fits nothing and takes seconds. Settings
+stay those that were sampled without pruning: what a sampler makes of estimates is not replayed.
 """
 
 from __future__ import annotations
@@ -21,7 +20,7 @@ TRIALS = 50
 
 
 def searches() -> list[list[tuple[float, ...]]]:
-    """Return the fold scores of each stored search with 50 complete trials, in order of request."""
+    """The fold scores of each stored search of 50 complete trials, in the order of asking."""
     found = []
     for path in sorted(RESULTS.glob("*/trials.csv")):
         table = pd.read_csv(path)
@@ -32,7 +31,7 @@ def searches() -> list[list[tuple[float, ...]]]:
 
 
 def replayed(scores: list[tuple[float, ...]], concurrent_trials: int) -> tuple[float, float]:
-    """Return the fraction of fitted folds, and the loss of the best complete trial."""
+    """The share of folds that are fitted, and how much lower the best complete trial is."""
     fitted, complete = 0, {}
     for number, trial in enumerate(scores):
         told = [one for n, one in complete.items() if n <= number - concurrent_trials]
@@ -56,7 +55,7 @@ def test_a_replay(
     shares, losses = zip(*(replayed(one, concurrent_trials) for one in searches()), strict=True)
     record(
         f"chance {chance}, concurrent_trials {concurrent_trials}, {len(shares)} searches: {np.mean(shares):.2f} of "
-        f"the folds; loss of the best trial: {np.mean(losses):.4f} on average, {max(losses):.4f} at most"
+        f"the folds; the best is lower by {np.mean(losses):.4f}, at most {max(losses):.4f}"
     )
     assert np.mean(shares) < 0.8
     assert max(losses) < 0.01

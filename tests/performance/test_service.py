@@ -1,10 +1,9 @@
-"""Speed of the service compared with a plain handler and MLflow's server, on one core each.
+"""How fast the service answers, beside a plain handler and MLflow's own server, on one core each.
 
 Run with ``pytest tests/performance/test_service.py``. The servers run on the first core with all
-their processes, the client on the second. `SER_CARD=FILE` uses another model whose features
-are means-184 (for example features_cache/capstone/speaker-independent/models/ensemble.json) instead of
-the quickstart's ensemble; `SER_SECONDS=300` measures each server for five minutes instead of twenty
-seconds.
+their processes, the client on the second. `SER_CARD=FILE` takes a model of your own whose features
+are means-184 (for example features_cache/capstone/speaker-independent/models/ensemble.json) in place of the
+quickstart's vote; `SER_SECONDS=300` holds each server for five minutes in place of twenty seconds.
 """
 
 from __future__ import annotations
@@ -62,7 +61,7 @@ held: dict[str, Held] = {}
 
 @dataclass(frozen=True)
 class Request:
-    """The repeated request."""
+    """One request, the same each time."""
 
     path: str
     body: bytes
@@ -71,7 +70,7 @@ class Request:
 
 @dataclass(frozen=True)
 class Held:
-    """Measurements of a server under consecutive requests."""
+    """What a server did while it was asked one request after the other."""
 
     latencies_ms: np.ndarray
     errors: int
@@ -80,7 +79,7 @@ class Held:
 
     @property
     def rate(self) -> float:
-        """Requests per second."""
+        """Requests a second."""
         return 1000 * len(self.latencies_ms) / float(self.latencies_ms.sum())
 
     def __str__(self) -> str:
@@ -94,7 +93,7 @@ class Held:
 
 @pytest.fixture(scope="module")
 def card(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """Card of the model of all servers."""
+    """The card of the model that all servers answer with."""
     if "SER_CARD" in os.environ:
         return Path(os.environ["SER_CARD"])
     project = tmp_path_factory.mktemp("quickstart")
@@ -109,7 +108,7 @@ def benchmark_command(project: Path, *arguments: str) -> None:
 
 @pytest.fixture(scope="module")
 def clip() -> bytes:
-    """Three seconds of a voice-like sound with pauses, 16 bits at 48 kHz, as in RAVDESS."""
+    """Three seconds of a voice-like sound with pauses, 16 bits at 48 kHz as RAVDESS is."""
     time_s = np.arange(3 * 48_000) / 48_000
     rng = np.random.default_rng(0)
     pitch_hz = 180 + 40 * np.sin(2 * np.pi * 0.7 * time_s)
@@ -140,11 +139,11 @@ def invocation(clip: bytes) -> Request:
 
 @contextmanager
 def serving(command: list[str], port: int, core: int, **variables: str) -> Iterator[int]:
-    """Run a server on one core; yield its process when it responds."""
+    """Run a server on one core; yield its process when it answers."""
     environment = {k: v for k, v in os.environ.items() if k not in THREAD_LIMITS} | variables
     path = f"{Path(sys.executable).parent}{os.pathsep}{environment.get('PATH', '')}"
     own = os.sched_getaffinity(0)
-    os.sched_setaffinity(0, {core})  # child processes stay on that core
+    os.sched_setaffinity(0, {core})  # whatever is started from here on stays on that core
     process = subprocess.Popen(
         command,
         env=environment | {"PATH": path},
@@ -168,7 +167,7 @@ def serving(command: list[str], port: int, core: int, **variables: str) -> Itera
 
 
 def memory_mb(group: int) -> float:
-    """Return the memory of all processes of a server, shared pages counted per process."""
+    """Return what a server's processes hold together, shared pages once a process."""
     kilobytes = 0
     for status in Path("/proc").glob("[0-9]*/status"):
         try:
@@ -188,7 +187,7 @@ def ask(connection: http.client.HTTPConnection, request: Request) -> bool:
 
 
 def hold(port: int, group: int, request: Request) -> Held:
-    """Send consecutive requests for `SECONDS`."""
+    """Ask one request after the other for `SECONDS`."""
     connection = http.client.HTTPConnection("127.0.0.1", port, timeout=60)
     for _ in range(WARM_UP):
         assert ask(connection, request)
@@ -203,7 +202,7 @@ def hold(port: int, group: int, request: Request) -> Held:
 
 @pytest.fixture
 def cores() -> Iterator[int]:
-    """Use the first core for the server and the second for the client."""
+    """Leave the first core to the server, take the second for the client."""
     both = sorted(os.sched_getaffinity(0))
     if len(both) < 2:
         pytest.skip("needs two cores: one for the server, one for the client")
@@ -242,14 +241,14 @@ def test_mlflows_server(card: Path, clip: bytes, cores: int, tmp_path: Path) -> 
 def test_the_figures(record: Callable[[str], None]) -> None:
     for name, figures in held.items():
         ratio = held["service"].rate / figures.rate
-        record(f"{name}: {figures}; the service responds to {ratio:.1f} times as many")
+        record(f"{name}: {figures}; the service answers {ratio:.1f} times as many")
 
 
 @pytest.mark.recordings
 def test_predicting_files_costs_little_more_than_their_features(
     card: Path, recordings: Path, tmp_path: Path, record: Callable[[str], None]
 ) -> None:
-    """Time `extract` and then `predict` on all cores, each with an empty cache."""
+    """Whole processes on all cores, in turn, each with an empty cache: extract, then predict."""
     corpora = [recordings / name for name in ("ravdess", "tess", "savee")]
     files = sorted(path for corpus in corpora for path in corpus.rglob("*") if path.is_file())
     table = tmp_path / "clips.csv"

@@ -1,8 +1,8 @@
-"""Time of the quickstart study compared with a plain script on the same tables and spaces.
+"""How long the quickstart study takes beside a plain script on the same tables and spaces.
 
-Run with ``pytest tests/performance/test_study.py``. Whole processes are timed, with imports,
-each in its own folder and with extracted features. The study also refits the selected models, votes,
-evaluates, stores models and writes its pages; the script does not.
+Run with ``pytest tests/performance/test_study.py``. Whole processes are timed, imports and all,
+each in a folder of its own; the features lie ready for both. The study also fits its winners on all
+training rows, votes, evaluates, stores models and draws its pages; the script does none of that.
 """
 
 from __future__ import annotations
@@ -31,7 +31,7 @@ scores: dict[str, dict[str, float]] = {}
 
 @pytest.fixture(scope="module")
 def extracted(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A project with the extracted features of the quickstart."""
+    """A project in which the quickstart's features are extracted."""
     project = tmp_path_factory.mktemp("extracted")
     command = [sys.executable, "-m", "benchmark", "extract", "--project", str(project)]
     subprocess.run(command, cwd=ROOT, check=True, capture_output=True)
@@ -41,7 +41,7 @@ def extracted(tmp_path_factory: pytest.TempPathFactory) -> Path:
 def timed(
     benchmark: Any, name: str, folder: Path, source: Path, command: list[str], **variables: str
 ) -> Path:
-    """Time a command in a new copy of the project each round; return the last folder."""
+    """Time a command in a fresh copy of the project each round; return the last round's folder."""
     rounds = iter(range(ROUNDS))
 
     def fresh() -> tuple[tuple[Path], dict[str, Any]]:
@@ -89,4 +89,4 @@ def test_the_ratios(record: Callable[[str], None]) -> None:
         )
         for search, best in scores[name].items():
             ours = scores["study"][search]
-            record(f"  {search}: best CV UAR {best:.3f}, the study {ours:.3f}")
+            record(f"  {search}: best inner UAR {best:.3f}, the study {ours:.3f}")

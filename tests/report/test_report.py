@@ -404,7 +404,7 @@ def test_a_single_parameter_has_no_importance(result: Result) -> None:
     assert importances(study) == {}
 
 
-def test_the_confusion_matrix_of_a_model_is_a_png(result: Result) -> None:
+def test_one_winners_confusion_matrix_is_a_png(result: Result) -> None:
     assert confusion_png(result, "speaker-independent", "mlp").startswith(b"\x89PNG")
 
 

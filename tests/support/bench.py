@@ -52,7 +52,7 @@ class Bench:
     whole_s: float = 0.0  # duration of the last run
 
     def command(self, *arguments: str) -> list[str]:
-        """Return the command line of a command in this project."""
+        """The command line of one of the tool's commands in this project."""
         return [sys.executable, "-m", "benchmark", *arguments, "--project", str(self.project)]
 
     def run(self, *arguments: str, check: bool = True) -> subprocess.CompletedProcess[str]:
@@ -68,7 +68,7 @@ class Bench:
         return ended
 
     def card(self, split: str = "speaker-independent", model: str = "ensemble") -> Path:
-        """Return the card of a fitted model of the small study."""
+        """The card of one of the small study's fitted models."""
         return self.project / f"features_cache/small/{split}/models/{model}.json"
 
     def stored(self, split: str = "speaker-independent", model: str = "ensemble") -> pd.DataFrame:
@@ -80,7 +80,7 @@ class Bench:
         return rows[columns].astype(np.float32).set_index(pd.Index(paths))
 
     def bytes_of(self, folder: str) -> dict[str, bytes]:
-        """Return the content of all files of a folder of the project, by relative path."""
+        """Every file below a folder of the project, by its path there."""
         root = self.project / folder
         return {
             path.relative_to(root).as_posix(): path.read_bytes()
@@ -90,7 +90,7 @@ class Bench:
 
 
 def make_bench(folder: Path, table: Path, text: str = SMALL_STUDY) -> Bench:
-    """Return a study (by default the small one) with an empty project in a folder."""
+    """A study, by default the small one, and an empty project in a folder."""
     (folder / "project").mkdir(parents=True)
     study = folder / "small.toml"
     study.write_text(text)
@@ -98,7 +98,7 @@ def make_bench(folder: Path, table: Path, text: str = SMALL_STUDY) -> Bench:
 
 
 def changed_bench(folder: Path, table: Path, changes: Mapping[str, str]) -> Bench:
-    """Return the small study with some lines replaced, run once in a subfolder."""
+    """The small study with some lines replaced, run once in a project below a folder."""
     text = SMALL_STUDY
     for before, after in changes.items():
         assert before in text
@@ -120,7 +120,7 @@ def run_command(*arguments: str, **variables: str) -> subprocess.CompletedProces
 
 
 def refused_line(*arguments: str, **variables: str) -> str:
-    """Return the error line of a command that must be refused."""
+    """The one error line of a command that is refused."""
     refused = run_command(*arguments, **variables)
     assert refused.returncode == 2, refused.stderr
     assert "Traceback" not in refused.stderr
@@ -129,7 +129,7 @@ def refused_line(*arguments: str, **variables: str) -> str:
 
 
 def needing_extras(names: Iterable[str]) -> list[object]:
-    """Return models as test parameters; those whose extra is not installed are skipped."""
+    """Models as parameters of a test, which is skipped for those whose extra is not installed."""
     return [
         pytest.param(
             name,

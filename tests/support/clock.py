@@ -1,7 +1,7 @@
-"""A clock that jumps, for one process and its children; the system clock is unchanged.
+"""A clock that jumps, for one process and its children; the machine's own is not touched.
 
-A few lines of C wrap the C library's time of day and add an offset, which is stored in a file. The
-monotonic clock is unchanged, as it is when a system clock is set.
+The C library is asked for the time of day through a few lines of C that add an offset, kept in
+a file. A monotonic clock goes on as it did, as it does when a machine's clock is set.
 """
 
 from __future__ import annotations
@@ -72,7 +72,7 @@ int sem_timedwait(sem_t *restrict semaphore, const struct timespec *restrict unt
 
 
 class Clock:
-    """An adjustable clock for processes that run in its environment."""
+    """A clock that can be set, for those that run in its environment."""
 
     def __init__(self, folder: Path) -> None:
         compiler = shutil.which("cc")
@@ -87,12 +87,12 @@ class Clock:
         self.environment = {"LD_PRELOAD": str(library), "CLOCK_OFFSET": str(self.file)}
 
     def set(self, ahead_s: int) -> None:
-        """Set the offset from the system clock, in seconds."""
+        """Let the clock be ahead of the machine's by so many seconds from now on."""
         with self.file.open("r+b" if self.file.exists() else "w+b") as file:
             file.write(ahead_s.to_bytes(8, "little", signed=True))
 
     def jump(self, process: subprocess.Popen[str], every_s: float, seed: int) -> int:
-        """Jump at random moments until a process ends; return the number of jumps."""
+        """Jump at random moments until a process ends; return how many times."""
         moments = random.Random(seed)
         jumps = 0
         while process.poll() is None:

@@ -1,4 +1,4 @@
-"""Tasks for cluster workers, which import no other test module."""
+"""What tests let the workers of a cluster do; they import this module and no other of the tests."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ def total(arrays: TrainingArrays | StoredArrays) -> float:
 
 
 def end_once(mark: str) -> str:
-    """End the worker at the first call, return at the second."""
+    """End the worker the first time, answer the second."""
     path = Path(mark)
     if not path.exists():
         path.touch()
@@ -24,7 +24,7 @@ def end_once(mark: str) -> str:
 
 
 def threads() -> set[int]:
-    """Return the number of threads of the numerical libraries."""
+    """How many threads numpy's and scikit-learn's libraries use here."""
     import sklearn.linear_model  # noqa: F401
     import threadpoolctl
 

@@ -1,4 +1,4 @@
-"""A Dask cluster of processes, started with `dask scheduler` and `dask worker`."""
+"""A Dask cluster as its users start one: `dask scheduler` and `dask worker`, each a process."""
 
 from __future__ import annotations
 
@@ -21,9 +21,9 @@ class DaskProcesses:
     Parameters
     ----------
     folder : Path
-        For logs and Dask's files.
+        For logs and for what Dask writes.
     host : str
-        Address on which the scheduler listens.
+        Where the scheduler listens.
     protocol : str
         ``tcp`` or ``tls``.
     """
@@ -41,7 +41,7 @@ class DaskProcesses:
         return f"{self.protocol}://{self.host}:{self.port}"
 
     def scheduler(self, inside: Sequence[str] = ()) -> subprocess.Popen[bytes]:
-        """Start a scheduler in an environment without the package."""
+        """Start a scheduler, in an environment that lacks the package."""
         lacking = self.folder / "lacking"
         lacking.mkdir(exist_ok=True)
         (lacking / "benchmark.py").write_text("raise ModuleNotFoundError('not here')")
@@ -60,13 +60,13 @@ class DaskProcesses:
         Parameters
         ----------
         *options
-            Options of `dask worker`.
+            Of `dask worker`.
         path : Path
             The folder of the package.
         inside : sequence of str
-            Command that runs the worker, for example in a network namespace.
+            A command that runs it, as that of a network namespace.
         environment : mapping, optional
-            Further environment variables.
+            Further variables.
         """
         command = ["worker", self.address, "--local-directory", "spilled"]
         threads = [] if "--nthreads" in options else ["--nthreads", "1"]
@@ -105,8 +105,8 @@ class DaskProcesses:
             return len(client.nthreads())
 
     def stop(self, process: subprocess.Popen[bytes]) -> None:
-        """Kill a process with its children, as a power failure does."""
-        with contextlib.suppress(ProcessLookupError):  # the worker outlives its nanny
+        """Kill a process with its children, as a machine that loses its power does."""
+        with contextlib.suppress(ProcessLookupError):  # of a nanny that has gone, the worker stays
             os.killpg(process.pid, signal.SIGKILL)
         process.wait()
 

@@ -1,4 +1,4 @@
-"""Imports of the package, and the modules that may import each outside library."""
+"""The imports of the package, and the one door of each outside library."""
 
 from __future__ import annotations
 
@@ -37,13 +37,13 @@ DOORS = {
 
 @cache
 def modules() -> dict[str, Path]:
-    """Return the path of every module of the package, by name."""
+    """Every module of the package, by its path below the package."""
     return {path.relative_to(PACKAGE).as_posix(): path for path in sorted(PACKAGE.rglob("*.py"))}
 
 
 @cache
 def imported(path: Path) -> set[str]:
-    """Return all modules that a file imports, also inside functions."""
+    """Every module that a file imports, wherever in it."""
     names: set[str] = set()
     for node in ast.walk(ast.parse(path.read_text())):
         names |= {alias.name for alias in node.names} if isinstance(node, ast.Import) else set()

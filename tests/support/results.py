@@ -1,4 +1,4 @@
-"""Results of a study that was not run: random predictions, trials and selected models."""
+"""Results of a study that was never run: drawn predictions, trials and winners."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from benchmark.study import Study
 
 EMOTIONS = ("angry", "disgust", "fearful", "happy", "neutral", "sad", "surprised")
 SPEAKERS = {"ravdess": 24, "savee": 4, "tess": 2}
-SKILL = {  # signal of a model relative to noise, speaker-dependent and speaker-independent
+SKILL = {  # how far a model's evidence lies from noise, on known and on unseen speakers
     "majority": (0.0, 0.0),
     "logistic_regression": (2.3, 0.9),
     "random_forest": (2.9, 1.0),
@@ -31,7 +31,7 @@ TITLES = {
     "all_winners": "soft voting of all models",
 }
 ENDED = {("mlp", 5): "failed", ("mlp", 7): "pruned", ("mlp", 9): "pruned"}
-"""States of the incomplete trials, by model and number."""
+"""How trials end that are not complete, by model and number."""
 
 REASONS = {
     "complete": "",
@@ -211,7 +211,7 @@ def winners(settings: dict[str, Any], table: pd.DataFrame) -> list[dict[str, Any
 
 
 def curves(settings: dict[str, Any]) -> pd.DataFrame | None:
-    """Return learning curves of the MLP: rising speaker-dependent, flat speaker-independent."""
+    """Make curves of the MLP that rise on known speakers and are flat on unseen ones."""
     rows = [
         {
             "protocol": protocol,
@@ -305,4 +305,4 @@ SMALL: dict[str, Any] = {
     "learning_curves": None,
     "claims": None,
 }
-"""A study whose figures are drawn quickly."""
+"""A study that is drawn quickly."""

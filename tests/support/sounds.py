@@ -17,7 +17,7 @@ COUNT = 30
 
 
 def voice(pitch_hz: float, seconds: float = 1.0, seed: int = 0) -> np.ndarray:
-    """Return a harmonic tone with noise and a slow crescendo, between two silences, float32."""
+    """Return a buzzing, breathing, slowly swelling tone between two silences, float32."""
     rng = np.random.default_rng(seed)
     time_s = np.arange(int(seconds * RATE_HZ)) / RATE_HZ
     glide_hz = pitch_hz * (1.0 + 0.1 * np.sin(5.0 * time_s))

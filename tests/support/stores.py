@@ -1,4 +1,4 @@
-"""Stores of trials and runs: their content, and studies that write to them."""
+"""Stores of trials and runs: what they hold, and studies that write to them."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ from tests.support.bench import Bench
 
 
 def stored_trials(url: str) -> list[tuple[object, ...]]:
-    """Return the trials of an Optuna storage: study, number, state, score and parameters."""
+    """Each trial of an Optuna storage: its study, number, state, score and parameters."""
     url = with_driver(url)
     return sorted(
         (name, trial.number, trial.state.name, trial.value, str(sorted(trial.params.items())))
@@ -35,7 +35,7 @@ def stored_trials(url: str) -> list[tuple[object, ...]]:
 
 
 def stored_runs(uri: str) -> list[tuple[object, ...]]:
-    """Return the active runs of an MLflow store: key, status, parameters and metrics."""
+    """Each live run of an MLflow store: who it is, how it ended, its parameters and figures."""
     from mlflow import MlflowClient
 
     client = MlflowClient(with_driver(uri))
@@ -52,19 +52,19 @@ def stored_runs(uri: str) -> list[tuple[object, ...]]:
 
 
 def trials_in_optuna(bench: Bench) -> list[tuple[object, ...]]:
-    """Return the trials in a project's own storage."""
+    """The trials of a project's own storage."""
     return stored_trials(f"sqlite:///{bench.project}/optuna.db")
 
 
 def runs_in_mlflow(bench: Bench) -> list[tuple[object, ...]]:
-    """Return the active runs in a project's own store."""
+    """The live runs of a project's own store."""
     return stored_runs(f"sqlite:///{bench.project}/mlflow.db")
 
 
 def run_on(
     bench: Bench, storage: str, tracking: str, *further: str, **variables: str
 ) -> subprocess.Popen[str]:
-    """Run the small study in the background, with the given stores of trials and runs."""
+    """The small study with its trials in one store and its runs in another, under way."""
     arguments = (str(bench.study), "--corpus", f"csv={bench.table}", "--workers", "2", *further)
     return subprocess.Popen(
         bench.command("run-study", *arguments, "--storage", storage),
@@ -76,7 +76,7 @@ def run_on(
 
 
 def assert_same(bench: Bench, finished: Bench, storage: str = "", tracking: str = "") -> None:
-    """Assert that reports, trials and runs equal those of an uninterrupted run on SQLite."""
+    """Reports, trials and runs equal those of an unbroken run, whose stores are SQLite."""
     assert bench.bytes_of("reports") == finished.bytes_of("reports")
     trials = stored_trials(storage) if storage else trials_in_optuna(bench)
     assert trials == trials_in_optuna(finished)
@@ -85,13 +85,13 @@ def assert_same(bench: Bench, finished: Bench, storage: str = "", tracking: str 
 
 
 def trials_of(engine: Engine) -> int:
-    """Return the number of trials in an Optuna storage."""
+    """How many trials an Optuna storage has."""
     with engine.connect() as connection:
         return int(connection.execute(text("SELECT count(*) FROM trials")).scalar() or 0)
 
 
 def wait_for_trials(url: str, many: int, process: subprocess.Popen[str]) -> None:
-    """Wait until a running study has stored a number of trials."""
+    """Wait until a study under way has stored so many trials."""
     engine = create_engine(with_driver(url))
     while process.poll() is None:
         time.sleep(0.1)
@@ -127,7 +127,7 @@ def opened(url: str) -> tuple[TrialStorage, optuna.Study]:
 
 @contextmanager
 def held(file: Path, seconds: float) -> Iterator[None]:
-    """Lock a SQLite file from another program for some seconds."""
+    """A SQLite file that another program holds for so long."""
     with closing(sqlite3.connect(file, isolation_level=None, check_same_thread=False)) as other:
         other.execute("BEGIN EXCLUSIVE")
         timer = threading.Timer(seconds, other.execute, ["COMMIT"])

@@ -74,7 +74,7 @@ def log(
     models: tuple[ModelRecord, ...] = (),
     study: StudyRecord = STUDY,
 ) -> None:
-    """Log a whole study."""
+    """Log a study from its begin to its end."""
     tracker.begin(study)
     for trial in trials:
         tracker.log_trial(*trial)
@@ -90,7 +90,7 @@ def client_of(uri: str) -> Any:
 
 
 def runs_of(tracker: Tracker) -> dict[str, Any]:
-    """Return all runs by name; names must be unique."""
+    """Every run by its name, and no name twice."""
     client = client_of(tracker.uri)
     found = client.get_experiment_by_name(tracker.experiment)
     runs = list(client.search_runs([found.experiment_id]))
@@ -101,7 +101,7 @@ def runs_of(tracker: Tracker) -> dict[str, Any]:
 
 @contextmanager
 def served(project: Path, port: int, store: str = "") -> Iterator[str]:
-    """Serve the runs of a project with MLflow's server, as the command `ui` does."""
+    """The runs of a project behind a server of MLflow's, as the command `ui` starts it."""
     uri = store or f"sqlite:///{project / 'mlflow.db'}"
     command, environment = ui_command(uri, project, port)
     address = f"http://127.0.0.1:{port}"

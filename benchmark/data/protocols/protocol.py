@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import NamedTuple
 
 import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
+
+from benchmark.errors import BenchmarkError
 
 Mask = NDArray[np.bool_]
 Positions = NDArray[np.intp]
@@ -31,8 +34,9 @@ class Protocol:
     """A rule for who may be on both sides of a split.
 
     The callables get the clips of a study as a DataFrame with one row per clip: clip, corpus,
-    speaker, gender, emotion, samples (a digest of the recording), and what else corpora tell, such
-    as statement and intensity.
+    speaker, gender, emotion, samples (a digest of the recording), and further facts of the corpora,
+    such as statement and intensity. They raise `BenchmarkError` if the clips do not allow the
+    protocol; its name is put before the message.
 
     Attributes
     ----------
@@ -50,8 +54,7 @@ class Protocol:
     hold_out : callable or None
         ``(clips, test_size, seed) -> mask`` of the test clips; None if the protocol has `sides`.
     sides : callable or None
-        ``clips -> {part: (train, test)}``: the masks of a protocol whose sides are not drawn. It
-        raises `BenchmarkError` if the corpora do not allow the protocol.
+        ``clips -> {part: (train, test)}``: the masks of a protocol whose sides are not drawn.
     kept_apart : tuple of str
         Columns of clips whose values occur on one side of every split and inner fold only.
     stream : str
@@ -69,6 +72,15 @@ class Protocol:
     sides: Callable[[pd.DataFrame], Sides] | None = None
     kept_apart: tuple[str, ...] = ("speaker",)
     stream: str = ""
+
+    @contextmanager
+    def named_errors(self, part: str = "") -> Iterator[None]:
+        """Put the protocol, and the part of its split, before the errors of its callables."""
+        try:
+            yield
+        except BenchmarkError as error:
+            name = f"{self.name}/{part}" if part else self.name
+            raise BenchmarkError(f"protocol {name}: {error}") from error
 
     @property
     def speaker_independent(self) -> bool:

@@ -17,7 +17,7 @@ def hold_out_clips(clips: pd.DataFrame, test_size: float, seed: int) -> Mask:
     rarest = recordings["emotion"].value_counts()
     if rarest.min() < 2:
         raise BenchmarkError(
-            f"protocol speaker-dependent: {rarest.idxmin()} has one clip only; at least two are needed. "
+            f"{rarest.idxmin()} has one clip only; at least two are needed. "
             "Add recordings, or leave the emotion out."
         )
     try:
@@ -28,9 +28,7 @@ def hold_out_clips(clips: pd.DataFrame, test_size: float, seed: int) -> Mask:
             random_state=seed,
         )
     except ValueError as error:
-        raise BenchmarkError(
-            f"protocol speaker-dependent: the clips can't be split: {error}"
-        ) from error
+        raise BenchmarkError(f"the clips can't be split: {error}") from error
     return np.asarray(clips["samples"].isin(drawn), dtype=np.bool_)
 
 
@@ -42,7 +40,7 @@ def divide_clips(clips: pd.DataFrame, n_folds: int, seed: int, asked: Folds = IN
     rarest = recordings["emotion"].value_counts()
     if rarest.min() < n_folds:
         raise BenchmarkError(
-            f"protocol speaker-dependent: {asked.of} has {rarest.min()} clips of {rarest.idxmin()}, too few "
+            f"{asked.of} has {rarest.min()} clips of {rarest.idxmin()}, too few "
             f"for {n_folds} folds. Lower {asked.setting} or leave the emotion out."
         )
     splitter = StratifiedKFold(n_folds, shuffle=True, random_state=seed)

@@ -38,7 +38,7 @@ def _strata(voices: pd.DataFrame) -> list[list[str]]:
         everyone = sorted(set(rows["voice"]))
         if len(everyone) < 2:
             raise BenchmarkError(
-                f"protocol speaker-independent: {corpus} has one speaker only ({rows['speaker'].iloc[0]}), so "
+                f"{corpus} has one speaker only ({rows['speaker'].iloc[0]}), so "
                 "no speaker is left to test on. Add speakers, leave the corpus out, or take "
                 'split.protocols = ["speaker-dependent"].'
             )
@@ -80,7 +80,7 @@ def divide_speakers(
     used = len(set(fold))
     if used < n_folds:
         raise BenchmarkError(
-            f"protocol speaker-independent: {asked.of} has {n_voices.sum()} speakers (those who share a "
+            f"{asked.of} has {n_voices.sum()} speakers (those who share a "
             f"recording count as one), too few for {n_folds} folds. "
             + (f"Set {asked.setting} = {used}." if used > 1 else "Add speakers.")
         )

@@ -111,6 +111,11 @@ class Case:
         return METRICS[self.cumulative.metric].title
 
     @property
+    def sign(self) -> int:
+        """1, or -1 if smaller values of the metric are better."""
+        return 1 if METRICS[self.cumulative.metric].greater_is_better else -1
+
+    @property
     def picture(self) -> str:
         """File of the figure."""
         suffix = "" if self.own else "_published"
@@ -158,13 +163,13 @@ class Case:
         """The leak that adds most."""
         steps = self.cumulative.steps
         added = {n: self.difference(n - 1, n).value for n in range(1, len(steps))}
-        largest = max(added, key=lambda n: added[n])
+        largest = max(added, key=lambda n: self.sign * added[n])
         return LargestStep(self.leak_title(steps[largest].leak), added[largest])
 
     @property
     def shortfall(self) -> float:
-        """The reported figure minus the score with all leaks."""
-        return (self.cumulative.reported or 0.0) - self.levels[-1].mean.value
+        """By how much the score with all leaks is worse than the reported figure."""
+        return self.sign * ((self.cumulative.reported or 0.0) - self.levels[-1].mean.value)
 
     @property
     def single_leaks(self) -> Iterator[SingleLeakRow]:
@@ -250,13 +255,16 @@ def draw(case: Case) -> bytes:
         for step, level in zip(steps, case.levels, strict=True)
     ]
     if ablation.n_draws > 1 and case.own:
-        best = max(case.levels[-1].by_split)
+        best = max(case.levels[-1].by_split, key=lambda score: case.sign * score)
         bars.append(Bar(f"+ best of {ablation.n_draws} splits", best, (best,)))
     speech = ", synthetic speech" if ablation.data.generated else ""
+    metric = METRICS[case.cumulative.metric]
     frame = Frame(
         heading=f"{case.source}{speech}: {case.model}",
-        metric=case.metric,
-        chance=1 / len(ablation.emotions),
+        metric=metric.title,
+        low=metric.low,
+        high=metric.high,
+        chance=metric.chance(len(ablation.emotions)),
         reported=case.cumulative.reported,
     )
     return waterfall_figure(bars, frame)

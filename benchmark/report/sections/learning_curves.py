@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from textwrap import fill
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -18,6 +19,9 @@ from benchmark.report.sections.section import Section
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
+
+LETTERS = 104
+"""Letters of the titles of a row of panels, which share the width of the figure."""
 
 
 @dataclass(frozen=True)
@@ -92,13 +96,18 @@ def learning_curves_figure(board: Leaderboard, grid: Sequence[Sequence[LearningC
                     train_sizes=curve.rows,
                     train_scores=curve.scores("training").to_numpy(),
                     test_scores=curve.scores("validation").to_numpy(),
-                    score_name=metric.title,
+                    score_name=metric.utility_title,
                 )
                 display.plot(ax=axes, std_display_style="fill_between")
                 model = wording.model_title(result, curve.model)
                 column = wording.protocol_words(curve.protocol).column
-                axes.set_ylim(metric.low, metric.high + 0.03 * metric.width)
-                _restyle(axes, f"{model}, {column}", size)
+                low, high = metric.utility_range
+                axes.set_ylim(low, high + 0.03 * metric.width)
+                _restyle(
+                    axes,
+                    fill(f"{model}, {column}", LETTERS // across),
+                    fill(size, LETTERS // across),
+                )
         panels[0][0].legend(
             ["training", "validation"], loc="lower right", frameon=False, fontsize=9.5
         )

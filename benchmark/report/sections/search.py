@@ -13,6 +13,7 @@ import pandas as pd
 from benchmark.evaluation.leaderboard import Leaderboard
 from benchmark.evaluation.metrics import METRICS
 from benchmark.evaluation.results import Result, Winner, of_split, split_name
+from benchmark.models import MODELS
 from benchmark.report import wording
 from benchmark.report.figures import (
     BLUE,
@@ -23,6 +24,7 @@ from benchmark.report.figures import (
 )
 from benchmark.report.markdown import NO_BREAK, code, listed, number, plain, shortened
 from benchmark.report.sections.section import Section
+from benchmark.search.samplers import SAMPLERS
 from benchmark.study import BASELINE, Choices, ModelSettings, Range
 
 if TYPE_CHECKING:
@@ -82,6 +84,10 @@ class Facts:
         Whether any ensemble averages its members, or learns from their predictions.
     pictures : dict of str to str
         File name of a model's figure, and the model.
+    enumerated : bool
+        Whether the sampler enumerates all combinations.
+    labels_only : list of str
+        Titles of the models that are searched without probabilities.
     """
 
     winners: list[WinnerRow]
@@ -91,6 +97,8 @@ class Facts:
     votes: bool
     learns: bool
     pictures: dict[str, str]
+    enumerated: bool
+    labels_only: list[str]
 
     @property
     def pruned(self) -> bool:
@@ -123,7 +131,17 @@ def _facts(board: Leaderboard) -> Facts:
         not all(methods),
         any(methods),
         {f"search_{model}.png": model for model in result.study.models},
+        _enumerates(result.study.search.sampler),
+        [
+            wording.model_title(result, name)
+            for name in result.study.models
+            if name in MODELS and MODELS[name].labels_only
+        ],
     )
+
+
+def _enumerates(sampler: str) -> bool:
+    return sampler in SAMPLERS and SAMPLERS[sampler].points is not None
 
 
 def _winner_row(result: Result, winner: Winner) -> WinnerRow:
@@ -218,7 +236,7 @@ def _figure(result: Result, model: str) -> bytes:
             part = f", {winner.part}" if winner.part else ""
             name = f"{wording.model_title(result, model)}, {column}{part}: history"
             rows.append(SearchRow(name, trials, importances(rebuilt_study(trials, spec))))
-    return search_figure(rows, METRICS[result.study.search.metric].title) if rows else b""
+    return search_figure(rows, METRICS[result.study.search.metric].utility_title) if rows else b""
 
 
 def rebuilt_study(trials: pd.DataFrame, spec: ModelSettings) -> optuna.Study:

@@ -34,7 +34,7 @@ class Searched:
     course : DataFrame of shape (n_tried, 2)
         See `selection_bias.course`; the mean over the parts of a protocol with several.
     test : Score
-        By the search's metric.
+        By the search's metric; negated if smaller values are better, as CV scores are.
     """
 
     protocol: str
@@ -74,6 +74,7 @@ class Curve(NamedTuple):
 def searches(board: Leaderboard) -> list[Searched]:
     """Return every search of at least two trials whose winner has test rows, by protocol."""
     result = board.result
+    metric = METRICS[result.study.search.metric]
     parts = ["part"] if "part" in result.trials else []
     found = []
     for protocol in board.protocols:
@@ -85,8 +86,9 @@ def searches(board: Leaderboard) -> list[Searched]:
                 continue
             courses = [course(part) for _, part in mine.groupby(["protocol", *parts], sort=False)]
             if len(mean := _mean(courses)):
-                test = evaluation.scores[result.study.search.metric]
-                found.append(Searched(protocol, model, mean, test))
+                test = evaluation.scores[metric.name]
+                utility = test if metric.greater_is_better else test.negated
+                found.append(Searched(protocol, model, mean, utility))
     return found
 
 
@@ -107,7 +109,7 @@ def _figures(board: Leaderboard, facts: list[Searched]) -> dict[str, bytes]:
         title = capitalised(wording.protocol_words(one.protocol).label)
         name = wording.model_title(result, one.model)
         panels.setdefault(title, []).append(Curve(name, one.course, one.test))
-    metric = METRICS[result.study.search.metric].title
+    metric = METRICS[result.study.search.metric].utility_title
     return {PICTURE: optimism_figure(list(panels.items()), metric)}
 
 

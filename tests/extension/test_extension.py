@@ -1,0 +1,191 @@
+"""Entries registered outside the package run through every command and every page.
+
+Each kind of extension is one file in ``toys``. These tests start the program as a user does, and
+never import the toys: registries of the test process stay as they are.
+"""
+
+from __future__ import annotations
+
+import base64
+import json
+import re
+import subprocess
+import sys
+import zlib
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pandas as pd
+import pytest
+import soundfile
+
+from tests.support.bench import run_command
+from tests.support.sounds import RATE_HZ, voice
+from tests.support.tracking import client_of
+
+FOLDER = Path(__file__).parent
+DOCS = FOLDER.parents[1] / "docs" / "extending.md"
+TOYS = sorted(path for path in (FOLDER / "toys").glob("*.py") if path.name != "__init__.py")
+SPEAKERS = {"ann": 200, "eva": 210, "mia": 220, "bob": 120, "max": 126, "tom": 132}  # Hz
+EMOTIONS = {"bored": 1.0, "happy": 1.25, "sad": 1.5}  # times the speaker's pitch
+COMMANDS = {
+    "run-study": ("toys.toml", "--workers", "2"),
+    "leakage": ("toys.toml", "--workers", "2", "--draws", "1", "--seeds", "2", "--settings", "2"),
+    "explore": ("toys.toml", "--workers", "2"),
+}
+
+
+class Toys:
+    """A project in which the toy entries have run."""
+
+    def __init__(self, folder: Path) -> None:
+        self.project, self.corpora = folder / "project", folder / "corpora"
+        self.reports = self.project / "reports"
+
+    def run(self, *arguments: str, project: bool = True) -> str:
+        """Run a command of the program with the toys, and return what it prints."""
+        where = ["--project", str(self.project)] if project else []
+        ended = subprocess.run(
+            [sys.executable, str(FOLDER / "run_toys.py"), *arguments, *where],
+            capture_output=True,
+            text=True,
+            check=False,
+        )
+        assert ended.returncode == 0, ended.stderr
+        return ended.stdout
+
+    def page(self, name: str) -> str:
+        """Return the text of a page."""
+        return (self.reports / f"{name}.md").read_text()
+
+
+@pytest.fixture(scope="module")
+def toys(tmp_path_factory: pytest.TempPathFactory) -> Toys:
+    """The whole study, its leakage ablation and its data page."""
+    toys = Toys(tmp_path_factory.mktemp("toys"))
+    recordings = toys.corpora / "toy_voices"
+    recordings.mkdir(parents=True)
+    rng = np.random.default_rng(0)
+    for speaker, pitch_hz in SPEAKERS.items():
+        for emotion, height in EMOTIONS.items():
+            for take in range(1, 9):
+                name = f"{speaker}_{emotion}_{take:02d}_s{(take + 1) // 2 % 2 + 1}.wav"
+                sound = voice(pitch_hz * height * rng.normal(1, 0.2), 0.4, seed=take)
+                soundfile.write(recordings / name, sound, RATE_HZ)
+    for command, (study, *options) in COMMANDS.items():
+        toys.run(command, str(FOLDER / study), "--corpora", str(toys.corpora), *options)
+    return toys
+
+
+def test_every_page_has_the_words_of_the_entries(toys: Toys) -> None:
+    pages = {path.stem: path.read_text() for path in toys.reports.glob("*.md")}
+    assert set(pages) == {"toys", "toys_data", "claims", "leakage", "reading", "README"}
+    for name, text in pages.items():
+        assert "not registered" not in text, name
+        assert not re.search(r"\b(None|nan)\b", text), name
+    for words in ("nearest centroid", "cross-gender", "UAR, CG", "toy-hum", "toy-bands", "MCC, CG"):
+        assert words.casefold() in pages["toys"].casefold()
+    assert "CG, female-to-male" in pages["toys"]  # a split by its protocol's words
+    assert "Matthews correlation" in pages["reading"]
+    assert "each gender is tested after training on the other" in pages["reading"]
+    assert "MCC 0.90" in pages["claims"]
+    assert pages["leakage"].count("[Toys at large](toys.md)") == 1  # of two parts, one is run
+    assert "toy voices" in pages["toys_data"]
+
+
+def test_every_figure_of_a_page_exists(toys: Toys) -> None:
+    for path in toys.reports.glob("*.md"):
+        for place in re.findall(r"!\[[^]]*\]\(([^)]+)\)", path.read_text()):
+            assert (toys.reports / place).is_file(), place
+
+
+def test_a_section_from_outside_has_its_text_and_its_figure(toys: Toys) -> None:
+    section = toys.page("toys").partition("## Toy errors")[2]
+    assert "![Error rate by emotion](figures/toys/toy_errors.png)" in section
+    assert re.search(r"- bored: 0\.\d{3}", section)
+
+
+def test_a_metric_below_zero_keeps_its_interval(toys: Toys) -> None:
+    lower_limits = re.findall(r"\[−0\.\d\d,\s0\.\d\d\]", toys.page("toys"))
+    assert lower_limits  # not clipped to 0
+
+
+def test_a_further_fact_of_a_clip_reaches_the_result_and_the_subgroups(toys: Toys) -> None:
+    clips = pd.read_csv(toys.reports / "results/toys/clips.csv")
+    assert set(clips["microphone"]) == {"near", "far"}
+    assert "toy voices, by microphone" in toys.page("toys")
+
+
+def test_mlflow_has_the_metric_the_model_and_the_splits(toys: Toys) -> None:
+    runs, _ = logged(toys, "toys")
+    models = [run for run in runs if run.data.tags["role"] == "model"]
+    splits = {run.data.tags["split"] for run in models}
+    assert "toy-cross-gender/female-to-male" in splits
+    for run in models:
+        assert {"cv_toy_mcc", "test_toy_mcc", "test_toy_mcc_low"} <= set(run.data.metrics)
+
+
+def logged(toys: Toys, study: str) -> tuple[list[Any], dict[str, str]]:
+    """Return the runs and the tags of an experiment in MLflow."""
+    client = client_of(f"sqlite:///{toys.project / 'mlflow.db'}")
+    experiment = client.get_experiment_by_name(study)
+    return list(client.search_runs([experiment.experiment_id])), experiment.tags
+
+
+def test_a_model_by_toy_features_is_promoted_and_predicts(toys: Toys) -> None:
+    split = "toy-cross-gender/female-to-male"
+    promoted = toys.run("promote", "toys", "--model", "toy_centroid", "--split", split)
+    assert "It is the first champion" in promoted
+    recording = toys.corpora / "toy_voices" / "ann_sad_01_s2.wav"
+    answer = json.loads(toys.run("predict", str(recording), "--json", "--workers", "1"))
+    assert answer["predictions"][0]["emotion"] in EMOTIONS
+
+
+def test_list_shows_the_entries(toys: Toys) -> None:
+    shown = toys.run("list", "--corpora", str(toys.corpora))
+    for name in ("toy_voices (144", "toy-bands", "toy-hum", "toy_centroid", "toy-cross-gender"):
+        assert name in " ".join(shown.split())
+    assert "toy-evolution" in shown
+    assert "Matthews correlation" in toys.run("list", "metrics")
+
+
+@pytest.fixture(scope="module")
+def errors(toys: Toys) -> Toys:
+    """The same project after a study by a metric of which smaller values are better."""
+    study = str(FOLDER / "errors.toml")
+    toys.run("run-study", study, "--corpora", str(toys.corpora), "--workers", "2")
+    return toys
+
+
+def test_the_search_minimises_a_metric_of_which_smaller_is_better(errors: Toys) -> None:
+    trials = pd.read_csv(errors.reports / "results/errors/trials.csv")
+    knn = trials[trials["model"] == "knn"].set_index("trial")["score"]
+    best = json.loads((errors.reports / "results/errors/study.json").read_text())["winners"][-1]
+    assert (knn <= 0).all()  # negated, as by scikit-learn's neg_ scorers
+    assert best["trial"] == knn.idxmax()
+
+
+def test_pages_and_mlflow_name_the_negated_metric(errors: Toys) -> None:
+    page = errors.page("errors")
+    assert "CV score (negated error rate) −0." in page
+    assert "**above** (+0." in page  # a larger error rate than the reported one
+    runs, tags = logged(errors, "errors")
+    selected = next(run for run in runs if run.data.tags["role"] == "model")
+    assert selected.data.metrics["cv_neg_toy_error_rate"] <= 0
+    assert selected.data.metrics["test_toy_error_rate"] >= 0
+    state = json.loads(tags["mlflow.sharedViewState.selected"])["state"]
+    view = json.loads(zlib.decompress(base64.b64decode(state.removeprefix("deflate;"))))
+    assert (view["orderByKey"], view["orderByAsc"]) == ("metrics.`test_toy_error_rate`", True)
+
+
+def test_a_result_by_an_unregistered_metric_is_refused_in_one_line(errors: Toys) -> None:
+    refused = run_command("report", "--project", str(errors.project))
+    assert refused.returncode == 2
+    assert "unknown metric 'toy_error_rate'" in " ".join(refused.stderr.split())
+    assert "Traceback" not in refused.stderr
+
+
+@pytest.mark.parametrize("toy", TOYS, ids=lambda path: path.stem)
+def test_the_documentation_shows_the_toys_as_they_run(toy: Path) -> None:
+    assert f"```python\n{toy.read_text()}```" in DOCS.read_text()

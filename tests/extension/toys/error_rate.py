@@ -1,0 +1,20 @@
+"""Toy metric of which smaller values are better: the fraction of wrong predictions."""
+
+from __future__ import annotations
+
+from benchmark.evaluation.metrics import METRICS, Counts, Floats, Metric, accuracy
+
+
+def error_rate(counts: Counts) -> Floats:
+    """Return the fraction of clips whose emotion is not recognised, of shape (...)."""
+    return 1.0 - accuracy(counts)
+
+
+METRICS["toy_error_rate"] = Metric(
+    name="toy_error_rate",
+    title="error rate",
+    description="Fraction of clips whose emotion is not recognised.",
+    of_counts=error_rate,
+    scorer="neg_error_rate",
+    greater_is_better=False,
+)

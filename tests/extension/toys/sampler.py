@@ -1,0 +1,17 @@
+"""Toy sampler: an evolutionary algorithm of Optuna (NSGA-II)."""
+
+from __future__ import annotations
+
+import optuna
+
+from benchmark.search.samplers import SAMPLERS, Sampler, Space
+
+
+def evolution(seed: int, _space: Space) -> optuna.samplers.BaseSampler:
+    """Return Optuna's sampler for one trial."""
+    return optuna.samplers.NSGAIISampler(seed=seed, population_size=2)
+
+
+SAMPLERS["toy-evolution"] = Sampler(
+    name="toy-evolution", description="Evolutionary algorithm (NSGA-II).", create=evolution
+)
