@@ -81,13 +81,13 @@ def test_a_list_of_one_choice_is_a_fixed_list(study_file: Path) -> None:
         ('x = ["mlp"]', r"x needs two members or more"),
     ],
 )
-def test_an_ensemble_that_is_none_is_refused(study_file: Path, entry: str, words: str) -> None:
+def test_an_invalid_ensemble_is_refused(study_file: Path, entry: str, words: str) -> None:
     study_file.write_text(f"{SMALL}\n[ensembles]\n{entry}\n")
     with pytest.raises(BenchmarkError, match=words):
         read_study(study_file)
 
 
-def test_a_greedy_ensemble_may_choose_among_one_models_trials(study_file: Path) -> None:
+def test_a_greedy_ensemble_of_trials_of_one_model_is_accepted(study_file: Path) -> None:
     study_file.write_text(f'{SMALL}\n[ensembles]\nx = "greedy"\n')
     assert check(read_study(study_file), "small").all_ensembles == {"x": "greedy"}
 
@@ -121,7 +121,7 @@ def test_a_missing_extra_is_named_with_the_way_to_install_it(
         check(read_study(study_file), "small")
 
 
-def test_the_floor_is_part_of_every_study(study_file: Path) -> None:
+def test_the_baseline_is_part_of_every_study(study_file: Path) -> None:
     assert list(check(read_study(study_file), "small").models) == ["majority", "mlp"]
 
 
@@ -245,7 +245,7 @@ mlp = ["augmented-before-split"]
 )
 
 
-def test_what_a_source_did_wrong_is_no_setting_of_the_study(study_file: Path) -> None:
+def test_the_leaks_of_a_source_are_not_settings_of_the_study(study_file: Path) -> None:
     study_file.write_text(CLAIMED)
     study = read_study(study_file)
     assert study.claims is not None

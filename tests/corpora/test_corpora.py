@@ -77,7 +77,7 @@ def test_a_corpus_knows_all_its_official_clips(name: str) -> None:
 
 @pytest.mark.parametrize("name", NAMED)
 @pytest.mark.parametrize("ending", [".wav", ".flac", ".ogg", ".WAV"])
-def test_a_complete_copy_is_read_whatever_its_ending_and_depth(
+def test_a_complete_copy_is_read_at_any_depth_and_with_any_extension(
     name: str, ending: str, tmp_path: Path
 ) -> None:
     fill(tmp_path, *(f"some/where/{clip}{ending}" for clip in OFFICIAL[name]))
@@ -87,7 +87,7 @@ def test_a_complete_copy_is_read_whatever_its_ending_and_depth(
     assert recordings.set_aside == ()
 
 
-def test_a_ravdess_name_tells_speaker_gender_emotion_statement_and_intensity(
+def test_a_ravdess_name_gives_speaker_gender_emotion_statement_and_intensity(
     tmp_path: Path,
 ) -> None:
     fill(tmp_path, "Actor_12/03-01-06-02-02-01-12.wav")
@@ -97,7 +97,7 @@ def test_a_ravdess_name_tells_speaker_gender_emotion_statement_and_intensity(
     assert clip.statement == "Dogs are sitting by the door"
 
 
-def test_the_misspelt_tess_clip_has_its_own_name_in_mended_copies_too(tmp_path: Path) -> None:
+def test_the_misspelt_tess_clip_has_one_name_in_corrected_copies_too(tmp_path: Path) -> None:
     fill(tmp_path / "own", "OAF_neutral/OA_bite_neutral.wav")
     fill(tmp_path / "mended", "OAF_neutral/OAF_bite_neutral.wav")
     own = read_corpus("tess", tmp_path / "own").clips[0]
@@ -118,7 +118,7 @@ def test_a_savee_clip_has_one_name_in_every_layout(file: str, tmp_path: Path) ->
     assert (clip.name, clip.speaker, clip.emotion) == ("DC_sa01", "savee/DC", "sad")
 
 
-def test_a_jl_name_tells_speaker_gender_emotion_and_sentence(tmp_path: Path) -> None:
+def test_a_jl_name_gives_speaker_gender_emotion_and_sentence(tmp_path: Path) -> None:
     clip = read_corpus("jl", fill(tmp_path, "wav/male2_encouraging_10a_1.wav")).clips[0]
     assert (clip.id, clip.speaker) == ("jl/male2_encouraging_10a_1", "jl/male2")
     assert (clip.gender, clip.emotion) == ("male", "encouraging")
@@ -143,7 +143,7 @@ def test_jl_names_with_the_words_of_papers_are_the_same_clips(
     assert (clip.name, clip.emotion) == (f"female1_{emotion}_3b_2", emotion)
 
 
-def test_a_cremad_name_tells_speaker_gender_emotion_statement_and_intensity(tmp_path: Path) -> None:
+def test_a_cremad_name_gives_speaker_gender_emotion_statement_and_intensity(tmp_path: Path) -> None:
     fill(tmp_path, "AudioWAV/1091_IEO_FEA_LO.wav", "AudioWAV/1001_DFA_ANG_XX.wav")
     plain, low = read_corpus("cremad", tmp_path).clips
     assert (low.id, low.speaker) == ("cremad/1091_IEO_FEA_LO", "cremad/1091")
@@ -152,7 +152,7 @@ def test_a_cremad_name_tells_speaker_gender_emotion_statement_and_intensity(tmp_
     assert (plain.gender, plain.emotion, plain.intensity) == ("male", "angry", "")
 
 
-def test_a_complete_cremad_lacks_the_twenty_clips_that_were_never_published() -> None:
+def test_a_complete_cremad_is_without_the_twenty_unpublished_clips() -> None:
     official = OFFICIAL["cremad"]
     assert len(official) == 7442
     clips = [CORPORA["cremad"].parse(name) for name in official]
@@ -208,7 +208,7 @@ def test_a_corpus_from_outside_needs_one_entry(
         ("female1_sad_16a_1.wav", "not among the official clips of jl"),
     ],
 )
-def test_stray_files_of_jl_are_set_aside_with_their_reason(
+def test_other_files_of_jl_are_skipped_with_a_reason(
     file: str, reason: str, tmp_path: Path
 ) -> None:
     recordings = read_corpus("jl", fill(tmp_path, file, "female1_sad_1a_1.wav"))
@@ -226,14 +226,14 @@ def test_stray_files_of_jl_are_set_aside_with_their_reason(
         ("noise.wav", "not a RAVDESS name"),
     ],
 )
-def test_what_is_no_clip_of_spoken_audio_is_set_aside_with_its_reason(
+def test_files_that_are_not_speech_clips_are_skipped_with_a_reason(
     file: str, reason: str, tmp_path: Path
 ) -> None:
     fill(tmp_path, f"more/{file}", "03-01-03-01-01-01-01.wav")
     assert read_corpus("ravdess", tmp_path).set_aside == ((f"more/{file}", reason),)
 
 
-def test_hidden_files_and_other_files_are_no_recordings(tmp_path: Path) -> None:
+def test_hidden_files_and_other_files_are_not_recordings(tmp_path: Path) -> None:
     fill(tmp_path, "DC_a01.wav", "._DC_a02.wav", ".trash/DC_a03.wav", "readme.txt", "DC_a04.mp4")
     recordings = read_corpus("savee", tmp_path)
     assert [clip.name for clip in recordings.clips] == ["DC_a01"]
@@ -256,13 +256,13 @@ def test_of_many_missing_clips_the_first_are_shown(tmp_path: Path) -> None:
     )
 
 
-def test_a_link_to_nothing_is_a_missing_clip(tmp_path: Path) -> None:
+def test_a_broken_link_is_a_missing_clip(tmp_path: Path) -> None:
     fill(tmp_path, "DC_a01.wav")
     (tmp_path / "DC_a02.wav").symlink_to(tmp_path / "gone.wav")
     assert "DC_a02" in read_corpus("savee", tmp_path).missing
 
 
-def test_folders_that_link_in_a_circle_are_read_once(tmp_path: Path) -> None:
+def test_folders_with_circular_links_are_read_once(tmp_path: Path) -> None:
     fill(tmp_path, "DC/a01.wav")
     (tmp_path / "DC" / "again").symlink_to(tmp_path)
     assert len(read_corpus("savee", tmp_path).clips) == 1
@@ -284,25 +284,25 @@ def test_a_folder_without_a_clip_of_the_corpus_is_refused(name: str, tmp_path: P
 
 
 @pytest.mark.parametrize("name", NAMED)
-def test_a_folder_that_is_not_there_is_refused(name: str, tmp_path: Path) -> None:
+def test_a_missing_folder_is_refused(name: str, tmp_path: Path) -> None:
     with pytest.raises(BenchmarkError, match=r"nowhere: can't read the folder"):
         read_corpus(name, tmp_path / "nowhere")
 
 
 @pytest.mark.skipif(not hasattr(os, "geteuid") or os.geteuid() == 0, reason="root reads everything")
-def test_a_folder_that_may_not_be_read_is_refused(tmp_path: Path) -> None:
+def test_an_unreadable_folder_is_refused(tmp_path: Path) -> None:
     fill(tmp_path, "DC/a01.wav")
     (tmp_path / "DC").chmod(0)
     with pytest.raises(BenchmarkError, match="Permission denied"):
         read_corpus("savee", tmp_path)
 
 
-def test_an_unknown_corpus_gets_the_nearest_right_word(tmp_path: Path) -> None:
+def test_an_unknown_corpus_is_refused_with_the_nearest_name(tmp_path: Path) -> None:
     with pytest.raises(BenchmarkError, match="Did you mean 'ravdess'"):
         read_corpus("ravdes", tmp_path)
 
 
-def test_a_folder_given_for_one_corpus_wins(tmp_path: Path) -> None:
+def test_a_folder_given_for_one_corpus_has_precedence(tmp_path: Path) -> None:
     (tmp_path / "all" / "tess").mkdir(parents=True)
     (tmp_path / "mine").mkdir()
     given = {"tess": tmp_path / "mine"}
@@ -310,7 +310,7 @@ def test_a_folder_given_for_one_corpus_wins(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize("folder", ["tess", "TESS"])
-def test_a_corpus_lies_below_the_root_under_its_name(folder: str, tmp_path: Path) -> None:
+def test_a_corpus_is_a_subfolder_of_the_root_with_its_name(folder: str, tmp_path: Path) -> None:
     (tmp_path / folder).mkdir()
     assert locate("tess", root=tmp_path, given={}, cache=tmp_path) == tmp_path / folder
 
@@ -320,7 +320,7 @@ def test_the_generated_corpus_needs_no_folder(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize("name", NAMED)
-def test_a_corpus_that_is_nowhere_gets_told_how_to_give_and_to_get_it(
+def test_a_missing_corpus_is_refused_with_how_to_give_and_to_get_it(
     name: str, tmp_path: Path
 ) -> None:
     with pytest.raises(BenchmarkError) as refusal:
@@ -333,22 +333,22 @@ def test_a_corpus_that_is_nowhere_gets_told_how_to_give_and_to_get_it(
     assert CORPORA[name].how_to_get in message
 
 
-def test_a_table_that_is_not_given_is_asked_for(tmp_path: Path) -> None:
+def test_a_missing_table_is_refused_with_how_to_give_it(tmp_path: Path) -> None:
     with pytest.raises(BenchmarkError, match=r"--corpus csv=table\.csv"):
         locate("csv", root=tmp_path, given={}, cache=tmp_path)
 
 
-def test_a_given_folder_that_is_not_there_is_named(tmp_path: Path) -> None:
+def test_a_missing_given_folder_is_named(tmp_path: Path) -> None:
     with pytest.raises(BenchmarkError, match=r"nowhere does not exist, as given by --corpus tess="):
         locate("tess", root=None, given={"tess": tmp_path / "nowhere"}, cache=tmp_path)
 
 
-def test_a_root_that_is_not_there_is_named(tmp_path: Path) -> None:
+def test_a_missing_root_is_named(tmp_path: Path) -> None:
     with pytest.raises(BenchmarkError, match="nowhere: can't read the folder of the corpora"):
         locate("tess", root=tmp_path / "nowhere", given={}, cache=tmp_path)
 
 
-def test_a_table_tells_path_emotion_speaker_and_gender(tmp_path: Path) -> None:
+def test_a_table_gives_path_emotion_speaker_and_gender(tmp_path: Path) -> None:
     fill(tmp_path, "b/x.wav", "a.mp3")
     table = write_table(
         tmp_path,
@@ -372,7 +372,7 @@ def test_a_table_tells_path_emotion_speaker_and_gender(tmp_path: Path) -> None:
     assert second.path == tmp_path / "b" / "x.wav"
 
 
-def test_a_table_as_spreadsheets_save_it_is_read(tmp_path: Path) -> None:
+def test_a_table_saved_by_a_spreadsheet_is_read(tmp_path: Path) -> None:
     fill(tmp_path, "a.wav")
     table = write_table(
         tmp_path, "Path;Emotion;Speaker", "a.wav;fröhlich;1", ";;", encoding="utf-8-sig"
@@ -380,7 +380,7 @@ def test_a_table_as_spreadsheets_save_it_is_read(tmp_path: Path) -> None:
     assert [clip.emotion for clip in read_corpus("csv", table).clips] == ["fröhlich"]
 
 
-def test_a_file_of_a_table_that_does_not_exist_is_missing(tmp_path: Path) -> None:
+def test_a_missing_file_of_a_table_is_a_missing_clip(tmp_path: Path) -> None:
     fill(tmp_path, "a.wav")
     table = write_table(tmp_path, "path,emotion,speaker", "a.wav,sad,1", "b/c.wav,sad,1")
     recordings = read_corpus("csv", table)
@@ -417,7 +417,7 @@ def test_a_file_of_a_table_that_does_not_exist_is_missing(tmp_path: Path) -> Non
         (["path,emotion,speaker", "c.wav,sad,1"], "None of its 1 files exists: c"),
     ],
 )
-def test_a_wrong_table_gets_row_column_and_what_is_allowed(
+def test_a_wrong_table_is_refused_with_row_column_and_what_is_allowed(
     lines: list[str], complaint: str, tmp_path: Path
 ) -> None:
     fill(tmp_path, "a.wav", "b.wav")
@@ -428,21 +428,21 @@ def test_a_wrong_table_gets_row_column_and_what_is_allowed(
 
 
 @pytest.mark.parametrize("content", [b"path,emotion\xff,speaker", b"\0\1\2", b""])
-def test_what_is_no_table_is_refused(content: bytes, tmp_path: Path) -> None:
+def test_a_file_that_is_not_a_table_is_refused(content: bytes, tmp_path: Path) -> None:
     table = tmp_path / "table.csv"
     table.write_bytes(content)
     with pytest.raises(BenchmarkError, match=r"table\.csv"):
         read_corpus("csv", table)
 
 
-def test_a_folder_is_no_table(tmp_path: Path) -> None:
+def test_a_folder_is_refused_as_a_table(tmp_path: Path) -> None:
     with pytest.raises(BenchmarkError, match="can't read the table"):
         read_corpus("csv", tmp_path)
 
 
 @pytest.mark.recordings
 @pytest.mark.parametrize(("name", "speakers"), [("ravdess", 24), ("tess", 2), ("savee", 4)])
-def test_the_real_corpora_are_read_whole(name: str, speakers: int, recordings: Path) -> None:
+def test_the_real_corpora_are_read_completely(name: str, speakers: int, recordings: Path) -> None:
     found = read_corpus(name, locate(name, root=recordings, given={}, cache=recordings))
     assert (found.missing, found.set_aside) == ((), ())
     assert len(found.clips) == CORPORA[name].official_clips
@@ -452,7 +452,7 @@ def test_the_real_corpora_are_read_whole(name: str, speakers: int, recordings: P
 
 
 @pytest.mark.recordings
-def test_the_real_clips_of_jl_are_read_with_what_their_names_tell(recordings: Path) -> None:
+def test_the_real_clips_of_jl_are_read_with_the_facts_in_their_names(recordings: Path) -> None:
     found = read_corpus("jl", recordings / "jl")
     assert (len(found.clips), len(found.missing), found.set_aside) == (50, 2350, ())
     for clip in found.clips:

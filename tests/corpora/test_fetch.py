@@ -70,7 +70,7 @@ def everything_below(folder: Path) -> set[str]:
     return {path.relative_to(folder).as_posix() for path in folder.rglob("*")}
 
 
-def test_a_fetched_corpus_is_whole_and_nothing_else_is_left(serve: Serve, tmp_path: Path) -> None:
+def test_a_fetched_corpus_is_complete_without_other_files(serve: Serve, tmp_path: Path) -> None:
     seen: list[tuple[int, int]] = []
     folder = fetch(
         "ravdess",
@@ -86,7 +86,7 @@ def test_a_fetched_corpus_is_whole_and_nothing_else_is_left(serve: Serve, tmp_pa
     assert seen[-1] == (len(WHOLE), len(WHOLE))
 
 
-def test_what_is_there_and_complete_is_not_fetched_again(serve: Serve, tmp_path: Path) -> None:
+def test_a_complete_corpus_is_not_fetched_again(serve: Serve, tmp_path: Path) -> None:
     url = serve(WHOLE)
     fetch("ravdess", tmp_path, url=url, digest=md5(WHOLE))
     said: list[str] = []
@@ -95,7 +95,7 @@ def test_what_is_there_and_complete_is_not_fetched_again(serve: Serve, tmp_path:
     assert said == [f"{tmp_path / 'ravdess'}: complete already; nothing to do."]
 
 
-def test_what_is_there_and_incomplete_is_not_touched(tmp_path: Path) -> None:
+def test_an_incomplete_corpus_is_not_changed(tmp_path: Path) -> None:
     clip = tmp_path / "ravdess" / CLIP[0]
     clip.parent.mkdir(parents=True)
     clip.touch()
@@ -110,7 +110,7 @@ def test_an_empty_folder_is_filled(serve: Serve, tmp_path: Path) -> None:
     assert read_corpus("ravdess", tmp_path / "ravdess").missing == ()
 
 
-def test_what_an_interrupted_fetch_left_is_cleared_away(serve: Serve, tmp_path: Path) -> None:
+def test_files_of_an_interrupted_fetch_are_removed(serve: Serve, tmp_path: Path) -> None:
     left = tmp_path / ".ravdess.partial" / "unpacked" / "Actor_01"
     left.mkdir(parents=True)
     (left / "half.wav").touch()
@@ -120,7 +120,7 @@ def test_what_an_interrupted_fetch_left_is_cleared_away(serve: Serve, tmp_path: 
     assert not list(tmp_path.rglob("half.wav"))
 
 
-def test_a_fetch_that_is_interrupted_leaves_nothing(serve: Serve, tmp_path: Path) -> None:
+def test_an_interrupted_fetch_leaves_no_files(serve: Serve, tmp_path: Path) -> None:
     def interrupt(done: int, total: int) -> None:
         raise KeyboardInterrupt
 
@@ -140,7 +140,7 @@ def test_two_fetches_into_one_folder_exclude_each_other(tmp_path: Path) -> None:
     assert partial.exists()
 
 
-def test_another_digest_than_the_published_one_is_refused(serve: Serve, tmp_path: Path) -> None:
+def test_a_wrong_digest_is_refused(serve: Serve, tmp_path: Path) -> None:
     with pytest.raises(BenchmarkError) as refusal:
         fetch("ravdess", tmp_path, url=serve(WHOLE))
     assert "not the published file" in str(refusal.value)
@@ -150,19 +150,19 @@ def test_another_digest_than_the_published_one_is_refused(serve: Serve, tmp_path
 
 
 @pytest.mark.parametrize("status", [403, 404, 500])
-def test_a_refusal_of_the_server_is_passed_on(status: int, serve: Serve, tmp_path: Path) -> None:
+def test_an_error_of_the_server_is_reported(status: int, serve: Serve, tmp_path: Path) -> None:
     with pytest.raises(BenchmarkError, match=rf"the download failed \({status} "):
         fetch("ravdess", tmp_path, url=serve(b"no", status))
     assert everything_below(tmp_path) == set()
 
 
-def test_a_server_that_can_not_be_reached_is_named(tmp_path: Path) -> None:
+def test_an_unreachable_server_is_named(tmp_path: Path) -> None:
     with pytest.raises(BenchmarkError, match=r"127\.0\.0\.1:9/.*the download failed .*refused"):
         fetch("ravdess", tmp_path, url="http://127.0.0.1:9/archive.zip")
     assert everything_below(tmp_path) == set()
 
 
-def test_a_download_that_breaks_off_is_refused(serve: Serve, tmp_path: Path) -> None:
+def test_an_incomplete_download_is_refused(serve: Serve, tmp_path: Path) -> None:
     url = serve(WHOLE[:1000], promised=len(WHOLE))
     with pytest.raises(BenchmarkError, match="the download failed"):
         fetch("ravdess", tmp_path, url=url, digest=md5(WHOLE))
@@ -190,7 +190,7 @@ def linked(name: str) -> zipfile.ZipInfo:
         (linked("link.wav"), b"../outside.wav"),
     ],
 )
-def test_an_archive_that_would_write_outside_is_refused_whole(
+def test_an_archive_with_paths_outside_its_folder_is_refused(
     name: str | zipfile.ZipInfo, data: bytes, serve: Serve, tmp_path: Path
 ) -> None:
     archive = pack(CLIP, (name, data), ("Actor_01/more.wav", b"x"))
@@ -200,7 +200,7 @@ def test_an_archive_that_would_write_outside_is_refused_whole(
     assert everything_below(tmp_path) == {"deep", "deep/into"}
 
 
-def test_an_archive_that_swells_beyond_measure_is_refused(
+def test_an_archive_that_unpacks_to_too_much_is_refused(
     serve: Serve, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(fetching, "LARGEST_UNPACKED", 1_000_000)
@@ -220,7 +220,9 @@ def test_an_archive_that_understates_its_size_is_refused(serve: Serve, tmp_path:
 
 
 @pytest.mark.parametrize("archive", [b"", b"<html>busy</html>", WHOLE[:-2000], WHOLE[5000:]])
-def test_what_is_no_archive_is_refused(archive: bytes, serve: Serve, tmp_path: Path) -> None:
+def test_a_file_that_is_not_an_archive_is_refused(
+    archive: bytes, serve: Serve, tmp_path: Path
+) -> None:
     with pytest.raises(BenchmarkError, match="zip"):
         fetch("ravdess", tmp_path, url=serve(archive), digest=md5(archive))
     assert everything_below(tmp_path) == set()
@@ -233,15 +235,13 @@ def test_an_archive_of_something_else_is_refused(serve: Serve, tmp_path: Path) -
     assert everything_below(tmp_path) == set()
 
 
-def test_a_folder_that_can_not_be_written_is_named(tmp_path: Path) -> None:
+def test_an_unwritable_folder_is_named(tmp_path: Path) -> None:
     (tmp_path / "file").touch()
     with pytest.raises(BenchmarkError, match=r"file: can't write there \(.*--into"):
         fetch("ravdess", tmp_path / "file")
 
 
-def test_a_disk_that_takes_no_more_is_said_and_nothing_is_left(
-    serve: Serve, tmp_path: Path
-) -> None:
+def test_a_full_disk_is_reported_and_leaves_no_files(serve: Serve, tmp_path: Path) -> None:
     pytest.importorskip("resource")
     archive = pack(CLIP, ("zeros.wav", bytes(3_000_000)))
     code = (
@@ -259,13 +259,13 @@ def test_a_disk_that_takes_no_more_is_said_and_nothing_is_left(
 
 
 @pytest.mark.parametrize("name", [n for n, corpus in CORPORA.items() if not corpus.archive])
-def test_a_corpus_that_can_not_be_fetched_says_how_to_get_it(name: str, tmp_path: Path) -> None:
+def test_a_corpus_that_cannot_be_fetched_says_how_to_get_it(name: str, tmp_path: Path) -> None:
     with pytest.raises(BenchmarkError) as refusal:
         fetch(name, tmp_path)
     assert CORPORA[name].how_to_get in str(refusal.value)
     assert "Corpora that can be fetched: ravdess" in str(refusal.value)
 
 
-def test_an_unknown_corpus_gets_the_nearest_right_word(tmp_path: Path) -> None:
+def test_an_unknown_corpus_is_refused_with_the_nearest_name(tmp_path: Path) -> None:
     with pytest.raises(BenchmarkError, match="Did you mean 'ravdess'"):
         fetch("ravdes", tmp_path)

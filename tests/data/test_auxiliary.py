@@ -55,13 +55,15 @@ def test_auxiliary_clips_are_in_every_training_table_and_nowhere_else(
     assert set(result.predictions["clip"].str.partition("/")[0]) == {"csv"}
 
 
-def test_copies_are_made_of_the_corpora_asked_about_alone(helped: Bench) -> None:
+def test_auxiliary_clips_are_not_augmented(helped: Bench) -> None:
     train = pd.read_csv(helped.project / "features_cache/small/speaker-independent/f1/train.csv")
     copied = train[train["augmentation"].fillna("") != ""]
     assert set(copied["corpus"]) == {"csv"}
 
 
-def test_copies_are_scaled_by_those_made_alike_of_the_same_speaker(helped: Bench) -> None:
+def test_copies_are_standardised_by_copies_with_the_same_augmentation_and_speaker(
+    helped: Bench,
+) -> None:
     train = pd.read_csv(helped.project / "features_cache/small/speaker-independent/f1/train.csv")
     features = [name for name in train if name.startswith("mfcc")]
     by_voice = train.groupby(["speaker", train["augmentation"].fillna("")])[features]
@@ -69,7 +71,7 @@ def test_copies_are_scaled_by_those_made_alike_of_the_same_speaker(helped: Bench
     assert by_voice.std(ddof=0).to_numpy() == pytest.approx(1, abs=1e-3)
 
 
-def test_inner_folds_validate_none_of_them_and_learn_from_all(result: Result) -> None:
+def test_inner_folds_train_on_all_auxiliary_clips_and_validate_none(result: Result) -> None:
     used = result.data.corpora["synthetic"].used
     assert result.out_of_fold is not None
     assert set(result.out_of_fold["clip"].str.partition("/")[0]) == {"csv"}
@@ -86,13 +88,15 @@ def test_the_page_names_auxiliary_corpora(helped: Bench) -> None:
     assert "**auxiliary corpora: synthetic** (in training only)" in page
 
 
-def test_pages_of_it_come_again_from_the_stored_result_alone(helped: Bench) -> None:
+def test_pages_with_auxiliary_corpora_are_reproduced_from_the_stored_result(helped: Bench) -> None:
     before = helped.bytes_of("reports")
     subprocess.run(helped.command("report"), check=True, capture_output=True)
     assert helped.bytes_of("reports") == before
 
 
-def test_a_leakage_ablation_of_it_is_refused(result: Result, tmp_path: Path) -> None:
+def test_a_leakage_ablation_with_auxiliary_corpora_is_refused(
+    result: Result, tmp_path: Path
+) -> None:
     study = result.study.model_copy(
         update={"split": Split(protocols=("speaker-independent",)), "normalise": "none"}
     )

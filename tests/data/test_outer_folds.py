@@ -57,13 +57,13 @@ def test_every_clip_is_predicted_once_by_every_model_over_all_parts(result: Resu
         assert len(rows) == rows["clip"].nunique() == 72
 
 
-def test_no_speaker_of_a_part_is_among_those_that_it_learned_from(result: Result) -> None:
+def test_no_test_speaker_of_a_fold_is_in_its_training_table(result: Result) -> None:
     for part in ("f1", "f2", "f3"):
         tables = result.data.splits[f"speaker-independent/{part}"]
         assert not set(tables.train.speakers) & set(tables.test.speakers)
 
 
-def test_each_part_has_searches_and_a_choice_of_its_own(result: Result) -> None:
+def test_each_fold_has_its_own_searches_and_selection(result: Result) -> None:
     assert len({(w.split, w.model) for w in result.winners}) == len(result.winners) == 6 * 4
     board = leaderboard(result)
     for protocol in ("speaker-dependent", "speaker-independent"):
@@ -76,7 +76,7 @@ def test_each_part_has_searches_and_a_choice_of_its_own(result: Result) -> None:
         assert board.selected[protocol].score == pytest.approx(inside)
 
 
-def test_where_parts_choose_different_models_their_answers_stand_as_one(result: Result) -> None:
+def test_predictions_of_models_selected_per_fold_are_joined(result: Result) -> None:
     other = {"f1": "random_forest", "f2": "logistic_regression", "f3": "random_forest"}
     winners = [
         w.model_copy(update={"score": 2.0})
@@ -99,7 +99,9 @@ def test_where_parts_choose_different_models_their_answers_stand_as_one(result: 
     assert evaluation.scores["uar"].value == pytest.approx(expected)
 
 
-def test_out_of_fold_answers_are_of_every_training_clip_of_each_part_once(result: Result) -> None:
+def test_out_of_fold_predictions_cover_every_training_clip_of_each_fold_once(
+    result: Result,
+) -> None:
     assert result.out_of_fold is not None
     answers = result.out_of_fold
     for (protocol, part), rows in answers.groupby(["protocol", "part"]):
@@ -117,7 +119,7 @@ def test_out_of_fold_answers_are_of_every_training_clip_of_each_part_once(result
         assert by_fold == pytest.approx(best.fold_scores)
 
 
-def test_normalised_features_have_mean_0_and_spread_1_for_each_speaker(folded: Bench) -> None:
+def test_normalised_features_have_mean_0_and_std_1_for_each_speaker(folded: Bench) -> None:
     folder = folded.project / "features_cache/small/speaker-independent/f1"
     rows = pd.concat([pd.read_csv(folder / f"{side}.csv") for side in ("train", "test")])
     features = [name for name in rows if name.startswith("mfcc")]
@@ -126,7 +128,7 @@ def test_normalised_features_have_mean_0_and_spread_1_for_each_speaker(folded: B
     assert by_speaker.std(ddof=0).to_numpy() == pytest.approx(1, abs=1e-3)
 
 
-def test_the_page_tells_each_fold_and_that_features_were_normalised(folded: Bench) -> None:
+def test_the_page_shows_each_fold_and_the_normalisation(folded: Bench) -> None:
     page = (folded.project / "reports/small.md").read_text()
     assert "**transductive** (normalised by speaker)" in page
     assert "## Outer folds" in page
@@ -134,7 +136,7 @@ def test_the_page_tells_each_fold_and_that_features_were_normalised(folded: Benc
     assert page.count("| `f2` |") == 2
 
 
-def test_repeats_are_shown_with_their_spread_and_corpora_have_none(
+def test_repeats_are_shown_with_their_std_and_corpora_without(
     result: Result, tmp_path: Path
 ) -> None:
     def named(protocol: str, part: str) -> str:
@@ -168,7 +170,7 @@ def test_repeats_are_shown_with_their_spread_and_corpora_have_none(
     "change",
     ["normalise=speaker", "split.folds=3", "split.repeats=2", 'auxiliary=["synthetic"]'],
 )
-def test_tables_of_ones_own_are_refused_what_they_can_not_have(
+def test_own_tables_are_refused_for_folds_repeats_normalisation_and_auxiliary_corpora(
     folded: Bench, tmp_path: Path, change: str
 ) -> None:
     folder = folded.project / "features_cache/small/speaker-independent/f1"
@@ -182,7 +184,7 @@ def test_tables_of_ones_own_are_refused_what_they_can_not_have(
     assert "is not for tables of your own" in refused.stderr
 
 
-def test_pages_of_folds_come_from_the_stored_result_alone(
+def test_pages_of_folds_are_reproduced_from_the_stored_result(
     folded: Bench, result: Result, tmp_path: Path
 ) -> None:
     write_result(result, tmp_path / "results")
@@ -245,7 +247,7 @@ def knowing(result: Result, parts: set[str], score: float) -> Result:
     return Result(**(vars(result) | {"predictions": rows, "winners": tuple(winners)}))
 
 
-def test_a_study_of_published_folds_stands_beside_published_figures(
+def test_a_study_on_published_folds_is_compared_with_published_figures(
     result: Result, tmp_path: Path
 ) -> None:
     board = leaderboard(of_savee(result))
@@ -273,7 +275,7 @@ def test_a_study_with_an_auxiliary_corpus_has_a_row_of_its_own(
 
 
 @pytest.mark.parametrize("change", ["name", "changes", "repeats", "rename"])
-def test_a_run_that_is_not_the_studys_own_stands_beside_no_published_figure(
+def test_a_changed_run_is_not_compared_with_published_figures(
     result: Result, change: str, tmp_path: Path
 ) -> None:
     of_task = of_savee(result)
@@ -317,9 +319,7 @@ def test_a_study_selected_on_every_fold_has_its_own_scores(result: Result) -> No
     assert ours.evaluation.scores == boards[0].selected_evaluation("speaker-independent").scores
 
 
-def test_a_study_without_a_fold_that_others_have_is_left_out_and_named(
-    result: Result, tmp_path: Path
-) -> None:
+def test_a_study_without_some_fold_is_left_out_and_named(result: Result, tmp_path: Path) -> None:
     one, two = of_savee(result, "one"), of_savee(result, "two")
     fewer = two.predictions[two.predictions["part"] != "f3"]
     winners = [w.model_copy(update={"score": 0.9}) for w in two.winners if w.part != "f3"]

@@ -77,14 +77,14 @@ def test_exact_duplicates_stay_on_one_side(clips: pd.DataFrame, protocol: str) -
     assert sides.nunique().max() == 1
 
 
-def test_random_draws_a_quarter_stratified_by_emotion(clips: pd.DataFrame) -> None:
+def test_speaker_dependent_draws_a_quarter_stratified_by_emotion(clips: pd.DataFrame) -> None:
     split = draw_split("speaker-dependent", clips, 0.25, 5, 0)
     shares = pd.Series(split.test).groupby(clips["emotion"].to_numpy()).mean()
     assert shares.to_numpy() == pytest.approx(0.25, abs=0.01)
 
 
 @pytest.mark.parametrize("seed", range(10))
-def test_speaker_tests_on_speakers_of_every_corpus_and_gender(
+def test_speaker_independent_tests_speakers_of_every_corpus_and_gender(
     clips: pd.DataFrame, seed: int
 ) -> None:
     split = draw_split("speaker-independent", clips, 0.25, 5, seed)
@@ -95,7 +95,7 @@ def test_speaker_tests_on_speakers_of_every_corpus_and_gender(
 
 
 @pytest.mark.parametrize("seed", range(10))
-def test_a_small_corpus_lies_in_as_many_folds_as_it_has_speakers(
+def test_a_small_corpus_is_in_as_many_folds_as_it_has_speakers(
     clips: pd.DataFrame, seed: int
 ) -> None:
     split = draw_split("speaker-independent", clips, 0.25, 5, seed)
@@ -104,7 +104,7 @@ def test_a_small_corpus_lies_in_as_many_folds_as_it_has_speakers(
     assert train.groupby("speaker")["fold"].nunique().max() == 1
 
 
-def test_speaker_takes_the_draw_with_the_best_balance_of_emotions() -> None:
+def test_speaker_independent_uses_the_draw_with_the_best_balance_of_emotions() -> None:
     clips = corpus("uneven", {f"{n}": 6 for n in range(8)}, "f")
     weeping = clips[(clips["speaker"] == "uneven/0") & (clips["emotion"] == "sad")]
     more = [weeping.assign(samples=weeping["samples"] + str(take)) for take in range(6)]
@@ -114,7 +114,9 @@ def test_speaker_takes_the_draw_with_the_best_balance_of_emotions() -> None:
         assert "uneven/0" not in set(clips.loc[split.test, "speaker"])
 
 
-def test_a_corpus_with_one_speaker_is_refused_under_speaker(clips: pd.DataFrame) -> None:
+def test_a_corpus_with_one_speaker_is_refused_under_speaker_independent(
+    clips: pd.DataFrame,
+) -> None:
     lonely = pd.concat([clips, corpus("alone", {"x": 9})], ignore_index=True)
     with pytest.raises(BenchmarkError, match="alone has one speaker only"):
         draw_split("speaker-independent", lonely, 0.25, 5, 0)
@@ -193,7 +195,7 @@ def test_emobox_folds_test_each_of_its_speakers_once(name: str) -> None:
 
 
 @pytest.mark.parametrize("folds", OUTER_FOLDS)
-def test_published_folds_divide_random_into_as_many_parts(folds: str) -> None:
+def test_published_folds_give_speaker_dependent_as_many_folds(folds: str) -> None:
     clips = corpus("savee", dict.fromkeys(EMOBOX["savee"], 6), "m")
     splits = draw_splits("speaker-dependent", clips, study.Split(folds=folds), 3, 0)
     assert [split.part for split in splits] == ["f1", "f2", "f3", "f4"]
@@ -261,7 +263,7 @@ def test_more_outer_folds_than_there_can_be_are_refused_by_their_own_name(protoc
     assert "training" not in str(refused.value)
 
 
-def test_auxiliary_clips_are_learned_from_in_every_fold_and_tested_in_none() -> None:
+def test_auxiliary_clips_are_in_training_of_every_fold_and_tested_in_none() -> None:
     own = corpus("men", {"a": 8, "b": 8, "c": 8, "d": 8}, "m")
     others = corpus("more", {"x": 6, "y": 6})
     others.loc[others["speaker"] == "more/y", "emotion"] = "calm"

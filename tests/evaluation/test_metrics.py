@@ -91,7 +91,7 @@ def test_the_table_by_emotion_and_the_confusion_counts_equal_scikit_learns() -> 
     )
 
 
-def test_an_emotion_that_nobody_predicts_has_precision_and_f1_of_zero() -> None:
+def test_an_emotion_that_is_never_predicted_has_precision_and_f1_of_zero() -> None:
     rows = ROWS.assign(p_calm=0.0)
     assert intervals.evaluate(rows, EMOTIONS, seed=0).per_emotion.loc["calm", "precision"] == 0
     assert intervals.evaluate(rows, EMOTIONS, seed=0).per_emotion.loc["calm", "f1"] == 0

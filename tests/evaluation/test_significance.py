@@ -91,7 +91,7 @@ def test_drawn_swaps_come_near_the_exact_p() -> None:
     assert test.p == pytest.approx(exact, abs=0.02)
 
 
-def test_models_that_are_alike_are_told_apart_about_as_often_as_the_test_says() -> None:
+def test_equal_models_are_significantly_different_at_the_rate_of_the_test() -> None:
     found = np.array(
         [
             compare_on_clips(

@@ -20,7 +20,7 @@ def test_eight_speakers_are_enough_for_our_interval_and_not_for_percentiles() ->
     assert percentile < 0.91
 
 
-def test_of_several_models_that_are_alike_any_is_told_apart_in_one_run_of_twenty() -> None:
+def test_of_several_equal_models_any_is_significantly_different_in_one_run_of_twenty() -> None:
     rng = np.random.default_rng(0)
     chosen, others = rng.normal(size=(120, 1)), rng.normal(size=(120, 5))
     ps = 2 * stats.norm.sf(np.abs(chosen - others) / np.sqrt(2))

@@ -40,7 +40,7 @@ def test_another_level_changes_nothing(factor: float) -> None:
     assert second.tobytes() == first.tobytes()
 
 
-def test_a_clip_measures_the_same_whatever_was_measured_before() -> None:
+def test_features_do_not_depend_on_earlier_clips() -> None:
     clip, other = harmonics(150.0) + noise(), harmonics(300.0, 2.0)
     first = DYNAMICS.compute(clip, RATE_HZ)
     DYNAMICS.compute(other, RATE_HZ)

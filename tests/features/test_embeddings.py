@@ -180,9 +180,7 @@ def test_a_network_of_the_hubs_cache_is_found_by_its_name(wav2vec2: Path, tmp_pa
         ("{folder}@", "'' is not a layer"),
     ],
 )
-def test_a_network_or_layer_that_is_not_there_is_refused(
-    wav2vec2: Path, argument: str, words: str
-) -> None:
+def test_a_missing_network_or_layer_is_refused(wav2vec2: Path, argument: str, words: str) -> None:
     with pytest.raises(BenchmarkError) as refused:
         feature_set("embedding:" + argument.format(folder=wav2vec2))
     assert words in str(refused.value)

@@ -154,7 +154,7 @@ def test_a_renamed_recording_is_not_computed_again(
     np.testing.assert_array_equal(after.values, before.values)
 
 
-def test_an_edited_recording_is_computed_anew_whatever_its_date(
+def test_an_edited_recording_is_computed_again_even_with_the_same_date(
     clips: list[Clip], cache: Path, workers: Workers
 ) -> None:
     extract(clips, FEATURES, cache=cache, workers=workers)

@@ -221,7 +221,7 @@ def test_a_recipe_leaves_out_optional_keys_at_their_defaults() -> None:
 
 @pytest.mark.parametrize("samples", EXTREMES.values(), ids=EXTREMES)
 @pytest.mark.parametrize("feature_set", FEATURE_SETS.values(), ids=FEATURE_SETS)
-def test_whatever_a_clip_holds_its_numbers_are_finite(feature_set, samples: np.ndarray) -> None:
+def test_features_of_any_clip_are_finite(feature_set, samples: np.ndarray) -> None:
     row = feature_set.compute(samples, feature_set.sample_rate_hz)
     assert row.shape == (len(feature_set.columns),)
     assert np.isfinite(row).all()

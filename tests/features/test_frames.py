@@ -127,7 +127,7 @@ def test_pitch_is_librosas(rate_hz: int) -> None:
     np.testing.assert_allclose(prosody.yin(samples, rate_hz).f0_hz, expected, rtol=1e-6)
 
 
-def test_prosody_tells_length_level_and_pitch() -> None:
+def test_prosody_has_length_level_and_pitch() -> None:
     samples = np.concatenate([buzz(120.0), buzz(240.0), buzz(240.0)])
     names = FEATURE_SETS["prosody"].columns
     numbers = dict(zip(names, prosody.prosody(samples, RATE_HZ).tolist(), strict=True))

@@ -39,7 +39,7 @@ def test_rows_are_those_of_opensmile_itself(name: str) -> None:
 @with_opensmile
 @pytest.mark.parametrize("samples", EXTREMES.values(), ids=EXTREMES)
 @pytest.mark.parametrize("name", THEIRS)
-def test_whatever_a_clip_holds_its_numbers_are_finite(name: str, samples: np.ndarray) -> None:
+def test_features_of_any_clip_are_finite(name: str, samples: np.ndarray) -> None:
     row = feature_set(name).compute(samples, 16_000)
     assert row.dtype == np.float32
     assert np.isfinite(row).all()

@@ -176,7 +176,7 @@ def test_a_network_keeps_the_epoch_that_was_best_on_the_validation_rows(
 
 
 @pytest.mark.parametrize("name", NETWORKS)
-def test_validation_rows_are_not_learned_from(name: str, blobs: tuple[np.ndarray, ...]) -> None:
+def test_models_are_not_fitted_on_validation_rows(name: str, blobs: tuple[np.ndarray, ...]) -> None:
     X, y = blobs
     stop = np.arange(len(X)) < 40
     changed = np.where(stop[:, None], X + 100, X)

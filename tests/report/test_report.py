@@ -119,7 +119,7 @@ def test_both_sides_of_the_gap_are_resampled_independently(result: Result) -> No
     assert gap.error == pytest.approx(np.hypot(known.error, unseen.error))
 
 
-def test_a_claim_stands_beside_our_figure_under_its_own_protocol_and_metric(
+def test_a_claim_is_compared_with_our_figure_under_its_protocol_and_metric(
     page: str, result: Result
 ) -> None:
     by_model = {claim.model: claim for claim in claims(leaderboard(result))}
@@ -135,7 +135,7 @@ def test_a_claim_stands_beside_our_figure_under_its_own_protocol_and_metric(
 
 
 @pytest.mark.parametrize("model", [*SKILL])
-def test_every_model_stands_in_every_leaderboard(page: str, folder: Path, model: str) -> None:
+def test_every_model_is_in_every_leaderboard(page: str, folder: Path, model: str) -> None:
     overview = (folder / "README.md").read_text(encoding="utf-8")
     assert f"\n| {TITLES[model]} |" in page
     assert f"\n| {TITLES[model]} |" in overview
