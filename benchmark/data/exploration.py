@@ -11,15 +11,30 @@ import pandas as pd
 from numpy.typing import NDArray
 
 from benchmark.console import Bars, Console
-from benchmark.corpora import CORPORA, Clip, Recordings, describe_shortfall
-from benchmark.data.prepare import read_corpora, study_clips
+from benchmark.corpora import Clip
+from benchmark.data.prepare import (
+    clip_frame,
+    corpus_record,
+    duplicates,
+    read_corpora,
+    shortfalls,
+    study_clips,
+)
 from benchmark.data.prepared import result_name
-from benchmark.data.record import Change
+from benchmark.data.record import Change, CorpusRecord
 from benchmark.engine.processes import Workers
 from benchmark.errors import BenchmarkError
-from benchmark.features import FEATURE_SETS, Extracted, FeatureSet, extract, feature_set
+from benchmark.features import (
+    FEATURE_SETS,
+    SAMPLE_RATE_HZ,
+    Extracted,
+    extract,
+    feature_set,
+    spectral,
+)
+from benchmark.features.audio import decode
 from benchmark.features.recordings import FileFacts, inspect_files
-from benchmark.project import Job, Sources
+from benchmark.project import Job
 from benchmark.study import Study, derive_seed
 
 Floats = NDArray[np.float64]
@@ -46,38 +61,6 @@ PROSODY = {
 
 OUTLIER_KINDS = ("sample_rate", "channels", "extension", "clipped", "quiet", "short", "long")
 """Ways in which a recording can differ from its corpus."""
-
-
-@dataclass(frozen=True)
-class CorpusFacts:
-    """Counts of one corpus.
-
-    Attributes
-    ----------
-    name, title : str
-    official : int or None
-        Clips of a complete copy; None if unknown.
-    n_found, n_used : int
-        Clips in the folder, and usable clips with an emotion of the study.
-    missing : tuple of str
-        Names of official clips that were not found.
-    excluded : tuple of (str, str)
-        Audio files that are not clips of the corpus, with the reason.
-    generated : bool
-        Whether the speech is synthetic.
-    left_out : bool
-        Whether the corpus is incomplete and not used.
-    """
-
-    name: str
-    title: str
-    official: int | None
-    n_found: int
-    n_used: int
-    missing: tuple[str, ...]
-    excluded: tuple[tuple[str, str], ...]
-    generated: bool
-    left_out: bool = False
 
 
 @dataclass(frozen=True)
@@ -137,7 +120,7 @@ class Exploration:
         Differences from the study file and its complete data.
     emotions : tuple of str
         Sorted.
-    corpora : tuple of CorpusFacts
+    corpora : dict of str to CorpusRecord
     clips : DataFrame
         A row per usable clip, see `clip_table`.
     unusable : tuple of (str, str)
@@ -161,7 +144,7 @@ class Exploration:
     features: str
     changes: tuple[str, ...]
     emotions: tuple[str, ...]
-    corpora: tuple[CorpusFacts, ...]
+    corpora: dict[str, CorpusRecord]
     clips: pd.DataFrame
     unusable: tuple[tuple[str, str], ...]
     duplicates: tuple[tuple[str, ...], ...]
@@ -175,7 +158,7 @@ class Exploration:
     @property
     def used_corpora(self) -> list[str]:
         """Corpora with at least one usable clip."""
-        return [corpus.name for corpus in self.corpora if corpus.n_used]
+        return [name for name, corpus in self.corpora.items() if corpus.used]
 
 
 def explore(study: Study, job: Job, console: Console) -> Exploration:
@@ -191,8 +174,16 @@ def explore(study: Study, job: Job, console: Console) -> Exploration:
     recipe = feature_set(study.features, study.sample_rate_hz)
     with Workers(job.workers) as workers:
         with console.bars() as bars:
-            features = _extract(recipe, clips, job.sources, workers, bars)
-            prosody = _extract(FEATURE_SETS["prosody"], clips, job.sources, workers, bars)
+            features, prosody = (
+                extract(
+                    clips,
+                    one,
+                    cache=job.sources.cache,
+                    workers=workers,
+                    progress=bars.add(f"features {one.name}", len(clips)).update,
+                )
+                for one in (recipe, FEATURE_SETS["prosody"])
+            )
             files = _inspect(features.clips, workers, bars)
         if len(features.clips) <= len(study.emotions):
             raise BenchmarkError(
@@ -204,19 +195,14 @@ def explore(study: Study, job: Job, console: Console) -> Exploration:
         console.info(f"computing the t-SNE map of {len(sample)} clips")
         workers.submit(tsne_map, features.values[sample])
         overrides = [Change(kind="override", value=text) for text in job.overrides]
-        shortfalls = [
-            Change(kind="incomplete", value=describe_shortfall(CORPORA[name], found))
-            for name, found in recordings.items()
-            if found.missing
-        ]
-        name, changes = result_name(study.name, (*overrides, *shortfalls))
+        name, changes = result_name(study.name, (*overrides, *shortfalls(recordings)))
         return Exploration(
             name=name,
             question=study.question,
             features=study.features,
             changes=tuple(change.text for change in changes),
             emotions=tuple(sorted(study.emotions)),
-            corpora=tuple(_corpus_facts(name, recordings[name], table) for name in recordings),
+            corpora={name: corpus_record(name, found, table) for name, found in recordings.items()},
             clips=table,
             unusable=features.unusable,
             duplicates=duplicates(table),
@@ -227,18 +213,6 @@ def explore(study: Study, job: Job, console: Console) -> Exploration:
             examples=_examples(table, features.clips),
             map=_mapped(workers, table, sample),
         )
-
-
-def _extract(
-    features: FeatureSet, clips: Sequence[Clip], sources: Sources, workers: Workers, bars: Bars
-) -> Extracted:
-    return extract(
-        clips,
-        features,
-        cache=sources.cache,
-        workers=workers,
-        progress=bars.add(f"features {features.name}", len(clips)).update,
-    )
 
 
 def _inspect(clips: Sequence[Clip], workers: Workers, bars: Bars) -> list[FileFacts]:
@@ -271,41 +245,10 @@ def clip_table(features: Extracted, prosody: Extracted, files: Sequence[FileFact
     )
     voices = measured.reindex([clip.id for clip in features.clips]).reset_index(drop=True)
     voices["pitch_hz"] = voices["pitch_hz"].where(voices["pitch_hz"] > 0)
-    metadata = pd.DataFrame(
-        {
-            "clip": [clip.id for clip in features.clips],
-            "corpus": [clip.corpus for clip in features.clips],
-            "speaker": [clip.speaker for clip in features.clips],
-            "gender": [clip.gender for clip in features.clips],
-            "emotion": [clip.emotion for clip in features.clips],
-            "statement": [clip.statement for clip in features.clips],
-            "intensity": [clip.intensity for clip in features.clips],
-            "samples": list(features.samples_digests),
-            "as_named": [facts.as_named for facts in files],
-        }
-    )
+    columns_shown = [*GROUPS, "clip", "gender", "statement", "intensity", "samples"]
+    metadata = clip_frame(features.clips, features.samples_digests)[columns_shown]
+    metadata["as_named"] = [facts.as_named for facts in files]
     return pd.concat([metadata, pd.DataFrame(files, columns=FileFacts._fields), voices], axis=1)
-
-
-def _corpus_facts(name: str, found: Recordings, table: pd.DataFrame) -> CorpusFacts:
-    corpus = CORPORA[name]
-    return CorpusFacts(
-        name=name,
-        title=corpus.title,
-        official=corpus.official_clips,
-        n_found=len(found.clips) if found.left_out is None else found.left_out,
-        n_used=int((table["corpus"] == name).sum()),
-        missing=found.missing,
-        excluded=found.set_aside,
-        generated=corpus.generated,
-        left_out=found.left_out is not None,
-    )
-
-
-def duplicates(clips: pd.DataFrame) -> tuple[tuple[str, ...], ...]:
-    """Return the groups of clips with identical samples."""
-    same = clips.groupby("samples")["clip"].apply(lambda names: tuple(sorted(names)))
-    return tuple(sorted(names for names in same if len(names) > 1))
 
 
 def outliers(clips: pd.DataFrame) -> tuple[Outlier, ...]:
@@ -597,9 +540,6 @@ def choose_examples(clips: pd.DataFrame) -> dict[str, int]:
 
 def _examples(table: pd.DataFrame, clips: Sequence[Clip]) -> tuple[Example, ...]:
     """Return one clip per emotion with its samples, quiet ends removed."""
-    from benchmark.features import SAMPLE_RATE_HZ, spectral
-    from benchmark.features.audio import decode
-
     examples = []
     for emotion, position in choose_examples(table).items():
         clip = clips[position]

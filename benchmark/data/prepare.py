@@ -60,37 +60,33 @@ def prepare(
     if sources.tables is not None:
         return prepare_tables(study, sources.tables, overrides, sources.cache, console)
     cache = sources.cache
-    shortfalls = [
-        Change(kind="incomplete", value=describe_shortfall(CORPORA[name], found))
-        for name, found in recordings.items()
-        if found.missing
-    ]
+    changes = [*overrides, *shortfalls(recordings)]
     clips = study_clips(study, recordings)
     # Most impossible splits are found from names alone, before features are extracted.
-    unmeasured = _frame(clips, [clip.id for clip in clips])
     _check_emotions(study, recordings)
-    _draw(study, unmeasured)
+    _draw(study, clip_frame(clips, [clip.id for clip in clips]))
     with console.bars() as bars:
         originals = _extract(study, clips, "", cache, workers, bars)
-        shortfalls += _check_usable(originals, len(clips), sources, console)
-        frame = _frame(originals.clips, originals.samples_digests)
+        changes += _check_usable(originals, len(clips), sources, console)
+        frame = clip_frame(originals.clips, originals.samples_digests)
         drawn = _draw(study, frame)
         copies = _augment(study, originals, drawn, cache, workers, bars)
         originals, copies = normalised(study, originals, copies)
         for augmentation, copy in copies.items():
             for clip, reason in copy.unusable:
                 console.warning(f"augmented copy left out: {clip} ({augmentation}): {reason}")
-    name, changes = result_name(study.name, (*overrides, *shortfalls))
+    name, distinct = result_name(study.name, changes)
     features = feature_set(study.features, study.sample_rate_hz)
     normalisation = {} if study.normalise == "none" else {"normalise": study.normalise}
     splits = tuple(
-        _write_split(split, study, frame, originals, copies, cache / name) for split in drawn
+        _write_split(split, study, frame, {"": originals, **copies}, cache / name)
+        for split in drawn
     )
     return Prepared(
         name=name,
-        changes=changes,
+        changes=distinct,
         splits=splits,
-        data=_record(study, recordings, originals, copies, frame, splits),
+        data=_record(study, recordings, {"": originals, **copies}, frame, splits),
         origin={
             "recordings": digest_of(sorted(originals.samples_digests)),
             "features": features.recipe() | {"columns": len(features.columns)},
@@ -102,7 +98,7 @@ def prepare(
             **normalisation,
         },
         recipe=features.recipe() | normalisation,
-        clips=frame[["clip", *_facts(originals.clips)]],
+        clips=frame.drop(columns=["corpus", "speaker", "gender", "emotion", "samples"]),
     )
 
 
@@ -132,22 +128,23 @@ def measure(
     with console.bars() as bars:
         originals = _extract(study, clips, "", sources.cache, workers, bars)
         _check_usable(originals, len(clips), sources, console)
-        copies = {
-            augmentation: _extract(
+        parts = {"": originals}
+        for augmentation in study.augment:
+            parts[augmentation] = _extract(
                 study, originals.clips, augmentation, sources.cache, workers, bars
             )
-            for augmentation in study.augment
-        }
-    frame = _frame(originals.clips, originals.samples_digests).set_index("clip", drop=False)
-    parts = [(frame, originals.values, "")]
-    for augmentation, copy in copies.items():
-        parts.append((frame.loc[[clip.id for clip in copy.clips]], copy.values, augmentation))
-    rows = pd.concat([part.assign(augmentation=name) for part, _, name in parts], ignore_index=True)
-    features = feature_set(study.features, study.sample_rate_hz)
-    values = with_covariates(np.vstack([part for _, part, _ in parts]), rows, study.covariates)
-    columns = (*features.columns, *(COVARIATES[name].column for name in study.covariates))
-    table = Table(rows[list(IDENTITY)], values, columns, features.shape)
-    return table, rows["samples"].to_numpy(dtype=np.str_)
+    frame = clip_frame(originals.clips, originals.samples_digests)
+    table, row_of = _table(study, frame, parts, np.ones(len(frame), dtype=np.bool_))
+    return table, frame["samples"].to_numpy(dtype=np.str_)[row_of]
+
+
+def shortfalls(recordings: Mapping[str, Recordings]) -> list[Change]:
+    """Return the incomplete corpora as changes."""
+    return [
+        Change(kind="incomplete", value=describe_shortfall(CORPORA[name], found))
+        for name, found in recordings.items()
+        if found.missing
+    ]
 
 
 def study_clips(study: Study, recordings: Mapping[str, Recordings]) -> list[Clip]:
@@ -281,8 +278,11 @@ def _check_emotions(study: Study, recordings: Mapping[str, Recordings]) -> None:
             raise unknown("emotion", emotion, there, f"study {study.name}")
 
 
-def _frame(clips: Sequence[Clip], samples: Sequence[str]) -> pd.DataFrame:
-    """Return one row per clip, as protocols take it; equal recordings have equal `samples`."""
+def clip_frame(clips: Sequence[Clip], samples: Sequence[str]) -> pd.DataFrame:
+    """Return one row per clip with all facts of its corpus, as protocols take it.
+
+    Equal recordings have equal `samples`.
+    """
     identity = pd.DataFrame(
         {
             "clip": [clip.id for clip in clips],
@@ -293,12 +293,13 @@ def _frame(clips: Sequence[Clip], samples: Sequence[str]) -> pd.DataFrame:
             "samples": list(samples),
         }
     )
-    return identity.join(_facts(clips))
+    return identity.join(pd.DataFrame([clip.facts for clip in clips]).fillna(""))
 
 
-def _facts(clips: Sequence[Clip]) -> pd.DataFrame:
-    """Return what corpora tell of their clips beside speaker, gender and emotion."""
-    return pd.DataFrame([clip.facts for clip in clips]).fillna("")
+def duplicates(clips: pd.DataFrame) -> tuple[tuple[str, ...], ...]:
+    """Return the groups of clips with identical samples."""
+    repeated = clips[clips["samples"].duplicated(keep=False)]
+    return tuple(sorted(tuple(sorted(part)) for _, part in repeated.groupby("samples")["clip"]))
 
 
 def _augment(
@@ -322,32 +323,44 @@ def _write_split(
     split: Split,
     study: Study,
     frame: pd.DataFrame,
-    originals: Extracted,
-    copies: Mapping[str, Extracted],
+    parts: Mapping[str, Extracted],
     folder: Path,
 ) -> SplitTables:
     """Return the two tables of a split, written to its folder."""
+    train, row_of = _table(study, frame, parts, split.train)
+    test, _ = _table(study, frame, {"": parts[""]}, split.test)
+    fold, target = split.fold[row_of], folder / split.name
+    return write_tables(SplitTables(split.protocol, train, test, fold, target, split.part))
+
+
+def _table(
+    study: Study, frame: pd.DataFrame, parts: Mapping[str, Extracted], side: NDArray[np.bool_]
+) -> tuple[Table, NDArray[np.intp]]:
+    """Return clips and their copies as one table, and the row of `frame` of each of its rows.
+
+    Parameters
+    ----------
+    study : Study
+    frame : DataFrame
+        One row per clip.
+    parts : mapping of str to Extracted
+        Features by augmentation; "" for the clips as recorded.
+    side : ndarray of bool, shape (n_clips,)
+        The rows of `frame` whose clips are in the table.
+    """
     features = feature_set(study.features, study.sample_rate_hz)
+    index = {clip: number for number, clip in enumerate(frame["clip"])}
+    row_of, rows, values = [], [], []
+    for augmentation, part in parts.items():
+        all_rows = np.array([index[clip.id] for clip in part.clips], dtype=np.intp)
+        wanted = side[all_rows]
+        row_of.append(all_rows[wanted])
+        rows.append(frame.iloc[all_rows[wanted]].assign(augmentation=augmentation)[list(IDENTITY)])
+        values.append((part.values, wanted))
+    table = pd.concat(rows, ignore_index=True)
+    joined = with_covariates(_joined(values), table, study.covariates)
     columns = (*features.columns, *(COVARIATES[name].column for name in study.covariates))
-    place = {clip: number for number, clip in enumerate(frame["clip"])}
-    rows = frame.assign(augmentation="")[list(IDENTITY)]
-    parts, values, folds = [rows[split.train]], [(originals.values, split.train)], []
-    folds.append(split.fold[split.train])
-    for augmentation, copy in copies.items():
-        places = np.array([place[clip.id] for clip in copy.clips], dtype=np.intp)
-        wanted = split.train[places] if len(places) else np.zeros(0, bool)
-        parts.append(rows.iloc[places[wanted]].assign(augmentation=augmentation))
-        values.append((copy.values, wanted))
-        folds.append(split.fold[places[wanted]])
-    train_rows = pd.concat(parts, ignore_index=True)
-    test_rows = rows[split.test].reset_index(drop=True)
-    train_values = with_covariates(_joined(values), train_rows, study.covariates)
-    test_values = with_covariates(originals.values[split.test], test_rows, study.covariates)
-    train = Table(train_rows, train_values, columns, features.shape)
-    test = Table(test_rows, test_values, columns, features.shape)
-    place_of = folder / split.name
-    fold = np.concatenate(folds)
-    return write_tables(SplitTables(split.protocol, train, test, fold, place_of, split.part))
+    return Table(table, joined, columns, features.shape), np.concatenate(row_of)
 
 
 def _joined(
@@ -365,18 +378,14 @@ def _joined(
 def _record(
     study: Study,
     recordings: Mapping[str, Recordings],
-    originals: Extracted,
-    copies: Mapping[str, Extracted],
+    parts: Mapping[str, Extracted],
     frame: pd.DataFrame,
     splits: Sequence[SplitTables],
 ) -> DataRecord:
     """Return what a result records of its data: what was found, used and left out."""
-    used = {str(name): rows for name, rows in frame.groupby("corpus")}
-    repeated = frame[frame["samples"].duplicated(keep=False)]
-    parts = {"": originals, **copies}
     return DataRecord(
         corpora={
-            name: _corpus_record(name, recordings[name], used.get(name), name in study.auxiliary)
+            name: corpus_record(name, recordings[name], frame, auxiliary=name in study.auxiliary)
             for name in (*study.corpora, *study.auxiliary)
         },
         unusable=tuple(
@@ -386,18 +395,18 @@ def _record(
             for augmentation, part in parts.items()
             for clip, reason in part.unusable
         ),
-        duplicates=tuple(
-            sorted(tuple(sorted(part)) for _, part in repeated.groupby("samples")["clip"])
-        ),
+        duplicates=duplicates(frame),
         counts=counts(frame),
         splits={split.name: split.record for split in splits},
     )
 
 
-def _corpus_record(
-    name: str, found: Recordings, used: pd.DataFrame | None, auxiliary: bool
+def corpus_record(
+    name: str, found: Recordings, clips: pd.DataFrame, *, auxiliary: bool = False
 ) -> CorpusRecord:
+    """Return what was found of a corpus, and used in `clips`."""
     corpus = CORPORA[name]
+    used = clips[clips["corpus"] == name]
     return CorpusRecord(
         title=corpus.title,
         home_page=corpus.home_page,
@@ -405,8 +414,8 @@ def _corpus_record(
         official=corpus.official_clips,
         found=len(found.clips) if found.left_out is None else found.left_out,
         left_out=found.left_out is not None,
-        used=0 if used is None else len(used),
-        speakers=0 if used is None else int(used["speaker"].nunique()),
+        used=len(used),
+        speakers=int(used["speaker"].nunique()),
         missing=found.missing,
         set_aside=found.set_aside,
         generated=corpus.generated,

@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Generator, Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass, replace
-from functools import cached_property
+from functools import cached_property, partial
 from importlib.metadata import version
 from pathlib import Path
 
@@ -20,7 +20,7 @@ from benchmark.engine import npz_cache
 from benchmark.engine.processes import Workers
 from benchmark.errors import BenchmarkError
 from benchmark.evaluation.metrics import METRICS, confusion
-from benchmark.evaluation.results import Result, Winner, read_result
+from benchmark.evaluation.results import Result, Winner, read_result, selected
 from benchmark.leakage.fits import (
     DECISIVE_LIBRARIES,
     FitPlan,
@@ -36,7 +36,7 @@ from benchmark.leakage.stored import Ablation, Cumulative, DataFacts, Run, Singl
 from benchmark.models import MODELS
 from benchmark.project import Job, Sources
 from benchmark.search.fitting import warm_up
-from benchmark.study import BASELINE, Study, derive_seed
+from benchmark.study import Study, derive_seed
 
 SPEAKER_INDEPENDENT = "speaker-independent"
 COPIES = ("noise", "pitch")
@@ -72,28 +72,6 @@ class Experiment:
     draw: int
 
 
-@dataclass(frozen=True)
-class Outcome:
-    """The reported fit of an experiment.
-
-    Attributes
-    ----------
-    plan : FitPlan
-    result : FitResult
-    by_setting, by_seed : tuple of float
-        See `stored.Run`.
-    """
-
-    plan: FitPlan
-    result: FitResult
-    by_setting: tuple[float, ...]
-    by_seed: tuple[float, ...]
-
-
-Steps = Generator[list[FitPlan], list[FitResult], Outcome]
-"""An experiment in progress: it yields plans of fits, receives their results, returns its outcome."""
-
-
 def run_ablation(study: Study, extent: Extent, job: Job, console: Console) -> Ablation:
     """Return the leakage ablation of a study that has run.
 
@@ -123,7 +101,7 @@ def run_ablation(study: Study, extent: Extent, job: Job, console: Console) -> Ab
     sources: Sources = replace(job.sources, allow_missing=tuple(left_out))
     recordings = read_corpora(augmented, sources, console)
     with Workers(job.workers) as workers:
-        workers.warm_up(_warm_up)
+        workers.warm_up(partial(warm_up, ()))
         table, samples = measure(augmented, sources, recordings, workers, console)
         _check_same(result, table)
         cache = job.project.features_cache / "leakage"
@@ -131,21 +109,13 @@ def run_ablation(study: Study, extent: Extent, job: Job, console: Console) -> Ab
         plan = Plan(ran, result, extent, table, leaks)
         with console.bars(timed=False) as bars:
             runner = FitRunner(rows, cache / "fits", workers, bars.add("fits", 0))
-            outcomes = runner.run([plan.steps(experiment) for experiment in plan.experiments])
-    return plan.ablation(outcomes, rows)
+            return plan.ablation(*plan.run(runner), rows)
 
 
 def _copies(study: Study, extent: Extent, leaks: Mapping[str, Sequence[str]]) -> tuple[str, ...]:
     """Return the augmentation of the copies that the ablation needs."""
     early = any("augmented-before-split" in names for names in leaks.values())
     return study.augment or (() if extent.published_only and not early else COPIES)
-
-
-def _warm_up() -> None:
-    import benchmark.leakage.fits
-
-    del benchmark.leakage.fits  # only imported, so that the first fit does not wait for it
-    warm_up(())
 
 
 def stored_result(name: str, results: Path) -> Result:
@@ -172,10 +142,11 @@ def stored_result(name: str, results: Path) -> Result:
             "the study again."
         )
     study = result.study
+    several = study.split.folds is not None or study.split.repeats > 1
     obstacles = {
         "tests on several splits, each with its own selected model; the ablation needs one. Remove "
         "folds and repeats from its [split] and run it again, or choose a study without them.": (
-            study.split.folds is not None or study.split.repeats > 1
+            several
         ),
         f"normalises its features by {study.normalise}, which the ablation does not support. "
         "Choose a study without it.": study.normalise != "none",
@@ -220,24 +191,9 @@ class FitRunner:
         self._results: dict[str, FitResult] = {}
         self._n_requested = 0
 
-    def run(self, experiments: Sequence[Steps]) -> list[Outcome]:
-        """Return the outcome of each experiment; all advance together."""
-        outcomes: dict[int, Outcome] = {}
-        waiting = {number: next(steps) for number, steps in enumerate(experiments)}
-        while waiting:
-            self._run_new([plan for plans in waiting.values() for plan in plans])
-            for number, plans in list(waiting.items()):
-                results = [self._results[plan.key(self._rows)] for plan in plans]
-                try:
-                    waiting[number] = experiments[number].send(results)
-                except StopIteration as end:
-                    outcomes[number] = end.value
-                    del waiting[number]
-        return [outcomes[number] for number in range(len(experiments))]
-
-    def _run_new(self, plans: Sequence[FitPlan]) -> None:
-        """Run all fits that have no result yet."""
-        by_key = {plan.key(self._rows): plan for plan in plans}
+    def run(self, groups: Sequence[Sequence[FitPlan]]) -> list[list[FitResult]]:
+        """Return the results of groups of fits."""
+        by_key = {plan.key(self._rows): plan for plans in groups for plan in plans}
         new = {key: plan for key, plan in by_key.items() if key not in self._results}
         self._n_requested += len(new)
         for key, plan in new.items():
@@ -262,6 +218,7 @@ class FitRunner:
             self._results[key] = task.result
             npz_cache.save(self._cache / f"{key}.npz", **asdict(task.result))
             self._bar.update(len(self._results), self._n_requested)
+        return [[self._results[plan.key(self._rows)] for plan in plans] for plans in groups]
 
 
 @dataclass(frozen=True)
@@ -294,26 +251,35 @@ class Plan:
     @cached_property
     def selected(self) -> Candidate:
         """The single model with the best speaker-independent CV score."""
-        single = [
-            winner
-            for winner in self.result.winners
-            if winner.protocol == SPEAKER_INDEPENDENT and not winner.members
-        ]
-        trained = [winner for winner in single if winner.model != BASELINE] or single
-        return self._candidate(max(trained, key=lambda winner: winner.score))
+        return self._candidate(
+            selected(
+                [
+                    winner
+                    for winner in self.result.winners
+                    if winner.protocol == SPEAKER_INDEPENDENT and not winner.members
+                ]
+            ),
+            self.study.search.metric,
+        )
 
     @cached_property
     def reported(self) -> tuple[Candidate, ...]:
         """Models whose source's leaks are known, with hyperparameters for its protocol."""
         claims = self.study.claims
+        if claims is None:
+            return ()
         best: dict[str, Winner] = {}  # of the parts of a protocol, the one with the best CV score
         for winner in sorted(self.result.winners, key=lambda winner: -winner.score):
             leaky = self.leaks.get(winner.model) and not winner.members
-            if claims is not None and winner.protocol == claims.protocol and leaky:
+            if winner.protocol == claims.protocol and leaky:
                 best.setdefault(winner.model, winner)
-        return tuple(self._candidate(best[name]) for name in self.study.models if name in best)
+        return tuple(
+            self._candidate(best[name], claims.metric, claims.values[name])
+            for name in self.study.models
+            if name in best
+        )
 
-    def _candidate(self, winner: Winner) -> Candidate:
+    def _candidate(self, winner: Winner, metric: str, reported: float | None = None) -> Candidate:
         protocol, model = winner.protocol, winner.model
         trials = self.result.trials
         own = (trials["protocol"] == protocol) & (trials["model"] == model)
@@ -332,6 +298,8 @@ class Plan:
             tried=(best, *list(others.values())[::-1])[: self.extent.settings],
             shape=self.table.shape,
             n_clips=self.table.rows.loc[self.table.originals, "emotion"].value_counts().to_dict(),
+            metric=metric,
+            reported=reported,
         )
 
     @property
@@ -380,27 +348,55 @@ class Plan:
                 distinct.setdefault(repr(experiment), experiment)
         return list(distinct.values())
 
-    def steps(self, experiment: Experiment) -> Steps:
-        """Yield the fits of an experiment, select among their results, and return the outcome."""
-        candidate, procedure = experiment.candidate, experiment.procedure
-        tried: tuple[Setting, ...] = (candidate.setting,)
-        by_setting: tuple[float, ...] = ()
-        if procedure.settings == "test":
-            last_epoch = replace(experiment, procedure=replace(procedure, epoch="training"))
-            tried = candidate.tried
-            results = yield [self._fit(last_epoch, setting, 0) for setting in tried]
-            by_setting = self._scores(candidate, results)
-        setting = tried[int(np.argmax(by_setting))] if by_setting else tried[0]
-        n_seeds = self.extent.seeds if procedure.seed == "test" else 1
-        plans = [self._fit(experiment, setting, number) for number in range(n_seeds)]
-        results = yield plans
-        scores = self._scores(candidate, results)
-        best = int(np.argmax(scores))
-        return Outcome(plans[best], results[best], by_setting, scores if n_seeds > 1 else ())
+    def run(self, fits: FitRunner) -> tuple[list[Run], list[FitResult]]:
+        """Return the runs of all experiments, and the results of their reported fits.
 
-    def _scores(self, candidate: Candidate, results: Sequence[FitResult]) -> tuple[float, ...]:
+        The test set first selects hyperparameters, then the seed, where the procedure says so.
+        """
+        tried = fits.run([self._tried(experiment) for experiment in self.experiments])
+        by_setting = [*map(self._scores, self.experiments, tried)]
+        plans = [*map(self._final, self.experiments, by_setting)]
+        runs, reported = [], []
+        for experiment, made, results, scores in zip(
+            self.experiments, plans, fits.run(plans), by_setting, strict=True
+        ):
+            by_seed = self._scores(experiment, results)
+            best = int(np.argmax(by_seed))
+            result = results[best]
+            reported.append(result)
+            runs.append(
+                Run(
+                    model=experiment.candidate.model,
+                    draw=experiment.draw,
+                    procedure=asdict(experiment.procedure),
+                    params=made[best].setting.params,
+                    seed=made[best].seed,
+                    epochs=result.epochs,
+                    n_trained=result.n_trained,
+                    n_tested=len(result.rows),
+                    by_setting=scores,
+                    by_seed=by_seed if len(results) > 1 else (),
+                )
+            )
+        return runs, reported
+
+    def _tried(self, experiment: Experiment) -> list[FitPlan]:
+        """Return the fits among which the test set selects hyperparameters; none without leak."""
+        if experiment.procedure.settings != "test":
+            return []
+        last_epoch = replace(experiment, procedure=replace(experiment.procedure, epoch="training"))
+        return [self._fit(last_epoch, setting, 0) for setting in experiment.candidate.tried]
+
+    def _final(self, experiment: Experiment, by_setting: Sequence[float]) -> list[FitPlan]:
+        """Return the fits with the selected hyperparameters, one per seed."""
+        best = int(np.argmax(by_setting)) if by_setting else 0
+        n_seeds = self.extent.seeds if experiment.procedure.seed == "test" else 1
+        setting = experiment.candidate.tried[best]
+        return [self._fit(experiment, setting, number) for number in range(n_seeds)]
+
+    def _scores(self, experiment: Experiment, results: Sequence[FitResult]) -> tuple[float, ...]:
         emotions = self.table.rows["emotion"].to_numpy(dtype=np.str_)
-        names, metric = sorted(self.study.emotions), self._metric(candidate)
+        names, metric = sorted(self.study.emotions), experiment.candidate.metric
         return tuple(score_of(result, emotions, names, metric) for result in results)
 
     def _fit(self, experiment: Experiment, setting: Setting, number: int) -> FitPlan:
@@ -423,21 +419,12 @@ class Plan:
             split_seed=seed,
             test_size=study.split.test_size,
             n_folds=study.search.folds,
-            metric=self._metric(candidate) if on_test else "",
+            metric=candidate.metric if on_test else "",
         )
 
-    def _is_reported(self, candidate: Candidate) -> bool:
-        """Whether a candidate stands for a reported figure."""
-        return any(candidate is one for one in self.reported)
-
-    def _metric(self, candidate: Candidate) -> str:
-        """Return the metric of selection on the test set: the study's, or its source's."""
-        claims = self.study.claims
-        if claims is not None and self._is_reported(candidate):
-            return claims.metric
-        return self.study.search.metric
-
-    def ablation(self, outcomes: Sequence[Outcome], rows: StoredRows) -> Ablation:
+    def ablation(
+        self, finished: Sequence[Run], results: Sequence[FitResult], rows: StoredRows
+    ) -> Ablation:
         """Return the record of finished experiments."""
         index = {repr(experiment): number for number, experiment in enumerate(self.experiments)}
 
@@ -457,7 +444,7 @@ class Plan:
             },
             n_draws=self.extent.draws,
             n_seeds=self.extent.seeds,
-            runs=tuple(map(_run, self.experiments, outcomes)),
+            runs=tuple(finished),
             single=tuple(
                 SingleLeak(name, shared, runs(self.selected, clean), runs(self.selected, leaky))
                 for name, shared, clean, leaky in self.pairs
@@ -466,27 +453,21 @@ class Plan:
                 Cumulative(
                     model=one.model,
                     protocol=one.protocol,
-                    metric=self._metric(one),
+                    metric=one.metric,
                     steps=tuple(
                         Step(name, runs(one, step)) for name, step in self.accumulate(one, names)
                     ),
                     not_applicable={
                         name: reason
-                        for name in (names if self._is_reported(one) else LEAKS)
+                        for name in (LEAKS if one.reported is None else names)
                         if (reason := LEAKS[name].not_applicable(one))
                     },
-                    reported=self._reported_figure(one),
+                    reported=one.reported,
                 )
                 for one, names in self.cumulative
             ),
-            predictions=_predictions([one.result for one in outcomes], rows),
+            predictions=_predictions(results, rows),
         )
-
-    def _reported_figure(self, candidate: Candidate) -> float | None:
-        claims = self.study.claims
-        if claims is None or not self._is_reported(candidate):
-            return None
-        return claims.values[candidate.model]
 
     def _data(self) -> DataFacts:
         predictions = self.result.predictions
@@ -510,21 +491,6 @@ class Plan:
 def _mean_epoch(text: str) -> int:
     """Return the epochs of a fit on all training rows, from those of a trial's folds; 0 if none."""
     return max(1, round(float(np.mean(json.loads(text))))) if text else 0
-
-
-def _run(experiment: Experiment, outcome: Outcome) -> Run:
-    return Run(
-        model=experiment.candidate.model,
-        draw=experiment.draw,
-        procedure=asdict(experiment.procedure),
-        params=outcome.plan.setting.params,
-        seed=outcome.plan.seed,
-        epochs=outcome.result.epochs,
-        n_trained=outcome.result.n_trained,
-        n_tested=len(outcome.result.rows),
-        by_setting=outcome.by_setting,
-        by_seed=outcome.by_seed,
-    )
 
 
 def _predictions(results: Sequence[FitResult], rows: StoredRows) -> pd.DataFrame:

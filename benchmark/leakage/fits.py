@@ -3,10 +3,9 @@
 from __future__ import annotations
 
 import warnings
-from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
-from dataclasses import asdict, dataclass, field, replace
-from functools import lru_cache
+from collections.abc import Sequence
+from dataclasses import asdict, dataclass, replace
+from functools import cached_property, lru_cache
 from importlib.metadata import version
 from pathlib import Path
 from typing import Any
@@ -132,10 +131,11 @@ class Recordings:
     frame: pd.DataFrame
     values: Floats
     shape: tuple[int, int] | None
-    emotions: Words = field(init=False)
 
-    def __post_init__(self) -> None:
-        object.__setattr__(self, "emotions", self.frame["emotion"].to_numpy(dtype=np.str_))
+    @cached_property
+    def emotions(self) -> Words:
+        """The emotion of each row."""
+        return np.asarray(self.frame["emotion"], dtype=np.str_)
 
     @property
     def originals(self) -> Bools:
@@ -182,7 +182,7 @@ def run_fit(rows: StoredRows, plan: FitPlan) -> FitResult:
         genders = recordings.frame["gender"].to_numpy(dtype=np.str_)[train.index]
         context = FitContext(fold, genders, np.zeros(len(fold), np.bool_), {})
         labels = recordings.emotions[train.index]
-        with _no_warnings():
+        with warnings.catch_warnings(action="ignore"):  # hyperparameters come from the study
             fitted = MODELS[plan.model].fit(pipeline, train.values, labels, context)
         predicted, epochs = _predict(fitted, test.values), 0
     return FitResult(test.index, np.asarray(predicted, dtype=np.intp), len(train.index), epochs)
@@ -341,14 +341,6 @@ def _pipeline(recordings: Recordings, plan: FitPlan, all_values: Floats) -> Any:
     return pipeline
 
 
-@contextmanager
-def _no_warnings() -> Iterator[None]:
-    """Suppress warnings: hyperparameters that do not converge come from the study."""
-    with warnings.catch_warnings():
-        warnings.simplefilter("ignore")
-        yield
-
-
 def _predict(fitted: Any, values: Floats) -> Index:
     """Return the index of the predicted emotion of each row."""
     predicted: Index
@@ -374,7 +366,7 @@ def _network_epoch(
     pipeline[-1].set_params(patience=pipeline[-1].max_epochs)
     folds = np.concatenate([fold, np.full(len(test.index), -1)])
     context = FitContext(folds, np.full(len(labels), "unknown"), tested, {})
-    with _no_warnings():
+    with warnings.catch_warnings(action="ignore"):  # hyperparameters come from the study
         fitted = MODELS[plan.model].fit(pipeline, values, labels, context)
     return _predict(fitted, test.values), int(fitted[-1].n_epochs_)
 

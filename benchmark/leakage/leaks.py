@@ -6,16 +6,13 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field, replace
 from typing import Any, Literal
 
-from benchmark import models
+from benchmark.models import MODELS, Model
 
 Rows = Literal["none", "training", "all"]
 """The rows that a step uses: none, those of the training set, or the test rows as well."""
 
 Side = Literal["training", "test"]
 """The rows that select between alternatives."""
-
-EPOCH_SOLVERS = {"adam", "sgd"}
-"""Solvers of scikit-learn's MLP that train by epochs."""
 
 
 @dataclass(frozen=True)
@@ -90,6 +87,11 @@ class Candidate:
         (n_frames, n_coefficients) of features over time.
     n_clips : dict of str to int
         Clips of each emotion.
+    metric : str
+        Metric of selection on the test set: the study's, or that of the reported figure.
+    reported : float or None
+        The figure that the study's source reports of the model; None for the study's own selected
+        model.
     """
 
     model: str
@@ -99,26 +101,18 @@ class Candidate:
     tried: tuple[Setting, ...]
     shape: tuple[int, int] | None
     n_clips: Mapping[str, int]
+    metric: str = field(default="uar", repr=False)  # equal fits of two candidates run once
+    reported: float | None = field(default=None, repr=False)
+
+    @property
+    def entry(self) -> Model:
+        """The model's entry in the registry."""
+        return MODELS[self.model]
 
     @property
     def pipeline(self) -> Any:
         """The unfitted pipeline."""
-        return models.MODELS[self.model].build(self.setting.params, 0, shape=self.shape)
-
-    @property
-    def classifier(self) -> Any:
-        """The unfitted classifier, without a wrapper for calibration."""
-        last = self.pipeline[-1]
-        return last.get_params(deep=False).get("estimator", last)
-
-    @property
-    def steps(self) -> tuple[str, ...]:
-        """Class names of the pipeline's steps."""
-        return tuple(type(step).__name__ for _, step in self.pipeline.steps)
-
-
-def _applicable(_: Candidate) -> str:
-    return ""
+        return self.entry.build(self.setting.params, 0, shape=self.shape)
 
 
 def _balanced(candidate: Candidate) -> str:
@@ -127,9 +121,12 @@ def _balanced(candidate: Candidate) -> str:
 
 
 def _unscaled(candidate: Candidate) -> str:
-    if models.MODELS[candidate.model].by_epochs:
+    from sklearn.preprocessing import StandardScaler
+
+    if candidate.entry.by_epochs:
         return "the network standardises its input itself, with statistics of its training rows"
-    return "" if "StandardScaler" in candidate.steps else "the model has no scaler"
+    scaled = any(isinstance(step, StandardScaler) for step in candidate.pipeline)
+    return "" if scaled else "the model has no scaler"
 
 
 def _framed(candidate: Candidate) -> str:
@@ -141,21 +138,16 @@ def _one_setting(candidate: Candidate) -> str:
 
 
 def _no_epochs(candidate: Candidate) -> str:
-    if models.MODELS[candidate.model].by_epochs:
-        return ""
-    trains_by_epochs = (
-        candidate.steps[-1] == "MLPClassifier" and candidate.classifier.solver in EPOCH_SOLVERS
-    )
-    return "" if trains_by_epochs else "the model does not train by epochs"
+    # scikit-learn's MLP has `partial_fit`, an epoch, only with a solver that trains by epochs.
+    by_epochs = candidate.entry.by_epochs or hasattr(candidate.pipeline[-1], "partial_fit")
+    return "" if by_epochs else "the model does not train by epochs"
 
 
 def _deterministic(candidate: Candidate) -> str:
-    fixed = models.MODELS[candidate.model].is_deterministic(candidate.classifier)
+    last = candidate.pipeline[-1]
+    classifier = last.get_params(deep=False).get("estimator", last)  # without calibration
+    fixed = candidate.entry.is_deterministic(classifier)
     return "the fit of the model is deterministic" if fixed else ""
-
-
-def _unchanged(procedure: Procedure) -> Procedure:
-    return procedure
 
 
 @dataclass(frozen=True)
@@ -166,11 +158,8 @@ class Leak:
     ----------
     title : str
         A few words, for tables and figures.
-    leaky : callable
-        From a procedure to the procedure with the leak.
-    clean : callable
-        From a procedure to the same step without the leak; the procedure itself where the step is
-        clean by default.
+    step, leak, no_leak : str
+        The field of `Procedure` that it changes, and its values with and without the leak.
     not_applicable : callable
         From a candidate to the reason why the leak does not apply to it; empty if it does.
     cumulative : bool
@@ -181,58 +170,47 @@ class Leak:
     """
 
     title: str
-    leaky: Callable[[Procedure], Procedure]
-    clean: Callable[[Procedure], Procedure] = _unchanged
-    not_applicable: Callable[[Candidate], str] = _applicable
+    step: str
+    leak: str
+    no_leak: str = "training"
+    not_applicable: Callable[[Candidate], str] = lambda _: ""
     cumulative: bool = True
     makes_rows: bool = False
+
+    def leaky(self, procedure: Procedure) -> Procedure:
+        """Return a procedure with the leak."""
+        changes: dict[str, Any] = {self.step: self.leak}
+        return replace(procedure, **changes)
+
+    def clean(self, procedure: Procedure) -> Procedure:
+        """Return a procedure with the same step, without the leak."""
+        changes: dict[str, Any] = {self.step: self.no_leak}
+        return replace(procedure, **changes)
 
 
 LEAKS: dict[str, Leak] = {
     "speakers-shared": Leak(
-        title="shared speakers",
-        leaky=lambda procedure: replace(procedure, split="speaker-dependent"),
+        "shared speakers", "split", "speaker-dependent", no_leak="speaker-independent"
     ),
     "augmented-before-split": Leak(
-        title="augmentation before the split",
-        clean=lambda procedure: replace(procedure, copies="training"),
-        leaky=lambda procedure: replace(procedure, copies="all"),
-        makes_rows=True,
+        "augmentation before the split", "copies", "all", makes_rows=True
     ),
     "oversampled-before-split": Leak(
-        title="oversampling before the split",
-        clean=lambda procedure: replace(procedure, filled="training"),
-        leaky=lambda procedure: replace(procedure, filled="all"),
-        not_applicable=_balanced,
-        makes_rows=True,
+        "oversampling before the split", "filled", "all", not_applicable=_balanced, makes_rows=True
     ),
     "scaled-on-everything": Leak(
-        title="scaler fitted on all rows",
-        leaky=lambda procedure: replace(procedure, scaled="all"),
-        not_applicable=_unscaled,
+        "scaler fitted on all rows", "scaled", "all", not_applicable=_unscaled
     ),
     "selected-on-everything": Leak(
-        title="features selected on all rows",
-        clean=lambda procedure: replace(procedure, selected="training"),
-        leaky=lambda procedure: replace(procedure, selected="all"),
-        not_applicable=_framed,
-        cumulative=False,
+        "features selected on all rows", "selected", "all", not_applicable=_framed, cumulative=False
     ),
     "settings-by-test": Leak(
-        title="hyperparameters selected on the test set",
-        leaky=lambda procedure: replace(procedure, settings="test"),
-        not_applicable=_one_setting,
+        "hyperparameters selected on the test set", "settings", "test", not_applicable=_one_setting
     ),
     "epoch-by-test": Leak(
-        title="epoch selected on the test set",
-        leaky=lambda procedure: replace(procedure, epoch="test"),
-        not_applicable=_no_epochs,
+        "epoch selected on the test set", "epoch", "test", not_applicable=_no_epochs
     ),
-    "best-of-seeds": Leak(
-        title="best of several seeds",
-        leaky=lambda procedure: replace(procedure, seed="test"),
-        not_applicable=_deterministic,
-    ),
+    "best-of-seeds": Leak("best of several seeds", "seed", "test", not_applicable=_deterministic),
 }
 """All leaks, in the order in which the ablation adds them."""
 

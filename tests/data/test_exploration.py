@@ -13,6 +13,7 @@ import pytest
 import soundfile
 
 from benchmark.data import exploration as explore
+from benchmark.data.prepare import duplicates
 from benchmark.features import feature_set
 from benchmark.features.cache import cache_name
 from benchmark.features.recordings import inspect_file
@@ -262,7 +263,7 @@ def test_ordinary_recordings_are_not_outliers() -> None:
 
 def test_equal_samples_are_duplicates() -> None:
     table = clips(samples=["a", "b", "a", "c", "d", "b", "e", "f"])
-    assert explore.duplicates(table) == (("toys/0", "toys/2"), ("toys/1", "toys/5"))
+    assert duplicates(table) == (("toys/0", "toys/2"), ("toys/1", "toys/5"))
 
 
 def test_equal_or_unknown_values_are_not_outliers() -> None:

@@ -8,7 +8,8 @@ from typing import NamedTuple
 
 import pandas as pd
 
-from benchmark.data.exploration import CorpusFacts, Exploration
+from benchmark.data.exploration import Exploration
+from benchmark.data.record import CorpusRecord
 from benchmark.engine.files import write_bytes, write_text
 from benchmark.report import data_figures
 from benchmark.report.markdown import (
@@ -46,8 +47,8 @@ OUTLIER_WORDS = {
 class CorpusRow(NamedTuple):
     """A corpus in the table of files."""
 
-    facts: CorpusFacts
-    n_speakers: int
+    name: str
+    facts: CorpusRecord
     formats: str
     rates: str
 
@@ -101,15 +102,15 @@ def data_page(study: Exploration) -> str:
             corpora=[title(name) for name in corpora],
             emotions=[plain(name) for name in study.emotions],
             genders=[title(name) for name in genders],
-            generated=[title(corpus.name) for corpus in study.corpora if corpus.generated],
-            left_out=[corpus for corpus in study.corpora if corpus.left_out],
+            generated=[title(name) for name, corpus in study.corpora.items() if corpus.generated],
+            left_out={name: c for name, c in study.corpora.items() if c.left_out},
             overall=study.neighbours.loc[""],
             chance=study.neighbours.loc["chance"],
             neighbour_columns=[NEIGHBOUR_COLUMNS[name] for name in columns],
             neighbour_rows=_neighbour_rows(study, columns),
             clips_by_emotion=_count_table(study, "emotion", study.emotions),
             clips_by_gender=_count_table(study, "gender", genders),
-            corpus_rows=[_corpus_row(corpus, clips) for corpus in study.corpora],
+            corpus_rows=[_corpus_row(*corpus, clips) for corpus in study.corpora.items()],
             speaker_rows=list(_speaker_rows(study)),
             duration_rows=list(_duration_rows(study)),
             level=study.explained.loc["level_db"],
@@ -156,13 +157,13 @@ def _count_table(study: Exploration, column: str, names: Sequence[str]) -> str:
     return table(["Corpus", *map(plain, names), "all"], rows)
 
 
-def _corpus_row(corpus: CorpusFacts, clips: pd.DataFrame) -> CorpusRow:
-    here = clips[clips["corpus"] == corpus.name]
+def _corpus_row(name: str, corpus: CorpusRecord, clips: pd.DataFrame) -> CorpusRow:
+    here = clips[clips["corpus"] == name]
     formats = (here["container"] + " " + here["encoding"]).value_counts()
     ordered = sorted(formats.items(), key=lambda item: (-item[1], str(item[0])))
     return CorpusRow(
+        name=name,
         facts=corpus,
-        n_speakers=here["speaker"].nunique(),
         formats=", ".join(f"{kind} ({count(files)})" for kind, files in ordered),
         rates=", ".join(map(count, sorted(set(here["sample_rate_hz"])))),
     )
@@ -240,9 +241,9 @@ def _outlier_lists(study: Exploration) -> Iterator[tuple[str, str, list[str]]]:
 
 def _excluded(study: Exploration) -> Iterator[Excluded]:
     """Yield missing clips and excluded files by corpus and reason."""
-    for corpus in study.corpora:
+    for name, corpus in study.corpora.items():
         if corpus.missing:
-            yield Excluded(corpus.name, "clip", "missing", corpus.missing)
-        for reason in sorted({reason for _, reason in corpus.excluded}):
-            files = [file for file, why in corpus.excluded if why == reason]
-            yield Excluded(corpus.name, "file", f"excluded, {reason}", files)
+            yield Excluded(name, "clip", "missing", corpus.missing)
+        for reason in sorted({reason for _, reason in corpus.set_aside}):
+            files = [file for file, why in corpus.set_aside if why == reason]
+            yield Excluded(name, "file", f"excluded, {reason}", files)
