@@ -53,7 +53,7 @@ def locate(name: str, *, root: Path | None, given: Mapping[str, Path], cache: Pa
     given : mapping of str to Path
         Folders or tables of single corpora; they take precedence over `root`.
     cache : Path
-        Folder for the generated corpus if it is neither in `given` nor below `root`.
+        Folder of synthetic speech if it is neither in `given` nor below `root`.
 
     Raises
     ------

@@ -11,7 +11,7 @@ from benchmark.corpora.clip import Clip, Corpus, Recordings
 from benchmark.errors import BenchmarkError
 
 AUDIO_SUFFIXES = (".wav", ".flac", ".ogg")
-"""A recording is known by its stem: users convert their copies, so any of these suffixes will do."""
+"""A recording is known by its stem: users convert their copies, so any of these suffixes do."""
 
 
 def audio_files(folder: Path, suffixes: Sequence[str] = AUDIO_SUFFIXES) -> list[Path]:

@@ -1,4 +1,4 @@
-"""The voice of the generated corpus: a source-filter synthesiser with seven emotions.
+"""The voice of the corpus `synthetic`: a source-filter synthesiser with seven emotions.
 
 A glottal pulse train (Rosenberg 1971, "Effect of glottal pulse shape on the quality of natural
 vowels") with breath noise goes through formants that move from vowel to vowel (a cascade of

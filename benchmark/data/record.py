@@ -52,7 +52,7 @@ class CorpusRecord(Record):
     set_aside : tuple of (str, str)
         Audio files that are not clips of the corpus, with the reason.
     generated : bool
-        Whether its recordings are made by code.
+        Whether the recordings are synthetic speech.
     left_out : bool
         Whether it was incomplete, and left out as the command line allowed.
     auxiliary : bool

@@ -123,7 +123,8 @@ def _numbers(frame: pd.DataFrame, path: Path) -> NDArray[np.float32]:
         row, column = wrong[0]
         raise BenchmarkError(
             f"{path}: line {row + 2}, column {frame.columns[column]}: "
-            f"{str(frame.iloc[row, column])!r} is not a finite number; {len(wrong)} such cells in all."
+            f"{str(frame.iloc[row, column])!r} is not a finite number; {len(wrong)} such cells "
+            "in all."
         )
     return numbers
 

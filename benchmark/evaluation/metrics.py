@@ -1,8 +1,8 @@
 """Metrics: one number for a model, from the confusion counts of its predictions.
 
 Every metric is a function of confusion counts, true emotions in rows and predicted ones in columns,
-in the study's order of emotions. So a bootstrap resample is a sum of its speakers' counts, and 2,000
-resamples are one product of matrices.
+in the study's order of emotions. So a bootstrap resample is a sum of its speakers' counts, and
+2,000 resamples are one product of matrices.
 """
 
 from __future__ import annotations

@@ -14,7 +14,7 @@ predictions.csv
 clips.csv
     One row per clip of the study: all that its corpus tells of it beside speaker and emotion.
 out_of_fold.csv
-    One row per training clip and split: the out-of-fold probabilities of the split's selected model.
+    One row per training clip and split: out-of-fold probabilities of the split's selected model.
 curves.csv
     One row per point of a learning curve: protocol, model, fraction, fold, rows, training score and
     validation score; only if the study asks for learning curves.
@@ -165,7 +165,7 @@ class Result:
 
     @property
     def generated(self) -> bool:
-        """Whether any recording of the study was made by code."""
+        """Whether any corpus of the study is synthetic speech."""
         return any(corpus.generated for corpus in self.data.corpora.values())
 
     @property

@@ -154,9 +154,10 @@ def compare_on_folds(
     """Return the difference of two models' scores on the same folds, with a corrected t-test.
 
     Folds share most of their training clips, so their differences are correlated and a plain paired
-    t-test has too many false positives. The corrected resampled t-test takes the variance of the mean of k
-    differences to be (1 / k + n_validation / n_train) times their variance, with k - 1 degrees of
-    freedom (Nadeau & Bengio 2003, Inference for the generalization error, Machine Learning 52).
+    t-test has too many false positives. The corrected resampled t-test takes the variance of the
+    mean of k differences to be (1 / k + n_validation / n_train) times their variance, with k - 1
+    degrees of freedom (Nadeau & Bengio 2003, Inference for the generalization error, Machine
+    Learning 52).
 
     Parameters
     ----------

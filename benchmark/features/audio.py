@@ -100,8 +100,7 @@ def decode(content: bytes, sample_rate_hz: int, longest_s: float | None = None) 
         own_rate_hz = file.samplerate
         samples = read_samples(file, longest_s)
     duration_s = len(samples) / own_rate_hz
-    if samples.ndim > 1:
-        samples = np.mean(samples.T, axis=0)
+    samples = np.mean(samples.T, axis=0)
     check_samples(samples)
     return Decoded(resample(samples, own_rate_hz, sample_rate_hz), own_rate_hz, duration_s)
 
@@ -171,7 +170,7 @@ def _check_size(file: soundfile.SoundFile, n_frames: int) -> None:
 
 
 def read_samples(file: soundfile.SoundFile, longest_s: float | None = None) -> np.ndarray:
-    """Return all samples of an open recording, (n_frames,) or (n_frames, n_channels).
+    """Return all samples of an open recording, (n_frames, n_channels).
 
     Raises
     ------
@@ -180,22 +179,13 @@ def read_samples(file: soundfile.SoundFile, longest_s: float | None = None) -> n
     """
     if longest_s is not None and file.frames != UNKNOWN_LENGTH:
         _check_size(file, file.frames)
-    if file.frames * file.channels > MOST_SAMPLES:
-        return _read_in_blocks(file, longest_s)
-    samples: np.ndarray = file.read(file.frames, dtype="float32")
-    _check_end(len(samples), file.frames)
-    return samples
-
-
-def _read_in_blocks(file: soundfile.SoundFile, longest_s: float | None) -> np.ndarray:
-    """Return all samples, without allocating memory for those that only the header states."""
     blocks = []
+    # In blocks, so that no memory is allocated for samples that only the header states.
     for block in read_blocks(file, BLOCK_FRAMES, longest_s):
         blocks.append(block)
         if longest_s is not None:
             _check_size(file, sum(map(len, blocks)))
-    samples = np.concatenate(blocks)
-    return samples if file.channels > 1 else samples[:, 0]
+    return np.concatenate(blocks)
 
 
 def read_blocks(
@@ -221,13 +211,9 @@ def read_blocks(
         if longest_s is not None:
             _check_length(file, total, longest_s)
         yield block
-    _check_end(total, 0 if file.frames == UNKNOWN_LENGTH else file.frames)
-
-
-def _check_end(n_frames: int, n_stated: int) -> None:
-    if n_frames < n_stated:
+    if file.frames != UNKNOWN_LENGTH and total < file.frames:
         raise UnusableError("damaged", TRUNCATED)
-    if not n_frames:
+    if not total:
         raise UnusableError("too-short", "no samples")
 
 

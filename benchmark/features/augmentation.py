@@ -172,8 +172,8 @@ AUGMENTATIONS: dict[str, Augmentation] = {
         Augmentation(
             name="speed",
             description=(
-                "Plays the clip faster: tempo, pitch and formants change together, as for a smaller "
-                "speaker (Ko et al. 2015)."
+                "Plays the clip faster: tempo, pitch and formants change together, as for a "
+                "smaller speaker (Ko et al. 2015)."
             ),
             amount=1.1,
             unit="times as fast",
@@ -194,7 +194,9 @@ AUGMENTATIONS: dict[str, Augmentation] = {
         ),
         Augmentation(
             name="shift",
-            description="Shifts the clip in time; samples shifted out at one end enter at the other.",
+            description=(
+                "Shifts the clip in time; samples shifted out at one end enter at the other."
+            ),
             amount=0.227,  # 5,000 samples at 22,050 Hz
             unit="s at most, in either direction",
             lowest=0.0,

@@ -14,7 +14,7 @@ import re
 import sqlite3
 import zlib
 from collections.abc import Callable, Iterable, Iterator
-from dataclasses import dataclass
+from dataclasses import astuple, dataclass
 from hashlib import blake2b
 from importlib.metadata import version
 from pathlib import Path
@@ -64,8 +64,8 @@ class Row:
 
     def checksum(self, key: bytes) -> int:
         """Return a checksum of all fields; SQLite does not detect flipped bits in values."""
-        head = (self.samples_digest, self.duration_s, self.sample_rate_hz, self.reason)
-        return zlib.crc32(self.numbers, zlib.crc32(repr(head).encode() + key))
+        *head, numbers = astuple(self)
+        return zlib.crc32(numbers, zlib.crc32(repr(tuple(head)).encode() + key))
 
 
 def row_key(recording_digest: bytes, augmentation: str = "", seed: bytes = b"") -> bytes:
@@ -119,7 +119,7 @@ class Cache:
 
     def write(self, rows: Iterable[tuple[bytes, Row]]) -> None:
         """Store rows in one transaction; they outlive a killed process."""
-        values = [(key, *_fields(row), row.checksum(key)) for key, row in rows]
+        values = [(key, *astuple(row), row.checksum(key)) for key, row in rows]
         self._attempt(lambda: self._insert(values))
 
     def read(self, key: bytes) -> Row | None:
@@ -131,7 +131,7 @@ class Cache:
         return row if row.checksum(key) == found[5] else None
 
     def _attempt(self, call: Callable[[], T]) -> T:
-        """Return the result of a call, repeated while the file is locked or after it is replaced."""
+        """Return the result of a call, repeated while the file is locked or if it is replaced."""
         with self._disk_errors():
             try:
                 return retry(NAME, call, is_locked)
@@ -218,7 +218,3 @@ class Cache:
                 "folder is writable and has free space, and that no other program locks the file. "
                 "The rows extracted so far are cached."
             ) from error
-
-
-def _fields(row: Row) -> tuple[Any, ...]:
-    return row.samples_digest, row.duration_s, row.sample_rate_hz, row.reason, row.numbers

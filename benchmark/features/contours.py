@@ -10,7 +10,6 @@ from dataclasses import dataclass
 from functools import cache, cached_property, lru_cache
 
 import numpy as np
-from numpy.lib.stride_tricks import sliding_window_view
 from numpy.typing import NDArray
 
 from benchmark.features import filters, pitch, spectral
@@ -164,8 +163,7 @@ class Contours:
     @cached_property
     def power(self) -> Floats:
         """Power spectrum of each frame, at most 80 dB below the largest: (n_frames, 1025)."""
-        padded = np.pad(self.samples, FRAME_LENGTH // 2)
-        framed = sliding_window_view(padded, FRAME_LENGTH)[:: self.hop_length]
+        framed = filters.framed(self.samples, self.hop_length)
         window = _window(min(round(WINDOW_S * self.sample_rate_hz), FRAME_LENGTH))
         power = filters.in_blocks(lambda frames: filters.power_of(frames * window), framed)
         floor = max(float(power.max()) * 10.0 ** (LOWEST_DB / 10.0), spectral.SILENCE_POWER)

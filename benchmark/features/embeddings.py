@@ -1,7 +1,7 @@
 """Embeddings: means over time of the hidden states of a pretrained network.
 
-The only module that imports Hugging Face transformers, an extra. Nothing is downloaded: a network is
-a folder, or lies in the cache that `hf download NAME` fills. Clips are processed one by one: padding
+The only module that imports Hugging Face transformers, an extra. Nothing is downloaded: a network
+is a folder, or in the cache that `hf download NAME` fills. Clips are processed one by one: padding
 in a batch would change the numbers of networks such as wav2vec 2.0 base, and a service, which gets
 single clips, must return the same numbers.
 """
@@ -24,8 +24,8 @@ from benchmark.features.recipe import FeatureSet, OptionalFeatureSet, numbered
 
 DESCRIPTION = (
     "Mean over time of the hidden states of a network such as wav2vec 2.0, HuBERT, WavLM or "
-    "Whisper's encoder, of one layer or averaged over all; NETWORK is a folder or a name in Hugging "
-    "Face's cache."
+    "Whisper's encoder, of one layer or averaged over all; NETWORK is a folder or a name in "
+    "Hugging Face's cache."
 )
 DIGESTED_SUFFIXES = (".json", ".safetensors", ".bin")
 """Suffixes of the files that decide the numbers of a network."""

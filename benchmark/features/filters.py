@@ -11,6 +11,7 @@ from functools import cache
 from typing import Any, TypeAlias
 
 import numpy as np
+from numpy.lib.stride_tricks import sliding_window_view
 from numpy.typing import NDArray
 
 Floats: TypeAlias = NDArray[np.floating[Any]]
@@ -133,6 +134,11 @@ def contrast_bands(sample_rate_hz: int) -> list[tuple[slice, int]]:
         count = max(1, round(CONTRAST_FRACTION * (end - start)))
         bands.append((slice(start, end - (number < CONTRAST_OCTAVES)), count))
     return bands
+
+
+def framed(samples: Floats, hop_length: int, length: int = FRAME_LENGTH) -> Floats:
+    """Return the centred frames of samples, zero-padded at both ends: (n_frames, length)."""
+    return sliding_window_view(np.pad(samples, length // 2), length)[::hop_length]
 
 
 def in_blocks(function: Callable[[Floats], NDArray[Any]], frames: Floats) -> NDArray[Any]:

@@ -13,7 +13,6 @@ from dataclasses import dataclass
 from functools import cache
 
 import numpy as np
-from numpy.lib.stride_tricks import sliding_window_view
 from numpy.typing import NDArray
 
 from benchmark.features import filters
@@ -61,8 +60,7 @@ def track(samples: Floats, sample_rate_hz: int, hop_length: int) -> Track:
         In samples; 10 ms, the hop for which the costs are defined.
     """
     length = 2 * round(WINDOW_S * sample_rate_hz / 2)
-    padded = np.pad(samples, length // 2)
-    frames = sliding_window_view(padded, length)[: len(samples) + 1 : hop_length]
+    frames = filters.framed(samples, hop_length, length)
     centred = frames - frames.mean(axis=1, keepdims=True)
     longest = int(np.ceil(sample_rate_hz / LOWEST_HZ))
     found = filters.in_blocks(

@@ -9,11 +9,10 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 import numpy as np
-from numpy.lib.stride_tricks import sliding_window_view
 from numpy.typing import NDArray
 
 from benchmark.features import spectral
-from benchmark.features.filters import FRAME_LENGTH, Floats
+from benchmark.features.filters import FRAME_LENGTH, Floats, framed
 from benchmark.features.recipe import FeatureSet
 from benchmark.features.spectral import HOP_LENGTH
 
@@ -79,8 +78,7 @@ def yin(samples: Floats, sample_rate_hz: int) -> Pitch:
 
 def _normalised_difference(samples: Floats, longest: int) -> Floats:
     """Return the cumulative mean normalised difference at lags from 1 on: (n_frames, longest)."""
-    padded = np.pad(samples.astype(np.float64), FRAME_LENGTH // 2)
-    frames = sliding_window_view(padded, FRAME_LENGTH)[::HOP_LENGTH]
+    frames = framed(samples.astype(np.float64), HOP_LENGTH)
     length = max(TRANSFORM_LENGTH, FRAME_LENGTH + longest)
     transformed = np.fft.rfft(frames, n=length, axis=1)
     power = np.square(transformed.real) + np.square(transformed.imag)

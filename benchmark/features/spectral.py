@@ -7,17 +7,15 @@ six times and search the tuning of the chroma in every bin of every frame.
 
 from __future__ import annotations
 
-from collections.abc import Iterator
 from dataclasses import dataclass
 from functools import cached_property
 from typing import Any
 
 import numpy as np
-from numpy.lib.stride_tricks import sliding_window_view
 from numpy.typing import NDArray
 
 from benchmark.features import filters
-from benchmark.features.filters import BLOCK_FRAMES, CHROMA_BINS, FRAME_LENGTH, Floats
+from benchmark.features.filters import CHROMA_BINS, FRAME_LENGTH, Floats
 from benchmark.features.recipe import FeatureSet, columns_of, numbered
 
 HOP_LENGTH = 512
@@ -53,11 +51,8 @@ class Frames:
         Computed in double precision and rounded once, as in librosa: rolloff and tuning select
         bins, and depend on the last digit of a magnitude.
         """
-        n_frames = 1 + len(self.samples) // HOP_LENGTH
-        magnitude = np.empty((n_frames, FRAME_LENGTH // 2 + 1), dtype=np.float32)
-        for block, spectrum in _transformed(self.samples):
-            np.abs(spectrum, out=magnitude[block])
-        return magnitude
+        frames = filters.framed(self.samples, HOP_LENGTH)
+        return filters.in_blocks(lambda block: np.abs(_spectrum(block)), frames)
 
     @cached_property
     def mel(self) -> Floats:
@@ -102,7 +97,7 @@ class Frames:
     @cached_property
     def rolloff_hz(self) -> Floats:
         """Frequency below which 85 % of the magnitudes lie, (n_frames,)."""
-        cumulated = _cumulated(self.magnitude)
+        cumulated = np.cumsum(self.magnitude, axis=1)
         first = np.argmax(cumulated >= ROLLOFF_FRACTION * cumulated[:, -1:], axis=1)
         rolloff: Floats = filters.bin_frequencies_hz(self.sample_rate_hz)[first]
         return rolloff
@@ -142,7 +137,7 @@ class Frames:
 
     @cached_property
     def chroma(self) -> Floats:
-        """Energy of the twelve pitch classes relative to the largest of the frame, (n_frames, 12)."""
+        """Energy of the twelve pitch classes, the largest of a frame is 1: (n_frames, 12)."""
         raw = self.magnitude @ filters.chroma_bank(self.sample_rate_hz, self.tuning)
         largest = raw.max(axis=1, keepdims=True)
         return raw / np.where(largest < TINY, np.float32(1.0), largest)
@@ -174,17 +169,12 @@ def decibels(power: Floats) -> Floats:
 
 def spectrum(samples: Floats) -> NDArray[np.complex64]:
     """Return the spectrum of each centred frame, zero-padded: (n_frames, 1025)."""
-    return np.concatenate([spectrum for _, spectrum in _transformed(samples)])
+    return filters.in_blocks(_spectrum, filters.framed(samples, HOP_LENGTH))
 
 
-def _transformed(samples: Floats) -> Iterator[tuple[slice, NDArray[np.complex64]]]:
-    """Yield the frames of a block and their spectra."""
-    padded = np.pad(samples, FRAME_LENGTH // 2)
-    framed = sliding_window_view(padded, FRAME_LENGTH)[::HOP_LENGTH]
-    for first in range(0, len(framed), BLOCK_FRAMES):
-        block = slice(first, first + BLOCK_FRAMES)
-        windowed = framed[block] * filters.hann_window()
-        yield block, np.fft.rfft(windowed, axis=1).astype(np.complex64)
+def _spectrum(frames: Floats) -> NDArray[np.complex64]:
+    """Return the spectrum of each frame, (n_frames, 1025)."""
+    return np.fft.rfft(frames * filters.hann_window(), axis=1).astype(np.complex64)
 
 
 def frame_rms(samples: Floats) -> Floats:
@@ -218,20 +208,6 @@ def _frame_sums(hops: NDArray[Any]) -> NDArray[Any]:
     """Return the sum over the four hops of each frame, (n_frames,)."""
     sums: NDArray[Any] = hops[:-3] + hops[1:-2] + hops[2:-1] + hops[3:]
     return sums
-
-
-def _cumulated(rows: Floats) -> Floats:
-    """Return the cumulative sums of rows, equal to numpy.cumsum's.
-
-    Faster, as each addition waits for the previous one: pairs of rows are added as complex numbers.
-    """
-    even = rows if len(rows) % 2 == 0 else np.concatenate([rows, rows[-1:]])
-    pairs = np.empty((len(even) // 2, rows.shape[1]), dtype=np.complex64)
-    pairs.real, pairs.imag = even[::2], even[1::2]
-    np.cumsum(pairs, axis=1, out=pairs)
-    cumulated = np.empty_like(even)
-    cumulated[::2], cumulated[1::2] = pairs.real, pairs.imag
-    return cumulated[: len(rows)]
 
 
 def _parabola(left: Floats, centre: Floats, right: Floats) -> tuple[Floats, Floats]:
