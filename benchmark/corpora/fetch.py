@@ -13,15 +13,13 @@ import zipfile
 import zlib
 from collections.abc import Callable, Iterator
 from pathlib import Path, PurePosixPath
-from typing import TYPE_CHECKING
+
+from filelock import FileLock, Timeout
 
 from benchmark.corpora import CORPORA, describe_shortfall, read_corpus
 from benchmark.corpora.clip import Archive
 from benchmark.corpora.folder import read_folder
 from benchmark.errors import BenchmarkError, unknown
-
-if TYPE_CHECKING:
-    from filelock import BaseFileLock
 
 Progress = Callable[[int, int], None]
 """Called with the bytes downloaded, and the bytes in all (0 if the server does not tell)."""
@@ -83,24 +81,26 @@ def fetch(
     partial = into / f".{name}.partial"
     try:
         partial.mkdir(parents=True, exist_ok=True)
-        lock = _lock(partial)
-        try:
-            _clear(partial)
-            say(f"Downloading {source.url}")
-            archive = _download(source, partial / "archive.zip", progress)
-            say(f"Unpacking into {target}")
-            unpacked = _unpack(archive, partial / "unpacked")
-            recordings = read_folder(corpus, unpacked)
-            if not recordings.clips:
-                raise BenchmarkError(
-                    f"{source.url}: the archive holds no clip of {name}. Nothing was saved."
-                )
-            say(describe_shortfall(corpus, recordings))
-            unpacked.replace(target)
-        finally:
-            _clear(partial)
-            lock.release()
-            shutil.rmtree(partial, ignore_errors=True)
+        with FileLock(partial / "lock", timeout=0):
+            try:
+                _clear(partial)
+                say(f"Downloading {source.url}")
+                archive = _download(source, partial / "archive.zip", progress)
+                say(f"Unpacking into {target}")
+                unpacked = _unpack(archive, partial / "unpacked")
+                recordings = read_folder(corpus, unpacked)
+                if not recordings.clips:
+                    raise BenchmarkError(
+                        f"{source.url}: the archive holds no clip of {name}. Nothing was saved."
+                    )
+                say(describe_shortfall(corpus, recordings))
+                unpacked.replace(target)
+            finally:
+                shutil.rmtree(partial, ignore_errors=True)
+    except Timeout as error:
+        raise BenchmarkError(
+            f"{into}: another fetch is writing to this folder. Wait until it ends."
+        ) from error
     except OSError as error:
         raise _disk_error(into, error) from error
     return target
@@ -120,20 +120,6 @@ def _check_present(name: str, target: Path) -> None:
             f"{describe_shortfall(CORPORA[name], recordings)}. "
             "Move it away or give another folder with --into, then fetch again."
         )
-
-
-def _lock(partial: Path) -> BaseFileLock:
-    """Return an acquired lock: only one fetch at a time may write to a folder."""
-    from filelock import FileLock, Timeout
-
-    lock = FileLock(partial / "lock", timeout=0)
-    try:
-        lock.acquire()
-    except Timeout as error:
-        raise BenchmarkError(
-            f"{partial.parent}: another fetch is writing to this folder. Wait until it ends."
-        ) from error
-    return lock
 
 
 def _clear(partial: Path) -> None:

@@ -305,6 +305,25 @@ def scored(
     return Score(value, float(error), freedom, unit.over, lowest, highest)
 
 
+def paired_difference(by_group: Counts, metric: str, unit: Resampled, seed: int) -> Score:
+    """Return the difference of two scores whose groups are resampled together.
+
+    Parameters
+    ----------
+    by_group : ndarray of int, shape (n_groups, 2, n_emotions, n_emotions)
+        Confusion counts of both, by resampled group.
+    metric : str
+        A name in `METRICS`.
+    unit : Resampled
+    seed : int
+        From `bootstrap_seed`.
+    """
+    of_counts, width = METRICS[metric].of_counts, METRICS[metric].width
+    both = of_counts(by_group.sum(axis=0))
+    drawn = of_counts(resample_groups(by_group, np.random.default_rng(seed)))
+    return scored(float(both[0] - both[1]), drawn[:, 0] - drawn[:, 1], unit, -width, width)
+
+
 def _mean(parts: Sequence[Score]) -> Score:
     units = {part.over for part in parts}
     error, freedom = _combined(parts)

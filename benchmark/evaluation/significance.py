@@ -10,7 +10,7 @@ import pandas as pd
 from numpy.typing import NDArray
 
 from benchmark.errors import BenchmarkError
-from benchmark.evaluation.intervals import Score, Unit, resample_groups, resampled_unit, scored
+from benchmark.evaluation.intervals import Score, Unit, paired_difference, resampled_unit
 from benchmark.evaluation.metrics import METRICS, Counts, Floats, counts_by
 
 SWAPS = 10_000
@@ -111,20 +111,14 @@ def compare_on_clips(
     unit = resampled_unit(speaker_of, clip_of)
     drawn_groups = speaker_of if unit.over == "speakers" else clip_of
     by_group = _paired_counts(drawn_groups, first, second, emotions)
-    of_counts = METRICS[metric].of_counts
-    both = of_counts(by_group.sum(axis=0))
-    drawn = of_counts(resample_groups(by_group, np.random.default_rng(seeds[0])))
-    value = float(both[0] - both[1])
-    difference = scored(
-        value, drawn[:, 0] - drawn[:, 1], unit, -METRICS[metric].width, METRICS[metric].width
-    )
+    difference = paired_difference(by_group, metric, unit, seeds[0])
     swapped: Unit = "speakers" if len(speakers) >= FEWEST_SWAPPED else "clips"
     swapped_groups = speaker_of if swapped == "speakers" else clip_of
     if swapped != unit.over:
         by_group = _paired_counts(swapped_groups, first, second, emotions)
     differences, exact = _swapped_differences(by_group, metric, seeds[1])
     # Sums of the same counts may differ in their last digit.
-    as_large = int((np.abs(differences) >= abs(value) - 1e-12).sum())
+    as_large = int((np.abs(differences) >= abs(difference.value) - 1e-12).sum())
     ways = len(differences)
     p = as_large / ways if exact else (as_large + 1) / (ways + 1)
     return ClipTest(difference, p, swapped, ways, exact)

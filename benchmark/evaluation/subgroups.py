@@ -14,11 +14,10 @@ from benchmark.evaluation.intervals import (
     bootstrap_seed,
     evaluate,
     gap,
-    resample_groups,
+    paired_difference,
     resampled_unit,
-    scored,
 )
-from benchmark.evaluation.metrics import METRICS, counts_by
+from benchmark.evaluation.metrics import counts_by
 
 SPEAKER = "speaker"
 FIRST = (SPEAKER, "gender", "intensity", "statement")
@@ -138,9 +137,14 @@ def _divide(
         first, second = by_name.values()
         paired = set(first["speaker"]) == set(second["speaker"])
         difference = gap(groups[0].score, groups[1].score)
-        if paired and resampled_unit(*_numbered(part)).over == "speakers":
+        speakers, clips = _numbered(part)
+        unit = resampled_unit(speakers, clips)
+        if paired and unit.over == "speakers":
+            sides = (part[by] == kept.index[0], part[by] != kept.index[0])
+            counts_of = [counts_by(speakers[side], part[side], emotions) for side in sides]
+            by_speaker = np.stack(counts_of, axis=1)
             seed = bootstrap_seed(seed, corpus, by)
-            difference = _paired_gap(part, part[by] == kept.index[0], emotions, metric, seed)
+            difference = paired_difference(by_speaker, metric, unit, seed)
     left_out = len(counts) - len(kept)
     yield Division(corpus, by, tuple(shared), groups, left_out, difference, paired)
 
@@ -148,30 +152,6 @@ def _divide(
 def _group(name: str, rows: pd.DataFrame, emotions: Sequence[str], metric: str, seed: int) -> Group:
     evaluation = evaluate(rows, emotions, seed)
     return Group(name, evaluation.clips, evaluation.speakers, evaluation.scores[metric])
-
-
-def _paired_gap(
-    rows: pd.DataFrame,
-    first: pd.Series[bool],
-    emotions: Sequence[str],
-    metric: str,
-    seed: int,
-) -> Score:
-    """Return the first group's score minus the other's, with the same speakers resampled."""
-    speakers, clips = _numbered(rows)
-    pair = [counts_by(speakers[side], rows[side], emotions) for side in (first, ~first)]
-    by_speaker = np.stack(pair, axis=1)
-    of_counts = METRICS[metric].of_counts
-    both = of_counts(by_speaker.sum(axis=0))
-    drawn = of_counts(resample_groups(by_speaker, np.random.default_rng(seed)))
-    value = float(both[0] - both[1])
-    return scored(
-        value,
-        drawn[:, 0] - drawn[:, 1],
-        resampled_unit(speakers, clips),
-        -METRICS[metric].width,
-        METRICS[metric].width,
-    )
 
 
 def _numbered(rows: pd.DataFrame) -> list[NDArray[np.int64]]:

@@ -407,17 +407,7 @@ def measure(
     None for a recording whose bytes are not at its path on this machine. The digest is that of the
     decoded bytes, as the file may have changed since it was looked up.
     """
-    measured: list[tuple[bytes, Row] | None] = []
-    for recording in recordings:
-        content = _content(recording)
-        if content is None:
-            measured.append(None)
-        elif isinstance(content, str):
-            measured.append((b"", Row(reason=content)))
-        else:
-            row = _measure_one(content, feature_set, chain, recording.seed)
-            measured.append((_digest(content), row))
-    return measured
+    return [_measure_one(feature_set, chain, recording) for recording in recordings]
 
 
 def _content(recording: RecordingFile) -> bytes | str | None:
@@ -431,18 +421,23 @@ def _content(recording: RecordingFile) -> bytes | str | None:
     return content if _digest(content) == recording.digest else None
 
 
-def _measure_one(content: bytes, feature_set: FeatureSet, chain: Chain, seed: bytes) -> Row:
-    """Return the row of one recording, with the reason if it can't be used."""
+def _measure_one(
+    feature_set: FeatureSet, chain: Chain, recording: RecordingFile
+) -> tuple[bytes, Row] | None:
+    """Return digest and row of one recording, with the reason if it can't be used."""
+    content = _content(recording)
+    if content is None:
+        return None
+    if isinstance(content, str):
+        return b"", Row(reason=content)
+    facts: tuple[str, float, int] = ("", 0.0, 0)
     try:
         decoded = audio.decode(content, feature_set.sample_rate_hz)
+        facts = decoded.digest, decoded.duration_s, decoded.sample_rate_hz
+        row = features_of(decoded.samples, feature_set, chain, recording.seed)
     except audio.UnusableError as error:
-        return Row(reason=str(error))
-    facts = decoded.digest, decoded.duration_s, decoded.sample_rate_hz
-    try:
-        row = features_of(decoded.samples, feature_set, chain, seed)
-    except audio.UnusableError as error:
-        return Row(*facts, reason=str(error))
-    return Row(*facts, numbers=row.astype("<f4").tobytes())
+        return _digest(content), Row(*facts, reason=str(error))
+    return _digest(content), Row(*facts, numbers=row.astype("<f4").tobytes())
 
 
 def features_of(

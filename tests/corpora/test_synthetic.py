@@ -1,4 +1,4 @@
-"""The generated voices: the same everywhere, plausible as speech, neither hopeless nor too easy."""
+"""The synthetic voices: the same everywhere, plausible as speech, neither hopeless nor too easy."""
 
 from __future__ import annotations
 
@@ -136,5 +136,5 @@ def bands_db(signal: np.ndarray) -> np.ndarray:
 
 def test_a_folder_that_can_not_be_written_is_refused(tmp_path: Path) -> None:
     (tmp_path / "file").touch()
-    with pytest.raises(BenchmarkError, match="can't write the generated recordings"):
+    with pytest.raises(BenchmarkError, match="can't write the synthetic speech"):
         read_corpus("synthetic", tmp_path / "file")
