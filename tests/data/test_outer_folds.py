@@ -181,7 +181,7 @@ def test_own_tables_are_refused_for_folds_repeats_normalisation_and_auxiliary_co
     command += ["--project", str(tmp_path)]
     refused = subprocess.run(command, capture_output=True, text=True, check=False)
     assert refused.returncode == 2
-    assert "is not for tables of your own" in refused.stderr
+    assert "does not apply to your own tables" in refused.stderr
 
 
 def test_pages_of_folds_are_reproduced_from_the_stored_result(
