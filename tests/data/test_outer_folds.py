@@ -210,7 +210,7 @@ def test_a_model_of_normalised_features_is_refused_for_single_recordings(folded:
     command = folded.command("predict", str(recording), "--model", str(card))
     refused = subprocess.run(command, capture_output=True, text=True, check=False)
     assert refused.returncode == 2
-    assert "learned from features normalised by speaker" in refused.stderr
+    assert "features normalised by speaker, which needs more than one recording" in refused.stderr
 
 
 SAVEE = SETUPS[1]
