@@ -6,6 +6,7 @@ import re
 import time
 from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager
+from dataclasses import dataclass
 
 from rich import box
 from rich import console as terminal
@@ -57,30 +58,22 @@ class Bar:
             self._console.info(f"{self._title}: {completed} of {total}{suffix}")
 
 
+@dataclass(frozen=True)
 class Bars:
     """Progress bars that are shown together."""
 
-    def __init__(self, console: Console, progress: Progress) -> None:
-        self._console = console
-        self._progress = progress
+    console: Console
+    progress: Progress
 
     def add(self, title: str, total: int) -> Bar:
         """Add a bar below the others."""
-        return Bar(self._console, self._progress, title, total)
+        return Bar(self.console, self.progress, title, total)
 
 
 class Console:
     """Output of a command: results on standard output, messages on standard error.
 
-    Parameters
-    ----------
-    quiet : bool
-        Whether to print nothing.
-
-    Attributes
-    ----------
-    output : rich.console.Console
-        Standard output.
+    A quiet one prints nothing. `output` is rich's console of standard output.
     """
 
     def __init__(self, *, quiet: bool = False) -> None:
@@ -112,11 +105,7 @@ class Console:
     def bars(self, *, timed: bool = True) -> Iterator[Bars]:
         """Show progress bars until the block ends.
 
-        Parameters
-        ----------
-        timed : bool
-            Whether each bar estimates its time left from its own speed. False for bars that
-            advance in turns.
+        Each estimates its time left from its own speed, unless they advance in turns (not timed).
         """
         clock = (TimeElapsedColumn(), TextColumn("left"), TimeRemainingColumn()) if timed else ()
         progress = Progress(
@@ -142,14 +131,7 @@ class Console:
     ) -> None:
         """Print a table to standard output.
 
-        Parameters
-        ----------
-        title : str
-        columns : sequence of str
-            Headings.
-        rows : iterable of sequence of str
-        words : bool
-            Whether the columns after the first contain words, aligned left, rather than numbers.
+        `words`: the columns after the first hold words, aligned left, rather than numbers.
         """
         table = Table(
             title=Text(escape_control(title)),

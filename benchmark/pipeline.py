@@ -62,7 +62,7 @@ def run_study(study: Study, job: Job, console: Console) -> Result:
         storage.open()
         held.enter_context(storage.lock(study.name))
         with ThreadPoolExecutor(1) as beside:  # MLflow takes seconds to open its store
-            store_checked = beside.submit(check_store, uri, artifacts)
+            store_checked = beside.submit(check_store, uri)
             prepared = prepare(study, job.sources, recordings, _changes(job), workers, console)
             store_checked.result()
         folder = project.features_cache / prepared.name

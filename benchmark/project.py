@@ -14,13 +14,7 @@ from benchmark.errors import BenchmarkError, unknown
 
 @dataclass(frozen=True)
 class Project:
-    """The folder of a user's caches, results and databases.
-
-    Attributes
-    ----------
-    folder : Path
-        Usually the current folder.
-    """
+    """The folder of a user's caches, results and databases, usually the current folder."""
 
     folder: Path
 
@@ -109,7 +103,6 @@ class Job:
 
     Attributes
     ----------
-    project : Project
     sources : Sources
         Their cache is the project's.
     overrides : tuple of str
@@ -139,7 +132,8 @@ class Job:
 def study_files() -> dict[str, Path]:
     """Return the study files by name: those of ./studies, then those of the package."""
     files: dict[str, Path] = {}
-    for folder in _study_folders():
+    package = Path(__file__).parent
+    for folder in (Path("studies"), package.parent / "studies", package / "studies"):
         for path in folder.glob("*.toml"):
             files.setdefault(path.stem, path)
     return dict(sorted(files.items()))
@@ -163,8 +157,3 @@ def find_study(study: str) -> Path:
     if path.suffix == ".toml" or path.name != study:
         raise BenchmarkError(f"{study}: no such file. `list studies` shows the studies.")
     raise unknown("study", study, files)
-
-
-def _study_folders() -> list[Path]:
-    package = Path(__file__).parent
-    return [Path("studies"), package.parent / "studies", package / "studies"]

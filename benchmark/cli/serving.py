@@ -35,7 +35,7 @@ def ui(
         uri = tracking_uri(project)
         command, environment = ui_command(uri, project, port)
         console.info("The MLflow UI starts in a few seconds. Press Ctrl-C to stop it.")
-        for study, address in ui_addresses(uri, project, port):
+        for study, address in ui_addresses(uri, port):
             console.print(f"{study}: {address}")
         console.print(f"registered models: http://127.0.0.1:{port}/#/models")
         process = subprocess.run(command, env=environment, cwd=project, check=False)
@@ -165,8 +165,8 @@ def serve(
     host: Annotated[
         str,
         typer.Option(
-            help="Address to listen on. Any address but this machine's own needs a token (SER_TOKEN "
-            "or --token-file)."
+            help="Address to listen on. Any address but this machine's own needs a token "
+            "(SER_TOKEN or --token-file)."
         ),
     ] = "127.0.0.1",
     port: Annotated[int, typer.Option(min=0, max=65535, help="0: any free port.")] = 8000,

@@ -109,18 +109,23 @@ def read(folder: Path) -> Recordings:
     return Recordings(tuple(clips))
 
 
-def _write(path: Path, signal: np.ndarray) -> None:
-    """Write samples as 16-bit WAV, atomically."""
+def wav(signal: np.ndarray, rate_hz: int = SAMPLE_RATE_HZ) -> bytes:
+    """Return samples between -1 and 1 as a 16-bit WAV file in memory."""
     content = io.BytesIO()
     with wave.open(content, "wb") as file:
         file.setnchannels(1)
         file.setsampwidth(2)
-        file.setframerate(SAMPLE_RATE_HZ)
+        file.setframerate(rate_hz)
         file.writeframes((signal * 32767).round().astype("<i2").tobytes())
+    return content.getvalue()
+
+
+def _write(path: Path, signal: np.ndarray) -> None:
+    """Write samples as 16-bit WAV, atomically."""
     path.parent.mkdir(parents=True, exist_ok=True)
     partial = path.with_name(f".{path.name}.{os.getpid()}.partial")
     try:
-        partial.write_bytes(_with_checksum(content.getvalue()))
+        partial.write_bytes(_with_checksum(wav(signal)))
         partial.replace(path)
     finally:
         partial.unlink(missing_ok=True)

@@ -74,7 +74,6 @@ class StoredArrays:
 
     Attributes
     ----------
-    folder : Path
     identity : str
         Digest of the table and its folds; it distinguishes the arrays of two runs.
     """

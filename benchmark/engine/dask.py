@@ -27,15 +27,12 @@ import numpy as np
 
 from benchmark.engine.arrays import StoredArrays, TrainingArrays, load_arrays
 from benchmark.engine.environment import ABSENT, kernels, surroundings
-from benchmark.engine.processes import Task, WorkerLostError, Workers, limit_threads, loss_of
+from benchmark.engine.processes import Task, Workers, limit_threads, loss_of
 from benchmark.engine.retry import cause_of
 from benchmark.errors import BenchmarkError
 
 CONFIGURED = "config"
 """The address that stands for the scheduler of Dask's own configuration."""
-
-MAX_LOSSES = 3
-"""Lost workers that a task survives, as Dask's own `allowed-failures`: machines come and go."""
 
 CACHED_TABLES = 4  # per worker: one for each split of a study with four protocols
 
@@ -163,14 +160,8 @@ class _Remote:
 
     Attributes
     ----------
-    address : str
-        Dask's address.
-    host : str
-        Host name.
     nanny : bool
         Whether a nanny can restart it.
-    task : Task or None
-        The running task.
     attending : asyncio task or None
         Waits for the result of `task`.
     tables : set of str
@@ -205,6 +196,8 @@ class Cluster(Workers):
         Receives a line about each worker that comes or goes.
     """
 
+    attempts = 4  # a task survives three lost workers, as in Dask: machines come and go
+
     def __init__(self, address: str, say: Callable[[str], None]) -> None:
         super().__init__(0)
         self.address = address
@@ -216,7 +209,6 @@ class Cluster(Workers):
         self._sent: dict[str, Any] = {}  # futures of the tables that were sent, by identity
         self._sending = asyncio.Lock()
         self._first: Callable[[], None] | None = None
-        self._failure: BenchmarkError | None = None
         self._said: set[str] = set()
         self._background: set[asyncio.Task[Any]] = set()
 
@@ -236,19 +228,6 @@ class Cluster(Workers):
             raise
         return self
 
-    def next_done(self, until: float = float("inf")) -> Task | None:
-        """Wait for the next finished task and return it; None if no task is left.
-
-        Raises
-        ------
-        BenchmarkError
-            If the scheduler is gone, or the cluster has had no worker for `WITHOUT_WORKERS_S`.
-        """
-        task = None if self._failure else super().next_done(until)
-        if self._failure is not None:
-            raise self._failure
-        return task
-
     def warm_up(self, function: Callable[[], None]) -> None:
         """Run a function on each worker before its first task, also on workers that come later."""
         self._first = function
@@ -257,9 +236,7 @@ class Cluster(Workers):
 
     def close(self) -> None:
         """Leave the cluster; running tasks are lost."""
-        with self._lock:
-            self._waiting.clear()
-            self._running.clear()
+        super().close()
         if self._loop.is_running():
             self._wait_for(self._leave())
             self._loop.call_soon_threadsafe(self._loop.stop)
@@ -408,14 +385,10 @@ class Cluster(Workers):
 
     def _give_up(self, reason: str) -> None:
         """Make `next_done` raise an error."""
-        with self._lock:
-            if self._failure is None:
-                self._failure = BenchmarkError(
-                    f"{self.address}: {reason}. What is finished is safe; start the cluster and "
-                    "run the same command again."
-                )
-                self._running.append(wake := Task(print, ()))
-                self._finished.put(wake)
+        self._failure = self._failure or BenchmarkError(
+            f"{self.address}: {reason}. What is finished is safe; start the cluster and run the "
+            "same command again."
+        )
 
     def _lose(self, remote: _Remote) -> None:
         """Remove a worker that is gone, and run its task elsewhere unless it was stopped."""
@@ -425,13 +398,8 @@ class Cluster(Workers):
             self.count = max(1, len(self._remotes))
             task = remote.detach()
             if task is not None and task in self._running and task.error is None:
-                error = loss_of(task)
-                if isinstance(error, WorkerLostError) and task.losses <= MAX_LOSSES:
-                    self._running.remove(task)
-                    self._enqueue(task, ())  # before all others
-                else:
-                    task.error = error
-                    self._finished.put(task)
+                task.error = loss_of(task)
+                self._finished.put(task)
             self._fill()
 
     def _interrupt(self, task: Task) -> None:

@@ -15,8 +15,6 @@ from benchmark.errors import BenchmarkError
 if TYPE_CHECKING:
     from sqlalchemy.engine import Engine, ExceptionContext
 
-DRIVERS = ("psycopg", "psycopg2")
-
 SERVER = {
     "connect_timeout": "5",
     # A machine that vanishes sends nothing: without these, a query waits for hours.
@@ -29,30 +27,27 @@ SERVER = {
 
 
 def with_driver(url: str) -> str:
-    """Return a PostgreSQL address with an installed driver; any other address unchanged.
+    """Return a PostgreSQL address with its driver, psycopg; any other address unchanged.
 
     Raises
     ------
     BenchmarkError
-        If no driver, or not the named one, is installed.
+        If psycopg is not installed, or the address names another driver.
     """
     scheme, _, rest = url.partition("://")
     dialect, _, named = scheme.partition("+")
     if dialect not in {"postgresql", "postgres"}:
         return url
-    wanted = (named,) if named else DRIVERS
-    driver = next((name for name in wanted if find_spec(name) is not None), None)
-    if driver is not None:
-        return f"postgresql+{driver}://{rest}"
-    if named and find_spec("psycopg") is not None:
+    if named not in {"", "psycopg"}:
         raise BenchmarkError(
-            f"{scheme}://: the driver {named} is not installed. Write postgresql+psycopg:// "
-            "instead; its driver is installed."
+            f"{scheme}://: the driver {named} is not supported. Write postgresql+psycopg://."
         )
-    raise BenchmarkError(
-        f"{scheme}://: no PostgreSQL driver is installed. It comes with the extra `cluster`: "
-        'pip install "ser-benchmark[cluster]".'
-    )
+    if find_spec("psycopg") is None:
+        raise BenchmarkError(
+            f"{scheme}://: no PostgreSQL driver is installed. It comes with the extra `cluster`: "
+            'pip install "ser-benchmark[cluster]".'
+        )
+    return f"postgresql+psycopg://{rest}"
 
 
 def without_user(url: str) -> str:
@@ -102,7 +97,6 @@ def check_intact(file: Path, remedy: str) -> None:
 
     Parameters
     ----------
-    file : Path
     remedy : str
         Sentence that tells what to do.
 

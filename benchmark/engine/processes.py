@@ -45,8 +45,8 @@ POLL_S = 1.0
 SPARE_S = 5.0
 """Time that a withdrawn task may still run: to restart its worker takes as long."""
 
-ATTEMPTS = 2
-"""A task that loses this many workers is returned as lost: it may be the cause."""
+RESTARTS = 2
+"""Attempts to start a call on a process that dies while it is idle."""
 
 
 def limit_threads() -> None:
@@ -68,20 +68,14 @@ class Task:
 
     Attributes
     ----------
-    function, arguments
-        The call.
     label : object
         For the caller's use.
-    limit_s : float or None
-        Time limit in seconds.
     result, error
         One of them is set when the task is returned.
     losses : int
         Number of workers that died while they ran it.
     until : float
         Time by the monotonic clock at which it is stopped.
-    stopped : bool
-        Whether it was stopped.
     """
 
     function: Callable[..., Any]
@@ -131,6 +125,9 @@ class Workers:
         Number of processes. They start with the first task.
     """
 
+    attempts = 2
+    """A task that loses this many workers is returned as lost: it may be the cause."""
+
     def __init__(self, count: int) -> None:
         self.count = count
         self._lock = threading.RLock()
@@ -141,17 +138,13 @@ class Workers:
         self._idle = [Worker() for _ in range(count)]
         self._busy: dict[int, Worker] = {}  # by the identity of the task it runs
         self._failed_starts = 0
+        self._failure: BenchmarkError | None = None  # why no task can run any more
 
     def __enter__(self) -> Workers:
         return self
 
     def __exit__(self, *_: object) -> None:
         self.close()
-
-    @property
-    def busy(self) -> bool:
-        """Whether any task is not yet returned."""
-        return self.pending > 0
 
     @property
     def pending(self) -> int:
@@ -169,16 +162,8 @@ class Workers:
     ) -> Task:
         """Queue one call and return its task.
 
-        Parameters
-        ----------
-        function : callable
-        *arguments
-        label : object
-            For the caller to identify the task.
-        limit_s : float, optional
-            Seconds after which it is stopped and returned with a `LimitError`.
-        priority : tuple of float
-            The waiting task with the lowest priority starts first; of equals, the earliest.
+        A task is stopped after `limit_s` and returned with a `LimitError`. The waiting task with
+        the lowest priority starts first; of equals, the earliest.
         """
         task = Task(function, arguments, label, limit_s)
         with self._lock:
@@ -206,15 +191,11 @@ class Workers:
         Raises
         ------
         BenchmarkError
-            If worker processes can't be started.
+            If no task can run any more.
         """
-        while self.busy:
-            if self._failed_starts >= MAX_FAILED_STARTS:
-                raise BenchmarkError(
-                    f"{self._failed_starts} worker processes in a row ended as they started. Is there "
-                    "memory for them? What is finished is safe; run the same command again, with "
-                    "fewer --workers."
-                )
+        while self._failure is not None or self.pending:
+            if self._failure is not None:
+                raise self._failure
             if time.monotonic() >= until:
                 return None
             with self._lock:
@@ -228,7 +209,7 @@ class Workers:
                 continue
             with self._lock:
                 self._running.remove(task)
-                if isinstance(task.error, WorkerLostError) and task.losses < ATTEMPTS:
+                if isinstance(task.error, WorkerLostError) and task.losses < self.attempts:
                     task.error = None
                     self._enqueue(task, ())  # before all others
                     self._fill()
@@ -319,6 +300,12 @@ class Workers:
             error = answer.exception()
             if isinstance(error, BrokenProcessPool):
                 self._failed_starts += not (worker.started or task.stopped)
+                if self._failed_starts >= MAX_FAILED_STARTS:
+                    self._failure = BenchmarkError(
+                        f"{self._failed_starts} worker processes in a row ended as they started. "
+                        "Is there memory for them? What is finished is safe; run the same command "
+                        "again, with fewer --workers."
+                    )
                 worker.discard()
                 error = loss_of(task)
             else:
@@ -403,7 +390,7 @@ class Worker:
 
     def submit(self, function: Callable[..., T], *arguments: Any) -> Future[T]:
         """Start a call; its future fails with `BrokenProcessPool` if the process dies."""
-        for _ in range(ATTEMPTS):
+        for _ in range(RESTARTS):
             try:
                 self.start()
                 assert self._pool is not None
@@ -419,19 +406,17 @@ class Worker:
         if self._process is not None:
             self._process.kill()
 
-    def discard(self) -> None:
+    def discard(self, *, wait: bool = False) -> None:
         """Release the resources of a dead process; the next call starts another."""
         pool, self._pool = self._pool, None
         if pool is not None:
             with contextlib.suppress(OSError):
-                pool.shutdown(wait=False, cancel_futures=True)
+                pool.shutdown(wait=wait, cancel_futures=True)
 
     def close(self) -> None:
         """Kill the process and wait for its end."""
         self.kill()
-        pool, self._pool = self._pool, None
-        if pool is not None:
-            pool.shutdown(wait=True, cancel_futures=True)
+        self.discard(wait=True)
 
 
 _starting = threading.Lock()

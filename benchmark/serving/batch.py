@@ -20,7 +20,7 @@ from benchmark.engine.processes import Task, WorkerLostError, Workers
 from benchmark.errors import BenchmarkError
 from benchmark.features.audio import UnusableError
 from benchmark.features.extract import Extracted, extract
-from benchmark.serving.formats import FilePrediction, FileTimeline
+from benchmark.serving.formats import FileResult
 from benchmark.serving.predictor import Prediction, Predictor
 from benchmark.serving.timeline import (
     HOP_S,
@@ -66,22 +66,11 @@ def predict_files(
     cache: Path,
     workers: Workers,
     console: Console,
-) -> tuple[FilePrediction, ...]:
+) -> tuple[FileResult[Prediction], ...]:
     """Return the predictions for recordings, in the given order.
 
     Features are extracted in parallel and cached, while the model is loaded. A file that cannot be
-    used has a reason in its result.
-
-    Parameters
-    ----------
-    files : sequence of Path
-        Without duplicates, as from `find_files`.
-    card : Path
-        Card of the model.
-    cache : Path
-        Folder of the features cache.
-    workers : Workers
-    console : Console
+    used has a reason in its result. The files have no duplicates, as those of `find_files`.
 
     Raises
     ------
@@ -109,7 +98,7 @@ def predict_files(
     predictions = {clip.name: row for clip, row in zip(extracted.clips, rows, strict=True)}
     reasons = dict(extracted.unusable)
     return tuple(
-        FilePrediction(str(file), predictions.get(str(file)), reasons.get(_clip(file).id, ""))
+        FileResult(str(file), predictions.get(str(file)), reasons.get(_clip(file).id, ""))
         for file in files
     )
 
@@ -124,7 +113,7 @@ def _predict_rows(extracted: Extracted, predictor: Predictor, bars: Bars) -> lis
     total = len(extracted.clips)
     bar = bars.add("emotions", total)
     predictions: list[Prediction] = []
-    for first in range(0, total, ROWS_PER_STEP):
+    while (first := len(predictions)) < total:
         step = slice(first, first + ROWS_PER_STEP)
         durations_s = list(extracted.durations_s[step])
         predictions += predictor.predict_rows(extracted.values[step], durations_s)
@@ -134,19 +123,16 @@ def _predict_rows(extracted: Extracted, predictor: Predictor, bars: Bars) -> lis
 
 def timeline_files(
     files: Sequence[Path], predictor: Predictor, workers: Workers, console: Console
-) -> tuple[FileTimeline, ...]:
-    """Return the timelines of recordings, in the given order.
-
-    A file that cannot be used has a reason in its result.
-    """
-    timelines = []
+) -> tuple[FileResult[Timeline], ...]:
+    """Return the timelines of recordings, in the given order; unusable files have a reason."""
+    timelines: list[FileResult[Timeline]] = []
     with console.bars() as bars:
         for file in files:
             try:
                 timeline = timeline_file(file, predictor, workers, bars)
-                timelines.append(FileTimeline(str(file), timeline))
+                timelines.append(FileResult(str(file), timeline))
             except UnusableError as error:
-                timelines.append(FileTimeline(str(file), None, str(error)))
+                timelines.append(FileResult(str(file), None, str(error)))
     return tuple(timelines)
 
 
@@ -199,11 +185,8 @@ def _content(file: Path) -> Iterator[bytes | mmap]:
 def find_files(arguments: Sequence[str]) -> tuple[Path, ...]:
     """Return the recordings named by command-line arguments, without duplicates, in order.
 
-    Parameters
-    ----------
-    arguments : sequence of str
-        Each is a recording, a folder (searched at any depth, sorted by path), or a ``.csv`` table
-        whose column ``path`` has paths relative to the table's folder.
+    An argument is a recording, a folder (searched at any depth, sorted by path), or a ``.csv``
+    table whose column ``path`` has paths relative to the table's folder.
 
     Raises
     ------

@@ -14,8 +14,9 @@ from benchmark.engine.processes import Workers
 from benchmark.errors import BenchmarkError
 from benchmark.serving import formats
 from benchmark.serving.batch import predict_files, timeline_files
-from benchmark.serving.formats import FilePrediction, FileTimeline
-from benchmark.serving.predictor import Predictor
+from benchmark.serving.formats import FileResult
+from benchmark.serving.predictor import Prediction, Predictor
+from benchmark.serving.timeline import Timeline
 from benchmark.tracking.cards import Card, read_card
 
 
@@ -42,11 +43,7 @@ class Output:
 def check_output(output: Output, inputs: Iterable[Path]) -> None:
     """Refuse output files that cannot or must not be written, before any work.
 
-    Parameters
-    ----------
-    output : Output
-    inputs : iterable of Path
-        Recordings and tables, which are never overwritten.
+    The inputs are recordings and tables, which are never overwritten.
 
     Raises
     ------
@@ -78,17 +75,7 @@ def predict(
 ) -> bool:
     """Predict the emotion of recordings; return whether all could be used.
 
-    Parameters
-    ----------
-    files : sequence of Path
-        From `batch.find_files`.
-    card : Path
-        Card of the model.
-    output : Output
-    cache : Path
-        Folder of the features cache.
-    workers : Workers
-    console : Console
+    `files` are those of `batch.find_files`, and `cache` is the folder of the features cache.
 
     Raises
     ------
@@ -98,7 +85,7 @@ def predict(
     model = read_card(card)
     predictions = predict_files(files, card, cache, workers, console)
     if output.as_json:
-        console.output.out(formats.to_json(model, predictions), highlight=False, end="")
+        _print_json(formats.to_json(model, "predictions", predictions), console)
     if output.csv is not None:
         _write(output.csv, formats.to_csv(predictions, model.emotions), console)
     elif not output.as_json:
@@ -112,7 +99,7 @@ def predict_over_time(
 ) -> bool:
     """Predict and draw the timelines of recordings; return whether all could be used.
 
-    The parameters are those of `predict`. The features of windows are not cached.
+    The features of windows are not cached.
 
     Raises
     ------
@@ -125,23 +112,23 @@ def predict_over_time(
             "Leave the option out, or name one recording."
         )
     form = _picture_format(output.picture)
-    model = read_card(card)
-    timelines = timeline_files(files, Predictor.load(card), workers, console)
+    predictor = Predictor.load(card)
+    model = predictor.card
+    timelines = timeline_files(files, predictor, workers, console)
     if output.as_json:
-        console.output.out(formats.timelines_to_json(model, timelines), highlight=False, end="")
+        _print_json(formats.to_json(model, "timelines", timelines), console)
     if output.csv is not None:
         _write(output.csv, formats.timelines_to_csv(timelines, model.emotions), console)
     elif not output.as_json:
         for one in timelines:
-            if one.timeline is not None:
-                rows = formats.timeline_rows(one.timeline)
+            if one.result is not None:
+                rows = formats.timeline_rows(one.result)
                 console.table(one.file, formats.TIMELINE_COLUMNS, rows, words=True)
     for one, target in zip(timelines, _picture_paths(files, output.picture), strict=True):
-        if one.timeline is not None:
+        if one.result is not None:
             heading = escape_control(Path(one.file).name)
-            write_bytes(
-                target, formats.figure(one.timeline, model.emotions, heading=heading, form=form)
-            )
+            picture = formats.figure(one.result, model.emotions, heading=heading, form=form)
+            write_bytes(target, picture)
             console.info(f"picture: {target}")
     return _report_unusable(timelines, console)
 
@@ -149,25 +136,12 @@ def predict_over_time(
 def introduce(card: Card, console: Console) -> None:
     """Print which model predicts, and its measured performance."""
     console.info(f"model: {card.title} ({card.reference})")
-    console.info(performance(card), style="bold")
+    console.info(card.performance, style="bold")
 
 
-def performance(card: Card) -> str:
-    """Return the UAR of a model in a sentence, speaker-independent if that was measured."""
-    uar = card.trust.scores["uar"]
-    protocol = (
-        card.trust.title
-        if card.trust.speaker_independent
-        else "speaker-dependent; speaker-independent performance was not measured"
-    )
-    synthetic = " It was trained on synthetic speech, not on people." if card.generated else ""
-    return (
-        f"UAR {uar.value:.3f} [{uar.low:.3f}, {uar.high:.3f}], {protocol}; chance level "
-        f"{1 / len(card.emotions):.3f}.{synthetic}"
-    )
-
-
-def _report_unusable(results: Sequence[FilePrediction | FileTimeline], console: Console) -> bool:
+def _report_unusable(
+    results: Sequence[FileResult[Prediction | Timeline]], console: Console
+) -> bool:
     unusable = [one for one in results if one.reason]
     for one in unusable:
         console.warning(f"{one.file}: {one.reason}")
@@ -196,6 +170,10 @@ def _picture_paths(files: Sequence[Path], picture: Path | None) -> list[Path]:
         number = f"_{counts[file.stem]}" if counts[file.stem] > 1 else ""
         paths.append(Path(f"{file.stem}_timeline{number}.png"))
     return paths
+
+
+def _print_json(text: str, console: Console) -> None:
+    console.output.out(text, highlight=False, end="")
 
 
 def _write(target: Path, text: str, console: Console) -> None:

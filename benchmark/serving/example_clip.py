@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import io
-import wave
 from pathlib import Path
 
 from benchmark.corpora import synthetic, synthetic_voice
@@ -25,23 +23,13 @@ EXAMPLE = Clip(
 
 def example_wav(clip: Clip = EXAMPLE) -> bytes:
     """Return a clip of the synthetic corpus as a 16-bit WAV file in memory."""
-    signal = (synthetic_voice.samples(clip) * 32767).round().astype("<i2")
-    content = io.BytesIO()
-    with wave.open(content, "wb") as file:
-        file.setnchannels(1)
-        file.setsampwidth(2)
-        file.setframerate(synthetic.SAMPLE_RATE_HZ)
-        file.writeframes(signal.tobytes())
-    return content.getvalue()
+    return synthetic.wav(synthetic_voice.samples(clip))
 
 
 def example_clips(emotions: tuple[str, ...]) -> dict[str, bytes]:
     """Return up to four example clips as WAV files, by emotion.
 
-    Parameters
-    ----------
-    emotions : tuple of str
-        Emotions of the model. Only these are chosen, unless the corpus has none of them.
+    Only the given emotions of a model are chosen, unless the corpus has none of them.
     """
     known = [name for name in (*EMOTIONS, *synthetic.MANNERS) if name in emotions]
     chosen = list(dict.fromkeys(known))[: len(EMOTIONS)] or EMOTIONS

@@ -8,108 +8,93 @@ import json
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from itertools import groupby
-from typing import Any, Literal
+from typing import Generic, Literal, TypeVar
 
 import numpy as np
 
 from benchmark.report.figures import WIDTH_IN
 from benchmark.report.timeline_figure import ChannelPanel, clock, timeline_figure
 from benchmark.serving.predictor import Prediction
-from benchmark.serving.timeline import Timeline, Window, channel_title
+from benchmark.serving.timeline import Timeline, channel_title
 from benchmark.tracking.cards import Card
 
 COLUMNS = ("emotion", "probability", "next", "length", "file")
 TIMELINE_COLUMNS = ("time", "channel", "emotion", "probability")
 
 
+T_co = TypeVar("T_co", covariant=True)
+
+
 @dataclass(frozen=True)
-class FilePrediction:
-    """The prediction for a file, or the reason why there is none.
+class FileResult(Generic[T_co]):
+    """The prediction or timeline of a file, or the reason why there is none.
 
     Attributes
     ----------
     file : str
         Path as given, or below the given folder or table.
-    prediction : Prediction or None
+    result : Prediction, Timeline or None
     reason : str
-        Empty if there is a prediction.
+        Empty if there is a result.
     """
 
     file: str
-    prediction: Prediction | None
+    result: T_co | None
     reason: str = ""
 
 
-@dataclass(frozen=True)
-class FileTimeline:
-    """The timeline of a file, or the reason why there is none.
-
-    Attributes
-    ----------
-    file : str
-    timeline : Timeline or None
-    reason : str
-        Empty if there is a timeline.
-    """
-
-    file: str
-    timeline: Timeline | None
-    reason: str = ""
-
-
-def table_rows(predictions: Iterable[FilePrediction]) -> list[tuple[str, ...]]:
+def table_rows(predictions: Iterable[FileResult[Prediction]]) -> list[tuple[str, ...]]:
     """Return predictions as rows of `COLUMNS`."""
     return [(*_cells(one), one.file) for one in predictions]
 
 
-def _cells(one: FilePrediction) -> tuple[str, ...]:
-    prediction = one.prediction
-    if prediction is None:
+def _cells(one: FileResult[Prediction]) -> tuple[str, ...]:
+    if one.result is None:
         return "none", "", one.reason, ""
-    ranked = sorted(prediction.probabilities.items(), key=lambda item: -item[1])
+    ranked = sorted(one.result.probabilities.items(), key=lambda item: -item[1])
     second = ", ".join(f"{name} {_percent(value)}" for name, value in ranked[1:2])
-    first = _percent(prediction.probabilities[prediction.emotion])
-    return prediction.emotion, first, second, f"{prediction.duration_s:.1f} s"
+    first = _percent(one.result.probabilities[one.result.emotion])
+    return one.result.emotion, first, second, f"{one.result.duration_s:.1f} s"
 
 
 def _percent(probability: float) -> str:
     return f"{100 * probability:.0f} %"
 
 
-def to_csv(predictions: Iterable[FilePrediction], emotions: Sequence[str]) -> str:
+def to_csv(predictions: Iterable[FileResult[Prediction]], emotions: Sequence[str]) -> str:
     """Return predictions as CSV: file, emotion, p_<emotion>..., duration_s and reason.
 
     Each probability is the shortest number that reads back as the same float32, as in the stored
     predictions of a study.
     """
-    header = ["file", "emotion", *(f"p_{name}" for name in emotions), "duration_s", "reason"]
-    rows: list[list[object]] = []
+    rows: list[list[object]] = [
+        ["file", "emotion", *(f"p_{name}" for name in emotions), "duration_s", "reason"]
+    ]
     for one in predictions:
-        if one.prediction is None:
-            rows.append([one.file, "", *("" for _ in emotions), "", one.reason])
-        else:
-            exact = _exact(one.prediction.probabilities, emotions)
-            rows.append([one.file, one.prediction.emotion, *exact, one.prediction.duration_s, ""])
-    return _csv(header, rows)
+        emotion, probabilities, duration_s = "", dict[str, float](), ""
+        if one.result is not None:
+            emotion, probabilities = one.result.emotion, one.result.probabilities
+            duration_s = str(one.result.duration_s)
+        rows.append([one.file, emotion, *_exact(probabilities, emotions), duration_s, one.reason])
+    return _csv(rows)
 
 
-def to_json(card: Card, predictions: Iterable[FilePrediction]) -> str:
-    """Return predictions as JSON, with the model's reference and its measured performance.
+def to_json(card: Card, key: str, results: Iterable[FileResult[Prediction | Timeline]]) -> str:
+    """Return results as JSON under a key, with the model's reference and measured performance.
 
     Probabilities are exact float32 values.
     """
-    return _json(card, "predictions", [_entry(one) for one in predictions])
-
-
-def _entry(one: FilePrediction) -> dict[str, Any]:
-    if one.prediction is None:
-        return {"file": one.file, "reason": one.reason}
-    return {
-        "file": one.file,
-        "emotion": one.prediction.emotion,
-        "probabilities": one.prediction.probabilities,
-        "duration_s": one.prediction.duration_s,
+    document = {
+        "model": card.reference,
+        "emotions": card.emotions,
+        "measured": card.trust.model_dump(mode="json"),
+        key: [
+            {"file": one.file}
+            | ({"reason": one.reason} if one.result is None else one.result.to_dict())
+            for one in results
+        ],
     }
+    return _encodable(json.dumps(document, indent=1, ensure_ascii=False) + "\n")
 
 
 def timeline_rows(timeline: Timeline) -> list[tuple[str, ...]]:
@@ -120,7 +105,8 @@ def timeline_rows(timeline: Timeline) -> list[tuple[str, ...]]:
     rows: list[tuple[str, ...]] = []
     for channel in range(timeline.channels):
         title = channel_title(channel, timeline.channels)
-        for label, group in groupby(timeline.segments(channel), key=_label):
+        segments = timeline.segments(channel)
+        for label, group in groupby(segments, lambda one: one[2].emotion or one[2].reason):
             run = list(group)
             values = [window.probabilities[window.emotion] for *_, window in run if window.emotion]
             probability = _percent(float(np.mean(values))) if values else ""
@@ -128,38 +114,19 @@ def timeline_rows(timeline: Timeline) -> list[tuple[str, ...]]:
     return rows
 
 
-def _label(segment: tuple[float, float, Window]) -> str:
-    *_, window = segment
-    return window.emotion or window.reason
-
-
-def timelines_to_csv(timelines: Iterable[FileTimeline], emotions: Sequence[str]) -> str:
+def timelines_to_csv(timelines: Iterable[FileResult[Timeline]], emotions: Sequence[str]) -> str:
     """Return timelines as CSV, with a row for each window."""
     header = ["file", "start_s", "end_s", "channel", "emotion"]
-    header += [*(f"p_{name}" for name in emotions), "reason"]
-    rows: list[list[object]] = []
+    rows: list[list[object]] = [[*header, *(f"p_{name}" for name in emotions), "reason"]]
     for one in timelines:
-        if one.timeline is None:
-            rows.append([one.file, "", "", "", "", *("" for _ in emotions), one.reason])
+        if one.result is None:
+            rows.append([one.file, "", "", "", "", *_exact({}, emotions), one.reason])
             continue
-        for window in one.timeline.windows:
+        for window in one.result.windows:
             exact = _exact(window.probabilities, emotions)
             position = [one.file, window.start_s, window.end_s, window.channel]
             rows.append([*position, window.emotion, *exact, window.reason])
-    return _csv(header, rows)
-
-
-def timelines_to_json(card: Card, timelines: Iterable[FileTimeline]) -> str:
-    """Return timelines as JSON, with the model's reference and its measured performance."""
-    return _json(
-        card,
-        "timelines",
-        [
-            {"file": one.file}
-            | ({"reason": one.reason} if one.timeline is None else one.timeline.to_dict())
-            for one in timelines
-        ],
-    )
+    return _csv(rows)
 
 
 def figure(
@@ -198,22 +165,10 @@ def _exact(probabilities: dict[str, float], emotions: Sequence[str]) -> list[str
     return [str(np.float32(probabilities[name])) if probabilities else "" for name in emotions]
 
 
-def _csv(header: Sequence[str], rows: Iterable[Sequence[object]]) -> str:
+def _csv(rows: Iterable[Sequence[object]]) -> str:
     text = io.StringIO()
-    writer = csv.writer(text, lineterminator="\n")
-    writer.writerow(header)
-    writer.writerows(rows)
+    csv.writer(text, lineterminator="\n").writerows(rows)
     return _encodable(text.getvalue())
-
-
-def _json(card: Card, key: str, entries: Sequence[dict[str, Any]]) -> str:
-    document = {
-        "model": card.reference,
-        "emotions": card.emotions,
-        "measured": card.trust.model_dump(mode="json"),
-        key: entries,
-    }
-    return _encodable(json.dumps(document, indent=1, ensure_ascii=False) + "\n")
 
 
 def _encodable(text: str) -> str:

@@ -29,7 +29,7 @@ T = TypeVar("T")
 
 START_S = 120.0  # a network's libraries take seconds to load, and more from a slow disk
 PAUSE_S = 5.0  # between two attempts to start a worker
-WORN = 0.5  # fraction of the memory limit that an idle worker may hold before it is replaced
+WORN = 0.5  # a worker that still holds this fraction of its memory limit is replaced
 
 log = logging.getLogger(__name__)
 
@@ -50,13 +50,12 @@ class Pool:
     card : Path
         Card of the model.
     limits : Limits
-        `request_s` and `memory_bytes` are enforced here; the number of requests, by `RequestLimits`.
+        `request_s` and `memory_bytes` are enforced here, the others by `RequestLimits`.
     workers : int
         Number of processes.
 
     Attributes
     ----------
-    card : Card
     replaced : int
         Number of workers that were replaced.
     """
@@ -68,9 +67,9 @@ class Pool:
         self._limits = limits
         self._count = workers
         self._lock = threading.Lock()
-        self._workers: set[_ModelWorker] = set()
-        self._idle: deque[_ModelWorker] = deque()
-        self._waiting: deque[Future[_ModelWorker]] = deque()
+        self._workers: set[Worker] = set()
+        self._idle: deque[Worker] = deque()
+        self._waiting: deque[Future[Worker]] = deque()
         self._closed = threading.Event()
 
     @property
@@ -121,14 +120,8 @@ class Pool:
     ) -> T:
         """Return the result of a function of the predictor, called in a worker.
 
-        If the caller is cancelled, the worker finishes the call within the time limit.
-
-        Parameters
-        ----------
-        function : callable
-            At the top of a module.
-        *arguments, **named
-            Further arguments, which can be pickled.
+        The function is at the top of a module, and its arguments can be pickled. If the caller is
+        cancelled, the worker finishes the call within the time limit.
 
         Raises
         ------
@@ -170,12 +163,12 @@ class Pool:
             # refer to the error as well, and both would stay until garbage is collected.
             del answer
 
-    async def _next_idle(self, until: float) -> _ModelWorker:
+    async def _next_idle(self, until: float) -> Worker:
         """Return the next idle worker; first come, first served."""
         with self._lock:
             if self._idle:
                 return self._idle.popleft()
-            waiting: Future[_ModelWorker] = Future()
+            waiting: Future[Worker] = Future()
             self._waiting.append(waiting)
         try:
             async with asyncio.timeout(until - time.monotonic()):
@@ -186,41 +179,36 @@ class Pool:
                 self._release(waiting.result())
             raise
 
-    def _finished(self, worker: _ModelWorker, answer: Future[Any]) -> None:
+    def _finished(self, worker: Worker, answer: Future[Any]) -> None:
         """Make a worker available for the next call, or replace it."""
         error = None if answer.cancelled() else answer.exception()
-        if isinstance(error, (BrokenProcessPool, MemoryError)):
+        if isinstance(error, (BrokenProcessPool, MemoryError)) or self._is_worn(worker):
             self._replace(worker)
-            return
-        if worker.growth_bytes > WORN * self._limits.memory_bytes and not worker.worn:
-            worker.worn = True
-            threading.Thread(target=self._renew, args=(worker,), daemon=True).start()
+        else:
+            self._release(worker)
+
+    def _is_worn(self, worker: Worker) -> bool:
+        """Whether a worker still holds much more memory than its loaded model needs."""
+        loaded_bytes: int = worker.ready.result()
+        return worker.data_bytes - loaded_bytes > WORN * self._limits.memory_bytes
+
+    def _worker(self) -> Worker:
+        """Return a worker whose first call loads the predictor."""
+        return Worker(partial(_load, self._path, self._limits.memory_bytes))
+
+    def _enter(self, worker: Worker) -> None:
+        """Add a worker that has loaded its model, unless the pool is closed."""
+        with self._lock:
+            if self._closed.is_set():
+                worker.kill()
+                return
+            self._workers.add(worker)
         self._release(worker)
 
-    def _worker(self) -> _ModelWorker:
-        return _ModelWorker(partial(_load, self._path, self._limits.memory_bytes))
-
-    def _enter(self, worker: _ModelWorker) -> None:
-        """Add a worker that has loaded its model, if it is still needed."""
-        with self._lock:
-            needed = self._count + sum(other.worn for other in self._workers)
-            added = len(self._workers) < needed and not self._closed.is_set()
-            if added:
-                self._workers.add(worker)
-        if added:
-            self._release(worker)
-        else:
-            worker.kill()
-
-    def _release(self, worker: _ModelWorker) -> None:
-        """Assign a worker to the longest waiting call; end a worn one that has a replacement."""
+    def _release(self, worker: Worker) -> None:
+        """Assign a worker to the longest waiting call."""
         with self._lock:
             if worker not in self._workers:
-                return
-            if worker.worn and len(self._workers) > self._count:
-                self._workers.remove(worker)
-                self.replaced += 1
-                worker.kill()
                 return
             while self._waiting:
                 waiting = self._waiting.popleft()
@@ -229,7 +217,7 @@ class Pool:
                     return
             self._idle.append(worker)
 
-    def _replace(self, worker: _ModelWorker) -> None:
+    def _replace(self, worker: Worker) -> None:
         """Kill a worker, and start another in a thread."""
         worker.kill()
         with self._lock:
@@ -238,16 +226,6 @@ class Pool:
             self._workers.remove(worker)
             self.replaced += 1
         threading.Thread(target=self._refill, daemon=True).start()
-
-    def _renew(self, worker: _ModelWorker) -> None:
-        """Start another worker, and only then end one that holds too much memory."""
-        self._refill()
-        with self._lock:
-            idle = worker in self._idle
-            if idle:
-                self._idle.remove(worker)
-        if idle:
-            self._release(worker)
 
     def _refill(self) -> None:
         """Start a worker, in as many attempts as it takes."""
@@ -264,18 +242,6 @@ class Pool:
                 return
 
 
-class _ModelWorker(Worker):
-    """A process whose first call loads the predictor."""
-
-    worn = False
-
-    @property
-    def growth_bytes(self) -> int:
-        """Memory held beyond that of the loaded model, in bytes."""
-        loaded: int = self.ready.result()
-        return max(0, self.data_bytes - loaded)
-
-
 @cache
 def _predictor(card: Path) -> Predictor:
     return Predictor.load(card)
@@ -284,10 +250,8 @@ def _predictor(card: Path) -> Predictor:
 def _load(card: Path, memory_bytes: int) -> int:
     """Load the model in a worker, limit its memory, and return its data segments in bytes."""
     predictor = _predictor(card)
-    with contextlib.suppress(UnusableError):
-        predictor.predict(
-            example_wav()
-        )  # the first prediction takes seven times as long as the next
+    with contextlib.suppress(UnusableError):  # the first prediction takes seven times as long
+        predictor.predict(example_wav())
     held = data_bytes("self")
     if held:
         import resource

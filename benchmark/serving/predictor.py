@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -27,25 +28,20 @@ class Prediction:
         The most probable emotion; of equal ones the first.
     probabilities : dict of str to float
         By emotion, in sorted order; exact float32 values.
-    duration_s : float
-        Duration of the recording.
     """
 
     emotion: str
     probabilities: dict[str, float]
     duration_s: float
 
+    def to_dict(self) -> dict[str, Any]:
+        """Return the prediction for JSON."""
+        return asdict(self)
+
 
 @dataclass(frozen=True)
 class Predictor:
-    """A stored model with its card and its feature set.
-
-    Attributes
-    ----------
-    card : Card
-    features : FeatureSet
-    model : SingleRowModel
-    """
+    """A stored model with its card and its feature set."""
 
     card: Card
     features: FeatureSet
@@ -68,14 +64,9 @@ class Predictor:
         return cls(loaded, feature_set_of(loaded, str(card)), for_single_rows(model))
 
     def predict(self, content: bytes, longest_s: float | None = None) -> Prediction:
-        """Return the prediction for a recording.
+        """Return the prediction for the content of an audio file.
 
-        Parameters
-        ----------
-        content : bytes
-            Content of an audio file.
-        longest_s : float, optional
-            A longer recording is refused before it is decoded.
+        A recording longer than `longest_s` is refused before it is decoded.
 
         Raises
         ------

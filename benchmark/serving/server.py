@@ -52,7 +52,6 @@ class Options:
         Required of every client; must be set if other machines can connect.
     hosts : tuple of str
         Allowed host names besides `host` and those of the loopback interface.
-    limits : Limits
     workers : int
         Number of worker processes.
     """
@@ -82,13 +81,6 @@ class NoMessageFormatter(logging.Formatter):
 
 def serve(card: Path, options: Options, console: Console) -> None:
     """Serve REST and the page until Ctrl-C or SIGTERM.
-
-    Parameters
-    ----------
-    card : Path
-        Card of the model.
-    options : Options
-    console : Console
 
     Raises
     ------

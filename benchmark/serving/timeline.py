@@ -52,13 +52,10 @@ class Window:
 
     Attributes
     ----------
-    start_s, end_s : float
     channel : int
         Index from 0.
-    emotion : str
-        The most probable emotion; empty if there is no prediction.
-    probabilities : dict of str to float
-        By emotion, exact float32 values; empty if there is no prediction.
+    emotion, probabilities
+        As in `Prediction`; empty if there is no prediction.
     reason : str
         Why there is no prediction (`UnusableError.fault`), for example ``silent``; else empty.
     """
@@ -77,8 +74,6 @@ class Timeline:
 
     Attributes
     ----------
-    duration_s : float
-    channels : int
     windows : tuple of Window
         Sorted by start, then by channel.
     envelope : tuple of tuples of float
@@ -111,29 +106,14 @@ class Timeline:
 
 @dataclass(frozen=True)
 class Analysis:
-    """What the page shows for a recording.
-
-    Attributes
-    ----------
-    prediction : Prediction or None
-        For the whole recording; None if it is longer than `Limits.clip_s`.
-    timeline : Timeline
-    """
+    """What the page shows; the prediction is None for a recording longer than `Limits.clip_s`."""
 
     prediction: Prediction | None
     timeline: Timeline
 
 
 class Grid(NamedTuple):
-    """Positions of windows in a recording.
-
-    Attributes
-    ----------
-    rate_hz, channels : int
-        Of the recording.
-    window, hop : int
-        Length of a window, and distance between window starts, in frames.
-    """
+    """Positions of windows in a recording; `window` (length) and `hop` are in frames."""
 
     rate_hz: int
     channels: int
@@ -208,15 +188,8 @@ def timeline(
     Each window is resampled, and its features are extracted, like a clip of the same samples. A
     recording shorter than a window is a single window.
 
-    Parameters
-    ----------
-    predictor : Predictor
-    content : bytes
-        Content of an audio file.
-    window_s, hop_s : float
-        Length of a window, and distance between window starts.
-    longest_s : float, optional
-        A longer recording is refused.
+    Windows of `window_s` start every `hop_s`. `content` is that of an audio file; a recording
+    longer than `longest_s` is refused.
 
     Raises
     ------
@@ -255,7 +228,6 @@ class Recording:
     ----------
     blocks : iterator of ndarray of float32, shape (n_frames, n_channels)
         Consecutive samples; all blocks except the last are multiples of `Grid.peak` long.
-    grid : Grid
     n_expected : int
         Number of windows over all channels; 0 if the header does not tell the length.
     """

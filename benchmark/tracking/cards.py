@@ -34,8 +34,6 @@ from benchmark.study import digest_of
 
 FORMAT = 2
 
-REMEDY = "If a study made it, run the study again: it writes its cards anew."
-
 
 class _Part(BaseModel):
     model_config = ConfigDict(extra="forbid", frozen=True, allow_inf_nan=False)
@@ -50,20 +48,9 @@ class Score(_Part):
 
 
 class ProtocolScores(_Part):
-    """Test scores of a model under one protocol.
+    """Test scores of a model under one protocol, by metric; sizes are those of the test side.
 
-    Attributes
-    ----------
-    protocol, title : str
-        Its name, and its title.
-    speaker_independent : bool
-        Whether no test speaker occurs in training.
-    clips, speakers : int
-        Of the test side.
-    resampling_unit : str
-        What the confidence intervals resample: speakers or clips.
-    scores : dict of str to Score
-        By metric: uar, accuracy, macro_f1.
+    The confidence intervals resample `resampling_unit`: speakers or clips.
     """
 
     protocol: str
@@ -80,13 +67,12 @@ class Features(_Part):
 
     Attributes
     ----------
-    name : str
-    version, sample_rate_hz, columns : int
-        Version of the feature set, its sample rate, and its number of columns.
+    columns : int
+        Number of columns.
     normalise : str or None
-        Group whose statistics normalise the features; None without normalisation.
+        Group whose statistics normalise the features.
     versions : dict of str to str
-        Packages of an extra that compute the features, with their versions.
+        Of the packages of an extra that compute the features.
     digest : str
         Of the whole recipe, the names of the columns included.
     """
@@ -105,9 +91,6 @@ class Card(_Part):
 
     Attributes
     ----------
-    format : int
-    study, question : str
-        The study that made the model.
     changes : tuple of str
         How the run differed from the study file.
     split, model, title : str
@@ -118,21 +101,15 @@ class Card(_Part):
         None if the model was fitted on a user's own tables.
     covariates : tuple of str
         Further inputs, which a recording does not contain.
-    corpora : tuple of str
-        Titles of the training corpora.
     generated : bool
         Whether any training recording is generated speech.
     data : str
         Digest of the clips, splits and inner folds. Models with equal digests are comparable.
-    metric : str
-        Metric of the model selection.
     cv_score, cv_std : float
-        Mean and standard deviation of the metric over the inner folds.
+        Mean and standard deviation over the inner folds, of the metric of the model selection.
     measured : tuple of ProtocolScores
         One per protocol of the study. For another protocol than `split`'s, they are of the same
         model tuned and fitted on that protocol's training side.
-    versions : dict
-        Of the libraries that made the model.
     file, sha256 : str
         Name of the model's file, which is beside the card, and its digest.
     """
@@ -157,6 +134,13 @@ class Card(_Part):
     versions: dict[str, str]
     file: str
     sha256: str
+
+    @field_validator("format")
+    @classmethod
+    def _is_current(cls, version: int) -> int:
+        if version != FORMAT:
+            raise ValueError(f"a card of format {version}; this version reads format {FORMAT}")
+        return version
 
     @field_validator("file")
     @classmethod
@@ -198,6 +182,21 @@ class Card(_Part):
             key=lambda one: (not one.speaker_independent, one.protocol != self.protocol),
         )
 
+    @property
+    def performance(self) -> str:
+        """The UAR in a sentence, speaker-independent if that was measured."""
+        uar = self.trust.scores["uar"]
+        protocol = (
+            self.trust.title
+            if self.trust.speaker_independent
+            else "speaker-dependent; speaker-independent performance was not measured"
+        )
+        synthetic = " It was trained on synthetic speech, not on people." if self.generated else ""
+        return (
+            f"UAR {uar.value:.3f} [{uar.low:.3f}, {uar.high:.3f}], {protocol}; chance level "
+            f"{1 / len(self.emotions):.3f}.{synthetic}"
+        )
+
     def text(self) -> str:
         """Return the card as it is stored."""
         return json.dumps(self.model_dump(mode="json"), indent=1, ensure_ascii=False) + "\n"
@@ -213,7 +212,6 @@ def write_cards(
 
     Parameters
     ----------
-    result : Result
     recipe : dict or None
         `FeatureSet.recipe` and the normalisation; None for a user's own tables.
     data : mapping of str to str
@@ -292,23 +290,16 @@ def read_card(path: Path) -> Card:
         If the file can't be read, is not a card, or has another format.
     """
     try:
-        content = json.loads(path.read_text(encoding="utf-8"))
-        if isinstance(content, dict) and content.get("format") != FORMAT:
-            raise BenchmarkError(
-                f"{path}: a card of format {content.get('format')}; this version reads format "
-                f"{FORMAT}. Run its study again and promote it with this version."
-            )
-        return Card.model_validate(content)
+        return Card.model_validate_json(path.read_bytes())
     except OSError as error:
         raise BenchmarkError(f"{path}: can't read the model card ({error.strerror}).") from error
     except ValidationError as error:
         first = error.errors()[0]
         place = ".".join(str(part) for part in first["loc"]) or "the whole card"
         raise BenchmarkError(
-            f"{path}: not a model card: {place}: {first['msg']}. {REMEDY}"
+            f"{path}: not a model card: {place}: {first['msg']}. If a study made it, run the study "
+            "again: it writes its cards anew."
         ) from error
-    except (ValueError, RecursionError) as error:
-        raise BenchmarkError(f"{path}: not a model card: {error}. {REMEDY}") from error
 
 
 def feature_set_of(card: Card, where: str) -> FeatureSet:
@@ -319,21 +310,21 @@ def feature_set_of(card: Card, where: str) -> FeatureSet:
     BenchmarkError
         If this version can't compute it, or the model needs more than one recording contains.
     """
-    features = card.features
+    features, model = card.features, f"{where}: {card.reference}"
     if features is None:
         raise BenchmarkError(
-            f"{where}: {card.reference} was fitted on a user's own tables of features, which can't "
-            "be computed from a recording."
+            f"{model} was fitted on a user's own tables of features, which can't be computed from "
+            "a recording."
         )
     if card.covariates:
         raise BenchmarkError(
-            f"{where}: {card.reference} also takes {', '.join(card.covariates)}, which a recording "
-            "does not contain. Promote a model of a study without covariates."
+            f"{model} also takes {', '.join(card.covariates)}, which a recording does not contain. "
+            "Promote a model of a study without covariates."
         )
     if features.normalise is not None:
         raise BenchmarkError(
-            f"{where}: {card.reference} takes features normalised by {features.normalise}, which "
-            "needs more than one recording. Promote a model of a study without `normalise`."
+            f"{model} takes features normalised by {features.normalise}, which needs more than one "
+            "recording. Promote a model of a study without `normalise`."
         )
     try:
         own = feature_set(features.name)
@@ -344,8 +335,8 @@ def feature_set_of(card: Card, where: str) -> FeatureSet:
         reason = str(error)
     if reason:
         raise BenchmarkError(
-            f"{where}: {card.reference} takes features {features.name} version "
-            f"{features.version}, which this version of the benchmark can't compute ({reason}). "
+            f"{model} takes features {features.name} version {features.version}, which this "
+            f"version of the benchmark can't compute ({reason}). "
             f"Install ser-benchmark {card.versions.get('ser-benchmark')}, or run the study again "
             "and promote its selected model."
         )
@@ -376,13 +367,8 @@ def find_card(folder: Path, study: str, split: str | None, model: str | None) ->
 
     The selected model has the best CV score, so test scores do not decide.
 
-    Parameters
-    ----------
-    folder : Path
-        features_cache/<study>.
-    study : str
-    split, model : str or None
-        By default a speaker-independent split if there is one, and its selected model.
+    The default is a speaker-independent split if there is one, and its selected model. `folder` is
+    features_cache/<study>.
 
     Raises
     ------

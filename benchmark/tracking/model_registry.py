@@ -36,11 +36,9 @@ from benchmark.tracking.registered_model import (
 )
 from benchmark.tracking.runs import source_tags
 from benchmark.tracking.store import (
-    ARTIFACTS,
     connect,
     environment,
     find_or_create_experiment,
-    is_server,
     root_cause,
     sqlite_file,
     store_errors,
@@ -58,10 +56,6 @@ class Promotion:
 
     Attributes
     ----------
-    version : int
-        Version of the model in the registry.
-    reference : str
-        See `Card.reference`.
     new : bool
         Whether the version was created now; False if the same model was registered before.
     champion : bool
@@ -86,10 +80,9 @@ def promote(card: Path, uri: str, artifacts: Path, *, force: bool = False) -> Pr
     ----------
     card : Path
         From `cards.find_card`; the model is beside it.
-    uri : str
-        MLflow's store or server, from `store.tracking_uri`.
-    artifacts : Path
-        Folder of the artifacts if the store is a database.
+    uri, artifacts
+        The store or server, from `store.tracking_uri`, and the folder of artifacts if it is a
+        database.
     force : bool
         Whether to make it the champion in any case.
 
@@ -100,7 +93,7 @@ def promote(card: Path, uri: str, artifacts: Path, *, force: bool = False) -> Pr
     """
     model, _ = load_model(card)
     with store_errors(uri):
-        client = connect(uri, artifacts)
+        client = connect(uri)
         version = _same_version(client, uri, _digest(card))
         new = version is None
         if version is None:
@@ -111,19 +104,10 @@ def promote(card: Path, uri: str, artifacts: Path, *, force: bool = False) -> Pr
     return Promotion(int(version.version), model.reference, new, champion, reason)
 
 
-def find(uri: str, artifacts: Path, cache: Path, which: str = CHAMPION) -> Path:
+def find(uri: str, cache: Path, which: str = CHAMPION) -> Path:
     """Return the card of a registered model; card and model, which is beside it, are verified.
 
-    Parameters
-    ----------
-    uri : str
-        MLflow's store or server, from `store.tracking_uri`.
-    artifacts : Path
-        Folder of the artifacts if the store is a database.
-    cache : Path
-        Folder for downloaded files.
-    which : str
-        An alias or the number of a version.
+    `which` is an alias or the number of a version; `cache` receives downloaded files.
 
     Raises
     ------
@@ -134,7 +118,7 @@ def find(uri: str, artifacts: Path, cache: Path, which: str = CHAMPION) -> Path:
     if file is not None and not file.exists():  # MLflow would create it
         raise BenchmarkError(f"{file}: no model has been promoted. Promote one with {PROMOTE}.")
     with store_errors(uri):
-        client = connect(uri, artifacts)
+        client = connect(uri)
         version = _find_version(client, which)
         try:
             return _verified_folder(client, uri, version, cache) / "card.json"
@@ -157,7 +141,7 @@ def resolve(which: str, project: Path) -> Path:
     if which.endswith(".json"):
         return Path(which).expanduser()
     cache = Project(project).features_cache / "registry"
-    return find(tracking_uri(project), project / ARTIFACTS, cache, which)
+    return find(tracking_uri(project), cache, which)
 
 
 def _same_version(client: Any, uri: str, digest: str) -> Any:
@@ -192,10 +176,9 @@ def _decide(card: Card, version: Any, champion: Any, force: bool) -> tuple[bool,
         return True, "It is already the champion."
     better, reason = _compare(card, champion)
     name = f"version {champion.version} ({champion.tags.get('reference', 'no reference')})"
-    if better:
-        return True, f"It replaces the champion, {name}: {reason}."
-    if force:
-        return True, f"It replaces the champion, {name}, because of --force, although {reason}."
+    if better or force:
+        why = ": " if better else ", because of --force, although "
+        return True, f"It replaces the champion, {name}{why}{reason}."
     return False, f"The champion is still {name}: {reason}. --force replaces it."
 
 
@@ -306,8 +289,7 @@ def _register(client: Any, uri: str, artifacts: Path, path: Path) -> Any:
     """Return a new version of the registered model."""
     card = read_card(path)
     digest = _digest(path)
-    location = None if is_server(uri) else artifacts
-    experiment = find_or_create_experiment(client, card.study, location)
+    experiment = find_or_create_experiment(client, uri, card.study, artifacts)
     with _run(client, experiment, card, digest) as run:
         model = _log_model(client, experiment, run, path, card)
         if _registered(client) is None:

@@ -24,7 +24,6 @@ class TableRecord:
         ``train`` or ``test``.
     source : str
         Path of the file within the project.
-    rows : int
     """
 
     name: str
@@ -40,13 +39,9 @@ class StudyRecord:
 
     Attributes
     ----------
-    name : str
     digest : str
         Digest of everything that decides the scores; runs with equal digests belong to the same
         study. The number of trials is excluded, so more trials continue a study.
-    metric : str
-        For example ``uar``; the CV score is logged as ``cv_uar``, or as ``cv_neg_error_rate`` if
-        smaller values are better.
     question : str
         Shown as the study's description.
     settings : mapping
@@ -57,7 +52,7 @@ class StudyRecord:
     tags : mapping of str to str
         Tags of every run: seed, data_digest, code_digest and others.
     tables : mapping of str to tuple of TableRecord
-        By split: its train and test tables.
+        By split.
     """
 
     name: str
@@ -81,7 +76,6 @@ class ModelRecord:
 
     Attributes
     ----------
-    split, model : str
     params : mapping
         Hyperparameters, or the members of an ensemble.
     metrics : mapping of str to float
@@ -91,8 +85,6 @@ class ModelRecord:
         By artifact path: ``figures/confusion.png``, ``model/model.skops``.
     trial : int or None
         Number of the selected trial; None for an ensemble.
-    tags : mapping of str to str
-        Further tags, for example the digest of the model's file.
     """
 
     split: str

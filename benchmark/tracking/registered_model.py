@@ -2,16 +2,14 @@
 
 from __future__ import annotations
 
-import io
 import shutil
 import tempfile
-import wave
 from importlib.metadata import distributions
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 
+from benchmark.corpora import synthetic
 from benchmark.evaluation.metrics import METRICS
 from benchmark.report.markdown import code, counted, listed, number, plain, span
 from benchmark.tracking.cards import Card, ProtocolScores, Score
@@ -136,12 +134,9 @@ def write_model(path: Path, card: Card, folder: Path) -> None:
     from mlflow.pyfunc import save_model
     from mlflow.types import ColSpec, Schema
 
-    probabilities = [ColSpec("double", f"p_{emotion}") for emotion in card.emotions]
-    outputs: list[Any] = [
-        ColSpec("string", "emotion"),
-        *probabilities,
-        ColSpec("double", "duration_s"),
-    ]
+    numbers = [*(f"p_{emotion}" for emotion in card.emotions), "duration_s"]
+    outputs = Schema([ColSpec("string", "emotion"), *(ColSpec("double", one) for one in numbers)])
+    tone = synthetic.wav(0.25 * np.sin(2 * np.pi * 220 * np.arange(2000) / 8000), 8000)
     with tempfile.TemporaryDirectory() as staged:
         copy = Path(staged) / "card.json"
         shutil.copyfile(path, copy)
@@ -150,8 +145,8 @@ def write_model(path: Path, card: Card, folder: Path) -> None:
             python_model=PACKAGE / "serving" / "pyfunc.py",
             artifacts={"card": str(copy), "model": str(path.with_name(card.file))},
             code_paths=[str(PACKAGE)],
-            signature=ModelSignature(Schema([ColSpec("binary", "audio")]), Schema(outputs)),
-            input_example=pd.DataFrame({"audio": [_tone()]}),
+            signature=ModelSignature(Schema([ColSpec("binary", "audio")]), outputs),
+            input_example=pd.DataFrame({"audio": [tone]}),
             pip_requirements=_requirements(card),
         )
 
@@ -199,16 +194,3 @@ def _requirements(card: Card) -> list[str]:
         for name in dict.fromkeys((*LIBRARIES, *deep, *extractors))
         for found in distributions(name=name)
     ]
-
-
-def _tone() -> bytes:
-    """Return a quarter of a second of a tone as a .wav file: an example request."""
-    time_s = np.arange(2000) / 8000
-    samples = (8000 * np.sin(2 * np.pi * 220 * time_s)).astype("<i2")
-    file = io.BytesIO()
-    with wave.open(file, "wb") as sound:
-        sound.setnchannels(1)
-        sound.setsampwidth(2)
-        sound.setframerate(8000)
-        sound.writeframes(samples.tobytes())
-    return file.getvalue()

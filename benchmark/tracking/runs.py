@@ -45,10 +45,8 @@ class StudyRuns:
 
     Parameters
     ----------
-    client : MlflowClient
     experiment : str
         Id of the experiment.
-    study : StudyRecord
     """
 
     def __init__(self, client: Any, experiment: str, study: StudyRecord) -> None:

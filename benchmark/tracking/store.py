@@ -63,19 +63,12 @@ def store_errors(uri: str) -> Iterator[None]:
 
 
 def check_server(uri: str) -> None:
-    """Refuse an MLflow server that does not respond; databases are checked by `check_store`.
-
-    Raises
-    ------
-    BenchmarkError
-        If the server does not respond.
-    """
-    if uri.startswith(("http:", "https:")):
-        with store_errors(uri):
-            _connect_once(uri)
+    """Raise an error if an MLflow server does not respond; `check_store` checks databases."""
+    with store_errors(uri):
+        _connect_once(uri)
 
 
-def check_store(uri: str, artifacts: Path) -> None:
+def check_store(uri: str) -> None:
     """Refuse an unusable store before any work; create a database that does not exist yet.
 
     Takes two to three seconds, mostly imports; may run in a thread.
@@ -88,21 +81,13 @@ def check_store(uri: str, artifacts: Path) -> None:
     with store_errors(uri):
         retry(
             "MLflow's database",
-            lambda: connect(uri, artifacts).search_experiments(max_results=1),
+            lambda: connect(uri).search_experiments(max_results=1),
             is_locked,
         )
 
 
-def connect(uri: str, artifacts: Path) -> Any:
-    """Return the `MlflowClient` of a reachable store with this version's schema.
-
-    Parameters
-    ----------
-    uri : str
-        From `tracking_uri`.
-    artifacts : Path
-        Folder of the artifacts of a database that is created.
-    """
+def connect(uri: str) -> Any:
+    """Return the `MlflowClient` of a reachable store with this version's schema."""
     for name, value in SETTINGS.items():
         os.environ.setdefault(name, value)
     from mlflow import MlflowClient
@@ -118,27 +103,21 @@ def connect(uri: str, artifacts: Path) -> Any:
     file = sqlite_file(uri)
     if file is not None:
         _create_database(file)
-    if uri.startswith(("http:", "https:")):
-        _connect_once(uri)
-    elif not is_server(uri):
+    _connect_once(uri)
+    if not is_server(uri):
         _check_schema(uri)
     return MlflowClient(tracking_uri=uri)
 
 
 def is_server(uri: str) -> bool:
-    """Return whether an address is a server's, which decides itself where artifacts are stored."""
+    """Return whether an address is a server's, which decides where artifacts are stored."""
     return uri.startswith(("http:", "https:", "databricks"))
 
 
-def find_or_create_experiment(client: Any, name: str, artifacts: Path | None) -> str:
+def find_or_create_experiment(client: Any, uri: str, name: str, artifacts: Path) -> str:
     """Return the id of an experiment, created if it does not exist.
 
-    Parameters
-    ----------
-    client : MlflowClient
-    name : str
-    artifacts : Path or None
-        Folder of the artifacts of a new experiment; None if a server decides.
+    `artifacts` is the folder of a new experiment's artifacts; a server decides for itself.
 
     Raises
     ------
@@ -147,7 +126,7 @@ def find_or_create_experiment(client: Any, name: str, artifacts: Path | None) ->
     """
     experiment = client.get_experiment_by_name(name)
     if experiment is None:
-        location = None if artifacts is None else (artifacts.resolve() / name).as_uri()
+        location = None if is_server(uri) else (artifacts.resolve() / name).as_uri()
         try:
             return str(client.create_experiment(name, artifact_location=location))
         except Exception:
@@ -223,8 +202,9 @@ def _exists(file: Path) -> bool:
 
 def _connect_once(uri: str) -> None:
     """Raise within seconds if a server does not respond; any HTTP status is a response."""
-    with contextlib.suppress(urllib.error.HTTPError):
-        urllib.request.urlopen(without_user(uri), timeout=10).close()
+    if uri.startswith(("http:", "https:")):
+        with contextlib.suppress(urllib.error.HTTPError):
+            urllib.request.urlopen(without_user(uri), timeout=10).close()
 
 
 def _check_schema(uri: str) -> None:

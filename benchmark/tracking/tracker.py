@@ -9,7 +9,6 @@ import time
 from collections import deque
 from collections.abc import Callable
 from pathlib import Path
-from typing import Any
 
 from benchmark.engine.retry import ATTEMPT_S, PATIENCE_S, is_transient
 from benchmark.errors import BenchmarkError
@@ -34,7 +33,7 @@ Write = Callable[[StudyRuns], None]
 class Tracker:
     """Log of one study to MLflow.
 
-    `open` and `begin` raise errors before any fit. Afterwards a thread writes the records: the
+    `begin` raises errors before any fit. Afterwards a thread writes the records: the
     study never waits for the store, and a failure of the store does not stop the study. Only
     `finish` waits, at most `patience_s`, for a store that became unavailable.
 
@@ -45,8 +44,7 @@ class Tracker:
     experiment : str
         Name of the MLflow experiment, created if it does not exist: one per study.
     artifacts : Path
-        Folder of the artifacts of a new experiment, ``mlruns`` in the project's folder. A server
-        decides for itself.
+        Folder of the artifacts of a new experiment; a server decides for itself.
     patience_s : float
         How long `finish` waits for an unavailable store.
 
@@ -67,7 +65,6 @@ class Tracker:
         self.patience_s = patience_s
         self.seconds = 0.0
         self.reason = ""
-        self._store: tuple[Any, str] | None = None
         self._runs: StudyRuns | None = None
         self._study: StudyRecord | None = None
         self._queue: queue.SimpleQueue[Write | None] = queue.SimpleQueue()
@@ -87,17 +84,6 @@ class Tracker:
     def lost(self) -> int:
         """Number of records that could not be logged; running the study again logs them."""
         return len(self._unwritten) if self.reason else 0
-
-    def open(self) -> None:
-        """Connect to the store and find or create the experiment.
-
-        Raises
-        ------
-        BenchmarkError
-            If the store is unreachable, refuses, or has another version of MLflow.
-        """
-        with store_errors(self.uri):
-            self._connect()
 
     def begin(self, study: StudyRecord) -> None:
         """Start the runs of a study, or resume those of an interrupted run.
@@ -129,13 +115,7 @@ class Tracker:
         self._queue.put(lambda runs: runs.log_model(record))
 
     def finish(self, status: str = "FINISHED") -> None:
-        """Write the remaining records and end the study's runs.
-
-        Parameters
-        ----------
-        status : str
-            MLflow's status of the study: ``FINISHED``, ``FAILED`` or ``KILLED``.
-        """
+        """Write the remaining records and end the study's runs: FINISHED, FAILED or KILLED."""
         if self._thread is None:
             return
         self._status = status
@@ -146,21 +126,18 @@ class Tracker:
         self._thread.join()
         self._thread = None
 
-    def _connect(self) -> tuple[Any, str]:
-        if self._store is None:
-            client = connect(self.uri, self.artifacts)
-            location = None if is_server(self.uri) else self.artifacts
-            self._store = client, find_or_create_experiment(client, self.experiment, location)
-        return self._store
-
     def _resume(self) -> StudyRuns:
         """Return the study's runs as the store has them, started if they are new."""
+        if self._runs is not None:
+            self._runs.find()
+            return self._runs
         assert self._study is not None
-        runs = self._runs or StudyRuns(*self._connect(), self._study)
+        client = connect(self.uri)
+        experiment = find_or_create_experiment(client, self.uri, self.experiment, self.artifacts)
+        runs = StudyRuns(client, experiment, self._study)
         runs.find()
-        if self._runs is None:
-            runs.begin()
-            self._runs = runs
+        runs.begin()
+        self._runs = runs
         return runs
 
     def _write_all(self) -> None:

@@ -55,14 +55,13 @@ def ui_command(uri: str, project: Path, port: int) -> tuple[list[str], dict[str,
     return command, environment
 
 
-def ui_addresses(uri: str, project: Path, port: int) -> list[tuple[str, str]]:
+def ui_addresses(uri: str, port: int) -> list[tuple[str, str]]:
     """Return each study and the address of its trials in the UI, the most recent study first.
 
     The UI's own start page is about language models.
     """
-    client = connect(uri, project / ARTIFACTS)
     return [
         (study.name, f"http://127.0.0.1:{port}/{view_address('trials', study.experiment_id)}")
-        for study in client.search_experiments(order_by=["last_update_time DESC"])
+        for study in connect(uri).search_experiments(order_by=["last_update_time DESC"])
         if f"{TAG}trials" in study.tags
     ]

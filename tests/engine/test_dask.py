@@ -125,7 +125,7 @@ def test_abandoned_tasks_leave_the_workers_ready_for_others(cluster: Cluster) ->
     for _ in range(6):
         cluster.submit(time.sleep, 600)
     cluster.abandon()
-    assert not cluster.busy
+    assert not cluster.pending
     cluster.submit(operator.neg, 1)
     assert [task.result for task in cluster.drain()] == [-1]
 

@@ -12,12 +12,13 @@ import pytest
 from sqlalchemy import create_engine, text
 from sqlalchemy.engine import make_url
 
-from benchmark.engine import databases, retry
+from benchmark.engine import retry
 from benchmark.engine.databases import with_driver
 from benchmark.errors import BenchmarkError
 from benchmark.features import feature_set
 from benchmark.features.cache import Cache, Row, row_key
 from benchmark.search.storage import TrialStorage
+from benchmark.tracking.store import check_store
 from benchmark.tracking.tracker import Tracker
 from tests.support.bench import Bench
 from tests.support.postgres import PoorLine, Postgres
@@ -132,7 +133,7 @@ def test_a_database_that_stays_away_is_given_up_in_one_line(
 
 def test_a_locked_store_of_runs_costs_no_record(tmp_path: Path) -> None:
     tracker = Tracker(f"sqlite:///{tmp_path / 'mlflow.db'}", "toy", artifacts=tmp_path / "mlruns")
-    tracker.open()
+    check_store(tracker.uri)
     with held(tmp_path / "mlflow.db", 6):
         began = time.monotonic()
         tracker.begin(STUDY)
@@ -165,8 +166,7 @@ def test_other_addresses_stay_as_they_are(url: str) -> None:
 
 
 def test_a_missing_driver_is_named_with_its_extra(monkeypatch: pytest.MonkeyPatch) -> None:
-    for name in databases.DRIVERS:
-        monkeypatch.setitem(sys.modules, name, None)
+    monkeypatch.setitem(sys.modules, "psycopg", None)
     with pytest.raises(BenchmarkError, match="extra `cluster`") as told:
         TrialStorage("postgresql://me:secret@host/db").open()
     assert "secret" not in str(told.value)
@@ -196,7 +196,7 @@ def test_one_database_for_both_stores_is_refused(postgres: Postgres, tmp_path: P
     url = postgres.database()
     opened(url)
     with pytest.raises(BenchmarkError, match="separate database for MLflow"):
-        Tracker(with_driver(url), "toy", artifacts=tmp_path).open()
+        check_store(with_driver(url))
 
 
 def test_several_processes_may_make_the_tables_at_once(postgres: Postgres) -> None:

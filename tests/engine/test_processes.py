@@ -78,7 +78,7 @@ def test_tasks_beside_a_killed_worker_run_again(tmp_path: Path) -> None:
         for number in range(6):
             workers.submit(double, number)
         results = []
-        while workers.busy:
+        while workers.pending:
             task = workers.next_done()
             results.append(task.result if task else None)
     assert sorted(map(str, results)) == sorted(["survived", *map(str, range(0, 12, 2))])
@@ -98,7 +98,7 @@ def test_a_task_that_kills_its_worker_every_time_is_handed_back_as_lost() -> Non
         workers.submit(double, 1, label="bystander")
         workers.submit(double, 2, label="bystander")
         done = []
-        while workers.busy:
+        while workers.pending:
             done.append(workers.next_done())
     lost = [task for task in done if task is not None and task.error is not None]
     assert [(task.label, type(task.error)) for task in lost] == [("culprit", WorkerLostError)]
@@ -195,7 +195,7 @@ def test_abandoned_tasks_are_gone_and_the_workers_ready_for_others() -> None:
             workers.submit(time.sleep, 60)
         assert workers.next_done(until=time.monotonic() + 1) is None
         workers.abandon()
-        assert not workers.busy
+        assert not workers.pending
         workers.submit(double, 4)
         assert [task.result for task in workers.drain()] == [8]
 

@@ -622,7 +622,7 @@ def measure_ui(measurements: Measurements, scratch: Path, sizes: Sequence[int]) 
         raise SystemExit(f"{folder} holds no runs: measure --stages trials first.")
     port = 5987
     with served_ui(folder, port) as (address, started):
-        [(_, view)] = ui_addresses(tracking_uri(folder), folder, port)
+        [(_, view)] = ui_addresses(tracking_uri(folder), port)
         experiment = view.split("/experiments/")[1].partition("/")[0]
         pages = {str(page): listed(address, experiment, page) for page in (UI_PAGE, 1_000, 10_000)}
         measurements.add(

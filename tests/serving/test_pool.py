@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import os
 import signal
 import time
 from collections.abc import Iterator
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -19,7 +21,10 @@ from benchmark.serving.limits import Limits
 from benchmark.serving.pool import LostError, Pool, SlowError
 from benchmark.serving.predictor import Predictor
 
-LIMITS = Limits(concurrent=3, request_s=8.0, memory_bytes=2**28)
+LIMITS = Limits(concurrent=3, request_s=60.0, memory_bytes=2**28)
+"""Time for a worker to be replaced within a request, also on a busy machine."""
+
+SHORT_S = 2.0
 
 
 @pytest.fixture(scope="module")
@@ -34,10 +39,14 @@ def started(small_card: Path) -> Iterator[Pool]:
 @pytest.fixture
 def pool(started: Pool) -> Pool:
     """The pool, its worker ready, whatever another test did to it."""
-    until = time.monotonic() + 60
-    while started.ready < 1 and time.monotonic() < until:
-        time.sleep(0.05)
+    wait_until_ready(started)
     return started
+
+
+def wait_until_ready(pool: Pool, replaced: int = 0) -> None:
+    until = time.monotonic() + 60
+    while (pool.ready < 1 or pool.replaced < replaced) and time.monotonic() < until:
+        time.sleep(0.05)
 
 
 def worker(_: Predictor) -> int:
@@ -99,19 +108,23 @@ def test_a_worker_that_dies_with_nothing_to_do_costs_nobody_an_answer(pool: Pool
     assert asyncio.run(pool.ask(worker)) != before
 
 
-def test_an_answer_that_takes_too_long_ends_with_its_worker(pool: Pool) -> None:
-    before = asyncio.run(pool.ask(worker))
-    began = time.monotonic()
-    with pytest.raises(SlowError):
-        asyncio.run(pool.ask(dawdle, 60.0))
-    assert time.monotonic() - began < LIMITS.request_s + 1
-    assert asyncio.run(pool.ask(worker)) != before
+def test_an_answer_that_takes_too_long_ends_with_its_worker(
+    small_card: Path,
+) -> None:
+    with contextlib.closing(Pool(small_card, replace(LIMITS, request_s=SHORT_S))) as pool:
+        pool.start()
+        began = time.monotonic()
+        with pytest.raises(SlowError):
+            asyncio.run(pool.ask(dawdle, 600.0))
+        assert time.monotonic() - began < SHORT_S + 10
+        wait_until_ready(pool, replaced=1)
+        assert (pool.ready, pool.replaced) == (1, 1)
 
 
 def test_the_next_is_answered_when_one_who_asked_has_gone_away(pool: Pool) -> None:
     async def go_away() -> int:
         working = asyncio.ensure_future(pool.ask(dawdle, 0.5))
-        waiting = asyncio.ensure_future(pool.ask(dawdle, 30.0))
+        waiting = asyncio.ensure_future(pool.ask(dawdle, 50.0))
         await asyncio.sleep(0.2)
         working.cancel()
         waiting.cancel()
@@ -120,7 +133,7 @@ def test_the_next_is_answered_when_one_who_asked_has_gone_away(pool: Pool) -> No
     before = asyncio.run(pool.ask(worker))
     began = time.monotonic()
     assert asyncio.run(go_away()) == before
-    assert time.monotonic() - began < 3
+    assert time.monotonic() - began < 30
 
 
 def test_a_model_that_can_not_be_loaded_is_said_at_the_start(

@@ -21,15 +21,14 @@ from benchmark.serving.batch import find_files, predict_files, timeline_files
 from benchmark.serving.command import Output, check_output, predict_over_time
 from benchmark.serving.formats import (
     COLUMNS,
-    FilePrediction,
-    FileTimeline,
+    FileResult,
     table_rows,
     timelines_to_csv,
-    timelines_to_json,
     to_csv,
     to_json,
 )
-from benchmark.serving.predictor import Predictor
+from benchmark.serving.predictor import Prediction, Predictor
+from benchmark.serving.timeline import Timeline
 from benchmark.tracking.cards import read_card
 from tests.support.bench import Bench
 
@@ -54,7 +53,7 @@ def folder(tones: Path, tmp_path: Path) -> Path:
 
 
 @pytest.fixture
-def predictions(folder: Path, card: Path, tmp_path: Path) -> tuple[FilePrediction, ...]:
+def predictions(folder: Path, card: Path, tmp_path: Path) -> tuple[FileResult[Prediction], ...]:
     """Two recordings, and three files that are none."""
     (folder / "empty.wav").write_bytes(b"")
     (folder / "words.wav").write_text("no sound")
@@ -87,7 +86,7 @@ def test_workers_and_the_cache_change_no_prediction(
     assert many[30:40] == few
     predictor = Predictor.load(card)
     assert [predictor.predict(file.read_bytes()) for file in files[:3]] == [
-        one.prediction for one in many[:3]
+        one.result for one in many[:3]
     ]
 
 
@@ -136,7 +135,7 @@ def test_a_missing_file_is_refused_with_what_is_allowed(tmp_path: Path) -> None:
 
 
 def test_an_unusable_file_is_a_row_with_its_reason(
-    predictions: tuple[FilePrediction, ...],
+    predictions: tuple[FileResult[Prediction], ...],
 ) -> None:
     reasons = {Path(one.file).name: one.reason for one in predictions}
     assert reasons == {
@@ -146,11 +145,11 @@ def test_an_unusable_file_is_a_row_with_its_reason(
         "silent.wav": "silent: no sample above -80 dB of full scale",
         "words.wav": "not audio",
     }
-    assert all((one.prediction is None) == bool(one.reason) for one in predictions)
+    assert all((one.result is None) == bool(one.reason) for one in predictions)
 
 
 def test_the_table_shows_the_two_most_probable_emotions(
-    predictions: tuple[FilePrediction, ...],
+    predictions: tuple[FileResult[Prediction], ...],
 ) -> None:
     rows = {Path(row[-1]).name: row for row in table_rows(predictions)}
     assert {len(row) for row in rows.values()} == {len(COLUMNS)}
@@ -161,14 +160,14 @@ def test_the_table_shows_the_two_most_probable_emotions(
 
 
 def test_csv_and_json_hold_the_exact_probabilities(
-    predictions: tuple[FilePrediction, ...], card: Path
+    predictions: tuple[FileResult[Prediction], ...], card: Path
 ) -> None:
     table = list(csv.DictReader(io.StringIO(to_csv(predictions, EMOTIONS))))
-    printed = json.loads(to_json(read_card(card), predictions))
+    printed = json.loads(to_json(read_card(card), "predictions", predictions))
     for result, row, one in zip(predictions, table, printed["predictions"], strict=True):
         assert (row["file"], row["reason"]) == (result.file, result.reason)
         assert one["file"] == result.file
-        exact = result.prediction.probabilities if result.prediction else {}
+        exact = result.result.probabilities if result.result else {}
         assert one.get("probabilities", {}) == exact
         assert {name: np.float32(row[f"p_{name}"]) for name in exact} == exact
     assert printed["model"] == read_card(card).reference
@@ -179,7 +178,7 @@ def test_timelines_are_written_as_csv_and_json(folder: Path, card: Path) -> None
     (folder / "empty.wav").write_bytes(b"")
     predictor = Predictor.load(card)
     found = timeline_files(find_files([str(folder)]), predictor, Workers(1), QUIET)
-    printed = json.loads(timelines_to_json(predictor.card, found))
+    printed = json.loads(to_json(predictor.card, "timelines", found))
     table = list(csv.DictReader(io.StringIO(timelines_to_csv(found, EMOTIONS))))
     assert [one.reason for one in found] == ["", "", "empty file"]
     assert [row["emotion"] for row in table] == ["high", "low", ""]
@@ -188,9 +187,9 @@ def test_timelines_are_written_as_csv_and_json(folder: Path, card: Path) -> None
     assert printed["timelines"][2]["reason"] == table[2]["reason"] == "empty file"
 
 
-def _probabilities(one: FileTimeline) -> dict[str, float]:
-    assert one.timeline is not None
-    return one.timeline.windows[0].probabilities
+def _probabilities(one: FileResult[Timeline]) -> dict[str, float]:
+    assert one.result is not None
+    return one.result.windows[0].probabilities
 
 
 @pytest.mark.parametrize(

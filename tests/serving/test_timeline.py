@@ -258,7 +258,7 @@ def test_the_number_of_workers_does_not_change_a_timeline(
     files = [tmp_path / name for name in ("cut.wav", "call.wav", "empty.wav", "none.wav")]
     with Workers(2) as workers:
         cut, result, empty, none = timeline_files(files, predictor, workers, Console(quiet=True))
-    assert result.timeline == timeline(predictor, files[1].read_bytes())
+    assert result.result == timeline(predictor, files[1].read_bytes())
     assert [one.reason for one in (cut, result, empty, none)] == [
         "truncated: the file ends before its own header says",
         "",

@@ -62,7 +62,7 @@ class Store:
         return promote(card, self.uri, self.artifacts, force=force)
 
     def find(self, which: str = "champion") -> Path:
-        return find(self.uri, self.artifacts, self.folder / "cache", which)
+        return find(self.uri, self.folder / "cache", which)
 
     def versions(self) -> list[Any]:
         return list(self.client.search_model_versions(f"name = '{REGISTERED}'"))
@@ -72,7 +72,7 @@ class Store:
 def empty(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A database without any run; to make one takes seconds, to copy it none."""
     file = tmp_path_factory.mktemp("empty") / "mlflow.db"
-    check_store(f"sqlite:///{file}", file.parent / "mlruns")
+    check_store(f"sqlite:///{file}")
     return file
 
 
@@ -254,7 +254,7 @@ def test_an_empty_registry_says_to_promote(store: Store) -> None:
 
 def test_finding_a_model_creates_no_database(tmp_path: Path) -> None:
     with pytest.raises(BenchmarkError, match="benchmark promote STUDY"):
-        find(f"sqlite:///{tmp_path / 'mlflow.db'}", tmp_path / "mlruns", tmp_path / "cache")
+        find(f"sqlite:///{tmp_path / 'mlflow.db'}", tmp_path / "cache")
     assert list(tmp_path.iterdir()) == []
 
 
@@ -290,17 +290,17 @@ def test_a_model_is_registered_on_a_server_and_downloaded_from_it(
         again = promote(store.card, uri, store.artifacts)
         assert (again.version, again.new) == (1, False)
         assert again.reason == "It is already the champion."
-        found = find(uri, store.artifacts, cache)
+        found = find(uri, cache)
         assert found.read_bytes() == store.card.read_bytes()
         card, _ = load_model(found)
         found.with_name(card.file).write_bytes(b"damaged")
-        assert find(uri, store.artifacts, cache) == found
+        assert find(uri, cache) == found
         load_model(found)
         shutil.rmtree(store.artifacts)
-        assert find(uri, store.artifacts, cache) == found  # what is kept here is not asked for
+        assert find(uri, cache) == found  # what is kept here is not asked for
         shutil.rmtree(cache)
         with pytest.raises(BenchmarkError, match="Version 1 of"):
-            find(uri, store.artifacts, cache)
+            find(uri, cache)
         assert list(cache.iterdir()) == []
 
 

@@ -13,9 +13,9 @@ from pathlib import Path
 import pytest
 
 from benchmark.errors import BenchmarkError
-from benchmark.tracking.store import tracking_uri
-from benchmark.tracking.tracker import Tracker
+from benchmark.tracking.store import check_store, tracking_uri
 from tests.support.tracking import (
+    STUDY,
     TRIALS,
     client_of,
     log,
@@ -31,7 +31,7 @@ def test_an_unreachable_server_is_refused_before_any_work(
     address = f"http://someone:secret@127.0.0.1:{free_port()}"
     started = time.monotonic()
     with pytest.raises(BenchmarkError, match=r"can't be used: .*refused") as caught:
-        Tracker(address, "any", artifacts=tmp_path).open()
+        check_store(address)
     assert time.monotonic() - started < 10
     assert "secret" not in str(caught.value)
 
@@ -39,7 +39,7 @@ def test_an_unreachable_server_is_refused_before_any_work(
 @pytest.mark.parametrize("uri", ["./mlruns", "file:///tmp/mlruns"])
 def test_a_folder_as_a_store_is_refused(uri: str, tmp_path: Path) -> None:
     with pytest.raises(BenchmarkError, match="no longer stores runs in folders"):
-        Tracker(uri, "any", artifacts=tmp_path).open()
+        check_store(uri)
 
 
 def test_a_database_of_another_mlflow_version_is_left_unchanged(tmp_path: Path) -> None:
@@ -48,14 +48,14 @@ def test_a_database_of_another_mlflow_version_is_left_unchanged(tmp_path: Path) 
         database.execute("INSERT INTO alembic_version VALUES ('0123456789ab')")
     before = (tmp_path / "mlflow.db").read_bytes()
     with pytest.raises(BenchmarkError, match="created by another version of MLflow"):
-        tracker_of(tmp_path, "any").open()
+        check_store(tracking_uri(tmp_path))
     assert (tmp_path / "mlflow.db").read_bytes() == before
 
 
 def test_a_file_that_is_no_database_is_named(tmp_path: Path) -> None:
     (tmp_path / "mlflow.db").write_text("no database " * 1000)
     with pytest.raises(BenchmarkError, match=r"mlflow\.db can't be used: file is not a database"):
-        tracker_of(tmp_path, "any").open()
+        check_store(tracking_uri(tmp_path))
 
 
 def test_an_empty_file_becomes_a_database(tmp_path: Path) -> None:
@@ -67,11 +67,11 @@ def test_an_empty_file_becomes_a_database(tmp_path: Path) -> None:
 
 def test_a_deleted_experiment_is_not_written_to(project: Path, experiment: str) -> None:
     tracker = tracker_of(project, experiment)
-    tracker.open()
+    log(tracker, [])
     client = client_of(tracker.uri)
     client.delete_experiment(client.get_experiment_by_name(experiment).experiment_id)
     with pytest.raises(BenchmarkError, match="mlflow experiments restore"):
-        tracker_of(project, experiment).open()
+        tracker_of(project, experiment).begin(STUDY)
 
 
 def test_two_processes_can_create_the_database_at_once(tmp_path: Path) -> None:
@@ -79,7 +79,7 @@ def test_two_processes_can_create_the_database_at_once(tmp_path: Path) -> None:
         "import sys; from pathlib import Path;"
         "from benchmark.tracking.store import check_store, tracking_uri;"
         "folder = Path(sys.argv[1]);"
-        "check_store(tracking_uri(folder), folder / 'mlruns')"
+        "check_store(tracking_uri(folder))"
     )
     environment = {key: v for key, v in os.environ.items() if key != "MLFLOW_TRACKING_URI"}
     both = [

@@ -8,6 +8,7 @@ from pathlib import Path
 import pytest
 
 from benchmark.errors import BenchmarkError
+from benchmark.tracking.store import check_store
 from benchmark.tracking.ui import ui_addresses, ui_command
 from benchmark.tracking.views import TAG
 from tests.support.tracking import (
@@ -25,12 +26,12 @@ def test_the_table_of_runs_has_saved_views(project: Path, experiment: str) -> No
     tags = client_of(tracker.uri).get_experiment_by_name(experiment).tags
     views = {name.removeprefix(TAG) for name in tags if name.startswith(TAG)}
     assert views == {"trials", "trials-mlp", "selected"}
-    named = dict(ui_addresses(tracker.uri, project, 5000))
+    named = dict(ui_addresses(tracker.uri, 5000))
     assert named[experiment].startswith("http://127.0.0.1:5000/#/experiments/")
 
 
 def test_the_ui_is_one_worker_on_loopback_with_a_closed_host_list(project: Path) -> None:
-    tracker_of(project, "ui").open()
+    check_store(tracker_of(project, "ui").uri)
     command, environment = ui_command(tracker_of(project, "ui").uri, project, 5123)
     text = " ".join(command)
     assert "--host 127.0.0.1 --port 5123 --workers 1" in text
@@ -39,7 +40,7 @@ def test_the_ui_is_one_worker_on_loopback_with_a_closed_host_list(project: Path)
 
 
 def test_a_taken_port_is_refused(project: Path) -> None:
-    tracker_of(project, "ui").open()
+    check_store(tracker_of(project, "ui").uri)
     with socket.socket() as other:
         other.bind(("127.0.0.1", 0))
         other.listen()

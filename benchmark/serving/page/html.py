@@ -57,30 +57,18 @@ def _render(template: str, **context: object) -> str:
 
 def page(card: Card, limits: Limits, examples: Iterable[str]) -> str:
     """Return the whole page; `examples` are the emotions of the example clips."""
-    independent = _independent(card)
-    return _render(
-        "page.html", card=card, independent=independent, limits=limits, examples=examples
-    )
+    return _render("page.html", card=card, limits=limits, examples=examples)
 
 
 def header(card: Card) -> str:
     """Return the model and its speaker-independent performance."""
-    return _render("header.html", card=card, independent=_independent(card))
-
-
-def _independent(card: Card) -> bool:
-    return any(measured.speaker_independent for measured in card.measured)
+    return _render("header.html", card=card)
 
 
 def analysis(result: Analysis, limits: Limits, audio: bytes | None = None) -> str:
     """Return the analysis of a recording.
 
-    Parameters
-    ----------
-    result : Analysis
-    limits : Limits
-    audio : bytes, optional
-        WAV file for the player, if the browser does not have the recording.
+    `audio` is a WAV file for the player, if the browser does not have the recording.
     """
     emotions = sorted({window.emotion for window in result.timeline.windows if window.emotion})
     return _render(

@@ -27,15 +27,7 @@ PAUSES = ("silent", "too-short")
 
 
 def add_page(app: FastAPI, pool: Pool, limits: Limits) -> None:
-    """Add the page at "/" to the REST application.
-
-    Parameters
-    ----------
-    app : FastAPI
-    pool : Pool
-        Started.
-    limits : Limits
-    """
+    """Add the page at "/" to the REST application."""
     examples = example_clips(pool.card.emotions)
     page = html.page(pool.card, limits, examples)
 
@@ -83,15 +75,10 @@ async def _result(request: Request, pending: Coroutine[Any, Any, T]) -> T | Prob
 
 
 def _problem(error: ProblemError, limits: Limits) -> HTMLResponse:
-    text = html.problem(problem_text(error, limits))
-    return HTMLResponse(text, PROBLEMS[error.name].status)
-
-
-def problem_text(error: ProblemError, limits: Limits) -> str:
     """Return why there is no prediction and what a visitor can do."""
-    if error.name == "slow":
-        return f"The analysis was stopped after {limits.request_s:g} s. Try a shorter recording."
-    if error.name == "too-heavy":
-        return "The recording needs too much memory. Try a shorter one."
     advice = " WAV, FLAC, OGG and MP3 can be read." if error.name == "not-audio" else ""
-    return f"This recording can't be used: {error.detail}.{advice}"
+    text = {
+        "slow": f"The analysis was stopped after {limits.request_s:g} s. Try a shorter recording.",
+        "too-heavy": "The recording needs too much memory. Try a shorter one.",
+    }.get(error.name, f"This recording can't be used: {error.detail}.{advice}")
+    return HTMLResponse(html.problem(text), PROBLEMS[error.name].status)

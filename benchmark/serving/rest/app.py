@@ -30,20 +30,6 @@ from benchmark.serving.timeline import timeline
 
 T = TypeVar("T")
 
-COUNTED_ROUTES = (
-    "/predict",
-    "/timeline",
-    "/model",
-    "/health",
-    "/metrics",
-    "/example.wav",
-    "/docs",
-    "/openapi.json",
-    "/page/analysis",
-    "/page/live",
-)
-"""Routes with a label of their own in the metrics."""
-
 CLIENT_CLOSED_REQUEST = 499
 """Status in the metrics if the client closed the connection, as in nginx; it is never sent."""
 
@@ -71,15 +57,8 @@ def create_app(
 ) -> FastAPI:
     """Return the REST application, to which the page can be added.
 
-    Parameters
-    ----------
-    pool : Pool
-        Started and closed by the caller.
-    limits : Limits
-    token : bool
-        Whether the OpenAPI description mentions a bearer token; `AccessControl` checks it.
-    address : str
-        Base URL for the examples of the description.
+    The caller starts and closes the pool. `token` is whether the OpenAPI description mentions a
+    bearer token, and `address` the base URL of its examples.
     """
     app = FastAPI(
         title="Speech emotion",
@@ -90,7 +69,7 @@ def create_app(
         openapi_tags=[{"name": "recordings"}, {"name": "service"}],
     )
     app.openapi_version = schema.OPENAPI_VERSION
-    app.state.metrics = Metrics(pool, COUNTED_ROUTES)
+    app.state.metrics = Metrics(pool, app.routes)
     _add_problem_handlers(app)
     _add_predict(app, pool, limits)
     _add_timeline(app, pool, limits)
@@ -108,7 +87,7 @@ def _add_predict(app: FastAPI, pool: Pool, limits: Limits) -> None:
     )
     async def predict(request: Request, response: Response) -> schema.Predictions:
         files = await _read_files(request, limits.files)
-        results = await until_disconnect(request, _predict_all(pool, files, limits))
+        results = await until_disconnect(request, _predict_all(pool, files, limits.clip_s))
         predictions = [
             _entry(name, result) for (name, _), result in zip(files, results, strict=True)
         ]
@@ -301,10 +280,10 @@ async def _disconnected(request: Request) -> None:
 
 
 async def _predict_all(
-    pool: Pool, files: list[tuple[str, bytes]], limits: Limits
+    pool: Pool, files: list[tuple[str, bytes]], longest_s: float
 ) -> list[Prediction | ProblemError]:
     return [
-        await result_or_problem(pool.ask(Predictor.predict, content, limits.clip_s))
+        await result_or_problem(pool.ask(Predictor.predict, content, longest_s))
         for _, content in files
     ]
 
@@ -334,9 +313,4 @@ def _entry(
     if isinstance(result, ProblemError):
         document = schema.problem(result.name, result.detail)
         return schema.RecordingProblem(file=name, problem=schema.Problem(**document))
-    return schema.RecordingPrediction(
-        file=name,
-        emotion=result.emotion,
-        probabilities=result.probabilities,
-        duration_s=result.duration_s,
-    )
+    return schema.RecordingPrediction(file=name, **result.to_dict())

@@ -3,35 +3,29 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterator, Sequence
 from typing import TYPE_CHECKING
 
-from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram, generate_latest
-from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily, Metric
+from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram, Info, generate_latest
+from prometheus_client.core import CounterMetricFamily, Metric
 
 from benchmark.serving.pool import Pool
 
 if TYPE_CHECKING:
+    from starlette.routing import BaseRoute
     from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 OTHER = "other"
-"""Label of every route that is not counted by name."""
+"""Label of every path that is not a route."""
 
 BUCKETS_S = (0.005, 0.01, 0.015, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10, 30)
 
 
 class Metrics:
-    """Request counts and durations, and the state of the worker pool.
+    """Request counts and durations by route, and the state of the worker pool."""
 
-    Parameters
-    ----------
-    pool : Pool
-    routes : iterable of str
-        Paths that are counted by name.
-    """
-
-    def __init__(self, pool: Pool, routes: Iterable[str]) -> None:
-        self._routes = frozenset(routes)
+    def __init__(self, pool: Pool, routes: Sequence[BaseRoute]) -> None:
+        self._routes = routes
         self._registry = CollectorRegistry()
         self._requests = Counter(
             "ser_requests", "Requests answered.", ("route", "status"), registry=self._registry
@@ -46,7 +40,21 @@ class Metrics:
         self._in_progress = Gauge(
             "ser_requests_in_progress", "Requests not yet answered.", registry=self._registry
         )
-        self._registry.register(_PoolCollector(pool))
+        workers = Gauge(
+            "ser_workers", "Worker processes with their model loaded.", registry=self._registry
+        )
+        workers.set_function(lambda: pool.ready)
+        card = pool.card
+        model = Info("ser_model", "The model that is served.", registry=self._registry)
+        model.info({"reference": card.reference, "study": card.study, "split": card.split})
+        self._pool = pool
+        self._registry.register(self)
+
+    def collect(self) -> Iterator[Metric]:
+        """Yield what the pool counts itself; called at each scrape."""
+        yield CounterMetricFamily(
+            "ser_workers_replaced", "Worker processes replaced.", value=self._pool.replaced
+        )
 
     def text(self) -> bytes:
         """Return all metrics in Prometheus' text format."""
@@ -60,7 +68,8 @@ class Metrics:
                 await app(scope, receive, send)
                 return
             start = time.perf_counter()
-            route = scope["path"] if scope["path"] in self._routes else OTHER
+            paths = (getattr(route, "path", "") for route in self._routes)
+            route = scope["path"] if scope["path"] in paths else OTHER
             responded = False
 
             async def count_and_send(message: Message) -> None:
@@ -80,24 +89,3 @@ class Metrics:
                     self._in_progress.dec()
 
         return counted_app
-
-
-class _PoolCollector:
-    """Reads the pool's state at each scrape."""
-
-    def __init__(self, pool: Pool) -> None:
-        self._pool = pool
-
-    def collect(self) -> Iterator[Metric]:
-        yield GaugeMetricFamily(
-            "ser_workers", "Worker processes with their model loaded.", value=self._pool.ready
-        )
-        yield CounterMetricFamily(
-            "ser_workers_replaced", "Worker processes replaced.", value=self._pool.replaced
-        )
-        card = self._pool.card
-        model = GaugeMetricFamily(
-            "ser_model_info", "The model that is served.", labels=("reference", "study", "split")
-        )
-        model.add_metric((card.reference, card.study, card.split), 1)
-        yield model

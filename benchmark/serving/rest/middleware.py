@@ -39,8 +39,8 @@ RETRY_AFTER_S = 1
 
 CONTENT_POLICY = (
     "default-src 'self'; script-src 'self'; style-src 'self' 'unsafe-inline'; "
-    "img-src 'self' data:; media-src 'self' data: blob:; worker-src 'none'; frame-ancestors 'none'; "
-    "form-action 'none'; base-uri 'none'; object-src 'none'"
+    "img-src 'self' data:; media-src 'self' data: blob:; worker-src 'none'; "
+    "frame-ancestors 'none'; form-action 'none'; base-uri 'none'; object-src 'none'"
 )
 """A browser runs only scripts of this service and sends requests to no other host."""
 
@@ -60,11 +60,11 @@ def with_middleware(
 
     `hosts` and `token` are those of `AccessControl`.
     """
-    http = SecurityHeaders(AccessControl(RequestLimits(app, limits), hosts, token))
+    http = AccessControl(RequestLimits(app, limits), hosts, token)
 
     async def protected(scope: Scope, receive: Receive, send: Send) -> None:
         if scope["type"] == "http":
-            await http(scope, receive, send)
+            await http(scope, receive, _with_security_headers(send))
         elif scope["type"] == "lifespan":
             await app(scope, receive, send)
         else:
@@ -73,24 +73,18 @@ def with_middleware(
     return protected
 
 
-class SecurityHeaders:
-    """Adds `SECURITY_HEADERS` to each response that does not set them itself."""
+def _with_security_headers(send: Send) -> Send:
+    """Return a `send` that adds `SECURITY_HEADERS` to a response that does not set them itself."""
 
-    def __init__(self, app: ASGIApp) -> None:
-        self.app = app
+    async def send_with_headers(message: Message) -> None:
+        if message["type"] == "http.response.start":
+            message.setdefault("headers", [])
+            headers = MutableHeaders(scope=message)
+            for name, value in SECURITY_HEADERS.items():
+                headers.setdefault(name, value)
+        await send(message)
 
-    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        """Handle one request."""
-
-        async def send_with_headers(message: Message) -> None:
-            if message["type"] == "http.response.start":
-                message.setdefault("headers", [])
-                headers = MutableHeaders(scope=message)
-                for name, value in SECURITY_HEADERS.items():
-                    headers.setdefault(name, value)
-            await send(message)
-
-        await self.app(scope, receive, send_with_headers)
+    return send_with_headers
 
 
 class AccessControl:
@@ -98,7 +92,6 @@ class AccessControl:
 
     Parameters
     ----------
-    app : ASGI application
     hosts : iterable of str
         Allowed host names, without ports. Protects against DNS rebinding: a foreign web page can
         let its own host name resolve to this machine.
@@ -119,11 +112,7 @@ class AccessControl:
         refusal = self._refusal(request)
         if refusal is not None:
             await _refuse(refusal, receive, send)
-        elif (
-            self.token is not None
-            and request.method == "GET"
-            and request.query_params.get("token", "")
-        ):
+        elif self.token is not None and _token_in_address(request):
             await self._login(scope)(scope, receive, send)
         else:
             await self.app(scope, receive, send)
@@ -147,10 +136,7 @@ class AccessControl:
         return (
             (scheme.lower() == "bearer" and _equal(bearer.strip(), self.token))
             or _equal(request.cookies.get(COOKIE, ""), self._session)
-            or (
-                request.method == "GET"
-                and _equal(request.query_params.get("token", ""), self.token)
-            )
+            or _equal(_token_in_address(request), self.token)
         )
 
     def _login(self, scope: Scope) -> Response:
@@ -169,7 +155,6 @@ class RequestLimits:
 
     Parameters
     ----------
-    app : ASGI application
     limits : Limits
         `upload_bytes`, `concurrent` and `request_s` are enforced here.
     """
@@ -289,6 +274,10 @@ def _replay(body: bytearray, receive: Receive) -> Receive:
         return {"type": "http.request", "body": bytes(body), "more_body": False}
 
     return receive_again
+
+
+def _token_in_address(request: Request) -> str:
+    return request.query_params.get("token", "") if request.method == "GET" else ""
 
 
 def _host_name(host: str) -> str:

@@ -78,14 +78,8 @@ def problem_response(
 class ProblemError(Exception):
     """A request that is answered with a problem document.
 
-    Parameters
-    ----------
-    name : str
-        A key of `PROBLEMS`.
-    detail : str
-        What is wrong with this request, and what to do.
-    **members
-        Further members of the document.
+    `name` is a key of `PROBLEMS`, `detail` tells what is wrong with this request and what to do,
+    and `members` are added to the document.
     """
 
     def __init__(self, name: str, detail: str, **members: Any) -> None:
@@ -159,16 +153,9 @@ BINARY = {"type": "string", "format": "binary"}
 
 
 def upload_route(text: str, example: dict[str, Any], *, multiple: bool) -> dict[str, Any]:
-    """Return the OpenAPI description of a route that receives recordings.
+    """Return the OpenAPI description of a route that receives one recording, or multiple ones.
 
-    Parameters
-    ----------
-    text : str
-        Description in Markdown.
-    example : dict
-        A response.
-    multiple : bool
-        Whether one request may hold more than one recording.
+    `text` is its description in Markdown, and `example` a response.
     """
     files = {"type": "array", "items": BINARY, "minItems": 1} if multiple else BINARY
     form = {
@@ -244,15 +231,10 @@ def problems(*names: str) -> dict[int | str, dict[str, Any]]:
 
 def introduction(card: Card, limits: Limits, address: str, *, token: bool) -> str:
     """Return the general description of the API, in Markdown."""
-    trust = card.trust
-    accuracy = trust.scores["accuracy"]
-    speech = "; the recordings are synthetic speech" if card.generated else ""
     header = "-H 'Authorization: Bearer TOKEN' " if token else ""
     return f"""{plain(card.title)} of the study {code(card.study)}: {code(card.reference)}.
 
-Measured performance ({plain(trust.title)}, {trust.speakers} speakers): accuracy
-{accuracy.value:.0%} on {trust.clips} test clips, 95 % CI {accuracy.low:.0%} to
-{accuracy.high:.0%}{speech}.
+Measured performance with its 95 % CI: {card.performance}
 
 To try it, download [example.wav](example.wav), open *POST /predict* below, *Try it out*, choose the
 file, *Execute*. On the command line:
