@@ -110,7 +110,7 @@ def _check_ensembles_and_claims(study: Study, where: str) -> None:
             )
         if vote in MODELS or not vote.isidentifier():
             raise BenchmarkError(
-                f"{where}: [ensembles] {vote}: must be an identifier such as forest_and_mlp that is "
+                f"{where}: [ensembles] {vote}: must be an identifier such as forest_and_mlp, "
                 "not the name of a model."
             )
     predicting = (*study.models, *study.all_ensembles)

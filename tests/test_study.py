@@ -178,7 +178,7 @@ def test_a_model_that_is_calibrated_by_folds_is_refused_beside_auxiliary_corpora
         ("folds = 2", "folds = 2\nsampler = \"tep\"", ["sampler 'tep'", "Did you mean 'tpe'?"]),
         ("folds = 2", "folds = 2\nsampler = \"grid\"", ["grid", "alpha", "without a step"]),
         ("[search]", "[split]\nprotocols = []\n[search]", ["protocols: needs 1 or more"]),
-        ("[search]", '[split]\nprotocols = ["speaker-dependent", "speaker-dependent"]\n[search]', ["is repeated"]),
+        ("[search]", '[split]\nprotocols = ["random", "random"]\n[search]', ["is repeated"]),
         ("features", "seed = 5000000000\nfeatures", ["seed: must be below 4294967296"]),
         ("[[8], [16]]", "[8, 8.0]", ["two choices that are equal"]),
         ("[search]", "[search", ["not valid TOML"]),

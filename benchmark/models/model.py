@@ -1,4 +1,4 @@
-"""`Model`, the entry of the registry: all that anyone has to know of a model, and how to build it."""
+"""`Model`, the entry of the registry: all facts about a model, and how to build it."""
 
 from __future__ import annotations
 

@@ -68,7 +68,7 @@ MFCC = Picture(-2.5, 2.5, "RdBu_r", (0, 9, N_MFCC - 1), ("1", "10", "20"))  # st
 
 
 def map_figure(clips: pd.DataFrame, emotions: Sequence[str]) -> bytes:
-    """Return the map of clips, coloured by emotion and speaker, and by corpus and gender if several.
+    """Return the map of clips, coloured by emotion, speaker, and corpus and gender if several.
 
     Parameters
     ----------

@@ -27,7 +27,7 @@ def table(
 
 
 def plain(text: object) -> str:
-    """Return text from a user's files, escaped so that it cannot end a table cell or begin a tag."""
+    """Return text from a user's files, escaped: it cannot end a table cell or begin a tag."""
     one_line = " ".join(str(text).split())
     return one_line.replace("\\", "\\\\").replace("|", "\\|").replace("<", "&lt;")
 

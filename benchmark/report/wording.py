@@ -58,7 +58,7 @@ class ProtocolWords(NamedTuple):
 
 
 def protocol_words(name: str) -> ProtocolWords:
-    """Return a protocol in words, from its entry in the registry; also of a split, with its part."""
+    """Return a protocol, or a split with its part, in the words of its entry."""
     protocol, _, part = name.partition("/")
     entry, end = protocol_of(protocol), f", {plain(part)}" if part else ""
     return ProtocolWords(

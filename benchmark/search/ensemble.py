@@ -70,7 +70,7 @@ class Inner:
         return found
 
     def mean_scores(self, probabilities: Floats) -> NDArray[np.float64]:
-        """Return the mean of `scores` over folds, rounded so that the order of summation is irrelevant."""
+        """Return the mean of `scores` over folds, rounded: the order of summation is irrelevant."""
         means: NDArray[np.float64] = self.scores(probabilities).mean(axis=1).round(9)
         return means
 

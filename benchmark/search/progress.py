@@ -87,8 +87,8 @@ def search(
     for one in searches:
         if one.best is None and one.done:
             raise BenchmarkError(
-                f"{one.plan.split} {one.plan.model}: all {one.total} trials failed, the first with: "
-                f"{one.trials[0].reason}. Change [models.{one.plan.model}] or the recordings."
+                f"{one.plan.split} {one.plan.model}: all {one.total} trials failed, the first "
+                f"with: {one.trials[0].reason}. Change [models.{one.plan.model}] or the recordings."
             )
     return Searched(searches) if budget is None else _within_budget(searches, console)
 
@@ -99,7 +99,8 @@ def _report_resumed(searches: Sequence[ModelSearch], console: Console) -> None:
             f"{one.plan.split} {one.plan.model}" for one in searches if one.difference == difference
         ]
         console.info(
-            f"new searches ({', '.join(names)}), because of: {difference}. Earlier trials stay stored."
+            f"new searches ({', '.join(names)}), because of: {difference}. Earlier trials stay "
+            "stored."
         )
     resumed = sum(one.resumed for one in searches)
     if resumed:

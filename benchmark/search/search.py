@@ -443,7 +443,7 @@ def run_searches(
 def open_searches(
     study: Study, prepared: Prepared, storage: TrialStorage, folder: Path
 ) -> list[ModelSearch]:
-    """Return the searches of every model on every split, opened; results of folds go to `folder`."""
+    """Return the opened searches of every model on every split, with folds stored in `folder`."""
     searches = []
     for tables in prepared.splits:
         for name, spec in study.models.items():

@@ -17,7 +17,9 @@ from tests.support.bench import Bench, changed_bench
 
 CHANGES = {
     'corpora  = ["csv"]': 'corpora  = ["csv"]\nauxiliary = ["synthetic"]',
-    'protocols = ["speaker-dependent", "speaker-independent"]': 'protocols = ["speaker-independent"]\nfolds = 3',
+    'protocols = ["speaker-dependent", "speaker-independent"]': (
+        'protocols = ["speaker-independent"]\nfolds = 3'
+    ),
     'augment  = ["noise"]': 'augment  = ["noise"]\nnormalise = "speaker"',
     "trials = 6": "trials = 2",
     "folds  = 3": "folds  = 2",

@@ -32,8 +32,9 @@ from benchmark.report.pages.speaker_independent import (
 from tests.support.bench import SMALL_STUDY, Bench, changed_bench
 
 FOLDS = 3
+PROTOCOLS = 'protocols = ["speaker-dependent", "speaker-independent"]'
 CHANGES = {
-    'protocols = ["speaker-dependent", "speaker-independent"]': f'protocols = ["speaker-dependent", "speaker-independent"]\nfolds = {FOLDS}',
+    PROTOCOLS: f"{PROTOCOLS}\nfolds = {FOLDS}",
     'augment  = ["noise"]': 'normalise = "speaker"',
     "trials = 6": "trials = 2",
     "folds  = 3": "folds  = 2",
@@ -305,8 +306,8 @@ def test_each_outer_fold_selects_the_study_with_the_best_cv_score(
     row = next(line for line in page.splitlines() if line.startswith("| **Ours"))
     assert "**1.000**" in row
     assert (
-        "study selected per outer fold: two (`mfcc-stats`) on 2 folds and one (`mfcc-stats`) on 1 fold"
-        in row
+        "study selected per outer fold: two (`mfcc-stats`) on 2 folds and one (`mfcc-stats`) on "
+        "1 fold" in row
     )
     assert row.endswith("| [study two](two.md) and [study one](one.md) |")
 

@@ -47,7 +47,8 @@ def result() -> Result:
     }  # fmt: skip
     shares = np.array([[1 / 3, 2 / 3], [0.1, 0.9]], dtype=np.float32)
     trials = {
-        "protocol": "speaker-independent", "model": "mlp", "trial": [0, 1], "state": ["complete", "failed"],
+        "protocol": "speaker-independent", "model": "mlp", "trial": [0, 1],
+        "state": ["complete", "failed"],
         "score": [1 / 3, np.nan], "std": [0.1, np.nan], "fold_0": [0.5, np.nan],
         "params": ['{"a": 1}', "{}"], "reason": ["", "fold 0: no, \"really\""],
     }  # fmt: skip

@@ -3,7 +3,7 @@
     pytest tests/faults/test_disks.py -s
 
 Needs root, to mount a small file system in memory. The study is stopped at a random moment of each
-stage, the disk is filled, and the study continues. FAULTS_DISKS=N sets the number of repetitions per
+stage, the disk is filled, and the study continues. FAULTS_DISKS=N sets the repetitions per
 stage; about ten minutes on two cores.
 """
 

@@ -2,8 +2,8 @@
 
     pytest tests/faults/test_processes.py -s
 
-FAULTS_KILLS=N and FAULTS_WORKER_KILLS=N set how often the main process and a worker are killed; about
-twenty minutes each on two cores. FAULTS_SEED=N changes the moments.
+FAULTS_KILLS=N and FAULTS_WORKER_KILLS=N set how often the main process and a worker are killed;
+about twenty minutes each on two cores. FAULTS_SEED=N changes the moments.
 """
 
 from __future__ import annotations

@@ -310,7 +310,8 @@ if __name__ == "__main__":
     paths = sorted((folder / "toy").iterdir())
     clips = [Clip("toy", path.stem, path, "toy/1", "female", "happy") for path in paths]
     with Workers(1) as workers:
-        extract(clips, FEATURE_SETS['means-184'], cache=folder / "cache", workers=workers, progress=die)
+        features = FEATURE_SETS['means-184']
+        extract(clips, features, cache=folder / "cache", workers=workers, progress=die)
 """
 
 

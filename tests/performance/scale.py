@@ -377,7 +377,8 @@ def trial_search(scratch: Path, trials: int) -> Any:
     }
     plan = Plan(
         study="trials", split="speaker-dependent", stream="random", model="logistic_regression",
-        spec=ModelSettings.model_validate(space), search=Search(trials=trials, folds=3, metric="uar"),
+        spec=ModelSettings.model_validate(space),
+        search=Search(trials=trials, folds=3, metric="uar"),
         seed=0, emotions=("angry", "happy", "sad"), n_folds=3, origin={},
         arrays=StoredArrays(scratch / "arrays", "tiny"),
     )  # fmt: skip

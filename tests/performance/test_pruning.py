@@ -54,7 +54,8 @@ def test_a_replay(
     monkeypatch.setattr(pruning, "CHANCE", chance)
     shares, losses = zip(*(replayed(one, concurrent_trials) for one in searches()), strict=True)
     record(
-        f"chance {chance}, concurrent_trials {concurrent_trials}, {len(shares)} searches: {np.mean(shares):.2f} of "
+        f"chance {chance}, concurrent_trials {concurrent_trials}, {len(shares)} searches: "
+        f"{np.mean(shares):.2f} of "
         f"the folds; the best is lower by {np.mean(losses):.4f}, at most {max(losses):.4f}"
     )
     assert np.mean(shares) < 0.8

@@ -2,7 +2,7 @@
 
 Run with ``pytest tests/performance/test_service.py``. The servers run on the first core with all
 their processes, the client on the second. `SER_CARD=FILE` takes a model of your own whose features
-are means-184 (for example features_cache/capstone/speaker-independent/models/ensemble.json) in place of the
+are means-184 (features_cache/capstone/speaker-independent/models/ensemble.json) in place of the
 quickstart's vote; `SER_SECONDS=300` holds each server for five minutes in place of twenty seconds.
 """
 

@@ -166,10 +166,8 @@ def test_temperature_scaling_on_out_of_fold_rows_mends_over_confidence(
     assert found.after.error < found.before.error / 2
     assert "**Speaker-dependent (SD)**: the MLP, mean confidence " in said
     assert "%: over-confident." in said
-    assert (
-        f"| MLP, after temperature scaling | {found.temperatures[0]:.2f} | {number(found.after.error)} |"
-        in said
-    )
+    row = f"| {found.temperatures[0]:.2f} | {number(found.after.error)} |"
+    assert f"| MLP, after temperature scaling {row}" in said
 
 
 def test_each_part_of_a_protocol_is_calibrated_by_its_own_rows(overconfident: Result) -> None:

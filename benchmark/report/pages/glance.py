@@ -100,7 +100,8 @@ def glance_block(boards: Sequence[Leaderboard], name: str, folder: str) -> str:
     group = [board for board in own if clips_of(board) in wanted]
     if not group:
         return ""
-    return f"{glance_table(group, folder)}\n\n{render('pages/glance_note', **note_facts(group, folder))}"
+    note = render("pages/glance_note", **note_facts(group, folder))
+    return f"{glance_table(group, folder)}\n\n{note}"
 
 
 def note_facts(boards: Sequence[Leaderboard], folder: str = "") -> dict[str, Any]:

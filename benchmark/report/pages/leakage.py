@@ -101,7 +101,7 @@ class Case:
 
     @property
     def calibrated(self) -> bool:
-        """Whether the study calibrates the probabilities of a model that is searched without them."""
+        """Whether the study calibrates a model that is searched without probabilities."""
         name = self.cumulative.model
         return name in MODELS and MODELS[name].labels_only
 

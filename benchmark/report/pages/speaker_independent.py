@@ -1,4 +1,4 @@
-"""Best speaker-independent results: ours beside published figures on the same folds and emotions."""
+"""Best speaker-independent results beside published figures on the same folds and emotions."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The pairs of models that a study compares: on the same test clips, and on the same inner folds."""
+"""The pairs of models that a study compares, on test clips and on inner folds."""
 
 from __future__ import annotations
 
