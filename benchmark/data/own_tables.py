@@ -32,13 +32,13 @@ def prepare_tables(
 
     The protocol follows from the speakers: speaker-dependent if any is in both tables.
     """
-    asked = {
+    unsupported = {
         "normalise": study.normalise != "none",
         "auxiliary": bool(study.auxiliary),
         "[split] folds": study.split.folds is not None,
         "[split] repeats": study.split.repeats > 1,
     }
-    for key, wanted in asked.items():
+    for key, wanted in unsupported.items():
         if wanted:
             raise BenchmarkError(
                 f"study {study.name}: {key} does not apply to your own tables, which are already "
@@ -115,9 +115,9 @@ def _of_study(table: Table, study: Study, path: Path, console: Console) -> Table
             f"{shape[0]} frames of {shape[1]} numbers each. Give such a table, or choose a feature "
             "set without frames with --set features=NAME."
         )
-    lacking = [name for name in study.covariates if COVARIATES[name].column not in table.columns]
-    columns = (*table.columns, *(COVARIATES[name].column for name in lacking))
-    return Table(rows, with_covariates(table.values[wanted], rows, lacking), columns, shape)
+    missing = [name for name in study.covariates if COVARIATES[name].column not in table.columns]
+    columns = (*table.columns, *(COVARIATES[name].column for name in missing))
+    return Table(rows, with_covariates(table.values[wanted], rows, missing), columns, shape)
 
 
 def _own_clips(train: Table, test: Table, path: Path) -> pd.DataFrame:

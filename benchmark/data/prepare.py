@@ -253,21 +253,21 @@ def _extract(
 
 
 def _check_usable(
-    originals: Extracted, asked: int, sources: Sources, console: Console
+    originals: Extracted, n_clips: int, sources: Sources, console: Console
 ) -> list[Change]:
     """Report unusable clips; refuse many of them, or return them as a change."""
     for clip, reason in originals.unusable:
         console.warning(f"left out: {clip}: {reason}")
-    if len(originals.unusable) <= UNUSABLE_FRACTION * asked:
+    if len(originals.unusable) <= UNUSABLE_FRACTION * n_clips:
         return []
     if not sources.allow_incomplete:
         clip, reason = originals.unusable[0]
         raise BenchmarkError(
-            f"{len(originals.unusable)} of {asked} clips can't be used (the first: {clip}: "
+            f"{len(originals.unusable)} of {n_clips} clips can't be used (the first: {clip}: "
             f"{reason}); more than {UNUSABLE_FRACTION:.0%} is refused. Repair them, or accept it "
             "with --allow-incomplete; the report then says so."
         )
-    return [Change(kind="unusable", value=f"{len(originals.unusable)} of {asked}")]
+    return [Change(kind="unusable", value=f"{len(originals.unusable)} of {n_clips}")]
 
 
 def _check_emotions(study: Study, recordings: Mapping[str, Recordings]) -> None:

@@ -137,7 +137,7 @@ def write_tables(tables: SplitTables) -> SplitTables:
     except OSError as error:
         raise BenchmarkError(
             f"{tables.folder}: the tables can't be written ({error.strerror or error}). "
-            "Features are kept; mend this and run the same command again."
+            "Features stay cached; fix this and run the same command again."
         ) from error
     # The tables of all protocols need not be in memory together.
     values = load_arrays(tables.arrays).values

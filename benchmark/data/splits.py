@@ -219,10 +219,10 @@ def _check_emotions(
     """Raise if a part lacks an emotion: recall over no clips is undefined."""
     emotions = set(clips.loc[split.train | split.test, "emotion"])
     for words, part in (("for training", train), ("for testing", held_out)):
-        lacking = sorted(emotions - set(clips.loc[part, "emotion"]))
-        if lacking:
+        missing = sorted(emotions - set(clips.loc[part, "emotion"]))
+        if missing:
             raise BenchmarkError(
-                f"protocol {split.name}: {name} has no clip of {', '.join(lacking)} {words}. Lower "
+                f"protocol {split.name}: {name} has no clip of {', '.join(missing)} {words}. Lower "
                 "search.folds or split.folds, change split.test_size or the seed, or leave the "
                 "emotion out."
             )
@@ -242,6 +242,6 @@ def _sides(protocol: str, clips: pd.DataFrame) -> Sides:
                 f"protocol {protocol}: the two sides of {part} share fewer than two emotions. "
                 "Leave a corpus out, or map its emotions to those of the others in [rename]."
             )
-        told = np.asarray(clips["emotion"].isin(both), dtype=np.bool_)
-        shared[part] = (sides[0] & told, sides[1] & told)
+        allowed = np.asarray(clips["emotion"].isin(both), dtype=np.bool_)
+        shared[part] = (sides[0] & allowed, sides[1] & allowed)
     return shared

@@ -68,7 +68,7 @@ def _unusable(name: str, reason: str) -> dict[str, str]:
 
 
 def _change(text: str) -> dict[str, str]:
-    """Return a change, which format 2 told in a sentence."""
+    """Return a change, which format 2 stores as a sentence."""
     endings = {"unusable": " clips can't be used", "budget": " minutes of time"}
     for kind, ending in endings.items():
         if text.endswith(ending):

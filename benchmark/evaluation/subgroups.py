@@ -118,16 +118,16 @@ def _divide(
 ) -> Iterator[Division]:
     """Yield a corpus divided by one fact; nothing if it cannot be divided."""
     corpus, by = place
-    told = rows[rows[by].fillna("") != ""]
-    counts = pd.crosstab(told[by], told["emotion"])
+    known = rows[rows[by].fillna("") != ""]
+    counts = pd.crosstab(known[by], known["emotion"])
     enough = counts >= FEWEST_CLIPS
-    kept = enough[enough.sum(axis=1) >= rows["emotion"].nunique() / 2]
-    shared = [emotion for emotion in kept.columns if kept[emotion].all()]
+    measured = enough[enough.sum(axis=1) >= rows["emotion"].nunique() / 2]
+    shared = [emotion for emotion in measured.columns if measured[emotion].all()]
     fewest = 1 if by == SPEAKER else 2
-    if len(kept) < fewest or len(shared) < 2:
+    if len(measured) < fewest or len(shared) < 2:
         return
-    part = told[told["emotion"].isin(shared)]
-    by_name = {str(name): part[part[by] == name] for name in kept.index}
+    part = known[known["emotion"].isin(shared)]
+    by_name = {str(name): part[part[by] == name] for name in measured.index}
     groups = tuple(
         _group(name, members, emotions, metric, bootstrap_seed(seed, corpus, by, name))
         for name, members in by_name.items()
@@ -140,12 +140,12 @@ def _divide(
         speakers, clips = _numbered(part)
         unit = resampled_unit(speakers, clips)
         if paired and unit.over == "speakers":
-            sides = (part[by] == kept.index[0], part[by] != kept.index[0])
+            sides = (part[by] == measured.index[0], part[by] != measured.index[0])
             counts_of = [counts_by(speakers[side], part[side], emotions) for side in sides]
             by_speaker = np.stack(counts_of, axis=1)
             seed = bootstrap_seed(seed, corpus, by)
             difference = paired_difference(by_speaker, metric, unit, seed)
-    left_out = len(counts) - len(kept)
+    left_out = len(counts) - len(measured)
     yield Division(corpus, by, tuple(shared), groups, left_out, difference, paired)
 
 

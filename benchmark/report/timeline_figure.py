@@ -124,8 +124,8 @@ def shown_steps(panel: ChannelPanel, duration_s: float) -> Steps:
 
 def _mean(rows: NDArray[np.float64]) -> NDArray[np.float64]:
     """Return the mean of the rows that hold probabilities; NaN where none does."""
-    heard = rows[~np.isnan(rows).any(axis=1)]
-    return np.asarray(heard.mean(axis=0)) if len(heard) else np.full(rows.shape[1], np.nan)
+    known = rows[~np.isnan(rows).any(axis=1)]
+    return np.asarray(known.mean(axis=0)) if len(known) else np.full(rows.shape[1], np.nan)
 
 
 def clock(seconds: float) -> str:

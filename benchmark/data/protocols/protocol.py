@@ -49,7 +49,7 @@ class Protocol:
     tested_on : str
         What the test side is, after "on": ``speakers not in training``.
     divide : callable
-        ``(clips, n_folds, seed, asked) -> fold`` of each clip, for a `Folds`. It divides the
+        ``(clips, n_folds, seed, folds_of) -> fold`` of each clip, for a `Folds`. It divides the
         training side into inner folds, and all clips into outer folds.
     hold_out : callable or None
         ``(clips, test_size, seed) -> mask`` of the test clips; None if the protocol has `sides`.

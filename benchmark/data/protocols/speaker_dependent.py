@@ -32,7 +32,9 @@ def hold_out_clips(clips: pd.DataFrame, test_size: float, seed: int) -> Mask:
     return np.asarray(clips["samples"].isin(drawn), dtype=np.bool_)
 
 
-def divide_clips(clips: pd.DataFrame, n_folds: int, seed: int, asked: Folds = INNER) -> Positions:
+def divide_clips(
+    clips: pd.DataFrame, n_folds: int, seed: int, folds_of: Folds = INNER
+) -> Positions:
     """Deal clips to folds stratified by emotion, exact duplicates together."""
     from sklearn.model_selection import StratifiedKFold
 
@@ -40,8 +42,8 @@ def divide_clips(clips: pd.DataFrame, n_folds: int, seed: int, asked: Folds = IN
     rarest = recordings["emotion"].value_counts()
     if rarest.min() < n_folds:
         raise BenchmarkError(
-            f"{asked.of} has {rarest.min()} clips of {rarest.idxmin()}, too few "
-            f"for {n_folds} folds. Lower {asked.setting} or leave the emotion out."
+            f"{folds_of.of} has {rarest.min()} clips of {rarest.idxmin()}, too few "
+            f"for {n_folds} folds. Lower {folds_of.setting} or leave the emotion out."
         )
     splitter = StratifiedKFold(n_folds, shuffle=True, random_state=seed)
     fold_of: dict[str, int] = {}

@@ -65,7 +65,7 @@ def _imbalance(counts: pd.DataFrame, held_out: Sequence[str], share: float) -> f
 
 
 def divide_speakers(
-    clips: pd.DataFrame, n_folds: int, seed: int, asked: Folds = INNER
+    clips: pd.DataFrame, n_folds: int, seed: int, folds_of: Folds = INNER
 ) -> Positions:
     """Deal the speakers of each corpus to folds, genders spread; small corpora to emptier folds."""
     rng = np.random.default_rng(seed)
@@ -80,9 +80,9 @@ def divide_speakers(
     used = len(set(fold))
     if used < n_folds:
         raise BenchmarkError(
-            f"{asked.of} has {n_voices.sum()} speakers (those who share a "
+            f"{folds_of.of} has {n_voices.sum()} speakers (those who share a "
             f"recording count as one), too few for {n_folds} folds. "
-            + (f"Set {asked.setting} = {used}." if used > 1 else "Add speakers.")
+            + (f"Set {folds_of.setting} = {used}." if used > 1 else "Add speakers.")
         )
     return fold
 
