@@ -161,31 +161,36 @@ def predict(
             raise typer.Exit(USER_ERROR)
 
 
+HostOption = Annotated[
+    str,
+    typer.Option(
+        help="Address to listen on. Any address but this machine's own needs a token "
+        "(SER_TOKEN or --token-file)."
+    ),
+]
+TokenOption = Annotated[
+    Path | None,
+    typer.Option(
+        metavar="FILE",
+        help="File whose first line is the token that requests must send as "
+        "`Authorization: Bearer TOKEN`. Alternative: the environment variable SER_TOKEN.",
+    ),
+]
+AllowHostOption = Annotated[
+    list[str] | None,
+    typer.Option(
+        "--allow-host",
+        metavar="NAME",
+        help="A host name of the service besides its address. Can be repeated.",
+    ),
+]
+
+
 def serve(
-    host: Annotated[
-        str,
-        typer.Option(
-            help="Address to listen on. Any address but this machine's own needs a token "
-            "(SER_TOKEN or --token-file)."
-        ),
-    ] = "127.0.0.1",
+    host: HostOption = "127.0.0.1",
     port: Annotated[int, typer.Option(min=0, max=65535, help="0: any free port.")] = 8000,
-    token_file: Annotated[
-        Path | None,
-        typer.Option(
-            metavar="FILE",
-            help="File whose first line is the token that requests must send as "
-            "`Authorization: Bearer TOKEN`. Alternative: the environment variable SER_TOKEN.",
-        ),
-    ] = None,
-    allow_host: Annotated[
-        list[str] | None,
-        typer.Option(
-            "--allow-host",
-            metavar="NAME",
-            help="A host name of the service besides its address. Can be repeated.",
-        ),
-    ] = None,
+    token_file: TokenOption = None,
+    allow_host: AllowHostOption = None,
     upload_mb: Annotated[float, typer.Option(min=0.001, help="Largest request body in MiB.")] = 32,
     clip_seconds: Annotated[
         float, typer.Option(min=0.1, help="Longest recording to predict, in seconds.")

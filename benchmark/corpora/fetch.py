@@ -17,7 +17,7 @@ from pathlib import Path, PurePosixPath
 from filelock import FileLock, Timeout
 
 from benchmark.corpora import CORPORA, describe_shortfall, read_corpus
-from benchmark.corpora.clip import Archive
+from benchmark.corpora.clip import Archive, Corpus
 from benchmark.corpora.folder import read_folder
 from benchmark.errors import BenchmarkError, unknown
 
@@ -64,20 +64,13 @@ def fetch(
         If the corpus is not free to download, its folder is incomplete, the download fails or has
         another digest, or the archive is not safe to unpack.
     """
-    if name not in CORPORA:
-        raise unknown("corpus", name, CORPORA)
-    corpus = CORPORA[name]
-    if corpus.archive is None:
-        free = ", ".join(other for other, entry in CORPORA.items() if entry.archive)
-        raise BenchmarkError(
-            f"{name} can't be fetched. {corpus.how_to_get} Corpora that can be fetched: {free}."
-        )
+    corpus, published = _free_corpus(name)
     target = into / name
     if _is_filled(target):
         _check_present(name, target)
         say(f"{target}: complete already; nothing to do.")
         return target
-    source = Archive(url or corpus.archive.url, digest or corpus.archive.digest)
+    source = Archive(url or published.url, digest or published.digest)
     partial = into / f".{name}.partial"
     try:
         partial.mkdir(parents=True, exist_ok=True)
@@ -104,6 +97,19 @@ def fetch(
     except OSError as error:
         raise _disk_error(into, error) from error
     return target
+
+
+def _free_corpus(name: str) -> tuple[Corpus, Archive]:
+    """Return a corpus that is free to download, and its archive."""
+    if name not in CORPORA:
+        raise unknown("corpus", name, CORPORA)
+    corpus = CORPORA[name]
+    if corpus.archive is None:
+        free = ", ".join(other for other, entry in CORPORA.items() if entry.archive)
+        raise BenchmarkError(
+            f"{name} can't be fetched. {corpus.how_to_get} Corpora that can be fetched: {free}."
+        )
+    return corpus, corpus.archive
 
 
 def _is_filled(folder: Path) -> bool:

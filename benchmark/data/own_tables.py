@@ -32,18 +32,7 @@ def prepare_tables(
 
     The protocol follows from the speakers: speaker-dependent if any is in both tables.
     """
-    unsupported = {
-        "normalise": study.normalise != "none",
-        "auxiliary": bool(study.auxiliary),
-        "[split] folds": study.split.folds is not None,
-        "[split] repeats": study.split.repeats > 1,
-    }
-    for key, wanted in unsupported.items():
-        if wanted:
-            raise BenchmarkError(
-                f"study {study.name}: {key} does not apply to your own tables, which are already "
-                "split and scaled. Remove the key."
-            )
+    _refuse_unsupported(study)
     train, test = (_of_study(read_csv(path), study, path, console) for path in paths)
     if train.columns != test.columns:
         differing = sorted(set(train.columns) ^ set(test.columns)) or ["their order"]
@@ -94,6 +83,22 @@ def prepare_tables(
         ),
         origin={"tables": "a user's own", "emotions": sorted(study.emotions)},
     )
+
+
+def _refuse_unsupported(study: Study) -> None:
+    """Refuse keys of a study that do not apply to a user's own tables."""
+    unsupported = {
+        "normalise": study.normalise != "none",
+        "auxiliary": bool(study.auxiliary),
+        "[split] folds": study.split.folds is not None,
+        "[split] repeats": study.split.repeats > 1,
+    }
+    for key, wanted in unsupported.items():
+        if wanted:
+            raise BenchmarkError(
+                f"study {study.name}: {key} does not apply to your own tables, which are already "
+                "split and scaled. Remove the key."
+            )
 
 
 def _of_study(table: Table, study: Study, path: Path, console: Console) -> Table:

@@ -71,10 +71,8 @@ def prepare(
         frame = clip_frame(originals.clips, originals.samples_digests)
         drawn = _draw(study, frame)
         copies = _augment(study, originals, drawn, cache, workers, bars)
-        originals, copies = normalised(study, originals, copies)
-        for augmentation, copy in copies.items():
-            for clip, reason in copy.unusable:
-                console.warning(f"augmented copy left out: {clip} ({augmentation}): {reason}")
+    _report_unusable(copies, console)
+    originals, copies = normalised(study, originals, copies)
     name, distinct = result_name(study.name, changes)
     features = feature_set(study.features, study.sample_rate_hz)
     normalisation = {} if study.normalise == "none" else {"normalise": study.normalise}
@@ -100,6 +98,12 @@ def prepare(
         recipe=features.recipe() | normalisation,
         clips=frame.drop(columns=["corpus", "speaker", "gender", "emotion", "samples"]),
     )
+
+
+def _report_unusable(copies: Mapping[str, Extracted], console: Console) -> None:
+    for augmentation, copy in copies.items():
+        for clip, reason in copy.unusable:
+            console.warning(f"augmented copy left out: {clip} ({augmentation}): {reason}")
 
 
 def measure(
