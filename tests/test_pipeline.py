@@ -267,7 +267,7 @@ def test_a_changed_run_is_stored_apart_from_the_study(finished: Bench, tmp_path:
     assert copy.bytes_of("reports/results/small") == before
     (changed,) = [path for path in (copy.project / "reports/results").iterdir() if "@" in path.name]
     record = json.loads((changed / "study.json").read_text())
-    assert record["changes"] == ["search.trials=7"]
+    assert record["changes"] == [{"kind": "override", "value": "search.trials=7"}]
     assert "search.trials=7" in (copy.project / f"reports/{changed.name}.md").read_text()
 
 
