@@ -607,7 +607,7 @@ def in_browser(address: str) -> dict[str, Any]:
             seconds.append(round(time.perf_counter() - began, 3))
             page.goto("about:blank")
         browser.close()
-    return {"seconds": seconds, "study_clips": max(q.get("max_results", 0) for q in questions)}
+    return {"seconds": seconds, "requested": max(q.get("max_results", 0) for q in questions)}
 
 
 def measure_ui(measurements: Measurements, scratch: Path, sizes: Sequence[int]) -> None:
