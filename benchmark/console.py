@@ -138,6 +138,8 @@ class Console:
             title_justify="left",
             title_style="bold",
             box=box.SIMPLE_HEAD,
+            pad_edge=False,
+            collapse_padding=True,
         )
         for index, column in enumerate(columns):
             left = words or index == 0

@@ -20,13 +20,14 @@ def print_summary(result: Result, project: Project, console: Console) -> None:
     """Print the leaderboard of a result and the paths of its pages, tables and runs."""
     board = leaderboard(result)
     metric = result.study.search.metric
-    titles = [f"{METRICS[metric].title}, {PROTOCOLS[p].title}" for p in board.protocols]
+    protocols = [PROTOCOLS[name] for name in board.protocols]
     generated = " (generated speech)" if result.generated else ""
     console.table(
-        f"{result.name}{generated}: test scores, 95 % confidence intervals",
-        ["model", *titles, *(["SD–SI gap"] if board.has_gap else [])],
+        f"{result.name}{generated}: test {METRICS[metric].title}, 95 % confidence intervals",
+        ["model", *(p.abbreviation for p in protocols), *(["SD–SI gap"] if board.has_gap else [])],
         [[model_title(result, s.model), *_scores(board, s, metric)] for s in board.standings],
     )
+    console.print("; ".join(f"{p.abbreviation}: {p.title}" for p in protocols) + "\n")
     for label, path in (
         ("report", project.reports / f"{result.name}.md"),
         ("leaderboard", project.reports / "README.md"),
