@@ -22,7 +22,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-pytest.importorskip("fastapi", reason="needs the extra `serve`")
+pytest.importorskip("multipart", reason="needs the extra `serve`")
 
 from benchmark.serving.example_clip import example_wav
 from tests.hostile.service import Answer, Service, faults, resident_bytes, service

@@ -32,7 +32,7 @@ import soundfile
 from benchmark.engine.processes import THREAD_LIMITS
 from tests.support.waiting import free_port
 
-pytest.importorskip("fastapi", reason="needs the extra `serve`")
+pytest.importorskip("multipart", reason="needs the extra `serve`")
 
 HERE = Path(__file__).parent
 SECONDS = float(os.environ.get("SER_SECONDS", "20"))

@@ -11,7 +11,7 @@ from collections.abc import Iterator
 import numpy as np
 import pytest
 
-pytest.importorskip("fastapi", reason="needs the extra `serve`")
+pytest.importorskip("multipart", reason="needs the extra `serve`")
 
 from benchmark.features.audio import UnusableError, decode
 from benchmark.serving.example_clip import example_wav

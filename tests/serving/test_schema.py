@@ -11,7 +11,7 @@ from pathlib import Path
 
 import pytest
 
-pytest.importorskip("fastapi", reason="needs the extra `serve`")
+pytest.importorskip("multipart", reason="needs the extra `serve`")
 pytest.importorskip("schemathesis", reason="needs the extra `dev`")
 
 from benchmark.serving.limits import Limits

@@ -19,8 +19,7 @@ from typing import Any
 import numpy as np
 import pytest
 
-pytest.importorskip("fastapi", reason="needs the extra `serve`")
-pytest.importorskip("uvicorn", reason="needs the extra `serve`")
+pytest.importorskip("multipart", reason="needs the extra `serve`")
 pytest.importorskip("httpx", reason="needs the extra `serve`")
 
 from starlette.responses import PlainTextResponse
