@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 import random
 import shutil
 import signal
@@ -115,6 +116,42 @@ def test_two_workers_give_the_same_bytes_as_one(finished: Bench, bench: Bench) -
         tables["speaker-independent/train.csv"]
         == finished.bytes_of("features_cache/small")["speaker-independent/train.csv"]
     )
+
+
+# Put in front of a Python's path, this makes it find no package of an extra.
+WITHOUT_EXTRAS = """
+import sys
+from importlib.machinery import PathFinder
+
+HIDDEN = {"dask", "distributed", "opensmile", "psycopg", "safetensors", "sklearnex", "skorch"}
+HIDDEN |= {"torch", "transformers"}
+
+
+class Without(PathFinder):
+    @classmethod
+    def find_spec(cls, name, path=None, target=None):
+        if name.partition(".")[0] not in HIDDEN:
+            return super().find_spec(name, path, target)
+
+
+sys.meta_path[sys.meta_path.index(PathFinder)] = Without
+"""
+
+
+def test_a_study_has_the_same_bytes_without_the_extras(
+    finished: Bench, bench: Bench, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    pytest.importorskip("sklearnex", reason="needs the extra `intelex`")
+    (tmp_path / "hidden").mkdir()
+    (tmp_path / "hidden/sitecustomize.py").write_text(WITHOUT_EXTRAS)
+    paths = [str(tmp_path / "hidden"), os.environ.get("PYTHONPATH", "")]
+    monkeypatch.setenv("PYTHONPATH", os.pathsep.join(filter(None, paths)))
+    bench.run()
+    assert bench.bytes_of("reports") == finished.bytes_of("reports")
+    assert trials_in_optuna(bench) == trials_in_optuna(finished)
+    refused = bench.run("--set", "search.engine=intelex", check=False)
+    assert refused.returncode == 2
+    assert "ser-benchmark[intelex]" in refused.stderr or ".[intelex]" in refused.stderr
 
 
 def test_a_run_with_a_budget_of_time_says_what_it_cut_and_leaves_its_trials_to_the_next(
