@@ -4,9 +4,8 @@ from __future__ import annotations
 
 import os
 import subprocess
-import time
 import urllib.request
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
 from dataclasses import replace
 from pathlib import Path
@@ -16,6 +15,7 @@ from benchmark.search.trial import Trial
 from benchmark.tracking.records import ModelRecord, StudyRecord, TableRecord
 from benchmark.tracking.tracker import Tracker
 from benchmark.tracking.ui import ui_command
+from tests.support.waiting import wait_until
 
 STUDY = StudyRecord(
     name="toy",
@@ -104,20 +104,35 @@ def served(project: Path, port: int, store: str = "") -> Iterator[str]:
     """The runs of a project behind a server of MLflow's, as the command `ui` starts it."""
     uri = store or f"sqlite:///{project / 'mlflow.db'}"
     command, environment = ui_command(uri, project, port)
+    with running_server(command, environment, project, port) as address:
+        yield address
+
+
+@contextmanager
+def running_server(
+    command: Sequence[str], environment: Mapping[str, str], folder: Path, port: int
+) -> Iterator[str]:
+    """The address of a server that runs in a folder, once it says that it is healthy."""
     address = f"http://127.0.0.1:{port}"
-    with subprocess.Popen(
-        command,
-        env=environment,
-        cwd=project,
-        stdout=subprocess.DEVNULL,
-        stderr=subprocess.DEVNULL,
-        start_new_session=True,
-    ) as process:
-        for _ in range(240):
-            with suppress(OSError), urllib.request.urlopen(f"{address}/health", timeout=1):
-                break
-            time.sleep(0.25)
+
+    def healthy() -> bool:
+        with suppress(OSError), urllib.request.urlopen(f"{address}/health", timeout=1):
+            return True
+        return False
+
+    with (
+        (folder / "server.log").open("wb") as log,
+        subprocess.Popen(
+            command,
+            env=environment,
+            cwd=folder,
+            stdout=log,
+            stderr=log,
+            start_new_session=True,
+        ) as process,
+    ):
         try:
+            wait_until(healthy)
             yield address
         finally:
             os.killpg(process.pid, 9)

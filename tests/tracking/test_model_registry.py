@@ -8,11 +8,10 @@ import os
 import shutil
 import subprocess
 import sys
-import time
 import urllib.error
 import urllib.request
 from collections.abc import Iterator
-from contextlib import contextmanager, suppress
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -28,7 +27,7 @@ from benchmark.tracking.registered_model import DEEP_LIBRARIES
 from benchmark.tracking.store import SETTINGS, check_store
 from tests.support.bench import Bench
 from tests.support.imports import DOORS
-from tests.support.tracking import client_of, served
+from tests.support.tracking import client_of, running_server, served
 from tests.support.waiting import free_port
 
 
@@ -339,26 +338,9 @@ def scoring_server(store: Store, port: int) -> Iterator[str]:
     command = [sys.executable, "-m", "mlflow", "models", "serve", "--env-manager", "local"]
     command += ["-m", f"models:/{REGISTERED}@champion", "--host", "127.0.0.1", "--port", str(port)]
     path = f"{Path(sys.executable).parent}{os.pathsep}{os.environ['PATH']}"  # it calls uvicorn
-    with (
-        (store.folder / "server.log").open("wb") as log,
-        subprocess.Popen(
-            command,
-            env={**os.environ, **SETTINGS, "PATH": path, "MLFLOW_TRACKING_URI": store.uri},
-            cwd=store.folder,
-            stdout=log,
-            stderr=log,
-            start_new_session=True,
-        ) as process,
-    ):
-        address = f"http://127.0.0.1:{port}"
-        for _ in range(240):
-            with suppress(OSError), urllib.request.urlopen(f"{address}/health", timeout=1):
-                break
-            time.sleep(0.25)
-        try:
-            yield address
-        finally:
-            os.killpg(process.pid, 9)
+    environment = {**os.environ, **SETTINGS, "PATH": path, "MLFLOW_TRACKING_URI": store.uri}
+    with running_server(command, environment, store.folder, port) as address:
+        yield address
 
 
 def ask(address: str, recordings: list[bytes]) -> tuple[int, Any]:
