@@ -228,6 +228,7 @@ class Workers:
             self._waiting.clear()
             for task in self._running:
                 task.stopped = True
+                task.losses = self.attempts  # one whose worker has died is not run again
                 self._stop(task)
         for _ in self.drain():
             pass

@@ -90,7 +90,7 @@ def load(path: Path, sha256: str | None = None) -> Any:
             f"{path}: not the model that was stored here; its digest differs. If it belongs to a "
             "study, run the study again: a damaged model is fitted again."
         )
-    _check_zip(path)
+    _check_zip(path, content)
     try:
         _refuse(path, skops.get_untrusted_types(data=content))
         return skops.loads(content, trusted=trusted_types())
@@ -187,10 +187,10 @@ def _compact(content: bytes) -> bytes:
     return result.getvalue()
 
 
-def _check_zip(path: Path) -> None:
+def _check_zip(path: Path, content: bytes) -> None:
     """Refuse a file that is not a zip, or one that would fill the memory."""
     try:
-        with ZipFile(path) as archive:
+        with ZipFile(io.BytesIO(content)) as archive:
             members = archive.infolist()
     except BadZipFile as error:
         raise BenchmarkError(

@@ -270,7 +270,8 @@ class ModelSearch:
             sampled = dict(handle.params)
             decoded = {name: self._decode.get(name, {}).get(v, v) for name, v in sampled.items()}
             params = {**spec.fixed, **decoded}
-        running = _RunningTrial(params, sampled, handle, self._seed(number), self._rival(number))
+        rival = None if number in self._known else self._rival(number)
+        running = _RunningTrial(params, sampled, handle, self._seed(number), rival)
         self._running[number] = running
         if number in self._known:
             self._compare(self._known[number], running)

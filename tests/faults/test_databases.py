@@ -55,6 +55,7 @@ def test_ten_restarts_at_random_moments(
             postgres.restart(away_s=moments.uniform(0.0, 4.0))
             restarts += 1
         said = end_of(process)
+    assert restarts
     assert_same(bench, longer, storage, tracking)
     record(f"PostgreSQL restarted {restarts} times: same bytes; told {said.count('is back')} times")
 

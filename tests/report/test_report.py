@@ -620,7 +620,9 @@ def test_compared_models_are_said_to_differ_only_where_a_test_says_so(page: str)
 
 def test_a_compared_pair_differs_by_what_the_leaderboard_says(result: Result) -> None:
     board = leaderboard(result)
-    for one in comparisons(board):
+    pairs = comparisons(board)
+    assert pairs
+    for one in pairs:
         scores = [board.evaluation(one.protocol, m) for m in (one.first, one.second)]
         first, second = (score.scores["uar"] for score in scores if score)
         assert one.clips.difference.value == pytest.approx(first.value - second.value)

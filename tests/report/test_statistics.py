@@ -211,6 +211,7 @@ def test_the_searches_of_several_parts_are_averaged(result: Result) -> None:
     both = selection_optimism.searches(
         leaderboard(replace(result, trials=pd.concat(parts, ignore_index=True)))
     )
+    assert whole
     for one, mean in zip(whole, both, strict=True):
         assert mean.inner == pytest.approx(one.inner + 0.1)
         assert mean.corrected == pytest.approx(one.corrected + 0.1)

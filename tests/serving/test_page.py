@@ -6,10 +6,8 @@ import base64
 import os
 import re
 import shutil
-import socket
 import subprocess
 import sys
-import time
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from itertools import pairwise
@@ -19,7 +17,8 @@ from urllib.parse import urlsplit
 import numpy as np
 import pytest
 
-httpx = pytest.importorskip("httpx", reason="needs the extra `serve`")
+httpx = pytest.importorskip("httpx", reason="needs the extra `dev`")
+pytest.importorskip("multipart", reason="needs the extra `serve`")
 
 from benchmark.serving.example_clip import example_clips  # noqa: E402
 from benchmark.serving.limits import Limits  # noqa: E402
@@ -31,6 +30,7 @@ from playwright.sync_api import Browser, FilePayload, Page, expect, sync_playwri
 
 from tests.support.bench import Bench  # noqa: E402
 from tests.support.sounds import audio_file, sine  # noqa: E402
+from tests.support.waiting import free_port, wait_until  # noqa: E402
 
 CHROMIUM = shutil.which("chromium") or shutil.which("chromium-browser")
 needs_browser = pytest.mark.skipif(CHROMIUM is None, reason="needs Chromium")
@@ -109,9 +109,7 @@ class Service:
 
 @pytest.fixture(scope="module")
 def service(finished: Bench, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Service]:
-    with socket.socket() as free:
-        free.bind(("127.0.0.1", 0))
-        port = free.getsockname()[1]
+    port = free_port()
     folder, log = tmp_path_factory.mktemp("temporary"), tmp_path_factory.mktemp("log") / "log"
     with log.open("w") as file:
         process = subprocess.Popen(
@@ -136,13 +134,6 @@ def answers(address: str) -> bool:
         return bool(httpx.get(f"{address}/health").is_success)
     except httpx.TransportError:
         return False
-
-
-def wait_until(condition: Callable[[], bool], seconds: float) -> None:
-    end = time.monotonic() + seconds
-    while not condition():
-        assert time.monotonic() < end, "waited in vain"
-        time.sleep(0.1)
 
 
 def as_file(content: bytes, name: str = "voice.wav") -> FilePayload:

@@ -84,6 +84,7 @@ def test_a_recording_shorter_than_a_window_is_predicted_like_a_clip(predictor: P
 def test_each_window_is_predicted_like_a_clip_of_its_samples(predictor: Predictor) -> None:
     samples = np.concatenate([tone(4, 200, 44_100), tone(3, 290, 44_100)])
     result = timeline(predictor, written(samples, rate_hz=44_100))
+    assert result.windows
     for window in result.windows:
         part = samples[round(window.start_s * 44_100) : round(window.end_s * 44_100)]
         prediction = predictor.predict(written(part, rate_hz=44_100))
@@ -95,6 +96,7 @@ def test_each_channel_is_predicted_separately(predictor: Predictor) -> None:
     both = timeline(predictor, written(np.stack([left, right], axis=1)))
     for channel, samples in enumerate((left, right)):
         alone = timeline(predictor, written(samples)).windows
+        assert alone
         prediction = [window.probabilities for window in both.windows if window.channel == channel]
         assert prediction == [window.probabilities for window in alone]
 
@@ -317,7 +319,9 @@ def test_a_call_of_real_voices_is_predicted_like_its_parts(
 ) -> None:
     files = sorted((recordings / "savee").rglob("*.flac"))[:4]
     call = np.concatenate([soundfile.read(file, dtype="float32")[0] for file in files])
-    for window in timeline(predictor, written(call)).windows:
+    windows = timeline(predictor, written(call)).windows
+    assert windows
+    for window in windows:
         part = call[round(window.start_s * RATE_HZ) : round(window.end_s * RATE_HZ)]
         assert predictor.predict(written(part)).probabilities == window.probabilities
 
