@@ -62,6 +62,12 @@ class SplitTables:
         return sorted(set(self.train.rows["emotion"]))
 
     @property
+    def majority(self) -> str:
+        """The most frequent emotion of the clips on both sides, the first by name of equals."""
+        rows = pd.concat([self.train.rows[self.train.originals], self.test.rows])
+        return str(rows["emotion"].value_counts(sort=False).sort_index().idxmax())
+
+    @property
     def record(self) -> SplitRecord:
         """The split as a result records it."""
         originals, speakers = self.train.originals, self.train.rows["speaker"]

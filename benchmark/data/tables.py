@@ -137,6 +137,7 @@ def training_arrays(table: Table, fold: NDArray[np.intp]) -> TrainingArrays:
         fold=fold,
         originals=table.originals,
         genders=table.rows["gender"].to_numpy(dtype=np.str_),
+        corpora=pd.factorize(table.rows["corpus"], sort=True)[0],
         clips=pd.factorize(table.rows["clip"])[0],
         frames=np.array(table.shape or (), dtype=np.intp),
     )

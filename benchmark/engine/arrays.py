@@ -26,6 +26,8 @@ class TrainingArrays:
     originals : ndarray of bool, shape (n_rows,)
         True for clips as recorded, False for augmented copies. Only originals are validated on.
     genders : ndarray of str, shape (n_rows,)
+    corpora : ndarray of int, shape (n_rows,)
+        Number of the row's corpus, from 0 on.
     clips : ndarray of int, shape (n_rows,)
         Equal for a clip and its copies.
     frames : ndarray of int, shape (2,) or (0,)
@@ -37,6 +39,7 @@ class TrainingArrays:
     fold: NDArray[np.intp]
     originals: NDArray[np.bool_]
     genders: NDArray[np.str_]
+    corpora: NDArray[np.intp]
     clips: NDArray[np.intp]
     frames: NDArray[np.intp]
 

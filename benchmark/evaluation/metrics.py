@@ -169,8 +169,59 @@ METRICS: dict[str, Metric] = {
 """By name in study files."""
 
 
+@dataclass(frozen=True)
+class CorpusWeights:
+    """The corpus of each clip, and the weight of each corpus in a score.
+
+    Attributes
+    ----------
+    corpora : ndarray of int, shape (n_clips,)
+        From 0 on.
+    weights : ndarray of float, shape (n_corpora,)
+    """
+
+    corpora: NDArray[np.intp]
+    weights: Floats
+
+    def weighted(self, utility: Callable[[Counts], Floats], cells: Counts, size: int) -> Floats:
+        """Return the weighted sum of the utilities within each corpus that has clips.
+
+        Parameters
+        ----------
+        utility : callable
+            From confusion counts (..., n_emotions, n_emotions) to values (...).
+        cells : ndarray of int, shape (..., n_clips)
+            ``true * n_emotions + predicted`` of each clip.
+        size : int
+            n_emotions.
+        """
+        present = np.unique(self.corpora)
+        utilities = [
+            utility(counts_of_cells(cells[..., self.corpora == corpus], size)) for corpus in present
+        ]
+        return np.asarray(np.tensordot(self.weights[present], np.stack(utilities), axes=1))
+
+
+def equal_weights(corpora: NDArray[np.intp]) -> CorpusWeights:
+    """Return the same weight for each corpus that has clips, 1 in all."""
+    present = np.bincount(corpora) > 0
+    return CorpusWeights(corpora, present / present.sum())
+
+
+def counts_of_cells(cells: Counts, size: int) -> Counts:
+    """Return confusion counts (..., size, size) of cells ``true * size + predicted`` (..., n)."""
+    *shape, n_clips = cells.shape
+    rows = cells.reshape(-1, n_clips) + np.arange(int(np.prod(shape)))[:, None] * size * size
+    n_cells = int(np.prod(shape)) * size * size
+    return np.bincount(rows.ravel(), minlength=n_cells).reshape(*shape, size, size)
+
+
 def score(
-    metric: str, truth: NDArray[np.str_], predicted: NDArray[np.str_], emotions: Sequence[str]
+    metric: str,
+    truth: NDArray[np.str_],
+    predicted: NDArray[np.str_],
+    emotions: Sequence[str],
+    weights: CorpusWeights | None = None,
 ) -> float:
     """Return the utility of predicted emotions by a metric, as a search needs it for each fold.
 
@@ -181,12 +232,26 @@ def score(
     truth, predicted : ndarray of str, shape (n_clips,)
     emotions : sequence of str
         All that may occur.
+    weights : CorpusWeights or None
+        The score is the weighted sum of the utilities within corpora; by default, the utility of
+        all clips together.
+
+    Examples
+    --------
+    >>> truth, predicted = np.array(["a", "b", "a", "b"]), np.array(["a", "b", "a", "a"])
+    >>> score("uar", truth, predicted, ["a", "b"])
+    0.75
+    >>> by_corpus = CorpusWeights(np.array([0, 0, 1, 1]), np.array([0.5, 0.5]))
+    >>> score("uar", truth, predicted, ["a", "b"], by_corpus)
+    0.75
     """
     order = pd.Index(emotions)
-    size = len(order)
-    cells = order.get_indexer(pd.Index(truth)) * size + order.get_indexer(pd.Index(predicted))
-    counts = np.bincount(cells, minlength=size * size).reshape(size, size)
-    return float(METRICS[metric].utility(counts))
+    cells = order.get_indexer(pd.Index(truth)) * len(order)
+    cells = cells + order.get_indexer(pd.Index(predicted))
+    utility = METRICS[metric].utility
+    if weights is None:
+        return float(utility(counts_of_cells(cells, len(order))))
+    return float(weights.weighted(utility, cells, len(order)))
 
 
 def confusion(predictions: pd.DataFrame, emotions: Sequence[str]) -> Counts:

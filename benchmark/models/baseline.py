@@ -1,4 +1,8 @@
-"""The baseline of every study: always the most frequent emotion."""
+"""The baseline of every study: always the most frequent emotion.
+
+The search sets it to the most frequent emotion of both sides of its split (`Plan`), so that outer
+folds predict the same emotion and UAR is at chance within each corpus.
+"""
 
 from __future__ import annotations
 

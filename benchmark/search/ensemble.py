@@ -9,6 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
+from functools import cached_property
 from typing import Any, Protocol
 
 import numpy as np
@@ -35,12 +36,15 @@ class Inner:
         All emotions in the order of probabilities.
     metric : str
         A key of `METRICS`, by which members are selected.
+    corpora : ndarray of int, shape (n_clips,)
+        Number of each clip's corpus.
     """
 
     fold: NDArray[np.intp]
     emotions: NDArray[np.str_]
     order: tuple[str, ...]
     metric: str
+    corpora: NDArray[np.intp]
 
     @property
     def folds(self) -> list[int]:
@@ -49,10 +53,24 @@ class Inner:
 
     def part(self, rows: NDArray[np.bool_]) -> Inner:
         """Return some of the clips."""
-        return Inner(self.fold[rows], self.emotions[rows], self.order, self.metric)
+        emotions, corpora = self.emotions[rows], self.corpora[rows]
+        return Inner(self.fold[rows], emotions, self.order, self.metric, corpora)
+
+    @cached_property
+    def _weights(self) -> NDArray[np.float64]:
+        """Weight of each corpus in each fold, of shape (n_corpora, n_folds): mean over corpora."""
+        n_corpora, n_folds = int(self.corpora.max()) + 1, len(self.folds)
+        present = np.zeros((n_corpora, n_folds), dtype=np.bool_)
+        present[self.corpora, np.searchsorted(self.folds, self.fold)] = True
+        n_folds_of = np.maximum(present.sum(axis=1, keepdims=True), 1)
+        weights: NDArray[np.float64] = present * n_folds / (n_folds_of * present.any(axis=1).sum())
+        return weights
 
     def scores(self, probabilities: Floats) -> NDArray[np.float64]:
-        """Return the metric on each fold, of shape (n_candidates, n_folds).
+        """Return the score on each fold, of shape (n_candidates, n_folds).
+
+        Corpora are weighted as in `fitting.validated_corpora`, so that the mean over folds
+        is the mean over corpora.
 
         Parameters
         ----------
@@ -61,12 +79,15 @@ class Inner:
         """
         size, n_folds = len(self.order), len(self.folds)
         truth = np.searchsorted(self.order, self.emotions)
-        rows = np.searchsorted(self.folds, self.fold) * size + truth
-        candidates = np.arange(len(probabilities))[:, None] * n_folds * size
+        parts = self.corpora * n_folds + np.searchsorted(self.folds, self.fold)
+        rows = parts * size + truth
+        n_parts = self._weights.size
+        candidates = np.arange(len(probabilities))[:, None] * n_parts * size
         cells = (candidates + rows) * size + probabilities.argmax(axis=-1)
-        shape = (len(probabilities), n_folds, size, size)
+        shape = (len(probabilities), *self._weights.shape, size, size)
         counts = np.bincount(cells.ravel(), minlength=int(np.prod(shape))).reshape(shape)
-        found: NDArray[np.float64] = METRICS[self.metric].utility(counts)
+        utilities = np.where(self._weights > 0, METRICS[self.metric].utility(counts), 0.0)
+        found: NDArray[np.float64] = (self._weights * utilities).sum(axis=1)
         return found
 
     def mean_scores(self, probabilities: Floats) -> NDArray[np.float64]:

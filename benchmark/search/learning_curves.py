@@ -17,9 +17,9 @@ from numpy.typing import NDArray
 from benchmark.engine import npz_cache
 from benchmark.engine.arrays import StoredArrays, TrainingArrays, load_arrays
 from benchmark.engine.processes import Workers
-from benchmark.evaluation.metrics import score
+from benchmark.evaluation.metrics import CorpusWeights, equal_weights, score
 from benchmark.models import Model
-from benchmark.search.fitting import fit_rows
+from benchmark.search.fitting import fit_rows, validated_corpora
 from benchmark.search.search import ModelSearch
 from benchmark.study import derive_seed
 
@@ -64,10 +64,16 @@ def fit_fraction(  # noqa: PLR0913 - the arguments of a task
     fitted = fit_rows(data, model, params, seed, drawn | stopping, stop=stop, engine=engine)
     order = list(np.unique(data.emotions))
 
-    def scored(part: NDArray[np.bool_]) -> float:
-        return score(metric, data.emotions[part], fitted.predict(data.values[part]), order)
+    def scored(part: NDArray[np.bool_], weights: CorpusWeights) -> float:
+        predicted = fitted.predict(data.values[part])
+        return score(metric, data.emotions[part], predicted, order, weights)
 
-    return int(drawn.sum()), scored(drawn & data.originals), scored(data.validation_rows(fold))
+    learned, validated = drawn & data.originals, data.validation_rows(fold)
+    return (
+        int(drawn.sum()),
+        scored(learned, equal_weights(data.corpora[learned])),
+        scored(validated, validated_corpora(data, fold)),
+    )
 
 
 def learning_curves(

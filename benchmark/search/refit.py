@@ -297,7 +297,13 @@ def _inner(search: ModelSearch) -> Inner:
     data, plan = load_arrays(search.plan.arrays), search.plan
     rows = [np.flatnonzero(data.validation_rows(fold)) for fold in range(plan.n_folds)]
     order = np.concatenate(rows)
-    return Inner(data.fold[order], data.emotions[order], plan.emotions, plan.search.metric)
+    return Inner(
+        data.fold[order],
+        data.emotions[order],
+        plan.emotions,
+        plan.search.metric,
+        data.corpora[order],
+    )
 
 
 def out_of_fold_predictions(

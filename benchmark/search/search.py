@@ -18,18 +18,19 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from benchmark.data.prepared import Prepared
+from benchmark.data.split_tables import SplitTables
 from benchmark.engine import npz_cache
 from benchmark.engine.arrays import load_arrays
 from benchmark.engine.processes import Task, WorkerLostError, Workers
 from benchmark.errors import BenchmarkError
 from benchmark.evaluation.metrics import score
 from benchmark.search import pruning
-from benchmark.search.fitting import FoldResult, Probabilities, fit_fold
+from benchmark.search.fitting import FoldResult, Probabilities, fit_fold, validated_corpora
 from benchmark.search.plan import Plan
 from benchmark.search.samplers import SAMPLERS, contains, distributions, random_sampler, storable
 from benchmark.search.storage import TrialStorage
 from benchmark.search.trial import Trial
-from benchmark.study import BASELINE, Range, Study, derive_seed
+from benchmark.study import BASELINE, ModelSettings, Range, Study, derive_seed
 
 if TYPE_CHECKING:
     import optuna
@@ -379,7 +380,8 @@ class ModelSearch:
         data = load_arrays(self.plan.arrays)
         predicted = np.array(self.plan.emotions)[probabilities.argmax(axis=1)]
         truth = data.emotions[data.validation_rows(fold)]
-        return score(self.plan.search.metric, truth, predicted, self.plan.emotions)
+        weights = validated_corpora(data, fold)
+        return score(self.plan.search.metric, truth, predicted, self.plan.emotions, weights)
 
     def _fold_path(self, number: int, fold: int, searching: bool) -> Path:
         name = f"trial_{number:04d}_fold_{fold}{'' if searching else '_refit'}.npz"
@@ -453,7 +455,7 @@ def open_searches(
                 split=tables.name,
                 stream=tables.stream,
                 model=name,
-                spec=spec,
+                spec=_baseline(spec, tables) if name == BASELINE else spec,
                 search=study.search,
                 seed=study.seed,
                 emotions=tuple(tables.emotions),
@@ -465,3 +467,12 @@ def open_searches(
             search.open()
             searches.append(search)
     return searches
+
+
+def _baseline(spec: ModelSettings, tables: SplitTables) -> ModelSettings:
+    """Return the baseline's settings: it always predicts the most frequent emotion.
+
+    Of both sides: outer folds that predict different emotions would not be at chance together.
+    """
+    fixed = {"strategy": "constant", "constant": tables.majority}
+    return spec.model_copy(update={"fixed": fixed | spec.fixed})

@@ -34,7 +34,9 @@ def inner(n_clips: int = 240, metric: str = "uar") -> Inner:
     """Clips of four emotions, of which one is rarer, in five folds."""
     rng = np.random.default_rng(1)
     emotions = rng.choice(EMOTIONS, n_clips, p=[0.3, 0.3, 0.3, 0.1])
-    return Inner(np.sort(np.arange(n_clips) % 5), emotions, ORDER, metric)
+    return Inner(
+        np.sort(np.arange(n_clips) % 5), emotions, ORDER, metric, np.zeros(n_clips, np.intp)
+    )
 
 
 def noise(count: int, clips: Inner) -> np.ndarray:
@@ -102,7 +104,9 @@ def test_a_greedy_ensemble_is_on_its_own_clips_no_worse_than_its_best_member() -
 
 
 def test_a_member_may_vote_more_than_once() -> None:
-    clips = Inner(np.array([0, 0]), np.array(["angry", "sad"]), ("angry", "sad"), "accuracy")
+    clips = Inner(
+        np.array([0, 0]), np.array(["angry", "sad"]), ("angry", "sad"), "accuracy", np.zeros(2, int)
+    )
     # Alone each knows one clip; together both, if the first speaks louder.
     first = [[0.60, 0.40], [0.55, 0.45]]
     second = [[0.45, 0.55], [0.44, 0.56]]
@@ -171,7 +175,7 @@ def test_the_assembled_model_predicts_what_was_learned_on_the_folds(
 ) -> None:
     X, emotions = rows
     library = np.stack([member.predict_proba(X) for member in members])
-    clips = Inner(np.arange(200) % 5, emotions, ORDER, "uar")
+    clips = Inner(np.arange(200) % 5, emotions, ORDER, "uar", np.zeros(200, np.intp))
     rule = LEARNERS[how](library, clips)
     model = assembly(rule).of(members, EMOTIONS)
     assert model.predict_proba(X) == pytest.approx(rule.combine(library), abs=1e-6)
