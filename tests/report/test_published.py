@@ -70,5 +70,5 @@ def test_the_readme_comes_from_the_stored_results(
     readme = tmp_path / "README.md"
     before = (PROJECT / "README.md").read_text(encoding="utf-8")
     readme.write_text(before, encoding="utf-8")
-    update_readme(readme, [board.result for board in boards])
+    update_readme(readme, boards)
     assert readme.read_text(encoding="utf-8") == before
