@@ -88,7 +88,7 @@ def run_study(study: Study, job: Job, console: Console) -> Result:
             result, files = outcome.result, outcome.files
             write_result(result, project.results)
             _submit_artifacts(outcome, local)
-            write_reports(project, console, only=_record_looks(result, project))
+            publish(result, project, console)
             log_models(tracker, result, files, _confusion_matrices(local))
             write_cards(result, prepared.recipe, prepared.clips_digests, files)
         except BaseException as error:
@@ -122,6 +122,15 @@ def explore_study(study: Study, job: Job, console: Console) -> Path:
     from benchmark.report.pages.data import write_data_page
 
     return write_data_page(explore(study, job, console), job.project.reports)
+
+
+def publish(result: Result, project: Project, console: Console) -> list[Path]:
+    """Record a stored result's looks at its test clips, and write the pages that it changes.
+
+    They are its own page, those of results on the same test clips, whose looks are counted on
+    them, and the pages over all results.
+    """
+    return write_reports(project, console, only=_record_looks(result, project))
 
 
 def write_reports(
