@@ -157,7 +157,7 @@ def write_reports(
             f"{project.results}: nothing has been measured yet. `python -m benchmark run-study` "
             "runs the quickstart study."
         )
-    boards = read_boards(results, project.reports, anew=only is None)
+    boards = read_boards(results, project.reports, only)
     pages = write_pages(boards, project.reports, only)
     readme = project.folder / "README.md"
     if readme.is_file():

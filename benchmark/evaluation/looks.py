@@ -164,7 +164,9 @@ def predictions_digest(result: Result, protocol: str) -> str:
     digest = hashlib.blake2b(digest_size=8)
     for name in ("part", "model", *CLIP):
         if name in rows:
-            digest.update("\0".join([name, *rows[name]]).encode())
+            codes, values = pd.factorize(rows[name])
+            digest.update("\0".join([name, *values]).encode())
+            digest.update(codes.astype("<i4").tobytes())
     for emotion in result.emotions:
         digest.update(rows[f"p_{emotion}"].to_numpy(dtype="<f4").tobytes())
     return digest.hexdigest()

@@ -17,7 +17,9 @@ from benchmark.report.readme import update_readme
 __all__ = ["read_boards", "update_readme", "write_pages"]
 
 
-def read_boards(results: Sequence[Result], folder: Path, *, anew: bool = True) -> list[Leaderboard]:
+def read_boards(
+    results: Sequence[Result], folder: Path, only: Collection[str] | None = None
+) -> list[Leaderboard]:
     """Return the leaderboard of each result; its summary is stored beside the result.
 
     Parameters
@@ -25,15 +27,17 @@ def read_boards(results: Sequence[Result], folder: Path, *, anew: bool = True) -
     results : sequence of Result
     folder : Path
         Folder of the pages, with the stored results and the table of looks.
-    anew : bool
-        Compute everything from the predictions; otherwise stored summaries are used.
+    only : collection of str, or None
+        Names of the only results whose own pages are to be written; stored summaries are used for
+        all. None for all pages: everything is computed anew from the predictions.
     """
     known = looks.read_looks(folder / looks.NAME)
     boards = []
     for result in results:
         stored = folder / "results" / result.name
-        summary = None if anew else summaries.read_summary(stored)
-        board = leaderboard(result, known, summary)
+        summary = None if only is None else summaries.read_summary(stored)
+        own = only is None or result.name in only
+        board = leaderboard(result, known if own else (), summary)
         if summary is None and (stored / "study.json").is_file():
             summaries.write_summary(board, stored)
         boards.append(board)
