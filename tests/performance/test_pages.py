@@ -35,9 +35,7 @@ def test_the_last_stage(benchmark: Any, tmp_path: Path, name: str, studies: list
     shutil.copy(ROOT / "reports/looks.csv", project.reports)
     shutil.copy(ROOT / "README.md", tmp_path)
     result = read_result(project.results / "quickstart")
-    benchmark.pedantic(
-        publish, args=(result, project, Console()), rounds=ROUNDS, warmup_rounds=1
-    )
+    benchmark.pedantic(publish, args=(result, project, Console()), rounds=ROUNDS, warmup_rounds=1)
     seconds[name] = benchmark.stats.stats.median
 
 
