@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Collection
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import ExitStack
 from functools import partial
@@ -12,9 +13,13 @@ from benchmark.data.prepare import prepare, read_corpora
 from benchmark.data.prepared import Prepared
 from benchmark.data.record import Change
 from benchmark.engine.databases import check_intact
+from benchmark.engine.environment import __version__
 from benchmark.engine.processes import WorkerLostError, Workers
 from benchmark.errors import BenchmarkError
+from benchmark.evaluation import looks
+from benchmark.evaluation.leaderboard import METRIC, leaderboard
 from benchmark.evaluation.results import Result, by_split, read_results, write_result
+from benchmark.evaluation.summaries import write_summary
 from benchmark.models import MODELS
 from benchmark.project import Job, Project
 from benchmark.search.budget import Budget
@@ -83,7 +88,7 @@ def run_study(study: Study, job: Job, console: Console) -> Result:
             result, files = outcome.result, outcome.files
             write_result(result, project.results)
             _submit_artifacts(outcome, local)
-            write_reports(project, console, only=result.name)
+            publish(result, project, console)
             log_models(tracker, result, files, _confusion_matrices(local))
             write_cards(result, prepared.recipe, prepared.clips_digests, files)
         except BaseException as error:
@@ -119,15 +124,28 @@ def explore_study(study: Study, job: Job, console: Console) -> Path:
     return write_data_page(explore(study, job, console), job.project.reports)
 
 
-def write_reports(project: Project, console: Console, only: str | None = None) -> list[Path]:
-    """Write the pages of all stored results, or of one and the leaderboard; return their paths.
+def publish(result: Result, project: Project, console: Console) -> list[Path]:
+    """Record a stored result's looks at its test clips, and write the pages that it changes.
+
+    They are its own page, those of results on the same test clips, whose looks are counted on
+    them, and the pages over all results.
+    """
+    return write_reports(project, console, only=_record_looks(result, project))
+
+
+def write_reports(
+    project: Project, console: Console, only: Collection[str] | None = None
+) -> list[Path]:
+    """Write the pages of all stored results, or of some and those over all; return their paths.
+
+    Only if all pages are written, everything on them is computed anew from the predictions.
 
     Raises
     ------
     BenchmarkError
         If there are no results.
     """
-    from benchmark.report import update_readme, write_pages
+    from benchmark.report import read_boards, update_readme, write_pages
 
     results, refusals = read_results(project.results)
     if refusals and not results:
@@ -139,11 +157,35 @@ def write_reports(project: Project, console: Console, only: str | None = None) -
             f"{project.results}: nothing has been measured yet. `python -m benchmark run-study` "
             "runs the quickstart study."
         )
-    pages = write_pages(results, project.reports, only=only)
+    boards = read_boards(results, project.reports, only)
+    pages = write_pages(boards, project.reports, only)
     readme = project.folder / "README.md"
     if readme.is_file():
-        update_readme(readme, results)
+        update_readme(readme, boards)
     return pages
+
+
+def _record_looks(result: Result, project: Project) -> set[str]:
+    """Record a result's looks at its test clips; return the studies whose pages tell of them."""
+    file = project.reports / looks.NAME
+    board = leaderboard(result)
+    write_summary(board, project.results / result.name)
+    own = [
+        looks.Look(
+            task=looks.task_digest(result, protocol),
+            protocol=protocol,
+            study=result.name,
+            digest=looks.study_digest(result),
+            model=selection.model,
+            score=round(board.selected_evaluation(protocol).scores[METRIC].value, 4),
+            predictions=looks.predictions_digest(result, protocol),
+            version=__version__,
+        )
+        for protocol, selection in board.selected.items()
+    ]
+    with project.lock(looks.NAME):
+        looks.append_looks(file, own)
+        return looks.sharing(result.name, looks.read_looks(file))
 
 
 def make_workers(job: Job, console: Console) -> Workers:

@@ -7,9 +7,13 @@ from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from benchmark.engine.processes import available_cores
 from benchmark.errors import BenchmarkError, unknown
+
+if TYPE_CHECKING:
+    from filelock import FileLock
 
 
 @dataclass(frozen=True)
@@ -38,6 +42,12 @@ class Project:
         """The default storage of trials."""
         return f"sqlite:///{self.folder.resolve() / 'optuna.db'}"
 
+    def lock(self, name: str) -> FileLock:
+        """Return a lock between processes; it ends with its process, however that ends."""
+        from filelock import FileLock
+
+        return FileLock(self.features_cache / f".{name}.lock")
+
     @contextmanager
     def exclusive(self, study: str) -> Iterator[None]:
         """Hold a study for this process; the lock ends with the process, however it ends.
@@ -47,9 +57,9 @@ class Project:
         BenchmarkError
             If another process runs the study here, or the folder can't be written.
         """
-        from filelock import FileLock, Timeout
+        from filelock import Timeout
 
-        lock = FileLock(self.features_cache / f".{study}.lock")
+        lock = self.lock(study)
         try:
             self.features_cache.mkdir(parents=True, exist_ok=True)
             lock.acquire(timeout=0)

@@ -172,7 +172,7 @@ def test_a_run_with_a_budget_of_time_says_what_it_cut_and_leaves_its_trials_to_t
     stored = trials_in_optuna(bench)
     bench.run()
     assert set(stored) <= set(trials_in_optuna(bench))
-    assert bench.bytes_of("reports")["small.md"] == finished.bytes_of("reports")["small.md"]
+    assert bench.bytes_of("reports/results/small") == finished.bytes_of("reports/results/small")
 
 
 def test_trials_that_were_given_up_by_their_folds_stand_in_results_and_runs_and_never_win(
@@ -291,6 +291,7 @@ def test_a_study_can_use_gender_as_a_feature(bench: Bench, tones: Path) -> None:
 
 def test_pages_are_reproduced_from_stored_results(finished: Bench, tmp_path: Path) -> None:
     shutil.copytree(finished.project / "reports/results", tmp_path / "reports/results")
+    shutil.copy(finished.project / "reports/looks.csv", tmp_path / "reports")
     copy = Bench(finished.study, finished.table, tmp_path)
     subprocess.run(copy.command("report"), check=True, capture_output=True)
     assert copy.bytes_of("reports") == finished.bytes_of("reports")
@@ -306,6 +307,36 @@ def test_a_changed_run_is_stored_apart_from_the_study(finished: Bench, tmp_path:
     record = json.loads((changed / "study.json").read_text())
     assert record["changes"] == [{"kind": "override", "value": "search.trials=7"}]
     assert "search.trials=7" in (copy.project / f"reports/{changed.name}.md").read_text()
+
+
+def test_a_run_records_its_looks_and_writes_only_the_pages_that_it_changes(
+    finished: Bench, tmp_path: Path
+) -> None:
+    shutil.copytree(finished.project, tmp_path / "project")
+    copy = Bench(finished.study, finished.table, tmp_path / "project")
+    stranger = copy.project / "reports/results/stranger"
+    shutil.copytree(copy.project / "reports/results/small", stranger)
+    record = (stranger / "study.json").read_text()
+    (stranger / "study.json").write_text(record.replace('"name": "small"', '"name": "stranger"', 1))
+    subprocess.run(copy.command("report"), check=True, capture_output=True)
+    before = copy.bytes_of("reports")
+    page = copy.project / "reports/stranger.md"
+    page.write_text("not of the run's test clips")
+    copy.run("--set", "search.trials=7", "--workers", "1")
+    assert page.read_text() == "not of the run's test clips"
+    after = copy.bytes_of("reports")
+    assert after["looks.csv"].startswith(before["looks.csv"])
+    rows = pd.read_csv(copy.project / "reports/looks.csv")
+    (changed,) = {name for name in rows["study"] if "@" in name}
+    assert rows["study"].tolist() == ["small"] * 2 + [changed] * 2
+    assert "look 1 of 2" in after["small.md"].decode()
+    assert "look 2 of 2" in after[f"{changed}.md"].decode()
+    copy.run("--set", "search.trials=7", "--workers", "1")
+    assert copy.bytes_of("reports") == after
+    subprocess.run(copy.command("report"), check=True, capture_output=True)
+    anew = copy.bytes_of("reports")
+    assert anew.pop("stranger.md") == before["stranger.md"]
+    assert anew.items() <= after.items()
 
 
 def test_a_study_runs_on_own_tables(finished: Bench, bench: Bench) -> None:

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import math
-from dataclasses import dataclass, replace
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field, replace
 from functools import cached_property
 
 import numpy as np
@@ -11,6 +12,7 @@ import pandas as pd
 
 from benchmark.data.protocols import stream
 from benchmark.evaluation.intervals import Evaluation, Score, bootstrap_seed, evaluate, gap
+from benchmark.evaluation.looks import Look, Place, places
 from benchmark.evaluation.metrics import METRICS
 from benchmark.evaluation.results import Result, Winner, selected
 from benchmark.evaluation.significance import ALPHA, ClipTest, compare_on_clips, holm
@@ -94,6 +96,20 @@ class Comparison:
 
 
 @dataclass(frozen=True)
+class Summary:
+    """What takes long to compute of a leaderboard; see `evaluation.summaries`.
+
+    Attributes
+    ----------
+    standings : tuple of Standing
+    comparisons : tuple of Comparison
+    """
+
+    standings: tuple[Standing, ...]
+    comparisons: tuple[Comparison, ...]
+
+
+@dataclass(frozen=True)
 class Leaderboard:
     """A study's models, best first.
 
@@ -107,12 +123,23 @@ class Leaderboard:
         By their score under the `leading` protocol.
     selected : dict of str to Selection
         By protocol.
+    looks : mapping of str to Place
+        Which look at its test clips this is, by protocol; only where looks are recorded.
+    stored : Summary or None
+        What was computed before, and is not computed again.
     """
 
     result: Result
     protocols: tuple[str, ...]
     standings: tuple[Standing, ...]
     selected: dict[str, Selection]
+    looks: Mapping[str, Place] = field(default_factory=dict)
+    stored: Summary | None = None
+
+    @property
+    def summary(self) -> Summary:
+        """What takes long to compute, to be stored."""
+        return Summary(self.standings, self.comparisons)
 
     @property
     def corpora(self) -> list[str]:
@@ -142,6 +169,8 @@ class Leaderboard:
         The reference is the model with the best CV score. The best on the test clips would be
         selected by what the tests look at, and p would be too small. The baseline takes no part.
         """
+        if self.stored is not None:
+            return self.stored.comparisons
         seed, protocol = self.result.study.seed, self.leading
         rows = self.result.predictions[self.result.predictions["protocol"] == protocol]
         by_model = dict(iter(rows.groupby("model", sort=False)))
@@ -239,10 +268,26 @@ class Claim:
         )
 
 
-def leaderboard(result: Result) -> Leaderboard:
-    """Return the leaderboard of a result: every model under every protocol, best first."""
+def leaderboard(
+    result: Result, looks: Sequence[Look] = (), summary: Summary | None = None
+) -> Leaderboard:
+    """Return the leaderboard of a result: every model under every protocol, best first.
+
+    Parameters
+    ----------
+    result : Result
+    looks : sequence of Look
+        All recorded looks at test clips, also those of other studies.
+    summary : Summary or None
+        Its stored summary; None to compute everything.
+    """
     selections = {protocol: _selection(result, protocol) for protocol in _protocols(result)}
+    looked = places(result, looks)
     result = _with_selected_per_fold(result, selections)
+    if summary is not None:
+        return Leaderboard(
+            result, tuple(selections), summary.standings, selections, looked, summary
+        )
     evaluations: dict[str, dict[str, Evaluation]] = {}
     for (protocol, model), rows in result.predictions.groupby(["protocol", "model"], sort=False):
         seed = bootstrap_seed(result.study.seed, stream(str(protocol)))
@@ -254,7 +299,7 @@ def leaderboard(result: Result) -> Leaderboard:
         for model, parts in evaluations.items()
     ]
     standings.sort(key=lambda standing: _rank(standing, _leading(protocols)))
-    return Leaderboard(result, protocols, tuple(standings), selections)
+    return Leaderboard(result, protocols, tuple(standings), selections, looked)
 
 
 def claims(board: Leaderboard) -> list[Claim]:

@@ -9,15 +9,23 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from typing import Any
+from functools import partial
+from typing import Annotated, Any
 
 import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
+from pydantic import PlainSerializer, PlainValidator
 
 from benchmark.errors import BenchmarkError
 
-Counts = NDArray[np.int64]
+Counts = Annotated[
+    NDArray[np.int64],
+    PlainValidator(partial(np.asarray, dtype=np.int64)),
+    PlainSerializer(np.ndarray.tolist),
+]
+"""An array of counts; in a stored record, nested lists."""
+
 Floats = NDArray[np.float64]
 
 

@@ -17,14 +17,14 @@ COUNT_COLUMNS = ("corpus", "emotion", "gender", "clips", "speakers")
 def converted(
     record: Mapping[str, Any], tables: Mapping[str, pd.DataFrame]
 ) -> tuple[dict[str, Any], dict[str, pd.DataFrame]]:
-    """Return the content of a study.json of format 2 and its tables as format 3 has them.
+    """Return the content of a study.json of format 2 and its tables as today's format has them.
 
     Parameters
     ----------
     record : mapping
         The content of study.json.
     tables : mapping of str to DataFrame
-        By file name.
+        By file name without its suffix.
     """
     data = dict(record["data"])
     sides, folds = data.pop("tables"), data.pop("folds")

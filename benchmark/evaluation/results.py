@@ -8,16 +8,18 @@ study.json
 trials.csv
     One row per trial: protocol, model, trial, state, score, std, fold scores, epochs, parameters,
     reason.
-predictions.csv
+predictions.parquet
     One row per test clip, protocol and model: identity, true emotion, and the probability of each
     emotion.
 clips.csv
     One row per clip of the study: all that its corpus tells of it beside speaker and emotion.
-out_of_fold.csv
+out_of_fold.parquet
     One row per training clip and split: out-of-fold probabilities of the split's selected model.
 curves.csv
     One row per point of a learning curve: protocol, model, fraction, fold, rows, training score and
     validation score; only if the study asks for learning curves.
+
+``pandas.read_parquet`` reads the tables of predictions. Up to format 3 they were CSV, too.
 """
 
 from __future__ import annotations
@@ -34,13 +36,16 @@ import pandas as pd
 from pydantic import ValidationError
 
 from benchmark.data.record import Change, DataRecord
-from benchmark.engine.files import write_text
+from benchmark.engine.files import write_bytes, write_text
 from benchmark.errors import BenchmarkError, unknown
 from benchmark.evaluation import older_results
 from benchmark.evaluation.metrics import METRICS
+from benchmark.evaluation.parquet import from_parquet, to_parquet
 from benchmark.study import BASELINE, Record, Study
 
-FORMAT = 3
+FORMAT = 4
+READ = (older_results.FORMAT, 3, FORMAT)
+"""The formats that are read; format 3 differs by its tables of predictions, which are CSV."""
 
 CLIP = ("clip", "corpus", "speaker", "gender", "emotion")
 TEXT_COLUMNS = (
@@ -216,16 +221,12 @@ def write_result(result: Result, folder: Path) -> None:
     target.mkdir(parents=True, exist_ok=True)
     frames = {
         "trials.csv": result.trials,
-        "predictions.csv": result.predictions,
+        "predictions.parquet": result.predictions,
         "curves.csv": result.curves,
         "clips.csv": result.clips,
-        "out_of_fold.csv": result.out_of_fold,
+        "out_of_fold.parquet": result.out_of_fold,
     }
-    tables = {
-        name: table.to_csv(index=False, lineterminator="\n")
-        for name, table in frames.items()
-        if table is not None
-    }
+    tables = {name: _bytes_of(table, name) for name, table in frames.items() if table is not None}
     record = {
         "format": FORMAT,
         "name": result.name,
@@ -234,13 +235,16 @@ def write_result(result: Result, folder: Path) -> None:
         "data": _plain(result.data),
         "versions": _plain(result.versions),
         "winners": [_plain(winner) for winner in result.winners],
-        "sha256": {name: _sha256(text.encode()) for name, text in tables.items()},
+        "sha256": {name: _sha256(content) for name, content in tables.items()},
     }
     if result.unfinished is not None:
         record["unfinished"] = [_plain(search) for search in result.unfinished]
-    for name, text in tables.items():
-        write_text(target / name, text)
+    for name, content in tables.items():
+        write_bytes(target / name, content)
     write_text(target / "study.json", json.dumps(record, indent=1, ensure_ascii=False) + "\n")
+    for path in (*target.glob("*.csv"), *target.glob("*.parquet")):
+        if path.name not in tables:  # left by an earlier run or format
+            path.unlink()
 
 
 def read_result(folder: Path) -> Result:
@@ -253,10 +257,10 @@ def read_result(folder: Path) -> Result:
     """
     try:
         record = json.loads((folder / "study.json").read_text(encoding="utf-8"))
-        if record.get("format") not in (FORMAT, older_results.FORMAT):
+        if record.get("format") not in READ:
             raise BenchmarkError(
                 f"{folder}: results of format {record.get('format')}; this version reads formats "
-                f"{older_results.FORMAT} and {FORMAT}. Run the study again with it."
+                f"{', '.join(map(str, READ))}. Run the study again with it."
             )
         contents = {name: (folder / name).read_bytes() for name in record["sha256"]}
         if {name: _sha256(content) for name, content in contents.items()} != record["sha256"]:
@@ -265,10 +269,7 @@ def read_result(folder: Path) -> Result:
                 "interrupted while writing, or they were changed. Run the study again: finished "
                 "trials are kept."
             )
-        tables = {
-            name: _read_table(content, text=name == "clips.csv")
-            for name, content in contents.items()
-        }
+        tables = {Path(name).stem: _read_table(content, name) for name, content in contents.items()}
         if record["format"] == older_results.FORMAT:
             record, tables = older_results.converted(record, tables)
         result = _result(record, tables)
@@ -298,11 +299,11 @@ def _result(record: dict[str, Any], tables: dict[str, pd.DataFrame]) -> Result:
         data=DataRecord.model_validate(record["data"]),
         versions=Versions.model_validate(record["versions"]),
         winners=tuple(map(Winner.model_validate, record["winners"])),
-        trials=tables["trials.csv"],
-        predictions=tables["predictions.csv"],
-        curves=tables.get("curves.csv"),
-        clips=tables.get("clips.csv"),
-        out_of_fold=tables.get("out_of_fold.csv"),
+        trials=tables["trials"],
+        predictions=tables["predictions"],
+        curves=tables.get("curves"),
+        clips=tables.get("clips"),
+        out_of_fold=tables.get("out_of_fold"),
         unfinished=None
         if unfinished is None
         else tuple(map(UnfinishedSearch.model_validate, unfinished)),
@@ -325,8 +326,19 @@ def _plain(record: Record) -> dict[str, Any]:
     return record.model_dump(mode="json", exclude_defaults=True)
 
 
-def _read_table(content: bytes, *, text: bool) -> pd.DataFrame:
+def _bytes_of(table: pd.DataFrame, name: str) -> bytes:
+    """Return a table in the form that its file's name tells."""
+    if name.endswith(".parquet"):
+        return to_parquet(table)
+    text: str = table.to_csv(index=False, lineterminator="\n")
+    return text.encode()
+
+
+def _read_table(content: bytes, name: str) -> pd.DataFrame:
     """Return a table whose text columns stay text, whatever they look like: 007, NA, true."""
+    if name.endswith(".parquet"):
+        return from_parquet(content)
+    text = name == "clips.csv"
     header = pd.read_csv(io.BytesIO(content), nrows=0).columns
     numbers = [column for column in header if column not in TEXT_COLUMNS and not text]
     table = pd.read_csv(

@@ -2,33 +2,63 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from pathlib import Path
 
 from benchmark.engine.files import write_bytes, write_text
-from benchmark.evaluation.leaderboard import leaderboard
+from benchmark.evaluation import looks, summaries
+from benchmark.evaluation.leaderboard import Leaderboard, leaderboard
 from benchmark.evaluation.results import Result
 from benchmark.report import study_page, wording
 from benchmark.report.pages import claims, speaker_independent
 from benchmark.report.pages.leaderboard import leaderboard_page
 from benchmark.report.readme import update_readme
 
-__all__ = ["update_readme", "write_pages"]
+__all__ = ["read_boards", "update_readme", "write_pages"]
 
 
-def write_pages(results: Sequence[Result], folder: Path, only: str | None = None) -> list[Path]:
-    """Write the page and figures of each result, and the pages over all results.
+def read_boards(
+    results: Sequence[Result], folder: Path, only: Collection[str] | None = None
+) -> list[Leaderboard]:
+    """Return the leaderboard of each result; its summary is stored beside the result.
 
     Parameters
     ----------
     results : sequence of Result
-        All results on the leaderboard.
+    folder : Path
+        Folder of the pages, with the stored results and the table of looks.
+    only : collection of str, or None
+        Names of the only results whose own pages are to be written; stored summaries are used for
+        all. None for all pages: everything is computed anew from the predictions.
+    """
+    known = looks.read_looks(folder / looks.NAME)
+    boards = []
+    for result in results:
+        stored = folder / "results" / result.name
+        summary = None if only is None else summaries.read_summary(stored)
+        own = only is None or result.name in only
+        board = leaderboard(result, known if own else (), summary)
+        if summary is None and (stored / "study.json").is_file():
+            summaries.write_summary(board, stored)
+        boards.append(board)
+    return boards
+
+
+def write_pages(
+    boards: Sequence[Leaderboard], folder: Path, only: Collection[str] | None = None
+) -> list[Path]:
+    """Write the page and figures of each result, and the pages over all results.
+
+    Parameters
+    ----------
+    boards : sequence of Leaderboard
+        Of all results.
     folder : Path
         Receives ``<name>.md``, ``figures/<name>/*.png``, ``claims.md`` if a study has claims,
         ``speaker_independent.md`` if one is comparable with published figures, ``reading.md`` and
         ``README.md``.
-    only : str or None
-        Name of the only result whose own page is written; None for all.
+    only : collection of str, or None
+        Names of the only results whose own pages are written; None for all.
 
     Returns
     -------
@@ -36,10 +66,9 @@ def write_pages(results: Sequence[Result], folder: Path, only: str | None = None
         The written pages, the leaderboard last.
     """
     folder.mkdir(parents=True, exist_ok=True)
-    boards = [leaderboard(result) for result in results]
     written = []
     for board in boards:
-        if only not in (None, board.result.name):
+        if only is not None and board.result.name not in only:
             continue
         facts = study_page.present_sections(board)
         drawn = study_page.study_figures(board, facts)

@@ -8,8 +8,7 @@ from pathlib import Path
 
 from benchmark.engine.files import write_text
 from benchmark.errors import BenchmarkError
-from benchmark.evaluation.leaderboard import Leaderboard, leaderboard
-from benchmark.evaluation.results import Result
+from benchmark.evaluation.leaderboard import Leaderboard
 from benchmark.report.pages.claims import claims_block
 from benchmark.report.pages.glance import glance_block
 from benchmark.report.pages.leaderboard import headline_table
@@ -24,7 +23,7 @@ MARKED = re.compile(
 )
 
 
-def update_readme(readme: Path, results: Sequence[Result]) -> None:
+def update_readme(readme: Path, boards: Sequence[Leaderboard]) -> None:
     """Write the tables of the studies between the markers of a README.
 
     ``<!-- leaderboard:NAME -->`` starts the headline table of a study, ``<!-- claims -->`` all
@@ -38,7 +37,6 @@ def update_readme(readme: Path, results: Sequence[Result]) -> None:
         If a marker has no end.
     """
     text = readme.read_text(encoding="utf-8")
-    boards = [leaderboard(result) for result in results] if MARKED.search(text) else []
 
     def replaced(match: re.Match[str]) -> str:
         if not match["end"]:

@@ -31,7 +31,7 @@ def print_summary(result: Result, project: Project, console: Console) -> None:
     for label, path in (
         ("report", project.reports / f"{result.name}.md"),
         ("leaderboard", project.reports / "README.md"),
-        ("predictions", project.results / result.name / "predictions.csv"),
+        ("predictions", project.results / result.name / "predictions.parquet"),
         ("tables", project.features_cache / result.name),
         ("runs", _runs(project)),
     ):

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shutil
 import subprocess
 import sys
 from pathlib import Path
@@ -20,7 +21,7 @@ from benchmark.evaluation.results import (
     selected,
     write_result,
 )
-from benchmark.report import write_pages
+from benchmark.report import read_boards, write_pages
 from benchmark.report.markdown import number
 from benchmark.report.pages.speaker_independent import (
     SETUPS,
@@ -151,7 +152,9 @@ def test_repeats_are_shown_with_their_std_and_corpora_without(
         if name in ("trials", "predictions", "out_of_fold")
     }
     winners = [w.model_copy(update={"part": named(w.protocol, w.part)}) for w in result.winners]
-    write_pages([Result(**(vars(result) | tables | {"winners": tuple(winners)}))], tmp_path)
+    write_pages(
+        [leaderboard(Result(**(vars(result) | tables | {"winners": tuple(winners)})))], tmp_path
+    )
     rows = result.predictions.query(
         "protocol == 'speaker-independent' and model == 'random_forest'"
     )
@@ -189,7 +192,8 @@ def test_pages_of_folds_are_reproduced_from_the_stored_result(
     folded: Bench, result: Result, tmp_path: Path
 ) -> None:
     write_result(result, tmp_path / "results")
-    write_pages([read_result(tmp_path / "results/small")], tmp_path)
+    shutil.copy(folded.project / "reports/looks.csv", tmp_path)
+    write_pages(read_boards([read_result(tmp_path / "results/small")], tmp_path), tmp_path)
     stored = folded.bytes_of("reports")
     for path in tmp_path.rglob("*"):
         name = path.relative_to(tmp_path).as_posix()

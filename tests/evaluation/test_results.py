@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+import hashlib
+import json
 import multiprocessing
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -79,9 +82,44 @@ def test_writing_a_result_again_gives_the_same_bytes(result: Result, tmp_path: P
     for folder in ("one", "other"):
         write_result(result, tmp_path / folder)
     write_result(read_result(tmp_path / "one/toy"), tmp_path / "other")
-    for name in ("study.json", "trials.csv", "predictions.csv"):
+    for name in ("study.json", "trials.csv", "predictions.parquet"):
         one, other = (tmp_path / folder / "toy" / name for folder in ("one", "other"))
         assert one.read_bytes() == other.read_bytes()
+
+
+def test_probabilities_keep_every_bit_in_the_stored_form(result: Result, tmp_path: Path) -> None:
+    bits = np.random.default_rng(0).integers(0, 0x3F800000, 2000, dtype=np.uint32)
+    shares = bits.view(np.float32)
+    rows = result.predictions.iloc[np.arange(2000) % 2].reset_index(drop=True)
+    drawn = rows.assign(p_0=shares, p_1=shares[::-1])
+    heard = drawn.copy()
+    heard.insert(heard.columns.get_loc("emotion") + 1, "fold", np.arange(2000) % 5)
+    write_result(replace(result, predictions=drawn, out_of_fold=heard), tmp_path)
+    for name, table in (("predictions", drawn), ("out_of_fold", heard)):
+        read = pd.read_parquet(tmp_path / "toy" / f"{name}.parquet")
+        assert list(read) == list(table)
+        for column in ("p_0", "p_1"):
+            assert read[column].dtype == np.float32
+            assert (read[column].to_numpy().view("u4") == table[column].to_numpy().view("u4")).all()
+        for column in set(table) - {"p_0", "p_1"}:
+            assert read[column].tolist() == table[column].tolist()
+
+
+def test_a_result_of_format_3_with_tables_of_csv_is_read_and_replaced(
+    result: Result, tmp_path: Path
+) -> None:
+    write_result(result, tmp_path)
+    folder = tmp_path / "toy"
+    today = {path.name: path.read_bytes() for path in folder.iterdir()}
+    content = result.predictions.to_csv(index=False, lineterminator="\n").encode()
+    (folder / "predictions.csv").write_bytes(content)
+    (folder / "predictions.parquet").unlink()
+    record = json.loads((folder / "study.json").read_text())
+    del record["sha256"]["predictions.parquet"]
+    record["sha256"]["predictions.csv"] = hashlib.sha256(content).hexdigest()
+    (folder / "study.json").write_text(json.dumps(record | {"format": 3}))
+    write_result(read_result(folder), tmp_path)
+    assert {path.name: path.read_bytes() for path in folder.iterdir()} == today
 
 
 @pytest.mark.parametrize(
@@ -89,7 +127,7 @@ def test_writing_a_result_again_gives_the_same_bytes(result: Result, tmp_path: P
     [
         ("study.json", b"{", "can't be read"),
         ("study.json", b'{"format": 99}', "results of format 99"),
-        ("predictions.csv", b"protocol,model\n", "do not match the digests"),
+        ("predictions.parquet", b"PAR1", "do not match the digests"),
     ],
 )
 def test_a_damaged_result_is_refused_and_stops_no_other(

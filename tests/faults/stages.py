@@ -42,7 +42,7 @@ STAGE_OF = {
     "evaluate": "evaluation",
     "write_result": "evaluation",
     "_submit_artifacts": "report",
-    "write_reports": "report",
+    "publish": "report",
     "log_models": "logging",
     "finish": "logging",
     "write_cards": "logging",

@@ -487,7 +487,7 @@ def test_an_ablation_writes_its_own_pages_and_changes_nothing_else(
     (first, *_) = found.cumulative[0].steps
     clean_score = AblationScores(found).score(first.runs, "uar").by_split[0]
     model = found.cumulative[0].model
-    stored = pd.read_csv(one.project / "reports/results/small/predictions.csv")
+    stored = pd.read_parquet(one.project / "reports/results/small/predictions.parquet")
     own = stored[(stored["protocol"] == "speaker-independent") & (stored["model"] == model)]
     names = sorted(["low", "middle", "high"])
     predicted = np.array(names)[own[[f"p_{name}" for name in names]].to_numpy().argmax(axis=1)]

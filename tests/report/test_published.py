@@ -2,20 +2,29 @@
 
 from __future__ import annotations
 
+import json
 import shutil
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
 
+from benchmark.evaluation import looks
 from benchmark.evaluation.leaderboard import Leaderboard, leaderboard
-from benchmark.evaluation.results import read_result, read_results
+from benchmark.evaluation.looks import read_looks
+from benchmark.evaluation.results import FORMAT, read_result, read_results
+from benchmark.evaluation.summaries import read_summary
 from benchmark.report import study_page, update_readme
 from benchmark.report.pages import claims, leakage, speaker_independent
 from benchmark.report.pages.leaderboard import leaderboard_page
+from benchmark.study import read_study
+from benchmark.validation import check
 
 PROJECT = Path(__file__).parents[2]
 REPORTS = PROJECT / "reports"
-STUDIES = sorted(path.stem for path in (PROJECT / "studies").glob("*.toml"))
+FILES = {path.stem: path for path in (PROJECT / "studies").glob("*.toml")}
+LOOKS = read_looks(REPORTS / looks.NAME)
+STUDIES = sorted(FILES)
 PUBLISHED = [name for name in STUDIES if (REPORTS / "results" / name).is_dir()]
 
 
@@ -27,15 +36,44 @@ def test_every_study_is_published() -> None:
 def test_a_published_page_comes_from_its_stored_result(name: str) -> None:
     result = read_result(REPORTS / "results" / name)
     figures = sorted(path.name for path in (REPORTS / "figures" / name).glob("*.png"))
-    page = study_page.study_page(leaderboard(result), figures)
+    page = study_page.study_page(leaderboard(result, LOOKS), figures)
     assert page == (REPORTS / f"{name}.md").read_text(encoding="utf-8")
+
+
+def test_each_published_result_is_of_todays_study_file_and_format() -> None:
+    stale = {name: reason for name in PUBLISHED if (reason := stale_because(name))}
+    assert stale == {}, "run these studies again: `python -m benchmark run-study NAME`"
+
+
+def stale_because(name: str) -> str:
+    """Why a published result is not of today's study; empty if it is."""
+    record = json.loads((REPORTS / "results" / name / "study.json").read_text(encoding="utf-8"))
+    today = check(read_study(FILES[name]), name).settings()
+    stored = read_result(REPORTS / "results" / name).study.settings()
+    reasons = [f"format {record['format']}"] * (record["format"] != FORMAT)
+    reasons += [f"{key} differs" for key in today if stored.get(key) != today[key]]
+    return ", ".join(reasons)
+
+
+@pytest.mark.parametrize("name", PUBLISHED)
+def test_a_published_result_is_among_the_looks(name: str) -> None:
+    result = read_result(REPORTS / "results" / name)
+    assert set(looks.places(result, LOOKS)) == set(result.predictions["protocol"])
+
+
+def test_a_published_summary_comes_from_its_result(boards: list[Leaderboard]) -> None:
+    for board in boards:
+        stored = read_summary(REPORTS / "results" / board.result.name)
+        assert stored is not None, board.result.name
+        quick = replace(board, standings=stored.standings, stored=stored)
+        assert leaderboard_page([quick]) == leaderboard_page([board])
 
 
 @pytest.fixture(scope="module")
 def boards() -> list[Leaderboard]:
     results, refusals = read_results(REPORTS / "results")
     assert refusals == []
-    return [leaderboard(result) for result in results if "@" not in result.name]
+    return [leaderboard(result, LOOKS) for result in results if "@" not in result.name]
 
 
 def test_the_published_leaderboard_comes_from_the_stored_results(boards: list[Leaderboard]) -> None:
@@ -70,5 +108,5 @@ def test_the_readme_comes_from_the_stored_results(
     readme = tmp_path / "README.md"
     before = (PROJECT / "README.md").read_text(encoding="utf-8")
     readme.write_text(before, encoding="utf-8")
-    update_readme(readme, [board.result for board in boards])
+    update_readme(readme, boards)
     assert readme.read_text(encoding="utf-8") == before

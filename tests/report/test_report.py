@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -43,6 +44,10 @@ from benchmark.report.wording import model_title
 from tests.support.results import EMOTIONS, SKILL, SMALL, THREE_TRIALS, TITLES, make
 
 
+def leaderboards(results: Sequence[Result]) -> list[Leaderboard]:
+    return [leaderboard(result) for result in results]
+
+
 @pytest.fixture(scope="module")
 def result() -> Result:
     return make()
@@ -53,7 +58,7 @@ def folder(result: Result, tmp_path_factory: pytest.TempPathFactory) -> Path:
     folder = tmp_path_factory.mktemp("reports")
     synthetic = make(**SMALL | {"name": "quickstart", "corpora": ["synthetic"]})
     changed = make((THREE_TRIALS,), run_name="small@12ab", **SMALL)
-    write_pages([synthetic, changed, result], folder)
+    write_pages(leaderboards([synthetic, changed, result]), folder)
     return folder
 
 
@@ -206,7 +211,7 @@ def test_no_page_holds_a_path_of_this_machine_or_a_date(folder: Path) -> None:
 
 
 def test_two_runs_give_the_same_bytes(folder: Path, result: Result, tmp_path: Path) -> None:
-    write_pages([result], tmp_path)
+    write_pages(leaderboards([result]), tmp_path)
     names = [
         "capstone.md",
         "claims.md",
@@ -221,7 +226,7 @@ def test_a_result_that_was_stored_and_read_gives_the_same_page(
     result: Result, page: str, tmp_path: Path
 ) -> None:
     write_result(result, tmp_path / "results")
-    write_pages([read_result(tmp_path / "results" / "capstone")], tmp_path)
+    write_pages(leaderboards([read_result(tmp_path / "results" / "capstone")]), tmp_path)
     assert (tmp_path / "capstone.md").read_text(encoding="utf-8") == page
 
 
@@ -237,13 +242,13 @@ def test_figures_of_an_earlier_version_of_the_study_are_taken_away(tmp_path: Pat
     stale = tmp_path / "figures" / "small" / "search_svm.png"
     stale.parent.mkdir(parents=True)
     stale.write_bytes(b"")
-    write_pages([make(**SMALL)], tmp_path)
+    write_pages(leaderboards([make(**SMALL)]), tmp_path)
     assert not stale.exists()
 
 
 def test_one_page_alone_can_be_written_beside_the_whole_leaderboard(tmp_path: Path) -> None:
     results = [make(**SMALL), make(**SMALL | {"name": "other"})]
-    written = write_pages(results, tmp_path, only="other")
+    written = write_pages(leaderboards(results), tmp_path, only=["other"])
     assert [path.name for path in written] == ["other.md", "reading.md", "README.md"]
     assert "small.md" in (tmp_path / "README.md").read_text(encoding="utf-8")
 
@@ -261,7 +266,7 @@ def test_an_incomplete_corpus_and_a_change_are_said_at_the_top(tmp_path: Path) -
     corpora["ravdess"] = corpora["ravdess"].model_copy(
         update={"found": 1439, "missing": ("03-01-06",)}
     )
-    write_pages([changed], tmp_path)
+    write_pages(leaderboards([changed]), tmp_path)
     top = (tmp_path / "small@1.md").read_text(encoding="utf-8").split("## ", maxsplit=1)[0]
     assert "**Incomplete corpus.** RAVDESS: 1,439 of 1,440 clips" in top
     assert "**Changed run.**" in top
@@ -279,10 +284,10 @@ def test_a_changed_run_is_never_among_the_studies_own(folder: Path) -> None:
 def test_the_overview_links_the_page_on_the_recordings_where_there_is_one(
     result: Result, tmp_path: Path
 ) -> None:
-    write_pages([result], tmp_path, only="none")
+    write_pages(leaderboards([result]), tmp_path, only=["none"])
     assert "_data.md" not in (tmp_path / "README.md").read_text()
     (tmp_path / f"{result.name}_data.md").write_text("# What the data are like")
-    write_pages([result], tmp_path, only="none")
+    write_pages(leaderboards([result]), tmp_path, only=["none"])
     assert f"({result.name}_data.md)" in (tmp_path / "README.md").read_text()
 
 
@@ -297,7 +302,7 @@ def test_a_study_without_claims_votes_or_curves_has_no_such_section(folder: Path
     "protocol", ["speaker-dependent", "speaker-independent", "published_folds"]
 )
 def test_a_study_of_one_protocol_has_no_gap(tmp_path: Path, protocol: str) -> None:
-    write_pages([make(**SMALL, split={"protocols": [protocol]})], tmp_path)
+    write_pages(leaderboards([make(**SMALL, split={"protocols": [protocol]})]), tmp_path)
     text = (tmp_path / "small.md").read_text(encoding="utf-8")
     assert "SD–SI gap" not in text
     assert "reaches UAR **" in text
@@ -341,9 +346,9 @@ def test_the_readme_gets_the_table_between_its_markers(tmp_path: Path) -> None:
         encoding="utf-8",
     )
     result = make(**SMALL)
-    update_readme(readme, [result])
+    update_readme(readme, leaderboards([result]))
     once = readme.read_text(encoding="utf-8")
-    update_readme(readme, [result])
+    update_readme(readme, leaderboards([result]))
     assert readme.read_text(encoding="utf-8") == once
     assert headline_table(leaderboard(result), "reports") in once
     assert "stale table" not in once
@@ -361,7 +366,7 @@ def test_studies_of_the_same_clips_stand_together_the_best_speaker_independent_o
     for emotion in EMOTIONS:
         rows.loc[:, f"p_{emotion}"] = (rows["emotion"] == emotion).astype("float32")
     other = make(**SMALL | {"name": "other", "corpora": ["tess"]})
-    write_pages([weak, strong, other], tmp_path, only="none")
+    write_pages(leaderboards([weak, strong, other]), tmp_path, only=["none"])
     page = (tmp_path / "README.md").read_text(encoding="utf-8")
     glance = page.partition("## Studies by test clips")[2].partition("\n## ")[0]
     own, apart = glance.split("emotions of TESS")
@@ -372,7 +377,7 @@ def test_studies_of_the_same_clips_stand_together_the_best_speaker_independent_o
     readme = tmp_path / "above.md"
     readme.write_text("a\n<!-- glance:small -->\n<!-- /glance -->\nb\n", encoding="utf-8")
     for _ in range(2):
-        update_readme(readme, [weak, strong, other])
+        update_readme(readme, leaderboards([weak, strong, other]))
         written = readme.read_text(encoding="utf-8")
         assert written.count("](reports/strong.md)") == written.count("](reports/small.md)") == 1
         assert "other.md" not in written
@@ -383,7 +388,7 @@ def test_a_marker_without_an_end_is_refused(tmp_path: Path) -> None:
     readme = tmp_path / "README.md"
     readme.write_text("<!-- leaderboard:small -->\ntext\n", encoding="utf-8")
     with pytest.raises(BenchmarkError, match="has no end"):
-        update_readme(readme, [make(**SMALL)])
+        update_readme(readme, leaderboards([make(**SMALL)]))
 
 
 def test_a_search_is_rebuilt_with_its_failed_and_its_first_trials(result: Result) -> None:
@@ -451,7 +456,7 @@ def without_jl() -> Result:
 def claimed(result: Result, tmp_path_factory: pytest.TempPathFactory) -> Path:
     folder = tmp_path_factory.mktemp("claims")
     changed = make((THREE_TRIALS,), run_name="desktop@12ab", **DESKTOP)
-    write_pages([result, without_jl(), changed], folder, only="desktop")
+    write_pages(leaderboards([result, without_jl(), changed]), folder, only=["desktop"])
     return folder
 
 
@@ -530,7 +535,7 @@ def test_the_headline_counts_what_was_reached_and_averages_both_figures(
 
 def test_without_claims_there_is_no_page_of_them(tmp_path: Path) -> None:
     (tmp_path / "claims.md").write_text("of an earlier study", encoding="utf-8")
-    write_pages([make(**SMALL)], tmp_path)
+    write_pages(leaderboards([make(**SMALL)]), tmp_path)
     assert not (tmp_path / "claims.md").exists()
     assert "claims.md" not in (tmp_path / "README.md").read_text(encoding="utf-8")
 
@@ -538,11 +543,11 @@ def test_without_claims_there_is_no_page_of_them(tmp_path: Path) -> None:
 def test_the_readme_gets_every_claim_between_its_markers(tmp_path: Path, claimed: Path) -> None:
     readme = tmp_path / "README.md"
     readme.write_text("a\n<!-- claims -->\nstale\n<!-- /claims -->\nb\n", encoding="utf-8")
-    update_readme(readme, [make(**SMALL)])
+    update_readme(readme, leaderboards([make(**SMALL)]))
     assert "stale" in readme.read_text(encoding="utf-8")
-    update_readme(readme, [without_jl()])
+    update_readme(readme, leaderboards([without_jl()]))
     once = readme.read_text(encoding="utf-8")
-    update_readme(readme, [without_jl()])
+    update_readme(readme, leaderboards([without_jl()]))
     assert readme.read_text(encoding="utf-8") == once
     assert "stale" not in once
     assert len(claim_lines(once)) == 2
@@ -604,7 +609,7 @@ def test_a_section_from_outside_the_package_is_on_the_page_with_its_figure(
         template='## Toy\n\n{{ facts | counted("trial") }}\n\n{{ picture("toy.png", "a toy") }}\n',
     )
     monkeypatch.setitem(SECTIONS, "toy", toy)
-    write_pages([make(**SMALL)], tmp_path)
+    write_pages(leaderboards([make(**SMALL)]), tmp_path)
     page = (tmp_path / "small.md").read_text(encoding="utf-8")
     assert page.endswith("## Toy\n\n3 trials\n\n![a toy](figures/small/toy.png)\n")
     assert (tmp_path / "figures/small/toy.png").read_bytes() == picture(leaderboard(make()), 3)

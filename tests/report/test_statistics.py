@@ -83,7 +83,7 @@ def test_a_model_not_significantly_different_from_the_selected_one_is_marked(
     rows = result.predictions
     like = rows[rows["model"] == "mlp"].assign(model="random_forest")
     twin = pd.concat([rows[rows["model"] != "random_forest"], like], ignore_index=True)
-    write_pages([replace(result, predictions=twin)], tmp_path)
+    write_pages([leaderboard(replace(result, predictions=twin))], tmp_path)
     page = (tmp_path / "small.md").read_text(encoding="utf-8")
     score = leaderboard(result).selected_evaluation("speaker-independent").scores["uar"]
     cell = f"{number(score.value)} {interval(score)}"

@@ -73,7 +73,7 @@ class Bench:
 
     def stored(self, split: str = "speaker-independent", model: str = "ensemble") -> pd.DataFrame:
         """The stored test predictions of a model, float32, by the path of the recording."""
-        table = pd.read_csv(self.project / "reports/results/small/predictions.csv")
+        table = pd.read_parquet(self.project / "reports/results/small/predictions.parquet")
         rows = table[(table["protocol"] == split) & (table["model"] == model)]
         paths = [self.table.parent / f"{clip.removeprefix('csv/')}.wav" for clip in rows["clip"]]
         columns = [column for column in rows if column.startswith("p_")]

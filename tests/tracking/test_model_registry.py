@@ -361,7 +361,7 @@ def ask(address: str, recordings: list[bytes]) -> tuple[int, Any]:
 def test_mlflows_own_server_returns_the_stored_test_predictions(
     store: Store, finished: Bench
 ) -> None:
-    stored = pd.read_csv(finished.project / "reports" / "results" / "small" / "predictions.csv")
+    stored = pd.read_parquet(finished.project / "reports/results/small/predictions.parquet")
     stored = stored[(stored["protocol"] == "speaker-independent") & (stored["model"] == "ensemble")]
     clips = [finished.table.parent / f"{Path(clip).name}.wav" for clip in stored["clip"]]
     shares = ["p_high", "p_low", "p_middle"]
