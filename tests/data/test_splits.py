@@ -341,9 +341,9 @@ def test_each_group_of_savee_sentences_has_a_common_one_and_a_third_of_each_emot
     for split in splits:
         tested = clips[split.test]
         assert sorted(tested["emotion"].value_counts()) == [5, 5, 5, 5, 5, 5, 10]
-        assert (
-            tested.loc[tested["statement"].isin(["01", "02", "03"]), "statement"].unique().size == 1
-        )
+        assert tested.loc[
+            tested["statement"].isin(["01", "02", "03"]), "statement"
+        ].unique().shape == (1,)
 
 
 def test_one_sentence_left_to_learn_from_is_validated_on_too() -> None:
