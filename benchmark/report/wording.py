@@ -22,8 +22,8 @@ from benchmark.evaluation.leaderboard import (
 )
 from benchmark.evaluation.metrics import METRICS
 from benchmark.evaluation.results import Result
-from benchmark.evaluation.text import TIED, text_associations
 from benchmark.evaluation.significance import ALPHA, FEWEST_SWAPPED, SWAPS
+from benchmark.evaluation.text import TIED, text_associations
 from benchmark.models import MODELS
 from benchmark.report.markdown import (
     ALIKE,
