@@ -40,8 +40,8 @@ def parse(name: str) -> Clip | str:
         speaker=f"jl/{found['speaker']}",
         gender="female" if found["speaker"].startswith("female") else "male",
         emotion=found["emotion"],
-        # The corpus does not publish which emotions share a sentence.
-        statement=f"{found['emotion']} {found['sentence']}",
+        # The corpus does not publish which emotions share a sentence, so the statement is unknown.
+        more=(("sentence", f"{found['emotion']} {found['sentence']}"),),
     )
 
 

@@ -1,4 +1,4 @@
-"""The corpus `csv`: a user's own table with path, emotion, speaker and optionally gender."""
+"""The corpus `csv`: a table of path, emotion, speaker, and optionally gender and statement."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from benchmark.corpora.clip import Clip, Corpus, Recordings
 from benchmark.errors import BenchmarkError
 
 REQUIRED = ("path", "emotion", "speaker")
-COLUMNS = (*REQUIRED, "gender")
+COLUMNS = (*REQUIRED, "gender", "statement")
 GENDERS = ("female", "male", "unknown")
 
 
@@ -106,7 +106,7 @@ def _columns(table: Path, header: list[str]) -> dict[str, int]:
         hint = f" Did you mean {near[0]!r}?" if near else ""
         raise BenchmarkError(
             f"{table}: row 1: no column {column!r}.{hint} "
-            f"Required: {', '.join(REQUIRED)}; optional: gender. Found: "
+            f"Required: {', '.join(REQUIRED)}; optional: gender, statement. Found: "
             f"{', '.join(names) or 'none'}."
         )
     return {name: names.index(name) for name in COLUMNS if name in names}
@@ -129,6 +129,7 @@ def _clip(table: Path, row: Row) -> Clip:
         speaker=f"csv/{row.cells['speaker']}",
         gender=gender,
         emotion=row.cells["emotion"],
+        statement=row.cells.get("statement", ""),
     )
 
 
@@ -149,6 +150,7 @@ CSV = Corpus(
     title="A user's own table",
     emotions=(),
     licence="set by its owner",
-    how_to_get="Write a table with the columns path, emotion, speaker and optionally gender.",
+    how_to_get="Write a table with the columns path, emotion, speaker and optionally gender, "
+    "statement.",
     read=read,
 )

@@ -16,6 +16,7 @@ from benchmark.data.covariates import COVARIATES, with_covariates
 from benchmark.data.normalisation import normalised
 from benchmark.data.own_tables import prepare_tables
 from benchmark.data.prepared import Prepared, counts, result_name
+from benchmark.data.protocols import PROTOCOLS
 from benchmark.data.record import Change, CorpusRecord, DataRecord, Unusable
 from benchmark.data.split_tables import SplitTables, write_tables
 from benchmark.data.splits import Split, draw_splits, with_auxiliary
@@ -225,6 +226,7 @@ def _draw(study: Study, clips: pd.DataFrame) -> list[Split]:
         for protocol in study.split.protocols
         for split in draw_splits(protocol, own, study.split, study.search.folds, study.seed)
     ]
+    _refuse_inner_folds_within_inner_folds(study)
     for split in splits:
         for model in study.models:
             if split.n_folds < MODELS[model].min_folds:
@@ -234,6 +236,28 @@ def _draw(study: Study, clips: pd.DataFrame) -> list[Split]:
                     "calibration. Remove the model or the protocol from the study."
                 )
     return splits
+
+
+def _refuse_inner_folds_within_inner_folds(study: Study) -> None:
+    """Refuse what learns across inner folds, which share sentences, under a text protocol.
+
+    Early stopping, calibration, greedy selection and stacking use one inner fold beside another:
+    folds that keep apart speakers or sentences, but not both.
+    """
+    protocols = [name for name in study.split.protocols if PROTOCOLS[name].text_independent]
+    if not protocols:
+        return
+    models = [name for name in study.models if MODELS[name].min_folds > 2]
+    refused = [f"[models.{name}]" for name in models]
+    refused += [
+        f"[ensembles] {name}" for name, how in study.ensembles.items() if isinstance(how, str)
+    ]
+    if refused:
+        raise BenchmarkError(
+            f"protocol {protocols[0]}: {refused[0]} learns across inner folds (early stopping, "
+            "calibration, greedy selection or stacking), which share sentences here. Remove it, or "
+            "remove the protocol from the study."
+        )
 
 
 def _extract(
@@ -334,7 +358,8 @@ def _write_split(
     train, row_of = _table(study, frame, parts, split.train)
     test, _ = _table(study, frame, {"": parts[""]}, split.test)
     fold, target = split.fold[row_of], folder / split.name
-    return write_tables(SplitTables(split.protocol, train, test, fold, target, split.part))
+    apart = None if split.apart is None else split.apart[row_of]
+    return write_tables(SplitTables(split.protocol, train, test, fold, target, split.part, apart))
 
 
 def _table(

@@ -14,7 +14,7 @@ from benchmark.data.protocols import stream
 from benchmark.data.record import FoldRecord, SideRecord, SplitRecord
 from benchmark.data.splits import LeakError
 from benchmark.data.tables import Table, training_arrays, write_csv
-from benchmark.engine.arrays import StoredArrays, load_arrays, save_arrays
+from benchmark.engine.arrays import StoredArrays, load_arrays, save_arrays, training_part
 from benchmark.errors import BenchmarkError
 from benchmark.study import digest_of
 
@@ -32,6 +32,8 @@ class SplitTables:
         The inner fold in which each row's clip is validated.
     folder : Path
         Where train.csv and test.csv lie, and the workers' arrays in ``arrays``.
+    apart : ndarray of int, shape (n_train_rows, n_columns), or None
+        What the inner folds keep apart beside the folds themselves, see `TrainingArrays`.
     """
 
     protocol: str
@@ -40,6 +42,7 @@ class SplitTables:
     fold: NDArray[np.intp]
     folder: Path
     part: str = ""
+    apart: NDArray[np.intp] | None = None
 
     @property
     def name(self) -> str:
@@ -71,13 +74,14 @@ class SplitTables:
     def record(self) -> SplitRecord:
         """The split as a result records it."""
         originals, speakers = self.train.originals, self.train.rows["speaker"]
+        apart = np.empty((len(originals), 0), np.intp) if self.apart is None else self.apart
         held_out = [(self.fold == number) & originals for number in range(self.n_folds)]
         return SplitRecord(
             train=_side(self.train),
             test=_side(self.test),
             folds=tuple(
                 FoldRecord(
-                    train_clips=int((originals & (self.fold != number)).sum()),
+                    train_clips=int((originals & training_part(self.fold, apart, number)).sum()),
                     validation_clips=int(rows.sum()),
                     validation_speakers=tuple(sorted(set(speakers[rows]))),
                 )
@@ -100,6 +104,8 @@ class SplitTables:
         """A digest of all that is learned from: the training table and its folds."""
         digest = hashlib.blake2b(self.train.digest.encode(), digest_size=16)
         digest.update(np.ascontiguousarray(self.fold, dtype=np.int64).tobytes())
+        if self.apart is not None:
+            digest.update(np.ascontiguousarray(self.apart, dtype=np.int64).tobytes())
         return digest.hexdigest()
 
     @property
@@ -137,7 +143,8 @@ def write_tables(tables: SplitTables) -> SplitTables:
     if (by_clip > 1).any():
         raise LeakError(f"protocol {tables.name}: copies of {by_clip.idxmax()} are in two folds.")
     try:
-        save_arrays(training_arrays(tables.train, tables.fold), tables.arrays.folder)
+        arrays = training_arrays(tables.train, tables.fold, tables.apart)
+        save_arrays(arrays, tables.arrays.folder)
         write_csv(tables.train, tables.folder / "train.csv")
         write_csv(tables.test, tables.folder / "test.csv")
     except OSError as error:

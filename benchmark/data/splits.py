@@ -14,7 +14,18 @@ import pandas as pd
 
 from benchmark import study as settings
 from benchmark.data.outer_folds import OUTER_FOLDS
-from benchmark.data.protocols import INNER, OUTER, PROTOCOLS, Mask, Positions, Sides, stream
+from benchmark.data.protocols import (
+    INNER,
+    OUTER,
+    PROTOCOLS,
+    Mask,
+    Positions,
+    Protocol,
+    Sides,
+    stream,
+)
+from benchmark.data.protocols.identities import SENTENCE, codes, identities
+from benchmark.engine.arrays import training_part
 from benchmark.errors import BenchmarkError
 from benchmark.study import derive_seed
 
@@ -39,6 +50,8 @@ class Split:
         Which split of a protocol with several: ``f1``, ``savee/DC``, ``tess-to-savee``.
     auxiliary : ndarray of bool, shape (n_clips,), or None
         Clips in the training part of every inner fold, never validated.
+    apart : ndarray of int, shape (n_clips, n_columns), or None
+        What inner folds keep apart beside the folds themselves, see `TrainingArrays`.
     """
 
     protocol: str
@@ -46,6 +59,7 @@ class Split:
     fold: Positions
     part: str = ""
     auxiliary: Mask | None = None
+    apart: Positions | None = None
 
     @property
     def name(self) -> str:
@@ -67,6 +81,11 @@ class Split:
     def n_folds(self) -> int:
         """Number of inner folds."""
         return int(self.fold.max()) + 1
+
+    def trained(self, fold: int) -> Mask:
+        """Return which clips are trained on while an inner fold is validated."""
+        apart = np.empty((len(self.fold), 0), np.intp) if self.apart is None else self.apart
+        return self.train & training_part(self.fold, apart, fold)
 
 
 def draw_splits(
@@ -101,7 +120,8 @@ def draw_splits(
         for fold, test in _tested(protocol, clips, rule, drawn_by).items():
             repeated = f"repeat-{repeat}" if rule.repeats > 1 else ""
             part = "/".join(name for name in (fold, repeated) if name)
-            splits.append(_divided(protocol, part, clips, (~test, test), n_folds, drawn_by))
+            sides = (_apart_from(test, protocol, clips), test)
+            splits.append(_divided(protocol, part, clips, sides, n_folds, drawn_by))
     return splits
 
 
@@ -129,6 +149,10 @@ def with_auxiliary(split: Split, clips: pd.DataFrame) -> Split:
         test=np.concatenate([split.test, np.zeros(more, dtype=np.bool_)]),
         fold=np.concatenate([split.fold, np.full(more, -1, dtype=np.intp)]),
         auxiliary=auxiliary,
+        # Their speakers and sentences are of other corpora.
+        apart=None
+        if split.apart is None
+        else np.concatenate([split.apart, np.full((more, split.apart.shape[1]), -1)]),
     )
     check_split(longer, clips)
     return longer
@@ -140,6 +164,15 @@ def draw_split(
     """Return the split of a protocol with one test side of `test_size`."""
     [split] = draw_splits(protocol, clips, settings.Split(test_size=test_size), n_folds, seed)
     return split
+
+
+def _apart_from(test: Mask, protocol: str, clips: pd.DataFrame) -> Mask:
+    """Return the clips that share nothing with the test side that the protocol keeps apart."""
+    train = ~test
+    for column in PROTOCOLS[protocol].kept_apart:
+        names = identities(clips, column)
+        train &= ~np.isin(names, np.unique(names[test]))
+    return train
 
 
 def _divided(
@@ -158,8 +191,16 @@ def _divided(
     if rule.sides is not None:  # a corpus can't have more folds than speakers
         n_folds = max(2, min(n_folds, learned["speaker"].nunique()))
     with rule.named_errors(part):
-        fold[train] = rule.divide(learned, n_folds, seed, INNER)
-    split = Split(protocol, test, fold, part)
+        inner = rule.divide(learned, n_folds, seed, INNER)
+        if rule.crossed_with is not None:
+            groups = rule.crossed_with(learned, seed)
+            inner = np.unique(inner * len(clips) + groups, return_inverse=True)[1]
+    fold[train] = inner
+    apart = None
+    if rule.text_independent:
+        apart = np.full((len(clips), len(rule.kept_apart)), -1, dtype=np.intp)
+        apart[train] = codes(learned, rule.kept_apart)
+    split = Split(protocol, test, fold, part, apart=apart)
     check_split(split, clips)
     return split
 
@@ -167,20 +208,33 @@ def _divided(
 def _tested(protocol: str, clips: pd.DataFrame, rule: settings.Split, seed: int) -> dict[str, Mask]:
     """Return the test clips by outer fold; the name of a single test side is empty."""
     kind = PROTOCOLS[protocol]
-    if rule.folds is None:
-        assert kind.hold_out is not None, f"protocol {protocol} has neither sides nor hold_out"
-        with kind.named_errors():
+    with kind.named_errors():
+        if rule.folds is None:
+            assert kind.hold_out is not None, f"protocol {protocol} has neither sides nor hold_out"
             return {"": kind.hold_out(clips, rule.test_size, seed)}
-    if isinstance(rule.folds, str):
-        named = OUTER_FOLDS[rule.folds](clips)
+        folds = _outer_folds(kind, clips, rule.folds, seed)
+        if kind.crossed_with is None:
+            return folds
+        groups = kind.crossed_with(clips, seed)
+    crossed = {
+        f"{name}/t{group + 1}": test & (groups == group)
+        for name, test in folds.items()
+        for group in range(groups.max() + 1)
+    }
+    return {name: test for name, test in crossed.items() if test.any()}
+
+
+def _outer_folds(
+    kind: Protocol, clips: pd.DataFrame, folds: int | str, seed: int
+) -> dict[str, Mask]:
+    """Return the test clips of each outer fold, by number or by the name of published folds."""
+    if isinstance(folds, str):
+        named = OUTER_FOLDS[folds](clips)
         if kind.speaker_independent:
             return named
-        count = len(named)
-    else:
-        count = rule.folds
-    with kind.named_errors():
-        drawn = kind.divide(clips, count, seed, OUTER)
-    return {f"f{number + 1}": drawn == number for number in range(count)}
+        folds = len(named)
+    drawn = kind.divide(clips, folds, seed, OUTER)
+    return {f"f{number + 1}": drawn == number for number in range(drawn.max() + 1)}
 
 
 def check_split(split: Split, clips: pd.DataFrame) -> None:
@@ -196,21 +250,29 @@ def check_split(split: Split, clips: pd.DataFrame) -> None:
     """
     parts = [("the test side", split.train, split.test)]
     for number in range(split.n_folds):
-        trained = split.train & (split.fold != number)
-        parts.append((f"inner fold {number + 1} of {split.n_folds}", trained, split.fold == number))
-    kept_apart = ("samples", *PROTOCOLS[split.protocol].kept_apart)
+        name = f"inner fold {number + 1} of {split.n_folds}"
+        parts.append((name, split.trained(number), split.fold == number))
     for name, train, held_out in parts:
-        for column in kept_apart:
-            shared = set(clips.loc[train, column]) & set(clips.loc[held_out, column])
+        for column in ("samples", *PROTOCOLS[split.protocol].kept_apart):
+            values = clips[column]
+            if column == SENTENCE:
+                values = clips["corpus"] + "/" + values
+            shared = set(values[train]) & set(values[held_out])
+            if column == SENTENCE and name != parts[0][0]:
+                shared -= _only_sentences(values[split.train], clips["corpus"])
             if shared:
-                named = clips.loc[
-                    clips[column] == min(shared), "clip" if column == "samples" else column
-                ]
-                noun = "recording" if column == "samples" else column
+                named = clips.loc[values == min(shared), "clip" if column == "samples" else column]
+                noun = {"samples": "recording", SENTENCE: "sentence"}.get(column, column)
                 raise LeakError(
                     f"protocol {split.name}: {noun} {named.iloc[0]} is on both sides of {name}."
                 )
         _check_emotions(split, name, clips, train, held_out)
+
+
+def _only_sentences(sentences: pd.Series, corpora: pd.Series) -> set[str]:
+    """Return the sentences that are the only one of their corpus: inner folds must share them."""
+    by_corpus = sentences.groupby(corpora).unique()
+    return {str(found[0]) for found in by_corpus if len(found) == 1}
 
 
 def _check_emotions(

@@ -129,7 +129,9 @@ def _numbers(frame: pd.DataFrame, path: Path) -> NDArray[np.float32]:
     return numbers
 
 
-def training_arrays(table: Table, fold: NDArray[np.intp]) -> TrainingArrays:
+def training_arrays(
+    table: Table, fold: NDArray[np.intp], apart: NDArray[np.intp] | None = None
+) -> TrainingArrays:
     """Return the arrays of a training table and its inner folds, for workers."""
     return TrainingArrays(
         values=table.values,
@@ -140,4 +142,5 @@ def training_arrays(table: Table, fold: NDArray[np.intp]) -> TrainingArrays:
         corpora=pd.factorize(table.rows["corpus"], sort=True)[0],
         clips=pd.factorize(table.rows["clip"])[0],
         frames=np.array(table.shape or (), dtype=np.intp),
+        apart=np.empty((len(fold), 0), dtype=np.intp) if apart is None else apart,
     )

@@ -32,6 +32,10 @@ class TrainingArrays:
         Equal for a clip and its copies.
     frames : ndarray of int, shape (2,) or (0,)
         n_frames and n_coefficients of features over time; empty for other features.
+    apart : ndarray of int, shape (n_rows, n_columns)
+        Numbers of the speaker and the sentence, of a protocol whose inner folds keep both apart:
+        rows that share one of them with a validation row are not trained on. -1 where nothing is
+        kept apart; no columns if the folds alone keep apart what the protocol asks for.
     """
 
     values: NDArray[np.float32]
@@ -42,6 +46,7 @@ class TrainingArrays:
     corpora: NDArray[np.intp]
     clips: NDArray[np.intp]
     frames: NDArray[np.intp]
+    apart: NDArray[np.intp]
 
     @property
     def shape(self) -> tuple[int, int] | None:
@@ -62,13 +67,34 @@ class TrainingArrays:
 
         Of the early stopping fold `stop`, only originals are included.
         """
-        rows: NDArray[np.bool_] = (self.fold != fold) & ((self.fold != stop) | self.originals)
+        rows: NDArray[np.bool_] = training_part(self.fold, self.apart, fold)
+        rows &= (self.fold != stop) | self.originals
         return rows
 
     def validation_rows(self, fold: int) -> NDArray[np.bool_]:
         """Return the mask of validation rows: the originals of the fold."""
         rows: NDArray[np.bool_] = (self.fold == fold) & self.originals
         return rows
+
+
+def training_part(
+    fold: NDArray[np.intp], apart: NDArray[np.intp], number: int
+) -> NDArray[np.bool_]:
+    """Return the mask of rows outside a fold that share nothing with it that is kept apart.
+
+    Parameters
+    ----------
+    fold : ndarray of int, shape (n_rows,)
+    apart : ndarray of int, shape (n_rows, n_columns)
+        See `TrainingArrays`.
+    number : int
+        The fold that is validated.
+    """
+    rows: NDArray[np.bool_] = fold != number
+    for column in apart.T:
+        held_out = column[(fold == number) & (column >= 0)]
+        rows = rows & ~np.isin(column, held_out)
+    return rows
 
 
 @dataclass(frozen=True)

@@ -23,6 +23,7 @@ from benchmark.evaluation.leaderboard import (
 from benchmark.evaluation.metrics import METRICS
 from benchmark.evaluation.results import Result
 from benchmark.evaluation.significance import ALPHA, FEWEST_SWAPPED, SWAPS
+from benchmark.evaluation.text import TIED, text_associations
 from benchmark.models import MODELS
 from benchmark.report.markdown import (
     ALIKE,
@@ -257,6 +258,7 @@ def context(board: Leaderboard) -> dict[str, Any]:
         "study": result.study,
         "headline": headline_facts(board),
         "sides": test_sides(board),
+        "associations": list(text_associations(result)),
         "leading": protocol_words(board.leading),
         "search_metric": METRICS[result.study.search.metric].utility_title,
         "corpora": used_corpora(result),
@@ -275,7 +277,7 @@ def constants() -> dict[str, Any]:
     return {
         "ALIKE": ALIKE, "ALPHA": ALPHA, "BINS": BINS, "CLIPS": CLIPS, "NB": NO_BREAK,
         "FEWEST_SPEAKERS": FEWEST_SPEAKERS, "FEWEST_SWAPPED": FEWEST_SWAPPED,
-        "RESAMPLES": RESAMPLES, "SWAPS": SWAPS,
+        "RESAMPLES": RESAMPLES, "SWAPS": SWAPS, "TIED": TIED,
         "METRICS": METRICS, "PROTOCOLS": PROTOCOLS,
         "protocol": protocol_words,
         "metric": METRICS[METRIC].title,

@@ -122,7 +122,7 @@ def test_a_jl_name_gives_speaker_gender_emotion_and_sentence(tmp_path: Path) -> 
     clip = read_corpus("jl", fill(tmp_path, "wav/male2_encouraging_10a_1.wav")).clips[0]
     assert (clip.id, clip.speaker) == ("jl/male2_encouraging_10a_1", "jl/male2")
     assert (clip.gender, clip.emotion) == ("male", "encouraging")
-    assert clip.statement == "encouraging 10"
+    assert (clip.statement, clip.facts["sentence"]) == ("", "encouraging 10")
 
 
 def test_each_speaker_of_jl_has_sixty_clips_of_each_emotion() -> None:

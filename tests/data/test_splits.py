@@ -7,7 +7,9 @@ import pandas as pd
 import pytest
 
 from benchmark import study
+from benchmark.corpora import CORPORA
 from benchmark.data.outer_folds import EMOBOX, OUTER_FOLDS
+from benchmark.data.prepare import clip_frame
 from benchmark.data.protocols import PROTOCOLS
 from benchmark.data.splits import (
     LeakError,
@@ -21,6 +23,8 @@ from benchmark.errors import BenchmarkError
 
 EMOTIONS = ("angry", "happy", "sad")
 DRAWN = [name for name, protocol in PROTOCOLS.items() if protocol.hold_out]
+TEXT = [name for name, protocol in PROTOCOLS.items() if protocol.text_independent]
+PLAIN = [name for name in DRAWN if name not in TEXT]
 
 
 def corpus(name: str, speakers: dict[str, int], genders: str = "fm") -> pd.DataFrame:
@@ -33,7 +37,12 @@ def corpus(name: str, speakers: dict[str, int], genders: str = "fm") -> pd.DataF
         for take in range(count)
     ]
     frame = pd.DataFrame(rows, columns=["clip", "corpus", "speaker", "gender", "emotion"])
-    return frame.assign(samples=frame["clip"])
+    return frame.assign(samples=frame["clip"], statement=statements(frame))
+
+
+def statements(clips: pd.DataFrame) -> pd.Series:
+    """A sentence for each take, spoken with every emotion by every speaker."""
+    return "s" + clips["clip"].str.rpartition("_")[2]
 
 
 @pytest.fixture
@@ -49,7 +58,7 @@ def clips() -> pd.DataFrame:
     )
 
 
-@pytest.mark.parametrize("protocol", DRAWN)
+@pytest.mark.parametrize("protocol", PLAIN)
 @pytest.mark.parametrize("seed", range(5))
 def test_every_clip_is_on_one_side_and_every_training_clip_in_one_fold(
     clips: pd.DataFrame, protocol: str, seed: int
@@ -166,7 +175,7 @@ def test_a_speaker_in_two_inner_folds_stops_the_run(clips: pd.DataFrame) -> None
         check_split(Split("speaker-independent", split.test, fold), clips)
 
 
-@pytest.mark.parametrize("protocol", DRAWN)
+@pytest.mark.parametrize("protocol", PLAIN)
 @pytest.mark.parametrize("folds", [2, 3, "leave-one-speaker-out"])
 def test_outer_folds_test_every_clip_once(protocol: str, folds: int | str) -> None:
     clips = corpus("men", {"a": 8, "b": 8, "c": 8, "d": 8, "e": 8, "f": 8}, "m")
@@ -254,7 +263,7 @@ def test_one_corpus_alone_is_refused_where_corpora_are_tested() -> None:
         draw_splits("cross-corpus", corpus("men", {"a": 8, "b": 8}), study.Split(), 2, 0)
 
 
-@pytest.mark.parametrize("protocol", DRAWN)
+@pytest.mark.parametrize("protocol", [name for name in DRAWN if name != "text-independent"])
 def test_more_outer_folds_than_there_can_be_are_refused_by_their_own_name(protocol: str) -> None:
     clips = corpus("men", {"a": 6, "b": 6, "c": 6, "d": 6}, "m")
     with pytest.raises(BenchmarkError, match=r"the study has .* split\.folds") as refused:
@@ -288,3 +297,90 @@ def test_an_auxiliary_clip_of_a_tested_recording_or_speaker_stops_the_run(
     clips.loc[len(own), column] = own.loc[split.test, column].iloc[0]
     with pytest.raises(LeakError, match=f"{noun} .* is on both sides of the test side"):
         with_auxiliary(split, clips)
+
+
+def official_clips(*names: str) -> pd.DataFrame:
+    """All clips of complete copies, from their names."""
+    parsed = [CORPORA[name].parse(clip) for name in names for clip in CORPORA[name].official_names]
+    return clip_frame(parsed, [clip.id for clip in parsed])
+
+
+@pytest.mark.parametrize("protocol", TEXT)
+@pytest.mark.parametrize(
+    ("corpus_name", "folds"), [("savee", 4), ("savee", "emobox"), ("ravdess", "emobox")]
+)
+def test_text_protocols_test_each_clip_once_and_share_no_sentence(
+    protocol: str, corpus_name: str, folds: int | str
+) -> None:
+    clips = official_clips(corpus_name)
+    splits = draw_splits(protocol, clips, study.Split(folds=folds), 3, 0)
+    assert (np.sum([split.test for split in splits], axis=0) == 1).all()
+    for split in splits:
+        for column in PROTOCOLS[protocol].kept_apart:
+            assert not set(clips.loc[split.train, column]) & set(clips.loc[split.test, column])
+
+
+def test_neither_a_validated_speaker_nor_a_validated_sentence_is_trained_on() -> None:
+    clips = official_clips("savee")
+    for split in draw_splits("speaker+text-independent", clips, study.Split(folds=4), 3, 0):
+        assert split.n_folds == 9
+        for number in range(split.n_folds):
+            train, held_out = clips[split.trained(number)], clips[split.fold == number]
+            for column in ("speaker", "statement"):
+                assert not set(train[column]) & set(held_out[column])
+            assert set(train["emotion"]) == set(held_out["emotion"]) == set(clips["emotion"])
+
+
+def test_each_group_of_savee_sentences_has_a_common_one_and_a_third_of_each_emotion() -> None:
+    clips = official_clips("savee")
+    rule = study.Split(folds="leave-one-speaker-out")
+    splits = draw_splits("speaker+text-independent", clips, rule, 3, 0)
+    assert [split.part for split in splits[:4]] == [
+        "savee/DC/t1", "savee/DC/t2", "savee/DC/t3", "savee/JE/t1",
+    ]  # fmt: skip
+    for split in splits:
+        tested = clips[split.test]
+        assert sorted(tested["emotion"].value_counts()) == [5, 5, 5, 5, 5, 5, 10]
+        assert tested.loc[
+            tested["statement"].isin(["01", "02", "03"]), "statement"
+        ].unique().shape == (1,)
+
+
+def test_one_sentence_left_to_learn_from_is_validated_on_too() -> None:
+    clips = official_clips("ravdess")
+    rule = study.Split(folds="emobox")
+    for split in draw_splits("speaker+text-independent", clips, rule, 4, 0):
+        assert split.n_folds == 4
+        assert len(set(clips.loc[split.train, "statement"])) == 1
+        assert not set(clips.loc[split.trained(0), "speaker"]) & set(
+            clips.loc[split.fold == 0, "speaker"]
+        )
+
+
+def test_a_label_of_two_corpora_is_two_sentences() -> None:
+    clips = pd.concat(
+        [corpus("one", {"a": 4, "b": 4, "c": 4, "d": 4}), corpus("two", {"x": 4, "y": 4})],
+        ignore_index=True,
+    )
+    split = draw_split("text-independent", clips, 0.25, 2, 0)
+    heard = (clips["corpus"] + clips["statement"])[split.train]
+    assert not set(heard) & set((clips["corpus"] + clips["statement"])[split.test])
+    assert set(clips["statement"]) == set(clips.loc[split.train, "statement"]) | set(
+        clips.loc[split.test, "statement"]
+    )
+
+
+@pytest.mark.parametrize("protocol", TEXT)
+def test_a_corpus_without_sentences_or_with_one_is_refused(protocol: str) -> None:
+    clips = corpus("men", {"a": 8, "b": 8, "c": 8, "d": 8}, "m")
+    with pytest.raises(BenchmarkError, match=r"sentence of 96 clips is unknown, the first men/a"):
+        draw_splits(protocol, clips.assign(statement=""), study.Split(), 2, 0)
+    with pytest.raises(BenchmarkError, match="one sentence only of men"):
+        draw_splits(protocol, clips.assign(statement="same"), study.Split(), 2, 0)
+
+
+def test_a_shared_sentence_stops_the_run() -> None:
+    clips = official_clips("savee")
+    split = draw_split("speaker-independent", clips, 0.25, 3, 0)
+    with pytest.raises(LeakError, match=r"sentence .* is on both sides of the test side"):
+        check_split(Split("text-independent", split.test, split.fold), clips)

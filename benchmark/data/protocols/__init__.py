@@ -6,6 +6,7 @@ from benchmark.data.protocols.cross_corpus import CROSS_CORPUS, CROSS_CORPUS_PAI
 from benchmark.data.protocols.protocol import INNER, OUTER, Folds, Mask, Positions, Protocol, Sides
 from benchmark.data.protocols.speaker_dependent import SPEAKER_DEPENDENT
 from benchmark.data.protocols.speaker_independent import SPEAKER_INDEPENDENT
+from benchmark.data.protocols.text_independent import SPEAKER_TEXT_INDEPENDENT, TEXT_INDEPENDENT
 
 __all__ = [
     "INNER",
@@ -23,7 +24,14 @@ __all__ = [
 
 PROTOCOLS: dict[str, Protocol] = {
     protocol.name: protocol
-    for protocol in (SPEAKER_DEPENDENT, SPEAKER_INDEPENDENT, CROSS_CORPUS, CROSS_CORPUS_PAIRS)
+    for protocol in (
+        SPEAKER_DEPENDENT,
+        SPEAKER_INDEPENDENT,
+        TEXT_INDEPENDENT,
+        SPEAKER_TEXT_INDEPENDENT,
+        CROSS_CORPUS,
+        CROSS_CORPUS_PAIRS,
+    )
 }
 """By name in study files."""
 

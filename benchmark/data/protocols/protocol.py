@@ -57,6 +57,9 @@ class Protocol:
         ``clips -> {part: (train, test)}``: the masks of a protocol whose sides are not drawn.
     kept_apart : tuple of str
         Columns of clips whose values occur on one side of every split and inner fold only.
+    crossed_with : callable or None
+        ``(clips, seed) -> group`` of each clip: every fold is divided into these groups. Clips that
+        share with a tested clip what is kept apart are then on neither side.
     stream : str
         Name of its random streams, from which seeds derive; by default its own name. The first four
         protocols keep the names that they had when their figures were measured.
@@ -71,6 +74,7 @@ class Protocol:
     hold_out: Callable[[pd.DataFrame, float, int], Mask] | None = None
     sides: Callable[[pd.DataFrame], Sides] | None = None
     kept_apart: tuple[str, ...] = ("speaker",)
+    crossed_with: Callable[[pd.DataFrame, int], Positions] | None = None
     stream: str = ""
 
     @contextmanager
@@ -86,3 +90,8 @@ class Protocol:
     def speaker_independent(self) -> bool:
         """Whether no test speaker has a clip in training."""
         return "speaker" in self.kept_apart
+
+    @property
+    def text_independent(self) -> bool:
+        """Whether no test sentence has a clip in training."""
+        return "statement" in self.kept_apart

@@ -12,6 +12,7 @@ from collections.abc import Sequence
 import numpy as np
 import pandas as pd
 
+from benchmark.data.protocols.identities import identities
 from benchmark.data.protocols.protocol import INNER, Folds, Mask, Positions, Protocol
 from benchmark.errors import BenchmarkError
 
@@ -108,20 +109,8 @@ def voices_of(clips: pd.DataFrame) -> pd.DataFrame:
     Speakers that share a recording are one voice: otherwise a recording listed under two speakers
     could be on both sides.
     """
-    from scipy.sparse import coo_array
-    from scipy.sparse.csgraph import connected_components
-
-    speakers, speaker_names = pd.factorize(clips["speaker"], sort=True)
-    recordings, recording_names = pd.factorize(clips["samples"])
-    links = coo_array(
-        (np.ones(len(clips)), (speakers, recordings)),
-        shape=(len(speaker_names), len(recording_names)),
-    ).tocsr()
-    _, voice_of = connected_components(links @ links.T, directed=False)
-    voices = voice_of[speakers]
-    first = pd.Series(clips["speaker"].to_numpy()).groupby(voices).min()
+    names = identities(clips, "speaker")
     leader = clips[["speaker", "corpus", "gender"]].drop_duplicates("speaker").set_index("speaker")
-    names = first.loc[voices].to_numpy()
     return pd.DataFrame(
         {
             "voice": names,
