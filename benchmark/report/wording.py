@@ -39,7 +39,7 @@ from benchmark.report.markdown import (
     title,
 )
 from benchmark.report.template import render
-from benchmark.study import BASELINE
+from benchmark.study import BASELINE, Study
 
 READING = "reading.md"
 """The page that explains the terms and tables of all pages."""
@@ -265,6 +265,7 @@ def context(board: Leaderboard) -> dict[str, Any]:
         "auxiliary": auxiliary_corpora(result),
         "n_used": sum(one.used for one in result.data.corpora.values() if not one.auxiliary),
         "changed": is_changed(result),
+        "normalisation": normalisation(result.study),
         "found_of": found_of,
         "model": partial(model_title, result),
         "named": partial(named, result),
@@ -355,6 +356,16 @@ def _difference(claim: Claim) -> str:
     if number(difference) == "0.000" and not claim.reached:
         return "by less than 0.001"
     return signed(difference)
+
+
+def is_transductive(result: Result) -> bool:
+    """Whether statistics of other clips of the test speakers or corpora are used."""
+    return result.study.normalise != "none"
+
+
+def normalisation(study: Study) -> str:
+    """Return how the features of a study are normalised; empty for an inductive study."""
+    return "" if study.normalise == "none" else f"normalised by {study.normalise}"
 
 
 def learned_from(result: Result) -> str:
