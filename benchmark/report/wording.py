@@ -365,7 +365,10 @@ def is_transductive(result: Result) -> bool:
 
 def normalisation(study: Study) -> str:
     """Return how the features of a study are normalised; empty for an inductive study."""
-    return "" if study.normalise == "none" else f"normalised by {study.normalise}"
+    if study.normalise == "none":
+        return ""
+    source = f", scale of test speakers: {study.scale.words}" if study.scale else ""
+    return f"normalised by {study.normalise}{source}"
 
 
 def learned_from(result: Result) -> str:
@@ -376,6 +379,12 @@ def learned_from(result: Result) -> str:
     if further := auxiliary_corpora(result):
         parts.append(f"auxiliary {listed(further)}")
     return ", ".join(parts)
+
+
+def scaled_from(result: Result) -> str:
+    """Return the features of a study as `learned_from` does, with their normalisation."""
+    parts = (learned_from(result), normalisation(result.study))
+    return ", ".join(part for part in parts if part)
 
 
 def sentences(parts: Iterable[str]) -> str:

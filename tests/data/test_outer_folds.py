@@ -282,7 +282,7 @@ def test_a_study_with_an_auxiliary_corpus_has_a_row_of_its_own(
     assert "| **Ours: transductive (normalised by speaker)** |" in page
     assert "| **Ours: transductive (normalised by speaker), auxiliary corpus TESS** |" in page
     assert "| `mfcc-stats`, auxiliary TESS; " in page
-    assert "| `mfcc-stats`, auxiliary TESS | normalised by speaker |" in page
+    assert "| `mfcc-stats`, auxiliary TESS, normalised by speaker |" in page
 
 
 @pytest.mark.parametrize("change", ["name", "changes", "repeats", "rename"])

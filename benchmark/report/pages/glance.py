@@ -130,8 +130,7 @@ def note_facts(boards: Sequence[Leaderboard], folder: str = "") -> dict[str, Any
 
 
 def _features(board: Leaderboard) -> str:
-    parts = [wording.learned_from(board.result), wording.normalisation(board.result.study)]
-    features = ", ".join(part for part in parts if part)
+    features = wording.scaled_from(board.result)
     missing = wording.partial_data(board.result)
     return f"{features}; {missing}" if missing else features
 

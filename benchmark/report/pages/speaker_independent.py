@@ -426,8 +426,7 @@ def _steps(board: Leaderboard) -> Iterator[tuple[float, list[str]]]:
         cv_score = float(np.mean([winner.score for winner in winners]))
         test = standing.evaluations[SPEAKER_INDEPENDENT].scores[METRIC]
         row = [
-            wording.learned_from(result),
-            wording.normalisation(result.study) or NOTHING,
+            wording.scaled_from(result),
             wording.model_title(result, standing.model),
             number(cv_score),
             figure(test),
