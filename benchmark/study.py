@@ -180,9 +180,10 @@ class Scale(Record):
     """``all`` clips of the speaker; the ``neutral`` ones, which must be known to be neutral;
     ``others``, drawn at random; or a ``skewed`` draw, most of it of one emotion."""
     n_clips: int | None = Field(default=None, ge=2)
-    """Number of others, or of a skewed draw, drawn anew for each test clip; None for all others."""
-    fraction_of_one_emotion: float | None = Field(default=None, gt=0, le=1)
-    """Of a skewed draw; which emotion is drawn too."""
+    """Number of other clips, drawn anew for each test clip; None for all others. Of a skewed draw,
+    the size of a call that the test clip is part of: the call's other clips set the scale."""
+    fraction_of_one_emotion: float | None = Field(default=None, gt=0, lt=1)
+    """Of the clips of a skewed call; which emotion is drawn too."""
 
     @model_validator(mode="after")
     def _complete(self) -> Scale:
@@ -202,8 +203,8 @@ class Scale(Record):
             "all": "all clips",
             "neutral": "other neutral clips",
             "others": f"{drawn} other clips",
-            "skewed": f"{self.n_clips} other clips, {self.fraction_of_one_emotion or 0:.0%} of one "
-            "emotion",
+            "skewed": f"a call of {self.n_clips} clips, {self.fraction_of_one_emotion or 0:.0%} of "
+            "one emotion",
         }[self.clips]
 
 

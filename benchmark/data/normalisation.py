@@ -85,17 +85,41 @@ def _drawn(
     if scale.clips == "others":
         enough = _enough(others, scale.n_clips, f"clips beside {clip}")
         return rng.choice(enough, scale.n_clips, replace=False)
-    n_major = round((scale.fraction_of_one_emotion or 0) * scale.n_clips)
+    return _skewed(scale, clips[row], others, emotions, rng)
+
+
+def _skewed(
+    scale: Scale,
+    clip: Clip,
+    others: NDArray[np.intp],
+    emotions: NDArray[np.str_],
+    rng: np.random.Generator,
+) -> NDArray[np.intp]:
+    """Return the other clips of a call of `scale.n_clips` clips, most of them of one emotion.
+
+    The clip is any one of its call: as often of the main emotion as the call's clips are, if its
+    speaker has enough clips of that emotion.
+    """
+    n_clips, fraction = scale.n_clips or 0, scale.fraction_of_one_emotion or 0.0
+    n_main = round(fraction * n_clips)
     names, counts = np.unique(emotions, return_counts=True)
-    major = rng.choice(
-        _enough(names[counts >= n_major], 1, f"emotion with {n_major} clips beside {clip}")
-    )
-    n_rest = scale.n_clips - n_major
-    rest = _enough(others[emotions != major], n_rest, f"clips of other emotions beside {clip}")
+    own = (names == clip.emotion) & (counts >= n_main - 1)
+    if own.any() and rng.random() < fraction:
+        main, n_drawn = clip.emotion, n_main - 1
+    else:
+        possible = names[(names != clip.emotion) & (counts >= n_main)]
+        what = f"emotion with {n_main} clips beside {clip.id}"
+        main, n_drawn = str(rng.choice(_enough(possible, 1, what))), n_main
+    rest = others[emotions != main]
+    n_rest = n_clips - 1 - n_drawn
     return np.concatenate(
         [
-            rng.choice(others[emotions == major], n_major, replace=False),
-            rng.choice(rest, n_rest, replace=False),
+            rng.choice(others[emotions == main], n_drawn, replace=False),
+            rng.choice(
+                _enough(rest, n_rest, f"clips of other emotions beside {clip.id}"),
+                n_rest,
+                replace=False,
+            ),
         ]
     )
 
