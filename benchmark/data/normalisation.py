@@ -104,10 +104,10 @@ def _skewed(
     n_main = round(fraction * n_clips)
     names, counts = np.unique(emotions, return_counts=True)
     own = (names == clip.emotion) & (counts >= n_main - 1)
-    if own.any() and rng.random() < fraction:
+    possible = names[(names != clip.emotion) & (counts >= n_main)]
+    if own.any() and (rng.random() < fraction or not len(possible)):
         main, n_drawn = clip.emotion, n_main - 1
     else:
-        possible = names[(names != clip.emotion) & (counts >= n_main)]
         what = f"emotion with {n_main} clips beside {clip.id}"
         main, n_drawn = str(rng.choice(_enough(possible, 1, what))), n_main
     rest = others[emotions != main]
