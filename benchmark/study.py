@@ -176,35 +176,38 @@ class Scale(Record):
     takes part in its own scale.
     """
 
-    clips: Literal["all", "neutral", "others", "skewed"] = "all"
+    clips: Literal["all", "neutral", "others", "skewed", "call"] = "all"
     """``all`` clips of the speaker; the ``neutral`` ones, which must be known to be neutral;
-    ``others``, drawn at random; or a ``skewed`` draw, most of it of one emotion."""
+    ``others``, drawn at random; a ``skewed`` draw of others, most of it of one emotion; or the rest
+    of a ``call`` that the test clip is part of, most of it of one emotion."""
     n_clips: int | None = Field(default=None, ge=2)
-    """Number of other clips, drawn anew for each test clip; None for all others. Of a skewed draw,
-    the size of a call that the test clip is part of: the call's other clips set the scale."""
+    """Number of clips that are drawn anew for each test clip; None for all others. Of a call, its
+    clips with the test clip."""
     fraction_of_one_emotion: float | None = Field(default=None, gt=0, lt=1)
-    """Of the clips of a skewed call; which emotion is drawn too."""
+    """Of a skewed draw or a call; which emotion is drawn too."""
 
     @model_validator(mode="after")
     def _complete(self) -> Scale:
         if self.clips in ("all", "neutral") and self.n_clips is not None:
             raise ValueError(f'clips = "{self.clips}" takes no n_clips; remove it')
-        if (self.clips == "skewed") is (self.fraction_of_one_emotion is None):
-            raise ValueError('fraction_of_one_emotion and clips = "skewed" go together')
-        if self.clips == "skewed" and self.n_clips is None:
-            raise ValueError('clips = "skewed" needs n_clips')
+        mixed = self.clips in ("skewed", "call")
+        if mixed and None in (self.n_clips, self.fraction_of_one_emotion):
+            raise ValueError(f'clips = "{self.clips}" needs n_clips and fraction_of_one_emotion')
+        if not mixed and self.fraction_of_one_emotion is not None:
+            raise ValueError('fraction_of_one_emotion needs clips = "skewed" or clips = "call"')
         return self
 
     @property
     def words(self) -> str:
         """The clips in words."""
         drawn = "all" if self.n_clips is None else f"{self.n_clips} random"
+        mix = f"{100 * (self.fraction_of_one_emotion or 0):.0f} % of one emotion"
         return {
             "all": "all clips",
             "neutral": "other neutral clips",
             "others": f"{drawn} other clips",
-            "skewed": f"a call of {self.n_clips} clips, {self.fraction_of_one_emotion or 0:.0%} of "
-            "one emotion",
+            "skewed": f"{self.n_clips} other clips, {mix}",
+            "call": f"rest of a call of {self.n_clips} clips, {mix}",
         }[self.clips]
 
 

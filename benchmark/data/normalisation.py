@@ -95,33 +95,26 @@ def _skewed(
     emotions: NDArray[np.str_],
     rng: np.random.Generator,
 ) -> NDArray[np.intp]:
-    """Return the other clips of a call of `scale.n_clips` clips, most of them of one emotion.
+    """Return other clips of a speaker, most of them of one emotion.
 
-    The clip is any one of its call: as often of the main emotion as the call's clips are, if its
-    speaker has enough clips of that emotion.
+    In a skewed draw any emotion is the main one, whatever the clip's. A call includes the clip, as
+    any one of its clips: the clip's emotion is the main one as often as the call's clips have it.
     """
     n_clips, fraction = scale.n_clips or 0, scale.fraction_of_one_emotion or 0.0
+    in_call = scale.clips == "call"
     n_main = round(fraction * n_clips)
     names, counts = np.unique(emotions, return_counts=True)
-    own = (names == clip.emotion) & (counts >= n_main - 1)
-    possible = names[(names != clip.emotion) & (counts >= n_main)]
-    if own.any() and (rng.random() < fraction or not len(possible)):
-        main, n_drawn = clip.emotion, n_main - 1
-    else:
-        what = f"emotion with {n_main} clips beside {clip.id}"
-        main, n_drawn = str(rng.choice(_enough(possible, 1, what))), n_main
-    rest = others[emotions != main]
-    n_rest = n_clips - 1 - n_drawn
-    return np.concatenate(
-        [
-            rng.choice(others[emotions == main], n_drawn, replace=False),
-            rng.choice(
-                _enough(rest, n_rest, f"clips of other emotions beside {clip.id}"),
-                n_rest,
-                replace=False,
-            ),
-        ]
-    )
+    is_own = names == clip.emotion
+    needed = n_main - (is_own & in_call)  # the clip itself is one of its call
+    weights = np.where(is_own, fraction, (1 - fraction) / max(1, len(names) - 1))
+    weights = (weights if in_call else np.ones(len(names))) * (counts >= needed)
+    _enough(names[weights > 0], 1, f"emotion with {n_main} clips beside {clip.id}")
+    main = rng.choice(len(names), p=weights / weights.sum())
+    rest = others[emotions != names[main]]
+    n_rest = n_clips - in_call - needed[main]
+    _enough(rest, n_rest, f"clips of other emotions beside {clip.id}")
+    chosen = rng.choice(others[emotions == names[main]], needed[main], replace=False)
+    return np.concatenate([chosen, rng.choice(rest, n_rest, replace=False)])
 
 
 def _enough(found: NDArray[Any], needed: int, what: str) -> NDArray[Any]:

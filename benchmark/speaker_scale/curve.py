@@ -25,7 +25,10 @@ SPEAKER_INDEPENDENT = "speaker-independent"
 N_CLIPS = (20, 10, 5, 3)
 """Numbers of random other clips on the curve."""
 
-CALL = Scale(clips="skewed", n_clips=10, fraction_of_one_emotion=0.8)
+SKEWED = Scale(clips="skewed", n_clips=10, fraction_of_one_emotion=0.7)
+"""Ten other clips, seven of one emotion: RAVDESS has no more beside a clip of that emotion."""
+
+CALL = Scale(clips="call", n_clips=10, fraction_of_one_emotion=0.8)
 """A call of ten clips, eight of them of one emotion."""
 
 SOURCES = (
@@ -33,7 +36,8 @@ SOURCES = (
     Source("others", Scale(clips="others")),
     *(Source(f"others_{n}", Scale(clips="others", n_clips=n)) for n in N_CLIPS),
     Source("neutral", Scale(clips="neutral")),
-    Source("skewed", CALL),
+    Source("skewed", SKEWED),
+    Source("call", CALL),
 )
 """The clips that set the scale, beside no normalisation at all."""
 

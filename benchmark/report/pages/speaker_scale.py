@@ -223,7 +223,9 @@ def scale_figure(curve: CurveScores) -> bytes:
         marks = [
             Line2D([], [], color=GREY, marker="o", lw=2, label="random other clips"),
             Line2D([], [], color=GREY, marker=SINGLE["skewed"], ls="", ms=9,
-                   label="a call, mostly of one emotion"),
+                   label="mostly of one emotion"),
+            Line2D([], [], color=GREY, marker=SINGLE["call"], ls="", ms=9,
+                   label="rest of a call, mostly of one emotion"),
             Line2D([], [], color=GREY, marker=SINGLE["neutral"], ls="", ms=9,
                    label="neutral clips only"),
             Line2D([], [], color=GREY, ls=(0, (4, 3)), label="no normalisation (inductive)"),
@@ -233,5 +235,5 @@ def scale_figure(curve: CurveScores) -> bytes:
         return png_bytes(drawing)
 
 
-SINGLE = {"skewed": "s", "neutral": "^"}
+SINGLE = {"skewed": "s", "call": "X", "neutral": "^"}
 """Markers of the sources that are no part of the curve."""
