@@ -119,8 +119,12 @@ def explore_study(study: Study, job: Job, console: Console) -> Path:
     return write_data_page(explore(study, job, console), job.project.reports)
 
 
-def write_reports(project: Project, console: Console, only: str | None = None) -> list[Path]:
+def write_reports(
+    project: Project, console: Console, only: str | None = None, *, latex: bool = False
+) -> list[Path]:
     """Write the pages of all stored results, or of one and the leaderboard; return their paths.
+
+    With `latex`, each leaderboard is also written as a LaTeX table.
 
     Raises
     ------
@@ -139,7 +143,7 @@ def write_reports(project: Project, console: Console, only: str | None = None) -
             f"{project.results}: nothing has been measured yet. `python -m benchmark run-study` "
             "runs the quickstart study."
         )
-    pages = write_pages(results, project.reports, only=only)
+    pages = write_pages(results, project.reports, only=only, latex=latex)
     readme = project.folder / "README.md"
     if readme.is_file():
         update_readme(readme, results)

@@ -309,8 +309,7 @@ def _claim(board: Leaderboard, reported: Claims, model: str) -> Claim:
     independent = answer(elsewhere, metric) if elsewhere else None
     error = None
     if evaluation and protocol == SPEAKER_DEPENDENT:
-        sides = len(board.selected[protocol].by_part) * board.result.study.split.repeats
-        theirs = reported.test_clips or evaluation.clips / sides
+        theirs = reported.test_clips or _clips_of_a_side(board.result, protocol)
         error = _sampling_error(evaluation, metric, value, theirs)
     return Claim(
         model=model,
@@ -327,6 +326,13 @@ def _claim(board: Leaderboard, reported: Claims, model: str) -> Claim:
 def answer(evaluation: Evaluation, metric: str) -> Score:
     """Return our figure that answers a claim: sources report figures over all their test clips."""
     return evaluation.scores[metric]
+
+
+def _clips_of_a_side(result: Result, protocol: str) -> float:
+    """Return the mean number of test clips over the splits of a protocol."""
+    splits = result.data.splits.items()
+    sides = [split.test.clips for name, split in splits if name.partition("/")[0] == protocol]
+    return float(np.mean(sides))
 
 
 def _sampling_error(evaluation: Evaluation, metric: str, value: float, theirs: float) -> float:

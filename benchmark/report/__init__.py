@@ -9,6 +9,7 @@ from benchmark.engine.files import write_bytes, write_text
 from benchmark.evaluation.leaderboard import leaderboard
 from benchmark.evaluation.results import Result
 from benchmark.report import study_page, wording
+from benchmark.report.latex import FOLDER, latex_table
 from benchmark.report.pages import claims, speaker_independent
 from benchmark.report.pages.leaderboard import leaderboard_page
 from benchmark.report.readme import update_readme
@@ -16,7 +17,9 @@ from benchmark.report.readme import update_readme
 __all__ = ["update_readme", "write_pages"]
 
 
-def write_pages(results: Sequence[Result], folder: Path, only: str | None = None) -> list[Path]:
+def write_pages(
+    results: Sequence[Result], folder: Path, only: str | None = None, *, latex: bool = False
+) -> list[Path]:
     """Write the page and figures of each result, and the pages over all results.
 
     Parameters
@@ -29,6 +32,8 @@ def write_pages(results: Sequence[Result], folder: Path, only: str | None = None
         ``README.md``.
     only : str or None
         Name of the only result whose own page is written; None for all.
+    latex : bool
+        Whether to write each leaderboard as a LaTeX table, too: ``latex/<name>.tex``.
 
     Returns
     -------
@@ -47,6 +52,9 @@ def write_pages(results: Sequence[Result], folder: Path, only: str | None = None
         page = folder / f"{board.result.name}.md"
         write_text(page, study_page.study_page(board, drawn, facts))
         written.append(page)
+        if latex:
+            written.append(folder / FOLDER / f"{board.result.name}.tex")
+            write_text(written[-1], latex_table(board))
     over_all = {
         wording.READING: study_page.reading_page(),
         claims.NAME: claims.claims_page(boards),
