@@ -15,7 +15,8 @@ from benchmark.evaluation.results import Result
 from benchmark.report import wording
 from benchmark.report.markdown import code, count, counted, listed, plain, title
 
-RECORDINGS = {"": "recordings of a user's own", "user's own": "recordings of a user's own"}
+SPEECH = dict.fromkeys(("", "user's own"), "recordings of a user's own")
+"""Words for kinds of speech; any other kind is named as it is: acted speech."""
 
 
 @dataclass(frozen=True)
@@ -50,16 +51,13 @@ def population(result: Result) -> str:
     kinds: dict[str, list[str]] = {}
     for name in _tested(result):
         speech, language = _facts(result, name)
-        words = RECORDINGS.get(speech, f"{speech} speech")
-        if speech != "generated":
-            words += f" in {plain(language)}" if language else ", language not stated"
-        kinds.setdefault(words, []).append(title(name))
-    several = len(kinds) > 1
-    spoken = [f"{kind} ({listed(names)})" if several else kind for kind, names in kinds.items()]
-    speakers = [result.data.corpora[name].speakers for name in _tested(result)]
-    known = [number for number in speakers if number is not None]
-    total = f" by {counted(sum(known), 'speaker')}" if len(known) == len(speakers) else ""
-    return listed(spoken) + total
+        spoken = plain(language) or "language not stated"
+        words = f"in {title(name)}" if speech == "generated" else f"{spoken} in {title(name)}"
+        kinds.setdefault(SPEECH.get(speech, f"{speech} speech"), []).append(words)
+    spoken_by = [result.data.corpora[name].speakers for name in _tested(result)]
+    known = [number for number in spoken_by if number is not None]
+    total = f"; {counted(sum(known), 'speaker')}" if len(known) == len(spoken_by) else ""
+    return "; ".join(f"{kind}: {listed(words)}" for kind, words in kinds.items()) + total
 
 
 def sentences(result: Result) -> str:

@@ -142,8 +142,8 @@ def _leakage(result: Result) -> str:
     if apart:
         shared = sum(map(_shared_speakers, apart.values()))
         parts.append(
-            f"test speakers that occur in training: {shared}, in "
-            f"{counted(len(apart), 'split')} that keep speakers apart"
+            f"test speakers that also occur in training: {shared} (over "
+            f"{counted(len(apart), 'split')} with speakers apart)"
         )
     groups = len(result.data.duplicates)
     parts.append(
