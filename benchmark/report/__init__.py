@@ -53,6 +53,7 @@ def write_pages(
         write_text(page, study_page.study_page(board, drawn, facts))
         written.append(page)
         if latex:
+            (folder / FOLDER).mkdir(exist_ok=True)
             written.append(folder / FOLDER / f"{board.result.name}.tex")
             write_text(written[-1], latex_table(board))
     over_all = {

@@ -57,7 +57,7 @@ def test_every_brace_and_environment_of_a_table_is_closed(text: str) -> None:
 def test_a_caption_states_protocol_population_estimand_and_intervals(text: str) -> None:
     (caption,) = re.findall(r"\\caption\{(.*)\}\n", text)
     assert caption.startswith(r"Is 50 \% of R\&D\_cost \{a\} \$ \textbar{} \#1")
-    assert "population: acted speech in English (North American) (RAVDESS)" in caption
+    assert "population: acted speech: English (North American) in RAVDESS" in caption
     for words in ("Estimand: UAR", "Protocols: speaker-dependent (SD)", r"95 \% confidence"):
         assert words in caption
 

@@ -27,9 +27,8 @@ def sheet(page: str) -> dict[str, str]:
 def test_the_top_of_a_page_states_population_estimand_folds_and_seeds(page: str) -> None:
     top = page.split("## ", maxsplit=1)[0].split("**What this page measures.**")[1]
     for words in (
-        "Population: acted speech in English (North American) (RAVDESS), ",
-        "acted speech in English (British) (SAVEE) and acted speech in English (Canadian) (TESS) "
-        "by 30 speakers.",
+        "Population: acted speech: English (North American) in RAVDESS, English (British) in SAVEE "
+        "and English (Canadian) in TESS; 30 speakers.",
         "Estimand: UAR within each corpus, averaged over corpora with equal weight,",
         "Folds: SD: one test side of 420 clips; SI: one test side of ",
         "Seeds: one, 0: the spread over seeds is not measured.",
@@ -54,16 +53,16 @@ def test_the_sheet_counts_test_speakers_that_occur_in_training() -> None:
     result = make(**SMALL)
     shared = sheet(study_page(leaderboard(result), []))["Leakage checks"]
     split = result.data.splits["speaker-independent"]
-    assert f"occur in training: {len(split.test.speakers)}, in 1 split " in shared
+    assert f"also occur in training: {len(split.test.speakers)} (over 1 split " in shared
     apart = split.model_copy(update={"train": split.train.model_copy(update={"speakers": ()})})
     result.data.splits["speaker-independent"] = apart
     clean = sheet(study_page(leaderboard(result), []))["Leakage checks"]
-    assert "test speakers that occur in training: 0, in 1 split " in clean
+    assert "test speakers that also occur in training: 0 (over 1 split " in clean
 
 
 def test_generated_speech_is_no_population_of_people() -> None:
     result = make(**SMALL | {"corpora": ["synthetic"]})
-    assert population(result).startswith("generated speech by ")
+    assert population(result).startswith("generated speech: in synthetic; ")
     assert "no more" in sheet(study_page(leaderboard(result), []))["Speech outside the population"]
 
 
@@ -71,8 +70,8 @@ def test_a_users_own_recordings_have_no_language_unless_their_table_says_so() ->
     result = make(**SMALL)
     record = result.data.corpora["tess"].model_copy(update={"speech": "user's own"})
     data = result.data.model_copy(update={"corpora": {"csv": record}})
-    assert population(replace(result, data=data)).startswith(
-        "recordings of a user's own, language not stated by "
+    assert population(replace(result, data=data)) == (
+        "recordings of a user's own: language not stated in csv; 2 speakers"
     )
 
 
