@@ -5,15 +5,23 @@ from __future__ import annotations
 import math
 from dataclasses import dataclass, replace
 from functools import cached_property
+from typing import NamedTuple
 
 import numpy as np
 import pandas as pd
 
 from benchmark.data.protocols import stream
-from benchmark.evaluation.intervals import Evaluation, Score, bootstrap_seed, evaluate, gap
+from benchmark.evaluation.intervals import (
+    Difference,
+    Evaluation,
+    Score,
+    bootstrap_seed,
+    evaluate,
+    paired_difference,
+)
 from benchmark.evaluation.metrics import METRICS
 from benchmark.evaluation.results import Result, Winner, selected
-from benchmark.evaluation.significance import ALPHA, ClipTest, compare_on_clips, holm
+from benchmark.evaluation.significance import ALPHA, ClipTest, adjusted, compare_on_clips
 from benchmark.evaluation.subgroups import Division, divisions
 from benchmark.study import BASELINE, Claims, derive_seed
 
@@ -35,12 +43,16 @@ class Standing:
     evaluations : dict of str to Evaluation
         By protocol.
     gaps : dict of str to Score
-        The SD-SI gap by metric; empty if the study has only one of the two protocols.
+        The SD-SI gap by metric, on the clips tested under both protocols; empty without such clips
+        or one of the protocols.
+    pooled_gaps : dict of str to Score
+        The same of the metric on all rows together.
     """
 
     model: str
     evaluations: dict[str, Evaluation]
     gaps: dict[str, Score]
+    pooled_gaps: dict[str, Score]
 
 
 @dataclass(frozen=True)
@@ -79,18 +91,26 @@ class Comparison:
         Its name in the study.
     test : ClipTest
         The selected model less this one, by `METRIC`.
-    p : float
-        The p value of the test, adjusted for the number of comparisons (Holm).
+    p : float or None
+        The p value of the test, adjusted for the number of comparisons (Holm); None if there are
+        too few speakers for a test.
     """
 
     model: str
     test: ClipTest
-    p: float
+    p: float | None
 
     @property
     def significant(self) -> bool:
         """Whether the two models differ significantly."""
-        return self.p < ALPHA
+        return self.p is not None and self.p < ALPHA
+
+
+class Rank(NamedTuple):
+    """First and last of the ranks that some models share."""
+
+    first: int
+    last: int
 
 
 @dataclass(frozen=True)
@@ -164,7 +184,68 @@ class Leaderboard:
             )
             for other in others
         ]
-        return tuple(map(Comparison, others, tests, holm([test.p for test in tests])))
+        return tuple(map(Comparison, others, tests, adjusted([test.p for test in tests])))
+
+    @cached_property
+    def detectable(self) -> float | None:
+        """The smallest difference from the selected model that the tests could have told.
+
+        The median over `comparisons`; None without a test.
+        """
+        found = [one.test.detectable for one in self.comparisons if one.test.detectable is not None]
+        return float(np.median(found)) if found else None
+
+    @cached_property
+    def ranks(self) -> dict[str, Rank]:
+        """The rank of each model under the leading protocol, except the baseline's.
+
+        Models that the tests can't tell from the selected one share its rank. Those that are
+        significantly better, or worse, stand before or after; they are not compared with each
+        other, and share theirs as well.
+        """
+        selected = self.selected[self.leading].model
+        if not any(one.model == selected for one in self.standings):
+            return {}
+        different = [one for one in self.comparisons if one.significant]
+        better = [one.model for one in different if one.test.statistic < 0]
+        worse = [one.model for one in different if one.test.statistic > 0]
+        alike = [selected, *(one.model for one in self.comparisons if not one.significant)]
+        found: dict[str, Rank] = {}
+        for group in (better, alike, worse):
+            rank = Rank(len(found) + 1, len(found) + len(group))
+            found |= dict.fromkeys(group, rank)
+        return found
+
+    @cached_property
+    def selected_gap(self) -> Difference | None:
+        """The SD-SI gap of the selected models, on the clips tested under both protocols."""
+        if not self.has_gap:
+            return None
+        rows = self.result.predictions
+        sides = [
+            rows[(rows["protocol"] == protocol) & (rows["model"] == self.selected[protocol].model)]
+            for protocol in (SPEAKER_DEPENDENT, SPEAKER_INDEPENDENT)
+        ]
+        return _gap(sides[0], sides[1], self.result)
+
+    @cached_property
+    def gap_clips(self) -> int:
+        """Number of clips tested under both protocols of the SD-SI gap."""
+        return len(set.intersection(*map(set, self._tested))) if self.has_gap else 0
+
+    @property
+    def gap_restricted(self) -> bool:
+        """Whether the SD-SI gap is of fewer clips than the two scores."""
+        return self.has_gap and any(set(one) != set(self._tested[0]) for one in self._tested)
+
+    @cached_property
+    def _tested(self) -> list[pd.Series]:
+        """The test clips of the two protocols of the SD-SI gap."""
+        rows = self.result.predictions
+        return [
+            rows.loc[rows["protocol"] == protocol, "clip"].drop_duplicates()
+            for protocol in (SPEAKER_DEPENDENT, SPEAKER_INDEPENDENT)
+        ]
 
     @cached_property
     def divisions(self) -> list[Division]:
@@ -207,7 +288,7 @@ class Claim:
     independent : Score or None
         Ours under the speaker-independent protocol, if the source's is another one.
     gap : Score or None
-        `measured` less `independent`, both sides resampled independently.
+        `measured` less `independent`, on the clips tested under both protocols; None without any.
     standard_error : float or None
         Binomial standard error of an accuracy as high as the claim on as many test clips. None for
         other metrics, and if nothing was measured.
@@ -234,9 +315,9 @@ class Claim:
     @property
     def within(self) -> bool:
         """Whether the source's figure lies inside our interval."""
-        return self.measured is not None and (
-            self.measured.low <= self.claimed <= self.measured.high
-        )
+        if self.measured is None or self.measured.interval is None:
+            return False
+        return self.measured.interval.low <= self.claimed <= self.measured.interval.high
 
 
 def leaderboard(result: Result) -> Leaderboard:
@@ -250,7 +331,7 @@ def leaderboard(result: Result) -> Leaderboard:
         evaluations.setdefault(str(model), {})[str(protocol)] = part
     protocols = tuple(selections)
     standings = [
-        Standing(model, parts, _gaps(parts) if model != BASELINE else {})
+        _standing(result, model, parts, gap=model != BASELINE)
         for model, parts in evaluations.items()
     ]
     standings.sort(key=lambda standing: _rank(standing, _leading(protocols)))
@@ -270,15 +351,17 @@ def claims(board: Leaderboard) -> list[Claim]:
 def _claim(board: Leaderboard, reported: Claims, model: str) -> Claim:
     protocol, metric, value = reported.protocol, reported.metric, reported.values[model]
     evaluation = board.evaluation(protocol, model)
-    measured = evaluation.scores[metric] if evaluation else None
+    measured = evaluation.pooled[metric] if evaluation else None
     elsewhere = (
         board.evaluation(SPEAKER_INDEPENDENT, model) if protocol != SPEAKER_INDEPENDENT else None
     )
-    independent = elsewhere.scores[metric] if elsewhere else None
+    independent = elsewhere.pooled[metric] if elsewhere else None
     error = None
     if evaluation and metric == "accuracy":
         error = math.sqrt(value * (1 - value) / evaluation.clips)
-    difference = gap(measured, independent) if measured and independent else None
+    standing = next((one for one in board.standings if one.model == model), None)
+    paired = standing.pooled_gaps if standing and protocol == SPEAKER_DEPENDENT else {}
+    difference = paired.get(metric)
     greater = METRICS[metric].greater_is_better
     return Claim(model, value, measured, independent, difference, error, greater)
 
@@ -287,11 +370,23 @@ def _leading(protocols: tuple[str, ...]) -> str:
     return SPEAKER_INDEPENDENT if SPEAKER_INDEPENDENT in protocols else protocols[0]
 
 
-def _gaps(parts: dict[str, Evaluation]) -> dict[str, Score]:
-    if SPEAKER_DEPENDENT not in parts or SPEAKER_INDEPENDENT not in parts:
-        return {}
-    dependent, independent = parts[SPEAKER_DEPENDENT].scores, parts[SPEAKER_INDEPENDENT].scores
-    return {metric: gap(dependent[metric], independent[metric]) for metric in dependent}
+def _standing(result: Result, model: str, parts: dict[str, Evaluation], *, gap: bool) -> Standing:
+    found = None
+    if gap and SPEAKER_DEPENDENT in parts and SPEAKER_INDEPENDENT in parts:
+        rows = result.predictions[result.predictions["model"] == model]
+        dependent = rows[rows["protocol"] == SPEAKER_DEPENDENT]
+        found = _gap(dependent, rows[rows["protocol"] == SPEAKER_INDEPENDENT], result)
+    return Standing(model, parts, found.scores if found else {}, found.pooled if found else {})
+
+
+def _gap(dependent: pd.DataFrame, independent: pd.DataFrame, result: Result) -> Difference | None:
+    """Return the SD-SI gap on the clips that both sides have; None if there are none."""
+    dependent = dependent[dependent["clip"].isin(independent["clip"])]
+    independent = independent[independent["clip"].isin(dependent["clip"])]
+    if not len(dependent):
+        return None
+    seed = bootstrap_seed(result.study.seed, "gap")
+    return paired_difference(dependent, independent, result.emotions, seed)
 
 
 def _rank(standing: Standing, protocol: str) -> tuple[float, str]:
