@@ -44,8 +44,8 @@ median speaker with a probability of 1 - 2 ** (1 - n): 94 % for five, 97 % for s
 six no interval of 95 % exists that does not owe it to an assumed shape of that distribution, and
 for them no shape can be checked (see also tests/simulations/coverage.md)."""
 
-BLOCK = 2_000
-"""Resamples computed at a time, to bound memory."""
+BLOCK = 1_000
+"""Resamples computed at a time, so that their counts fit into a processor's cache."""
 
 
 class Interval(NamedTuple):
@@ -323,6 +323,8 @@ class _Stratum:
     emotions : sequence of str
     speakers : list of str
     counts : ndarray of shape (n_speakers, n_sides, n_emotions, n_emotions)
+    others : ndarray of shape (n_sides, n_emotions, n_emotions)
+        Counts of the other corpora.
     seed : int
     """
 
@@ -331,6 +333,7 @@ class _Stratum:
     emotions: Sequence[str]
     speakers: list[str]
     counts: Counts
+    others: Counts
     seed: int
 
     @property
@@ -349,18 +352,40 @@ class _Stratum:
         return enough(len(self.speakers), self.effective)
 
     @cached_property
-    def draws(self) -> dict[str, Floats]:
-        """By metric: the figure, or the difference of both, on each resample of the speakers."""
-        blocks = [
-            {name: difference(metric, drawn) for name, metric in METRICS.items()}
-            for drawn in resample_groups(self.counts, self.seed)
+    def draws(self) -> _Draws:
+        """The figures, or their differences, on each resample of the speakers."""
+        within: dict[str, list[Floats]] = {name: [] for name in METRICS}
+        pooled: dict[str, list[Floats]] = {name: [] for name in METRICS}
+        for drawn in resample_groups(self.counts, self.seed):
+            for name, metric in METRICS.items():
+                within[name].append(difference(metric, drawn))
+                if self.others.any():
+                    pooled[name].append(difference(metric, drawn + self.others))
+        joined = [
+            {name: np.concatenate(parts) for name, parts in kind.items() if parts}
+            for kind in (within, pooled)
         ]
-        return {name: np.concatenate([block[name] for block in blocks]) for name in METRICS}
+        return _Draws(*joined)
 
-    def draws_among(self, others: Counts, metric: Metric) -> Floats:
-        """Return the figure of all rows together on each resample of this corpus's speakers."""
-        blocks = resample_groups(self.counts, self.seed)
-        return np.concatenate([difference(metric, drawn + others) for drawn in blocks])
+    @cached_property
+    def clips(self) -> _Clips:
+        """The cells of the confusion counts that the clips are in."""
+        size = len(self.emotions)
+        order = pd.Index(self.emotions)
+        columns = [f"p_{emotion}" for emotion in self.emotions]
+        clips = pd.concat([rows[["clip", "speaker", "emotion"]] for rows in self.sides])
+        clips = clips.drop_duplicates("clip")
+        names = pd.Index(clips["clip"])
+        speakers = pd.Index(self.speakers).get_indexer(pd.Index(clips["speaker"]))
+        return _Clips(
+            of_rows=[names.get_indexer(pd.Index(rows["clip"])) for rows in self.sides],
+            cells=[
+                order.get_indexer(pd.Index(rows["emotion"])) * size
+                + rows[columns].to_numpy().argmax(axis=1)
+                for rows in self.sides
+            ],
+            groups=speakers * size + order.get_indexer(pd.Index(clips["emotion"])),
+        )
 
     def clip_error(self, total: Counts, metric: Metric) -> float:
         """Return the standard error due to the choice of clips of these very speakers.
@@ -370,20 +395,41 @@ class _Stratum:
         """
         size = len(self.emotions)
         one_more = np.eye(size * size, dtype=np.int64).reshape(-1, size, size)
-        moved = []
-        for rows, counts, sign in zip(self.sides, total, (1, -1), strict=False):
-            effects = metric.of_counts(counts + one_more) - metric.of_counts(counts)
-            true = pd.Index(self.emotions).get_indexer(pd.Index(rows["emotion"]))
-            columns = [f"p_{emotion}" for emotion in self.emotions]
-            predicted = rows[columns].to_numpy().argmax(axis=1)
-            moved.append(
-                rows[["clip", "speaker", "emotion"]].assign(
-                    effect=sign * effects[true * size + predicted]
-                )
-            )
-        clips = pd.concat(moved).groupby(["speaker", "emotion", "clip"], sort=True)["effect"].sum()
-        cells = clips.groupby(["speaker", "emotion"], sort=True)
-        return float(np.sqrt((cells.var().fillna(0.0) * cells.size()).sum()))
+        effects = np.zeros(len(self.clips.groups))
+        for side, counts in enumerate(total):
+            moved = metric.of_counts(counts + one_more) - metric.of_counts(counts)
+            rows = moved[self.clips.cells[side]] * (1 - 2 * side)
+            effects += np.bincount(self.clips.of_rows[side], rows, len(effects))
+        n = np.bincount(self.clips.groups)
+        sums, squares = (np.bincount(self.clips.groups, effects**power) for power in (1, 2))
+        several = n > 1
+        off = (squares - sums**2 / np.maximum(n, 1))[several]
+        return float(np.sqrt(np.maximum(off, 0.0) @ (n[several] / (n[several] - 1))))
+
+
+class _Draws(NamedTuple):
+    """Figures on each resample by metric: within the corpus, and of all corpora pooled."""
+
+    within: dict[str, Floats]
+    pooled: dict[str, Floats]
+
+
+class _Clips(NamedTuple):
+    """The clips of a corpus, and by side its rows.
+
+    Attributes
+    ----------
+    of_rows : list of ndarray
+        By side: the clip of each row.
+    cells : list of ndarray
+        By side: the cell of the confusion counts that each row is in.
+    groups : ndarray of shape (n_clips,)
+        Speaker and emotion of each clip.
+    """
+
+    of_rows: list[NDArray[np.int64]]
+    cells: list[NDArray[np.int64]]
+    groups: NDArray[np.int64]
 
 
 def difference(metric: Metric, counts: Counts) -> Floats:
@@ -406,8 +452,10 @@ def _strata(sides: Sequence[pd.DataFrame], emotions: Sequence[str], seed: int) -
             counts[:, side] = counts_by(numbers, rows, emotions)
         name = str(corpus)
         part = bootstrap_seed(seed, name)
-        found.append(_Stratum(name, own, emotions, [*map(str, speakers)], counts, part))
-    return found
+        none = np.zeros_like(counts[0])
+        found.append(_Stratum(name, own, emotions, [*map(str, speakers)], counts, none, part))
+    total = np.sum([one.total for one in found], axis=0)
+    return [replace(one, others=total - one.total) for one in found]
 
 
 def _evaluation(corpora: Sequence[_Stratum], emotions: Sequence[str]) -> Evaluation:
@@ -438,7 +486,7 @@ def _mean(corpora: Sequence[_Stratum], metric: Metric) -> Score:
     errors, deviations = {}, []
     for one in corpora:
         if one.sampled:
-            draws = one.draws[metric.name]
+            draws = one.draws.within[metric.name]
             errors[one.corpus] = standard_error(draws, one.effective) / len(corpora)
             deviations.append((draws - values[one.corpus]) / len(corpora))
         elif len(corpora) > 1:
@@ -453,12 +501,12 @@ def _pooled(corpora: Sequence[_Stratum], metric: Metric) -> Score:
     """
     if len(corpora) == 1:
         return _mean(corpora, metric)
-    total = np.asarray(sum(one.total for one in corpora))
+    total = corpora[0].total + corpora[0].others
     value = float(difference(metric, total))
     errors, deviations = {}, []
     for one in corpora:
         if one.sampled:
-            draws = one.draws_among(total - one.total, metric)
+            draws = one.draws.pooled[metric.name]
             errors[one.corpus] = standard_error(draws, one.effective)
             deviations.append(draws - value)
         else:

@@ -288,6 +288,7 @@ def context(board: Leaderboard) -> dict[str, Any]:
         "named": partial(named, result),
         "verdict": verdict,
         "estimand": estimand(board),
+        "told": told(board),
         "listed_speakers": listed_speakers,
     }
 
@@ -342,7 +343,8 @@ def cell(evaluation: Evaluation | None, metric: str, bold: bool = False) -> str:
         return NOTHING
     score = evaluation.scores[metric]
     shown = figure(score, bold)
-    if score.interval or len(evaluation.corpora) > 1 or len(evaluation.by_speaker) > SHOWN_SPEAKERS:
+    several = 1 < len(evaluation.by_speaker) <= SHOWN_SPEAKERS
+    if score.interval or len(evaluation.corpora) > 1 or not several:
         return shown
     own = (f"{one[metric]:.2f}".replace("-", "−") for one in evaluation.by_speaker.values())
     return f"{shown} ({', '.join(own)})"
@@ -353,7 +355,7 @@ def listed_speakers(evaluation: Evaluation) -> list[tuple[str, list[str]]]:
     return [
         (title(name), [plain(one.partition("/")[2] or one) for one in part.by_speaker])
         for name, part in evaluation.corpora.items()
-        if name in evaluation.small and len(part.by_speaker) <= SHOWN_SPEAKERS
+        if name in evaluation.small and 1 < len(part.by_speaker) <= SHOWN_SPEAKERS
     ]
 
 
@@ -365,6 +367,14 @@ def scores_of(board: Leaderboard, model: str, metric: str = METRIC) -> list[str]
         )
         for protocol in board.protocols
     ]
+
+
+def told(board: Leaderboard) -> str:
+    """Return the smallest difference that the tests could have told, in words."""
+    smallest, metric = board.detectable, METRICS[METRIC]
+    if smallest is None or smallest >= metric.width:
+        return "no difference, however large, with so few speakers"
+    return f"{number(smallest)} {metric.title}"
 
 
 def rank(board: Leaderboard, model: str) -> str:
