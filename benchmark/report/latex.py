@@ -7,7 +7,7 @@ import re
 from benchmark.evaluation.leaderboard import METRIC, Leaderboard, Standing
 from benchmark.evaluation.metrics import METRICS
 from benchmark.report import wording
-from benchmark.report.markdown import ALIKE, CLIPS, NO_BREAK, NOTHING, figure, number, plain
+from benchmark.report.markdown import NO_BREAK, NOTHING, figure, number, plain
 from benchmark.report.measured import measured
 
 FOLDER = "latex"
@@ -18,7 +18,6 @@ CHARACTERS = {
     "<": r"\textless{}", ">": r"\textgreater{}", "|": r"\textbar{}",
     **{letter: f"\\{letter}" for letter in "&%$#_{}"},
     NO_BREAK: "~", "−": "$-$", NOTHING: "--", "×": r"$\times$", "·": r"\textperiodcentered{}",
-    ALIKE: r"$\approx$", CLIPS: r"\textsuperscript{c}",
 }  # fmt: skip
 """LaTeX of the characters that it reads as commands, and of those that its fonts lack."""
 
@@ -99,8 +98,8 @@ def _caption(board: Leaderboard) -> str:
         f"Estimand: {facts.estimand}.",
         f"Protocols: {meanings}." if meanings else "",
         f"Folds: {facts.folds}.",
-        "In brackets: 95 % confidence intervals, resampled over "
-        + "; ".join(f"{side.evaluation.over} ({side.words.column})" for side in sides)
+        "In brackets: 95 % confidence intervals; "
+        + "; ".join(f"{side.words.column}: {side.intervals}" for side in sides)
         + ".",
         f"Bold: model with the best CV score. Chance level {number(1 / len(result.emotions))}.",
         f"Seeds: {facts.seeds}.",

@@ -6,7 +6,6 @@ from dataclasses import dataclass
 from textwrap import fill
 
 from benchmark.evaluation.leaderboard import METRIC, Leaderboard
-from benchmark.evaluation.metrics import METRICS
 from benchmark.report import wording
 from benchmark.report.figures import (
     OTHER_STYLES,
@@ -69,9 +68,7 @@ def gap_figure(board: Leaderboard) -> bytes:
         axes.set_yticks(range(len(standings)), [fill(name, NAME_WIDTH) for name in names])
         axes.set_ylim(-0.6, len(standings) - 0.35)
         axes.set_xlim(0, 1)
-        axes.set_xlabel(
-            f"{METRICS[METRIC].title} (bars: 95 % confidence intervals; dotted: over clips)"
-        )
+        axes.set_xlabel(f"{wording.estimand(board)} (bars: 95 % confidence intervals)")
         axes.grid(axis="x", zorder=0)
         axes.set_axisbelow(True)
         axes.spines["left"].set_visible(False)

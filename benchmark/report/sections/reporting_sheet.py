@@ -127,8 +127,8 @@ def _scored(board: Leaderboard) -> str:
 
 
 def _uncertainty(board: Leaderboard) -> str:
-    units = [f"{side.evaluation.over} ({side.words.column})" for side in wording.test_sides(board)]
-    return f"95 % confidence intervals; resampled: {listed(units)}"
+    units = [f"{side.intervals} ({side.words.column})" for side in wording.test_sides(board)]
+    return f"95 % confidence intervals: {listed(units)}"
 
 
 def _leakage(result: Result) -> str:
