@@ -236,14 +236,25 @@ def anatomy() -> None:
         )
 
 
-def report(project: ProjectOption = CURRENT_FOLDER) -> None:
-    """Write all pages of reports/ from the stored results, without training."""
+def report(
+    latex: Annotated[
+        bool,
+        typer.Option(
+            "--latex", help="Write each leaderboard as a LaTeX table, too: reports/latex/."
+        ),
+    ] = False,
+    project: ProjectOption = CURRENT_FOLDER,
+) -> None:
+    """Write all pages of reports/ from the stored results, without training.
+
+    - `report --latex`: also reports/latex/NAME.tex, a table of each leaderboard with booktabs
+    """
     with command_console() as console:
         from benchmark import pipeline
         from benchmark.project import Project
         from benchmark.report.pages.leakage import write_page
 
-        for page in pipeline.write_reports(Project(project), console):
+        for page in pipeline.write_reports(Project(project), console, latex=latex):
             console.print(str(page))
         leakage_page = write_page(Project(project).reports)
         if leakage_page is not None:

@@ -449,4 +449,6 @@ def corpus_record(
         set_aside=found.set_aside,
         generated=corpus.generated,
         auxiliary=auxiliary,
+        language=corpus.language,
+        speech=corpus.speech,
     )

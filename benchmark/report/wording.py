@@ -17,6 +17,7 @@ from benchmark.evaluation.leaderboard import (
     SELECTED_PER_FOLD,
     SPEAKER_DEPENDENT,
     SPEAKER_INDEPENDENT,
+    WITHIN,
     Claim,
     Leaderboard,
 )
@@ -39,7 +40,7 @@ from benchmark.report.markdown import (
     title,
 )
 from benchmark.report.template import render
-from benchmark.study import BASELINE
+from benchmark.study import BASELINE, Claims
 
 READING = "reading.md"
 """The page that explains the terms and tables of all pages."""
@@ -269,6 +270,7 @@ def context(board: Leaderboard) -> dict[str, Any]:
         "model": partial(model_title, result),
         "named": partial(named, result),
         "verdict": verdict,
+        "cited": cited,
     }
 
 
@@ -280,7 +282,7 @@ def constants() -> dict[str, Any]:
         "RESAMPLES": RESAMPLES, "SWAPS": SWAPS, "TIED": TIED,
         "METRICS": METRICS, "PROTOCOLS": PROTOCOLS,
         "protocol": protocol_words,
-        "metric": METRICS[METRIC].title,
+        "metric": METRICS[METRIC].title, "WITHIN": WITHIN,
         "base": "",
     }  # fmt: skip
 
@@ -330,31 +332,42 @@ def marked_scores(board: Leaderboard, model: str) -> list[str]:
 
 
 def verdict(claim: Claim) -> str:
-    """Return whether a measured figure is below the reported one, with their difference."""
-    if claim.measured is None:
-        return "not measured"
-    notes = [_difference(claim), f"{'inside' if claim.within else 'outside'} our interval"]
-    if claim.standard_error is not None:
-        notes.append(f"standard error {number(claim.standard_error)}")
-    return f"{_verdict(claim)} ({', '.join(notes)})"
+    """Return the verdict on a claim, with the difference and what sampling allows of it."""
+    if claim.verdict == "not comparable":
+        return f"{claim.verdict} ({plain(claim.not_comparable)})"
+    allowed = (
+        "limit: our interval"
+        if claim.allowance is None
+        else f"sampling allows {number(claim.allowance)}"
+    )
+    return f"{_verdict(claim)} ({_difference(claim)}; {allowed})"
 
 
 def brief_verdict(claim: Claim) -> str:
-    """Return whether a measured figure is below the reported one, with their difference only."""
-    return f"{_verdict(claim)} ({_difference(claim)})" if claim.measured else "not measured"
+    """Return the verdict on a claim, with the difference only."""
+    if claim.verdict == "not comparable":
+        return claim.verdict
+    return f"{_verdict(claim)} ({_difference(claim)})"
 
 
 def _verdict(claim: Claim) -> str:
-    better, worse = ("above", "below") if claim.greater_is_better else ("below", "above")
-    return f"at or {better}" if claim.reached else f"**{worse}**"
+    """Return the verdict in words: an error rate that is worse than reported is above it."""
+    worse = "below" if claim.greater_is_better else "above"
+    return f"**{worse}**" if claim.verdict == "below" else claim.verdict
 
 
 def _difference(claim: Claim) -> str:
     """Return the measured figure minus the reported one."""
     difference = claim.measured.value - claim.claimed if claim.measured else 0.0
-    if number(difference) == "0.000" and not claim.reached:
-        return "by less than 0.001"
-    return signed(difference)
+    return "less than 0.001" if number(difference) == "0.000" and difference else signed(difference)
+
+
+def cited(source: Claims) -> str:
+    """Return a source's name with a link to its address, and the date of reading."""
+    name = plain(source.source)
+    if source.address:
+        name = f"[{name}]({source.address})"
+    return f"{name}, read {source.read}" if source.read else name
 
 
 def learned_from(result: Result) -> str:

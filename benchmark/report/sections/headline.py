@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import dataclass
 from textwrap import fill
 
 from benchmark.evaluation.leaderboard import METRIC, Leaderboard
@@ -16,6 +17,7 @@ from benchmark.report.figures import (
     house_style,
     png_bytes,
 )
+from benchmark.report.measured import Measured, measured
 from benchmark.report.sections.section import Section
 
 NAME_WIDTH = 30
@@ -93,4 +95,20 @@ def _protocol_style(board: Leaderboard, protocol: str) -> Style:
     return (*OTHER_STYLES[others.index(protocol) % len(OTHER_STYLES)], label)
 
 
-SECTION = Section(wording.headline_facts, _figures)
+@dataclass(frozen=True)
+class Facts:
+    """What the page measures.
+
+    Attributes
+    ----------
+    measured : Measured
+    """
+
+    measured: Measured
+
+
+def _facts(board: Leaderboard) -> Facts:
+    return Facts(measured(board))
+
+
+SECTION = Section(_facts, _figures)
