@@ -190,7 +190,9 @@ class Difference:
     pooled: dict[str, Score]
 
 
-def evaluate(predictions: pd.DataFrame, emotions: Sequence[str], seed: int) -> Evaluation:
+def evaluate(
+    predictions: pd.DataFrame, emotions: Sequence[str], seed: int, resamples: int = RESAMPLES
+) -> Evaluation:
     """Return all figures of one model on one set of test rows, over corpora and in each of them.
 
     Standard errors are of a cluster bootstrap, stratified by corpus: whole speakers are drawn with
@@ -205,19 +207,25 @@ def evaluate(predictions: pd.DataFrame, emotions: Sequence[str], seed: int) -> E
         The study's emotions.
     seed : int
         From `bootstrap_seed`. Models evaluated with the same seed see the same speakers drawn.
+    resamples : int
+        Of each corpus; fewer for simulations, which average over many data sets.
 
     Raises
     ------
     BenchmarkError
         If there are no rows, or one has an emotion that is not among `emotions`.
     """
-    corpora = _strata([predictions], emotions, seed)
+    corpora = _strata([predictions], emotions, seed, resamples)
     parts = {one.corpus: _evaluation([one], emotions) for one in corpora}
     return replace(_evaluation(corpora, emotions), corpora=parts)
 
 
 def paired_difference(
-    first: pd.DataFrame, second: pd.DataFrame, emotions: Sequence[str], seed: int
+    first: pd.DataFrame,
+    second: pd.DataFrame,
+    emotions: Sequence[str],
+    seed: int,
+    resamples: int = RESAMPLES,
 ) -> Difference:
     """Return the difference of two sets of predictions for the same speakers, resampled together.
 
@@ -228,6 +236,8 @@ def paired_difference(
     emotions : sequence of str
     seed : int
         From `bootstrap_seed`.
+    resamples : int
+        As `evaluate` takes it.
 
     Raises
     ------
@@ -236,7 +246,7 @@ def paired_difference(
     """
     if set(first["speaker"]) != set(second["speaker"]):
         raise BenchmarkError("A paired difference needs the same speakers on both sides.")
-    corpora = _strata([first, second], emotions, seed)
+    corpora = _strata([first, second], emotions, seed, resamples)
     return Difference(
         {name: _mean(corpora, metric) for name, metric in METRICS.items()},
         {name: _pooled(corpora, metric) for name, metric in METRICS.items()},
@@ -278,8 +288,8 @@ def enough(speakers: int, effective_speakers: float) -> bool:
     return speakers >= FEWEST_SPEAKERS and round(effective_speakers) >= FEWEST_SPEAKERS
 
 
-def resample_groups(by_group: Counts, seed: int) -> Iterator[Counts]:
-    """Yield the counts of `RESAMPLES` draws of as many groups as there are, in blocks.
+def resample_groups(by_group: Counts, seed: int, resamples: int) -> Iterator[Counts]:
+    """Yield the counts of some draws of as many groups as there are, in blocks.
 
     The first axis of `by_group` is the groups; the same seed draws the same groups, whatever is
     counted.
@@ -287,18 +297,18 @@ def resample_groups(by_group: Counts, seed: int) -> Iterator[Counts]:
     n_groups, *shape = by_group.shape
     # Numbers of clips are exact as floats, whose product of matrices is the fast one.
     flat = by_group.reshape(n_groups, -1).astype(np.float64)
-    times = _times(n_groups, seed)
-    for start in range(0, RESAMPLES, BLOCK):
+    times = _times(n_groups, seed, resamples)
+    for start in range(0, resamples, BLOCK):
         drawn = times[start : start + BLOCK].astype(np.float64) @ flat
         yield np.rint(drawn).astype(np.int64).reshape(-1, *shape)
 
 
 @lru_cache(maxsize=8)
-def _times(n_groups: int, seed: int) -> NDArray[np.uint16]:
-    """Return how often each resample contains each group, of shape (RESAMPLES, n_groups)."""
+def _times(n_groups: int, seed: int, resamples: int) -> NDArray[np.uint16]:
+    """Return how often each resample contains each group, of shape (resamples, n_groups)."""
     rng = np.random.default_rng(seed)
     shares = np.full(n_groups, 1 / n_groups)
-    return rng.multinomial(n_groups, shares, size=RESAMPLES).astype(np.uint16)
+    return rng.multinomial(n_groups, shares, size=resamples).astype(np.uint16)
 
 
 def standard_error(draws: Floats, effective_speakers: float) -> float:
@@ -325,7 +335,7 @@ class _Stratum:
     counts : ndarray of shape (n_speakers, n_sides, n_emotions, n_emotions)
     others : ndarray of shape (n_sides, n_emotions, n_emotions)
         Counts of the other corpora.
-    seed : int
+    seed, resamples : int
     """
 
     corpus: str
@@ -335,6 +345,7 @@ class _Stratum:
     counts: Counts
     others: Counts
     seed: int
+    resamples: int
 
     @property
     def total(self) -> Counts:
@@ -356,7 +367,7 @@ class _Stratum:
         """The figures, or their differences, on each resample of the speakers."""
         within: dict[str, list[Floats]] = {name: [] for name in METRICS}
         pooled: dict[str, list[Floats]] = {name: [] for name in METRICS}
-        for drawn in resample_groups(self.counts, self.seed):
+        for drawn in resample_groups(self.counts, self.seed, self.resamples):
             for name, metric in METRICS.items():
                 within[name].append(difference(metric, drawn))
                 if self.others.any():
@@ -438,7 +449,9 @@ def difference(metric: Metric, counts: Counts) -> Floats:
     return values[..., 0] if values.shape[-1] == 1 else values[..., 0] - values[..., 1]
 
 
-def _strata(sides: Sequence[pd.DataFrame], emotions: Sequence[str], seed: int) -> list[_Stratum]:
+def _strata(
+    sides: Sequence[pd.DataFrame], emotions: Sequence[str], seed: int, resamples: int
+) -> list[_Stratum]:
     """Return the rows by corpus, in the order of their names."""
     if not all(map(len, sides)):
         raise BenchmarkError("There are no predictions to evaluate.")
@@ -453,7 +466,9 @@ def _strata(sides: Sequence[pd.DataFrame], emotions: Sequence[str], seed: int) -
         name = str(corpus)
         part = bootstrap_seed(seed, name)
         none = np.zeros_like(counts[0])
-        found.append(_Stratum(name, own, emotions, [*map(str, speakers)], counts, none, part))
+        found.append(
+            _Stratum(name, own, emotions, [*map(str, speakers)], counts, none, part, resamples)
+        )
     total = np.sum([one.total for one in found], axis=0)
     return [replace(one, others=total - one.total) for one in found]
 
