@@ -177,7 +177,9 @@ def sides(study: Study, clips: pd.DataFrame) -> Iterator[Sides]:
     voices = voices_of(clips)["voice"].to_numpy()
     for split in draw_splits(PROTOCOL, clips, study.split, study.search.folds, study.seed):
         others = ~np.isin(voices, voices[split.test])
-        trained = pd.crosstab(groups[others], clips.loc[others, "emotion"].to_numpy())
+        trained = pd.crosstab(
+            groups[others], [voices[others], clips.loc[others, "emotion"].to_numpy()]
+        )
         if trained.nunique().max() > 1 or len(trained) < 2:
             raise BenchmarkError(
                 f"protocol {split.name}: the groups of sentences have different numbers of clips, "
