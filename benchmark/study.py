@@ -171,6 +171,45 @@ class Search(Record):
     """Time limit of the fit of one fold, after which its trial fails; None for no limit."""
 
 
+class Scale(Record):
+    """The clips of a test speaker that set the scale of the speaker's features.
+
+    Training speakers are always scaled by all their clips. Except with ``all``, a test clip never
+    takes part in its own scale.
+    """
+
+    clips: Literal["all", "neutral", "others", "skewed"] = "all"
+    """``all`` clips of the speaker; the ``neutral`` ones, which must be known to be neutral;
+    ``others``, drawn at random; or a ``skewed`` draw, most of it of one emotion."""
+    n_clips: int | None = Field(default=None, ge=2)
+    """Number of other clips, drawn anew for each test clip; None for all others. Of a skewed draw,
+    the size of a call that the test clip is part of: the call's other clips set the scale."""
+    fraction_of_one_emotion: float | None = Field(default=None, gt=0, lt=1)
+    """Of the clips of a skewed call; which emotion is drawn too."""
+
+    @model_validator(mode="after")
+    def _complete(self) -> Scale:
+        if self.clips in ("all", "neutral") and self.n_clips is not None:
+            raise ValueError(f'clips = "{self.clips}" takes no n_clips; remove it')
+        if (self.clips == "skewed") is (self.fraction_of_one_emotion is None):
+            raise ValueError('fraction_of_one_emotion and clips = "skewed" go together')
+        if self.clips == "skewed" and self.n_clips is None:
+            raise ValueError('clips = "skewed" needs n_clips')
+        return self
+
+    @property
+    def words(self) -> str:
+        """The clips in words."""
+        drawn = "all" if self.n_clips is None else f"{self.n_clips} random"
+        return {
+            "all": "all clips",
+            "neutral": "other neutral clips",
+            "others": f"{drawn} other clips",
+            "skewed": f"a call of {self.n_clips} clips, {self.fraction_of_one_emotion or 0:.0%} of "
+            "one emotion",
+        }[self.clips]
+
+
 class LearningCurves(Record):
     """Fractions of the training clips on which each winner is refitted."""
 
@@ -292,6 +331,9 @@ class Study(Record):
         Clips whose statistics standardise the features, without labels: ``speaker`` or ``corpus``
         (transductive: a test speaker's other clips are used), or ``none`` (inductive: one clip is
         enough).
+    scale : Scale or None
+        With ``normalise = "speaker"``: the clips that set the scale of a test speaker; None for all
+        clips.
     seed : int
         All randomness derives from it.
     models : dict of str to ModelSettings
@@ -316,6 +358,7 @@ class Study(Record):
     covariates: tuple[Literal["gender"], ...] = ()
     augment: tuple[str, ...] = ()
     normalise: Literal["none", "speaker", "corpus"] = "none"
+    scale: Scale | None = None
     seed: int = Field(default=0, ge=0, lt=2**32)
     split: Split = Split()
     search: Search
@@ -341,6 +384,12 @@ class Study(Record):
             elif len(_distinct(members)) < 2:
                 raise ValueError(f"{name} needs two members or more")
         return ensembles
+
+    @model_validator(mode="after")
+    def _scale_of_speakers(self) -> Study:
+        if self.scale is not None and self.normalise != "speaker":
+            raise ValueError('[scale] needs normalise = "speaker"; set it, or remove [scale]')
+        return self
 
     @property
     def all_ensembles(self) -> dict[str, tuple[str, ...] | str]:

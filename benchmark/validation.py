@@ -15,7 +15,7 @@ from benchmark.models import MODELS, check_engine
 from benchmark.search.samplers import SAMPLERS
 from benchmark.study import BASELINE, ModelSettings, Study
 
-PAGES = ("README", "claims", "leakage", "reading", "scale", "speaker_independent")
+PAGES = ("README", "claims", "leakage", "reading", "scale", "speaker_independent", "speaker_scale")
 """Names of pages over all studies, which a study cannot have."""
 
 DATA_PAGE = "_data"

@@ -197,6 +197,34 @@ def leakage(
         console.print(str(write_page(job.project.reports)))
 
 
+def scale_curve(
+    study: StudyArgument = "studies/scale/ravdess.toml",
+    corpora: CorporaOption = None,
+    corpus: CorpusOption = None,
+    workers: WorkersOption = None,
+    project: ProjectOption = CURRENT_FOLDER,
+) -> None:
+    """Measure UAR by the clips that set the scale of a test speaker (transductive, scale curve).
+
+    The study is normalised by speaker, speaker-independent with outer folds, and has fixed
+    hyperparameters. Its models are fitted once per fold; the test rows are scaled by all clips of
+    the speaker, all others, 20, 10, 5 or 3 random others, the neutral ones, or a call that is
+    mostly of one emotion. No score of this command enters a leaderboard.
+
+    - `scale-curve studies/scale/ravdess.toml --corpora ~/corpora`: a few minutes
+    """
+    with command_console() as console:
+        sources = make_sources(project, corpora, corpus)
+        checked = read_study(study, None)
+        from benchmark.report.pages.speaker_scale import write_page
+        from benchmark.speaker_scale.curve import measure_curve
+        from benchmark.speaker_scale.stored import FOLDER, write_curve
+
+        job = make_job(project, sources, None, workers)
+        write_curve(measure_curve(checked, job, console), job.project.reports / FOLDER)
+        console.print(str(write_page(job.project.reports)))
+
+
 def text_ablation(
     study: Annotated[
         str,
@@ -252,10 +280,11 @@ def report(
     with command_console() as console:
         from benchmark import pipeline
         from benchmark.project import Project
-        from benchmark.report.pages.leakage import write_page
+        from benchmark.report.pages import leakage, speaker_scale
 
         for page in pipeline.write_reports(Project(project), console, latex=latex):
             console.print(str(page))
-        leakage_page = write_page(Project(project).reports)
-        if leakage_page is not None:
-            console.print(str(leakage_page))
+        for one in (leakage, speaker_scale):
+            written = one.write_page(Project(project).reports)
+            if written is not None:
+                console.print(str(written))

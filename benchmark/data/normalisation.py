@@ -2,15 +2,21 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import replace
+from typing import Any
 
 import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
+from benchmark.corpora import Clip
+from benchmark.errors import BenchmarkError
 from benchmark.features import Extracted, feature_set
-from benchmark.study import Study
+from benchmark.study import Scale, Study, derive_seed
+
+NEUTRAL = "neutral"
+"""The emotion of the clips that set a neutral scale."""
 
 
 def normalised(
@@ -29,6 +35,102 @@ def normalised(
     return _rescaled(originals, study.normalise, width), {
         name: _rescaled(copy, study.normalise, width) for name, copy in copies.items()
     }
+
+
+def normalised_tests(study: Study, originals: Extracted, scale: Scale | None) -> Extracted:
+    """Return features as a test side has them: scaled by the clips that `scale` names.
+
+    Models learn from speakers who are scaled by all their clips. A system in use knows fewer clips
+    of a new speaker, so that only the scale of the test rows is restricted. Each test clip has a
+    draw of its own, from the other clips of its speaker.
+
+    Parameters
+    ----------
+    study : Study
+        Normalised by speaker, or not normalised.
+    originals : Extracted
+        As recorded, not normalised.
+    scale : Scale or None
+        None for all clips.
+
+    Raises
+    ------
+    BenchmarkError
+        If a speaker has too few other clips.
+    """
+    if scale is None or scale.clips == "all":
+        return normalised(study, originals, {})[0]
+    width = feature_set(study.features, study.sample_rate_hz).shape
+    values = np.empty_like(originals.values)
+    for rows in _groups(originals, "speaker").values():
+        for row in rows:
+            drawn = _drawn(originals.clips, row, rows, scale, study.seed)
+            mean, std = _scale(originals.values[drawn], width)
+            values[row] = (originals.values[row] - mean) / std
+    return replace(originals, values=values)
+
+
+def _drawn(
+    clips: Sequence[Clip], row: int, rows: NDArray[np.intp], scale: Scale, seed: int
+) -> NDArray[np.intp]:
+    """Return the rows of the clips that set the scale of one clip."""
+    others = rows[rows != row]
+    emotions = np.array([clips[other].emotion for other in others])
+    clip = clips[row].id
+    rng = np.random.default_rng(derive_seed(seed, "scale", scale.words, clip))
+    if scale.clips == "neutral":
+        return _enough(others[emotions == NEUTRAL], 1, f"neutral clip beside {clip}")
+    if scale.n_clips is None:
+        return _enough(others, 1, f"clip beside {clip}")
+    if scale.clips == "others":
+        enough = _enough(others, scale.n_clips, f"clips beside {clip}")
+        return rng.choice(enough, scale.n_clips, replace=False)
+    return _skewed(scale, clips[row], others, emotions, rng)
+
+
+def _skewed(
+    scale: Scale,
+    clip: Clip,
+    others: NDArray[np.intp],
+    emotions: NDArray[np.str_],
+    rng: np.random.Generator,
+) -> NDArray[np.intp]:
+    """Return the other clips of a call of `scale.n_clips` clips, most of them of one emotion.
+
+    The clip is any one of its call: as often of the main emotion as the call's clips are, if its
+    speaker has enough clips of that emotion.
+    """
+    n_clips, fraction = scale.n_clips or 0, scale.fraction_of_one_emotion or 0.0
+    n_main = round(fraction * n_clips)
+    names, counts = np.unique(emotions, return_counts=True)
+    own = (names == clip.emotion) & (counts >= n_main - 1)
+    possible = names[(names != clip.emotion) & (counts >= n_main)]
+    if own.any() and (rng.random() < fraction or not len(possible)):
+        main, n_drawn = clip.emotion, n_main - 1
+    else:
+        what = f"emotion with {n_main} clips beside {clip.id}"
+        main, n_drawn = str(rng.choice(_enough(possible, 1, what))), n_main
+    rest = others[emotions != main]
+    n_rest = n_clips - 1 - n_drawn
+    return np.concatenate(
+        [
+            rng.choice(others[emotions == main], n_drawn, replace=False),
+            rng.choice(
+                _enough(rest, n_rest, f"clips of other emotions beside {clip.id}"),
+                n_rest,
+                replace=False,
+            ),
+        ]
+    )
+
+
+def _enough(found: NDArray[Any], needed: int, what: str) -> NDArray[Any]:
+    if len(found) < needed:
+        raise BenchmarkError(
+            f"[scale]: needs {needed} {what} of the same speaker, but there are {len(found)}. "
+            'Reduce n_clips, or choose another scale: clips = "all" works with any speaker.'
+        )
+    return found
 
 
 def _groups(extracted: Extracted, by: str) -> dict[str, NDArray[np.intp]]:

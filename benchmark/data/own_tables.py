@@ -90,6 +90,7 @@ def _refuse_unsupported(study: Study) -> None:
     """Refuse keys of a study that do not apply to a user's own tables."""
     unsupported = {
         "normalise": study.normalise != "none",
+        "scale": study.scale is not None,
         "auxiliary": bool(study.auxiliary),
         "[split] folds": study.split.folds is not None,
         "[split] repeats": study.split.repeats > 1,

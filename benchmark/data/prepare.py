@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 from benchmark.console import Bars, Console
 from benchmark.corpora import CORPORA, Clip, Recordings, describe_shortfall, locate, read_corpus
 from benchmark.data.covariates import COVARIATES, with_covariates
-from benchmark.data.normalisation import normalised
+from benchmark.data.normalisation import normalised, normalised_tests
 from benchmark.data.own_tables import prepare_tables
 from benchmark.data.prepared import Prepared, counts, result_name
 from benchmark.data.protocols import PROTOCOLS
@@ -73,12 +73,13 @@ def prepare(
         drawn = _draw(study, frame)
         copies = _augment(study, originals, drawn, cache, workers, bars)
     _report_unusable(copies, console)
+    tested = normalised_tests(study, originals, study.scale)
     originals, copies = normalised(study, originals, copies)
     name, distinct = result_name(study.name, changes)
     features = feature_set(study.features, study.sample_rate_hz)
     normalisation = {} if study.normalise == "none" else {"normalise": study.normalise}
     splits = tuple(
-        _write_split(split, study, frame, {"": originals, **copies}, cache / name)
+        _write_split(split, study, frame, {"": originals, **copies}, tested, cache / name)
         for split in drawn
     )
     return Prepared(
@@ -352,11 +353,12 @@ def _write_split(
     study: Study,
     frame: pd.DataFrame,
     parts: Mapping[str, Extracted],
+    tested: Extracted,
     folder: Path,
 ) -> SplitTables:
     """Return the two tables of a split, written to its folder."""
     train, row_of = _table(study, frame, parts, split.train)
-    test, _ = _table(study, frame, {"": parts[""]}, split.test)
+    test, _ = _table(study, frame, {"": tested}, split.test)
     fold, target = split.fold[row_of], folder / split.name
     apart = None if split.apart is None else split.apart[row_of]
     return write_tables(SplitTables(split.protocol, train, test, fold, target, split.part, apart))

@@ -40,7 +40,7 @@ from benchmark.report.markdown import (
     title,
 )
 from benchmark.report.template import render
-from benchmark.study import BASELINE, Claims
+from benchmark.study import BASELINE, Claims, Study
 
 SHOWN_SPEAKERS = 8
 """Speakers whose own figures fit into a cell of a table."""
@@ -286,6 +286,7 @@ def context(board: Leaderboard) -> dict[str, Any]:
         "auxiliary": auxiliary_corpora(result),
         "n_used": sum(one.used for one in result.data.corpora.values() if not one.auxiliary),
         "changed": is_changed(result),
+        "normalisation": normalisation(result.study),
         "found_of": found_of,
         "model": partial(model_title, result),
         "named": partial(named, result),
@@ -429,6 +430,19 @@ def cited(source: Claims) -> str:
     return f"{name}, read {source.read}" if source.read else name
 
 
+def is_transductive(result: Result) -> bool:
+    """Whether statistics of other clips of the test speakers or corpora are used."""
+    return result.study.normalise != "none"
+
+
+def normalisation(study: Study) -> str:
+    """Return how the features of a study are normalised; empty for an inductive study."""
+    if study.normalise == "none":
+        return ""
+    source = f", scale of test speakers: {study.scale.words}" if study.scale else ""
+    return f"normalised by {study.normalise}{source}"
+
+
 def learned_from(result: Result) -> str:
     """Return the features of a study, its augmentation and its auxiliary corpora."""
     parts = [code(result.study.features)]
@@ -437,6 +451,12 @@ def learned_from(result: Result) -> str:
     if further := auxiliary_corpora(result):
         parts.append(f"auxiliary {listed(further)}")
     return ", ".join(parts)
+
+
+def scaled_from(result: Result) -> str:
+    """Return the features of a study as `learned_from` does, with their normalisation."""
+    parts = (learned_from(result), normalisation(result.study))
+    return ", ".join(part for part in parts if part)
 
 
 def sentences(parts: Iterable[str]) -> str:

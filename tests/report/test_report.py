@@ -359,28 +359,36 @@ def test_the_readme_gets_the_table_between_its_markers(tmp_path: Path) -> None:
     assert once.startswith("a\n")
 
 
-def test_studies_of_the_same_clips_stand_together_the_best_speaker_independent_one_first(
+def test_studies_of_the_same_clips_stand_together_transductive_ones_in_a_table_of_their_own(
     tmp_path: Path,
 ) -> None:
     weak = make(**SMALL)
-    strong = make(**SMALL | {"name": "strong", "normalise": "speaker"})
+    strong = make(**SMALL | {"name": "strong"})
     rows = strong.predictions
     for emotion in EMOTIONS:
         rows.loc[:, f"p_{emotion}"] = (rows["emotion"] == emotion).astype("float32")
+    scaled = make(**SMALL | {"name": "scaled", "normalise": "speaker"})
     other = make(**SMALL | {"name": "other", "corpora": ["tess"]})
-    write_pages(leaderboards([weak, strong, other]), tmp_path, only=["none"])
+    write_pages(leaderboards([weak, strong, scaled, other]), tmp_path, only=["none"])
     page = (tmp_path / "README.md").read_text(encoding="utf-8")
     glance = page.partition("## Studies by test clips")[2].partition("\n## ")[0]
     own, apart = glance.split("emotions of TESS")
     assert own.index("](strong.md)") < own.index("](small.md)")
-    assert "**transductive** (normalised by speaker)" in own
+    inductive, transductive = own.split("Transductive: other clips of the test speaker")
+    assert "Inductive: one clip is enough" in inductive
+    assert "](scaled.md)" not in inductive
+    assert "](small.md)" not in transductive
+    assert "](scaled.md) | `means-184`" in transductive
+    assert ", normalised by speaker |" in transductive
     assert "1.000 [1.00," in own
     assert "](other.md)" in apart
     readme = tmp_path / "above.md"
     readme.write_text("a\n<!-- glance:small -->\n<!-- /glance -->\nb\n", encoding="utf-8")
     for _ in range(2):
-        update_readme(readme, leaderboards([weak, strong, other]))
+        update_readme(readme, leaderboards([weak, strong, scaled, other]))
         written = readme.read_text(encoding="utf-8")
+        assert written.index("](reports/small.md)") < written.index("](reports/scaled.md)")
+        assert written.count("mix of the corpus; acted corpora are balanced, a call is not") == 1
         assert written.count("](reports/strong.md)") == written.count("](reports/small.md)") == 1
         assert "other.md" not in written
         assert written.endswith("<!-- /glance -->\nb\n")

@@ -33,6 +33,8 @@ class Ranking:
         Of Friedman's test that no model differs.
     shared_corpora : list of str
         Corpora that several of the studies have.
+    transductive : list of str
+        Studies that are left out since they use other clips of the test speakers.
     same_clips : list of (str, list of str)
         A study, and the studies of the same clips that it represents.
     incomplete : list of str
@@ -48,6 +50,7 @@ class Ranking:
     n_studies: int
     p: float
     shared_corpora: list[str]
+    transductive: list[str]
     same_clips: list[tuple[str, list[str]]]
     incomplete: list[str]
     unranked_models: list[str]
@@ -63,7 +66,7 @@ def blocks(boards: Sequence[Leaderboard]) -> list[Leaderboard]:
     """Return one study for each set of clips: the one with the best CV score.
 
     Studies of the same corpora and emotions are not independent blocks, which the tests require.
-    Studies of generated speech and changed runs are excluded.
+    Transductive studies, studies of generated speech and changed runs are excluded.
     """
     best: dict[Clips, Leaderboard] = {}
     for board in sorted(filter(_eligible, boards), key=_cv_score):
@@ -129,6 +132,11 @@ def ranking(boards: Sequence[Leaderboard]) -> Ranking:
             for corpus in sorted({name for board in shown for name in board.corpora})
             if sum(corpus in board.corpora for board in shown) > 1
         ],
+        transductive=[
+            plain(board.result.name)
+            for board in boards
+            if _comparable(board) and wording.is_transductive(board.result)
+        ],
         same_clips=[(plain(best.result.name), others) for best in ranked
                     if (others := _of_the_same_clips(best, boards))],
         incomplete=[plain(board.result.name) for board in ranked if board not in shown],
@@ -162,6 +170,10 @@ def _cv_score(board: Leaderboard) -> float:
 
 
 def _eligible(board: Leaderboard) -> bool:
+    return _comparable(board) and not wording.is_transductive(board.result)
+
+
+def _comparable(board: Leaderboard) -> bool:
     return (
         SPEAKER_INDEPENDENT in board.protocols
         and not board.result.generated

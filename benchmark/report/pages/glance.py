@@ -1,4 +1,7 @@
-"""Studies of the same clips in one table: the score of the selected model under each protocol."""
+"""Studies of the same clips together: the score of the selected model under each protocol.
+
+Inductive and transductive studies have a table each.
+"""
 
 from __future__ import annotations
 
@@ -31,12 +34,14 @@ class Group:
     corpora : tuple of str
         Titles.
     n_emotions : int
-    table : str
+    inductive, transductive : str
+        The table of each kind of study; empty without one.
     """
 
     corpora: tuple[str, ...]
     n_emotions: int
-    table: str
+    inductive: str
+    transductive: str
 
 
 def clips_of(board: Leaderboard) -> Clips:
@@ -53,13 +58,23 @@ def groups(boards: Sequence[Leaderboard]) -> list[Group]:
     if sum(map(len, by_clips.values())) < 2:
         return []
     return [
-        Group(corpora, len(emotions), glance_table(group))
+        Group(corpora, len(emotions), *_tables(group))
         for (corpora, emotions), group in sorted(by_clips.items(), key=lambda one: -len(one[1]))
     ]
 
 
+def _tables(boards: Sequence[Leaderboard], folder: str = "") -> tuple[str, str]:
+    """Return the tables of the inductive and of the transductive studies."""
+    kinds = [
+        [board for board in boards if wording.is_transductive(board.result) is kind]
+        for kind in (False, True)
+    ]
+    inductive, transductive = (glance_table(kind, folder) if kind else "" for kind in kinds)
+    return inductive, transductive
+
+
 def glance_table(boards: Sequence[Leaderboard], folder: str = "") -> str:
-    """Return the table of studies of the same clips, the best speaker-independent score first.
+    """Return the table of studies of one kind, the best speaker-independent score first.
 
     Parameters
     ----------
@@ -84,7 +99,7 @@ def glance_table(boards: Sequence[Leaderboard], folder: str = "") -> str:
 
 
 def glance_block(boards: Sequence[Leaderboard], name: str, folder: str) -> str:
-    """Return the table and note of all studies with the clips of one; empty without that study.
+    """Return the tables and note of all studies with the clips of one; empty without that study.
 
     Parameters
     ----------
@@ -100,25 +115,22 @@ def glance_block(boards: Sequence[Leaderboard], name: str, folder: str) -> str:
     group = [board for board in own if clips_of(board) in wanted]
     if not group:
         return ""
-    note = render("pages/glance_note", **note_facts(group, folder))
-    return f"{glance_table(group, folder)}\n\n{note}"
+    inductive, transductive = _tables(group, folder)
+    tables = {"inductive": inductive, "transductive": transductive}
+    return render("pages/glance_block", **note_facts(group, folder), group=tables)
 
 
 def note_facts(boards: Sequence[Leaderboard], folder: str = "") -> dict[str, Any]:
     """Return the variables of the template of the note."""
     return {
         "speaker_independent": any(SPEAKER_INDEPENDENT in board.protocols for board in boards),
-        "transductive": any(board.result.study.normalise != "none" for board in boards),
+        "transductive": any(wording.is_transductive(board.result) for board in boards),
         "base": folder,
     }
 
 
 def _features(board: Leaderboard) -> str:
-    by = board.result.study.normalise
-    parts = [wording.learned_from(board.result)]
-    if by != "none":
-        parts.append(f"**transductive** (normalised by {by})")
-    features = ", ".join(parts)
+    features = wording.scaled_from(board.result)
     missing = wording.partial_data(board.result)
     return f"{features}; {missing}" if missing else features
 

@@ -35,7 +35,9 @@ class StudySummary:
 
 
 def leaderboard_page(boards: Sequence[Leaderboard], explored: Collection[str] = ()) -> str:
-    """Return the leaderboard over all studies: real speech before generated speech, by name.
+    """Return the leaderboard over all studies.
+
+    Real speech comes before generated speech, inductive studies before transductive ones.
 
     Parameters
     ----------
@@ -45,8 +47,8 @@ def leaderboard_page(boards: Sequence[Leaderboard], explored: Collection[str] = 
     """
     own = [board for board in boards if not wording.is_changed(board.result)]
     changed = [board for board in boards if wording.is_changed(board.result)]
-    own.sort(key=lambda board: (board.result.generated, board.result.name))
-    changed.sort(key=lambda board: board.result.name)
+    own.sort(key=lambda board: (board.result.generated, *_order(board)))
+    changed.sort(key=_order)
     facts = glance.note_facts(own) | {
         "has_claims": bool(claims_page.claimed_rows(boards)),
         "claims_page": claims_page.NAME,
@@ -102,6 +104,11 @@ def headline_table(board: Leaderboard, folder: str = "") -> str:
     )
 
 
+def _order(board: Leaderboard) -> tuple[bool, str]:
+    """Return the order of studies: inductive before transductive, by name."""
+    return wording.is_transductive(board.result), board.result.name
+
+
 def _summary(board: Leaderboard, explored: Collection[str]) -> StudySummary:
     result = board.result
     return StudySummary(
@@ -116,10 +123,12 @@ def _summary(board: Leaderboard, explored: Collection[str]) -> StudySummary:
 def _changed_rows(board: Leaderboard) -> Iterator[list[str]]:
     """Yield a row per protocol of a changed run."""
     result = board.result
-    generated = " (generated speech)" if result.generated else ""
+    notes = ["generated speech"] * result.generated
+    notes += ["transductive"] * wording.is_transductive(result)
+    suffix = f" ({', '.join(notes)})" if notes else ""
     for protocol in board.protocols:
         yield [
-            link(plain(result.name), f"{result.name}.md") + generated,
+            link(plain(result.name), f"{result.name}.md") + suffix,
             listed([code(change.text) for change in result.changes]),
             wording.protocol_words(protocol).column,
             wording.model_title(result, board.selected[protocol].model),

@@ -62,6 +62,8 @@ class Published:
         Date of reading.
     same_folds : bool
         Whether it was measured on the same folds.
+    inductive : bool
+        Whether no statistics of other test clips are used, as far as the source says.
     """
 
     system: str
@@ -71,6 +73,7 @@ class Published:
     address: str
     read: str
     same_folds: bool = True
+    inductive: bool = True
 
 
 EMOBOX = ("Ma et al. 2024, EmoBox", "https://arxiv.org/abs/2406.07162", "2026-11")
@@ -129,7 +132,7 @@ SETUPS = (
                 "ResLSTM-SER", {"uar": 0.623},
                 "MFCC and chroma, normalised over all the data; five other folds of speakers",
                 "arXiv 2606.03359", "https://arxiv.org/abs/2606.03359", "2026-11",
-                same_folds=False,
+                same_folds=False, inductive=False,
             ),
         ),
     ),
@@ -154,31 +157,28 @@ SHOWN = tuple(
 )
 """The metrics of the published results."""
 
-KINDS = {"none": "inductive", "speaker": "transductive (normalised by speaker)"}
-"""The kinds of results that are comparable among themselves, by a study's normalisation."""
-
-NORMALISATION = {"none": "inductive", "speaker": "transductive"}
-
 
 class Kind(NamedTuple):
-    """A kind of results: inductive or transductive, with or without auxiliary corpora.
+    """Results that are comparable among themselves.
 
     Attributes
     ----------
-    normalise : str
-        A key of `KINDS`.
+    normalisation : str
+        See `wording.normalisation`; empty for inductive results.
     auxiliary : tuple of str
         Titles of the auxiliary corpora.
     """
 
-    normalise: str
+    normalisation: str
     auxiliary: tuple[str, ...]
 
     @property
     def title(self) -> str:
         """The kind in words."""
         further = f", auxiliary corpus {listed(self.auxiliary)}" if self.auxiliary else ""
-        return f"{KINDS[self.normalise]}{further}"
+        if not self.normalisation:
+            return f"inductive{further}"
+        return f"transductive ({self.normalisation}){further}"
 
 
 @dataclass(frozen=True)
@@ -260,6 +260,24 @@ def has_comparison(boards: Sequence[Leaderboard]) -> bool:
 
 
 @dataclass(frozen=True)
+class Comparison:
+    """The inductive or the transductive results of a setup.
+
+    Attributes
+    ----------
+    inductive : bool
+    rows : list of list of str
+        Ours and the published results, the best first.
+    steps : list of list of str
+        A row per model of each study, by CV score.
+    """
+
+    inductive: bool
+    rows: list[list[str]]
+    steps: list[list[str]]
+
+
+@dataclass(frozen=True)
 class Section:
     """One setup on the page.
 
@@ -269,10 +287,8 @@ class Section:
     n_emotions : int
     folds : str
     clips_per_speaker : int
-    rows : list of list of str
-        Ours and the published results, the best first.
-    steps : list of list of str
-        A row per model of each study, by CV score.
+    comparisons : list of Comparison
+        The inductive results first.
     other_folds : list of str
         Systems that were measured on other folds.
     left_out : list of str
@@ -283,8 +299,7 @@ class Section:
     n_emotions: int
     folds: str
     clips_per_speaker: int
-    rows: list[list[str]]
-    steps: list[list[str]]
+    comparisons: list[Comparison]
     other_folds: list[str]
     left_out: list[str]
 
@@ -317,29 +332,53 @@ def speaker_independent_page(boards: Sequence[Leaderboard], folder: Path) -> str
 def _section(setup: Setup, boards: Sequence[Leaderboard], speed: Mapping[str, float]) -> Section:
     by_kind: dict[Kind, list[Leaderboard]] = {}
     for board in boards:
-        if board.result.study.normalise in KINDS:
-            by_kind.setdefault(_kind(board), []).append(board)
+        by_kind.setdefault(_kind(board), []).append(board)
     found = [select_per_fold(kind, by_kind[kind]) for kind in sorted(by_kind)]
-    rows = [(ours.evaluation.scores[METRIC].value, _own_row(ours, speed)) for ours, _ in found]
-    rows += [(one.scores[METRIC], _published_row(one)) for one in setup.published]
-    rows.sort(key=lambda row: -row[0])
-    steps = sorted((step for board in boards for step in _steps(board)), key=lambda step: step[0])
     tested = boards[-1].selected_evaluation(SPEAKER_INDEPENDENT)
     return Section(
         corpus=setup.corpus,
         n_emotions=setup.emotions,
         folds=str(boards[0].result.study.split.folds),
         clips_per_speaker=tested.clips // tested.speakers,
-        rows=[row for _, row in rows],
-        steps=[row for _, row in steps],
+        comparisons=[
+            one
+            for inductive in (True, False)
+            if (
+                one := _comparison(setup, boards, [ours for ours, _ in found], speed, inductive)
+            ).rows
+        ],
         other_folds=[one.system for one in setup.published if not one.same_folds],
         left_out=[board.result.name for _, others in found for board in others],
     )
 
 
+def _comparison(
+    setup: Setup,
+    boards: Sequence[Leaderboard],
+    best: Sequence[BestResult],
+    speed: Mapping[str, float],
+    inductive: bool,
+) -> Comparison:
+    """Return the results of one kind; a transductive one never stands among inductive ones."""
+    rows = [
+        (ours.evaluation.scores[METRIC].value, _own_row(ours, speed))
+        for ours in best
+        if inductive is not bool(ours.kind.normalisation)
+    ]
+    rows += [
+        (one.scores[METRIC], _published_row(one))
+        for one in setup.published
+        if one.inductive is inductive
+    ]
+    rows.sort(key=lambda row: -row[0])
+    own = [one for one in boards if wording.is_transductive(one.result) is not inductive]
+    steps = sorted((step for board in own for step in _steps(board)), key=lambda step: step[0])
+    return Comparison(inductive, [row for _, row in rows], [row for _, row in steps])
+
+
 def _kind(board: Leaderboard) -> Kind:
     study = board.result.study
-    return Kind(study.normalise, tuple(wording.auxiliary_corpora(board.result)))
+    return Kind(wording.normalisation(study), tuple(wording.auxiliary_corpora(board.result)))
 
 
 def _own_row(ours: BestResult, speed: Mapping[str, float]) -> list[str]:
@@ -398,8 +437,7 @@ def _steps(board: Leaderboard) -> Iterator[tuple[float, list[str]]]:
         cv_score = float(np.mean([winner.score for winner in winners]))
         test = standing.evaluations[SPEAKER_INDEPENDENT].scores[METRIC]
         row = [
-            wording.learned_from(result),
-            NORMALISATION.get(result.study.normalise, f"by {result.study.normalise}"),
+            wording.scaled_from(result),
             wording.model_title(result, standing.model),
             number(cv_score),
             figure(test),

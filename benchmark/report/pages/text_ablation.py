@@ -13,21 +13,17 @@ import pandas as pd
 from benchmark.corpora import CORPORA
 from benchmark.data.outer_folds import EMOBOX
 from benchmark.evaluation.intervals import (
-    Resampled,
+    FEWEST_SPEAKERS,
     Score,
     bootstrap_seed,
-    effective,
     paired_difference,
 )
-from benchmark.evaluation.metrics import METRICS
+from benchmark.evaluation.metrics import METRICS, confusion
 from benchmark.evaluation.text import TextAssociation, association
 from benchmark.leakage.text import SHRINKAGE, TABLE, TextAblation
 from benchmark.report.markdown import title
 
 METRIC = "uar"
-
-SPEAKERS_LISTED = 6
-"""With fewer speakers there is no interval: each of them is listed."""
 
 STREAM = "text-ablation"
 """Part of the seed of the resamples."""
@@ -114,7 +110,7 @@ class TextCase:
     @property
     def listed(self) -> bool:
         """Whether speakers are listed, since they are too few for an interval."""
-        return len(self.speakers) < SPEAKERS_LISTED
+        return len(self.speakers) < FEWEST_SPEAKERS
 
     @property
     def groups(self) -> int:
@@ -164,29 +160,20 @@ class TextCase:
                 yield self._row(f"{TITLES[how]}, {name}", how, mask)
 
     def _row(self, name: str, normalise: str, of: np.ndarray) -> ArmsRow:
-        counts = self._counts(normalise, of)
-        heard, not_heard = map(float, METRICS[METRIC].of_counts(counts.sum(axis=0)))
-        score = None
-        if not self.listed:
-            tested = self.clips.loc[of, "speaker"].value_counts().to_numpy()
-            seed = bootstrap_seed(self.ablation.study.seed, STREAM)
-            unit = Resampled("speakers", effective(tested))
-            score = paired_difference(counts, METRIC, unit, seed)
-        return ArmsRow(name, int(of.sum()), heard, not_heard, heard - not_heard, score)
-
-    def _counts(self, normalise: str, of: np.ndarray) -> np.ndarray:
-        """Return confusion counts: (n_speakers, 2, n_emotions, n_emotions), heard first."""
-        rows = self.ablation.predictions
-        clips = self.clips.index[of]
-        rows = rows[(rows["normalise"] == normalise) & rows["clip"].isin(clips)]
-        emotions = pd.Index(self.emotions)
-        shape = (len(self.speakers), 2, len(emotions), len(emotions))
-        counts = np.zeros(shape, dtype=np.int64)
-        cells = (
-            pd.Index(self.speakers).get_indexer(pd.Index(rows["speaker"])),
-            (rows["left_out"] == rows["group"]).to_numpy().astype(np.intp),
-            emotions.get_indexer(pd.Index(rows["emotion"])),
-            emotions.get_indexer(pd.Index(rows["predicted"])),
+        seed = bootstrap_seed(self.ablation.study.seed, STREAM)
+        rows = self._rows(normalise, of)
+        arms = [rows[rows["heard"] == heard] for heard in (True, False)]
+        score = paired_difference(arms[0], arms[1], self.emotions, seed).scores[METRIC]
+        heard, not_heard = (
+            float(METRICS[METRIC].of_counts(confusion(arm, self.emotions))) for arm in arms
         )
-        np.add.at(counts, cells, 1)
-        return counts
+        interval = None if self.listed else score
+        return ArmsRow(name, int(of.sum()), heard, not_heard, heard - not_heard, interval)
+
+    def _rows(self, normalise: str, of: np.ndarray) -> pd.DataFrame:
+        """Return the predictions of some clips as `evaluate` takes them, with the arm."""
+        rows = self.ablation.predictions
+        rows = rows[(rows["normalise"] == normalise) & rows["clip"].isin(self.clips.index[of])]
+        predicted = {f"p_{name}": rows["predicted"] == name for name in self.emotions}
+        corpus = self.ablation.study.corpora[0]
+        return rows.assign(corpus=corpus, heard=rows["left_out"] != rows["group"], **predicted)

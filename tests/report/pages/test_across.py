@@ -36,7 +36,7 @@ def test_three_models_of_three_studies_are_ranked(tmp_path: Path) -> None:
         part = board.evaluation("speaker-independent", "mlp")
         assert part is not None
         assert found.loc[board.result.name, "mlp"] == part.scores["uar"].value
-    write_pages([board.result for board in boards], tmp_path, only="one")
+    write_pages(boards, tmp_path, only=["one"])
     page = (tmp_path / "README.md").read_text(encoding="utf-8")
     assert "Mean ranks of 3 models over 3 studies" in page
     assert "several of them use RAVDESS and SAVEE" in page
@@ -71,6 +71,7 @@ def test_studies_of_two_sets_of_clips_are_not_ranked() -> None:
     [
         {"changes": (THREE_TRIALS,)},
         {"corpora": ["synthetic"]},
+        {"normalise": "speaker"},
         {"split": {"protocols": ["speaker-dependent"]}},
         {"models": {"majority": {}, "mlp": MODELS["mlp"]}},
     ],
@@ -81,6 +82,18 @@ def test_studies_that_are_not_eligible_are_left_out(changes: dict[str, Any]) -> 
     boards.append(leaderboard(make(clips=7, **third | changes)))
     assert across.scores(boards).empty
     assert "The models are not ranked across studies" in leaderboard_page(boards)
+
+
+def test_a_transductive_study_is_not_ranked_and_named() -> None:
+    boards = several()
+    best = make(clips=14, **THREE | {"name": "scaled", "normalise": "speaker"})
+    winners = [w.model_copy(update={"score": 1.0}) for w in best.winners]
+    boards.append(leaderboard(replace(best, winners=tuple(winners))))
+    assert list(across.scores(boards).index) == ["one", "two", "three"]
+    assert (
+        "scaled is left out: transductive figures are not ranked among inductive ones."
+        in leaderboard_page(boards)
+    )
 
 
 def test_the_same_order_in_all_studies_is_significant() -> None:

@@ -1,0 +1,238 @@
+"""UAR by the clips that set the scale of a test speaker: page and figures, from stored records."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from functools import cached_property
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+
+from benchmark.engine.files import write_bytes, write_text
+from benchmark.evaluation.intervals import Evaluation, Score, bootstrap_seed, evaluate
+from benchmark.evaluation.leaderboard import METRIC
+from benchmark.evaluation.metrics import METRICS, score
+from benchmark.models import MODELS
+from benchmark.report import wording
+from benchmark.report.figures import COLOURS, GREY, WIDTH_IN, house_style, png_bytes
+from benchmark.report.markdown import address, capitalised, figure, title
+from benchmark.report.template import render
+from benchmark.speaker_scale.stored import FOLDER, INDUCTIVE, Curve, read_curves
+
+NAME = "speaker_scale.md"
+"""File of the page."""
+
+FIGURES = ("figures", "speaker_scale")
+"""Folder of its figures, below that of the page."""
+
+
+@dataclass(frozen=True)
+class Point:
+    """One model with one source of the scale.
+
+    Attributes
+    ----------
+    evaluation : Evaluation
+    by_speaker : dict of str to float
+        UAR of each test speaker.
+    """
+
+    evaluation: Evaluation
+    by_speaker: dict[str, float]
+
+    @property
+    def score(self) -> Score:
+        """UAR with its interval."""
+        return self.evaluation.scores[METRIC]
+
+
+@dataclass(frozen=True)
+class CurveScores:
+    """A scale curve with its scores."""
+
+    curve: Curve
+
+    @property
+    def name(self) -> str:
+        """Name of the study."""
+        return self.curve.study.name
+
+    @property
+    def models(self) -> list[str]:
+        """Names of the models, in the order of the study."""
+        return list(self.curve.libraries)
+
+    @property
+    def model_titles(self) -> list[str]:
+        """The models in words."""
+        return [MODELS[name].title for name in self.models]
+
+    @property
+    def corpora(self) -> list[str]:
+        """Titles of the corpora."""
+        return [title(name) for name in self.curve.study.corpora]
+
+    @property
+    def picture(self) -> str:
+        """File of the figure."""
+        return f"{self.name}.png"
+
+    @property
+    def tested(self) -> Evaluation:
+        """Any evaluation: all are of the same clips."""
+        return self.points[self.models[0], INDUCTIVE].evaluation
+
+    @cached_property
+    def clips_per_speaker(self) -> pd.Series:
+        """Number of test clips of each speaker."""
+        rows = self.curve.predictions.drop_duplicates("clip")
+        return rows["speaker"].value_counts()
+
+    @cached_property
+    def neutral_clips(self) -> float:
+        """Mean number of neutral clips of a speaker."""
+        rows = self.curve.predictions.drop_duplicates("clip")
+        return float((rows["emotion"] == "neutral").sum() / rows["speaker"].nunique())
+
+    @cached_property
+    def points(self) -> dict[tuple[str, str], Point]:
+        """The scores by model and source."""
+        sources = [INDUCTIVE, *(source.name for source in self.curve.sources)]
+        return {
+            (model, source): self._point(rows, source)
+            for model, rows in self.curve.predictions.groupby("model")
+            for source in sources
+        }
+
+    def _point(self, rows: pd.DataFrame, source: str) -> Point:
+        study = self.curve.study
+        emotions = sorted(study.emotions)
+        columns = {f"p_{name}": (rows[source] == name).astype(np.float32) for name in emotions}
+        evaluation = evaluate(
+            rows.assign(**columns), emotions, bootstrap_seed(study.seed, "speaker-scale")
+        )
+        by_speaker = {
+            str(speaker): score(METRIC, own["emotion"].to_numpy(), own[source].to_numpy(), emotions)
+            for speaker, own in rows.groupby("speaker")
+        }
+        return Point(evaluation, by_speaker)
+
+    @property
+    def rows(self) -> list[list[str]]:
+        """A row per source: each model's UAR, and for how many speakers it is above inductive."""
+        words = {INDUCTIVE: "no normalisation (inductive)"}
+        words |= {source.name: source.scale.words for source in self.curve.sources}
+        return [
+            [
+                capitalised(text),
+                *(cell for model in self.models for cell in self._cells(model, key)),
+            ]
+            for key, text in words.items()
+        ]
+
+    def _cells(self, model: str, source: str) -> tuple[str, str]:
+        point, base = self.points[model, source], self.points[model, INDUCTIVE]
+        if source == INDUCTIVE:
+            return figure(point.score), "–"
+        above = sum(point.by_speaker[name] > value for name, value in base.by_speaker.items())
+        return figure(point.score), f"{above} of {len(base.by_speaker)}"
+
+
+def write_page(reports: Path) -> Path | None:
+    """Write the page and figures of all stored scale curves; None, and no page, without any.
+
+    Raises
+    ------
+    BenchmarkError
+        If a record is unreadable.
+    """
+    curves = [CurveScores(curve) for curve in read_curves(reports / FOLDER)]
+    folder = reports.joinpath(*FIGURES)
+    drawn = {one.picture: scale_figure(one) for one in curves}
+    for stale in folder.glob("*.png"):
+        if stale.name not in drawn:
+            stale.unlink()
+    if not curves:
+        (reports / NAME).unlink(missing_ok=True)
+        return None
+    folder.mkdir(parents=True, exist_ok=True)
+    for name, content in drawn.items():
+        write_bytes(folder / name, content)
+    write_text(reports / NAME, scale_page(curves))
+    return reports / NAME
+
+
+def scale_page(curves: Sequence[CurveScores]) -> str:
+    """Return the page of all scale curves."""
+    return (
+        render(
+            "pages/speaker_scale",
+            **wording.constants(),
+            curves=curves,
+            figures=address(*FIGURES),
+        )
+        + "\n"
+    )
+
+
+def scale_figure(curve: CurveScores) -> bytes:
+    """Return UAR by number of clips that set the scale, with the other sources as single points."""
+    with house_style():
+        from matplotlib.figure import Figure
+        from matplotlib.lines import Line2D
+
+        drawing = Figure(figsize=(WIDTH_IN, 4.6), layout="constrained")
+        axes = drawing.subplots()
+        most = int(curve.clips_per_speaker.max())
+        ticks = {most}
+        for model, name, colour in zip(curve.models, curve.model_titles, COLOURS, strict=False):
+            base = curve.points[model, INDUCTIVE].score
+            axes.axhline(base.value, color=colour, ls=(0, (4, 3)), lw=1.2)
+            others = sorted(
+                (source.scale.n_clips or most - 1, curve.points[model, source.name].score)
+                for source in curve.curve.sources
+                if source.scale.clips == "others"
+            )
+            ticks |= {number for number, _ in others if number != most - 1}
+            axes.plot(
+                [number for number, _ in others],
+                [one.value for _, one in others],
+                color=colour, marker="o", lw=2, label=name,
+            )  # fmt: skip
+            limits = [(number, one.interval) for number, one in others if one.interval]
+            axes.fill_between(
+                [number for number, _ in limits],
+                [interval.low for _, interval in limits],
+                [interval.high for _, interval in limits],
+                color=colour, alpha=0.12, lw=0,
+            )  # fmt: skip
+            for source in curve.curve.sources:
+                if source.scale.clips in SINGLE:
+                    at = source.scale.n_clips or curve.neutral_clips
+                    value = curve.points[model, source.name].score.value
+                    axes.plot([at], [value], color=colour, marker=SINGLE[source.scale.clips], ms=9)
+        axes.set_xscale("log")
+        axes.set_xticks(sorted(ticks), [str(number) for number in sorted(ticks)])
+        axes.minorticks_off()
+        axes.set_xlabel("clips of the test speaker that set the scale (logarithmic)")
+        axes.set_ylabel(METRICS[METRIC].title)
+        axes.set_ylim(bottom=0)
+        axes.grid(axis="y", zorder=0)
+        axes.set_axisbelow(True)
+        marks = [
+            Line2D([], [], color=GREY, marker="o", lw=2, label="random other clips"),
+            Line2D([], [], color=GREY, marker=SINGLE["skewed"], ls="", ms=9,
+                   label="a call, mostly of one emotion"),
+            Line2D([], [], color=GREY, marker=SINGLE["neutral"], ls="", ms=9,
+                   label="neutral clips only"),
+            Line2D([], [], color=GREY, ls=(0, (4, 3)), label="no normalisation (inductive)"),
+        ]  # fmt: skip
+        models, _ = axes.get_legend_handles_labels()
+        axes.legend(handles=[*models, *marks], loc="lower right", frameon=False, ncols=2)
+        return png_bytes(drawing)
+
+
+SINGLE = {"skewed": "s", "neutral": "^"}
+"""Markers of the sources that are no part of the curve."""

@@ -1,0 +1,111 @@
+"""The record of a scale curve: everything on its page is computed from it.
+
+It holds no date, no duration and no path of a machine. ``reports/speaker_scale/`` has two files for
+each study:
+
+NAME.json
+    The study, the sources of the scale and the libraries; with the digest of the table.
+NAME.csv
+    A row per model and clip: model, clip, corpus, speaker, emotion, and the predicted emotion for
+    each source.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import io
+import json
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+
+import pandas as pd
+from pydantic import TypeAdapter
+
+from benchmark.engine.files import write_text
+from benchmark.errors import BenchmarkError
+from benchmark.study import Scale, Study
+
+FOLDER = "speaker_scale"
+"""Folder of all records, below the reports."""
+
+FORMAT = 1
+INDUCTIVE = "none"
+"""Name of the source that is none: features are not normalised, in training neither."""
+
+
+@dataclass(frozen=True)
+class Source:
+    """The clips that set the scale of a test speaker, with their column in the table."""
+
+    name: str
+    scale: Scale
+
+
+@dataclass(frozen=True)
+class Curve:
+    """The scale curve of a study.
+
+    Attributes
+    ----------
+    study : Study
+    sources : tuple of Source
+    libraries : dict of str to str
+        That fit each model, with their versions.
+    predictions : DataFrame
+        See the table of this module.
+    """
+
+    study: Study
+    sources: tuple[Source, ...]
+    libraries: Mapping[str, str]
+    predictions: pd.DataFrame
+
+
+def write_curve(curve: Curve, folder: Path) -> None:
+    """Write the record into `folder`; the JSON file is written last."""
+    folder.mkdir(parents=True, exist_ok=True)
+    table = curve.predictions.to_csv(index=False, lineterminator="\n")
+    record = {
+        "format": FORMAT,
+        "settings": curve.study.settings(),
+        "sources": TypeAdapter(tuple[Source, ...]).dump_python(curve.sources, mode="json"),
+        "libraries": dict(curve.libraries),
+        "sha256": hashlib.sha256(table.encode()).hexdigest(),
+    }
+    write_text(folder / f"{curve.study.name}.csv", table)
+    text = json.dumps(record, indent=1, ensure_ascii=False) + "\n"
+    write_text(folder / f"{curve.study.name}.json", text)
+
+
+def read_curve(path: Path) -> Curve:
+    """Return the curve of a JSON file that `write_curve` wrote.
+
+    Raises
+    ------
+    BenchmarkError
+        If a file is missing, corrupt, or in an unknown format.
+    """
+    advice = "Run `python -m benchmark scale-curve` again."
+    try:
+        record = json.loads(path.read_text(encoding="utf-8"))
+        if record.get("format") != FORMAT:
+            raise BenchmarkError(
+                f"{path}: the format is {record.get('format')}, not {FORMAT}. {advice}"
+            )
+        content = path.with_suffix(".csv").read_bytes()
+        if hashlib.sha256(content).hexdigest() != record["sha256"]:
+            raise BenchmarkError(f"{path}: the table beside it was changed. {advice}")
+        return Curve(
+            study=Study.model_validate(record["settings"]),
+            sources=TypeAdapter(tuple[Source, ...]).validate_python(record["sources"]),
+            libraries=record["libraries"],
+            predictions=pd.read_csv(io.BytesIO(content), dtype="str", keep_default_na=False),
+        )
+    except (OSError, ValueError, KeyError, TypeError, AttributeError) as error:
+        raise BenchmarkError(f"{path}: the record is unreadable ({error!r}). {advice}") from error
+
+
+def read_curves(folder: Path) -> list[Curve]:
+    """Return all curves in `folder`, by name."""
+    return [read_curve(path) for path in sorted(folder.glob("*.json"))]

@@ -1,0 +1,153 @@
+"""The clips that set the scale of a test speaker."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from benchmark.corpora import Clip
+from benchmark.data.normalisation import normalised, normalised_tests
+from benchmark.errors import BenchmarkError
+from benchmark.features import Extracted
+from benchmark.study import Scale, Study, read_study
+
+EMOTIONS = ("angry", "happy", "neutral", "sad")
+N_FEATURES = 2
+TEXT = """
+question = "q"
+corpora  = ["csv"]
+emotions = ["angry", "happy", "neutral", "sad"]
+features = "means-184"
+normalise = "speaker"
+[search]
+trials = 1
+folds  = 2
+metric = "uar"
+[models.lda]
+"""
+
+
+@pytest.fixture
+def study(tmp_path: Path) -> Study:
+    return written(tmp_path, TEXT)
+
+
+def written(folder: Path, text: str) -> Study:
+    path = folder / "scaled.toml"
+    path.write_text(text, encoding="utf-8")
+    return read_study(path)
+
+
+def extracted(n_each: int = 12) -> Extracted:
+    """Two speakers with as many clips of each emotion, whose features are far apart."""
+    rng = np.random.default_rng(0)
+    clips = [
+        Clip("csv", f"{voice}-{emotion}-{n}", Path("x.wav"), f"csv/{voice}", "female", emotion)
+        for voice in ("a", "b")
+        for emotion in EMOTIONS
+        for n in range(n_each)
+    ]
+    centre = np.array([10.0 * EMOTIONS.index(c.emotion) for c in clips])[:, None]
+    values = (rng.normal(size=(len(clips), N_FEATURES)) + centre).astype(np.float32)
+    digests = tuple(clip.id for clip in clips)
+    return Extracted(tuple(clips), values, (), digests, (1.0,) * len(clips), 0, 0)
+
+
+def test_all_clips_set_the_scale_as_in_training(study: Study) -> None:
+    originals = extracted()
+    expected = normalised(study, originals, {})[0].values
+    for scale in (None, Scale()):
+        assert (normalised_tests(study, originals, scale).values == expected).all()
+
+
+def test_all_other_clips_leave_out_the_clip_itself(study: Study) -> None:
+    originals = extracted()
+    found = normalised_tests(study, originals, Scale(clips="others")).values
+    own = np.array([clip.speaker == "csv/a" for clip in originals.clips])
+    own[0] = False
+    others = originals.values[own].astype(np.float64)
+    expected = (originals.values[0] - others.mean(axis=0)) / others.std(axis=0)
+    assert found[0] == pytest.approx(expected, rel=1e-5)
+
+
+def test_neutral_clips_set_the_scale_without_the_clip_itself(study: Study) -> None:
+    originals = extracted()
+    found = normalised_tests(study, originals, Scale(clips="neutral")).values
+    neutral = np.array([c.id.startswith("csv/a-neutral") for c in originals.clips])
+    for row in (0, int(np.flatnonzero(neutral)[0])):
+        chosen = neutral.copy()
+        chosen[row] = False
+        scale = originals.values[chosen].astype(np.float64)
+        expected = (originals.values[row] - scale.mean(axis=0)) / scale.std(axis=0)
+        assert found[row] == pytest.approx(expected, rel=1e-4)
+
+
+def test_draws_differ_by_clip_and_seed_and_are_repeatable(study: Study) -> None:
+    originals, scale = extracted(), Scale(clips="others", n_clips=3)
+    first = normalised_tests(study, originals, scale).values
+    assert (normalised_tests(study, originals, scale).values == first).all()
+    reseeded = study.model_copy(update={"seed": 1})
+    assert (normalised_tests(reseeded, originals, scale).values != first).any()
+
+
+def test_a_skewed_call_is_mostly_of_one_emotion_with_the_test_clip_as_any_of_it(
+    study: Study,
+) -> None:
+    originals = extracted(n_each=40)
+    skewed = Scale(clips="skewed", n_clips=30, fraction_of_one_emotion=0.8)
+    values = normalised_tests(study, originals, skewed).values
+    # Emotions are ten standard deviations apart, so the main emotion's clips lie near the centre.
+    near = (np.abs(values) < 0.9).all(axis=1).mean()
+    assert 0.65 < near < 0.95
+    mixed = normalised_tests(study, originals, Scale(clips="others", n_clips=29)).values
+    assert np.abs(values).max() > np.abs(mixed).max()
+
+
+@pytest.mark.parametrize(
+    ("scale", "words"),
+    [
+        (Scale(clips="others", n_clips=50), "needs 50 clips beside csv/a-angry-0"),
+        (
+            Scale(clips="skewed", n_clips=40, fraction_of_one_emotion=0.8),
+            "needs 1 emotion with 32 clips beside csv/a-angry-0",
+        ),
+    ],
+)
+def test_a_speaker_with_too_few_clips_is_refused(study: Study, scale: Scale, words: str) -> None:
+    with pytest.raises(BenchmarkError, match=words):
+        normalised_tests(study, extracted(), scale)
+
+
+def test_a_speaker_without_neutral_clips_is_refused(study: Study) -> None:
+    rows = [n for n, clip in enumerate(extracted().clips) if clip.emotion != "neutral"]
+    whole = extracted()
+    cut = Extracted(
+        tuple(whole.clips[n] for n in rows), whole.values[rows], (),
+        tuple(whole.samples_digests[n] for n in rows), (1.0,) * len(rows), 0, 0,
+    )  # fmt: skip
+    with pytest.raises(BenchmarkError, match="needs 1 neutral clip"):
+        normalised_tests(study, cut, Scale(clips="neutral"))
+
+
+@pytest.mark.parametrize(
+    ("table", "words"),
+    [
+        ('clips = "all"\nn_clips = 5', 'clips = "all" takes no n_clips'),
+        ('clips = "skewed"\nn_clips = 10', 'fraction_of_one_emotion and clips = "skewed" go'),
+        ('clips = "skewed"\nfraction_of_one_emotion = 0.8', "needs n_clips"),
+        ('clips = "others"\nn_clips = 1', "must be at least 2"),
+        ('clips = "some"', "must be 'all', 'neutral', 'others' or 'skewed'"),
+    ],
+)
+def test_a_scale_that_makes_no_sense_is_refused(tmp_path: Path, table: str, words: str) -> None:
+    with pytest.raises(BenchmarkError) as refused:
+        written(tmp_path, f"{TEXT}[scale]\n{table}\n")
+    assert words in str(refused.value)
+
+
+def test_a_scale_without_normalisation_by_speaker_is_refused(tmp_path: Path) -> None:
+    text = TEXT.replace('normalise = "speaker"', 'normalise = "corpus"')
+    with pytest.raises(BenchmarkError, match='needs normalise = "speaker"'):
+        written(tmp_path, f'{text}[scale]\nclips = "neutral"\n')
