@@ -149,7 +149,8 @@ def leaderboard(result: Result) -> pd.DataFrame:
     -------
     DataFrame
         One row per model and protocol: model, protocol, selected (whether it has the best CV
-        score), and for each metric its value and the limits of its 95 % confidence interval.
+        score), and for each metric its value (the mean over corpora) and the limits of its 95 %
+        confidence interval, None where speakers are too few for one.
     """
     import pandas as pd
 
@@ -165,7 +166,8 @@ def leaderboard(result: Result) -> pd.DataFrame:
                 "selected": board.selected[protocol].model == standing.model,
             }
             for name, score in evaluation.scores.items():
-                row |= {name: score.value, f"{name}_low": score.low, f"{name}_high": score.high}
+                low, high = score.interval or (None, None)
+                row |= {name: score.value, f"{name}_low": low, f"{name}_high": high}
             rows.append(row)
     return pd.DataFrame(rows)
 
@@ -173,8 +175,9 @@ def leaderboard(result: Result) -> pd.DataFrame:
 def uar(predictions: pd.DataFrame, *, metric: str = "uar", seed: int = 0) -> Score:
     """Return the unweighted average recall of predictions, with its 95 % confidence interval.
 
-    The interval resamples speakers, or clips if there are too few speakers (``score.over`` says
-    which); see reports/reading.md.
+    Of several corpora it is the mean over corpora. The interval resamples speakers within corpora;
+    those of corpora with too few are held fixed (``score.fixed``), and with too few in all there is
+    none; see reports/reading.md.
 
     Parameters
     ----------
@@ -189,7 +192,7 @@ def uar(predictions: pd.DataFrame, *, metric: str = "uar", seed: int = 0) -> Sco
     Returns
     -------
     Score
-        With value, low and high.
+        With value and interval (low, high), which may be None.
     """
     from benchmark.evaluation.intervals import evaluate
 
@@ -214,7 +217,8 @@ def compare(
     Returns
     -------
     ClipTest
-        With difference (first minus second: value, low, high) and the two-sided p.
+        With difference (first minus second: value, interval) and the two-sided p, None with fewer
+        than six speakers.
 
     Examples
     --------
@@ -222,7 +226,7 @@ def compare(
     >>> one = pd.DataFrame({"clip": ["a", "b"], "speaker": ["s", "t"], "emotion": ["sad", "happy"]})
     >>> test = compare(one.assign(prediction=one["emotion"]), one.assign(prediction="sad"))
     >>> test.difference.value, test.p
-    (0.5, 1.0)
+    (0.5, None)
     """
     from benchmark.evaluation.significance import compare_on_clips
 

@@ -134,11 +134,17 @@ def publish(result: Result, project: Project, console: Console) -> list[Path]:
 
 
 def write_reports(
-    project: Project, console: Console, only: Collection[str] | None = None
+    project: Project,
+    console: Console,
+    only: Collection[str] | None = None,
+    *,
+    latex: bool = False,
 ) -> list[Path]:
     """Write the pages of all stored results, or of some and those over all; return their paths.
 
     Only if all pages are written, everything on them is computed anew from the predictions.
+
+    With `latex`, each leaderboard is also written as a LaTeX table.
 
     Raises
     ------
@@ -158,7 +164,7 @@ def write_reports(
             "runs the quickstart study."
         )
     boards = read_boards(results, project.reports, only)
-    pages = write_pages(boards, project.reports, only)
+    pages = write_pages(boards, project.reports, only, latex=latex)
     readme = project.folder / "README.md"
     if readme.is_file():
         update_readme(readme, boards)

@@ -8,8 +8,10 @@ from __future__ import annotations
 
 import hashlib
 import json
+import re
 import tomllib
 from collections.abc import Sequence
+from datetime import date
 from pathlib import Path
 from typing import Any, Literal
 
@@ -229,17 +231,40 @@ class LearningCurves(Record):
 class Claims(BaseModel):
     """Figures that the source of a study reports, one per model, with its protocol and metric.
 
-    `why` gives, for a model, the known reason why its figure is not reached; `leaks`, the data
-    leaks of the source, which only the command `leakage` reads: they are not part of results.
+    Attributes
+    ----------
+    source : str
+        Name of the source, and its repository or authors.
+    address, read : str
+        Where the source was read, and the date of reading: ``2026-11-28``, or ``2026-11``.
+    protocol, metric : str
+        Of the reported figures.
+    test_clips : int or None
+        Test clips of the source; None for as many as one test side of ours has.
+    note : str
+        What else a reader needs to know of the source.
+    why : dict of str to str
+        By model: a likely reason of a difference.
+    not_comparable : dict of str to str
+        By model: why its figure can't be compared with ours, for example unknown features.
+    leaks : dict of str to tuple of str
+        By model: the data leaks of the source, which only the command `leakage` reads. They are
+        not part of results.
+    values : dict of str to float
+        By model: the reported figure.
     """
 
     model_config = ConfigDict(extra="forbid", frozen=True)
 
     source: str
+    address: str = ""
+    read: str = ""
     protocol: str
     metric: str
+    test_clips: int | None = Field(default=None, ge=1)
     note: str = ""
     why: dict[str, str] = {}
+    not_comparable: dict[str, str] = {}
     leaks: dict[str, tuple[LeakName, ...]] = Field(default={}, exclude=True)
     values: dict[str, float] = Field(min_length=1)
 
@@ -251,9 +276,34 @@ class Claims(BaseModel):
             return table
         if "mistakes" in table:
             raise ValueError("the key 'mistakes' is now called 'leaks'")
-        named = {"source", "protocol", "metric", "note", "why", "leaks"}
+        named = set(cls.model_fields) - {"values"}
         values = {key: value for key, value in table.items() if key not in named}
         return {k: v for k, v in table.items() if k in named} | {"values": values}
+
+    @field_validator("address")
+    @classmethod
+    def _on_the_web(cls, address: str) -> str:
+        if address and not re.fullmatch(r"https?://[^\s<>()|]+", address):
+            raise ValueError("must be an address such as https://example.org/page")
+        return address
+
+    @field_validator("read")
+    @classmethod
+    def _a_date(cls, read: str) -> str:
+        try:
+            if read:
+                date.fromisoformat(f"{read}-01" if re.fullmatch(r"\d{4}-\d\d", read) else read)
+        except ValueError as error:
+            raise ValueError("must be a date such as 2026-11-28 or 2026-11") from error
+        return read
+
+    @field_validator("not_comparable")
+    @classmethod
+    def _with_reasons(cls, reasons: dict[str, str]) -> dict[str, str]:
+        for model, reason in reasons.items():
+            if not reason.strip():
+                raise ValueError(f"{model} needs a reason")
+        return reasons
 
 
 class Study(Record):

@@ -126,6 +126,9 @@ def _check_ensembles_and_claims(study: Study, where: str) -> None:
         _check_names("metric", (study.claims.metric,), METRICS, f"{place} metric")
         _check_names("model", study.claims.values, predicting, place)
         _check_names("model", study.claims.why, study.claims.values, f"{place} why")
+        _check_names(
+            "model", study.claims.not_comparable, study.claims.values, f"{place} not_comparable"
+        )
         _check_names("model", study.claims.leaks, study.claims.values, f"{place} leaks")
 
 

@@ -278,6 +278,35 @@ def test_a_leak_that_is_not_known_is_refused(study_file: Path) -> None:
         read_study(study_file)
 
 
+@pytest.mark.parametrize(
+    ("key", "refusal"),
+    [
+        ('address = "example.org"', "address: must be an address such as https://"),
+        ('read = "November 2026"', "read: must be a date such as 2026-11-28 or 2026-11"),
+        ('read = "2026-13"', "read: must be a date such as"),
+        ("test_clips = 0", "test_clips: must be at least 1"),
+        ('not_comparable = { svc = "features" }', "not_comparable: unknown model 'svc'"),
+        ('not_comparable = { mlp = " " }', "mlp needs a reason"),
+    ],
+)
+def test_a_source_that_can_not_be_cited_or_compared_is_refused(
+    study_file: Path, key: str, refusal: str
+) -> None:
+    study_file.write_text(CLAIMED.replace("mlp = 0.99", f"{key}\nmlp = 0.99"))
+    with pytest.raises(BenchmarkError, match=refusal):
+        check(read_study(study_file), str(study_file))
+
+
+@pytest.mark.parametrize("read", ["2026-11-28", "2026-11"])
+def test_a_source_has_an_address_and_a_date_of_reading(study_file: Path, read: str) -> None:
+    cited = f'address = "https://example.org/a"\nread = "{read}"\nmlp = 0.99'
+    study_file.write_text(CLAIMED.replace("mlp = 0.99", cited))
+    claims = check(read_study(study_file), str(study_file)).claims
+    assert claims is not None
+    assert (claims.address, claims.read) == ("https://example.org/a", read)
+    assert claims.values == {"mlp": 0.99}
+
+
 def test_leaks_of_a_model_without_a_claim_are_refused(study_file: Path) -> None:
     leaks = CLAIMED.replace("[claims.leaks]\nmlp", "[claims.leaks]\nsvc")
     study_file.write_text(leaks)

@@ -101,6 +101,8 @@ CREMAD = Corpus(
     title="Crowd-sourced Emotional Multimodal Actors Dataset, audio",
     emotions=tuple(sorted(EMOTIONS.values())),
     home_page="https://github.com/CheyneyComputerScience/CREMA-D",
+    language="English (American)",
+    speech="acted",
     licence="Open Database License (ODbL) 1.0, contents: Database Contents License (DbCL) 1.0",
     how_to_get=(
         "Clone https://github.com/CheyneyComputerScience/CREMA-D with Git LFS and give its folder "

@@ -155,4 +155,5 @@ SYNTHETIC = Corpus(
     official=official,
     read=read,
     generated=True,
+    speech="generated",
 )

@@ -75,6 +75,7 @@ def prepare_tables(
                     found=len(rows),
                     used=len(rows),
                     speakers=int(rows["speaker"].nunique()),
+                    speech="user's own",
                 )
                 for corpus, rows in frame.groupby("corpus")
             },

@@ -451,4 +451,6 @@ def corpus_record(
         set_aside=found.set_aside,
         generated=corpus.generated,
         auxiliary=auxiliary,
+        language=corpus.language,
+        speech=corpus.speech,
     )

@@ -57,6 +57,8 @@ class CorpusRecord(Record):
         Whether it was incomplete, and left out as the command line allowed.
     auxiliary : bool
         Whether it is in every training side and never tested.
+    language, speech : str
+        Of its entry in the registry; empty if unknown and in results of early versions.
     """
 
     title: str
@@ -71,6 +73,8 @@ class CorpusRecord(Record):
     generated: bool = False
     left_out: bool = False
     auxiliary: bool = False
+    language: str = ""
+    speech: str = ""
 
 
 class Unusable(Record):

@@ -1,26 +1,30 @@
-"""Intervals of metrics: a bootstrap over speakers, with Student's t around the figure.
+"""Figures with their intervals: means over corpora, speakers resampled within each corpus.
 
-The standard error of a figure is the standard deviation of its bootstrap resamples; the degrees of
-freedom count speakers. Percentiles of the resamples, the more usual interval, cover the true figure
-of eight speakers 90 times in 100 where they claim 95; these intervals cover it 93 to 96 times from
-three speakers on (tests/simulations/coverage.py).
+Corpora are fixed: a study names them, it does not draw them. Speakers are a sample of each corpus's
+population, so they are resampled within it, whole. An interval is Student's t on the logit scale:
+the standard error is that of the bootstrap resamples of each corpus, the degrees of freedom count
+speakers (Welch). A corpus of fewer than `FEWEST_SPEAKERS` speakers has no interval, and a mean over
+corpora holds its speakers fixed. tests/simulations/coverage.md tells by design how often these
+intervals hold the truth.
 """
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from dataclasses import dataclass, field
-from functools import cached_property
-from typing import Literal, NamedTuple
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, field, replace
+from functools import cached_property, lru_cache
+from typing import NamedTuple
 
 import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
+from benchmark.errors import BenchmarkError
 from benchmark.evaluation.metrics import (
     METRICS,
     Counts,
     Floats,
+    Metric,
     counts_by,
     f1_scores,
     precisions,
@@ -28,12 +32,27 @@ from benchmark.evaluation.metrics import (
 )
 from benchmark.study import derive_seed
 
-Unit = Literal["speakers", "clips", "speakers or clips"]
+RESAMPLES = 20_000
+"""Resamples of each corpus: with as many, both printed digits of a limit stand."""
 
-RESAMPLES = 2000
 LEVEL = 0.95
-FEWEST_SPEAKERS = 3
-"""With fewer effective speakers clips are resampled: speakers would tell nothing."""
+FEWEST_SPEAKERS = 6
+"""With fewer speakers a corpus has no interval.
+
+Whatever the distribution of speakers, the range from the worst of n speakers to the best holds the
+median speaker with a probability of 1 - 2 ** (1 - n): 94 % for five, 97 % for six. With fewer than
+six no interval of 95 % exists that does not owe it to an assumed shape of that distribution, and
+for them no shape can be checked (see also tests/simulations/coverage.md)."""
+
+BLOCK = 1_000
+"""Resamples computed at a time, so that their counts fit into a processor's cache."""
+
+
+class Interval(NamedTuple):
+    """The limits of a confidence interval."""
+
+    low: float
+    high: float
 
 
 @dataclass(frozen=True)
@@ -44,43 +63,58 @@ class Score:
     ----------
     value : float
         The figure on the rows themselves.
-    error : float
-        Its standard error.
+    error : float or None
+        Its standard error; None where speakers are too few for an interval.
     freedom : float
         The degrees of freedom of Student's t.
-    over : str
-        The resampling unit: ``speakers``, ``clips``, or each corpus by its own rule.
+    fixed : tuple of str
+        Corpora whose speakers are held fixed, because they are fewer than `FEWEST_SPEAKERS`: the
+        interval is for these speakers of theirs, and for any speakers of the others.
     lowest, highest : float
-        The range of the figure, to which the interval is clipped.
+        The range of the figure. The interval is computed on the logit scale of this range, which it
+        cannot leave (DiCiccio & Efron 1996, Bootstrap confidence intervals, Statistical Science 11,
+        on transformations): near its ends a figure is skewed, and Student's t around the figure
+        itself would hold the truth 90 times of 100.
+    percentiles : Interval or None
+        The percentiles of the resamples: the more usual interval, as a check.
     """
 
     value: float
-    error: float
-    freedom: float
-    over: Unit
+    error: float | None = None
+    freedom: float = 1.0
+    fixed: tuple[str, ...] = ()
     lowest: float = 0.0
     highest: float = 1.0
+    percentiles: Interval | None = None
 
-    @property
-    def low(self) -> float:
-        """Lower limit of the interval."""
-        return max(self.value - self._reach, self.lowest)
+    @cached_property
+    def interval(self) -> Interval | None:
+        """The interval; None where speakers are too few for one."""
+        if self.error is None:
+            return None
+        from scipy.stats import t
 
-    @property
-    def high(self) -> float:
-        """Upper limit of the interval."""
-        return min(self.value + self._reach, self.highest)
+        width = self.highest - self.lowest
+        inside = (self.value - self.lowest) / width
+        if self.error == 0 or not 0 < inside < 1:
+            return Interval(self.value, self.value)
+        reach = float(t.ppf((1 + LEVEL) / 2, self.freedom)) * self.error / width
+        reach /= inside * (1 - inside)
+        centre = np.log(inside / (1 - inside))
+        low, high = 1 / (1 + np.exp([reach - centre, -reach - centre]))
+        return Interval(float(self.lowest + width * low), float(self.lowest + width * high))
 
     @property
     def negated(self) -> Score:
         """The negative figure with its interval."""
-        return Score(-self.value, self.error, self.freedom, self.over, -self.highest, -self.lowest)
-
-    @cached_property
-    def _reach(self) -> float:
-        from scipy.stats import t
-
-        return float(t.ppf((1 + LEVEL) / 2, self.freedom)) * self.error
+        ends = self.percentiles
+        return replace(
+            self,
+            value=-self.value,
+            lowest=-self.highest,
+            highest=-self.lowest,
+            percentiles=None if ends is None else Interval(-ends.high, -ends.low),
+        )
 
 
 @dataclass(frozen=True)
@@ -98,11 +132,13 @@ class Evaluation:
     effective_speakers : float
         Number of equally large speakers with the same information; see `effective`.
     scores : dict of str to Score
-        By name in `METRICS`.
+        By name in `METRICS`: the mean over corpora of the metric within each corpus.
+    pooled : dict of str to Score
+        The metric on all rows together, for sources that report it so; `scores` in one corpus.
+    by_speaker : dict of str to dict of str to float
+        Each speaker's own figures, by metric.
     corpora : dict of str to Evaluation
         The same within each corpus, by name; empty within one.
-    mean_over_corpora : dict of str to Score
-        Mean of the corpora's scores, each corpus with the same weight; empty within one.
     """
 
     emotions: tuple[str, ...]
@@ -111,13 +147,18 @@ class Evaluation:
     speakers: int
     effective_speakers: float
     scores: dict[str, Score]
+    pooled: dict[str, Score]
+    by_speaker: dict[str, dict[str, float]]
     corpora: dict[str, Evaluation] = field(default_factory=dict)
-    mean_over_corpora: dict[str, Score] = field(default_factory=dict)
 
     @property
-    def over(self) -> Unit:
-        """Resampling unit of the intervals of `scores`."""
-        return next(iter(self.scores.values())).over
+    def small(self) -> tuple[str, ...]:
+        """The corpora with too few speakers for an interval."""
+        return tuple(
+            name
+            for name, part in self.corpora.items()
+            if not enough(part.speakers, part.effective_speakers)
+        )
 
     @property
     def per_emotion(self) -> pd.DataFrame:
@@ -133,13 +174,30 @@ class Evaluation:
         )
 
 
-def evaluate(predictions: pd.DataFrame, emotions: Sequence[str], seed: int) -> Evaluation:
-    """Return all figures of one model on one set of test rows, over all of them and by corpus.
+@dataclass(frozen=True)
+class Difference:
+    """The difference of two sets of predictions by each metric.
 
-    Standard errors are of a cluster bootstrap: whole speakers are drawn with replacement (Efron &
-    Tibshirani 1993, An Introduction to the Bootstrap; Field & Welsh 2007, Bootstrapping clustered
-    data), since the clips of one speaker are alike; see `scored` for the interval. Clips are drawn
-    where there are fewer than `FEWEST_SPEAKERS` effective speakers, each with all its rows.
+    Attributes
+    ----------
+    scores : dict of str to Score
+        Of the means over corpora.
+    pooled : dict of str to Score
+        Of the metric on all rows together.
+    """
+
+    scores: dict[str, Score]
+    pooled: dict[str, Score]
+
+
+def evaluate(
+    predictions: pd.DataFrame, emotions: Sequence[str], seed: int, resamples: int = RESAMPLES
+) -> Evaluation:
+    """Return all figures of one model on one set of test rows, over corpora and in each of them.
+
+    Standard errors are of a cluster bootstrap, stratified by corpus: whole speakers are drawn with
+    replacement (Efron & Tibshirani 1993, An Introduction to the Bootstrap; Field & Welsh 2007,
+    Bootstrapping clustered data), since the clips of one speaker are alike.
 
     Parameters
     ----------
@@ -149,116 +207,65 @@ def evaluate(predictions: pd.DataFrame, emotions: Sequence[str], seed: int) -> E
         The study's emotions.
     seed : int
         From `bootstrap_seed`. Models evaluated with the same seed see the same speakers drawn.
+    resamples : int
+        Of each corpus; fewer for simulations, which average over many data sets.
 
     Raises
     ------
     BenchmarkError
         If there are no rows, or one has an emotion that is not among `emotions`.
     """
-    whole = _evaluate_rows(predictions, emotions, np.random.default_rng(seed))
-    corpora = {
-        str(corpus): _evaluate_rows(
-            rows, emotions, np.random.default_rng(bootstrap_seed(seed, str(corpus)))
-        )
-        for corpus, rows in predictions.groupby("corpus", sort=True)
-    }
-    return Evaluation(
-        whole.emotions,
-        whole.confusion,
-        whole.clips,
-        whole.speakers,
-        whole.effective_speakers,
-        whole.scores,
-        corpora,
-        {name: _mean([part.scores[name] for part in corpora.values()]) for name in METRICS},
+    corpora = _strata([predictions], emotions, seed, resamples)
+    parts = {one.corpus: _evaluation([one], emotions) for one in corpora}
+    return replace(_evaluation(corpora, emotions), corpora=parts)
+
+
+def paired_difference(
+    first: pd.DataFrame,
+    second: pd.DataFrame,
+    emotions: Sequence[str],
+    seed: int,
+    resamples: int = RESAMPLES,
+) -> Difference:
+    """Return the difference of two sets of predictions for the same speakers, resampled together.
+
+    Parameters
+    ----------
+    first, second : DataFrame of shape (n_rows, ...)
+        As `evaluate` takes them, of the same speakers.
+    emotions : sequence of str
+    seed : int
+        From `bootstrap_seed`.
+    resamples : int
+        As `evaluate` takes it.
+
+    Raises
+    ------
+    BenchmarkError
+        If the two have different speakers.
+    """
+    if set(first["speaker"]) != set(second["speaker"]):
+        raise BenchmarkError("A paired difference needs the same speakers on both sides.")
+    corpora = _strata([first, second], emotions, seed, resamples)
+    return Difference(
+        {name: _mean(corpora, metric) for name, metric in METRICS.items()},
+        {name: _pooled(corpora, metric) for name, metric in METRICS.items()},
     )
 
 
-def gap(dependent: Score, independent: Score) -> Score:
-    """Return the difference of two scores on different rows, resampled independently."""
-    over: Unit = dependent.over if dependent.over == independent.over else "speakers or clips"
-    error, freedom = _combined([dependent, independent])
-    width = dependent.highest - dependent.lowest
-    return Score(dependent.value - independent.value, error, freedom, over, -width, width)
+def independent_difference(first: Score, second: Score) -> Score:
+    """Return the difference of two scores on different speakers."""
+    width = first.highest - first.lowest
+    value = first.value - second.value
+    if first.error is None or second.error is None:
+        return Score(value, lowest=-width, highest=width)
+    error, freedom = combined([first.error, second.error], [first.freedom, second.freedom])
+    return Score(value, error, freedom, lowest=-width, highest=width)
 
 
 def bootstrap_seed(seed: int, *names: str) -> int:
     """Return a seed for the resamples of one thing, derived from the study's seed and its names."""
     return derive_seed(seed, "bootstrap", *names)
-
-
-def _evaluate_rows(
-    rows: pd.DataFrame, emotions: Sequence[str], rng: np.random.Generator
-) -> Evaluation:
-    groups, speakers = pd.factorize(rows["speaker"], sort=True)
-    by_speaker = counts_by(groups, rows, emotions)
-    counts = by_speaker.sum(axis=0)
-    clip_of = pd.factorize(rows["clip"], sort=True)[0]
-    unit = resampled_unit(groups, clip_of)
-    if unit.over == "speakers":
-        draws = resample_groups(by_speaker, rng)
-    elif unit.effective < len(rows):
-        draws = resample_groups(counts_by(clip_of, rows, emotions), rng)
-    else:
-        draws = _resample(counts, rng)
-    return Evaluation(
-        emotions=tuple(emotions),
-        confusion=counts,
-        clips=int(rows["clip"].nunique()),
-        speakers=len(speakers),
-        effective_speakers=effective(np.bincount(groups)),
-        scores={
-            name: scored(
-                float(metric.of_counts(counts)),
-                metric.of_counts(draws),
-                unit,
-                metric.low,
-                metric.high,
-            )
-            for name, metric in METRICS.items()
-        },
-    )
-
-
-def resample_groups(by_group: Counts, rng: np.random.Generator) -> Counts:
-    """Return the counts of RESAMPLES draws of as many groups as there are, with replacement.
-
-    The first axis of `by_group` is the groups; the same generator draws the same groups, whatever
-    is counted.
-    """
-    n_groups, *shape = by_group.shape
-    times = rng.multinomial(n_groups, np.full(n_groups, 1 / n_groups), size=RESAMPLES)
-    # Numbers of clips are exact as floats, whose product of matrices is the fast one.
-    drawn = times.astype(np.float64) @ by_group.reshape(n_groups, -1).astype(np.float64)
-    return np.rint(drawn).astype(np.int64).reshape(RESAMPLES, *shape)
-
-
-def _resample(counts: Counts, rng: np.random.Generator) -> Counts:
-    """Return the counts of RESAMPLES draws of as many clips as there are, with replacement.
-
-    A clip of one row counts only by its cell, so drawing clips is drawing from the cells' shares.
-    """
-    clips = int(counts.sum())
-    drawn = rng.multinomial(clips, counts.ravel() / clips, size=RESAMPLES)
-    return drawn.reshape(RESAMPLES, *counts.shape)
-
-
-class Resampled(NamedTuple):
-    """The resampling unit, and the effective number of units."""
-
-    over: Literal["speakers", "clips"]
-    effective: float
-
-
-def resampled_unit(speaker_of: NDArray[np.int64], clip_of: NDArray[np.int64]) -> Resampled:
-    """Return the resampling unit, given the speaker and the clip of each row as numbers from 0 on.
-
-    If a study repeats, or tests corpora in pairs, a clip has several rows; they are drawn together.
-    """
-    speakers = effective(np.bincount(speaker_of))
-    if speakers < FEWEST_SPEAKERS:
-        return Resampled("clips", len(np.unique(clip_of)))
-    return Resampled("speakers", speakers)
 
 
 def effective(clips: NDArray[np.int64]) -> float:
@@ -276,77 +283,293 @@ def effective(clips: NDArray[np.int64]) -> float:
     return float(clips.sum() ** 2 / np.square(clips).sum())
 
 
-def scored(
-    value: float, draws: Floats, unit: Resampled, lowest: float = 0.0, highest: float = 1.0
-) -> Score:
-    """Return a figure with its interval.
+def enough(speakers: int, effective_speakers: float) -> bool:
+    """Whether speakers suffice for an interval, by their number and that of `effective`."""
+    return speakers >= FEWEST_SPEAKERS and round(effective_speakers) >= FEWEST_SPEAKERS
 
-    The standard deviation of resamples of n speakers is too small by a factor of
-    sqrt((n - 1) / n), and n speakers are too few for the normal distribution: the standard error is
-    corrected for the first, and Student's t with n - 1 degrees of freedom accounts for the second
+
+def resample_groups(by_group: Counts, seed: int, resamples: int) -> Iterator[Counts]:
+    """Yield the counts of some draws of as many groups as there are, in blocks.
+
+    The first axis of `by_group` is the groups; the same seed draws the same groups, whatever is
+    counted.
+    """
+    n_groups, *shape = by_group.shape
+    # Numbers of clips are exact as floats, whose product of matrices is the fast one.
+    flat = by_group.reshape(n_groups, -1).astype(np.float64)
+    times = _times(n_groups, seed, resamples)
+    for start in range(0, resamples, BLOCK):
+        drawn = times[start : start + BLOCK].astype(np.float64) @ flat
+        yield np.rint(drawn).astype(np.int64).reshape(-1, *shape)
+
+
+@lru_cache(maxsize=8)
+def _times(n_groups: int, seed: int, resamples: int) -> NDArray[np.uint16]:
+    """Return how often each resample contains each group, of shape (resamples, n_groups)."""
+    rng = np.random.default_rng(seed)
+    shares = np.full(n_groups, 1 / n_groups)
+    return rng.multinomial(n_groups, shares, size=resamples).astype(np.uint16)
+
+
+def standard_error(draws: Floats, effective_speakers: float) -> float:
+    """Return the standard error of a figure from its resamples.
+
+    The standard deviation of resamples of n speakers is too small by a factor of sqrt((n - 1) / n)
     (Hesterberg 2015, What teachers should know about the bootstrap, The American Statistician 69).
     n is the effective number of speakers, since a speaker with most of the clips decides most of
     the figure.
-
-    Parameters
-    ----------
-    value : float
-        The figure on the rows themselves.
-    draws : ndarray of shape (RESAMPLES,)
-        The figure on each resample.
-    unit : Resampled
-    lowest, highest : float
-        The range of the figure.
     """
-    freedom = unit.effective - 1
-    if freedom <= 0:
-        return Score(value, np.inf, 1.0, unit.over, lowest, highest)
-    error = float(np.std(draws)) * np.sqrt(unit.effective / freedom)
-    return Score(value, float(error), freedom, unit.over, lowest, highest)
+    return float(np.std(draws) * np.sqrt(effective_speakers / (effective_speakers - 1)))
 
 
-def paired_difference(by_group: Counts, metric: str, unit: Resampled, seed: int) -> Score:
-    """Return the difference of two scores whose groups are resampled together.
+@dataclass(frozen=True)
+class _Stratum:
+    """The rows of one corpus: a table per side, one or two of them to be subtracted.
 
-    Parameters
+    Attributes
     ----------
-    by_group : ndarray of int, shape (n_groups, 2, n_emotions, n_emotions)
-        Confusion counts of both, by resampled group.
-    metric : str
-        A name in `METRICS`.
-    unit : Resampled
-    seed : int
-        From `bootstrap_seed`.
+    corpus : str
+    sides : list of DataFrame
+    emotions : sequence of str
+    speakers : list of str
+    counts : ndarray of shape (n_speakers, n_sides, n_emotions, n_emotions)
+    others : ndarray of shape (n_sides, n_emotions, n_emotions)
+        Counts of the other corpora.
+    seed, resamples : int
     """
-    of_counts, width = METRICS[metric].of_counts, METRICS[metric].width
-    both = of_counts(by_group.sum(axis=0))
-    drawn = of_counts(resample_groups(by_group, np.random.default_rng(seed)))
-    return scored(float(both[0] - both[1]), drawn[:, 0] - drawn[:, 1], unit, -width, width)
+
+    corpus: str
+    sides: list[pd.DataFrame]
+    emotions: Sequence[str]
+    speakers: list[str]
+    counts: Counts
+    others: Counts
+    seed: int
+    resamples: int
+
+    @property
+    def total(self) -> Counts:
+        """Counts over all speakers."""
+        return np.asarray(self.counts.sum(axis=0))
+
+    @cached_property
+    def effective(self) -> float:
+        """The effective number of speakers, by their rows on both sides."""
+        return effective(self.counts.sum(axis=(1, 2, 3)))
+
+    @property
+    def sampled(self) -> bool:
+        """Whether the speakers suffice to resample them."""
+        return enough(len(self.speakers), self.effective)
+
+    @cached_property
+    def draws(self) -> _Draws:
+        """The figures, or their differences, on each resample of the speakers."""
+        within: dict[str, list[Floats]] = {name: [] for name in METRICS}
+        pooled: dict[str, list[Floats]] = {name: [] for name in METRICS}
+        for drawn in resample_groups(self.counts, self.seed, self.resamples):
+            for name, metric in METRICS.items():
+                within[name].append(difference(metric, drawn))
+                if self.others.any():
+                    pooled[name].append(difference(metric, drawn + self.others))
+        joined = [
+            {name: np.concatenate(parts) for name, parts in kind.items() if parts}
+            for kind in (within, pooled)
+        ]
+        return _Draws(*joined)
+
+    @cached_property
+    def clips(self) -> _Clips:
+        """The cells of the confusion counts that the clips are in."""
+        size = len(self.emotions)
+        order = pd.Index(self.emotions)
+        columns = [f"p_{emotion}" for emotion in self.emotions]
+        clips = pd.concat([rows[["clip", "speaker", "emotion"]] for rows in self.sides])
+        clips = clips.drop_duplicates("clip")
+        names = pd.Index(clips["clip"])
+        speakers = pd.Index(self.speakers).get_indexer(pd.Index(clips["speaker"]))
+        return _Clips(
+            of_rows=[names.get_indexer(pd.Index(rows["clip"])) for rows in self.sides],
+            cells=[
+                order.get_indexer(pd.Index(rows["emotion"])) * size
+                + rows[columns].to_numpy().argmax(axis=1)
+                for rows in self.sides
+            ],
+            groups=speakers * size + order.get_indexer(pd.Index(clips["emotion"])),
+        )
+
+    def clip_error(self, total: Counts, metric: Metric) -> float:
+        """Return the standard error due to the choice of clips of these very speakers.
+
+        By the delta method: each clip moves the metric on `total` by what one more clip in its cell
+        adds, and clips vary within speaker and emotion.
+        """
+        size = len(self.emotions)
+        one_more = np.eye(size * size, dtype=np.int64).reshape(-1, size, size)
+        effects = np.zeros(len(self.clips.groups))
+        for side, counts in enumerate(total):
+            moved = metric.of_counts(counts + one_more) - metric.of_counts(counts)
+            rows = moved[self.clips.cells[side]] * (1 - 2 * side)
+            effects += np.bincount(self.clips.of_rows[side], rows, len(effects))
+        n = np.bincount(self.clips.groups)
+        sums, squares = (np.bincount(self.clips.groups, effects**power) for power in (1, 2))
+        several = n > 1
+        off = (squares - sums**2 / np.maximum(n, 1))[several]
+        return float(np.sqrt(np.maximum(off, 0.0) @ (n[several] / (n[several] - 1))))
 
 
-def _mean(parts: Sequence[Score]) -> Score:
-    units = {part.over for part in parts}
-    error, freedom = _combined(parts)
-    over = units.pop() if len(units) == 1 else "speakers or clips"
-    return Score(
-        float(np.mean([part.value for part in parts])),
-        error / len(parts),
-        freedom,
-        over,
-        parts[0].lowest,
-        parts[0].highest,
+class _Draws(NamedTuple):
+    """Figures on each resample by metric: within the corpus, and of all corpora pooled."""
+
+    within: dict[str, Floats]
+    pooled: dict[str, Floats]
+
+
+class _Clips(NamedTuple):
+    """The clips of a corpus, and by side its rows.
+
+    Attributes
+    ----------
+    of_rows : list of ndarray
+        By side: the clip of each row.
+    cells : list of ndarray
+        By side: the cell of the confusion counts that each row is in.
+    groups : ndarray of shape (n_clips,)
+        Speaker and emotion of each clip.
+    """
+
+    of_rows: list[NDArray[np.int64]]
+    cells: list[NDArray[np.int64]]
+    groups: NDArray[np.int64]
+
+
+def difference(metric: Metric, counts: Counts) -> Floats:
+    """Return the metric of one side, or the difference of two; `counts` ends with (sides, e, e)."""
+    values = metric.of_counts(counts)
+    return values[..., 0] if values.shape[-1] == 1 else values[..., 0] - values[..., 1]
+
+
+def _strata(
+    sides: Sequence[pd.DataFrame], emotions: Sequence[str], seed: int, resamples: int
+) -> list[_Stratum]:
+    """Return the rows by corpus, in the order of their names."""
+    if not all(map(len, sides)):
+        raise BenchmarkError("There are no predictions to evaluate.")
+    found = []
+    for corpus in sorted(set(sides[0]["corpus"])):
+        own = [rows[rows["corpus"] == corpus] for rows in sides]
+        speakers = pd.Index(sorted(set(own[0]["speaker"])))
+        counts = np.zeros((len(speakers), len(sides), len(emotions), len(emotions)), dtype=np.int64)
+        for side, rows in enumerate(own):
+            numbers = speakers.get_indexer(pd.Index(rows["speaker"]))
+            counts[:, side] = counts_by(numbers, rows, emotions)
+        name = str(corpus)
+        part = bootstrap_seed(seed, name)
+        none = np.zeros_like(counts[0])
+        found.append(
+            _Stratum(name, own, emotions, [*map(str, speakers)], counts, none, part, resamples)
+        )
+    total = np.sum([one.total for one in found], axis=0)
+    return [replace(one, others=total - one.total) for one in found]
+
+
+def _evaluation(corpora: Sequence[_Stratum], emotions: Sequence[str]) -> Evaluation:
+    speakers = np.concatenate([one.counts[:, 0] for one in corpora])
+    names = [name for one in corpora for name in one.speakers]
+    own = {name: metric.of_counts(speakers) for name, metric in METRICS.items()}
+    scores = {name: _mean(corpora, metric) for name, metric in METRICS.items()}
+    return Evaluation(
+        emotions=tuple(emotions),
+        confusion=speakers.sum(axis=0),
+        clips=sum(int(one.sides[0]["clip"].nunique()) for one in corpora),
+        speakers=len(speakers),
+        effective_speakers=effective(speakers.sum(axis=(1, 2))),
+        scores=scores,
+        pooled={name: _pooled(corpora, metric) for name, metric in METRICS.items()}
+        if len(corpora) > 1
+        else scores,
+        by_speaker={
+            speaker: {name: float(values[place]) for name, values in own.items()}
+            for place, speaker in enumerate(names)
+        },
     )
 
 
-def _combined(parts: Sequence[Score]) -> tuple[float, float]:
-    """Return standard error and degrees of freedom of a sum or difference of independent scores.
+def _mean(corpora: Sequence[_Stratum], metric: Metric) -> Score:
+    """Return the mean over corpora of a metric, or of its difference, with its interval."""
+    values = {one.corpus: float(difference(metric, one.total)) for one in corpora}
+    errors, deviations = {}, []
+    for one in corpora:
+        if one.sampled:
+            draws = one.draws.within[metric.name]
+            errors[one.corpus] = standard_error(draws, one.effective) / len(corpora)
+            deviations.append((draws - values[one.corpus]) / len(corpora))
+        elif len(corpora) > 1:
+            errors[one.corpus] = one.clip_error(one.total, metric) / len(corpora)
+    return _score(corpora, metric, float(np.mean([*values.values()])), errors, deviations)
+
+
+def _pooled(corpora: Sequence[_Stratum], metric: Metric) -> Score:
+    """Return a metric on all rows together, or its difference, with its interval.
+
+    The corpora are resampled one at a time: their contributions to the error are independent.
+    """
+    if len(corpora) == 1:
+        return _mean(corpora, metric)
+    total = corpora[0].total + corpora[0].others
+    value = float(difference(metric, total))
+    errors, deviations = {}, []
+    for one in corpora:
+        if one.sampled:
+            draws = one.draws.pooled[metric.name]
+            errors[one.corpus] = standard_error(draws, one.effective)
+            deviations.append(draws - value)
+        else:
+            errors[one.corpus] = one.clip_error(total, metric)
+    return _score(corpora, metric, value, errors, deviations)
+
+
+def _score(
+    corpora: Sequence[_Stratum],
+    metric: Metric,
+    value: float,
+    errors: Mapping[str, float],
+    deviations: Sequence[Floats],
+) -> Score:
+    """Return a figure with its interval from what each corpus adds to its error.
+
+    Parameters
+    ----------
+    corpora : sequence of _Stratum
+    metric : Metric
+    value : float
+    errors : mapping of str to float
+        By corpus.
+    deviations : sequence of ndarray
+        Of the resamples of each corpus that is resampled.
+    """
+    paired = len(corpora[0].sides) == 2
+    lowest, highest = (-metric.width, metric.width) if paired else (metric.low, metric.high)
+    fixed = tuple(one.corpus for one in corpora if not one.sampled)
+    if not deviations:
+        return Score(value, fixed=fixed, lowest=lowest, highest=highest)
+    freedoms = [
+        one.effective - 1 if one.sampled else float(one.counts[:, 0].sum()) for one in corpora
+    ]
+    error, freedom = combined([errors[one.corpus] for one in corpora], freedoms)
+    ends = np.quantile(value + np.sum(deviations, axis=0), [(1 - LEVEL) / 2, (1 + LEVEL) / 2])
+    percentiles = Interval(*map(float, ends))
+    return Score(value, error, freedom, fixed, lowest, highest, percentiles)
+
+
+def combined(errors: Sequence[float], freedoms: Sequence[float]) -> tuple[float, float]:
+    """Return standard error and degrees of freedom of a sum of independent figures.
 
     The degrees of freedom are Welch's (1947, The generalization of "Student's" problem, Biometrika
     34).
     """
-    squares = np.square([part.error for part in parts])
+    squares = np.square(errors)
     total = float(squares.sum())
-    if not 0 < total < np.inf:
-        return total, 1.0
-    below = float((squares**2 / [part.freedom for part in parts]).sum())
-    return float(np.sqrt(total)), total**2 / below
+    if total == 0:
+        return 0.0, 1.0
+    return float(np.sqrt(total)), total**2 / float((squares**2 / freedoms).sum())

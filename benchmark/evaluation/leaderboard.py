@@ -6,21 +6,38 @@ import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from functools import cached_property
+from typing import Literal, NamedTuple
 
 import numpy as np
 import pandas as pd
 
 from benchmark.data.protocols import stream
-from benchmark.evaluation.intervals import Evaluation, Score, bootstrap_seed, evaluate, gap
+from benchmark.evaluation.intervals import (
+    RESAMPLES,
+    Difference,
+    Evaluation,
+    Score,
+    bootstrap_seed,
+    evaluate,
+    paired_difference,
+)
 from benchmark.evaluation.looks import Look, Place, places
 from benchmark.evaluation.metrics import METRICS
 from benchmark.evaluation.results import Result, Winner, selected
-from benchmark.evaluation.significance import ALPHA, ClipTest, compare_on_clips, holm
+from benchmark.evaluation.significance import ALPHA, ClipTest, adjusted, compare_on_clips
 from benchmark.evaluation.subgroups import Division, divisions
 from benchmark.study import BASELINE, Claims, derive_seed
 
 SPEAKER_DEPENDENT, SPEAKER_INDEPENDENT = "speaker-dependent", "speaker-independent"
 METRIC = "uar"
+
+Verdict = Literal["consistent", "below", "not comparable"]
+"""What a reported figure can be, beside ours."""
+
+WITHIN = 1.96
+"""Standard errors by which our figure may fall short of the reported one and be consistent with it:
+the limit of a 95 % interval. As only a shortfall counts, one faithful reproduction in 40 is called
+``below``."""
 
 SELECTED_PER_FOLD = "nested_choice"
 """Name of the model that is selected on each outer fold, where folds select different models."""
@@ -37,12 +54,16 @@ class Standing:
     evaluations : dict of str to Evaluation
         By protocol.
     gaps : dict of str to Score
-        The SD-SI gap by metric; empty if the study has only one of the two protocols.
+        The SD-SI gap by metric, on the clips tested under both protocols; empty without such clips
+        or one of the protocols.
+    pooled_gaps : dict of str to Score
+        The same of the metric on all rows together.
     """
 
     model: str
     evaluations: dict[str, Evaluation]
     gaps: dict[str, Score]
+    pooled_gaps: dict[str, Score]
 
 
 @dataclass(frozen=True)
@@ -81,18 +102,26 @@ class Comparison:
         Its name in the study.
     test : ClipTest
         The selected model less this one, by `METRIC`.
-    p : float
-        The p value of the test, adjusted for the number of comparisons (Holm).
+    p : float or None
+        The p value of the test, adjusted for the number of comparisons (Holm); None if there are
+        too few speakers for a test.
     """
 
     model: str
     test: ClipTest
-    p: float
+    p: float | None
 
     @property
     def significant(self) -> bool:
         """Whether the two models differ significantly."""
-        return self.p < ALPHA
+        return self.p is not None and self.p < ALPHA
+
+
+class Rank(NamedTuple):
+    """First and last of the ranks that some models share."""
+
+    first: int
+    last: int
 
 
 @dataclass(frozen=True)
@@ -193,7 +222,68 @@ class Leaderboard:
             )
             for other in others
         ]
-        return tuple(map(Comparison, others, tests, holm([test.p for test in tests])))
+        return tuple(map(Comparison, others, tests, adjusted([test.p for test in tests])))
+
+    @cached_property
+    def detectable(self) -> float | None:
+        """The smallest difference from the selected model that the tests could have told.
+
+        The median over `comparisons`; None without a test.
+        """
+        found = [one.test.detectable for one in self.comparisons if one.test.detectable is not None]
+        return float(np.median(found)) if found else None
+
+    @cached_property
+    def ranks(self) -> dict[str, Rank]:
+        """The rank of each model under the leading protocol, except the baseline's.
+
+        Models that the tests can't tell from the selected one share its rank. Those that are
+        significantly better, or worse, stand before or after; they are not compared with each
+        other, and share theirs as well.
+        """
+        selected = self.selected[self.leading].model
+        if not any(one.model == selected for one in self.standings):
+            return {}
+        different = [one for one in self.comparisons if one.significant]
+        better = [one.model for one in different if one.test.statistic < 0]
+        worse = [one.model for one in different if one.test.statistic > 0]
+        alike = [selected, *(one.model for one in self.comparisons if not one.significant)]
+        found: dict[str, Rank] = {}
+        for group in (better, alike, worse):
+            rank = Rank(len(found) + 1, len(found) + len(group))
+            found |= dict.fromkeys(group, rank)
+        return found
+
+    @cached_property
+    def selected_gap(self) -> Difference | None:
+        """The SD-SI gap of the selected models, on the clips tested under both protocols."""
+        if not self.has_gap:
+            return None
+        rows = self.result.predictions
+        sides = [
+            rows[(rows["protocol"] == protocol) & (rows["model"] == self.selected[protocol].model)]
+            for protocol in (SPEAKER_DEPENDENT, SPEAKER_INDEPENDENT)
+        ]
+        return _gap(sides[0], sides[1], self.result)
+
+    @cached_property
+    def gap_clips(self) -> int:
+        """Number of clips tested under both protocols of the SD-SI gap."""
+        return len(set.intersection(*map(set, self._tested))) if self.has_gap else 0
+
+    @property
+    def gap_restricted(self) -> bool:
+        """Whether the SD-SI gap is of fewer clips than the two scores."""
+        return self.has_gap and any(set(one) != set(self._tested[0]) for one in self._tested)
+
+    @cached_property
+    def _tested(self) -> list[pd.Series]:
+        """The test clips of the two protocols of the SD-SI gap."""
+        rows = self.result.predictions
+        return [
+            rows.loc[rows["protocol"] == protocol, "clip"].drop_duplicates()
+            for protocol in (SPEAKER_DEPENDENT, SPEAKER_INDEPENDENT)
+        ]
 
     @cached_property
     def divisions(self) -> list[Division]:
@@ -232,14 +322,16 @@ class Claim:
     claimed : float
         The source's figure.
     measured : Score or None
-        Ours under the source's protocol; None if the study did not measure it.
+        Ours under the source's protocol, see `answer`; None if the study did not measure it.
     independent : Score or None
         Ours under the speaker-independent protocol, if the source's is another one.
     gap : Score or None
-        `measured` less `independent`, both sides resampled independently.
+        `measured` less `independent`, on the clips tested under both protocols; None without any.
     standard_error : float or None
-        Binomial standard error of an accuracy as high as the claim on as many test clips. None for
-        other metrics, and if nothing was measured.
+        Standard error of the difference of two figures as high as reported, each on its own draw of
+        test clips; see `_sampling_error`. None under a protocol that does not draw clips at random.
+    not_comparable : str
+        Why the two figures can't be compared; empty if they can.
     greater_is_better : bool
         Of the metric.
     """
@@ -250,22 +342,37 @@ class Claim:
     independent: Score | None
     gap: Score | None
     standard_error: float | None
+    not_comparable: str = ""
     greater_is_better: bool = True
 
     @property
-    def reached(self) -> bool:
-        """Whether our figure is the source's or better."""
-        if self.measured is None:
-            return False
-        better = self.measured.value - self.claimed
-        return (better if self.greater_is_better else -better) >= 0
+    def allowance(self) -> float | None:
+        """By how much our figure may fall short and be consistent; None if there is no such number.
+
+        Then the reported figure has to lie inside our interval.
+        """
+        return None if self.standard_error is None else WITHIN * self.standard_error
 
     @property
-    def within(self) -> bool:
-        """Whether the source's figure lies inside our interval."""
-        return self.measured is not None and (
-            self.measured.low <= self.claimed <= self.measured.high
-        )
+    def verdict(self) -> Verdict:
+        """Whether our figure falls short of the reported one by more than sampling allows.
+
+        A figure of ours that is better than reported is consistent: a claim is a lower limit of
+        what its procedure can give. Under a protocol that draws clips at random, sampling allows
+        `WITHIN` standard errors; under any other, the reported figure has to lie inside our
+        interval over speakers.
+        """
+        if self.measured is None or self.not_comparable:
+            return "not comparable"
+        sign = 1 if self.greater_is_better else -1
+        shortfall = sign * (self.claimed - self.measured.value)
+        if shortfall <= 0:
+            return "consistent"
+        if self.allowance is not None:
+            return "consistent" if shortfall <= self.allowance else "below"
+        limits = self.measured.interval
+        inside = limits is not None and limits.low <= self.claimed <= limits.high
+        return "consistent" if inside else "below"
 
 
 def leaderboard(
@@ -295,7 +402,7 @@ def leaderboard(
         evaluations.setdefault(str(model), {})[str(protocol)] = part
     protocols = tuple(selections)
     standings = [
-        Standing(model, parts, _gaps(parts) if model != BASELINE else {})
+        _standing(result, model, parts, gap=model != BASELINE)
         for model, parts in evaluations.items()
     ]
     standings.sort(key=lambda standing: _rank(standing, _leading(protocols)))
@@ -315,28 +422,103 @@ def claims(board: Leaderboard) -> list[Claim]:
 def _claim(board: Leaderboard, reported: Claims, model: str) -> Claim:
     protocol, metric, value = reported.protocol, reported.metric, reported.values[model]
     evaluation = board.evaluation(protocol, model)
-    measured = evaluation.scores[metric] if evaluation else None
+    measured = answer(evaluation, metric) if evaluation else None
     elsewhere = (
         board.evaluation(SPEAKER_INDEPENDENT, model) if protocol != SPEAKER_INDEPENDENT else None
     )
-    independent = elsewhere.scores[metric] if elsewhere else None
+    independent = answer(elsewhere, metric) if elsewhere else None
+    standing = next((one for one in board.standings if one.model == model), None)
+    paired = standing.pooled_gaps if standing and protocol == SPEAKER_DEPENDENT else {}
     error = None
-    if evaluation and metric == "accuracy":
-        error = math.sqrt(value * (1 - value) / evaluation.clips)
-    difference = gap(measured, independent) if measured and independent else None
-    greater = METRICS[metric].greater_is_better
-    return Claim(model, value, measured, independent, difference, error, greater)
+    if evaluation and protocol == SPEAKER_DEPENDENT:
+        theirs = reported.test_clips or _clips_of_a_side(board.result, protocol)
+        error = _sampling_error(evaluation, metric, value, theirs)
+    return Claim(
+        model=model,
+        claimed=value,
+        measured=measured,
+        independent=independent,
+        gap=paired.get(metric),
+        standard_error=error,
+        not_comparable=_not_comparable(board.result, reported, model, measured),
+        greater_is_better=METRICS[metric].greater_is_better,
+    )
+
+
+def answer(evaluation: Evaluation, metric: str) -> Score:
+    """Return our figure that answers a claim: sources report figures over all their test clips."""
+    return evaluation.pooled[metric]
+
+
+def _clips_of_a_side(result: Result, protocol: str) -> float:
+    """Return the mean number of test clips over the splits of a protocol."""
+    splits = result.data.splits.items()
+    sides = [split.test.clips for name, split in splits if name.partition("/")[0] == protocol]
+    return float(np.mean(sides))
+
+
+def _sampling_error(evaluation: Evaluation, metric: str, value: float, theirs: float) -> float:
+    """Return the standard error of the difference of two figures on two draws of test clips.
+
+    Of an accuracy p it is binomial, sqrt(p (1 - p) (1/n + 1/m)) with n clips of ours and m of the
+    source: sqrt(2 p (1 - p) / n) for two sides of one size. Of any other metric it is that of our
+    clips, drawn with replacement, scaled in the same way.
+
+    Parameters
+    ----------
+    evaluation : Evaluation
+        Ours.
+    metric : str
+    value : float
+        The reported figure.
+    theirs : float
+        Test clips of the source.
+    """
+    both = 1 / evaluation.clips + 1 / theirs
+    if metric == "accuracy":
+        return math.sqrt(value * (1 - value) * both)
+    counts = evaluation.confusion
+    total = int(counts.sum())
+    rng = np.random.default_rng(bootstrap_seed(0, "claims", metric))
+    drawn = rng.multinomial(total, counts.ravel() / total, size=RESAMPLES)
+    draws = METRICS[metric].of_counts(drawn.reshape(RESAMPLES, *counts.shape))
+    return float(np.std(draws)) * math.sqrt(both * evaluation.clips)
+
+
+def _not_comparable(result: Result, reported: Claims, model: str, measured: Score | None) -> str:
+    """Return why a claim can't be compared with our figure; empty if it can."""
+    if measured is None:
+        return "not measured here"
+    stated = reported.not_comparable.get(model, "").strip().rstrip(".")
+    corpora = result.data.corpora.values()
+    if any(one.left_out for one in corpora):
+        return stated or "a corpus is missing here"
+    if any(one.missing for one in corpora):
+        return stated or "a corpus is incomplete here"
+    return stated
 
 
 def _leading(protocols: tuple[str, ...]) -> str:
     return SPEAKER_INDEPENDENT if SPEAKER_INDEPENDENT in protocols else protocols[0]
 
 
-def _gaps(parts: dict[str, Evaluation]) -> dict[str, Score]:
-    if SPEAKER_DEPENDENT not in parts or SPEAKER_INDEPENDENT not in parts:
-        return {}
-    dependent, independent = parts[SPEAKER_DEPENDENT].scores, parts[SPEAKER_INDEPENDENT].scores
-    return {metric: gap(dependent[metric], independent[metric]) for metric in dependent}
+def _standing(result: Result, model: str, parts: dict[str, Evaluation], *, gap: bool) -> Standing:
+    found = None
+    if gap and SPEAKER_DEPENDENT in parts and SPEAKER_INDEPENDENT in parts:
+        rows = result.predictions[result.predictions["model"] == model]
+        dependent = rows[rows["protocol"] == SPEAKER_DEPENDENT]
+        found = _gap(dependent, rows[rows["protocol"] == SPEAKER_INDEPENDENT], result)
+    return Standing(model, parts, found.scores if found else {}, found.pooled if found else {})
+
+
+def _gap(dependent: pd.DataFrame, independent: pd.DataFrame, result: Result) -> Difference | None:
+    """Return the SD-SI gap on the clips that both sides have; None if there are none."""
+    dependent = dependent[dependent["clip"].isin(independent["clip"])]
+    independent = independent[independent["clip"].isin(dependent["clip"])]
+    if not len(dependent):
+        return None
+    seed = bootstrap_seed(result.study.seed, "gap")
+    return paired_difference(dependent, independent, result.emotions, seed)
 
 
 def _rank(standing: Standing, protocol: str) -> tuple[float, str]:

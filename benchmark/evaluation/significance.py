@@ -7,23 +7,24 @@ from dataclasses import dataclass
 
 import numpy as np
 import pandas as pd
-from numpy.typing import NDArray
 
 from benchmark.errors import BenchmarkError
-from benchmark.evaluation.intervals import Score, Unit, paired_difference, resampled_unit
-from benchmark.evaluation.metrics import METRICS, Counts, Floats, counts_by
+from benchmark.evaluation.intervals import Score, paired_difference
+from benchmark.evaluation.metrics import METRICS, Floats, counts_by
 
-SWAPS = 10_000
-"""Permutations drawn if there are more; otherwise all are enumerated."""
+SWAPS = 100_000
+"""Permutations drawn if there are more; otherwise all are enumerated: up to 16 speakers."""
 
 ALPHA = 0.05
 """Significance level."""
 
-FEWEST_SWAPPED = 6
-"""Speakers needed to permute them: with fewer, p cannot fall below `ALPHA`, and clips are
-permuted."""
+POWER = 0.8
+"""Probability with which the smallest difference that a test can tell is found."""
 
-BLOCK = 1000
+FEWEST_SWAPPED = 6
+"""Speakers that a permutation test needs: with fewer, p cannot fall below `ALPHA`."""
+
+BLOCK = 10_000
 """Permutations computed at a time, to bound memory."""
 
 
@@ -34,22 +35,31 @@ class ClipTest:
     Attributes
     ----------
     difference : Score
-        First model minus second; the interval resamples the same speakers for both.
-    p : float
-        Two-sided p value of the permutation test.
-    swapped : str
-        Unit of permutation: ``speakers`` or ``clips``.
+        First model minus second: the difference of their scores as published, means over corpora;
+        the interval resamples the same speakers for both.
+    statistic : float
+        What the test looks at: the mean over corpora of the mean over speakers of the difference of
+        the speaker's own scores.
+    p : float or None
+        Two-sided p value of the permutation test; None with fewer than `FEWEST_SWAPPED` speakers.
+    speakers : int
+        Number of speakers, the unit of permutation.
     swaps : int
-        Number of permutations.
+        Number of permutations; 0 without a test.
     exact : bool
         Whether all permutations were enumerated.
+    detectable : float or None
+        The smallest true difference that such a test finds with a probability of `POWER`; None
+        without a test.
     """
 
     difference: Score
-    p: float
-    swapped: Unit
+    statistic: float
+    p: float | None
+    speakers: int
     swaps: int
     exact: bool
+    detectable: float | None
 
 
 @dataclass(frozen=True)
@@ -82,17 +92,17 @@ def compare_on_clips(
     """Return the difference of two models on the same clips, with a permutation test.
 
     Under the null hypothesis the predictions of the two models for a speaker are exchangeable. So
-    they are swapped for whole speakers, in all ways or in `SWAPS` random ones, and `p` is the
-    fraction of permutations, the observed one included, with a difference as large as the observed
-    one (Good 2005, Permutation, Parametric and Bootstrap Tests of Hypotheses, chapter 3; Ernst
-    2004, Permutation methods: a basis for exact inference, Statistical Science 19). With fewer than
-    `FEWEST_SWAPPED` speakers, clips are permuted, each with all its rows. The unit of the interval
-    is that of `intervals.resampled_unit`.
+    they are swapped for whole speakers, in all ways or in `SWAPS` random ones, which turns the sign
+    of the speaker's difference. `p` is the fraction of permutations, the observed one included,
+    with a statistic as large as the observed one (Good 2005, Permutation, Parametric and Bootstrap
+    Tests of Hypotheses, chapter 3; Ernst 2004, Permutation methods: a basis for exact inference,
+    Statistical Science 19). Each speaker of a corpus has the same weight, and each corpus.
 
     Parameters
     ----------
     first, second : DataFrame of shape (n_rows, ...)
-        Each model's rows of one protocol: clip, speaker, emotion and p_<emotion> for each emotion.
+        Each model's rows of one protocol: clip, corpus, speaker, emotion and p_<emotion> for each
+        emotion.
     emotions : sequence of str
         The study's emotions.
     metric : str
@@ -106,22 +116,43 @@ def compare_on_clips(
         If the two have different clips.
     """
     first, second = _aligned(first, second)
-    speaker_of, speakers = pd.factorize(first["speaker"], sort=True)
-    clip_of = pd.factorize(first["clip"], sort=True)[0]
-    unit = resampled_unit(speaker_of, clip_of)
-    drawn_groups = speaker_of if unit.over == "speakers" else clip_of
-    by_group = _paired_counts(drawn_groups, first, second, emotions)
-    difference = paired_difference(by_group, metric, unit, seeds[0])
-    swapped: Unit = "speakers" if len(speakers) >= FEWEST_SWAPPED else "clips"
-    swapped_groups = speaker_of if swapped == "speakers" else clip_of
-    if swapped != unit.over:
-        by_group = _paired_counts(swapped_groups, first, second, emotions)
-    differences, exact = _swapped_differences(by_group, metric, seeds[1])
-    # Sums of the same counts may differ in their last digit.
-    as_large = int((np.abs(differences) >= abs(difference.value) - 1e-12).sum())
-    ways = len(differences)
+    difference = paired_difference(first, second, emotions, seeds[0]).scores[metric]
+    by_speaker, weights = _by_speaker(first, second, emotions, metric)
+    parts = weights * by_speaker
+    statistic = float(parts.sum())
+    if len(parts) < FEWEST_SWAPPED:
+        return ClipTest(difference, statistic, None, len(parts), 0, False, None)
+    exact = 2 ** len(parts) <= SWAPS
+    signs = _all_signs(len(parts)) if exact else _signs(len(parts), seeds[1])
+    swapped = np.concatenate([block @ parts for block in signs])
+    # Sums of the same parts may differ in their last digit.
+    as_large = int((np.abs(swapped) >= abs(statistic) - 1e-12).sum())
+    ways = len(swapped)
     p = as_large / ways if exact else (as_large + 1) / (ways + 1)
-    return ClipTest(difference, p, swapped, ways, exact)
+    smallest = detectable(by_speaker, weights)
+    return ClipTest(difference, statistic, p, len(parts), ways, exact, smallest)
+
+
+def detectable(differences: Floats, weights: Floats) -> float:
+    """Return the smallest true difference that a test over speakers finds in most samples.
+
+    It is found with a probability of `POWER` at the level `ALPHA`, by Student's t (Cohen 1988,
+    Statistical Power Analysis for the Behavioral Sciences). The standard error is that of the
+    weighted mean of the speakers' differences; degrees of freedom count speakers of equal weight
+    (Kish).
+
+    Parameters
+    ----------
+    differences, weights : ndarray of shape (n_speakers,)
+        The weights sum to 1.
+    """
+    from scipy.stats import t
+
+    squares = np.square(weights)
+    speakers = float(squares.sum() ** 2 / np.square(squares).sum())
+    off = differences - weights @ differences
+    error = np.sqrt((squares * np.square(off)).sum() * speakers / (speakers - 1))
+    return float((t.ppf(1 - ALPHA / 2, speakers - 1) + t.ppf(POWER, speakers - 1)) * error)
 
 
 def holm(ps: Sequence[float]) -> list[float]:
@@ -140,6 +171,12 @@ def holm(ps: Sequence[float]) -> list[float]:
     adjusted = np.empty(len(ps))
     adjusted[order] = np.minimum(np.maximum.accumulate(steps), 1.0)
     return [float(p) for p in adjusted]
+
+
+def adjusted(ps: Sequence[float | None]) -> list[float | None]:
+    """Return `holm` of the tests that have a p value; None stays None."""
+    found = iter(holm([p for p in ps if p is not None]))
+    return [None if p is None else next(found) for p in ps]
 
 
 def compare_on_folds(
@@ -191,41 +228,27 @@ def _aligned(first: pd.DataFrame, second: pd.DataFrame) -> tuple[pd.DataFrame, p
     return first, second
 
 
-def _paired_counts(
-    groups: NDArray[np.int64], first: pd.DataFrame, second: pd.DataFrame, emotions: Sequence[str]
-) -> Counts:
-    """Return both models' confusion counts, of shape (n_groups, 2, n_emotions, n_emotions)."""
-    return np.stack([counts_by(groups, rows, emotions) for rows in (first, second)], axis=1)
-
-
-def _swapped_differences(by_group: Counts, metric: str, seed: int) -> tuple[Floats, bool]:
-    """Return the difference under each permutation, and whether all were enumerated."""
-    exact = 2 ** len(by_group) <= SWAPS
-    swaps = _all_swaps(len(by_group)) if exact else _swaps(len(by_group), seed)
-    blocks = [_swapped_difference(by_group, block, metric) for block in swaps]
-    return np.concatenate(blocks), exact
-
-
-def _swapped_difference(by_group: Counts, swaps: NDArray[np.bool_], metric: str) -> Floats:
-    """Return the difference of the two models for each row of `swaps`, of shape (n_swaps,)."""
-    groups, _, size, _ = by_group.shape
-    first, second = by_group[:, 0].reshape(groups, -1), by_group[:, 1].reshape(groups, -1)
-    # Numbers of clips are exact as floats, whose product of matrices is the fast one.
-    moved = swaps.astype(np.float64) @ (second - first).astype(np.float64)
-    one = first.sum(axis=0) + np.rint(moved).astype(np.int64)
-    other = first.sum(axis=0) + second.sum(axis=0) - one
+def _by_speaker(
+    first: pd.DataFrame, second: pd.DataFrame, emotions: Sequence[str], metric: str
+) -> tuple[Floats, Floats]:
+    """Return each speaker's difference, and its weight in the mean over corpora and speakers."""
+    speaker_of, _ = pd.factorize(first["speaker"], sort=True)
     of_counts = METRICS[metric].of_counts
-    shape = (len(swaps), size, size)
-    return of_counts(one.reshape(shape)) - of_counts(other.reshape(shape))
+    one, other = (of_counts(counts_by(speaker_of, rows, emotions)) for rows in (first, second))
+    corpus_of = first.groupby("speaker", sort=True)["corpus"].first()
+    n_speakers = corpus_of.map(corpus_of.value_counts()).to_numpy(dtype=np.float64)
+    return one - other, 1 / (n_speakers * corpus_of.nunique())
 
 
-def _all_swaps(groups: int) -> Iterator[NDArray[np.bool_]]:
-    """Yield all subsets of the groups."""
-    yield (np.arange(2**groups)[:, None] >> np.arange(groups) & 1).astype(np.bool_)
+def _all_signs(speakers: int) -> Iterator[Floats]:
+    """Yield all ways to turn the signs of the speakers' differences, in blocks."""
+    for start in range(0, 2**speakers, BLOCK):
+        ways = np.arange(start, min(start + BLOCK, 2**speakers))
+        yield np.where(ways[:, None] >> np.arange(speakers) & 1, -1.0, 1.0)
 
 
-def _swaps(groups: int, seed: int) -> Iterator[NDArray[np.bool_]]:
-    """Yield `SWAPS` random subsets of the groups, in blocks."""
+def _signs(speakers: int, seed: int) -> Iterator[Floats]:
+    """Yield `SWAPS` random ways to turn the signs of the speakers' differences, in blocks."""
     rng = np.random.default_rng(seed)
     for _ in range(SWAPS // BLOCK):
-        yield rng.integers(0, 2, size=(BLOCK, groups), dtype=np.int8).astype(np.bool_)
+        yield np.where(rng.integers(0, 2, size=(BLOCK, speakers), dtype=np.int8), -1.0, 1.0)

@@ -5,19 +5,15 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
-import numpy as np
 import pandas as pd
-from numpy.typing import NDArray
 
 from benchmark.evaluation.intervals import (
     Score,
     bootstrap_seed,
     evaluate,
-    gap,
+    independent_difference,
     paired_difference,
-    resampled_unit,
 )
-from benchmark.evaluation.metrics import counts_by
 
 SPEAKER = "speaker"
 FIRST = (SPEAKER, "gender", "intensity", "statement")
@@ -38,6 +34,7 @@ class Group:
     clips, speakers : int
         Of the emotions compared.
     score : Score
+        Without an interval where speakers are too few for one, as for a single speaker.
     """
 
     name: str
@@ -136,15 +133,10 @@ def _divide(
     if len(groups) == 2:
         first, second = by_name.values()
         paired = set(first["speaker"]) == set(second["speaker"])
-        difference = gap(groups[0].score, groups[1].score)
-        speakers, clips = _numbered(part)
-        unit = resampled_unit(speakers, clips)
-        if paired and unit.over == "speakers":
-            sides = (part[by] == measured.index[0], part[by] != measured.index[0])
-            counts_of = [counts_by(speakers[side], part[side], emotions) for side in sides]
-            by_speaker = np.stack(counts_of, axis=1)
+        difference = independent_difference(groups[0].score, groups[1].score)
+        if paired:
             seed = bootstrap_seed(seed, corpus, by)
-            difference = paired_difference(by_speaker, metric, unit, seed)
+            difference = paired_difference(first, second, emotions, seed).scores[metric]
     left_out = len(counts) - len(measured)
     yield Division(corpus, by, tuple(shared), groups, left_out, difference, paired)
 
@@ -152,9 +144,3 @@ def _divide(
 def _group(name: str, rows: pd.DataFrame, emotions: Sequence[str], metric: str, seed: int) -> Group:
     evaluation = evaluate(rows, emotions, seed)
     return Group(name, evaluation.clips, evaluation.speakers, evaluation.scores[metric])
-
-
-def _numbered(rows: pd.DataFrame) -> list[NDArray[np.int64]]:
-    """Return each row's speaker and clip as numbers from 0 on."""
-    columns = ("speaker", "clip")
-    return [np.asarray(pd.factorize(rows[name], sort=True)[0], dtype=np.int64) for name in columns]

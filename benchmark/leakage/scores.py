@@ -2,23 +2,22 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from functools import cached_property
 
 import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
 from benchmark.evaluation.intervals import (
-    FEWEST_SPEAKERS,
+    BLOCK,
     RESAMPLES,
-    Resampled,
     Score,
-    Unit,
     bootstrap_seed,
+    combined,
     effective,
-    scored,
+    enough,
+    standard_error,
 )
 from benchmark.evaluation.metrics import METRICS, Floats
 from benchmark.leakage.stored import Ablation
@@ -45,11 +44,12 @@ class MeanScore:
 class AblationScores:
     """The scores of an ablation's runs.
 
-    Intervals come from a cluster bootstrap (`scored`) over all speakers of the study. A resample
-    counts a speaker as often in every run and every split: what runs share cancels in their
-    differences, and splits with the same test speaker do not count as independent. The degrees of
-    freedom follow from the speakers that the runs test; for a difference, from the experiment with
-    fewer. Below `FEWEST_SPEAKERS` effective speakers, the test rows of each run are resampled.
+    A score is the pooled one of a split's test rows, as the sources of the leaks report it.
+    Intervals come from a cluster bootstrap of the speakers of each corpus. A resample counts a
+    speaker as often in every run and every split: what runs share cancels in their differences, and
+    splits with the same test speaker do not count as independent. The degrees of freedom follow
+    from the speakers that the runs test; for a difference, from the experiment with fewer. Speakers
+    of a corpus of which too few are tested are held fixed, with their clips.
     """
 
     def __init__(self, ablation: Ablation) -> None:
@@ -68,72 +68,102 @@ class AblationScores:
             emotions.get_indexer(pd.Index(table["predicted"])),
         )
         np.add.at(self._counts, cells, table["rows"].to_numpy())
-        self._resamples: dict[tuple[int, str, Unit], Floats] = {}
+        # A speaker's name begins with its corpus, so that it is unique over corpora.
+        self._corpus_of = np.array([str(name).partition("/")[0] for name in self._speakers])
+        self._drawn: dict[str, NDArray[np.uint16]] = {}
+        self._resamples: dict[tuple[int, str, str], Floats] = {}
 
     def score(self, runs: Sequence[int], metric: str) -> MeanScore:
         """Return the mean score of an experiment's runs, one per split."""
-        unit = self._unit(runs)
         values = [self._value(run, metric) for run in runs]
-        resamples = [self._resampled(run, metric, unit.over) for run in runs]
-        return _mean(resamples, values, unit, (METRICS[metric].low, METRICS[metric].high))
+        limits = METRICS[metric].low, METRICS[metric].high
+        signed = [[(run, 1)] for run in runs]
+        return self._mean(signed, values, self._effective(runs), metric, limits)
 
     def difference(self, clean: Sequence[int], leaky: Sequence[int], metric: str) -> MeanScore:
         """Return the score of the second experiment minus that of the first."""
         pairs = list(zip(clean, leaky, strict=True))
         values = [self._value(b, metric) - self._value(a, metric) for a, b in pairs]
-        unit = min(self._unit(clean), self._unit(leaky))
-        resamples = [
-            self._resampled(b, metric, unit.over) - self._resampled(a, metric, unit.over)
-            for a, b in pairs
-        ]
+        first, second = self._effective(clean), self._effective(leaky)
+        fewer = {name: min(first[name], second[name]) for name in first.keys() & second.keys()}
         width = METRICS[metric].width
-        return _mean(resamples, values, unit, (-width, width))
+        signed = [[(a, -1), (b, 1)] for a, b in pairs]
+        return self._mean(signed, values, fewer, metric, (-width, width))
 
-    def _unit(self, runs: Sequence[int]) -> Resampled:
-        """Return the resampling unit of an experiment, and its effective number."""
+    def _effective(self, runs: Sequence[int]) -> dict[str, float]:
+        """Return the effective number of tested speakers of each corpus, 0 if they are too few."""
         tested = self._counts[list(runs)].sum(axis=(0, 2, 3))
-        speakers = effective(tested)
-        if speakers < FEWEST_SPEAKERS:
-            return Resampled("clips", float(tested.sum() / len(runs)))
-        return Resampled("speakers", speakers)
+        found = {}
+        for corpus in sorted(set(self._corpus_of[tested > 0])):
+            rows = tested[(self._corpus_of == corpus) & (tested > 0)]
+            speakers = effective(rows)
+            found[str(corpus)] = speakers if enough(len(rows), speakers) else 0.0
+        return found
+
+    def _mean(
+        self,
+        signed: Sequence[Sequence[tuple[int, int]]],
+        values: Sequence[float],
+        speakers: Mapping[str, float],
+        metric: str,
+        limits: tuple[float, float],
+    ) -> MeanScore:
+        """Return the mean over splits with its interval.
+
+        Parameters
+        ----------
+        signed : sequence of sequence of (int, int)
+            By split: its runs, each with 1, or -1 if it is to be subtracted.
+        values : sequence of float
+            By split.
+        speakers : mapping of str to float
+            Effective number of speakers by corpus, as `_effective`.
+        metric : str
+        limits : (float, float)
+            Range of the mean.
+        """
+        mean = float(np.mean(values))
+        fixed = tuple(sorted(name for name, count in speakers.items() if not count))
+        sampled = sorted(name for name, count in speakers.items() if count)
+        if not sampled:
+            return MeanScore(Score(mean, None, 1.0, fixed, *limits), tuple(values))
+        errors = []
+        for corpus in sampled:
+            drawn = [
+                np.sum([sign * self._resampled(run, metric, corpus) for run, sign in split], axis=0)
+                for split in signed
+            ]
+            known = np.isfinite(drawn)
+            tested = known.any(axis=0)  # a resample without any tested speaker has no score
+            sums = np.where(known, drawn, 0.0).sum(axis=0)[tested]
+            errors.append(standard_error(sums / known.sum(axis=0)[tested], speakers[corpus]))
+        error, freedom = combined(errors, [speakers[corpus] - 1 for corpus in sampled])
+        return MeanScore(Score(mean, error, freedom, fixed, *limits), tuple(values))
 
     def _value(self, run: int, metric: str) -> float:
         return float(METRICS[metric].of_counts(self._counts[run].sum(axis=0)))
 
-    def _resampled(self, run: int, metric: str, over: Unit) -> Floats:
-        """Return a run's score on each resample; NaN if a resample has none of its speakers."""
-        if (run, metric, over) not in self._resamples:
+    def _resampled(self, run: int, metric: str, corpus: str) -> Floats:
+        """Return a run's score with one corpus resampled; NaN if none of its speakers is drawn."""
+        if (run, metric, corpus) not in self._resamples:
             size = self._counts.shape[-1]
-            cells = self._counts[run].reshape(len(self._speakers), -1)
-            drawn = self._weights @ cells if over == "speakers" else self._rows(run, cells)
-            counts = np.asarray(drawn, dtype=np.int64).reshape(RESAMPLES, size, size)
-            values = METRICS[metric].of_counts(counts)
-            known = counts.sum(axis=(1, 2)) > 0
-            self._resamples[run, metric, over] = np.where(known, values, np.nan)
-        return self._resamples[run, metric, over]
+            cells = self._counts[run].reshape(len(self._speakers), -1).astype(np.float64)
+            blocks = []
+            for start in range(0, RESAMPLES, BLOCK):
+                drawn = self._weights(corpus)[start : start + BLOCK].astype(np.float64) @ cells
+                counts = np.rint(drawn).astype(np.int64).reshape(-1, size, size)
+                values = METRICS[metric].of_counts(counts)
+                blocks.append(np.where(counts.sum(axis=(1, 2)) > 0, values, np.nan))
+            self._resamples[run, metric, corpus] = np.concatenate(blocks)
+        return self._resamples[run, metric, corpus]
 
-    @cached_property
-    def _weights(self) -> NDArray[np.int64]:
+    def _weights(self, corpus: str) -> NDArray[np.uint16]:
         """How often each resample contains each speaker, of shape (RESAMPLES, n_speakers)."""
-        rng = np.random.default_rng(bootstrap_seed(self._seed, STREAM))
-        n = len(self._speakers)
-        return rng.multinomial(n, np.full(n, 1 / n), size=RESAMPLES)
-
-    def _rows(self, run: int, cells: NDArray[np.int64]) -> NDArray[np.int64]:
-        """Return resampled counts of a run's rows, of shape (RESAMPLES, n_cells)."""
-        rng = np.random.default_rng(bootstrap_seed(self._seed, STREAM, str(run)))
-        counts = cells.sum(axis=0)
-        n = int(counts.sum())
-        return rng.multinomial(n, counts / n, size=RESAMPLES)
-
-
-def _mean(
-    resamples: Sequence[Floats],
-    values: Sequence[float],
-    unit: Resampled,
-    limits: tuple[float, float],
-) -> MeanScore:
-    known = np.isfinite(resamples)
-    tested = known.any(axis=0)  # a resample without any tested speaker has no score
-    means = np.where(known, resamples, 0.0).sum(axis=0)[tested] / known.sum(axis=0)[tested]
-    return MeanScore(scored(float(np.mean(values)), means, unit, *limits), tuple(values))
+        if corpus not in self._drawn:
+            rng = np.random.default_rng(bootstrap_seed(self._seed, STREAM, corpus))
+            own = np.flatnonzero(self._corpus_of == corpus)
+            times = np.ones((RESAMPLES, len(self._speakers)), dtype=np.uint16)
+            shares = np.full(len(own), 1 / len(own))
+            times[:, own] = rng.multinomial(len(own), shares, size=RESAMPLES)
+            self._drawn[corpus] = times
+        return self._drawn[corpus]

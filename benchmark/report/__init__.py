@@ -10,6 +10,7 @@ from benchmark.evaluation import looks, summaries
 from benchmark.evaluation.leaderboard import Leaderboard, leaderboard
 from benchmark.evaluation.results import Result
 from benchmark.report import study_page, wording
+from benchmark.report.latex import FOLDER, latex_table
 from benchmark.report.pages import claims, speaker_independent
 from benchmark.report.pages.leaderboard import leaderboard_page
 from benchmark.report.readme import update_readme
@@ -45,7 +46,11 @@ def read_boards(
 
 
 def write_pages(
-    boards: Sequence[Leaderboard], folder: Path, only: Collection[str] | None = None
+    boards: Sequence[Leaderboard],
+    folder: Path,
+    only: Collection[str] | None = None,
+    *,
+    latex: bool = False,
 ) -> list[Path]:
     """Write the page and figures of each result, and the pages over all results.
 
@@ -59,6 +64,8 @@ def write_pages(
         ``README.md``.
     only : collection of str, or None
         Names of the only results whose own pages are written; None for all.
+    latex : bool
+        Whether to write each leaderboard as a LaTeX table, too: ``latex/<name>.tex``.
 
     Returns
     -------
@@ -76,6 +83,10 @@ def write_pages(
         page = folder / f"{board.result.name}.md"
         write_text(page, study_page.study_page(board, drawn, facts))
         written.append(page)
+        if latex:
+            (folder / FOLDER).mkdir(exist_ok=True)
+            written.append(folder / FOLDER / f"{board.result.name}.tex")
+            write_text(written[-1], latex_table(board))
     over_all = {
         wording.READING: study_page.reading_page(),
         claims.NAME: claims.claims_page(boards),

@@ -55,10 +55,10 @@ STYLE: dict[str, Any] = {
 
 
 def draw_score(axes: Axes, row: int, score: Score, style: tuple[str, str], *, below: bool) -> None:
-    """Draw a score with its interval, its value above or below; dotted for one over clips."""
+    """Draw a score with its interval if it has one, its value above or below."""
     colour, marker = style
-    line = "solid" if score.over == "speakers" else "dotted"
-    axes.plot([score.low, score.high], [row, row], color=colour, lw=2, ls=line, zorder=2)
+    if score.interval:
+        axes.plot(score.interval, [row, row], color=colour, lw=2, zorder=2)
     axes.plot(
         [score.value], [row], color=colour, marker=marker, ms=8, mec="white", mew=0.8, zorder=3
     )

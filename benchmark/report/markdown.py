@@ -11,10 +11,6 @@ from benchmark.evaluation.intervals import Score
 ABBREVIATIONS = {"cnn", "gru", "jl", "knn", "lstm", "mlp", "ravdess", "savee", "svc", "svm", "tess"}
 NOTHING = "–"
 NO_BREAK = "\N{NO-BREAK SPACE}"
-CLIPS = "ᶜ"
-"""Marks an interval for which clips were resampled, at least on one side or in one part."""
-ALIKE = "≈"
-"""Marks the score of a model that is not significantly different from the selected model."""
 
 
 def table(
@@ -48,8 +44,10 @@ def address(*parts: str) -> str:
     return "/".join(quote(part, safe="@") for part in parts)
 
 
-def probability(p: float, equals: str = "= ") -> str:
-    """Return a p value with three decimals; ``< 0.001`` if it is smaller."""
+def probability(p: float | None, equals: str = "= ") -> str:
+    """Return a p value with three decimals; ``< 0.001`` if it is smaller, a dash for None."""
+    if p is None:
+        return NOTHING
     return "< 0.001" if p < 0.001 else f"{equals}{p:.3f}"
 
 
@@ -88,8 +86,8 @@ def signed(value: float) -> str:
 
 
 def interval(score: Score) -> str:
-    """Return the interval of a score, see `span`; marked if clips were resampled."""
-    return span(score.low, score.high) + ("" if score.over == "speakers" else CLIPS)
+    """Return the interval of a score, see `span`; empty where speakers are too few for one."""
+    return span(*score.interval) if score.interval else ""
 
 
 def span(lower: float, upper: float) -> str:
@@ -105,11 +103,11 @@ def span(lower: float, upper: float) -> str:
 
 
 def figure(score: Score | None, bold: bool = False) -> str:
-    """Return a score with its interval; a dash where there is none."""
+    """Return a score with its interval if it has one; a dash where there is no score."""
     if score is None:
         return NOTHING
     value = f"**{number(score.value)}**" if bold else number(score.value)
-    return f"{value} {interval(score)}"
+    return f"{value} {interval(score)}".rstrip()
 
 
 def capitalised(text: str) -> str:

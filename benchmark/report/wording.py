@@ -11,26 +11,27 @@ from typing import Any, NamedTuple
 from benchmark.data.protocols import PROTOCOLS, protocol_of
 from benchmark.data.record import CorpusRecord
 from benchmark.evaluation.calibration import BINS
-from benchmark.evaluation.intervals import FEWEST_SPEAKERS, RESAMPLES, Evaluation, Score, gap
+from benchmark.evaluation.intervals import FEWEST_SPEAKERS, RESAMPLES, Evaluation, Score
 from benchmark.evaluation.leaderboard import (
     METRIC,
     SELECTED_PER_FOLD,
     SPEAKER_DEPENDENT,
     SPEAKER_INDEPENDENT,
+    WITHIN,
     Claim,
     Leaderboard,
 )
 from benchmark.evaluation.metrics import METRICS
 from benchmark.evaluation.results import Result
-from benchmark.evaluation.significance import ALPHA, FEWEST_SWAPPED, SWAPS
+from benchmark.evaluation.significance import ALPHA, FEWEST_SWAPPED, POWER, SWAPS
 from benchmark.evaluation.text import TIED, text_associations
 from benchmark.models import MODELS
 from benchmark.report.markdown import (
-    ALIKE,
-    CLIPS,
     NO_BREAK,
+    NOTHING,
     code,
     count,
+    counted,
     figure,
     listed,
     number,
@@ -39,7 +40,10 @@ from benchmark.report.markdown import (
     title,
 )
 from benchmark.report.template import render
-from benchmark.study import BASELINE, Study
+from benchmark.study import BASELINE, Claims, Study
+
+SHOWN_SPEAKERS = 8
+"""Speakers whose own figures fit into a cell of a table."""
 
 READING = "reading.md"
 """The page that explains the terms and tables of all pages."""
@@ -172,7 +176,7 @@ class Headline:
     selected : tuple of (ProtocolWords, str, Score)
         Protocol, model and score: SD and SI, or the first protocol of a study without both.
     gap : Score or None
-        The SD–SI gap of the selected models.
+        The SD–SI gap of the selected models; None without clips tested under both protocols.
     chance : float
         UAR of a constant prediction.
     """
@@ -194,8 +198,9 @@ def headline_facts(board: Leaderboard) -> Headline:
         )
         for protocol in shown
     )
-    difference = gap(selected[0][2], selected[1][2]) if board.has_gap else None
-    return Headline(selected, difference, 1 / len(board.result.emotions))
+    gap = board.selected_gap
+    chance = 1 / len(board.result.emotions)
+    return Headline(selected, gap.scores[METRIC] if gap else None, chance)
 
 
 @dataclass(frozen=True)
@@ -226,13 +231,29 @@ class TestSide:
         return self.evaluation.effective_speakers <= 0.9 * self.evaluation.speakers
 
     @property
-    def corpus_units(self) -> str:
-        """The resampling units of the intervals within each corpus."""
-        units: dict[str, list[str]] = {}
+    def intervals(self) -> str:
+        """Whose speakers the intervals resample, and whose they hold fixed."""
+        sampled: list[str] = []
+        small: list[str] = []
         for name, part in self.evaluation.corpora.items():
-            speakers = f"{part.speakers} speaker{'s' if part.speakers != 1 else ''}"
-            units.setdefault(part.over, []).append(f"{title(name)} ({speakers})")
-        return listed([f"{unit} in {listed(units[unit])}" for unit in sorted(units, reverse=True)])
+            speakers = counted(part.speakers, "speaker")
+            places = small if name in self.evaluation.small else sampled
+            places.append(f"{title(name)} ({speakers})")
+        if not sampled:
+            return f"no intervals: too few speakers in {listed(small)}"
+        if not small:
+            within = " within corpora" if len(sampled) > 1 else ""
+            return f"intervals over speakers{within}"
+        return (
+            f"intervals over the speakers of {listed(sampled)}; too few for that, the speakers of "
+            f"{listed(small)} are held fixed"
+        )
+
+    @property
+    def estimand(self) -> str:
+        """What a score is the mean of; empty for one corpus."""
+        several = len(self.evaluation.corpora) > 1
+        return f"mean over {len(self.evaluation.corpora)} corpora" if several else ""
 
 
 def test_sides(board: Leaderboard) -> list[TestSide]:
@@ -270,18 +291,22 @@ def context(board: Leaderboard) -> dict[str, Any]:
         "model": partial(model_title, result),
         "named": partial(named, result),
         "verdict": verdict,
+        "cited": cited,
+        "estimand": estimand(board),
+        "told": told(board),
+        "listed_speakers": listed_speakers,
     }
 
 
 def constants() -> dict[str, Any]:
     """Return the variables that are the same for all studies."""
     return {
-        "ALIKE": ALIKE, "ALPHA": ALPHA, "BINS": BINS, "CLIPS": CLIPS, "NB": NO_BREAK,
+        "ALPHA": ALPHA, "BINS": BINS, "NB": NO_BREAK,
         "FEWEST_SPEAKERS": FEWEST_SPEAKERS, "FEWEST_SWAPPED": FEWEST_SWAPPED,
-        "RESAMPLES": RESAMPLES, "SWAPS": SWAPS, "TIED": TIED,
+        "POWER": POWER, "RESAMPLES": RESAMPLES, "SWAPS": SWAPS, "TIED": TIED,
         "METRICS": METRICS, "PROTOCOLS": PROTOCOLS,
         "protocol": protocol_words,
-        "metric": METRICS[METRIC].title,
+        "metric": METRICS[METRIC].title, "WITHIN": WITHIN,
         "base": "",
     }  # fmt: skip
 
@@ -311,51 +336,98 @@ def intervals_note() -> str:
     return render("partials/intervals", **constants())
 
 
-def scores_of(board: Leaderboard, model: str, metric: str = METRIC) -> list[str]:
-    """Return a model's score under each protocol, in bold if it is the selected model."""
-    cells = []
-    for protocol in board.protocols:
-        evaluation = board.evaluation(protocol, model)
-        bold = board.selected[protocol].model == model
-        cells.append(figure(evaluation.scores[metric] if evaluation else None, bold))
-    return cells
+def estimand(board: Leaderboard) -> str:
+    """Return the metric of the leaderboard, named as the mean over corpora if there are several."""
+    metric = METRICS[METRIC].title
+    return f"{metric}, mean over corpora" if len(board.corpora) > 1 else metric
 
 
-def marked_scores(board: Leaderboard, model: str) -> list[str]:
-    """Return a model's UAR under each protocol, marked if not significantly different."""
-    alike = any(not one.significant for one in board.comparisons if one.model == model)
+def cell(evaluation: Evaluation | None, metric: str, bold: bool = False) -> str:
+    """Return a score with its interval; that of a small corpus with its speakers' own figures."""
+    if evaluation is None:
+        return NOTHING
+    score = evaluation.scores[metric]
+    shown = figure(score, bold)
+    several = 1 < len(evaluation.by_speaker) <= SHOWN_SPEAKERS
+    if score.interval or len(evaluation.corpora) > 1 or not several:
+        return shown
+    own = (f"{one[metric]:.2f}".replace("-", "−") for one in evaluation.by_speaker.values())
+    return f"{shown} ({', '.join(own)})"
+
+
+def listed_speakers(evaluation: Evaluation) -> list[tuple[str, list[str]]]:
+    """Return each corpus without an interval, with its speakers in the order of their figures."""
     return [
-        f"{cell}{NO_BREAK}{ALIKE}" if alike and protocol == board.leading else cell
-        for protocol, cell in zip(board.protocols, scores_of(board, model), strict=True)
+        (title(name), [plain(one.partition("/")[2] or one) for one in part.by_speaker])
+        for name, part in evaluation.corpora.items()
+        if name in evaluation.small and 1 < len(part.by_speaker) <= SHOWN_SPEAKERS
     ]
 
 
+def scores_of(board: Leaderboard, model: str, metric: str = METRIC) -> list[str]:
+    """Return a model's score under each protocol, in bold if it is the selected model."""
+    return [
+        cell(
+            board.evaluation(protocol, model), metric, bold=board.selected[protocol].model == model
+        )
+        for protocol in board.protocols
+    ]
+
+
+def told(board: Leaderboard) -> str:
+    """Return the smallest difference that the tests could have told, in words."""
+    smallest, metric = board.detectable, METRICS[METRIC]
+    if smallest is None or smallest >= metric.width:
+        return "no difference, however large, with so few speakers"
+    return f"{number(smallest)} {metric.title}"
+
+
+def rank(board: Leaderboard, model: str) -> str:
+    """Return a model's rank under the leading protocol: ``1–3`` if three models share it."""
+    shared = board.ranks.get(model)
+    if shared is None:
+        return NOTHING
+    first, last = shared
+    return str(first) if first == last else f"{first}–{last}"
+
+
 def verdict(claim: Claim) -> str:
-    """Return whether a measured figure is below the reported one, with their difference."""
-    if claim.measured is None:
-        return "not measured"
-    notes = [_difference(claim), f"{'inside' if claim.within else 'outside'} our interval"]
-    if claim.standard_error is not None:
-        notes.append(f"standard error {number(claim.standard_error)}")
-    return f"{_verdict(claim)} ({', '.join(notes)})"
+    """Return the verdict on a claim, with the difference and what sampling allows of it."""
+    if claim.verdict == "not comparable":
+        return f"{claim.verdict} ({plain(claim.not_comparable)})"
+    allowed = (
+        "limit: our interval"
+        if claim.allowance is None
+        else f"sampling allows {number(claim.allowance)}"
+    )
+    return f"{_verdict(claim)} ({_difference(claim)}; {allowed})"
 
 
 def brief_verdict(claim: Claim) -> str:
-    """Return whether a measured figure is below the reported one, with their difference only."""
-    return f"{_verdict(claim)} ({_difference(claim)})" if claim.measured else "not measured"
+    """Return the verdict on a claim, with the difference only."""
+    if claim.verdict == "not comparable":
+        return claim.verdict
+    return f"{_verdict(claim)} ({_difference(claim)})"
 
 
 def _verdict(claim: Claim) -> str:
-    better, worse = ("above", "below") if claim.greater_is_better else ("below", "above")
-    return f"at or {better}" if claim.reached else f"**{worse}**"
+    """Return the verdict in words: an error rate that is worse than reported is above it."""
+    worse = "below" if claim.greater_is_better else "above"
+    return f"**{worse}**" if claim.verdict == "below" else claim.verdict
 
 
 def _difference(claim: Claim) -> str:
     """Return the measured figure minus the reported one."""
     difference = claim.measured.value - claim.claimed if claim.measured else 0.0
-    if number(difference) == "0.000" and not claim.reached:
-        return "by less than 0.001"
-    return signed(difference)
+    return "less than 0.001" if number(difference) == "0.000" and difference else signed(difference)
+
+
+def cited(source: Claims) -> str:
+    """Return a source's name with a link to its address, and the date of reading."""
+    name = plain(source.source)
+    if source.address:
+        name = f"[{name}]({source.address})"
+    return f"{name}, read {source.read}" if source.read else name
 
 
 def is_transductive(result: Result) -> bool:

@@ -40,17 +40,18 @@ class _Part(BaseModel):
 
 
 class Score(_Part):
-    """A test score with its 95 % confidence interval."""
+    """A test score with its 95 % confidence interval, None where speakers are too few for one."""
 
     value: float
-    low: float
-    high: float
+    low: float | None
+    high: float | None
 
 
 class ProtocolScores(_Part):
     """Test scores of a model under one protocol, by metric; sizes are those of the test side.
 
-    The confidence intervals resample `resampling_unit`: speakers or clips.
+    Scores are means over corpora. The confidence intervals resample speakers within corpora, except
+    those of the corpora in `fixed`, which have too few.
     """
 
     protocol: str
@@ -58,7 +59,7 @@ class ProtocolScores(_Part):
     speaker_independent: bool
     clips: int
     speakers: int
-    resampling_unit: str
+    fixed: tuple[str, ...] = ()
     scores: dict[str, Score]
 
 
@@ -191,9 +192,11 @@ class Card(_Part):
             if self.trust.speaker_independent
             else "speaker-dependent; speaker-independent performance was not measured"
         )
+        no_limits = uar.low is None or uar.high is None
+        limits = "" if no_limits else f" [{uar.low:.3f}, {uar.high:.3f}]"
         synthetic = " It was trained on synthetic speech, not on people." if self.generated else ""
         return (
-            f"UAR {uar.value:.3f} [{uar.low:.3f}, {uar.high:.3f}], {protocol}; chance level "
+            f"UAR {uar.value:.3f}{limits}, {protocol}; chance level "
             f"{1 / len(self.emotions):.3f}.{synthetic}"
         )
 
@@ -270,10 +273,11 @@ def _measured(board: Leaderboard, model: str) -> tuple[ProtocolScores, ...]:
             speaker_independent=protocol in PROTOCOLS and PROTOCOLS[protocol].speaker_independent,
             clips=evaluation.clips,
             speakers=evaluation.speakers,
-            resampling_unit=evaluation.over,
+            fixed=evaluation.small,
             scores={
-                name: Score(value=score.value, low=score.low, high=score.high)
+                name: Score(value=score.value, low=low, high=high)
                 for name, score in evaluation.scores.items()
+                for low, high in [score.interval or (None, None)]
             },
         )
         for protocol, evaluation in evaluations.items()

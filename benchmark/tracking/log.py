@@ -78,12 +78,10 @@ def log_models(
         metrics: dict[str, float] = {cv_metric: winner.score, "cv_std": winner.std or 0.0}
         for name, score in found.scores.items():
             metrics[f"test_{name}"] = score.value
-            metrics[f"test_{name}_low"] = score.low
-            metrics[f"test_{name}_high"] = score.high
+            if score.interval:
+                metrics[f"test_{name}_low"], metrics[f"test_{name}_high"] = score.interval
         for corpus, part in found.corpora.items():
             metrics |= {f"test_{corpus}_{name}": s.value for name, s in part.scores.items()}
-        for name, score in found.mean_over_corpora.items():
-            metrics[f"test_{name}_mean_over_corpora"] = score.value
         params = winner.params | ({"members": members} if members else {})
         stored = files[split, model]
         tracker.log_model(

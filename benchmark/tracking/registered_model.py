@@ -11,7 +11,7 @@ import numpy as np
 
 from benchmark.corpora import synthetic
 from benchmark.evaluation.metrics import METRICS
-from benchmark.report.markdown import code, counted, listed, number, plain, span
+from benchmark.report.markdown import code, counted, listed, number, plain, span, title
 from benchmark.tracking.cards import Card, ProtocolScores, Score
 
 MODEL_DESCRIPTION = """\
@@ -116,6 +116,7 @@ def logged_metrics(card: Card) -> dict[str, float]:
         for measured in _trusted_first(card)
         for name, score in measured.scores.items()
         for end, value in (("", score.value), ("_low", score.low), ("_high", score.high))
+        if value is not None
     }
     metric = METRICS.get(card.metric)
     name = metric.utility_name if metric else card.metric
@@ -170,19 +171,28 @@ def _expected(card: Card) -> str:
 def _scores(measured: ProtocolScores, card: Card) -> str:
     """Return the scores of a protocol with their intervals and sample sizes."""
     scores = ", ".join(
-        f"{metric_title(name)} **{number(score.value)}** {span(score.low, score.high)}"
+        f"{metric_title(name)} **{number(score.value)}**{_limits(score)}"
         for name, score in measured.scores.items()
     )
     sizes = f"{counted(measured.clips, 'test clip')} of {counted(measured.speakers, 'speaker')}"
     refitted = "" if measured.protocol == card.protocol else "the same model fitted again; "
-    return (
-        f"**{plain(measured.title)}** ({refitted}{sizes}): {scores}; 95 % confidence intervals, "
-        f"resampling {measured.resampling_unit}."
-    )
+    fixed = listed([title(name) for name in measured.fixed])
+    held = f", speakers of {fixed} held fixed" if fixed else ""
+    several = any(score.low is not None for score in measured.scores.values())
+    intervals = f"95 % confidence intervals over speakers{held}" if several else "too few speakers"
+    without = "" if several else " for confidence intervals"
+    return f"**{plain(measured.title)}** ({refitted}{sizes}): {scores}; {intervals}{without}."
 
 
 def _with_interval(score: Score) -> str:
-    return f"{number(score.value)} {span(score.low, score.high)}"
+    return f"{number(score.value)}{_limits(score)}"
+
+
+def _limits(score: Score) -> str:
+    """Return the interval after a space; empty without one."""
+    if score.low is None or score.high is None:
+        return ""
+    return f" {span(score.low, score.high)}"
 
 
 def _requirements(card: Card) -> list[str]:

@@ -12,7 +12,16 @@ from scipy import stats
 from sklearn.metrics import recall_score
 
 from benchmark.errors import BenchmarkError
-from benchmark.evaluation.significance import SWAPS, compare_on_clips, compare_on_folds, holm
+from benchmark.evaluation.significance import (
+    ALPHA,
+    FEWEST_SWAPPED,
+    SWAPS,
+    adjusted,
+    compare_on_clips,
+    compare_on_folds,
+    detectable,
+    holm,
+)
 
 EMOTIONS = ("angry", "happy", "sad")
 
@@ -48,47 +57,88 @@ def uar(truth: NDArray[np.str_], guess: NDArray[np.str_]) -> float:
     return float(recall_score(truth, guess, average="macro"))
 
 
-def slow_p(first: pd.DataFrame, second: pd.DataFrame, unit: str) -> float:
+def slow_statistic(first: pd.DataFrame, one: NDArray[np.str_], other: NDArray[np.str_]) -> float:
+    """The mean over corpora of the mean over speakers of the difference of their UARs."""
+    truth, corpora = first["emotion"].to_numpy(), []
+    for _, corpus in first.groupby("corpus"):
+        differences = []
+        for speaker in corpus["speaker"].unique():
+            own = (first["speaker"] == speaker).to_numpy()
+            differences.append(uar(truth[own], one[own]) - uar(truth[own], other[own]))
+        corpora.append(np.mean(differences))
+    return float(np.mean(corpora))
+
+
+def slow_p(first: pd.DataFrame, second: pd.DataFrame) -> float:
     """The permutation test, swap by swap, with scikit-learn's recall."""
-    truth = first["emotion"].to_numpy()
     one, other = predicted(first), predicted(second)
-    groups, names = pd.factorize(first[unit])
-    seen = abs(uar(truth, one) - uar(truth, other))
+    groups, names = pd.factorize(first["speaker"])
+    seen = abs(slow_statistic(first, one, other))
     found = []
     for swap in itertools.product([False, True], repeat=len(names)):
         swapped = np.array(swap)[groups]
         left, right = np.where(swapped, other, one), np.where(swapped, one, other)
-        found.append(abs(uar(truth, left) - uar(truth, right)) >= seen - 1e-12)
+        found.append(abs(slow_statistic(first, left, right)) >= seen - 1e-12)
     return float(np.mean(found))
 
 
-def test_an_exact_test_over_speakers_equals_the_one_swap_by_swap() -> None:
+def in_two_corpora(rows: pd.DataFrame, first: int) -> pd.DataFrame:
+    """Return rows whose speakers from number `first` on are of another corpus."""
+    return rows.assign(corpus=np.where(rows["speaker"] < f"a/{first:02d}", "a", "b"))
+
+
+def test_an_exact_test_equals_the_one_swap_by_swap() -> None:
     first, second = predictions(7, 9, 1.2, seed=1), predictions(7, 9, 0.7, seed=2)
     test = compare_on_clips(first, second, EMOTIONS, "uar", (0, 0))
     assert test.exact
     assert test.swaps == 2**7
-    assert test.p == pytest.approx(slow_p(first, second, "speaker"))
+    assert test.p == pytest.approx(slow_p(first, second))
 
 
-def test_single_clips_are_swapped_where_there_are_few_speakers() -> None:
-    first, second = predictions(2, 5, 1.5, seed=1), predictions(2, 5, 0.2, seed=2)
+def test_each_corpus_and_each_of_its_speakers_has_the_same_weight() -> None:
+    first, second = (in_two_corpora(predictions(7, 9, skill, seed=3), 5) for skill in (1.0, 0.7))
     test = compare_on_clips(first, second, EMOTIONS, "uar", (0, 0))
-    assert test.swapped == "clips"
-    assert test.swaps == 2**10
-    assert test.p == pytest.approx(slow_p(first, second, "clip"))
+    expected = slow_statistic(first, predicted(first), predicted(second))
+    assert test.statistic == pytest.approx(expected)
+    assert test.p == pytest.approx(slow_p(first, second))
+
+
+def test_one_speaker_with_most_clips_does_not_decide() -> None:
+    first, second = predictions(8, 30, 1.6, seed=1), predictions(8, 30, 0.2, seed=2)
+    last = first["speaker"] == "a/07"
+    many = [
+        pd.concat([rows, *(rows[last].assign(clip=rows["clip"] + f"-{n}") for n in range(20))])
+        for rows in (first.where(~last, second), second.where(~last, first))
+    ]
+    test = compare_on_clips(many[0], many[1], EMOTIONS, "uar", (0, 0))
+    assert test.difference.value < 0 < test.statistic
+
+
+@pytest.mark.parametrize("speakers", [2, FEWEST_SWAPPED - 1])
+def test_with_too_few_speakers_there_is_no_p(speakers: int) -> None:
+    first, second = predictions(speakers, 90, 2, seed=1), predictions(speakers, 90, 0, seed=2)
+    test = compare_on_clips(first, second, EMOTIONS, "uar", (0, 0))
+    assert (test.p, test.swaps, test.detectable) == (None, 0, None)
+    assert test.difference.interval is None
+
+
+def test_the_fewest_speakers_can_be_significant() -> None:
+    first, second = (predictions(FEWEST_SWAPPED, 60, skill, seed=1) for skill in (2.0, 0.0))
+    test = compare_on_clips(first, second, EMOTIONS, "uar", (0, 0))
+    assert test.p == 2 / 2**FEWEST_SWAPPED < ALPHA
 
 
 def test_drawn_swaps_come_near_the_exact_p() -> None:
-    first, second = predictions(14, 6, 0.9, seed=1), predictions(14, 6, 0.7, seed=2)
+    first, second = predictions(18, 6, 0.9, seed=1), predictions(18, 6, 0.7, seed=2)
     test = compare_on_clips(first, second, EMOTIONS, "accuracy", (0, 0))
     truth = first["emotion"].to_numpy()
     more = (predicted(first) == truth).astype(int) - (predicted(second) == truth)
-    by_speaker = more.reshape(14, 6).sum(axis=1)
-    signs = np.array(list(itertools.product([1, -1], repeat=14)))
+    by_speaker = more.reshape(18, 6).sum(axis=1)
+    signs = 1 - 2 * (np.arange(2**18)[:, None] >> np.arange(18) & 1)
     exact = (np.abs(signs @ by_speaker) >= abs(by_speaker.sum())).mean()
     assert not test.exact
     assert test.swaps == SWAPS
-    assert test.p == pytest.approx(exact, abs=0.02)
+    assert test.p == pytest.approx(exact, abs=0.005)
 
 
 def test_equal_models_are_significantly_different_at_the_rate_of_the_test() -> None:
@@ -101,6 +151,7 @@ def test_equal_models_are_significantly_different_at_the_rate_of_the_test() -> N
                 "uar",
                 (run, run),
             ).p
+            or 0.0
             for run in range(500)
         ]
     )
@@ -109,15 +160,22 @@ def test_equal_models_are_significantly_different_at_the_rate_of_the_test() -> N
     assert 0.42 <= (found < 0.5).mean() <= 0.55
 
 
-def test_swaps_of_clips_are_mcnemars_exact_test() -> None:
-    first, second = predictions(2, 40, 1.5, seed=1), predictions(2, 40, 0.9, seed=2)
-    test = compare_on_clips(first, second, EMOTIONS, "accuracy", (0, 0))
-    truth = first["emotion"].to_numpy()
-    one, other = predicted(first) == truth, predicted(second) == truth
-    only = int((one & ~other).sum()), int((other & ~one).sum())
-    expected = stats.binomtest(only[0], sum(only), 0.5).pvalue
-    assert test.swapped == "clips"
-    assert test.p == pytest.approx(expected, abs=0.015)
+def test_the_detectable_difference_is_found_four_times_in_five() -> None:
+    rng = np.random.default_rng(0)
+    speakers, std = 24, 0.1
+    weights = np.full(speakers, 1 / speakers)
+    smallest = np.mean([detectable(rng.normal(0, std, speakers), weights) for _ in range(200)])
+    drawn = rng.normal(smallest, std, (1000, speakers))
+    found = np.mean(stats.ttest_1samp(drawn, 0, axis=1).pvalue < ALPHA)
+    assert 0.75 <= found <= 0.85
+
+
+def test_a_corpus_of_few_speakers_makes_small_differences_undetectable() -> None:
+    rng = np.random.default_rng(0)
+    differences = rng.normal(0, 0.1, 30)
+    alike = detectable(differences, np.full(30, 1 / 30))
+    by_corpus = np.repeat([1 / 72, 1 / 12, 1 / 6], [24, 4, 2])
+    assert detectable(differences, by_corpus) > 1.5 * alike
 
 
 def test_swaps_of_speakers_are_scipys_permutation_test() -> None:
@@ -142,19 +200,22 @@ def test_holms_correction_takes_the_smallest_p_times_the_number_of_tests_and_so_
     assert holm([0.01, 0.04, 0.03, 0.005]) == pytest.approx([0.03, 0.06, 0.06, 0.02])
     assert holm([0.6, 0.7]) == [1.0, 1.0]
     assert holm([]) == []
+    assert adjusted([0.01, None, 0.04]) == [0.02, None, 0.04]
 
 
 def test_a_model_that_is_better_is_found_to_be() -> None:
     first, second = predictions(12, 30, 1.4, seed=1), predictions(12, 30, 0.4, seed=2)
     test = compare_on_clips(first, second, EMOTIONS, "uar", (0, 0))
+    assert test.p is not None
     assert test.p < 0.01
-    assert test.difference.low > 0
+    assert test.difference.interval is not None
+    assert test.difference.interval.low > 0
 
 
 def test_a_model_does_not_differ_from_itself() -> None:
     rows = predictions(8, 9, 1.0, seed=1)
     test = compare_on_clips(rows, rows, EMOTIONS, "uar", (0, 0))
-    assert (test.difference.value, test.difference.low, test.difference.high) == (0, 0, 0)
+    assert (test.difference.value, test.difference.interval) == (0, (0, 0))
     assert test.p == 1
 
 
@@ -164,27 +225,16 @@ def test_the_interval_draws_the_same_speakers_for_both_models() -> None:
     truth = first["emotion"].to_numpy()
     right = (predicted(first) == truth).astype(float) - (predicted(second) == truth)
     expected = stats.ttest_1samp(right.reshape(8, 20).mean(axis=1), 0).confidence_interval(0.95)
-    interval = test.difference.low, test.difference.high
-    assert test.difference.over == "speakers"
-    assert interval == pytest.approx((expected.low, expected.high), abs=0.01)
-
-
-def test_a_paired_interval_over_clips_draws_the_same_clips_for_both_models() -> None:
-    first, second = predictions(2, 90, 1.2, seed=1), predictions(2, 90, 0.9, seed=2)
-    test = compare_on_clips(first, second, EMOTIONS, "accuracy", (5, 0))
-    truth = first["emotion"].to_numpy()
-    right = (predicted(first) == truth).astype(float) - (predicted(second) == truth)
-    expected = stats.ttest_1samp(right, 0).confidence_interval(0.95)
-    interval = test.difference.low, test.difference.high
-    assert test.difference.over == "clips"
-    assert interval == pytest.approx((expected.low, expected.high), abs=0.01)
+    assert test.difference.interval == pytest.approx((expected.low, expected.high), abs=0.01)
 
 
 def test_the_order_of_the_rows_changes_nothing() -> None:
     first, second = predictions(8, 9, 1.2, seed=1), predictions(8, 9, 0.9, seed=2)
     shuffled = second.sample(frac=1, random_state=0)
     tests = [compare_on_clips(first, rows, EMOTIONS, "uar", (0, 0)) for rows in (second, shuffled)]
-    assert tests[0] == tests[1]
+    assert tests[0].p == tests[1].p
+    assert tests[0].statistic == pytest.approx(tests[1].statistic)
+    assert tests[0].difference.interval == pytest.approx(tests[1].difference.interval)
 
 
 def test_models_of_other_clips_are_not_compared() -> None:
@@ -229,14 +279,12 @@ def test_scores_of_other_folds_are_not_compared(second: list[float]) -> None:
 
 
 def test_all_rows_of_a_clip_are_swapped_and_drawn_together() -> None:
-    models = predictions(2, 90, 1.2, seed=1), predictions(2, 90, 0.9, seed=2)
+    models = predictions(8, 90, 1.2, seed=1), predictions(8, 90, 0.9, seed=2)
     once = compare_on_clips(*models, EMOTIONS, "accuracy", (5, 0))
     repeated = [
         pd.concat([rows.assign(part=f"repeat-{n}") for n in (1, 2, 3)], ignore_index=True)
         for rows in models
     ]
     thrice = compare_on_clips(*repeated, EMOTIONS, "accuracy", (5, 0))
-    assert once.swapped == once.difference.over == "clips"
     assert thrice.p == once.p
-    assert thrice.difference.low == pytest.approx(once.difference.low)
-    assert thrice.difference.high == pytest.approx(once.difference.high)
+    assert thrice.difference.interval == pytest.approx(once.difference.interval)

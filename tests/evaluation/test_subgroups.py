@@ -82,21 +82,28 @@ def test_groups_of_the_same_speakers_have_a_paired_interval() -> None:
     expected = stats.ttest_rel(means["normal"], means["strong"]).confidence_interval(0.95)
     assert found.paired
     assert found.gap is not None
-    assert (found.gap.low, found.gap.high) == pytest.approx((expected.low, expected.high), abs=0.01)
+    assert found.gap.interval == pytest.approx((expected.low, expected.high), abs=0.01)
 
 
 def test_groups_of_other_speakers_have_an_independent_interval() -> None:
-    found = divided(make(10))["gender"]
-    errors = [group.score.error for group in found.groups]
+    found = divided(make(12))["gender"]
+    errors = [group.score.error or 0.0 for group in found.groups]
     assert not found.paired
     assert found.gap is not None
     assert found.gap.error == pytest.approx(np.hypot(*errors))
 
 
-def test_each_speaker_is_a_group_whose_interval_is_over_clips() -> None:
+def test_groups_of_few_speakers_have_no_interval() -> None:
+    found = divided(make(10))["gender"]
+    assert {group.score.interval for group in found.groups} == {None}
+    assert found.gap is not None
+    assert found.gap.interval is None
+
+
+def test_each_speaker_is_a_group_without_an_interval() -> None:
     found = divided(make(6))["speaker"]
     assert [group.name for group in found.groups] == [f"a/{n:02d}" for n in range(6)]
-    assert {group.score.over for group in found.groups} == {"clips"}
+    assert {group.score.interval for group in found.groups} == {None}
     assert found.gap is None
 
 

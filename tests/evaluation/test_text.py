@@ -2,11 +2,17 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+from pathlib import Path
+
 import pandas as pd
 import pytest
 
 from benchmark.corpora import CORPORA
-from benchmark.evaluation.text import association
+from benchmark.evaluation.results import read_result
+from benchmark.evaluation.text import association, text_associations
+
+REPORTS = Path(__file__).parents[2] / "reports"
 
 
 def of_corpus(name: str) -> tuple[pd.Series, pd.Series]:
@@ -45,3 +51,19 @@ def test_a_sentence_that_is_spoken_once_tells_nothing() -> None:
     sentences = pd.Series([f"s{number}" for number in range(12)])
     found = association("own", sentences, pd.Series(["angry", "sad"] * 6))
     assert (found.tied_clips, found.tells_emotion) == (0, False)
+
+
+def test_a_result_without_a_table_of_clips_gives_the_same_associations() -> None:
+    result = read_result(REPORTS / "results" / "savee_unseen")
+    assert result.clips is not None
+    (found,) = text_associations(result)
+    assert (found.corpus, found.tells_emotion) == ("savee", True)
+    assert list(text_associations(replace(result, clips=None))) == [found]
+
+
+def test_clips_of_a_users_own_table_have_no_known_sentence() -> None:
+    result = read_result(REPORTS / "results" / "savee_unseen")
+    own = result.predictions.assign(corpus="csv")
+    assert not list(
+        text_associations(replace(result, clips=None, predictions=own, out_of_fold=None))
+    )

@@ -46,6 +46,7 @@ EMOTIONS = ("angry", "happy", "sad")
 SPEAKERS = 8
 REPORTS = Path(__file__).parents[2] / "reports"
 OUTSIDE = {"cli/study.py", "report/pages/leakage.py", "report/leakage_figure.py"}
+OUTSIDE |= {"report/pages/text_ablation.py"}
 
 
 def noise(seed: int = 0, copies: int = 2) -> tuple[Table, np.ndarray]:

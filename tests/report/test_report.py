@@ -40,6 +40,7 @@ from benchmark.report.sections.comparisons import comparisons
 from benchmark.report.sections.reproduction import run_command
 from benchmark.report.sections.search import comparable_trials, importances, rebuilt_study
 from benchmark.report.sections.selected_model import confusion_png
+from benchmark.report.study_page import study_page
 from benchmark.report.wording import model_title
 from tests.support.results import EMOTIONS, SKILL, SMALL, THREE_TRIALS, TITLES, make
 
@@ -114,14 +115,33 @@ def test_the_leaderboard_is_sorted_by_the_speaker_independent_score(result: Resu
     assert board.standings[-1].model == "majority"
 
 
-def test_both_sides_of_the_gap_are_resampled_independently(result: Result) -> None:
-    standing = leaderboard(result).standings[0]
+def test_the_gap_is_of_the_clips_that_both_protocols_tested(result: Result, page: str) -> None:
+    board = leaderboard(result)
+    standing = board.standings[0]
+    rows = result.predictions[result.predictions["model"] == standing.model]
     known, unseen = (
-        standing.evaluations[p].scores["uar"] for p in ("speaker-dependent", "speaker-independent")
+        rows[rows["protocol"] == p] for p in ("speaker-dependent", "speaker-independent")
     )
-    gap = standing.gaps["uar"]
-    assert gap.value == known.value - unseen.value
-    assert gap.error == pytest.approx(np.hypot(known.error, unseen.error))
+    both = known[known["clip"].isin(unseen["clip"])]
+    values = [
+        evaluate(part, result.emotions, 0, resamples=10).scores["uar"].value
+        for part in (both, unseen)
+    ]
+    assert standing.gaps["uar"].value == pytest.approx(values[0] - values[1])
+    assert board.gap_restricted
+    assert f"SD–SI gap: on the {board.gap_clips} clips tested under both protocols" in page
+
+
+def test_without_a_clip_tested_under_both_protocols_there_is_no_gap(result: Result) -> None:
+    rows = result.predictions
+    unseen = rows["protocol"] == "speaker-independent"
+    apart = rows.assign(clip=rows["clip"].where(~unseen, rows["clip"] + "-other"))
+    board = leaderboard(replace(result, predictions=apart))
+    assert board.selected_gap is None
+    assert {len(one.gaps) for one in board.standings} == {0}
+    said = study_page(board, ())
+    assert "No SD–SI gap: no clip is tested under both protocols." in said
+    assert "The SD–SI gap" not in said
 
 
 def test_a_claim_is_compared_with_our_figure_under_its_protocol_and_metric(
@@ -130,11 +150,12 @@ def test_a_claim_is_compared_with_our_figure_under_its_protocol_and_metric(
     by_model = {claim.model: claim for claim in claims(leaderboard(result))}
     ours = leaderboard(result).evaluation("speaker-dependent", "mlp")
     assert ours is not None
-    assert by_model["mlp"].measured == ours.scores["accuracy"]
-    assert not by_model["mlp"].reached
-    assert by_model["forest_and_mlp"].reached
-    difference = signed(ours.scores["accuracy"].value - 0.99)
-    assert f"| MLP | 0.99 | {number(ours.scores['accuracy'].value)} " in page
+    assert by_model["mlp"].measured == ours.pooled["accuracy"]
+    assert by_model["mlp"].verdict == "below"
+    assert by_model["forest_and_mlp"].verdict == "consistent"
+    assert by_model["conv1d"].verdict == "not comparable"
+    difference = signed(ours.pooled["accuracy"].value - 0.99)
+    assert f"| MLP | 0.99 | {number(ours.pooled['accuracy'].value)} " in page
     assert f"**below** ({difference}" in page
     assert "It tunes on its test rows \\| we do not." in page
 
@@ -150,8 +171,8 @@ def test_every_model_is_in_every_leaderboard(page: str, folder: Path, model: str
     "words",
     [
         "**Bold**: selected model (best CV score, UAR).",
-        "intervals over speakers",
-        "clips in SAVEE (1 speaker) and TESS (1 speaker)",
+        "mean over 3 corpora; intervals over the speakers of RAVDESS (24 speakers)",
+        "the speakers of SAVEE (1 speaker) and TESS (1 speaker) are held fixed",
         "fold 1: FloatingPoint: a\\|b &lt;not finite>",
         "2 trials failed",
         "RAVDESS: 12 files set aside (song, not speech)",
@@ -165,7 +186,7 @@ def test_every_model_is_in_every_leaderboard(page: str, folder: Path, model: str
         "(calm counted as neutral)",
         "| MLP | speaker-dependent | 14 | 1 | 2 |",
         "- MLP: Its settings \\| were chosen on test rows.",
-        "| Conv1D | 0.90 | – | not measured | – |",
+        "| Conv1D | 0.90 | – | not comparable (not measured here) | – |",
         "Soft voting of random forest and MLP and the Conv1D are not compared",
         "it still increases; more clips may help",
         "no increase beyond the variation between folds",
@@ -207,6 +228,7 @@ def test_no_page_holds_a_path_of_this_machine_or_a_date(folder: Path) -> None:
         text = path.read_text(encoding="utf-8")
         assert str(Path.home()) not in text
         assert str(folder) not in text
+        text = text.replace(", read 2026-11-28", "")  # the date of reading a source is its own
         assert re.search(r"\b20\d\d-\d\d-\d\d\b", text) is None
 
 
@@ -477,7 +499,7 @@ def test_every_claim_is_a_row_by_system_and_the_highest_first(claimed: Path) -> 
     lines = claim_lines((claimed / "claims.md").read_text(encoding="utf-8"))
     starts = [
         "| [A desktop page](desktop.md) | MLP | accuracy 0.9935 |",
-        "| [A desktop page](desktop.md) | SVM | accuracy 0.80 | – | – | – | not measured",
+        "| [A desktop page](desktop.md) | SVM | accuracy 0.80 | – | – | – | not comparable (",
         "| [Capstone for a call centre](capstone.md) | random forest | accuracy 0.9912 |",
         "| [Capstone for a call centre](capstone.md) | MLP | accuracy 0.99 |",
         "| [Capstone for a call centre](capstone.md) | Conv1D | accuracy 0.90 | – | – | – |",
@@ -498,47 +520,54 @@ def test_a_claims_row_holds_both_measured_figures_and_their_gap(
     )
     assert known is not None
     assert unseen is not None
-    scores = known.scores["accuracy"], unseen.scores["accuracy"]
-    lost = number(scores[0].value - scores[1].value)
+    scores = known.pooled["accuracy"], unseen.pooled["accuracy"]
+    standing = next(one for one in board.standings if one.model == "mlp")
+    lost = number(standing.pooled_gaps["accuracy"].value)
     shown = [f"{number(score.value)} {interval(score)}" for score in scores]
     assert f"| {shown[0]} | {shown[1]} | {lost} [" in line
-    error = np.sqrt(0.99 * 0.01 / known.clips)
-    assert f"outside our interval, standard error {error:.3f})" in line
+    allowed = 1.96 * np.sqrt(2 * 0.99 * 0.01 / known.clips)
+    assert f"; sampling allows {allowed:.3f})" in line
     assert "Its settings \\| were chosen on test rows." in line
 
 
 @pytest.mark.parametrize(
     ("row", "words"),
     [
-        (0, "Measured on RAVDESS, SAVEE and TESS only. The reason is not known."),
-        (1, "not measured. Measured on RAVDESS, SAVEE and TESS only."),
-        (5, "| at or above (+"),
+        (
+            0,
+            "| not comparable (a corpus is missing here). Measured on RAVDESS, SAVEE and TESS only",
+        ),
+        (1, "| not comparable (not measured here). Measured on RAVDESS, SAVEE and TESS only."),
+        (3, "| **below** (−"),
+        (5, "| consistent (+"),
     ],
 )
 def test_a_verdict_says(claimed: Path, row: int, words: str) -> None:
     assert words in claim_lines((claimed / "claims.md").read_text(encoding="utf-8"))[row]
 
 
-def test_a_reached_claim_needs_no_reason(claimed: Path) -> None:
+def test_a_consistent_claim_needs_no_reason(claimed: Path) -> None:
     assert "does not need" not in (claimed / "claims.md").read_text(encoding="utf-8")
 
 
-def test_the_headline_counts_what_was_reached_and_averages_both_figures(
-    claimed: Path, result: Result
-) -> None:
+def test_every_source_is_cited_by_address_and_date_of_reading(claimed: Path, page: str) -> None:
+    cited = "[Capstone for a call centre](https://example.org/capstone), read 2026-11-28"
+    assert f"\n- {cited}\n" in (claimed / "claims.md").read_text(encoding="utf-8")
+    assert f"Source: {cited}." in page
+
+
+def test_the_means_leave_out_what_is_not_comparable(claimed: Path, result: Result) -> None:
     text = (claimed / "claims.md").read_text(encoding="utf-8")
-    boards = [leaderboard(result), leaderboard(without_jl())]
     pairs = [
         (claim.measured.value, claim.independent.value)
-        for board in boards
-        for claim in claims(board)
+        for claim in claims(leaderboard(result))
         if claim.measured and claim.independent
     ]
     known, unseen = np.mean(pairs, axis=0)
-    assert "**1 of 6 reported figures was matched or exceeded**" in text
-    assert "2 reported figures were not measured" in text
+    assert "**1 of 3 comparable figures is consistent with the reported one**" in text
+    assert "3 of 6 reported figures are not comparable and not part of the means" in text
     assert f"**{known:.3f}** in our reproduction" in text
-    assert f"**{unseen:.3f}** speaker-independent (4 figures measured under both" in text
+    assert f"**{unseen:.3f}** speaker-independent (3 comparable figures measured under both" in text
 
 
 def test_without_claims_there_is_no_page_of_them(tmp_path: Path) -> None:
@@ -561,7 +590,8 @@ def test_the_readme_gets_every_claim_between_its_markers(tmp_path: Path, claimed
     assert len(claim_lines(once)) == 2
     assert "](reports/desktop.md)" in once
     assert "](reports/claims.md)" in once
-    assert "- A desktop page, MLP (0.9935): the reason is not known." in once
+    assert "not comparable; measured on RAVDESS, SAVEE and TESS only |" in once
+    assert "Sources: A desktop page.</sub>" in once
     assert once.endswith("<!-- /claims -->\nb\n")
 
 
@@ -625,7 +655,7 @@ def test_a_section_from_outside_the_package_is_on_the_page_with_its_figure(
 
 def test_compared_models_are_said_to_differ_only_where_a_test_says_so(page: str) -> None:
     section = page.split("## Pairwise comparisons")[1].split("## ", maxsplit=1)[0]
-    assert "on the test clips, the MLP is better than the logistic regression by " in section
+    assert "on the test clips, the MLP and the logistic regression are not significantly" in section
     assert section.count("\n| SD | MLP | logistic regression |") == 1
     assert section.count("\n| SI | MLP | logistic regression |") == 1
     assert "Nadeau & Bengio 2003" in section

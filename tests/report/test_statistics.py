@@ -17,11 +17,12 @@ from benchmark.evaluation.intervals import bootstrap_seed, evaluate
 from benchmark.evaluation.leaderboard import Leaderboard, leaderboard
 from benchmark.evaluation.results import Result
 from benchmark.report import write_pages
-from benchmark.report.markdown import figure, interval, number, probability
+from benchmark.report.markdown import figure, interval, number, probability, span
 from benchmark.report.sections import SECTIONS, calibration, selection_optimism
 from benchmark.report.sections.calibration import Reliability, reliability_title
 from benchmark.report.sections.selection_optimism import Curve, draw_curve
 from benchmark.report.study_page import study_page
+from benchmark.report.wording import rank, told
 from tests.support.results import MODELS, SMALL, make
 
 THREE: dict[str, Any] = SMALL | {"models": {"majority": {}, **MODELS}}
@@ -62,6 +63,8 @@ def test_every_model_but_the_baseline_is_compared_with_the_selected_one(board: L
         other = board.evaluation("speaker-independent", one.model)
         assert other is not None
         assert one.test.difference.value == pytest.approx(chosen - other.scores["uar"].value)
+        assert one.p is not None
+        assert one.test.p is not None
         assert one.p >= one.test.p
 
 
@@ -72,12 +75,13 @@ def test_the_section_names_what_is_worse_and_what_is_not_significantly_different
     said = section("significance", board)
     assert "the selected model (the MLP) is " in said
     for one in board.comparisons:
-        assert f"| {figure(one.test.difference)} | {probability(one.test.p, '')} |" in said
+        cells = figure(one.test.difference), number(one.test.statistic)
+        assert f"| {' | '.join(cells)} | {probability(one.test.p, '')} |" in said
     assert ("significantly better than" in said) == bool(apart)
     assert "p is adjusted for 2 comparisons (Holm)" in said
 
 
-def test_a_model_not_significantly_different_from_the_selected_one_is_marked(
+def test_a_model_that_cannot_be_told_from_the_selected_one_shares_its_rank(
     result: Result, tmp_path: Path
 ) -> None:
     rows = result.predictions
@@ -85,21 +89,63 @@ def test_a_model_not_significantly_different_from_the_selected_one_is_marked(
     twin = pd.concat([rows[rows["model"] != "random_forest"], like], ignore_index=True)
     write_pages([leaderboard(replace(result, predictions=twin))], tmp_path)
     page = (tmp_path / "small.md").read_text(encoding="utf-8")
-    score = leaderboard(result).selected_evaluation("speaker-independent").scores["uar"]
-    cell = f"{number(score.value)} {interval(score)}"
-    assert page.count(f"| {cell}\N{NO-BREAK SPACE}≈ |") == 1
-    assert "≈: not significantly different from the selected model, SI." in page
-    assert f"{cell}\N{NO-BREAK SPACE}≈" in (tmp_path / "README.md").read_text(encoding="utf-8")
+    overview = (tmp_path / "README.md").read_text(encoding="utf-8")
+    shared = leaderboard(replace(result, predictions=twin)).ranks["mlp"]
+    assert shared.last > shared.first
+    for title in ("MLP", "random forest"):
+        row = f"| {title} | {shared.first}–{shared.last} | "
+        assert row in page
+        assert row in overview
+    assert "| majority class | – | " in page
+    assert "models that are not significantly different from the selected one share its" in page
+    assert "≈" not in page
+
+
+def test_ranks_follow_the_tests(board: Leaderboard) -> None:
+    ps = {"logistic_regression": 0.01, "random_forest": 0.2}
+    apart = tuple(replace(one, p=ps[one.model]) for one in board.comparisons)
+    found = replace(board)
+    found.__dict__["comparisons"] = apart
+    assert found.ranks == {"mlp": (1, 2), "random_forest": (1, 2), "logistic_regression": (3, 3)}
+
+
+def test_the_leaderboard_tells_the_smallest_difference_that_it_could_have_told(
+    board: Leaderboard,
+) -> None:
+    each = [one.test.detectable for one in board.comparisons]
+    assert board.detectable == pytest.approx(np.median([one for one in each if one is not None]))
+    said = section("leaderboard", board)
+    assert f"The smallest difference that the test could have told: {told(board)}." in said
 
 
 def test_a_single_model_differs_from_nothing() -> None:
     assert section("significance", leaderboard(make(**SMALL))) == ""
 
 
-def test_an_interval_over_clips_is_marked(board: Leaderboard) -> None:
-    part = board.selected_evaluation("speaker-independent").corpora
-    assert interval(part["tess"].scores["uar"]).endswith("]ᶜ")
-    assert interval(part["ravdess"].scores["uar"]).endswith("]")
+def test_a_corpus_of_few_speakers_shows_their_own_figures_instead_of_an_interval(
+    board: Leaderboard,
+) -> None:
+    part = board.selected_evaluation("speaker-dependent").corpora["tess"]
+    assert interval(part.scores["uar"]) == ""
+    own = ", ".join(f"{one['uar']:.2f}" for one in part.by_speaker.values())
+    said = section("corpora", board)
+    assert f"**{number(part.scores['uar'].value)}** ({own}) |" in said
+    assert "In brackets: UAR of each TESS speaker (00, 01)." in said
+
+
+def test_a_mean_over_corpora_says_whose_speakers_it_holds_fixed(board: Leaderboard) -> None:
+    said = section("leaderboard", board)
+    assert "Scores are means over corpora" in said
+    assert (
+        "intervals over the speakers of RAVDESS (24 speakers); too few for that, the speakers of "
+        "SAVEE (4 speakers) and TESS (2 speakers) are held fixed" in said
+    )
+
+
+def test_the_percentile_interval_stands_beside_the_mean_as_a_check(board: Leaderboard) -> None:
+    ends = board.selected_evaluation("speaker-independent").scores["uar"].percentiles
+    assert ends is not None
+    assert f" {span(*ends)} |" in section("corpora", board)
 
 
 def test_scores_of_speakers_and_genders_stand_on_the_page(board: Leaderboard) -> None:
@@ -222,24 +268,28 @@ def test_nothing_searched_is_no_optimism() -> None:
     assert selection_optimism.searches(leaderboard(make(**SMALL | {"models": models}))) == []
 
 
-@pytest.mark.parametrize(
-    ("speakers", "said"),
-    [
-        (
-            4,
-            "The intervals are over speakers: they generalise to other speakers; p describes these",
-        ),
-        (12, "p: permutation test"),
-    ],
-)
-def test_of_few_speakers_it_is_said_what_tells_of_others(
-    result: Result, speakers: int, said: str
-) -> None:
+def with_speakers(result: Result, speakers: int) -> Leaderboard:
     rows = result.predictions[result.predictions["corpus"] == "ravdess"].copy()
     rows["speaker"] = "s" + (rows.groupby(["protocol", "model"]).cumcount() % speakers).astype(str)
-    page = section("significance", leaderboard(replace(result, predictions=rows)))
-    assert said in page
-    assert ("The intervals are over" in page) == (speakers == 4)
+    return leaderboard(replace(result, predictions=rows))
+
+
+def test_of_few_speakers_no_p_and_no_interval_is_printed(result: Result) -> None:
+    board = with_speakers(result, 4)
+    said = section("significance", board)
+    assert (
+        "The speaker-independent test clips are of 4 speakers: with fewer than 6, no test" in said
+    )
+    assert said.count("| – | – |") == len(board.comparisons)
+    assert "permutation test" not in said
+    assert "[0" not in said
+    assert {rank(board, one.model) for one in board.standings} == {"1–3", "–"}
+    assert "so all share one rank" in section("leaderboard", board)
+    assert "no intervals: too few speakers in RAVDESS (4 speakers)" in section("leaderboard", board)
+
+
+def test_of_more_speakers_p_is_printed(result: Result) -> None:
+    assert "p: permutation test" in section("significance", with_speakers(result, 12))
 
 
 def test_the_last_trial_has_a_step_as_well(board: Leaderboard) -> None:

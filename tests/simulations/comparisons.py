@@ -25,6 +25,7 @@ def equal_models(
     names = pd.DataFrame(
         {
             "clip": [f"a/{n:04d}" for n in range(len(true))],
+            "corpus": "a",
             "speaker": [f"a/{one:02d}" for one in speaker],
             "emotion": np.array(EMOTIONS)[true],
         }
@@ -47,7 +48,7 @@ def contests(
     for run in range(runs):
         first, *others = equal_models(models, speakers, clips, rng)
         ps = [
-            compare_on_clips(first, other, EMOTIONS, "uar", (run, place)).p
+            compare_on_clips(first, other, EMOTIONS, "uar", (run, place)).p or 1.0
             for place, other in enumerate(others)
         ]
         yield ps, holm(ps)

@@ -19,7 +19,10 @@ SHARED = 0.4
 
 
 def draw_recalls(
-    speakers: int, rng: np.random.Generator, means: NDArray[np.float64] = MEANS
+    speakers: int,
+    rng: np.random.Generator,
+    means: NDArray[np.float64] = MEANS,
+    concentration: float = CONCENTRATION,
 ) -> NDArray[np.float64]:
     """Return each speaker's recall of each emotion, of shape (n_speakers, n_emotions).
 
@@ -29,7 +32,7 @@ def draw_recalls(
     common = rng.normal(size=(speakers, 1))
     own = rng.normal(size=(speakers, len(means)))
     ranks = stats.norm.cdf(np.sqrt(SHARED) * common + np.sqrt(1 - SHARED) * own)
-    drawn = stats.beta.ppf(ranks, CONCENTRATION * means, CONCENTRATION * (1 - means))
+    drawn = stats.beta.ppf(ranks, concentration * means, concentration * (1 - means))
     return np.asarray(drawn, dtype=np.float64)
 
 

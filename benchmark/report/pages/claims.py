@@ -8,7 +8,13 @@ from typing import Any
 
 import numpy as np
 
-from benchmark.evaluation.leaderboard import SPEAKER_INDEPENDENT, Claim, Leaderboard, claims
+from benchmark.evaluation.leaderboard import (
+    SPEAKER_INDEPENDENT,
+    WITHIN,
+    Claim,
+    Leaderboard,
+    claims,
+)
 from benchmark.evaluation.metrics import METRICS
 from benchmark.evaluation.results import Result
 from benchmark.report import wording
@@ -53,8 +59,8 @@ class Row:
 
     @property
     def why(self) -> str:
-        """Why our figure is below the reported one; empty if it is not, or not measured."""
-        if self.claim.measured is None or self.claim.reached:
+        """Why our figure is below the reported one; empty for other verdicts."""
+        if self.claim.verdict != "below":
             return ""
         why = self.source.why.get(self.claim.model, "")
         return plain(why).rstrip(".") or "the reason is not known"
@@ -62,7 +68,7 @@ class Row:
 
 @dataclass(frozen=True)
 class Means:
-    """Means over the figures measured under the source's protocol and speaker-independently.
+    """Means over the comparable figures, measured also speaker-independently.
 
     Attributes
     ----------
@@ -106,13 +112,15 @@ def claims_block(boards: Sequence[Leaderboard], folder: str) -> str:
 
 def _facts(rows: Sequence[Row], folder: str) -> dict[str, Any]:
     """Return the variables of the templates."""
-    measured = [row for row in rows if row.claim.measured]
+    comparable = [row for row in rows if row.claim.verdict != "not comparable"]
     brief = bool(folder)
     return {
         "n_claims": len(rows),
-        "n_reached": sum(row.claim.reached for row in rows),
-        "n_missing": len(rows) - len(measured),
-        "means": _means(measured),
+        "n_comparable": len(comparable),
+        "n_consistent": sum(row.claim.verdict == "consistent" for row in rows),
+        "means": _means(comparable),
+        "sources": list(dict.fromkeys(wording.cited(row.source) for row in rows)),
+        "WITHIN": WITHIN,
         "metrics": sorted({METRICS[row.source.metric].title for row in rows}),
         "rows": [[*_cells(rows, row, folder), _verdict(row, brief=brief)] for row in rows],
         "reasons": [row for row in rows if row.why],
@@ -126,10 +134,10 @@ def _facts(rows: Sequence[Row], folder: str) -> dict[str, Any]:
     }
 
 
-def _means(measured: Sequence[Row]) -> Means | None:
+def _means(comparable: Sequence[Row]) -> Means | None:
     triples = [
         (row.claim.claimed, row.claim.measured.value, row.claim.independent.value)
-        for row in measured
+        for row in comparable
         if row.claim.measured and row.claim.independent
     ]
     if not triples:
@@ -164,6 +172,7 @@ def _verdict(row: Row, *, brief: bool) -> str:
     """Return the verdict and missing data; if not `brief`, also the reason of a difference."""
     missing = wording.partial_data(row.result)
     if brief:
-        return "; ".join(part for part in (wording.brief_verdict(row.claim), missing) if part)
+        reason = missing or plain(row.claim.not_comparable)
+        return "; ".join(part for part in (wording.brief_verdict(row.claim), reason) if part)
     first, *others = [part for part in (wording.verdict(row.claim), missing, row.why) if part]
     return ". ".join([first, *map(capitalised, others)]) + "."

@@ -75,7 +75,7 @@ def headline_table(board: Leaderboard, folder: str = "") -> str:
     result = board.result
     columns = [wording.protocol_words(protocol).column for protocol in board.protocols]
     reported = {claim.model: claim for claim in claims(board)}
-    header = ["Model", *(f"UAR, {column}" for column in columns)]
+    header = ["Model", "Rank", *(f"UAR, {column}" for column in columns)]
     header += ["SD–SI gap"] * board.has_gap
     if result.study.claims:
         metric = METRICS[result.study.claims.metric].title
@@ -85,7 +85,8 @@ def headline_table(board: Leaderboard, folder: str = "") -> str:
     for standing in board.standings:
         row = [
             wording.model_title(result, standing.model),
-            *wording.marked_scores(board, standing.model),
+            wording.rank(board, standing.model),
+            *wording.scores_of(board, standing.model),
         ]
         row += [figure(standing.gaps.get(METRIC))] * board.has_gap
         if reported:

@@ -14,9 +14,11 @@ from benchmark.evaluation.metrics import METRICS
 from benchmark.leakage.leaks import LEAKS
 from benchmark.leakage.scores import AblationScores, MeanScore
 from benchmark.leakage.stored import FOLDER, Ablation, Cumulative, Step, read_ablations
+from benchmark.leakage.text import read_text_ablations
 from benchmark.models import MODELS
 from benchmark.report.leakage_figure import Bar, Frame, waterfall_figure
 from benchmark.report.markdown import NO_BREAK, address, interval, number, plain, signed, title
+from benchmark.report.pages.text_ablation import TextCase
 from benchmark.report.template import render
 from benchmark.report.wording import intervals_note
 
@@ -227,18 +229,19 @@ def write_page(reports: Path) -> Path | None:
         If a record is unreadable.
     """
     studies = [_cases(ablation) for ablation in read_ablations(reports / FOLDER)]
+    texts = [TextCase(ablation) for ablation in read_text_ablations(reports / FOLDER)]
     folder = reports.joinpath(*FIGURES)
     drawn = {case.picture: draw(case) for cases in studies for case in cases}
     for stale in folder.glob("*.png"):
         if stale.name not in drawn:
             stale.unlink()
-    if not studies:
+    if not studies and not texts:
         (reports / NAME).unlink(missing_ok=True)
         return None
     folder.mkdir(parents=True, exist_ok=True)
     for name, content in drawn.items():
         write_bytes(folder / name, content)
-    write_text(reports / NAME, leakage_page(studies))
+    write_text(reports / NAME, leakage_page(studies, texts))
     return reports / NAME
 
 
@@ -270,13 +273,14 @@ def draw(case: Case) -> bytes:
     return waterfall_figure(bars, frame)
 
 
-def leakage_page(studies: Sequence[Sequence[Case]]) -> str:
-    """Return the page of all ablations, given the cases of each study."""
+def leakage_page(studies: Sequence[Sequence[Case]], texts: Sequence[TextCase]) -> str:
+    """Return the page of all ablations, given the cases of each study, and those of text."""
     first = [cases[0] for cases in studies]
     return (
         render(
             "leakage",
             studies=studies,
+            texts=texts,
             first=first,
             own=[case for case in first if case.own],
             reported=[case for cases in studies for case in cases if not case.own],

@@ -56,7 +56,10 @@ class Published:
         By metric.
     method : str
         Features, classifier and normalisation.
-    source : str
+    source, address : str
+        Authors or name, and where it was read.
+    read : str
+        Date of reading.
     same_folds : bool
         Whether it was measured on the same folds.
     inductive : bool
@@ -67,16 +70,19 @@ class Published:
     scores: dict[str, float]
     method: str
     source: str
+    address: str
+    read: str
     same_folds: bool = True
     inductive: bool = True
 
 
-EMOBOX = "Ma et al. 2024, EmoBox"
+EMOBOX = ("Ma et al. 2024, EmoBox", "https://arxiv.org/abs/2406.07162", "2026-11")
+"""Source, address and date of reading."""
 
 
 def _emobox(system: str, uar: float, accuracy: float, macro_f1: float) -> Published:
     scores = {"uar": uar, "accuracy": accuracy, "macro_f1": macro_f1}
-    return Published(system, scores, "frozen pretrained network, small classifier", EMOBOX)
+    return Published(system, scores, "frozen pretrained network, small classifier", *EMOBOX)
 
 
 @dataclass(frozen=True)
@@ -125,7 +131,8 @@ SETUPS = (
             Published(
                 "ResLSTM-SER", {"uar": 0.623},
                 "MFCC and chroma, normalised over all the data; five other folds of speakers",
-                "arXiv 2606.03359", same_folds=False, inductive=False,
+                "arXiv 2606.03359", "https://arxiv.org/abs/2606.03359", "2026-11",
+                same_folds=False, inductive=False,
             ),
         ),
     ),
@@ -405,7 +412,11 @@ def _method(ours: BestResult) -> str:
 
 def _published_row(one: Published) -> list[str]:
     shown = [number(one.scores[name]) if name in one.scores else NOTHING for name in SHOWN]
-    return [plain(one.system), *shown, NOTHING, plain(one.method), plain(one.source)]
+    return [plain(one.system), *shown, NOTHING, plain(one.method), _cited(one)]
+
+
+def _cited(one: Published) -> str:
+    return f"[{plain(one.source)}]({one.address}), read {one.read}"
 
 
 def _steps(board: Leaderboard) -> Iterator[tuple[float, list[str]]]:

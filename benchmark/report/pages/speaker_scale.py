@@ -201,10 +201,11 @@ def scale_figure(curve: CurveScores) -> bytes:
                 [one.value for _, one in others],
                 color=colour, marker="o", lw=2, label=name,
             )  # fmt: skip
+            limits = [(number, one.interval) for number, one in others if one.interval]
             axes.fill_between(
-                [number for number, _ in others],
-                [one.low for _, one in others],
-                [one.high for _, one in others],
+                [number for number, _ in limits],
+                [interval.low for _, interval in limits],
+                [interval.high for _, interval in limits],
                 color=colour, alpha=0.12, lw=0,
             )  # fmt: skip
             for source in curve.curve.sources:

@@ -16,6 +16,7 @@ from benchmark.report.sections import (
     leaderboard,
     learning_curves,
     outer_folds,
+    reporting_sheet,
     reproduction,
     search,
     selected_model,
@@ -43,5 +44,6 @@ SECTIONS: dict[str, Section] = {
     "selection_optimism": selection_optimism.SECTION,
     "data": data.SECTION,
     "reproduction": reproduction.SECTION,
+    "reporting_sheet": reporting_sheet.SECTION,
 }
 """Sections by name, in the order of the page."""

@@ -18,12 +18,15 @@ class Facts:
     ----------
     reported : Claims
     claims : list of Claim
+    explained : list of Claim
+        Those below the reported figure for which the study names a likely reason.
     sides : list of TestSide
         The source's protocol and the speaker-independent one, if they were measured.
     """
 
     reported: Claims
     claims: list[Claim]
+    explained: list[Claim]
     sides: list[wording.TestSide]
 
 
@@ -33,7 +36,9 @@ def _facts(board: Leaderboard) -> Facts | None:
         return None
     shown = (reported.protocol, SPEAKER_INDEPENDENT)
     sides = [side for side in wording.test_sides(board) if side.protocol in shown]
-    return Facts(reported, claims(board), sides)
+    found = claims(board)
+    below = [one for one in found if one.verdict == "below" and reported.why.get(one.model)]
+    return Facts(reported, found, below, sides)
 
 
 SECTION = Section(_facts)

@@ -14,9 +14,9 @@ from benchmark.evaluation.significance import (
     ALPHA,
     ClipTest,
     FoldTest,
+    adjusted,
     compare_on_clips,
     compare_on_folds,
-    holm,
 )
 from benchmark.report import wording
 from benchmark.report.sections.section import Section
@@ -35,8 +35,8 @@ class PairwiseComparison:
     folds : FoldTest or None
         First minus second on the inner folds, by the search's metric; None where a winner has no
         fold scores.
-    clips_p, folds_p : float
-        Adjusted for the number of tests of their kind in the study (Holm).
+    clips_p, folds_p : float or None
+        Adjusted for the number of tests of their kind in the study (Holm); None without a test.
     """
 
     protocol: str
@@ -44,18 +44,18 @@ class PairwiseComparison:
     second: str
     clips: ClipTest
     folds: FoldTest | None
-    clips_p: float = 1.0
-    folds_p: float = 1.0
+    clips_p: float | None = None
+    folds_p: float | None = None
 
     @property
     def clips_differ(self) -> bool:
         """Whether the models differ significantly on the test clips."""
-        return self.clips_p < ALPHA
+        return self.clips_p is not None and self.clips_p < ALPHA
 
     @property
     def folds_differ(self) -> bool:
         """Whether the models differ significantly on the inner folds."""
-        return self.folds_p < ALPHA
+        return self.folds_p is not None and self.folds_p < ALPHA
 
 
 @dataclass(frozen=True)
@@ -84,11 +84,11 @@ def comparisons(board: Leaderboard) -> list[PairwiseComparison]:
         for protocol in board.protocols
         if board.evaluation(protocol, first) and board.evaluation(protocol, second)
     ]
-    on_clips = iter(holm([one.clips.p for one in found]))
-    on_folds = iter(holm([one.folds.p for one in found if one.folds]))
+    on_clips = adjusted([one.clips.p for one in found])
+    on_folds = adjusted([one.folds.p if one.folds else None for one in found])
     return [
-        replace(one, clips_p=next(on_clips), folds_p=next(on_folds) if one.folds else 1.0)
-        for one in found
+        replace(one, clips_p=clips, folds_p=folds)
+        for one, clips, folds in zip(found, on_clips, on_folds, strict=True)
     ]
 
 
@@ -101,7 +101,7 @@ def _facts(board: Leaderboard) -> Facts | None:
     kinds: dict[tuple[object, ...], tuple[ClipTest, list[str]]] = {}
     for one in found:
         test = one.clips
-        key = (test.difference.over, test.swapped, test.swaps, test.exact)
+        key = (test.difference.fixed, test.swaps, test.exact)
         columns = kinds.setdefault(key, (test, []))[1]
         column = wording.protocol_words(one.protocol).column
         if column not in columns:

@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
+from dataclasses import dataclass
 from textwrap import fill
 
 from benchmark.evaluation.leaderboard import METRIC, Leaderboard
-from benchmark.evaluation.metrics import METRICS
 from benchmark.report import wording
 from benchmark.report.figures import (
     OTHER_STYLES,
@@ -16,6 +16,7 @@ from benchmark.report.figures import (
     house_style,
     png_bytes,
 )
+from benchmark.report.measured import Measured, measured
 from benchmark.report.sections.section import Section
 
 NAME_WIDTH = 30
@@ -67,9 +68,7 @@ def gap_figure(board: Leaderboard) -> bytes:
         axes.set_yticks(range(len(standings)), [fill(name, NAME_WIDTH) for name in names])
         axes.set_ylim(-0.6, len(standings) - 0.35)
         axes.set_xlim(0, 1)
-        axes.set_xlabel(
-            f"{METRICS[METRIC].title} (bars: 95 % confidence intervals; dotted: over clips)"
-        )
+        axes.set_xlabel(f"{wording.estimand(board)} (bars: 95 % confidence intervals)")
         axes.grid(axis="x", zorder=0)
         axes.set_axisbelow(True)
         axes.spines["left"].set_visible(False)
@@ -93,4 +92,20 @@ def _protocol_style(board: Leaderboard, protocol: str) -> Style:
     return (*OTHER_STYLES[others.index(protocol) % len(OTHER_STYLES)], label)
 
 
-SECTION = Section(wording.headline_facts, _figures)
+@dataclass(frozen=True)
+class Facts:
+    """What the page measures.
+
+    Attributes
+    ----------
+    measured : Measured
+    """
+
+    measured: Measured
+
+
+def _facts(board: Leaderboard) -> Facts:
+    return Facts(measured(board))
+
+
+SECTION = Section(_facts, _figures)

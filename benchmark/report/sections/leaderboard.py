@@ -19,34 +19,27 @@ class Facts:
 
     Attributes
     ----------
-    several_corpora : bool
-        Whether the first table has the mean over corpora.
     rows, other_rows : list of list of str
     other_header : list of str
     """
 
-    several_corpora: bool
     rows: Rows
     other_header: list[str]
     other_rows: Rows
 
 
 def _facts(board: Leaderboard) -> Facts:
-    several = len(board.corpora) > 1
     titles = {one.model: wording.model_title(board.result, one.model) for one in board.standings}
     others = [metric for metric in METRICS if metric != METRIC]
     columns = [wording.protocol_words(protocol).column for protocol in board.protocols]
     rows = []
     for standing in board.standings:
-        row = [titles[standing.model], *wording.marked_scores(board, standing.model)]
+        row = [titles[standing.model], wording.rank(board, standing.model)]
+        row += wording.scores_of(board, standing.model)
         if board.has_gap:
             row.append(figure(standing.gaps.get(METRIC)))
-        if several:
-            parts = [standing.evaluations.get(protocol) for protocol in board.protocols]
-            row += [figure(part.mean_over_corpora[METRIC] if part else None) for part in parts]
         rows.append(row)
     return Facts(
-        several,
         rows,
         [f"{capitalised(METRICS[metric].title)}, {c}" for metric in others for c in columns],
         [

@@ -156,8 +156,8 @@ def draw_curve(axes: Axes, curve: Curve, colour: str, position: float) -> None:
     axes.plot(tried, corrected, color=colour, drawstyle="steps-post", lw=1.2, ls=(0, (4, 2)))
     at = float(tried[-1]) * position + 0.3
     score = curve.test
-    line = "solid" if score.over == "speakers" else "dotted"
-    axes.plot([at, at], [score.low, score.high], color=colour, lw=1.8, ls=line)
+    if score.interval:
+        axes.plot([at, at], score.interval, color=colour, lw=1.8)
     axes.plot(at, score.value, color=colour, marker="D", ms=7, mec="white", mew=0.8)
 
 

@@ -22,7 +22,7 @@ class Facts:
 
     @property
     def test(self) -> ClipTest:
-        """Any of the tests: all swap the same units."""
+        """Any of the tests: all swap the same speakers."""
         return self.comparisons[0].test
 
 
@@ -31,8 +31,8 @@ def _facts(board: Leaderboard) -> Facts | None:
         return None
     different = [one for one in board.comparisons if one.significant]
     by_outcome = [
-        [one for one in different if one.test.difference.value > 0],
-        [one for one in different if one.test.difference.value < 0],
+        [one for one in different if one.test.statistic > 0],
+        [one for one in different if one.test.statistic < 0],
         [one for one in board.comparisons if not one.significant],
     ]
     names = [[wording.named(board.result, one.model) for one in group] for group in by_outcome]

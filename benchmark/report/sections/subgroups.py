@@ -64,14 +64,14 @@ def _figures(board: Leaderboard, facts: Facts) -> dict[str, bytes]:
 
 
 def speakers_figure(divisions: Sequence[Division], whole: Score, metric: str) -> bytes:
-    """Return the score of each test speaker with its interval over clips, by corpus, best first.
+    """Return the score of each test speaker, by corpus, best first.
 
     Parameters
     ----------
     divisions : sequence of Division
         By speaker, one per corpus.
     whole : Score
-        Of all test clips: a line.
+        The model's score on the leaderboard: a line.
     metric : str
     """
     with house_style():
@@ -88,13 +88,12 @@ def speakers_figure(divisions: Sequence[Division], whole: Score, metric: str) ->
             for group in sorted(one.groups, key=lambda group: -group.score.value):
                 row, score = len(names) + position, group.score
                 names[row] = group.name
-                axes.plot([score.low, score.high], [row, row], color=colour, lw=1.5, alpha=0.45)
                 axes.plot(score.value, row, color=colour, marker="o", ms=7, mec="white", mew=0.8)
-        annotate_line(axes, whole.value, "all test clips")
+        annotate_line(axes, whole.value, "score on the leaderboard")
         axes.set_yticks(list(names), list(names.values()))
         axes.set_ylim(max(names) + 0.7, -0.7)
         axes.set_xlim(0, 1)
-        axes.set_xlabel(f"{metric} (bars: 95 % confidence intervals over the speaker's clips)")
+        axes.set_xlabel(f"{metric} of the speaker's clips")
         axes.grid(axis="x")
         axes.set_axisbelow(True)
         axes.spines["left"].set_visible(False)

@@ -27,6 +27,9 @@ def _percent(fraction: float, digits: int = 1) -> str:
 
 
 def _interval(score: Score) -> str:
+    """Return the limits in percent; empty where speakers are too few for an interval."""
+    if score.low is None or score.high is None:
+        return ""
     return f"{_percent(score.low)}–{_percent(score.high)}"
 
 

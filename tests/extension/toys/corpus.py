@@ -39,5 +39,7 @@ CORPORA["toy_voices"] = Corpus(
     emotions=EMOTIONS,
     licence="public domain",
     how_to_get="Generate it with tests/extension/run_toys.py.",
+    language="none",
+    speech="generated",
     parse=parse,
 )

@@ -1,0 +1,250 @@
+"""Text ablation: what a score owes to test sentences that other speakers spoke in training.
+
+Each part of the protocol speaker+text-independent is a test side: one group of sentences, spoken by
+the speakers of one fold. Both arms train on other speakers, without one group of sentences. Without
+the tested group, no test sentence was heard in training; without another group, each was. Both arms
+train on as many clips of each emotion and on as many groups of sentences.
+
+``reports/leakage/<study>/`` gets two files:
+
+text.json
+    The study's settings, the libraries that decide the fits, and the digest of the table.
+text_predictions.csv
+    A row for each clip, normalisation and left-out group: clip, speaker, emotion, statement, group
+    (of the sentence), normalise, left_out (group), predicted.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import io
+import json
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+
+from benchmark.console import Console
+from benchmark.data.normalisation import normalised
+from benchmark.data.prepare import clip_frame, read_corpora, study_clips
+from benchmark.data.protocols import PROTOCOLS
+from benchmark.data.protocols.speaker_independent import voices_of
+from benchmark.data.splits import draw_splits
+from benchmark.engine.files import write_text
+from benchmark.engine.processes import Workers
+from benchmark.errors import BenchmarkError
+from benchmark.evaluation.metrics import Floats
+from benchmark.features import extract, feature_set
+from benchmark.models import MODELS
+from benchmark.project import Job
+from benchmark.study import Study
+
+PROTOCOL = "speaker+text-independent"
+MODEL, SHRINKAGE = "lda", 0.3
+"""The model of all fits, declared before any of them: nothing is searched."""
+
+NORMALISATIONS = ("none", "speaker")
+
+FORMAT = 1
+RECORD, TABLE = "text.json", "text_predictions.csv"
+NUMBERS = ("group", "left_out")
+
+
+@dataclass(frozen=True)
+class TextAblation:
+    """The text ablation of a study.
+
+    Attributes
+    ----------
+    study : Study
+        Corpus, emotions, features, folds and seed are taken from it; its models are not.
+    libraries : str
+        That decide the fits, with their versions.
+    predictions : DataFrame
+        clip, speaker, emotion, statement, group, normalise, left_out, predicted.
+    """
+
+    study: Study
+    libraries: str
+    predictions: pd.DataFrame
+
+
+def run_text_ablation(study: Study, job: Job, console: Console) -> TextAblation:
+    """Return the text ablation of a study's corpus.
+
+    Raises
+    ------
+    BenchmarkError
+        If the study has several corpora, no outer folds, or not the protocol of the ablation; if
+        recordings are missing or unusable, or their sentences do not allow equal arms.
+    """
+    _check(study)
+    recordings = read_corpora(study, job.sources, console)
+    clips = study_clips(study, recordings)
+    with Workers(job.workers) as workers, console.bars() as bars:
+        extracted = extract(
+            clips,
+            feature_set(study.features, study.sample_rate_hz),
+            seed=study.seed,
+            cache=job.project.features_cache,
+            workers=workers,
+            progress=bars.add(f"features {study.features}", len(clips)).update,
+        )
+    for clip, reason in extracted.unusable:
+        raise BenchmarkError(f"{clip}: can't be used, {reason}. Repair it: both arms need it.")
+    frame = clip_frame(extracted.clips, extracted.samples_digests)
+    values = {
+        how: normalised(study.model_copy(update={"normalise": how}), extracted, {})[0].values
+        for how in NORMALISATIONS
+    }
+    return TextAblation(study, MODELS[MODEL].engine_version(), predict(study, frame, values))
+
+
+def _check(study: Study) -> None:
+    """Refuse a study whose design the ablation can't take over."""
+    obstacles = {
+        f"does not measure the protocol {PROTOCOL}. Add it to [split] protocols": (
+            PROTOCOL not in study.split.protocols
+        ),
+        'has no outer folds. Set folds in its [split], for example "leave-one-speaker-out"': (
+            study.split.folds is None or study.split.repeats > 1
+        ),
+        "has several corpora, and the ablation is of one. Name one in corpora": (
+            len(study.corpora) > 1 or bool(study.auxiliary)
+        ),
+    }
+    for obstacle, present in obstacles.items():
+        if present:
+            raise BenchmarkError(
+                f"study {study.name} {obstacle}, or take another study such as savee_text."
+            )
+
+
+def predict(study: Study, clips: pd.DataFrame, values: Mapping[str, Floats]) -> pd.DataFrame:
+    """Return the predictions of each clip in both arms.
+
+    Parameters
+    ----------
+    study : Study
+    clips : DataFrame
+        As protocols take them.
+    values : dict of str to ndarray of shape (n_clips, n_features)
+        Features by normalisation.
+    """
+    columns = ["clip", "speaker", "emotion", "statement"]
+    parts = [
+        clips.loc[side.test, columns].assign(
+            group=side.group, normalise=how, left_out=side.left_out,
+            predicted=_predicted(study, clips["emotion"], values[how], side),
+        )
+        for how in values
+        for side in sides(study, clips)
+    ]  # fmt: skip
+    order = ["normalise", "clip", "left_out"]
+    return pd.concat(parts).sort_values(order, ignore_index=True)
+
+
+@dataclass(frozen=True)
+class Sides:
+    """One fit: the test clips, their group of sentences, and what it trains on.
+
+    Attributes
+    ----------
+    test, train : ndarray of bool, shape (n_clips,)
+    group, left_out : int
+        Group of the test sentences, and the group that is left out of training.
+    """
+
+    test: np.ndarray
+    train: np.ndarray
+    group: int
+    left_out: int
+
+
+def sides(study: Study, clips: pd.DataFrame) -> Iterator[Sides]:
+    """Yield the sides of each fit; per test side, all train on as many clips of each emotion.
+
+    Raises
+    ------
+    BenchmarkError
+        If groups of sentences have different numbers of clips.
+    """
+    crossed_with = PROTOCOLS[PROTOCOL].crossed_with
+    assert crossed_with is not None, "its folds are crossed with sentences"
+    groups = crossed_with(clips, study.seed)
+    voices = voices_of(clips)["voice"].to_numpy()
+    for split in draw_splits(PROTOCOL, clips, study.split, study.search.folds, study.seed):
+        others = ~np.isin(voices, voices[split.test])
+        trained = pd.crosstab(
+            groups[others], [voices[others], clips.loc[others, "emotion"].to_numpy()]
+        )
+        if trained.nunique().max() > 1 or len(trained) < 2:
+            raise BenchmarkError(
+                f"protocol {split.name}: the groups of sentences have different numbers of clips, "
+                "so the arms would train on more clips than each other. Take a corpus whose "
+                "speakers speak the same sentences."
+            )
+        for left_out in trained.index:
+            train = others & (groups != left_out)
+            yield Sides(split.test, train, int(groups[split.test][0]), int(left_out))
+
+
+def _predicted(study: Study, emotions: pd.Series, values: Floats, side: Sides) -> np.ndarray:
+    model = MODELS[MODEL].build({"shrinkage": SHRINKAGE}, study.seed)
+    model.fit(values[side.train], emotions[side.train].to_numpy())
+    return np.asarray(model.predict(values[side.test]))
+
+
+def write_text_ablation(ablation: TextAblation, folder: Path) -> None:
+    """Write the record below `folder`; text.json is written last."""
+    target = folder / ablation.study.name
+    target.mkdir(parents=True, exist_ok=True)
+    table = ablation.predictions.to_csv(index=False, lineterminator="\n")
+    record = {
+        "format": FORMAT,
+        "name": ablation.study.name,
+        "settings": ablation.study.settings(),
+        "libraries": ablation.libraries,
+        "sha256": _sha256(table.encode()),
+    }
+    write_text(target / TABLE, table)
+    write_text(target / RECORD, json.dumps(record, indent=1, ensure_ascii=False) + "\n")
+
+
+def read_text_ablation(folder: Path) -> TextAblation:
+    """Return the ablation that `write_text_ablation` wrote into `folder`.
+
+    Raises
+    ------
+    BenchmarkError
+        If a file is missing, corrupt, or in an unknown format.
+    """
+    advice = f"Run `python -m benchmark text-ablation {folder.name}` again."
+    try:
+        record = json.loads((folder / RECORD).read_text(encoding="utf-8"))
+        if record["format"] != FORMAT:
+            raise BenchmarkError(
+                f"{folder}: the format of {RECORD} is {record['format']}, not {FORMAT}. {advice}"
+            )
+        content = (folder / TABLE).read_bytes()
+        if record["sha256"] != _sha256(content):
+            raise BenchmarkError(f"{folder}: {TABLE} does not match its digest. {advice}")
+        table = pd.read_csv(io.BytesIO(content), dtype="str", keep_default_na=False)
+        return TextAblation(
+            study=Study.model_validate(record["settings"]),
+            libraries=str(record["libraries"]),
+            predictions=table.astype(dict.fromkeys(NUMBERS, int)),
+        )
+    except (OSError, ValueError, KeyError, TypeError) as error:
+        raise BenchmarkError(f"{folder}: the record is unreadable ({error!r}). {advice}") from error
+
+
+def read_text_ablations(folder: Path) -> list[TextAblation]:
+    """Return all text ablations below `folder`, by name."""
+    return [read_text_ablation(path.parent) for path in sorted(folder.glob(f"*/{RECORD}"))]
+
+
+def _sha256(content: bytes) -> str:
+    return hashlib.sha256(content).hexdigest()

@@ -1,0 +1,130 @@
+"""What a study's page measures: population, estimand, folds and seeds, from the result alone.
+
+All functions return Markdown.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from benchmark.corpora import CORPORA
+from benchmark.data.protocols import protocol_of
+from benchmark.evaluation.leaderboard import METRIC, Leaderboard
+from benchmark.evaluation.metrics import METRICS
+from benchmark.evaluation.results import Result
+from benchmark.report import wording
+from benchmark.report.markdown import code, count, counted, listed, plain, title
+
+SPEECH = dict.fromkeys(("", "user's own"), "recordings of a user's own")
+"""Words for kinds of speech; any other kind is named as it is: acted speech."""
+
+
+@dataclass(frozen=True)
+class Measured:
+    """What a page measures, in a phrase each.
+
+    Attributes
+    ----------
+    population, sentences, estimand, folds, seeds : str
+    """
+
+    population: str
+    sentences: str
+    estimand: str
+    folds: str
+    seeds: str
+
+
+def measured(board: Leaderboard) -> Measured:
+    """Return what the page of a study measures."""
+    return Measured(
+        population=population(board.result),
+        sentences=sentences(board.result),
+        estimand=estimand(board),
+        folds=folds(board),
+        seeds=seeds(board.result),
+    )
+
+
+def population(result: Result) -> str:
+    """Return kind of speech, languages, and number of speakers of the tested corpora."""
+    kinds: dict[str, list[str]] = {}
+    for name in _tested(result):
+        speech, language = _facts(result, name)
+        spoken = plain(language) or "language not stated"
+        words = f"in {title(name)}" if speech == "generated" else f"{spoken} in {title(name)}"
+        kinds.setdefault(SPEECH.get(speech, f"{speech} speech"), []).append(words)
+    spoken_by = [result.data.corpora[name].speakers for name in _tested(result)]
+    known = [number for number in spoken_by if number is not None]
+    total = f"; {counted(sum(known), 'speaker')}" if len(known) == len(spoken_by) else ""
+    return "; ".join(f"{kind}: {listed(words)}" for kind, words in kinds.items()) + total
+
+
+def sentences(result: Result) -> str:
+    """Return the number of different sentences by corpus, as far as the clips tell."""
+    table = result.clips
+    if table is None or "statement" not in table:
+        return "not recorded"
+    spoken = table[table["statement"] != ""]
+    numbers = spoken.groupby(spoken["clip"].str.partition("/")[0])["statement"].nunique()
+    words = [
+        f"{count(int(numbers[name]))} in {title(name)}" if name in numbers.index else
+        f"not recorded in {title(name)}"
+        for name in _tested(result)
+    ]  # fmt: skip
+    return listed(words)
+
+
+def estimand(board: Leaderboard) -> str:
+    """Return what the headline figures estimate."""
+    several = len(board.corpora) > 1
+    metric = METRICS[METRIC].title
+    within = " within each corpus, averaged over corpora with equal weight," if several else ""
+    targets = [
+        f"on {plain(protocol_of(name).tested_on)} ({wording.protocol_words(name).column})"
+        for name in board.protocols
+    ]
+    fixed = "; the corpora are fixed" if several else ""
+    more = ""
+    if board.result.study.normalise != "none":
+        more = (
+            "; transductive: the features of a test clip are normalised with the other clips of "
+            f"its {board.result.study.normalise}"
+        )
+    return f"{metric}{within} of the model selected by its CV score, {listed(targets)}{fixed}{more}"
+
+
+def folds(board: Leaderboard) -> str:
+    """Return how often and on how many clips each protocol tests."""
+    parts = []
+    for side in wording.test_sides(board):
+        clips = counted(side.evaluation.clips, "clip")
+        if side.folds:
+            scheme = f" ({code(side.scheme)})" if side.scheme else ""
+            parts.append(f"{side.words.column}: {counted(side.folds, 'split')}{scheme}, {clips}")
+        else:
+            parts.append(f"{side.words.column}: one test side of {clips}")
+    inner = board.result.study.search.folds
+    return f"{'; '.join(parts)}; selection on {counted(inner, 'inner fold')} of each training side"
+
+
+def seeds(result: Result) -> str:
+    """Return the seed of a study, and how often all is repeated with others."""
+    repeats, seed = result.study.split.repeats, result.study.seed
+    if repeats == 1:
+        return f"one, {seed}: the spread over seeds is not measured"
+    return f"{repeats} repetitions, with seeds derived from {seed}"
+
+
+def _tested(result: Result) -> list[str]:
+    corpora = result.data.corpora.items()
+    return [name for name, one in corpora if not one.auxiliary and not one.left_out]
+
+
+def _facts(result: Result, name: str) -> tuple[str, str]:
+    """Return kind of speech and language; of early results, as the registry states them."""
+    record = result.data.corpora[name]
+    entry = CORPORA.get(name)
+    if record.speech or entry is None:
+        return record.speech, record.language
+    return entry.speech, entry.language
