@@ -51,7 +51,7 @@ def test_a_card_is_written_as_it_was_read(card: Path) -> None:
 @pytest.mark.parametrize(
     ("changes", "words"),
     [
-        ({"format": 1}, "a card of format 1; this version reads format 2"),
+        ({"format": 1}, "a card of format 1; this version reads format 3"),
         ({"features": None}, "fitted on a user's own tables"),
         ({"covariates": ["age", "pitch_range"]}, "also takes age, pitch_range"),
         ({"file": "../model.skops"}, "file: Value error, must be a file name"),
