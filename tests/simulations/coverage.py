@@ -91,7 +91,7 @@ NOT_SHOWN: dict[str, tuple[Corpus, ...]] = {
     f"{n} speakers, one in seven half as well recognised": (Corpus((8,) * n, 0.25, 20, 0.15),)
     for n in (8, 12, 24)
 }
-"""Designs for which they do not: a sample often lacks the few speakers who are of another kind."""
+"""Designs for which few speakers are not enough: a sample often has none of another kind."""
 
 
 class Coverage(NamedTuple):
@@ -201,9 +201,9 @@ TABLE = """
 | Design | Score | Score, percentiles instead | Gap | Mean width of the score's interval |
 | :--- | ---: | ---: | ---: | ---: |"""
 LIMIT = """
-## Where they do not hold
+## Where few speakers are not enough
 
-A few speakers are of another kind, and a sample often has none of them. No method can know of them.
+Some speakers are of another kind, and a sample often has none of them. No method can know of them.
 """
 
 
