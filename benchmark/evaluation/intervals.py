@@ -244,7 +244,7 @@ def paired_difference(
     BenchmarkError
         If the two have different speakers.
     """
-    if set(first["speaker"]) != set(second["speaker"]):
+    if set(first["speaker"].unique()) != set(second["speaker"].unique()):
         raise BenchmarkError("A paired difference needs the same speakers on both sides.")
     corpora = _strata([first, second], emotions, seed, resamples)
     return Difference(
@@ -456,9 +456,9 @@ def _strata(
     if not all(map(len, sides)):
         raise BenchmarkError("There are no predictions to evaluate.")
     found = []
-    for corpus in sorted(set(sides[0]["corpus"])):
+    for corpus in sorted(sides[0]["corpus"].unique()):
         own = [rows[rows["corpus"] == corpus] for rows in sides]
-        speakers = pd.Index(sorted(set(own[0]["speaker"])))
+        speakers = pd.Index(sorted(own[0]["speaker"].unique()))
         counts = np.zeros((len(speakers), len(sides), len(emotions), len(emotions)), dtype=np.int64)
         for side, rows in enumerate(own):
             numbers = speakers.get_indexer(pd.Index(rows["speaker"]))
@@ -571,5 +571,5 @@ def combined(errors: Sequence[float], freedoms: Sequence[float]) -> tuple[float,
     squares = np.square(errors)
     total = float(squares.sum())
     if total == 0:
-        return 0.0, 1.0
+        return 0.0, min(freedoms)
     return float(np.sqrt(total)), total**2 / float((squares**2 / freedoms).sum())

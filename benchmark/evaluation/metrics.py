@@ -2,7 +2,7 @@
 
 Every metric is a function of confusion counts, true emotions in rows and predicted ones in columns,
 in the study's order of emotions. So a bootstrap resample is a sum of its speakers' counts, and
-2,000 resamples are one product of matrices.
+thousands of resamples are one product of matrices.
 """
 
 from __future__ import annotations

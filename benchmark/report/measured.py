@@ -66,7 +66,7 @@ def sentences(result: Result) -> str:
     if table is None or "statement" not in table:
         return "not recorded"
     spoken = table[table["statement"] != ""]
-    numbers = spoken.groupby(spoken["clip"].str.partition("/")[0])["statement"].nunique()
+    numbers = spoken.groupby(spoken["clip"].str.split("/").str[0])["statement"].nunique()
     words = [
         f"{count(int(numbers[name]))} in {title(name)}" if name in numbers.index else
         f"not recorded in {title(name)}"

@@ -22,8 +22,9 @@ def print_summary(result: Result, project: Project, console: Console) -> None:
     metric = result.study.search.metric
     protocols = [PROTOCOLS[name] for name in board.protocols]
     generated = " (generated speech)" if result.generated else ""
+    mean = ", mean over corpora" if len(board.corpora) > 1 else ""
     console.table(
-        f"{result.name}{generated}: test {METRICS[metric].title}, 95 % confidence intervals",
+        f"{result.name}{generated}: test {METRICS[metric].title}{mean}, 95 % confidence intervals",
         ["model", *(p.abbreviation for p in protocols), *(["SD–SI gap"] if board.has_gap else [])],
         [[model_title(result, s.model), *_scores(board, s, metric)] for s in board.standings],
     )

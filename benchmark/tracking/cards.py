@@ -32,7 +32,7 @@ from benchmark.report.markdown import listed
 from benchmark.report.wording import model_title, protocol_words
 from benchmark.study import digest_of
 
-FORMAT = 2
+FORMAT = 3
 
 
 class _Part(BaseModel):

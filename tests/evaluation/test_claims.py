@@ -70,8 +70,10 @@ def test_under_a_protocol_that_keeps_speakers_apart_our_interval_decides() -> No
     low = claim_of(0.01, **apart)
     assert low.standard_error is None
     assert low.measured is not None
-    assert claim_of((low.measured.value + low.measured.high) / 2, **apart).verdict == "consistent"
-    assert claim_of(low.measured.high + 0.01, **apart).verdict == "below"
+    limits = low.measured.interval
+    assert limits is not None
+    assert claim_of((low.measured.value + limits.high) / 2, **apart).verdict == "consistent"
+    assert claim_of(limits.high + 0.01, **apart).verdict == "below"
 
 
 def test_a_study_declares_what_is_not_comparable() -> None:

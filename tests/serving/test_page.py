@@ -567,9 +567,29 @@ def test_the_header_shows_the_speaker_independent_performance_and_the_chance_lev
     header = html.header(card)
     assert "speakers it was not trained on" in header
     assert f"UAR {uar.value * 100:.1f}&nbsp;%" in header
-    assert f"{uar.low * 100:.1f}–{uar.high * 100:.1f}&nbsp;%" in header
     assert "chance level 33.3&nbsp;%" in header
     assert "synthetic" not in header
+
+
+@pytest.mark.parametrize(("limits", "shown"), [((0.41, 0.62), True), ((None, None), False)])
+def test_the_header_shows_the_interval_if_there_is_one(
+    card: Card, limits: tuple[float | None, float | None], shown: bool
+) -> None:
+    low, high = limits
+    measured = tuple(
+        one.model_copy(
+            update={
+                "scores": {
+                    name: score.model_copy(update={"low": low, "high": high})
+                    for name, score in one.scores.items()
+                }
+            }
+        )
+        for one in card.measured
+    )
+    header = html.header(card.model_copy(update={"measured": measured}))
+    assert ("95&nbsp;% CI 41.0–62.0&nbsp;%" in header) == shown
+    assert ("CI" in header) == shown
 
 
 def test_the_header_never_shows_the_speaker_dependent_performance_instead(card: Card) -> None:

@@ -40,7 +40,8 @@ def test_a_card_holds_how_a_model_was_made_and_its_test_scores(card: Path) -> No
     ]
     assert found.trust.protocol == "speaker-independent"
     assert found.trust.speaker_independent
-    assert found.trust.scores["uar"].low <= found.trust.scores["uar"].value
+    uar = found.trust.scores["uar"]
+    assert uar.low is None or uar.low <= uar.value
 
 
 def test_a_card_is_written_as_it_was_read(card: Path) -> None:
@@ -50,7 +51,7 @@ def test_a_card_is_written_as_it_was_read(card: Path) -> None:
 @pytest.mark.parametrize(
     ("changes", "words"),
     [
-        ({"format": 1}, "a card of format 1; this version reads format 2"),
+        ({"format": 1}, "a card of format 1; this version reads format 3"),
         ({"features": None}, "fitted on a user's own tables"),
         ({"covariates": ["age", "pitch_range"]}, "also takes age, pitch_range"),
         ({"file": "../model.skops"}, "file: Value error, must be a file name"),

@@ -9,6 +9,10 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
+import pandas as pd
+
+from benchmark.data.protocols import stream
+from benchmark.evaluation.intervals import Evaluation, bootstrap_seed, evaluate
 from benchmark.evaluation.leaderboard import (
     METRIC,
     SPEAKER_DEPENDENT,
@@ -16,7 +20,7 @@ from benchmark.evaluation.leaderboard import (
     Leaderboard,
 )
 from benchmark.report import wording
-from benchmark.report.markdown import NOTHING, counted, figure, link, plain, table
+from benchmark.report.markdown import NOTHING, counted, link, plain, table
 from benchmark.report.template import render
 
 COLUMNS = (SPEAKER_DEPENDENT, SPEAKER_INDEPENDENT, "cross-corpus")
@@ -76,6 +80,8 @@ def _tables(boards: Sequence[Leaderboard], folder: str = "") -> tuple[str, str]:
 def glance_table(boards: Sequence[Leaderboard], folder: str = "") -> str:
     """Return the table of studies of one kind, the best speaker-independent score first.
 
+    The scores of a column are on the clips that all its studies tested.
+
     Parameters
     ----------
     boards : sequence of Leaderboard
@@ -86,14 +92,18 @@ def glance_table(boards: Sequence[Leaderboard], folder: str = "") -> str:
     header = ["Study", "Features", "Selected model"]
     header += [f"UAR, {wording.protocol_words(name).column}" for name in shown]
     where = folder.split("/") if folder else []
+    compared = {name: compared_evaluations(boards, name) for name in shown}
+    order = compared.get(SPEAKER_INDEPENDENT, {})
     rows = [
         [
             link(plain(board.result.name), *where, f"{board.result.name}.md"),
             _features(board),
             wording.model_title(board.result, board.selected[board.leading].model),
-            *(_cell(board, name) for name in shown),
+            *(_cell(compared[name].get(board.result.name)) for name in shown),
         ]
-        for board in sorted(boards, key=_independent, reverse=True)
+        for board in sorted(
+            boards, key=lambda board: _value(order.get(board.result.name)), reverse=True
+        )
     ]
     return table(header, rows, words=range(3))
 
@@ -135,14 +145,42 @@ def _features(board: Leaderboard) -> str:
     return f"{features}; {missing}" if missing else features
 
 
-def _independent(board: Leaderboard) -> float:
-    if SPEAKER_INDEPENDENT not in board.protocols:
-        return -1.0
-    return board.selected_evaluation(SPEAKER_INDEPENDENT).scores[METRIC].value
+def compared_evaluations(boards: Sequence[Leaderboard], protocol: str) -> dict[str, Evaluation]:
+    """Return the figures of each study's selected model on the clips that all studies tested.
+
+    By name of the study; empty if the studies that have the protocol share no test clip.
+    """
+    rows = {board.result.name: _selected_rows(board, protocol) for board in boards
+            if protocol in board.protocols}  # fmt: skip
+    clips = [set(own["clip"].unique()) for own in rows.values()]
+    common = set.intersection(*clips) if clips else set()
+    if not common:
+        return {}
+    found = {}
+    for board in boards:
+        if board.result.name in rows:
+            own = rows[board.result.name]
+            if len(common) == own["clip"].nunique():
+                found[board.result.name] = board.selected_evaluation(protocol)
+                continue
+            seed = bootstrap_seed(board.result.study.seed, stream(protocol))
+            part = own[own["clip"].isin(common)]
+            found[board.result.name] = evaluate(part, board.result.emotions, seed)
+    return found
 
 
-def _cell(board: Leaderboard, protocol: str) -> str:
-    if protocol not in board.protocols:
+def _selected_rows(board: Leaderboard, protocol: str) -> pd.DataFrame:
+    rows = board.result.predictions
+    own = (rows["protocol"] == protocol) & (rows["model"] == board.selected[protocol].model)
+    return rows[own]
+
+
+def _value(evaluation: Evaluation | None) -> float:
+    return evaluation.scores[METRIC].value if evaluation else -1.0
+
+
+def _cell(evaluation: Evaluation | None) -> str:
+    if evaluation is None:
         return NOTHING
-    evaluation = board.selected_evaluation(protocol)
-    return f"{figure(evaluation.scores[METRIC])}, {counted(evaluation.speakers, 'speaker')}"
+    shown = wording.cell(evaluation, METRIC)
+    return f"{shown}, {counted(evaluation.speakers, 'speaker')}"

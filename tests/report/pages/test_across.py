@@ -12,7 +12,7 @@ import pytest
 
 from benchmark.evaluation.leaderboard import Leaderboard, leaderboard
 from benchmark.report import write_pages
-from benchmark.report.pages import across
+from benchmark.report.pages import across, glance
 from benchmark.report.pages.leaderboard import leaderboard_page
 from tests.support.results import MODELS, SMALL, THREE_TRIALS, make
 
@@ -106,3 +106,26 @@ def test_the_same_order_in_all_studies_is_significant() -> None:
     )
     # Three models, each time in the same order: chi-squared is 2 * 8, with 2 degrees of freedom.
     assert across.friedman(table) == pytest.approx(np.exp(-8))
+
+
+def test_studies_in_one_table_are_compared_on_the_clips_that_both_tested() -> None:
+    first, second = (
+        make(clips=14, **SMALL | {"name": name, "corpora": ["ravdess"]}) for name in ("one", "two")
+    )
+    rows = second.predictions
+    fewer = replace(second, predictions=rows[rows["speaker"] != "ravdess/03"])
+    boards = [leaderboard(first), leaderboard(fewer)]
+    found = glance.compared_evaluations(boards, "speaker-independent")
+    assert {one.clips for one in found.values()} == {5 * 14}
+    assert found["one"].scores["uar"].value == found["two"].scores["uar"].value
+
+
+def test_studies_that_share_no_test_clip_are_not_compared() -> None:
+    first, second = (
+        make(clips=14, **SMALL | {"name": name, "corpora": ["ravdess"]}) for name in ("one", "two")
+    )
+    rows = second.predictions
+    other = replace(second, predictions=rows.assign(clip=rows["clip"] + "-other"))
+    boards = [leaderboard(first), leaderboard(other)]
+    assert glance.compared_evaluations(boards, "speaker-independent") == {}
+    assert glance.glance_table(boards).count("| – |") == 2
