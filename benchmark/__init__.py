@@ -6,15 +6,15 @@ folder and may change. The command line is ``python -m benchmark --help``.
 >>> import pandas as pd
 >>> predictions = pd.DataFrame(
 ...     {
-...         "clip": ["a1", "a2", "b1", "b2", "c1", "c2"],
-...         "speaker": ["a", "a", "b", "b", "c", "c"],
-...         "emotion": ["sad", "happy", "sad", "happy", "sad", "happy"],
-...         "prediction": ["sad", "happy", "sad", "sad", "sad", "happy"],
+...         "clip": [f"{name}{take}" for name in "abcdef" for take in "12"],
+...         "speaker": [name for name in "abcdef" for _ in range(2)],
+...         "emotion": ["sad", "happy"] * 6,
+...         "prediction": ["sad", "happy"] * 5 + ["sad", "sad"],
 ...     }
 ... )
 >>> score = uar(predictions)
->>> f"{score.value:.3f} [{score.low:.2f}, {score.high:.2f}]"
-'0.833 [0.11, 1.00]'
+>>> f"{score.value:.3f} [{score.interval.low:.2f}, {score.interval.high:.2f}]"
+'0.917 [0.40, 0.99]'
 """
 
 from __future__ import annotations

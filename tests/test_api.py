@@ -32,7 +32,9 @@ def test_a_stored_result_has_its_tables_and_its_leaderboard(finished: Bench) -> 
     result = benchmark.read_result("small", finished.project)
     board = benchmark.leaderboard(result)
     assert set(board["model"]) == {winner.model for winner in result.winners}
-    assert board["uar"].between(board["uar_low"], board["uar_high"]).all()
+    assert board["uar"].between(0, 1).all()
+    # The table has too few speakers for an interval.
+    assert board[["uar_low", "uar_high"]].isna().all(axis=None)
     assert board.groupby("protocol")["selected"].sum().eq(1).all()
     assert {"predictions", "trials"} <= set(vars(result))
 
