@@ -53,6 +53,7 @@ def run_study(study: Study, job: Job, console: Console) -> Result:
     project = job.project
     uri, artifacts = tracking_uri(project.folder), project.folder / ARTIFACTS
     check_server(uri)
+    looks.read_looks(project.reports / looks.NAME)  # a damaged table is refused before any work
     recordings = read_corpora(study, job.sources, console)
     with ExitStack() as held:
         held.enter_context(project.exclusive(study.name))

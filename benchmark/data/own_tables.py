@@ -87,12 +87,14 @@ def prepare_tables(
 
 
 def _refuse_unsupported(study: Study) -> None:
-    """Refuse keys of a study that do not apply to a user's own tables."""
+    """Refuse keys of a study that do not apply to a user's own tables.
+
+    ``test_size`` and ``folds`` only say how a test side is drawn, and the tables are one.
+    """
     unsupported = {
         "normalise": study.normalise != "none",
         "scale": study.scale is not None,
         "auxiliary": bool(study.auxiliary),
-        "[split] folds": study.split.folds is not None,
         "[split] repeats": study.split.repeats > 1,
     }
     for key, wanted in unsupported.items():

@@ -172,9 +172,9 @@ def test_repeats_are_shown_with_their_std_and_corpora_without(
 
 @pytest.mark.parametrize(
     "change",
-    ["normalise=speaker", "split.folds=3", "split.repeats=2", 'auxiliary=["synthetic"]'],
+    ["normalise=speaker", "split.repeats=2", 'auxiliary=["synthetic"]'],
 )
-def test_own_tables_are_refused_for_folds_repeats_normalisation_and_auxiliary_corpora(
+def test_own_tables_are_refused_for_repeats_normalisation_and_auxiliary_corpora(
     folded: Bench, tmp_path: Path, change: str
 ) -> None:
     folder = folded.project / "features_cache/small/speaker-independent/f1"

@@ -69,10 +69,11 @@ def test_the_selected_model_is_bold_and_scores_have_intervals(text: str) -> None
 
 def test_tables_are_written_on_request_and_are_the_same_each_time(tmp_path: Path) -> None:
     result = make(**SMALL)
-    write_pages([result], tmp_path)
+    board, other = leaderboard(result), leaderboard(replace(result, name="other"))
+    write_pages([board], tmp_path)
     assert not (tmp_path / "latex").exists()
-    written = write_pages([result, replace(result, name="other")], tmp_path, latex=True)
+    written = write_pages([board, other], tmp_path, latex=True)
     assert [path.name for path in written if path.suffix == ".tex"] == ["small.tex", "other.tex"]
     once = (tmp_path / "latex" / "small.tex").read_bytes()
-    write_pages([result], tmp_path, latex=True)
+    write_pages([board], tmp_path, latex=True)
     assert (tmp_path / "latex" / "small.tex").read_bytes() == once

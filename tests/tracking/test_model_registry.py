@@ -187,7 +187,7 @@ def test_the_description_of_a_version_starts_with_its_speaker_independent_score(
     store.promote()
     (version,) = store.versions()
     figure = read_card(store.card).trust.scores["uar"].value
-    assert version.description.startswith(f"UAR {figure:.3f} [")
+    assert version.description.startswith(f"UAR {figure:.3f}, ")
     assert "speaker-independent" in version.description.splitlines()[0]
     assert version.tags["speaker-independent"].startswith(f"UAR {figure:.3f}")
 
