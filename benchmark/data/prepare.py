@@ -73,8 +73,9 @@ def prepare(
         drawn = _draw(study, frame)
         copies = _augment(study, originals, drawn, cache, workers, bars)
     _report_unusable(copies, console)
-    tested = normalised_tests(study, originals, study.scale)
-    originals, copies = normalised(study, originals, copies)
+    recorded = originals
+    originals, copies = normalised(study, recorded, copies)
+    tested = normalised_tests(study, recorded, study.scale) if study.scale else originals
     name, distinct = result_name(study.name, changes)
     features = feature_set(study.features, study.sample_rate_hz)
     normalisation = {} if study.normalise == "none" else {"normalise": study.normalise}

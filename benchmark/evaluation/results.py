@@ -108,10 +108,16 @@ class UnfinishedSearch(Record):
 
 
 class Versions(Record):
-    """Versions of the libraries that decide scores, and what fitted each model in the search."""
+    """Versions of the libraries that decide scores, and what fitted each model in the search.
+
+    `search_code` is that of our own code that decides scores, `plan.VERSION`. Version 1, also of
+    results that do not state it, selected by the score of all clips together, not by the mean over
+    corpora.
+    """
 
     libraries: dict[str, str]
     engines: dict[str, str] = {}
+    search_code: int = 1
 
 
 @dataclass(frozen=True)

@@ -292,6 +292,7 @@ def context(board: Leaderboard) -> dict[str, Any]:
         "named": partial(named, result),
         "verdict": verdict,
         "cited": cited,
+        "pooled_selection": len(board.corpora) > 1 and result.versions.search_code < 2,
         "estimand": estimand(board),
         "told": told(board),
         "listed_speakers": listed_speakers,
@@ -311,9 +312,9 @@ def constants() -> dict[str, Any]:
     }  # fmt: skip
 
 
-def banners(board: Leaderboard) -> str:
-    """Return the alert boxes of a study: generated speech, incomplete data, a changed run."""
-    return render("partials/banners", **context(board))
+def banners(board: Leaderboard, folder: str = "") -> str:
+    """Return the alert boxes of a study; `folder` leads from the page to that of the reports."""
+    return render("partials/banners", **context(board) | {"base": folder})
 
 
 def headline(board: Leaderboard) -> str:

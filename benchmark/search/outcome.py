@@ -21,6 +21,7 @@ from benchmark.models import MODELS
 from benchmark.models.stored import load
 from benchmark.project import Project
 from benchmark.search.learning_curves import learning_curves
+from benchmark.search.plan import VERSION
 from benchmark.search.progress import Searched
 from benchmark.search.refit import (
     Ensemble,
@@ -176,4 +177,5 @@ def _versions(study: Study) -> Versions:
             **{name: version(name).partition("+")[0] for name in libraries},
         },
         engines={name: MODELS[name].engine_version(study.search.engine) for name in study.models},
+        search_code=VERSION,
     )

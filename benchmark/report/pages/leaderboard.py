@@ -96,7 +96,7 @@ def headline_table(board: Leaderboard, folder: str = "") -> str:
     where = [*folder.split("/"), f"{result.name}.md"] if folder else [f"{result.name}.md"]
     return render(
         "pages/headline",
-        banners=wording.banners(board),
+        banners=wording.banners(board, folder),
         headline=wording.headline(board),
         table=table(header, rows),
         note=wording.leaderboard_note(board, folder),
