@@ -200,6 +200,11 @@ class Scale(Record):
         return self
 
     @property
+    def n_drawn(self) -> int | None:
+        """Number of clips that are drawn for a test clip; None for all that there are."""
+        return self.n_clips and self.n_clips - (self.clips == "call")
+
+    @property
     def words(self) -> str:
         """The clips in words."""
         drawn = "all" if self.n_clips is None else f"{self.n_clips} random"

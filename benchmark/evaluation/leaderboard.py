@@ -440,7 +440,7 @@ def _claim(board: Leaderboard, reported: Claims, model: str) -> Claim:
         independent=independent,
         gap=paired.get(metric),
         standard_error=error,
-        not_comparable=_not_comparable(board.result, reported, model, measured),
+        not_comparable=_not_comparable(board.result, reported, model, measured, error),
         greater_is_better=METRICS[metric].greater_is_better,
     )
 
@@ -485,7 +485,9 @@ def _sampling_error(evaluation: Evaluation, metric: str, value: float, theirs: f
     return float(np.std(draws)) * math.sqrt(both * evaluation.clips)
 
 
-def _not_comparable(result: Result, reported: Claims, model: str, measured: Score | None) -> str:
+def _not_comparable(
+    result: Result, reported: Claims, model: str, measured: Score | None, error: float | None
+) -> str:
     """Return why a claim can't be compared with our figure; empty if it can."""
     if measured is None:
         return "not measured here"
@@ -495,6 +497,8 @@ def _not_comparable(result: Result, reported: Claims, model: str, measured: Scor
         return stated or "a corpus is missing here"
     if any(one.missing for one in corpora):
         return stated or "a corpus is incomplete here"
+    if error is None and measured.interval is None:
+        return stated or "too few speakers here for an interval"
     return stated
 
 

@@ -210,6 +210,30 @@ class CorpusWeights:
         return np.asarray(np.tensordot(self.weights[present], np.stack(utilities), axes=1))
 
 
+def fold_weights(corpora: NDArray[np.intp], fold: NDArray[np.intp], n_folds: int) -> Floats:
+    """Return the weight of each corpus in the score of each fold, (n_corpora, n_folds).
+
+    Each corpus has the same weight in the mean over folds, also if some folds validate none of its
+    clips: its weight in a fold is n_folds / (n_corpora * number of folds that validate it).
+
+    Parameters
+    ----------
+    corpora, fold : ndarray of int, shape (n_clips,)
+        From 0 on, of the validated clips.
+    n_folds : int
+
+    Examples
+    --------
+    >>> fold_weights(np.array([0, 0, 1]), np.array([0, 1, 1]), 2)
+    array([[0.5, 0.5],
+           [0. , 1. ]])
+    """
+    present = np.zeros((int(corpora.max()) + 1, n_folds), dtype=np.bool_)
+    present[corpora, fold] = True
+    n_folds_of = np.maximum(present.sum(axis=1, keepdims=True), 1)
+    return np.asarray(present * n_folds / (n_folds_of * present.any(axis=1).sum()))
+
+
 def equal_weights(corpora: NDArray[np.intp]) -> CorpusWeights:
     """Return the same weight for each corpus that has clips, 1 in all."""
     present = np.bincount(corpora) > 0

@@ -29,7 +29,9 @@ class TextAssociation:
         Clips whose sentence is spoken several times, always with one emotion.
     cramers_v : float
         Cramér's V of sentence and emotion, bias-corrected (Bergsma 2013, A bias-correction for
-        Cramér's V and Tschuprow's T): 0 without association, 1 if each sentence has one emotion.
+        Cramér's V and Tschuprow's T): 0 without association, 1 if each emotion has one sentence and
+        each sentence one emotion. With more sentences than emotions it stays below 1 even if all
+        are tied.
     """
 
     corpus: str

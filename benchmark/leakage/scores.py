@@ -7,16 +7,15 @@ from dataclasses import dataclass
 
 import numpy as np
 import pandas as pd
-from numpy.typing import NDArray
 
 from benchmark.evaluation.intervals import (
-    BLOCK,
     RESAMPLES,
     Score,
     bootstrap_seed,
     combined,
     effective,
     enough,
+    resample_groups,
     standard_error,
 )
 from benchmark.evaluation.metrics import METRICS, Floats
@@ -70,7 +69,6 @@ class AblationScores:
         np.add.at(self._counts, cells, table["rows"].to_numpy())
         # A speaker's name begins with its corpus, so that it is unique over corpora.
         self._corpus_of = np.array([str(name).partition("/")[0] for name in self._speakers])
-        self._drawn: dict[str, NDArray[np.uint16]] = {}
         self._resamples: dict[tuple[int, str, str], Floats] = {}
 
     def score(self, runs: Sequence[int], metric: str) -> MeanScore:
@@ -146,24 +144,13 @@ class AblationScores:
     def _resampled(self, run: int, metric: str, corpus: str) -> Floats:
         """Return a run's score with one corpus resampled; NaN if none of its speakers is drawn."""
         if (run, metric, corpus) not in self._resamples:
-            size = self._counts.shape[-1]
-            cells = self._counts[run].reshape(len(self._speakers), -1).astype(np.float64)
+            own = self._corpus_of == corpus
+            others = self._counts[run][~own].sum(axis=0)
+            seed = bootstrap_seed(self._seed, STREAM, corpus)
             blocks = []
-            for start in range(0, RESAMPLES, BLOCK):
-                drawn = self._weights(corpus)[start : start + BLOCK].astype(np.float64) @ cells
-                counts = np.rint(drawn).astype(np.int64).reshape(-1, size, size)
+            for drawn in resample_groups(self._counts[run][own], seed, RESAMPLES):
+                counts = drawn + others
                 values = METRICS[metric].of_counts(counts)
                 blocks.append(np.where(counts.sum(axis=(1, 2)) > 0, values, np.nan))
             self._resamples[run, metric, corpus] = np.concatenate(blocks)
         return self._resamples[run, metric, corpus]
-
-    def _weights(self, corpus: str) -> NDArray[np.uint16]:
-        """How often each resample contains each speaker, of shape (RESAMPLES, n_speakers)."""
-        if corpus not in self._drawn:
-            rng = np.random.default_rng(bootstrap_seed(self._seed, STREAM, corpus))
-            own = np.flatnonzero(self._corpus_of == corpus)
-            times = np.ones((RESAMPLES, len(self._speakers)), dtype=np.uint16)
-            shares = np.full(len(own), 1 / len(own))
-            times[:, own] = rng.multinomial(len(own), shares, size=RESAMPLES)
-            self._drawn[corpus] = times
-        return self._drawn[corpus]

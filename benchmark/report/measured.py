@@ -104,8 +104,8 @@ def folds(board: Leaderboard) -> str:
             parts.append(f"{side.words.column}: {counted(side.folds, 'split')}{scheme}, {clips}")
         else:
             parts.append(f"{side.words.column}: one test side of {clips}")
-    inner = board.result.study.search.folds
-    return f"{'; '.join(parts)}; selection on {counted(inner, 'inner fold')} of each training side"
+    inner = wording.inner_folds(board.result)
+    return f"{'; '.join(parts)}; selection on {inner} of each training side"
 
 
 def seeds(result: Result) -> str:

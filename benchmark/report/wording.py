@@ -292,11 +292,20 @@ def context(board: Leaderboard) -> dict[str, Any]:
         "named": partial(named, result),
         "verdict": verdict,
         "cited": cited,
+        "inner_folds": inner_folds(result),
         "pooled_selection": len(board.corpora) > 1 and result.versions.search_code < 2,
         "estimand": estimand(board),
         "told": told(board),
         "listed_speakers": listed_speakers,
     }
+
+
+def inner_folds(result: Result) -> str:
+    """Return how many inner folds the training sides have: ``3 inner folds``, or a range."""
+    numbers = {len(split.folds) for split in result.data.splits.values()}
+    fewest, most = min(numbers), max(numbers)
+    shown = counted(most, "inner fold")
+    return shown if fewest == most else f"{fewest} to {shown}"
 
 
 def constants() -> dict[str, Any]:
@@ -330,11 +339,6 @@ def settings_line(board: Leaderboard) -> str:
 def leaderboard_note(board: Leaderboard, folder: str = "") -> str:
     """Return the note below a leaderboard; `folder` leads from the page to that of the reports."""
     return render("partials/leaderboard_note", **context(board) | {"base": folder})
-
-
-def intervals_note() -> str:
-    """Return how confidence intervals are computed."""
-    return render("partials/intervals", **constants())
 
 
 def estimand(board: Leaderboard) -> str:

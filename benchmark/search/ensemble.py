@@ -15,7 +15,7 @@ from typing import Any, Protocol
 import numpy as np
 from numpy.typing import NDArray
 
-from benchmark.evaluation.metrics import METRICS
+from benchmark.evaluation.metrics import METRICS, fold_weights
 
 Floats = NDArray[np.float32]
 
@@ -58,19 +58,15 @@ class Inner:
 
     @cached_property
     def _weights(self) -> NDArray[np.float64]:
-        """Weight of each corpus in each fold, of shape (n_corpora, n_folds): mean over corpora."""
-        n_corpora, n_folds = int(self.corpora.max()) + 1, len(self.folds)
-        present = np.zeros((n_corpora, n_folds), dtype=np.bool_)
-        present[self.corpora, np.searchsorted(self.folds, self.fold)] = True
-        n_folds_of = np.maximum(present.sum(axis=1, keepdims=True), 1)
-        weights: NDArray[np.float64] = present * n_folds / (n_folds_of * present.any(axis=1).sum())
-        return weights
+        """The `fold_weights` of the clips."""
+        fold = np.searchsorted(self.folds, self.fold)
+        return fold_weights(self.corpora, fold, len(self.folds))
 
     def scores(self, probabilities: Floats) -> NDArray[np.float64]:
         """Return the score on each fold, of shape (n_candidates, n_folds).
 
-        Corpora are weighted as in `fitting.validated_corpora`, so that the mean over folds
-        is the mean over corpora.
+        Corpora are weighted by `fold_weights`, so that the mean over folds is that over
+        corpora.
 
         Parameters
         ----------

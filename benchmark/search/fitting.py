@@ -16,7 +16,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from benchmark.engine.arrays import StoredArrays, TrainingArrays, load_arrays
-from benchmark.evaluation.metrics import CorpusWeights
+from benchmark.evaluation.metrics import CorpusWeights, fold_weights
 from benchmark.models import FitContext, Model
 from benchmark.search.pruning import RUNGS
 
@@ -128,16 +128,10 @@ def fit_fold(  # noqa: PLR0913 - the arguments of a task
 
 
 def validated_corpora(data: TrainingArrays, fold: int) -> CorpusWeights:
-    """Return the corpora of a fold's validation rows, weighted as its score needs them.
-
-    Each corpus has the same weight in the mean over folds, also if some folds validate none of its
-    clips: its weight in a fold is n_folds / (n_corpora * number of folds that validate it).
-    """
+    """Return the corpora of a fold's validation rows, with their `fold_weights`."""
     validated = (data.fold >= 0) & data.originals
-    pairs = np.unique(np.stack([data.corpora[validated], data.fold[validated]]), axis=1)
-    n_folds_of = np.bincount(pairs[0], minlength=int(data.corpora.max()) + 1)
-    weights = data.n_folds / (np.count_nonzero(n_folds_of) * np.maximum(n_folds_of, 1))
-    return CorpusWeights(data.corpora[data.validation_rows(fold)], weights)
+    weights = fold_weights(data.corpora[validated], data.fold[validated], data.n_folds)
+    return CorpusWeights(data.corpora[data.validation_rows(fold)], weights[:, fold])
 
 
 def _probabilities(fitted: Any, values: NDArray[np.float32]) -> Probabilities:

@@ -40,6 +40,13 @@ def test_cramers_v_is_one_where_each_sentence_has_its_emotion() -> None:
     assert association("own", sentences, "as " + sentences).cramers_v == pytest.approx(1)
 
 
+def test_cramers_v_of_many_tied_sentences_is_below_one() -> None:
+    sentences = pd.Series([str(number) for number in range(84)] * 4)
+    found = association("own", sentences, pd.Series([str(int(one) % 7) for one in sentences]))
+    assert found.tied == 1
+    assert found.cramers_v == pytest.approx(0.875, abs=0.001)
+
+
 def test_cramers_v_agrees_with_the_formula_computed_by_hand() -> None:
     sentences, emotions = pd.Series(list("aaaabbbb")), pd.Series(list("xxxyyyyx"))
     # phi2 = 0.25; corrected (0.25 - 1/7); both sizes corrected from 2 to 2 - 1/7.

@@ -37,7 +37,8 @@ from benchmark.leakage.leaks import LEAKS, Candidate, Procedure, Setting, leak_f
 from benchmark.leakage.scores import AblationScores
 from benchmark.leakage.stored import Ablation, DataFacts, Run, read_ablation, write_ablation
 from benchmark.report.pages.leakage import write_page
-from benchmark.report.wording import intervals_note
+from benchmark.report.template import render
+from benchmark.report.wording import constants
 from benchmark.study import LeakName, Study
 from tests.support.bench import SMALL_STUDY, Bench, needing_extras, refused_line
 from tests.support.imports import imported, modules
@@ -562,7 +563,7 @@ def test_an_experiment_with_few_speakers_has_no_interval_nor_has_its_difference(
 
 def test_the_page_states_how_intervals_are_made_and_the_command() -> None:
     page = (REPORTS / "leakage.md").read_text()
-    assert intervals_note() in page
+    assert render("partials/resampling", **constants()) in page
     assert "leakage prediction_api --corpora DIR --draws " in page
     assert (
         "For desktop_cnn and prediction_api_later, only the reported figure is reproduced" in page

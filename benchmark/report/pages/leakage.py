@@ -20,7 +20,7 @@ from benchmark.report.leakage_figure import Bar, Frame, waterfall_figure
 from benchmark.report.markdown import NO_BREAK, address, interval, number, plain, signed, title
 from benchmark.report.pages.text_ablation import TextCase
 from benchmark.report.template import render
-from benchmark.report.wording import intervals_note
+from benchmark.report.wording import constants
 
 NAME = "leakage.md"
 """File of the page."""
@@ -290,7 +290,7 @@ def leakage_page(studies: Sequence[Sequence[Case]], texts: Sequence[TextCase]) -
                 name: [text for case in first for text in _effects(case, name)] for name in LEAKS
             },
             figures=address(*FIGURES),
-            intervals=intervals_note(),
+            **constants(),
         )
         + "\n"
     )

@@ -210,7 +210,7 @@ def scale_figure(curve: CurveScores) -> bytes:
             )  # fmt: skip
             for source in curve.curve.sources:
                 if source.scale.clips in SINGLE:
-                    at = source.scale.n_clips or curve.neutral_clips
+                    at = source.scale.n_drawn or curve.neutral_clips
                     value = curve.points[model, source.name].score.value
                     axes.plot([at], [value], color=colour, marker=SINGLE[source.scale.clips], ms=9)
         axes.set_xscale("log")

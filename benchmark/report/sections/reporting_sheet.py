@@ -6,7 +6,7 @@ from dataclasses import dataclass
 
 from benchmark.data.protocols import protocol_of
 from benchmark.data.record import SplitRecord
-from benchmark.evaluation.leaderboard import Leaderboard
+from benchmark.evaluation.leaderboard import SELECTED_PER_FOLD, Leaderboard
 from benchmark.evaluation.metrics import METRICS
 from benchmark.evaluation.results import Result
 from benchmark.report import wording
@@ -113,22 +113,26 @@ def _tuned(result: Result) -> str:
     trials = f" in up to {counted(search.trials, 'trial')} each ({plain(search.sampler)})"
     return (
         f"{what}{trials if searched else ''}; model and ensembles: all by mean "
-        f"{METRICS[search.metric].title} over {counted(search.folds, 'inner fold')} of the "
-        "training side"
+        f"{METRICS[search.metric].title} over {wording.inner_folds(result)} of the training side"
     )
 
 
 def _scored(board: Leaderboard) -> str:
-    scored = counted(len(board.standings), "model")
+    models = [one for one in board.standings if one.model != SELECTED_PER_FOLD]
+    looks = [
+        f"{wording.protocol_words(name).column}: look {place.number} of {place.total}"
+        for name, place in board.looks.items()
+    ]
     return (
-        f"in this run once, after the search, by each of {scored}; test clips take no part in the "
-        "selection. Earlier runs and other studies on the same clips are not counted here"
+        f"in this run once, after the search, by each of {counted(len(models), 'model')}; test "
+        "clips take no part in the selection. Looks at these test clips, over all studies: "
+        f"{'; '.join(looks) or 'not recorded'}"
     )
 
 
 def _uncertainty(board: Leaderboard) -> str:
     units = [f"{side.intervals} ({side.words.column})" for side in wording.test_sides(board)]
-    return f"95 % confidence intervals: {listed(units)}"
+    return f"95 % confidence: {listed(units)}"
 
 
 def _leakage(result: Result) -> str:
