@@ -53,33 +53,36 @@ class TextAssociation:
 
 def text_associations(result: Result) -> Iterator[TextAssociation]:
     """Yield the association of sentence and emotion in each corpus whose sentences are known."""
+    if result.clips is None or "statement" not in result.clips:
+        yield from _official_associations(result)
+        return
     columns = ["clip", "corpus", "emotion"]
     tables = [result.predictions, result.out_of_fold]
     known = pd.concat([table[columns] for table in tables if table is not None])
-    clips = known.drop_duplicates("clip")
-    clips = clips.assign(statement=_statements(result, clips))
+    clips = known.drop_duplicates("clip").merge(result.clips[["clip", "statement"]], on="clip")
     for corpus, rows in clips[clips["statement"] != ""].groupby("corpus"):
         yield association(str(corpus), rows["statement"], rows["emotion"])
 
 
-def _statements(result: Result, clips: pd.DataFrame) -> pd.Series:
-    """Return the sentence of each clip; "" if it is unknown.
+def _official_associations(result: Result) -> Iterator[TextAssociation]:
+    """Yield the associations in complete copies of the corpora, as names of clips tell them.
 
-    An older result has no table of clips: there the clip's name tells the sentence, if names of its
-    corpus do.
+    An older result has no table of clips, and its predictions hold test clips only: of SAVEE, two
+    clips with one sentence may be on different sides.
     """
-    if result.clips is not None and "statement" in result.clips:
-        recorded = result.clips.set_index("clip")["statement"]
-        return clips["clip"].map(recorded).fillna("")
-    names = zip(clips["corpus"], clips["clip"], strict=True)
-    return pd.Series([_named_statement(*one) for one in names], clips.index, dtype=object)
-
-
-def _named_statement(corpus: str, clip: str) -> str:
-    """Return the sentence that the name of a corpus's clip tells; "" if it tells none."""
-    parse = CORPORA[corpus].parse if corpus in CORPORA else None
-    found = parse(clip.removeprefix(f"{corpus}/")) if parse else ""
-    return found.statement if isinstance(found, Clip) else ""
+    for name in sorted(set(result.predictions["corpus"])):
+        entry = CORPORA.get(name)
+        if entry is None or entry.parse is None or entry.official is None:
+            continue
+        parsed = [entry.parse(clip) for clip in entry.official_names]
+        clips = [
+            clip
+            for clip in parsed
+            if isinstance(clip, Clip) and clip.statement and clip.emotion in result.emotions
+        ]
+        if clips:
+            spoken = pd.Series([clip.statement for clip in clips])
+            yield association(name, spoken, pd.Series([clip.emotion for clip in clips]))
 
 
 def association(corpus: str, sentences: pd.Series, emotions: pd.Series) -> TextAssociation:

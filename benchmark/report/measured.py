@@ -12,6 +12,7 @@ from benchmark.data.protocols import protocol_of
 from benchmark.evaluation.leaderboard import METRIC, Leaderboard
 from benchmark.evaluation.metrics import METRICS
 from benchmark.evaluation.results import Result
+from benchmark.evaluation.text import text_associations
 from benchmark.report import wording
 from benchmark.report.markdown import code, count, counted, listed, plain, title
 
@@ -52,7 +53,7 @@ def population(result: Result) -> str:
     for name in _tested(result):
         speech, language = _facts(result, name)
         spoken = plain(language) or "language not stated"
-        words = f"in {title(name)}" if speech == "generated" else f"{spoken} in {title(name)}"
+        words = title(name) if speech == "generated" else f"{spoken} in {title(name)}"
         kinds.setdefault(SPEECH.get(speech, f"{speech} speech"), []).append(words)
     spoken_by = [result.data.corpora[name].speakers for name in _tested(result)]
     known = [number for number in spoken_by if number is not None]
@@ -62,13 +63,9 @@ def population(result: Result) -> str:
 
 def sentences(result: Result) -> str:
     """Return the number of different sentences by corpus, as far as the clips tell."""
-    table = result.clips
-    if table is None or "statement" not in table:
-        return "not recorded"
-    spoken = table[table["statement"] != ""]
-    numbers = spoken.groupby(spoken["clip"].str.split("/").str[0])["statement"].nunique()
+    numbers = {one.corpus: one.sentences for one in text_associations(result)}
     words = [
-        f"{count(int(numbers[name]))} in {title(name)}" if name in numbers.index else
+        f"{count(numbers[name])} in {title(name)}" if name in numbers else
         f"not recorded in {title(name)}"
         for name in _tested(result)
     ]  # fmt: skip
@@ -88,8 +85,8 @@ def estimand(board: Leaderboard) -> str:
     more = ""
     if board.result.study.normalise != "none":
         more = (
-            "; transductive: the features of a test clip are normalised with the other clips of "
-            f"its {board.result.study.normalise}"
+            "; transductive: the features of a test clip are normalised with clips of its "
+            f"{board.result.study.normalise}, by default all, itself included"
         )
     return f"{metric}{within} of the model selected by its CV score, {listed(targets)}{fixed}{more}"
 

@@ -199,8 +199,15 @@ def headline_facts(board: Leaderboard) -> Headline:
         for protocol in shown
     )
     gap = board.selected_gap
-    chance = 1 / len(board.result.emotions)
+    chance = chance_level(board)
     return Headline(selected, gap.scores[METRIC] if gap else None, chance)
+
+
+def chance_level(board: Leaderboard) -> float:
+    """Return the UAR of any constant prediction: the mean over corpora of 1 / their emotions."""
+    evaluation = board.selected_evaluation(board.leading)
+    present = [int((part.confusion.sum(axis=1) > 0).sum()) for part in evaluation.corpora.values()]
+    return sum(1 / number for number in present) / len(present)
 
 
 @dataclass(frozen=True)
@@ -293,11 +300,16 @@ def context(board: Leaderboard) -> dict[str, Any]:
         "verdict": verdict,
         "cited": cited,
         "inner_folds": inner_folds(result),
-        "pooled_selection": len(board.corpora) > 1 and result.versions.search_code < 2,
+        "pooled_selection": pooled_selection(result),
         "estimand": estimand(board),
         "told": told(board),
         "listed_speakers": listed_speakers,
     }
+
+
+def pooled_selection(result: Result) -> bool:
+    """Whether an earlier version selected by the score of all clips of several corpora together."""
+    return result.predictions["corpus"].nunique() > 1 and result.versions.search_code < 2
 
 
 def inner_folds(result: Result) -> str:

@@ -89,17 +89,17 @@ def test_any_changed_bit_of_a_prediction_changes_its_digest() -> None:
     assert digests[0][1] != digests[1][1]
 
 
-def test_a_page_says_which_look_it_is_and_looked_at_once_only_where_that_is_true() -> None:
+def test_a_page_says_which_look_it_is_of_how_many() -> None:
     result, later = make(**SMALL), other_predictions(make(run_name="small@12345678", **SMALL))
     alone = [*looks_of(result)]
     both = [*alone, looks_of(later)[1]]
     assert places(result, alone) == dict.fromkeys(PROTOCOLS, Place(1, 1))
     assert places(later, both) == {PROTOCOLS[1]: Place(2, 2)}
-    assert "speaker-independent, looked at once" in study_page(leaderboard(result, alone), ())
+    assert "speaker-independent, look 1 of 1" in study_page(leaderboard(result, alone), ())
     page = study_page(leaderboard(result, both), ())
-    assert "speaker-dependent, looked at once; speaker-independent, look 1 of 2" in page
+    assert "speaker-dependent, look 1 of 1; speaker-independent, look 1 of 2" in page
     unrecorded = study_page(leaderboard(result), ())
-    assert "looked at once" not in unrecorded
+    assert "Looks at the test clips" not in unrecorded
     assert "looks.csv" not in unrecorded
 
 

@@ -17,8 +17,7 @@ from benchmark.evaluation.summaries import read_summary
 from benchmark.report import study_page, update_readme
 from benchmark.report.pages import claims, leakage, speaker_independent
 from benchmark.report.pages.leaderboard import leaderboard_page
-from benchmark.study import read_study
-from benchmark.validation import check
+from benchmark.study import BASELINE, read_study
 
 PROJECT = Path(__file__).parents[2]
 REPORTS = PROJECT / "reports"
@@ -48,8 +47,10 @@ def test_each_published_result_is_of_todays_study_file_and_format() -> None:
 def stale_because(name: str) -> str:
     """Why a published result is not of today's study; empty if it is."""
     record = json.loads((REPORTS / "results" / name / "study.json").read_text(encoding="utf-8"))
-    today = check(read_study(FILES[name]), name).settings()
+    # Not checked, since a check asks for the extras that a study needs; it only adds the baseline.
+    today = read_study(FILES[name]).settings()
     stored = read_result(REPORTS / "results" / name).study.settings()
+    stored["models"].pop(BASELINE)
     reasons = [f"format {record['format']}"] * (record["format"] != FORMAT)
     reasons += [f"{key} differs" for key in today if stored.get(key) != today[key]]
     return ", ".join(reasons)

@@ -10,7 +10,6 @@ import numpy as np
 
 from benchmark.evaluation.leaderboard import (
     SPEAKER_INDEPENDENT,
-    WITHIN,
     Claim,
     Leaderboard,
     claims,
@@ -120,7 +119,7 @@ def _facts(rows: Sequence[Row], folder: str) -> dict[str, Any]:
         "n_consistent": sum(row.claim.verdict == "consistent" for row in rows),
         "means": _means(comparable),
         "sources": list(dict.fromkeys(wording.cited(row.source) for row in rows)),
-        "WITHIN": WITHIN,
+        **wording.constants(),
         "metrics": sorted({METRICS[row.source.metric].title for row in rows}),
         "rows": [[*_cells(rows, row, folder), _verdict(row, brief=brief)] for row in rows],
         "reasons": [row for row in rows if row.why],

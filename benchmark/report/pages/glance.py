@@ -12,7 +12,7 @@ from typing import Any
 import pandas as pd
 
 from benchmark.data.protocols import stream
-from benchmark.evaluation.intervals import Evaluation, bootstrap_seed, evaluate
+from benchmark.evaluation.intervals import FEWEST_SPEAKERS, Evaluation, bootstrap_seed, evaluate
 from benchmark.evaluation.leaderboard import (
     METRIC,
     SPEAKER_DEPENDENT,
@@ -135,6 +135,10 @@ def note_facts(boards: Sequence[Leaderboard], folder: str = "") -> dict[str, Any
     return {
         "speaker_independent": any(SPEAKER_INDEPENDENT in board.protocols for board in boards),
         "transductive": any(wording.is_transductive(board.result) for board in boards),
+        "pooled_selection": [
+            plain(board.result.name) for board in boards if wording.pooled_selection(board.result)
+        ],
+        "FEWEST_SPEAKERS": FEWEST_SPEAKERS,
         "base": folder,
     }
 

@@ -100,6 +100,7 @@ def headline_table(board: Leaderboard, folder: str = "") -> str:
         headline=wording.headline(board),
         table=table(header, rows),
         note=wording.leaderboard_note(board, folder),
+        claims_metric=METRICS[result.study.claims.metric].title if result.study.claims else "",
         details=link("Details of this study", *where),
     )
 

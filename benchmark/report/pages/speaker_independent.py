@@ -23,6 +23,7 @@ from benchmark.evaluation.leaderboard import (
 )
 from benchmark.evaluation.metrics import METRICS
 from benchmark.evaluation.results import Result, Winner
+from benchmark.evaluation.text import TextAssociation, text_associations
 from benchmark.report import wording
 from benchmark.report.markdown import (
     NOTHING,
@@ -293,6 +294,8 @@ class Section:
         Systems that were measured on other folds.
     left_out : list of str
         Our studies with other outer folds.
+    associations : list of TextAssociation
+        Of sentence and emotion, in the corpus.
     """
 
     corpus: str
@@ -302,6 +305,7 @@ class Section:
     comparisons: list[Comparison]
     other_folds: list[str]
     left_out: list[str]
+    associations: list[TextAssociation]
 
 
 def speaker_independent_page(boards: Sequence[Leaderboard], folder: Path) -> str:
@@ -349,6 +353,7 @@ def _section(setup: Setup, boards: Sequence[Leaderboard], speed: Mapping[str, fl
         ],
         other_folds=[one.system for one in setup.published if not one.same_folds],
         left_out=[board.result.name for _, others in found for board in others],
+        associations=list(text_associations(boards[0].result)),
     )
 
 

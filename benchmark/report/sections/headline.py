@@ -63,7 +63,7 @@ def gap_figure(board: Leaderboard) -> bytes:
             handles=handles, loc="lower right", bbox_to_anchor=(1, 1), ncols=len(handles),
             frameon=False, fontsize=10, handlelength=1.4, borderaxespad=0.1,
         )  # fmt: skip
-        annotate_line(axes, 1 / len(board.result.emotions), "chance level")
+        annotate_line(axes, wording.chance_level(board), "chance level")
         names = [wording.model_title(board.result, one.model) for one in standings]
         axes.set_yticks(range(len(standings)), [fill(name, NAME_WIDTH) for name in names])
         axes.set_ylim(-0.6, len(standings) - 0.35)

@@ -10,7 +10,7 @@ from benchmark.evaluation.leaderboard import SELECTED_PER_FOLD, Leaderboard
 from benchmark.evaluation.metrics import METRICS
 from benchmark.evaluation.results import Result
 from benchmark.report import wording
-from benchmark.report.markdown import code, counted, listed, plain
+from benchmark.report.markdown import code, counted, listed, number, plain
 from benchmark.report.measured import Measured, measured
 from benchmark.report.sections.reproduction import run_command
 from benchmark.report.sections.section import Section
@@ -43,7 +43,7 @@ def _facts(board: Leaderboard) -> Facts:
         "How often a test side was scored": _scored(board),
         "Estimand": facts.estimand,
         "Uncertainty": _uncertainty(board),
-        "Baseline": f"majority class; chance level of UAR: 1/{len(result.emotions)}",
+        "Baseline": f"majority class; chance level of UAR: {number(wording.chance_level(board))}",
         "Leakage checks": _leakage(result),
         "Seeds": facts.seeds,
         "Software": _software(result),
@@ -114,6 +114,8 @@ def _tuned(result: Result) -> str:
     return (
         f"{what}{trials if searched else ''}; model and ensembles: all by mean "
         f"{METRICS[search.metric].title} over {wording.inner_folds(result)} of the training side"
+        + ", of all clips together"
+        * wording.pooled_selection(result)
     )
 
 
