@@ -23,10 +23,10 @@ class TextAssociation:
     Attributes
     ----------
     corpus : str
-    sentences, clips : int
-        Number of sentences, and of clips whose sentence is known.
-    tied_clips : int
-        Clips whose sentence is spoken several times, always with one emotion.
+    sentences : int
+        Number of different sentences.
+    tied : float
+        Share of clips whose sentence is spoken several times, always with one emotion.
     cramers_v : float
         Cramér's V of sentence and emotion, bias-corrected (Bergsma 2013, A bias-correction for
         Cramér's V and Tschuprow's T): 0 without association, 1 if each emotion has one sentence and
@@ -36,14 +36,8 @@ class TextAssociation:
 
     corpus: str
     sentences: int
-    clips: int
-    tied_clips: int
+    tied: float
     cramers_v: float
-
-    @property
-    def tied(self) -> float:
-        """Share of clips whose sentence occurs with one emotion only."""
-        return self.tied_clips / self.clips
 
     @property
     def tells_emotion(self) -> bool:
@@ -52,16 +46,29 @@ class TextAssociation:
 
 
 def text_associations(result: Result) -> Iterator[TextAssociation]:
-    """Yield the association of sentence and emotion in each corpus whose sentences are known."""
+    """Yield the association of sentence and emotion in each corpus whose sentences are known.
+
+    It is that of the clips that models learn from: the mean over training sides.
+    """
     if result.clips is None or "statement" not in result.clips:
         yield from _official_associations(result)
         return
-    columns = ["clip", "corpus", "emotion"]
-    tables = [result.predictions, result.out_of_fold]
-    known = pd.concat([table[columns] for table in tables if table is not None])
-    clips = known.drop_duplicates("clip").merge(result.clips[["clip", "statement"]], on="clip")
-    for corpus, rows in clips[clips["statement"] != ""].groupby("corpus"):
-        yield association(str(corpus), rows["statement"], rows["emotion"])
+    spoken = result.clips.loc[result.clips["statement"] != "", ["clip", "statement"]]
+    table = result.predictions if result.out_of_fold is None else result.out_of_fold
+    side_of = ["protocol", *(["part"] if "part" in table else [])]
+    columns = [*side_of, "corpus", "clip", "emotion"]
+    learned = table[columns].drop_duplicates().merge(spoken, on="clip")
+    for corpus, rows in learned.groupby("corpus"):
+        sides = [
+            association(str(corpus), side["statement"], side["emotion"])
+            for _, side in rows.groupby(side_of)
+        ]
+        yield TextAssociation(
+            corpus=str(corpus),
+            sentences=int(rows["statement"].nunique()),
+            tied=float(np.mean([side.tied for side in sides])),
+            cramers_v=float(np.mean([side.cramers_v for side in sides])),
+        )
 
 
 def _official_associations(result: Result) -> Iterator[TextAssociation]:
@@ -93,8 +100,7 @@ def association(corpus: str, sentences: pd.Series, emotions: pd.Series) -> TextA
     return TextAssociation(
         corpus=corpus,
         sentences=len(counts),
-        clips=int(counts.sum()),
-        tied_clips=int(spoken[tied].sum()),
+        tied=float(spoken[tied].sum() / spoken.sum()),
         cramers_v=_cramers_v(counts),
     )
 

@@ -1,4 +1,4 @@
-"""What all figures share: style, colours, scores with intervals, and PNG with the same bytes."""
+"""What all figures share: style, colours, and PNG with the same bytes."""
 
 from __future__ import annotations
 
@@ -10,7 +10,6 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from numpy.typing import NDArray
 
-from benchmark.evaluation.intervals import Score
 from benchmark.evaluation.leaderboard import SPEAKER_DEPENDENT, SPEAKER_INDEPENDENT
 
 if TYPE_CHECKING:
@@ -52,20 +51,6 @@ STYLE: dict[str, Any] = {
     "figure.facecolor": "white",
     "savefig.facecolor": "white",
 }
-
-
-def draw_score(axes: Axes, row: int, score: Score, style: tuple[str, str], *, below: bool) -> None:
-    """Draw a score with its interval if it has one, its value above or below."""
-    colour, marker = style
-    if score.interval:
-        axes.plot(score.interval, [row, row], color=colour, lw=2, zorder=2)
-    axes.plot(
-        [score.value], [row], color=colour, marker=marker, ms=8, mec="white", mew=0.8, zorder=3
-    )
-    axes.annotate(
-        f"{score.value:.2f}", (score.value, row), xytext=(0, -17 if below else 8),
-        textcoords="offset points", ha="center", fontsize=9.5, color=colour, fontweight="bold",
-    )  # fmt: skip
 
 
 def annotate_line(axes: Axes, value: float, name: str) -> None:

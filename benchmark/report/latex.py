@@ -78,7 +78,7 @@ def latex_table(board: Leaderboard) -> str:
 
 def _cells(board: Leaderboard, standing: Standing) -> list[str]:
     cells = [
-        wording.model_title(board.result, standing.model),
+        wording.row_title(board, standing.model),
         *wording.scores_of(board, standing.model),
     ]
     if board.has_gap:

@@ -13,7 +13,7 @@ from benchmark.evaluation.metrics import METRICS
 from benchmark.evaluation.results import Result
 from benchmark.project import Project
 from benchmark.report.markdown import figure
-from benchmark.report.wording import model_title
+from benchmark.report.wording import rank, row_title
 
 
 def print_summary(result: Result, project: Project, console: Console) -> None:
@@ -25,8 +25,16 @@ def print_summary(result: Result, project: Project, console: Console) -> None:
     mean = ", mean over corpora" if len(board.corpora) > 1 else ""
     console.table(
         f"{result.name}{generated}: test {METRICS[metric].title}{mean}, 95 % confidence intervals",
-        ["model", *(p.abbreviation for p in protocols), *(["SD–SI gap"] if board.has_gap else [])],
-        [[model_title(result, s.model), *_scores(board, s, metric)] for s in board.standings],
+        [
+            "model",
+            "rank",
+            *(protocol.abbreviation for protocol in protocols),
+            *["SD–SI gap"] * board.has_gap,
+        ],
+        [
+            [row_title(board, one.model), rank(board, one.model), *_scores(board, one, metric)]
+            for one in board.standings
+        ],
     )
     console.print("; ".join(f"{p.abbreviation}: {p.title}" for p in protocols) + "\n")
     for label, path in (

@@ -87,6 +87,17 @@ def model_title(result: Result, model: str) -> str:
     return f"{kind} of {' + '.join(_registered_title(member) for member in members)}"
 
 
+def row_title(board: Leaderboard, model: str) -> str:
+    """Return the title of a leaderboard's row, which says under which protocols it is selected."""
+    name = model_title(board.result, model)
+    where = [one for one, selection in board.selected.items() if selection.model == model]
+    if not where or model == SELECTED_PER_FOLD:
+        return name
+    columns = [protocol_words(protocol).column for protocol in where]
+    under = "" if len(where) == len(board.protocols) else f" {listed(columns)}"
+    return f"{name} (selected{under})"
+
+
 def named(result: Result, model: str) -> str:
     """Return a model as a noun phrase for a sentence; an ensemble names all its members."""
     if model == SELECTED_PER_FOLD:
@@ -174,7 +185,7 @@ class Headline:
     Attributes
     ----------
     selected : tuple of (ProtocolWords, str, Score)
-        Protocol, model and score: SD and SI, or the first protocol of a study without both.
+        Protocol, model and score: SD and SI, or all protocols of a study without both.
     gap : Score or None
         The SD–SI gap of the selected models; None without clips tested under both protocols.
     chance : float
@@ -189,7 +200,7 @@ class Headline:
 def headline_facts(board: Leaderboard) -> Headline:
     """Return the main result of a study."""
     both = (SPEAKER_DEPENDENT, SPEAKER_INDEPENDENT)
-    shown = both if board.has_gap else board.protocols[:1]
+    shown = both if board.has_gap else board.protocols
     selected = tuple(
         (
             protocol_words(protocol),

@@ -62,8 +62,8 @@ def test_a_caption_states_protocol_population_estimand_and_intervals(text: str) 
         assert words in caption
 
 
-def test_the_selected_model_is_bold_and_scores_have_intervals(text: str) -> None:
-    (row,) = [line for line in text.splitlines() if line.startswith("MLP &")]
+def test_the_selected_model_is_marked_and_scores_have_intervals(text: str) -> None:
+    (row,) = [line for line in text.splitlines() if line.startswith("MLP (selected")]
     assert re.search(r"& \\textbf\{0\.\d{3}\} \[0\.\d\d,~0\.\d\d\]", row)
 
 

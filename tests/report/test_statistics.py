@@ -92,7 +92,7 @@ def test_a_model_that_cannot_be_told_from_the_selected_one_shares_its_rank(
     overview = (tmp_path / "README.md").read_text(encoding="utf-8")
     shared = leaderboard(replace(result, predictions=twin)).ranks["mlp"]
     assert shared.last > shared.first
-    for title in ("MLP", "random forest"):
+    for title in ("MLP (selected)", "random forest"):
         row = f"| {title} | {shared.first}–{shared.last} | "
         assert row in page
         assert row in overview

@@ -84,7 +84,7 @@ def headline_table(board: Leaderboard, folder: str = "") -> str:
     rows = []
     for standing in board.standings:
         row = [
-            wording.model_title(result, standing.model),
+            wording.row_title(board, standing.model),
             wording.rank(board, standing.model),
             *wording.scores_of(board, standing.model),
         ]

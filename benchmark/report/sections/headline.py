@@ -4,23 +4,34 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from textwrap import fill
+from typing import TYPE_CHECKING
 
+from benchmark.evaluation.intervals import Evaluation
 from benchmark.evaluation.leaderboard import METRIC, Leaderboard
+from benchmark.evaluation.metrics import METRICS
 from benchmark.report import wording
 from benchmark.report.figures import (
+    GREY,
+    INK,
     OTHER_STYLES,
     PROTOCOL_STYLES,
     WIDTH_IN,
-    annotate_line,
-    draw_score,
     house_style,
     png_bytes,
 )
+from benchmark.report.markdown import title
 from benchmark.report.measured import Measured, measured
 from benchmark.report.sections.section import Section
+from benchmark.study import BASELINE
 
-NAME_WIDTH = 30
+if TYPE_CHECKING:
+    from matplotlib.axes import Axes
+
+NAME_WIDTH = 24
 """Letters of a model's name in one line beside its dots."""
+
+ROW = 0.75
+"""Height that the protocols of a model share, of the distance between models."""
 
 Style = tuple[str, str, str]
 """Colour, marker and label of a protocol."""
@@ -31,50 +42,91 @@ def _figures(board: Leaderboard, _facts: object) -> dict[str, bytes]:
 
 
 def gap_figure(board: Leaderboard) -> bytes:
-    """Return the leaderboard as dots with intervals: a row per model, a colour per protocol."""
+    """Return the leaderboard as dots: a row per model, a panel per corpus, a colour per protocol.
+
+    Each speaker of a corpus is a small mark. The mean over corpora has a panel of its own.
+    """
     with house_style():
         from matplotlib.figure import Figure
         from matplotlib.layout_engine import ConstrainedLayoutEngine
         from matplotlib.lines import Line2D
 
-        standings = board.standings[::-1]
-        size = (WIDTH_IN, 1.55 + 0.55 * len(standings))
-        figure = Figure(figsize=size, layout=ConstrainedLayoutEngine(w_pad=0.1, h_pad=0.08))
-        axes = figure.subplots()
+        standings = [one for one in board.standings if one.model != BASELINE][::-1]
+        names = [wording.row_title(board, one.model) for one in standings]
+        panels = [*board.corpora, *["" for _ in board.corpora[1:2]]]
         styles = [_protocol_style(board, protocol) for protocol in board.protocols]
-        for row, standing in enumerate(standings):
-            parts = [standing.evaluations.get(protocol) for protocol in board.protocols]
-            scores = [part.scores[METRIC] if part else None for part in parts]
-            values = [score.value for score in scores if score]
-            axes.plot([min(values), max(values)], [row, row], color="#CFCFCF", lw=5, zorder=1)
-            for position, score in enumerate(scores):
-                if score:
-                    near = any(
-                        other and abs(other.value - score.value) < 0.06
-                        for other in scores[:position]
-                    )
-                    colour, marker, _ = styles[position]
-                    draw_score(axes, row, score, (colour, marker), below=near)
+        height = 1.7 + (0.22 + 0.24 * len(styles)) * len(standings)
+        layout = ConstrainedLayoutEngine(w_pad=0.06, h_pad=0.08)
+        figure = Figure(figsize=(WIDTH_IN, height), layout=layout)
+        grid = figure.subplots(1, len(panels), sharey=True, squeeze=False)[0]
+        for corpus, axes in zip(panels, grid, strict=True):
+            for row, standing in enumerate(standings):
+                for place, protocol in enumerate(board.protocols):
+                    evaluation = standing.evaluations.get(protocol)
+                    if evaluation and corpus:
+                        evaluation = evaluation.corpora.get(corpus)
+                    if evaluation:
+                        selected = board.selected[protocol].model == standing.model
+                        height = row + ROW * (0.5 - (place + 0.5) / len(styles))
+                        _draw(axes, height, evaluation, styles[place], bold=selected)
+            mean = f"mean over {len(board.corpora)} corpora"
+            axes.set_title(title(corpus) if corpus else mean)
+            axes.axvline(_chance(board, corpus), color=GREY, ls=(0, (4, 3)), lw=1, zorder=0)
+            axes.set_xlim(0, 1)
+            axes.set_xticks([0, 0.5, 1], ["0", "0.5", "1"])
+            axes.grid(axis="x", zorder=0)
+            axes.set_axisbelow(True)
+            axes.spines["left"].set_visible(False)
+            axes.tick_params(axis="y", length=0, labelsize=10)
+        lines = [fill(name, NAME_WIDTH) for name in names]
+        grid[0].set_yticks(range(len(standings)), lines)
+        grid[0].set_ylim(-0.6, len(standings) - 0.4)
         handles = [
-            Line2D([], [], color=colour, marker=marker, ms=8, mec="white", lw=2, label=label)
+            Line2D([], [], color=colour, marker=marker, ms=7, mec="white", lw=2, label=label)
             for colour, marker, label in styles
         ]
-        axes.legend(
-            handles=handles, loc="lower right", bbox_to_anchor=(1, 1), ncols=len(handles),
-            frameon=False, fontsize=10, handlelength=1.4, borderaxespad=0.1,
+        handles += [
+            Line2D([], [], color=INK, marker="|", ms=7, alpha=0.5, lw=0, label="a speaker"),
+            Line2D([], [], color=GREY, ls=(0, (4, 3)), lw=1, label="chance level"),
+        ]
+        words = METRICS[METRIC].title
+        figure.legend(
+            handles=handles, loc="outside lower left", ncols=3, frameon=False, fontsize=9.5,
+            title=f"{words}, with 95 % confidence intervals where speakers suffice; "
+            "bold: selected model",
+            title_fontsize=9.5, alignment="left", handlelength=1.4,
         )  # fmt: skip
-        annotate_line(axes, wording.chance_level(board), "chance level")
-        names = [wording.model_title(board.result, one.model) for one in standings]
-        axes.set_yticks(range(len(standings)), [fill(name, NAME_WIDTH) for name in names])
-        axes.set_ylim(-0.6, len(standings) - 0.35)
-        axes.set_xlim(0, 1)
-        axes.set_xlabel(f"{wording.estimand(board)} (bars: 95 % confidence intervals)")
-        axes.grid(axis="x", zorder=0)
-        axes.set_axisbelow(True)
-        axes.spines["left"].set_visible(False)
-        axes.tick_params(axis="y", length=0, labelsize=10.5)
         figure.suptitle(_title(board), x=0.012, ha="left", fontsize=11.5, fontweight="bold")
         return png_bytes(figure)
+
+
+def _draw(axes: Axes, height: float, evaluation: Evaluation, style: Style, *, bold: bool) -> None:
+    """Draw a score, its interval and its value, and each speaker of a corpus as a small mark."""
+    colour, marker, _ = style
+    score = evaluation.scores[METRIC]
+    if len(evaluation.corpora) < 2:
+        own = [one[METRIC] for one in evaluation.by_speaker.values()]
+        axes.plot(
+            own, [height] * len(own), color=colour, marker="|", ms=7, alpha=0.5, lw=0, zorder=2
+        )
+    if score.interval:
+        axes.plot(score.interval, [height, height], color=colour, lw=2, zorder=3)
+    axes.plot(
+        [score.value], [height], color=colour, marker=marker, ms=7, mec="white", zorder=4,
+        clip_on=False,
+    )  # fmt: skip
+    axes.annotate(
+        f"{score.value:.2f}", (1, height), xytext=(7, 0), textcoords="offset points", va="center",
+        fontsize=9.5, color=colour, fontweight="bold" if bold else "normal",
+    )  # fmt: skip
+
+
+def _chance(board: Leaderboard, corpus: str) -> float:
+    """Return the chance level within a corpus, or over all if it is empty."""
+    if not corpus:
+        return wording.chance_level(board)
+    part = board.selected_evaluation(board.leading).corpora[corpus]
+    return 1 / int((part.confusion.sum(axis=1) > 0).sum())
 
 
 def _title(board: Leaderboard) -> str:

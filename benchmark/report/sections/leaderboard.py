@@ -29,7 +29,7 @@ class Facts:
 
 
 def _facts(board: Leaderboard) -> Facts:
-    titles = {one.model: wording.model_title(board.result, one.model) for one in board.standings}
+    titles = {one.model: wording.row_title(board, one.model) for one in board.standings}
     others = [metric for metric in METRICS if metric != METRIC]
     columns = [wording.protocol_words(protocol).column for protocol in board.protocols]
     rows = []

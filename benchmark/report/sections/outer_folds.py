@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -11,7 +11,7 @@ import pandas as pd
 from benchmark.data.protocols import stream
 from benchmark.evaluation.intervals import Evaluation, bootstrap_seed, evaluate
 from benchmark.evaluation.leaderboard import METRIC, Leaderboard
-from benchmark.evaluation.metrics import METRICS
+from benchmark.evaluation.metrics import METRICS, confusion
 from benchmark.evaluation.results import Winner
 from benchmark.report import wording
 from benchmark.report.figures import house_style, png_bytes
@@ -35,6 +35,8 @@ class ProtocolFolds:
     words : ProtocolWords
     folds : dict of str to (Winner, Evaluation)
         The selected model of each outer fold, and its test scores.
+    spread : list of list of str
+        A row per model: title, mean over outer folds and their standard deviation, lowest, highest.
     repeats : list of str
     repeat_rows : list of list of str
         A row per model: title, mean and standard deviation, and the score of each repeat.
@@ -43,6 +45,7 @@ class ProtocolFolds:
     protocol: str
     words: wording.ProtocolWords
     folds: dict[str, tuple[Winner, Evaluation]]
+    spread: list[list[str]]
     repeats: list[str]
     repeat_rows: list[list[str]]
 
@@ -62,10 +65,16 @@ def _facts(board: Leaderboard) -> list[ProtocolFolds] | None:
     for protocol in board.protocols:
         if board.selected[protocol].parts:
             rows = board.result.predictions
-            repeats, repeat_rows = _repeats(board, rows[rows["protocol"] == protocol])
-            words = wording.protocol_words(protocol)
-            folds = _folds(board, protocol)
-            found.append(ProtocolFolds(protocol, words, folds, repeats, repeat_rows))
+            own = rows[rows["protocol"] == protocol]
+            found.append(
+                ProtocolFolds(
+                    protocol,
+                    wording.protocol_words(protocol),
+                    _folds(board, protocol),
+                    _spread(board, own),
+                    *_repeats(board, own),
+                )
+            )
     return found or None
 
 
@@ -82,24 +91,48 @@ def _folds(board: Leaderboard, protocol: str) -> dict[str, tuple[Winner, Evaluat
     return found
 
 
+def _spread(board: Leaderboard, rows: pd.DataFrame) -> list[list[str]]:
+    """Return how much the score of each model varies over the outer folds."""
+    lines = []
+    for model, own in _by_model(board, rows):
+        scores = [_uar(board, fold) for _, fold in own.groupby("part")]
+        lines.append([model, _mean_and_deviation(scores), number(min(scores)), number(max(scores))])
+    return lines
+
+
 def _repeats(board: Leaderboard, rows: pd.DataFrame) -> tuple[list[str], list[list[str]]]:
     """Return the repeats, and the scores of each model in them; empty without repeats."""
     repeat_of = rows["part"].str.rpartition("/")[2]
     names = {name for name in repeat_of if name.startswith(REPEAT)}  # corpora draw nothing
     repeats = sorted(names, key=lambda name: int(name.removeprefix(REPEAT)))
     lines = []
-    for standing in board.standings if repeats else ():
-        own = rows["model"] == standing.model
-        if standing.model == BASELINE or not own.any():
-            continue
-        values = [
-            evaluate(rows[own & (repeat_of == name)], board.result.emotions, 0).scores[METRIC].value
-            for name in repeats
-        ]
-        spread = f"{number(float(np.mean(values)))} ± {number(float(np.std(values, ddof=1)))}"
-        model = wording.model_title(board.result, standing.model)
-        lines.append([model, spread, *map(number, values)])
+    for model, own in _by_model(board, rows) if repeats else ():
+        scores = [_uar(board, own[repeat_of[own.index] == name]) for name in repeats]
+        lines.append([model, _mean_and_deviation(scores), *map(number, scores)])
     return [plain(name.replace("-", " ")) for name in repeats], lines
+
+
+def _by_model(board: Leaderboard, rows: pd.DataFrame) -> Iterator[tuple[str, pd.DataFrame]]:
+    """Yield the title and the rows of each model, in the order of the leaderboard."""
+    for standing in board.standings:
+        own = rows[rows["model"] == standing.model]
+        if standing.model != BASELINE and len(own):
+            yield wording.model_title(board.result, standing.model), own
+
+
+def _uar(board: Leaderboard, rows: pd.DataFrame) -> float:
+    """Return the mean over corpora of the score within each."""
+    emotions = board.result.emotions
+    of_counts = METRICS[METRIC].of_counts
+    return float(
+        np.mean([of_counts(confusion(part, emotions)) for _, part in rows.groupby("corpus")])
+    )
+
+
+def _mean_and_deviation(values: Sequence[float]) -> str:
+    """Return mean ± standard deviation; the mean alone of one value."""
+    mean = number(float(np.mean(values)))
+    return f"{mean} ± {number(float(np.std(values, ddof=1)))}" if len(values) > 1 else mean
 
 
 def _figures(board: Leaderboard, facts: list[ProtocolFolds]) -> dict[str, bytes]:
