@@ -161,6 +161,11 @@ class Evaluation:
         )
 
     @property
+    def emotions_present(self) -> int:
+        """Number of emotions that the rows have."""
+        return int((self.confusion.sum(axis=1) > 0).sum())
+
+    @property
     def per_emotion(self) -> pd.DataFrame:
         """Precision, recall, F1 and support (clips), a row an emotion."""
         return pd.DataFrame(

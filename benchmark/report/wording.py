@@ -217,7 +217,7 @@ def headline_facts(board: Leaderboard) -> Headline:
 def chance_level(board: Leaderboard) -> float:
     """Return the UAR of any constant prediction: the mean over corpora of 1 / their emotions."""
     evaluation = board.selected_evaluation(board.leading)
-    present = [int((part.confusion.sum(axis=1) > 0).sum()) for part in evaluation.corpora.values()]
+    present = [part.emotions_present for part in evaluation.corpora.values()]
     return sum(1 / number for number in present) / len(present)
 
 

@@ -16,7 +16,7 @@ from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field
 from functools import cache, partial
 from pathlib import Path
-from statistics import fmean
+from statistics import fmean, stdev
 
 import pandas as pd
 import pytest
@@ -51,6 +51,7 @@ PROTOCOLS = dict(re.findall(r"^- \*\*.+?\*\* \((.+?), protocol `(.+?)`\)", READI
 
 NUMBER = r"−?\d\.\d{3}"
 INTERVAL = r"\[(?P<low>−?\d\.\d\d),\s(?P<high>−?\d\.\d\d)\]"
+MARKED = r"^(.+?)( \(selected(?: ([^()]+))?\))?$"
 CELL = re.compile(
     rf"(?P<bold>\*\*)?(?P<value>{NUMBER})(?:\*\*)?(?: {INTERVAL})?(?: \((?P<own>[\d., ]+)\))?"
 )
@@ -169,18 +170,30 @@ def titles_of(name: str) -> Mapping[str, str]:
     return check_search(Audit(), stored(name), page_of(name))
 
 
+def by_model(audit: Audit, study: Study, table: pd.DataFrame) -> dict[str, dict[str, str]]:
+    """Return the rows of a leaderboard by model, whose title says where it is selected."""
+    titles, rows = titles_of(study.name), {}
+    for row in table.to_dict("records"):
+        title, marked, columns = single(MARKED, row["Model"]).groups()
+        model = titles[title]
+        rows[model] = row
+        selected = [one for one in study.protocols if study.selected[one] == model != PER_FOLD]
+        where = [PROTOCOLS[one] for one in re.split(", | and ", columns or "") if one]
+        where = where or list(study.protocols) * bool(marked)
+        audit.same(f"{title}, selected", sorted(where), sorted(selected))
+    audit.same("models", sorted(rows), sorted(titles.values()))
+    return rows
+
+
 def check_leaderboard(audit: Audit, study: Study, page: str) -> None:
     """Check UAR under each protocol, the SD–SI gap and the mark of the selected model."""
-    titles = titles_of(study.name)
     table = tables(page, "Model", "Rank")[0]
     columns = protocols_of(table.columns, "UAR")
     audit.same("protocols", sorted(columns.values()), sorted(study.protocols))
-    audit.same("models", sorted(table["Model"]), sorted(titles))
     gap = [column for column in table if "gap" in column]
     audit.same("columns of the gap", len(gap), int({SD, SI} <= set(study.protocols)))
     reported = [column for column in table if column.startswith("Reported")]
-    for row in table.to_dict("records"):
-        model = titles[row["Model"]]
+    for model, row in by_model(audit, study, table).items():
         for column, protocol in columns.items():
             chosen = study.selected[protocol] == model
             figure = study.scores(protocol, model)["UAR"]
@@ -198,17 +211,16 @@ def check_leaderboard(audit: Audit, study: Study, page: str) -> None:
 
 def check_other_metrics(audit: Audit, study: Study, page: str) -> None:
     """Check the same predictions by the other metrics."""
-    titles = titles_of(study.name)
     _, table = tables(section(page, "Leaderboard"), "Model")
-    audit.same("models", sorted(table["Model"]), sorted(titles))
+    rows = by_model(audit, study, table)
     for metric in list(METRICS)[1:]:
         columns = protocols_of(table.columns, metric)
         audit.same(f"protocols, {metric}", sorted(columns.values()), sorted(study.protocols))
         for column, protocol in columns.items():
-            for title, printed in zip(table["Model"], table[column], strict=True):
-                model = titles[title]
+            for model, row in rows.items():
                 figure = study.scores(protocol, model)[metric]
-                audit.cell(f"{title}, {column}", printed, figure, study.selected[protocol] == model)
+                chosen = study.selected[protocol] == model
+                audit.cell(f"{model}, {column}", row[column], figure, chosen)
 
 
 def check_corpora(audit: Audit, study: Study, page: str) -> None:
@@ -260,8 +272,11 @@ def check_headline(audit: Audit, study: Study, page: str) -> None:
     scores = re.findall(rf"(\*\*{NUMBER}\*\*(?: \[[^]]*\])?),? [^\d\[*]+? \(({COLUMN})\)", line)
     both = {SD, SI} <= set(study.protocols)
     shown = [PROTOCOLS[column] for _, column in scores]
-    first = study.settings["split"]["protocols"][0]
-    audit.same("protocols of the headline", shown, [SD, SI] if both else [first])
+    audit.same(
+        "protocols of the headline",
+        shown,
+        [SD, SI] if both else study.settings["split"]["protocols"],
+    )
     for (printed, column), protocol in zip(scores, shown, strict=True):
         figure = study.scores(protocol, study.selected[protocol])["UAR"]
         audit.cell(f"headline, {column}", printed, figure and figure._replace(own=()))
@@ -392,6 +407,19 @@ def check_outer_folds(audit: Audit, study: Study, page: str) -> None:
         scores.setdefault(row["protocol"], []).append(found["UAR"].value)
         for metric, figure in found.items():
             audit.cell(f"{what}, {metric}", printed[metric], figure)
+    spreads = tables(text, "UAR over outer folds")
+    for spread, protocol in zip(spreads, dict.fromkeys(rows["protocol"]), strict=True):
+        models = {model for one, model in study.tested if one == protocol} - {BASELINE}
+        audit.same(f"models, {protocol}", {titles[title] for title in spread.iloc[:, 0]}, models)
+        for title, printed, lowest, highest in spread.itertuples(index=False):
+            own = study.tested[protocol, titles[title]]
+            of_folds = [score(fold)["UAR"].value for _, fold in own.groupby("part")]
+            mean, _, deviation = printed.partition(" ± ")
+            audit.number(f"{title}, mean over folds", mean, fmean(of_folds))
+            if deviation:
+                audit.number(f"{title}, spread over folds", deviation, stdev(of_folds))
+            audit.number(f"{title}, lowest fold", lowest, min(of_folds))
+            audit.number(f"{title}, highest fold", highest, max(of_folds))
     means = re.findall(
         rf"\(({COLUMN})\)\*\*: (\d+) outer folds?, .*? models ({NUMBER}), test UAR ({NUMBER})", text
     )

@@ -125,8 +125,7 @@ def _chance(board: Leaderboard, corpus: str) -> float:
     """Return the chance level within a corpus, or over all if it is empty."""
     if not corpus:
         return wording.chance_level(board)
-    part = board.selected_evaluation(board.leading).corpora[corpus]
-    return 1 / int((part.confusion.sum(axis=1) > 0).sum())
+    return 1 / board.selected_evaluation(board.leading).corpora[corpus].emotions_present
 
 
 def _title(board: Leaderboard) -> str:

@@ -85,9 +85,8 @@ def _folds(board: Leaderboard, protocol: str) -> dict[str, tuple[Winner, Evaluat
     found = {}
     for part, winner in board.selected[protocol].by_part.items():
         own = rows[(rows["part"] == part) & (rows["model"] == winner.model)]
-        present = [emotion for emotion in result.emotions if emotion in set(own["emotion"])]
         seed = bootstrap_seed(result.study.seed, stream(protocol), part)
-        found[part] = winner, evaluate(own, present, seed)
+        found[part] = winner, evaluate(own, result.emotions, seed)
     return found
 
 
@@ -162,7 +161,7 @@ def matrix_figure(corpora: Sequence[str], pairs: Sequence[Sequence[Evaluation | 
                 if one is not None:
                     score = one.scores[METRIC]
                     shown = f"{score.value:.2f}\n{interval(score)}"
-                    shown += f"\n{len(one.emotions)} emotions"
+                    shown += f"\n{one.emotions_present} emotions"
                     colour = "white" if score.value > 0.55 else "#08306B"
                     axes.text(column, row, shown, ha="center", va="center", color=colour, size=9)
         names = [title(name) for name in corpora]
