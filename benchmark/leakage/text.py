@@ -26,15 +26,13 @@ import pandas as pd
 
 from benchmark.console import Console
 from benchmark.data.normalisation import normalised
-from benchmark.data.prepare import clip_frame, read_corpora, study_clips
+from benchmark.data.prepare import recorded
 from benchmark.data.protocols import PROTOCOLS
 from benchmark.data.protocols.speaker_independent import voices_of
 from benchmark.data.splits import draw_splits
-from benchmark.engine.processes import Workers
 from benchmark.errors import BenchmarkError
 from benchmark.evaluation.metrics import Floats
 from benchmark.evaluation.records import read_record, text_table, write_record
-from benchmark.features import extract, feature_set
 from benchmark.models import MODELS
 from benchmark.project import Job
 from benchmark.study import Study
@@ -79,25 +77,12 @@ def run_text_ablation(study: Study, job: Job, console: Console) -> TextAblation:
         recordings are missing or unusable, or their sentences do not allow equal arms.
     """
     _check(study)
-    recordings = read_corpora(study, job.sources, console)
-    clips = study_clips(study, recordings)
-    with Workers(job.workers) as workers, console.bars() as bars:
-        extracted = extract(
-            clips,
-            feature_set(study.features, study.sample_rate_hz),
-            seed=study.seed,
-            cache=job.project.features_cache,
-            workers=workers,
-            progress=bars.add(f"features {study.features}", len(clips)).update,
-        )
-    for clip, reason in extracted.unusable:
-        raise BenchmarkError(f"{clip}: can't be used, {reason}. Repair it: both arms need it.")
-    frame = clip_frame(extracted.clips, extracted.samples_digests)
+    originals, clips = recorded(study, job, console)
     values = {
-        how: normalised(study.model_copy(update={"normalise": how}), extracted, {})[0].values
+        how: normalised(study.model_copy(update={"normalise": how}), originals, {})[0].values
         for how in NORMALISATIONS
     }
-    return TextAblation(study, MODELS[MODEL].engine_version(), predict(study, frame, values))
+    return TextAblation(study, MODELS[MODEL].engine_version(), predict(study, clips, values))
 
 
 def _check(study: Study) -> None:
@@ -181,8 +166,8 @@ def sides(study: Study, clips: pd.DataFrame) -> Iterator[Sides]:
         if trained.nunique().max() > 1 or len(trained) < 2:
             raise BenchmarkError(
                 f"protocol {split.name}: the groups of sentences have different numbers of clips, "
-                "so the arms would train on more clips than each other. Take a corpus whose "
-                "speakers speak the same sentences."
+                "so the arms would train on more clips than each other. Repair clips that are "
+                "left out, or take a corpus whose speakers speak the same sentences."
             )
         for left_out in trained.index:
             train = others & (groups != left_out)
