@@ -379,7 +379,7 @@ def _write_split(
     test, _ = _table(study, frame, {"": tested}, split.test)
     fold, target = split.fold[row_of], folder / split.name
     apart = None if split.apart is None else split.apart[row_of]
-    return write_tables(SplitTables(split.protocol, train, test, fold, target, split.part, apart))
+    return write_tables(SplitTables(split, train, test, fold, target, apart))
 
 
 def _table(
