@@ -20,7 +20,7 @@ from benchmark.data.tables import IDENTITY
 from benchmark.evaluation.results import read_result
 from benchmark.models import probabilities
 from benchmark.tracking.cards import load_model
-from tests.support.bench import Bench
+from tests.support.bench import Bench, refused_line
 from tests.support.stores import runs_in_mlflow, trials_in_optuna
 
 SPLITS = ("speaker-dependent", "speaker-independent")
@@ -397,6 +397,26 @@ def test_unusable_clips_are_counted_and_named(bench: Bench, tmp_path: Path) -> N
     text = page.read_text()
     assert "0_low_0" in text
     assert "silent" in text
+
+
+@pytest.mark.parametrize("command", ["scale-curve", "text-ablation"])
+def test_other_measurements_refuse_many_unusable_clips_as_well(
+    tones: Path, tmp_path: Path, command: str
+) -> None:
+    folder = tmp_path / "damaged"
+    shutil.copytree(tones.parent, folder)
+    for name in ("0_low_0.wav", "1_low_1.wav"):
+        (folder / name).write_bytes(b"")
+    study = tmp_path / "tones.toml"
+    study.write_text(
+        'question = "Can tones be told apart?"\ncorpora = ["csv"]\n'
+        'emotions = ["low", "middle", "high"]\nfeatures = "mfcc-stats"\nnormalise = "speaker"\n'
+        '[split]\nprotocols = ["speaker-independent", "speaker+text-independent"]\nfolds = 3\n'
+        '[search]\ntrials = 1\nfolds = 2\nmetric = "uar"\n[models.lda]\n'
+    )
+    given = ("--corpus", f"csv={folder / 'table.csv'}", "--project", str(tmp_path))
+    line = refused_line(command, str(study), *given, "--workers", "1")
+    assert "2 of 72 clips can't be used" in line
 
 
 def test_a_missing_clip_is_refused_unless_allowed_and_then_shown(

@@ -10,7 +10,6 @@ from __future__ import annotations
 
 import hashlib
 import io
-import os
 import wave
 import zlib
 from collections.abc import Iterator
@@ -19,6 +18,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, NamedTuple
 
 from benchmark.corpora.clip import Clip, Corpus, Recordings
+from benchmark.engine.files import write_bytes
 from benchmark.errors import BenchmarkError
 
 if TYPE_CHECKING:
@@ -100,7 +100,8 @@ def read(folder: Path) -> Recordings:
     try:
         for clip in clips:
             if not _is_whole(clip.path):
-                _write(clip.path, synthetic_voice.samples(clip))
+                clip.path.parent.mkdir(parents=True, exist_ok=True)
+                write_bytes(clip.path, _with_checksum(wav(synthetic_voice.samples(clip))))
     except OSError as error:
         raise BenchmarkError(
             f"{home}: can't write the synthetic speech ({error.strerror}). "
@@ -118,17 +119,6 @@ def wav(signal: np.ndarray, rate_hz: int = SAMPLE_RATE_HZ) -> bytes:
         file.setframerate(rate_hz)
         file.writeframes((signal * 32767).round().astype("<i2").tobytes())
     return content.getvalue()
-
-
-def _write(path: Path, signal: np.ndarray) -> None:
-    """Write samples as 16-bit WAV, atomically."""
-    path.parent.mkdir(parents=True, exist_ok=True)
-    partial = path.with_name(f".{path.name}.{os.getpid()}.partial")
-    try:
-        partial.write_bytes(_with_checksum(wav(signal)))
-        partial.replace(path)
-    finally:
-        partial.unlink(missing_ok=True)
 
 
 def _with_checksum(recording: bytes) -> bytes:

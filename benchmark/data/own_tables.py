@@ -55,12 +55,13 @@ def prepare_tables(
         )
     fold = np.full(len(frame), -1, dtype=np.intp)
     fold[trained.to_numpy()] = divided
-    check_split(Split(protocol, ~trained.to_numpy(), fold), frame)
+    split = Split(protocol, ~trained.to_numpy(), fold)
+    check_split(split, frame)
     fold_of = dict(zip(frame["clip"], fold, strict=True))
     digests = Change(kind="tables", value=f"{train.digest[:12]} and {test.digest[:12]}")
     name, changes = result_name(study.name, (*overrides, digests))
     rows_fold = train.rows["clip"].map(fold_of).to_numpy(dtype=np.intp)
-    tables = write_tables(SplitTables(protocol, train, test, rows_fold, cache / name / protocol))
+    tables = write_tables(SplitTables(split, train, test, rows_fold, cache / name / protocol))
     return Prepared(
         name=name,
         changes=changes,

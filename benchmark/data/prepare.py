@@ -25,7 +25,7 @@ from benchmark.engine.processes import Workers
 from benchmark.errors import BenchmarkError, unknown
 from benchmark.features import Extracted, extract, feature_set
 from benchmark.models import MODELS
-from benchmark.project import Sources
+from benchmark.project import Job, Sources
 from benchmark.study import Study, digest_of
 
 UNUSABLE_FRACTION = 0.01  # of clips that may be unusable without --allow-incomplete
@@ -143,6 +143,23 @@ def measure(
     frame = clip_frame(originals.clips, originals.samples_digests)
     table, row_of = _table(study, frame, parts, np.ones(len(frame), dtype=np.bool_))
     return table, frame["samples"].to_numpy(dtype=np.str_)[row_of]
+
+
+def recorded(study: Study, job: Job, console: Console) -> tuple[Extracted, pd.DataFrame]:
+    """Return the features of a study's usable clips as recorded, and one row per clip.
+
+    Raises
+    ------
+    BenchmarkError
+        If recordings are missing, an emotion has none, or too few are usable.
+    """
+    recordings = read_corpora(study, job.sources, console)
+    clips = study_clips(study, recordings)
+    _check_emotions(study, recordings)
+    with Workers(job.workers) as workers, console.bars() as bars:
+        originals = _extract(study, clips, "", job.sources.cache, workers, bars)
+        _check_usable(originals, len(clips), job.sources, console)
+    return originals, clip_frame(originals.clips, originals.samples_digests)
 
 
 def shortfalls(recordings: Mapping[str, Recordings]) -> list[Change]:
@@ -362,7 +379,7 @@ def _write_split(
     test, _ = _table(study, frame, {"": tested}, split.test)
     fold, target = split.fold[row_of], folder / split.name
     apart = None if split.apart is None else split.apart[row_of]
-    return write_tables(SplitTables(split.protocol, train, test, fold, target, split.part, apart))
+    return write_tables(SplitTables(split, train, test, fold, target, apart))
 
 
 def _table(

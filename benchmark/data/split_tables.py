@@ -10,9 +10,8 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
-from benchmark.data.protocols import stream
 from benchmark.data.record import FoldRecord, SideRecord, SplitRecord
-from benchmark.data.splits import LeakError
+from benchmark.data.splits import LeakError, Split
 from benchmark.data.tables import Table, training_arrays, write_csv
 from benchmark.engine.arrays import StoredArrays, load_arrays, save_arrays, training_part
 from benchmark.errors import BenchmarkError
@@ -25,8 +24,7 @@ class SplitTables:
 
     Attributes
     ----------
-    protocol, part : str
-        As `splits.Split` has them.
+    split : Split
     train, test : Table
     fold : ndarray of int, shape (n_train_rows,)
         The inner fold in which each row's clip is validated.
@@ -36,28 +34,23 @@ class SplitTables:
         What the inner folds keep apart beside the folds themselves, see `TrainingArrays`.
     """
 
-    protocol: str
+    split: Split
     train: Table
     test: Table
     fold: NDArray[np.intp]
     folder: Path
-    part: str = ""
     apart: NDArray[np.intp] | None = None
 
     @property
     def name(self) -> str:
-        """Name of the split in a study: ``speaker-independent``, ``speaker-independent/f1``."""
-        return f"{self.protocol}/{self.part}" if self.part else self.protocol
-
-    @property
-    def stream(self) -> str:
-        """Name of its random streams: what seeds derive from."""
-        return f"{stream(self.protocol)}/{self.part}" if self.part else stream(self.protocol)
+        """Name of the split in a study."""
+        return self.split.name
 
     @property
     def identity(self) -> dict[str, str]:
         """Columns of its rows in a result: protocol, and part if the protocol has several."""
-        return {"protocol": self.protocol, **({"part": self.part} if self.part else {})}
+        part = self.split.part
+        return {"protocol": self.split.protocol, **({"part": part} if part else {})}
 
     @property
     def emotions(self) -> list[str]:
@@ -75,7 +68,7 @@ class SplitTables:
         """The split as a result records it."""
         originals, speakers = self.train.originals, self.train.rows["speaker"]
         apart = np.empty((len(originals), 0), np.intp) if self.apart is None else self.apart
-        held_out = [(self.fold == number) & originals for number in range(self.n_folds)]
+        held_out = [(self.fold == number) & originals for number in range(self.split.n_folds)]
         return SplitRecord(
             train=_side(self.train),
             test=_side(self.test),
@@ -93,11 +86,6 @@ class SplitTables:
     def arrays(self) -> StoredArrays:
         """The workers' arrays."""
         return StoredArrays(self.folder / "arrays", self.digest)
-
-    @property
-    def n_folds(self) -> int:
-        """How many inner folds there are."""
-        return int(self.fold.max()) + 1
 
     @property
     def digest(self) -> str:

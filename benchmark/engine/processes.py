@@ -174,7 +174,8 @@ class Workers:
     def withdraw(self, unwanted: Callable[[Any], bool]) -> None:
         """Remove the waiting tasks whose labels are `unwanted`.
 
-        A running one is returned at its end, or after `SPARE_S` with a `LimitError`.
+        A running one is returned at its end, or after `SPARE_S` with a `LimitError`. If its worker
+        dies, it is returned with a `WorkerLostError` and not run again.
         """
         with self._lock:
             self._waiting = [entry for entry in self._waiting if not unwanted(entry[2].label)]
@@ -182,6 +183,7 @@ class Workers:
             for task in self._running:
                 if unwanted(task.label) and not task.stopped:
                     task.until = min(task.until, time.monotonic() + SPARE_S)
+                    task.losses = self.attempts  # if its worker dies, it is not run again
 
     def next_done(self, until: float = float("inf")) -> Task | None:
         """Wait for the next finished task and return it.

@@ -24,23 +24,20 @@ curves.csv
 
 from __future__ import annotations
 
-import hashlib
 import io
-import json
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
 import pandas as pd
-from pydantic import ValidationError
 
 from benchmark.data.record import Change, DataRecord
-from benchmark.engine.files import write_bytes, write_text
 from benchmark.errors import BenchmarkError, unknown
 from benchmark.evaluation import older_results
 from benchmark.evaluation.metrics import METRICS
-from benchmark.evaluation.parquet import from_parquet, to_parquet
+from benchmark.evaluation.parquet import from_parquet
+from benchmark.evaluation.records import read_record, text_table, write_record
 from benchmark.study import BASELINE, Record, Study
 
 FORMAT = 4
@@ -223,8 +220,6 @@ def of_split(table: pd.DataFrame, name: str) -> pd.DataFrame:
 
 def write_result(result: Result, folder: Path) -> None:
     """Write a result below `folder`; study.json, written last, holds the digests of its tables."""
-    target = folder / result.name
-    target.mkdir(parents=True, exist_ok=True)
     frames = {
         "trials.csv": result.trials,
         "predictions.parquet": result.predictions,
@@ -232,7 +227,7 @@ def write_result(result: Result, folder: Path) -> None:
         "clips.csv": result.clips,
         "out_of_fold.parquet": result.out_of_fold,
     }
-    tables = {name: _bytes_of(table, name) for name, table in frames.items() if table is not None}
+    tables = {name: table for name, table in frames.items() if table is not None}
     record = {
         "format": FORMAT,
         "name": result.name,
@@ -241,13 +236,11 @@ def write_result(result: Result, folder: Path) -> None:
         "data": _plain(result.data),
         "versions": _plain(result.versions),
         "winners": [_plain(winner) for winner in result.winners],
-        "sha256": {name: _sha256(content) for name, content in tables.items()},
     }
     if result.unfinished is not None:
         record["unfinished"] = [_plain(search) for search in result.unfinished]
-    for name, content in tables.items():
-        write_bytes(target / name, content)
-    write_text(target / "study.json", json.dumps(record, indent=1, ensure_ascii=False) + "\n")
+    target = folder / result.name
+    write_record(target / "study.json", record, tables)
     for path in (*target.glob("*.csv"), *target.glob("*.parquet")):
         if path.name not in tables:  # left by an earlier run or format
             path.unlink()
@@ -261,29 +254,8 @@ def read_result(folder: Path) -> Result:
     BenchmarkError
         If a file is missing, damaged, or of a format that this version does not read.
     """
-    try:
-        record = json.loads((folder / "study.json").read_text(encoding="utf-8"))
-        if record.get("format") not in READ:
-            raise BenchmarkError(
-                f"{folder}: results of format {record.get('format')}; this version reads formats "
-                f"{', '.join(map(str, READ))}. Run the study again with it."
-            )
-        contents = {name: (folder / name).read_bytes() for name in record["sha256"]}
-        if {name: _sha256(content) for name, content in contents.items()} != record["sha256"]:
-            raise BenchmarkError(
-                f"{folder}: the tables do not match the digests in study.json: a run was "
-                "interrupted while writing, or they were changed. Run the study again: finished "
-                "trials are kept."
-            )
-        tables = {Path(name).stem: _read_table(content, name) for name, content in contents.items()}
-        if record["format"] == older_results.FORMAT:
-            record, tables = older_results.converted(record, tables)
-        result = _result(record, tables)
-    except (OSError, ValueError, KeyError, TypeError, ValidationError) as error:
-        raise BenchmarkError(
-            f"{folder}: the result can't be read ({_first_line(error)}). Run the study again: "
-            "finished trials are kept."
-        ) from error
+    advice = "Run the study again: finished trials are kept."
+    result = read_record(folder / "study.json", READ, _result, advice)
     _check_metrics(result, str(folder))
     return result
 
@@ -296,7 +268,10 @@ def _check_metrics(result: Result, where: str) -> None:
             raise unknown("metric", name, METRICS, where)
 
 
-def _result(record: dict[str, Any], tables: dict[str, pd.DataFrame]) -> Result:
+def _result(record: dict[str, Any], contents: dict[str, bytes]) -> Result:
+    tables = {Path(name).stem: _read_table(content, name) for name, content in contents.items()}
+    if record["format"] == older_results.FORMAT:
+        record, tables = older_results.converted(record, tables)
     unfinished = record.get("unfinished")
     return Result(
         name=record["name"],
@@ -332,34 +307,19 @@ def _plain(record: Record) -> dict[str, Any]:
     return record.model_dump(mode="json", exclude_defaults=True)
 
 
-def _bytes_of(table: pd.DataFrame, name: str) -> bytes:
-    """Return a table in the form that its file's name tells."""
-    if name.endswith(".parquet"):
-        return to_parquet(table)
-    text: str = table.to_csv(index=False, lineterminator="\n")
-    return text.encode()
-
-
 def _read_table(content: bytes, name: str) -> pd.DataFrame:
     """Return a table whose text columns stay text, whatever they look like: 007, NA, true."""
     if name.endswith(".parquet"):
         return from_parquet(content)
-    text = name == "clips.csv"
+    if name == "clips.csv":
+        return text_table(content)
     header = pd.read_csv(io.BytesIO(content), nrows=0).columns
-    numbers = [column for column in header if column not in TEXT_COLUMNS and not text]
+    numbers = [column for column in header if column not in TEXT_COLUMNS]
     table = pd.read_csv(
         io.BytesIO(content),
-        dtype="str" if text else dict.fromkeys(TEXT_COLUMNS, "str"),
+        dtype=dict.fromkeys(TEXT_COLUMNS, "str"),
         keep_default_na=False,
         na_values={column: [""] for column in numbers},
     )
     probabilities = [column for column in header if str(column).startswith("p_")]
     return table.astype(dict.fromkeys(probabilities, "float32"))
-
-
-def _first_line(error: Exception) -> str:
-    return repr(error).splitlines()[0]
-
-
-def _sha256(content: bytes) -> str:
-    return hashlib.sha256(content).hexdigest()

@@ -12,9 +12,6 @@ predictions.csv
 
 from __future__ import annotations
 
-import hashlib
-import io
-import json
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass
 from pathlib import Path
@@ -23,9 +20,9 @@ from typing import Any
 import pandas as pd
 from pydantic import TypeAdapter
 
-from benchmark.engine.files import write_text
-from benchmark.errors import BenchmarkError, unknown
+from benchmark.errors import unknown
 from benchmark.evaluation.metrics import METRICS
+from benchmark.evaluation.records import read_record, text_table, write_record
 from benchmark.study import Study
 
 FOLDER = "leakage"
@@ -33,7 +30,7 @@ FOLDER = "leakage"
 
 FORMAT = 2
 RECORD, TABLE = "ablation.json", "predictions.csv"
-WORDS = ("speaker", "emotion", "predicted")
+NUMBERS = ("run", "rows")
 
 
 @dataclass(frozen=True)
@@ -192,9 +189,6 @@ class Ablation:
 
 def write_ablation(ablation: Ablation, folder: Path) -> None:
     """Write the record below `folder`; ablation.json is written last."""
-    target = folder / ablation.name
-    target.mkdir(parents=True, exist_ok=True)
-    table = ablation.predictions.to_csv(index=False, lineterminator="\n")
     record = {
         "format": FORMAT,
         "name": ablation.name,
@@ -206,10 +200,8 @@ def write_ablation(ablation: Ablation, folder: Path) -> None:
         "runs": [asdict(run) for run in ablation.runs],
         "single": [asdict(one) for one in ablation.single],
         "cumulative": [asdict(one) for one in ablation.cumulative],
-        "sha256": {TABLE: _sha256(table.encode())},
     }
-    write_text(target / TABLE, table)
-    write_text(target / RECORD, json.dumps(record, indent=1, ensure_ascii=False) + "\n")
+    write_record(folder / ablation.name / RECORD, record, {TABLE: ablation.predictions})
 
 
 def read_ablation(folder: Path) -> Ablation:
@@ -221,26 +213,14 @@ def read_ablation(folder: Path) -> Ablation:
         If a file is missing, corrupt, or in an unknown format.
     """
     advice = "Run `python -m benchmark leakage` again: finished fits are cached."
-    try:
-        record = json.loads((folder / RECORD).read_text(encoding="utf-8"))
-        if record.get("format") != FORMAT:
-            raise BenchmarkError(
-                f"{folder}: the format of {RECORD} is {record.get('format')}, not {FORMAT}. "
-                f"{advice}"
-            )
-        content = (folder / TABLE).read_bytes()
-        if record["sha256"] != {TABLE: _sha256(content)}:
-            raise BenchmarkError(f"{folder}: {TABLE} does not match its digest. {advice}")
-        ablation = _ablation(record, content)
-    except (OSError, ValueError, KeyError, TypeError) as error:
-        raise BenchmarkError(f"{folder}: the record is unreadable ({error!r}). {advice}") from error
+    ablation = read_record(folder / RECORD, [FORMAT], _ablation, advice)
     for one in ablation.cumulative:
         if one.metric not in METRICS:
             raise unknown("metric", one.metric, METRICS, str(folder))
     return ablation
 
 
-def _ablation(record: dict[str, Any], table: bytes) -> Ablation:
+def _ablation(record: dict[str, Any], tables: dict[str, bytes]) -> Ablation:
     def read(kind: Any, name: str) -> Any:
         return TypeAdapter(kind).validate_python(record[name])
 
@@ -254,9 +234,7 @@ def _ablation(record: dict[str, Any], table: bytes) -> Ablation:
         runs=read(tuple[Run, ...], "runs"),
         single=read(tuple[SingleLeak, ...], "single"),
         cumulative=read(tuple[Cumulative, ...], "cumulative"),
-        predictions=pd.read_csv(
-            io.BytesIO(table), dtype=dict.fromkeys(WORDS, "str"), keep_default_na=False
-        ),
+        predictions=text_table(tables[TABLE]).astype(dict.fromkeys(NUMBERS, int)),
     )
 
 
@@ -264,7 +242,3 @@ def read_ablations(folder: Path) -> list[Ablation]:
     """Return all ablations below `folder`: real recordings before synthetic ones, by name."""
     ablations = [read_ablation(path.parent) for path in sorted(folder.glob(f"*/{RECORD}"))]
     return sorted(ablations, key=lambda one: (one.data.generated, one.name))
-
-
-def _sha256(content: bytes) -> str:
-    return hashlib.sha256(content).hexdigest()

@@ -16,27 +16,23 @@ text_predictions.csv
 
 from __future__ import annotations
 
-import hashlib
-import io
-import json
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pandas as pd
 
 from benchmark.console import Console
 from benchmark.data.normalisation import normalised
-from benchmark.data.prepare import clip_frame, read_corpora, study_clips
+from benchmark.data.prepare import recorded
 from benchmark.data.protocols import PROTOCOLS
 from benchmark.data.protocols.speaker_independent import voices_of
 from benchmark.data.splits import draw_splits
-from benchmark.engine.files import write_text
-from benchmark.engine.processes import Workers
 from benchmark.errors import BenchmarkError
 from benchmark.evaluation.metrics import Floats
-from benchmark.features import extract, feature_set
+from benchmark.evaluation.records import read_record, text_table, write_record
 from benchmark.models import MODELS
 from benchmark.project import Job
 from benchmark.study import Study
@@ -47,7 +43,7 @@ MODEL, SHRINKAGE = "lda", 0.3
 
 NORMALISATIONS = ("none", "speaker")
 
-FORMAT = 1
+FORMAT = 2
 RECORD, TABLE = "text.json", "text_predictions.csv"
 NUMBERS = ("group", "left_out")
 
@@ -81,25 +77,12 @@ def run_text_ablation(study: Study, job: Job, console: Console) -> TextAblation:
         recordings are missing or unusable, or their sentences do not allow equal arms.
     """
     _check(study)
-    recordings = read_corpora(study, job.sources, console)
-    clips = study_clips(study, recordings)
-    with Workers(job.workers) as workers, console.bars() as bars:
-        extracted = extract(
-            clips,
-            feature_set(study.features, study.sample_rate_hz),
-            seed=study.seed,
-            cache=job.project.features_cache,
-            workers=workers,
-            progress=bars.add(f"features {study.features}", len(clips)).update,
-        )
-    for clip, reason in extracted.unusable:
-        raise BenchmarkError(f"{clip}: can't be used, {reason}. Repair it: both arms need it.")
-    frame = clip_frame(extracted.clips, extracted.samples_digests)
+    originals, clips = recorded(study, job, console)
     values = {
-        how: normalised(study.model_copy(update={"normalise": how}), extracted, {})[0].values
+        how: normalised(study.model_copy(update={"normalise": how}), originals, {})[0].values
         for how in NORMALISATIONS
     }
-    return TextAblation(study, MODELS[MODEL].engine_version(), predict(study, frame, values))
+    return TextAblation(study, MODELS[MODEL].engine_version(), predict(study, clips, values))
 
 
 def _check(study: Study) -> None:
@@ -183,8 +166,8 @@ def sides(study: Study, clips: pd.DataFrame) -> Iterator[Sides]:
         if trained.nunique().max() > 1 or len(trained) < 2:
             raise BenchmarkError(
                 f"protocol {split.name}: the groups of sentences have different numbers of clips, "
-                "so the arms would train on more clips than each other. Take a corpus whose "
-                "speakers speak the same sentences."
+                "so the arms would train on more clips than each other. Repair clips that are "
+                "left out, or take a corpus whose speakers speak the same sentences."
             )
         for left_out in trained.index:
             train = others & (groups != left_out)
@@ -199,18 +182,13 @@ def _predicted(study: Study, emotions: pd.Series, values: Floats, side: Sides) -
 
 def write_text_ablation(ablation: TextAblation, folder: Path) -> None:
     """Write the record below `folder`; text.json is written last."""
-    target = folder / ablation.study.name
-    target.mkdir(parents=True, exist_ok=True)
-    table = ablation.predictions.to_csv(index=False, lineterminator="\n")
     record = {
         "format": FORMAT,
         "name": ablation.study.name,
         "settings": ablation.study.settings(),
         "libraries": ablation.libraries,
-        "sha256": _sha256(table.encode()),
     }
-    write_text(target / TABLE, table)
-    write_text(target / RECORD, json.dumps(record, indent=1, ensure_ascii=False) + "\n")
+    write_record(folder / ablation.study.name / RECORD, record, {TABLE: ablation.predictions})
 
 
 def read_text_ablation(folder: Path) -> TextAblation:
@@ -222,29 +200,17 @@ def read_text_ablation(folder: Path) -> TextAblation:
         If a file is missing, corrupt, or in an unknown format.
     """
     advice = f"Run `python -m benchmark text-ablation {folder.name}` again."
-    try:
-        record = json.loads((folder / RECORD).read_text(encoding="utf-8"))
-        if record["format"] != FORMAT:
-            raise BenchmarkError(
-                f"{folder}: the format of {RECORD} is {record['format']}, not {FORMAT}. {advice}"
-            )
-        content = (folder / TABLE).read_bytes()
-        if record["sha256"] != _sha256(content):
-            raise BenchmarkError(f"{folder}: {TABLE} does not match its digest. {advice}")
-        table = pd.read_csv(io.BytesIO(content), dtype="str", keep_default_na=False)
-        return TextAblation(
-            study=Study.model_validate(record["settings"]),
-            libraries=str(record["libraries"]),
-            predictions=table.astype(dict.fromkeys(NUMBERS, int)),
-        )
-    except (OSError, ValueError, KeyError, TypeError) as error:
-        raise BenchmarkError(f"{folder}: the record is unreadable ({error!r}). {advice}") from error
+    return read_record(folder / RECORD, [FORMAT], _ablation, advice)
+
+
+def _ablation(record: dict[str, Any], tables: dict[str, bytes]) -> TextAblation:
+    return TextAblation(
+        study=Study.model_validate(record["settings"]),
+        libraries=str(record["libraries"]),
+        predictions=text_table(tables[TABLE]).astype(dict.fromkeys(NUMBERS, int)),
+    )
 
 
 def read_text_ablations(folder: Path) -> list[TextAblation]:
     """Return all text ablations below `folder`, by name."""
     return [read_text_ablation(path.parent) for path in sorted(folder.glob(f"*/{RECORD}"))]
-
-
-def _sha256(content: bytes) -> str:
-    return hashlib.sha256(content).hexdigest()

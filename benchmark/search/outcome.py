@@ -143,7 +143,7 @@ def _learning_curves(
 def _trials(prepared: Prepared, searches: Sequence[ModelSearch]) -> pd.DataFrame:
     """Return all trials as `Result.trials`."""
     identities = {tables.name: tables.identity for tables in prepared.splits}
-    n_folds = max(tables.n_folds for tables in prepared.splits)
+    n_folds = max(tables.split.n_folds for tables in prepared.splits)
     rows = pd.DataFrame(
         [
             {

@@ -86,8 +86,8 @@ def winners_of(tables: SplitTables, searches: Sequence[ModelSearch]) -> list[Win
     """Return the best trial of each search on a split."""
     return [
         Winner(
-            protocol=tables.protocol,
-            part=tables.part,
+            protocol=tables.split.protocol,
+            part=tables.split.part,
             model=search.plan.model,
             trial=best.number,
             params=best.params,
@@ -244,8 +244,8 @@ def _entry(
     weights: Sequence[int] = (),
 ) -> Winner:
     return Winner(
-        protocol=tables.protocol,
-        part=tables.part,
+        protocol=tables.split.protocol,
+        part=tables.split.part,
         model=name,
         trial=None,
         params={},

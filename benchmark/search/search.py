@@ -453,13 +453,13 @@ def open_searches(
             plan = Plan(
                 study=study.name,
                 split=tables.name,
-                stream=tables.stream,
+                stream=tables.split.stream,
                 model=name,
                 spec=_baseline(spec, tables) if name == BASELINE else spec,
                 search=study.search,
                 seed=study.seed,
                 emotions=tuple(tables.emotions),
-                n_folds=tables.n_folds,
+                n_folds=tables.split.n_folds,
                 arrays=tables.arrays,
                 origin=prepared.origin,
             )

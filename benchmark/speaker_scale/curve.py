@@ -11,11 +11,10 @@ from numpy.typing import NDArray
 
 from benchmark.console import Console
 from benchmark.data.normalisation import normalised, normalised_tests
-from benchmark.data.prepare import clip_frame, read_corpora, study_clips
+from benchmark.data.prepare import recorded
 from benchmark.data.splits import Split, draw_splits
-from benchmark.engine.processes import Workers
 from benchmark.errors import BenchmarkError
-from benchmark.features import extract, feature_set
+from benchmark.features import feature_set
 from benchmark.models import MODELS, FitContext
 from benchmark.project import Job
 from benchmark.speaker_scale.stored import INDUCTIVE, Curve, Source
@@ -64,20 +63,7 @@ def measure_curve(
         If the study is not of this kind, or a speaker has too few clips.
     """
     _check(study)
-    recordings = read_corpora(study, job.sources, console)
-    clips = study_clips(study, recordings)
-    with Workers(job.workers) as workers, console.bars() as bars:
-        originals = extract(
-            clips,
-            feature_set(study.features, study.sample_rate_hz),
-            seed=study.seed,
-            cache=job.sources.cache,
-            workers=workers,
-            progress=bars.add(f"features {study.features}", len(clips)).update,
-        )
-    for clip, reason in originals.unusable:
-        console.warning(f"left out: {clip}: {reason}")
-    frame = clip_frame(originals.clips, originals.samples_digests)
+    originals, frame = recorded(study, job, console)
     splits = draw_splits(SPEAKER_INDEPENDENT, frame, study.split, study.search.folds, study.seed)
     scaled = normalised(study, originals, {})[0].values
     tests = {

@@ -12,24 +12,21 @@ NAME.csv
 
 from __future__ import annotations
 
-import hashlib
-import io
-import json
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import pandas as pd
 from pydantic import TypeAdapter
 
-from benchmark.engine.files import write_text
-from benchmark.errors import BenchmarkError
+from benchmark.evaluation.records import read_record, text_table, write_record
 from benchmark.study import Scale, Study
 
 FOLDER = "speaker_scale"
 """Folder of all records, below the reports."""
 
-FORMAT = 1
+FORMAT = 2
 INDUCTIVE = "none"
 """Name of the source that is none: features are not normalised, in training neither."""
 
@@ -64,18 +61,14 @@ class Curve:
 
 def write_curve(curve: Curve, folder: Path) -> None:
     """Write the record into `folder`; the JSON file is written last."""
-    folder.mkdir(parents=True, exist_ok=True)
-    table = curve.predictions.to_csv(index=False, lineterminator="\n")
     record = {
         "format": FORMAT,
         "settings": curve.study.settings(),
         "sources": TypeAdapter(tuple[Source, ...]).dump_python(curve.sources, mode="json"),
         "libraries": dict(curve.libraries),
-        "sha256": hashlib.sha256(table.encode()).hexdigest(),
     }
-    write_text(folder / f"{curve.study.name}.csv", table)
-    text = json.dumps(record, indent=1, ensure_ascii=False) + "\n"
-    write_text(folder / f"{curve.study.name}.json", text)
+    name = curve.study.name
+    write_record(folder / f"{name}.json", record, {f"{name}.csv": curve.predictions})
 
 
 def read_curve(path: Path) -> Curve:
@@ -87,23 +80,17 @@ def read_curve(path: Path) -> Curve:
         If a file is missing, corrupt, or in an unknown format.
     """
     advice = "Run `python -m benchmark scale-curve` again."
-    try:
-        record = json.loads(path.read_text(encoding="utf-8"))
-        if record.get("format") != FORMAT:
-            raise BenchmarkError(
-                f"{path}: the format is {record.get('format')}, not {FORMAT}. {advice}"
-            )
-        content = path.with_suffix(".csv").read_bytes()
-        if hashlib.sha256(content).hexdigest() != record["sha256"]:
-            raise BenchmarkError(f"{path}: the table beside it was changed. {advice}")
-        return Curve(
-            study=Study.model_validate(record["settings"]),
-            sources=TypeAdapter(tuple[Source, ...]).validate_python(record["sources"]),
-            libraries=record["libraries"],
-            predictions=pd.read_csv(io.BytesIO(content), dtype="str", keep_default_na=False),
-        )
-    except (OSError, ValueError, KeyError, TypeError, AttributeError) as error:
-        raise BenchmarkError(f"{path}: the record is unreadable ({error!r}). {advice}") from error
+    return read_record(path, [FORMAT], _curve, advice)
+
+
+def _curve(record: dict[str, Any], tables: dict[str, bytes]) -> Curve:
+    (table,) = tables.values()
+    return Curve(
+        study=Study.model_validate(record["settings"]),
+        sources=TypeAdapter(tuple[Source, ...]).validate_python(record["sources"]),
+        libraries=record["libraries"],
+        predictions=text_table(table),
+    )
 
 
 def read_curves(folder: Path) -> list[Curve]:

@@ -382,3 +382,4 @@ def test_a_corpus_that_is_left_out_is_named_on_the_page(recordings: Path, tmp_pa
     page = (tmp_path / "reports" / "with_jl_data.md").read_text()
     assert "JL is left out: 50 of 2,400 clips were found." in page
     assert "This page describes only SAVEE." in page
+    assert "| JL | 2,400 | 50 | 0 | 0 | – | – |" in page

@@ -14,6 +14,7 @@ import pytest
 
 from benchmark.engine import processes as workers_module
 from benchmark.engine.processes import THREAD_LIMITS, LimitError, WorkerLostError, Workers
+from tests.support.waiting import wait_until
 
 
 def double(number: int) -> int:
@@ -144,6 +145,16 @@ def test_a_withdrawn_task_that_runs_for_long_is_stopped(monkeypatch: pytest.Monk
         workers.withdraw(lambda label: label == "hopeless")
         errors = {task.label: type(task.error) for task in workers.drain()}
     assert errors == {"hopeless": LimitError, "wanted": type(None)}
+
+
+def test_a_withdrawn_task_whose_worker_dies_is_not_run_again(tmp_path: Path) -> None:
+    mark = tmp_path / "mark"
+    with Workers(1) as workers:
+        workers.submit(die_once, str(mark), label="hopeless")
+        wait_until(mark.exists)
+        workers.withdraw(lambda label: label == "hopeless")
+        (task,) = workers.drain()
+    assert isinstance(task.error, WorkerLostError)
 
 
 def nothing() -> None:

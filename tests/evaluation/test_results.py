@@ -126,8 +126,8 @@ def test_a_result_of_format_3_with_tables_of_csv_is_read_and_replaced(
     ("name", "content", "words"),
     [
         ("study.json", b"{", "can't be read"),
-        ("study.json", b'{"format": 99}', "results of format 99"),
-        ("predictions.parquet", b"PAR1", "do not match the digests"),
+        ("study.json", b'{"format": 99}', "format 99; this version reads 2, 3, 4"),
+        ("predictions.parquet", b"PAR1", "do not match their digests"),
     ],
 )
 def test_a_damaged_result_is_refused_and_stops_no_other(

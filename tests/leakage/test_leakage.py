@@ -429,7 +429,7 @@ def test_a_record_with_a_changed_table_is_refused(ablation: Ablation, tmp_path: 
     write_ablation(ablation, tmp_path)
     table = tmp_path / "toy/predictions.csv"
     table.write_text(table.read_text().replace("angry", "happy"))
-    with pytest.raises(BenchmarkError, match="does not match its digest"):
+    with pytest.raises(BenchmarkError, match="do not match their digests"):
         read_ablation(tmp_path / "toy")
 
 

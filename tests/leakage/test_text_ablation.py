@@ -79,6 +79,14 @@ def test_features_that_tell_only_the_sentence_help_only_if_it_was_heard() -> Non
     assert common.heard < 0.4
 
 
+@pytest.mark.parametrize(("more", "listed"), [(0, False), (30, True)])
+def test_speakers_are_listed_where_one_has_most_of_the_clips(more: int, listed: bool) -> None:
+    speakers = [*map(str, range(6)), *["0"] * more]
+    rows = pd.DataFrame({"speaker": speakers, "emotion": "sad", "statement": "s"})
+    rows = rows.rename_axis("clip").reset_index()
+    assert TextCase(TextAblation(SAVEE, "", rows)).listed == listed
+
+
 @pytest.mark.parametrize("name", NAMES)
 def test_published_figures_follow_from_the_stored_predictions(name: str) -> None:
     ablation = read_text_ablation(RECORDS / name)
@@ -91,8 +99,8 @@ def test_published_figures_follow_from_the_stored_predictions(name: str) -> None
             for part in (own[heard], own[~heard])
         ]
         assert [row.heard, row.not_heard] == pytest.approx(expected)
-        assert row.difference == pytest.approx(expected[0] - expected[1])
-        assert (row.interval is None) == (name == "savee_text")
+        assert row.difference.value == pytest.approx(expected[0] - expected[1])
+        assert (row.difference.interval is None) == (name == "savee_text")
 
 
 def test_a_record_is_read_as_it_was_written_and_refused_if_changed(tmp_path: Path) -> None:
@@ -102,7 +110,7 @@ def test_a_record_is_read_as_it_was_written_and_refused_if_changed(tmp_path: Pat
     pd.testing.assert_frame_equal(read_text_ablation(folder).predictions, ablation.predictions)
     table = folder / "text_predictions.csv"
     table.write_text(table.read_text().replace("angry", "happy"))
-    with pytest.raises(BenchmarkError, match="does not match its digest"):
+    with pytest.raises(BenchmarkError, match="do not match their digests"):
         read_text_ablation(folder)
 
 

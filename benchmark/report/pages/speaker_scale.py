@@ -13,11 +13,11 @@ import pandas as pd
 from benchmark.engine.files import write_bytes, write_text
 from benchmark.evaluation.intervals import Evaluation, Score, bootstrap_seed, evaluate
 from benchmark.evaluation.leaderboard import METRIC
-from benchmark.evaluation.metrics import METRICS, score
+from benchmark.evaluation.metrics import METRICS
 from benchmark.models import MODELS
 from benchmark.report import wording
 from benchmark.report.figures import COLOURS, GREY, WIDTH_IN, house_style, png_bytes
-from benchmark.report.markdown import address, capitalised, figure, title
+from benchmark.report.markdown import NOTHING, address, capitalised, figure, title
 from benchmark.report.template import render
 from benchmark.speaker_scale.stored import FOLDER, INDUCTIVE, Curve, read_curves
 
@@ -26,26 +26,6 @@ NAME = "speaker_scale.md"
 
 FIGURES = ("figures", "speaker_scale")
 """Folder of its figures, below that of the page."""
-
-
-@dataclass(frozen=True)
-class Point:
-    """One model with one source of the scale.
-
-    Attributes
-    ----------
-    evaluation : Evaluation
-    by_speaker : dict of str to float
-        UAR of each test speaker.
-    """
-
-    evaluation: Evaluation
-    by_speaker: dict[str, float]
-
-    @property
-    def score(self) -> Score:
-        """UAR with its interval."""
-        return self.evaluation.scores[METRIC]
 
 
 @dataclass(frozen=True)
@@ -82,7 +62,7 @@ class CurveScores:
     @property
     def tested(self) -> Evaluation:
         """Any evaluation: all are of the same clips."""
-        return self.points[self.models[0], INDUCTIVE].evaluation
+        return self.evaluations[self.models[0], INDUCTIVE]
 
     @cached_property
     def clips_per_speaker(self) -> pd.Series:
@@ -97,27 +77,26 @@ class CurveScores:
         return float((rows["emotion"] == "neutral").sum() / rows["speaker"].nunique())
 
     @cached_property
-    def points(self) -> dict[tuple[str, str], Point]:
-        """The scores by model and source."""
+    def evaluations(self) -> dict[tuple[str, str], Evaluation]:
+        """The figures by model and source."""
         sources = [INDUCTIVE, *(source.name for source in self.curve.sources)]
         return {
-            (model, source): self._point(rows, source)
+            (model, source): self._evaluation(rows, source)
             for model, rows in self.curve.predictions.groupby("model")
             for source in sources
         }
 
-    def _point(self, rows: pd.DataFrame, source: str) -> Point:
+    def score(self, model: str, source: str) -> Score:
+        """Return the UAR of a model with one source of the scale."""
+        return self.evaluations[model, source].scores[METRIC]
+
+    def _evaluation(self, rows: pd.DataFrame, source: str) -> Evaluation:
         study = self.curve.study
         emotions = sorted(study.emotions)
         columns = {f"p_{name}": (rows[source] == name).astype(np.float32) for name in emotions}
-        evaluation = evaluate(
+        return evaluate(
             rows.assign(**columns), emotions, bootstrap_seed(study.seed, "speaker-scale")
         )
-        by_speaker = {
-            str(speaker): score(METRIC, own["emotion"].to_numpy(), own[source].to_numpy(), emotions)
-            for speaker, own in rows.groupby("speaker")
-        }
-        return Point(evaluation, by_speaker)
 
     @property
     def rows(self) -> list[list[str]]:
@@ -133,11 +112,12 @@ class CurveScores:
         ]
 
     def _cells(self, model: str, source: str) -> tuple[str, str]:
-        point, base = self.points[model, source], self.points[model, INDUCTIVE]
+        shown = figure(self.score(model, source))
         if source == INDUCTIVE:
-            return figure(point.score), "–"
-        above = sum(point.by_speaker[name] > value for name, value in base.by_speaker.items())
-        return figure(point.score), f"{above} of {len(base.by_speaker)}"
+            return shown, NOTHING
+        own, base = (self.evaluations[model, key].by_speaker for key in (source, INDUCTIVE))
+        above = sum(own[name][METRIC] > value[METRIC] for name, value in base.items())
+        return shown, f"{above} of {len(base)}"
 
 
 def write_page(reports: Path) -> Path | None:
@@ -188,10 +168,10 @@ def scale_figure(curve: CurveScores) -> bytes:
         most = int(curve.clips_per_speaker.max())
         ticks = {most}
         for model, name, colour in zip(curve.models, curve.model_titles, COLOURS, strict=False):
-            base = curve.points[model, INDUCTIVE].score
+            base = curve.score(model, INDUCTIVE)
             axes.axhline(base.value, color=colour, ls=(0, (4, 3)), lw=1.2)
             others = sorted(
-                (source.scale.n_clips or most - 1, curve.points[model, source.name].score)
+                (source.scale.n_clips or most - 1, curve.score(model, source.name))
                 for source in curve.curve.sources
                 if source.scale.clips == "others"
             )
@@ -211,7 +191,7 @@ def scale_figure(curve: CurveScores) -> bytes:
             for source in curve.curve.sources:
                 if source.scale.clips in SINGLE:
                     at = source.scale.n_drawn or curve.neutral_clips
-                    value = curve.points[model, source.name].score.value
+                    value = curve.score(model, source.name).value
                     axes.plot([at], [value], color=colour, marker=SINGLE[source.scale.clips], ms=9)
         axes.set_xscale("log")
         axes.set_xticks(sorted(ticks), [str(number) for number in sorted(ticks)])

@@ -13,9 +13,10 @@ import pandas as pd
 from benchmark.corpora import CORPORA
 from benchmark.data.outer_folds import EMOBOX
 from benchmark.evaluation.intervals import (
-    FEWEST_SPEAKERS,
     Score,
     bootstrap_seed,
+    effective,
+    enough,
     paired_difference,
 )
 from benchmark.evaluation.metrics import METRICS, confusion
@@ -33,14 +34,13 @@ TITLES = {"none": "single clips", "speaker": "z-scored by speaker"}
 
 
 class ArmsRow(NamedTuple):
-    """UAR of the same clips in both arms, and its difference, with an interval if there is one."""
+    """UAR of the same clips in both arms, and its difference."""
 
     title: str
     clips: int
     heard: float
     not_heard: float
-    difference: float
-    interval: Score | None
+    difference: Score
 
 
 @dataclass(frozen=True)
@@ -110,7 +110,8 @@ class TextCase:
     @property
     def listed(self) -> bool:
         """Whether speakers are listed, since they are too few for an interval."""
-        return len(self.speakers) < FEWEST_SPEAKERS
+        clips = self.clips["speaker"].value_counts().to_numpy()
+        return not enough(len(clips), effective(clips))
 
     @property
     def groups(self) -> int:
@@ -163,12 +164,11 @@ class TextCase:
         seed = bootstrap_seed(self.ablation.study.seed, STREAM)
         rows = self._rows(normalise, of)
         arms = [rows[rows["heard"] == heard] for heard in (True, False)]
-        score = paired_difference(arms[0], arms[1], self.emotions, seed).scores[METRIC]
+        difference = paired_difference(arms[0], arms[1], self.emotions, seed).scores[METRIC]
         heard, not_heard = (
             float(METRICS[METRIC].of_counts(confusion(arm, self.emotions))) for arm in arms
         )
-        interval = None if self.listed else score
-        return ArmsRow(name, int(of.sum()), heard, not_heard, heard - not_heard, interval)
+        return ArmsRow(name, int(of.sum()), heard, not_heard, difference)
 
     def _rows(self, normalise: str, of: np.ndarray) -> pd.DataFrame:
         """Return the predictions of some clips as `evaluate` takes them, with the arm."""
