@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass, replace
 from functools import cached_property, partial
 from importlib.metadata import version
@@ -20,7 +20,7 @@ from benchmark.engine import npz_cache
 from benchmark.engine.processes import Workers
 from benchmark.errors import BenchmarkError
 from benchmark.evaluation.metrics import METRICS, confusion
-from benchmark.evaluation.results import Result, Winner, read_result, selected
+from benchmark.evaluation.results import Result, Winner, read_result
 from benchmark.leakage.fits import (
     DECISIVE_LIBRARIES,
     FitPlan,
@@ -50,7 +50,8 @@ class Extent:
     Attributes
     ----------
     draws : int
-        Number of splits; the first is the study's own.
+        Number of splits: of outer folds, in a study that has them; otherwise the first split is the
+        study's own.
     seeds, settings : int
         Number of alternatives among which the test set selects.
     published_only : bool
@@ -61,6 +62,10 @@ class Extent:
     seeds: int = 20
     settings: int = 10
     published_only: bool = False
+
+
+Candidates = tuple[Candidate, ...]
+"""A model with the hyperparameters selected for each split."""
 
 
 @dataclass(frozen=True)
@@ -124,7 +129,7 @@ def stored_result(name: str, results: Path) -> Result:
     Raises
     ------
     BenchmarkError
-        If the study has not run, or its result has no speaker-independent score, several splits,
+        If the study has not run, or its result has no speaker-independent score, repeats,
         normalised features, or auxiliary corpora.
     """
     folder = results / name
@@ -142,12 +147,9 @@ def stored_result(name: str, results: Path) -> Result:
             "the study again."
         )
     study = result.study
-    several = study.split.folds is not None or study.split.repeats > 1
     obstacles = {
-        "tests on several splits, each with its own selected model; the ablation needs one. Remove "
-        "folds and repeats from its [split] and run it again, or choose a study without them.": (
-            several
-        ),
+        "repeats its splits, which the ablation does not support. Remove repeats from its [split] "
+        "and run it again, or choose a study without them.": study.split.repeats > 1,
         f"normalises its features by {study.normalise}, which the ablation does not support. "
         "Choose a study without it.": study.normalise != "none",
         "trains on auxiliary corpora, which the ablation does not support. Choose a study without "
@@ -249,40 +251,45 @@ class Plan:
         return leak_free(bool(self.study.augment))
 
     @cached_property
-    def selected(self) -> Candidate:
-        """The single model with the best speaker-independent CV score."""
-        return self._candidate(
-            selected(
-                [
-                    winner
-                    for winner in self.result.winners
-                    if winner.protocol == SPEAKER_INDEPENDENT and not winner.members
-                ]
-            ),
-            self.study.search.metric,
-        )
+    def selected(self) -> Candidates:
+        """The single model with the best speaker-independent CV score, over all outer folds."""
+        scores: dict[str, list[float]] = {}
+        for winner in self.result.winners:
+            if winner.protocol == SPEAKER_INDEPENDENT and not winner.members:
+                scores.setdefault(winner.model, []).append(winner.score)
+        model = max(scores, key=lambda name: float(np.mean(scores[name])))
+        return self._candidates(SPEAKER_INDEPENDENT, model, self.study.search.metric)
 
     @cached_property
-    def reported(self) -> tuple[Candidate, ...]:
+    def reported(self) -> tuple[Candidates, ...]:
         """Models whose source's leaks are known, with hyperparameters for its protocol."""
         claims = self.study.claims
         if claims is None:
             return ()
-        best: dict[str, Winner] = {}  # of the parts of a protocol, the one with the best CV score
-        for winner in sorted(self.result.winners, key=lambda winner: -winner.score):
-            leaky = self.leaks.get(winner.model) and not winner.members
-            if winner.protocol == claims.protocol and leaky:
-                best.setdefault(winner.model, winner)
+        own = [one for one in self.result.winners if one.protocol == claims.protocol]
+        measured = {one.model for one in own if not one.members}
         return tuple(
-            self._candidate(best[name], claims.metric, claims.values[name])
+            self._candidates(claims.protocol, name, claims.metric, claims.values[name])
             for name in self.study.models
-            if name in best
+            if self.leaks.get(name) and name in measured
         )
 
-    def _candidate(self, winner: Winner, metric: str, reported: float | None = None) -> Candidate:
-        protocol, model = winner.protocol, winner.model
+    def _candidates(
+        self, protocol: str, model: str, metric: str, reported: float | None = None
+    ) -> Candidates:
+        """Return a model with the hyperparameters selected for each split."""
+        winners = [
+            one for one in self.result.winners if (one.protocol, one.model) == (protocol, model)
+        ]
+        n_draws = self.extent.draws
+        draws = winners[:n_draws] if self.study.split.folds else winners * n_draws
+        return tuple(self._candidate(winner, metric, reported) for winner in draws)
+
+    def _candidate(self, winner: Winner, metric: str, reported: float | None) -> Candidate:
         trials = self.result.trials
-        own = (trials["protocol"] == protocol) & (trials["model"] == model)
+        own = (trials["protocol"] == winner.protocol) & (trials["model"] == winner.model)
+        if winner.part:
+            own &= trials["part"] == winner.part
         tried = [
             Setting(json.loads(trial.params), _mean_epoch(trial.epochs))
             for trial in trials[own & (trials["state"] == "complete")].itertuples()
@@ -291,10 +298,11 @@ class Plan:
         others = {json.dumps(one.params, sort_keys=True): one for one in reversed(tried)}
         others.pop(json.dumps(best.params, sort_keys=True), None)
         return Candidate(
-            model=model,
+            model=winner.model,
             setting=best,
             trial=winner.trial or 0,
-            protocol=protocol,
+            protocol=winner.protocol,
+            part=winner.part,
             tried=(best, *list(others.values())[::-1])[: self.extent.settings],
             shape=self.table.shape,
             n_clips=self.table.rows.loc[self.table.originals, "emotion"].value_counts().to_dict(),
@@ -310,7 +318,7 @@ class Plan:
         """
         shared = LEAKS["speakers-shared"].leaky(self.leak_free)
         for name, leak in LEAKS.items():
-            if self.extent.published_only or leak.not_applicable(self.selected):
+            if self.extent.published_only or leak.not_applicable(self.selected[0]):
                 continue
             yield name, False, leak.clean(self.leak_free), leak.leaky(self.leak_free)
             if leak.makes_rows:
@@ -325,12 +333,12 @@ class Plan:
         return steps
 
     @cached_property
-    def cumulative(self) -> list[tuple[Candidate, tuple[str, ...]]]:
+    def cumulative(self) -> list[tuple[Candidates, tuple[str, ...]]]:
         """Models and their cumulative leaks, the study's own selected model first."""
         reported = []
-        for candidate in self.reported:
-            made = {"speakers-shared", *self.leaks[candidate.model]}
-            reported.append((candidate, tuple(name for name in LEAKS if name in made)))
+        for candidates in self.reported:
+            made = {"speakers-shared", *self.leaks[candidates[0].model]}
+            reported.append((candidates, tuple(name for name in LEAKS if name in made)))
         names = tuple(name for name, leak in LEAKS.items() if leak.cumulative)
         own = [] if self.extent.published_only else [(self.selected, names)]
         return [*own, *reported]
@@ -339,11 +347,11 @@ class Plan:
     def experiments(self) -> list[Experiment]:
         """All experiments, each once."""
         wanted = [(self.selected, procedure) for _, _, *pair in self.pairs for procedure in pair]
-        for candidate, names in self.cumulative:
-            wanted += [(candidate, step) for _, step in self.accumulate(candidate, names)]
+        for candidates, names in self.cumulative:
+            wanted += [(candidates, step) for _, step in self.accumulate(candidates[0], names)]
         distinct: dict[str, Experiment] = {}
-        for candidate, procedure in wanted:
-            for draw in range(self.extent.draws):
+        for candidates, procedure in wanted:
+            for draw, candidate in enumerate(candidates):
                 experiment = Experiment(candidate, procedure, draw)
                 distinct.setdefault(repr(experiment), experiment)
         return list(distinct.values())
@@ -402,13 +410,13 @@ class Plan:
     def _fit(self, experiment: Experiment, setting: Setting, number: int) -> FitPlan:
         candidate, study = experiment.candidate, self.study
         # The words of the seeds are fixed: others would change the published figures.
-        seed = study.seed
-        if experiment.draw:
+        seed, drawn_by = study.seed, stream(candidate.protocol)
+        if candidate.part:
+            drawn_by = f"{drawn_by}/{candidate.part}"
+        elif experiment.draw:
             seed = derive_seed(study.seed, "anatomy", experiment.draw)
         # The seed with which the study fitted this model, where the split is the study's own.
-        found = derive_seed(
-            seed, stream(candidate.protocol), candidate.model, "fit", candidate.trial
-        )
+        found = derive_seed(seed, drawn_by, candidate.model, "fit", candidate.trial)
         refit = derive_seed(found, "refit")
         on_test = experiment.procedure.epoch == "test"
         return FitPlan(
@@ -418,7 +426,9 @@ class Plan:
             procedure=replace(experiment.procedure, settings="training", seed="training"),
             split_seed=seed,
             test_size=study.split.test_size,
+            outer_folds=study.split.folds,
             n_folds=study.search.folds,
+            outer_fold=experiment.draw if candidate.part else 0,
             metric=candidate.metric if on_test else "",
         )
 
@@ -428,9 +438,11 @@ class Plan:
         """Return the record of finished experiments."""
         index = {repr(experiment): number for number, experiment in enumerate(self.experiments)}
 
-        def runs(candidate: Candidate, procedure: Procedure) -> tuple[int, ...]:
-            draws = range(self.extent.draws)
-            return tuple(index[repr(Experiment(candidate, procedure, draw))] for draw in draws)
+        def runs(candidates: Candidates, procedure: Procedure) -> tuple[int, ...]:
+            return tuple(
+                index[repr(Experiment(candidate, procedure, draw))]
+                for draw, candidate in enumerate(candidates)
+            )
 
         return Ablation(
             name=self.result.name,
@@ -439,42 +451,51 @@ class Plan:
             versions={
                 **{name: version(name) for name in DECISIVE_LIBRARIES},
                 "engines": {
-                    one.model: MODELS[one.model].engine_version() for one, _ in self.cumulative
+                    one[0].model: MODELS[one[0].model].engine_version()
+                    for one, _ in self.cumulative
                 },
             },
-            n_draws=self.extent.draws,
+            n_draws=len(self.selected),
             n_seeds=self.extent.seeds,
             runs=tuple(finished),
             single=tuple(
                 SingleLeak(name, shared, runs(self.selected, clean), runs(self.selected, leaky))
                 for name, shared, clean, leaky in self.pairs
             ),
-            cumulative=tuple(
-                Cumulative(
-                    model=one.model,
-                    protocol=one.protocol,
-                    metric=one.metric,
-                    steps=tuple(
-                        Step(name, runs(one, step)) for name, step in self.accumulate(one, names)
-                    ),
-                    not_applicable={
-                        name: reason
-                        for name in (LEAKS if one.reported is None else names)
-                        if (reason := LEAKS[name].not_applicable(one))
-                    },
-                    reported=one.reported,
-                )
-                for one, names in self.cumulative
-            ),
+            cumulative=tuple(self._cumulative(one, names, runs) for one, names in self.cumulative),
             predictions=_predictions(results, rows),
+        )
+
+    def _cumulative(
+        self,
+        candidates: Candidates,
+        names: Sequence[str],
+        runs: Callable[[Candidates, Procedure], tuple[int, ...]],
+    ) -> Cumulative:
+        one = candidates[0]
+        return Cumulative(
+            model=one.model,
+            protocol=one.protocol,
+            metric=one.metric,
+            steps=tuple(
+                Step(name, runs(candidates, step)) for name, step in self.accumulate(one, names)
+            ),
+            not_applicable={
+                name: reason
+                for name in (LEAKS if one.reported is None else names)
+                if (reason := LEAKS[name].not_applicable(one))
+            },
+            reported=one.reported,
         )
 
     def _data(self) -> DataFacts:
         predictions = self.result.predictions
         own = predictions[
             (predictions["protocol"] == SPEAKER_INDEPENDENT)
-            & (predictions["model"] == self.selected.model)
+            & (predictions["model"] == self.selected[0].model)
         ]
+        if self.selected[0].part:
+            own = own[own["part"] == self.selected[0].part]
         originals = self.table.rows[self.table.originals]
         return DataFacts(
             n_clips=len(originals),

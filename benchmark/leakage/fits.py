@@ -15,14 +15,14 @@ import pandas as pd
 from numpy.typing import NDArray
 
 from benchmark import models
-from benchmark.data.splits import draw_split
+from benchmark.data.splits import draw_splits
 from benchmark.data.tables import IDENTITY, Table
 from benchmark.engine.arrays import write_arrays
 from benchmark.errors import BenchmarkError
 from benchmark.evaluation.metrics import score
 from benchmark.leakage.leaks import Procedure, Setting
 from benchmark.models import MODELS, FitContext
-from benchmark.study import derive_seed, digest_of
+from benchmark.study import Split, derive_seed, digest_of
 
 VERSION = 2  # to be raised when code here changes a prediction
 
@@ -58,8 +58,10 @@ class FitPlan:
     procedure : Procedure
         Its `settings` and `seed` have no effect on a single fit.
     split_seed : int
-    test_size, n_folds : float, int
-        Of the study.
+    test_size, outer_folds, n_folds : float, int or str or None, int
+        Of the study: its test side or outer folds, and its inner folds.
+    outer_fold : int
+        The place of the tested one among the outer folds; 0 without outer folds.
     metric : str
         Metric for the selection of an epoch.
     """
@@ -70,7 +72,9 @@ class FitPlan:
     procedure: Procedure
     split_seed: int
     test_size: float
+    outer_folds: int | str | None
     n_folds: int
+    outer_fold: int
     metric: str
 
     def key(self, rows: StoredRows) -> str:
@@ -220,7 +224,9 @@ def _folds(pool: Part, recordings: Recordings, plan: FitPlan) -> Index:
         clips = clips.assign(samples=np.arange(len(clips)).astype(str))
     else:
         clips = frame[recordings.originals]
-    split = draw_split(procedure.split, clips, plan.test_size, plan.n_folds, plan.split_seed)
+    rule = Split(test_size=plan.test_size, folds=plan.outer_folds)
+    splits = draw_splits(procedure.split, clips, rule, plan.n_folds, plan.split_seed)
+    split = splits[plan.outer_fold]
     if procedure.splits_rows:
         return split.fold
     fold_of = dict(zip(clips["clip"], split.fold, strict=True))

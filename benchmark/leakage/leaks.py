@@ -79,8 +79,8 @@ class Candidate:
         The selected hyperparameters.
     trial : int
         The trial that found them.
-    protocol : str
-        The protocol under which they were selected.
+    protocol, part : str
+        The protocol under which they were selected, and its outer fold; "" without outer folds.
     tried : tuple of Setting
         Distinct settings of the study's trials, the selected one first.
     shape : tuple of int, or None
@@ -98,6 +98,7 @@ class Candidate:
     setting: Setting
     trial: int
     protocol: str
+    part: str
     tried: tuple[Setting, ...]
     shape: tuple[int, int] | None
     n_clips: Mapping[str, int]

@@ -40,12 +40,17 @@ from benchmark.report.pages.leakage import write_page
 from benchmark.report.template import render
 from benchmark.report.wording import constants
 from benchmark.study import LeakName, Study
-from tests.support.bench import SMALL_STUDY, Bench, needing_extras, refused_line
+from tests.support.bench import SMALL_STUDY, Bench, changed_bench, needing_extras, refused_line
 from tests.support.imports import imported, modules
 
 EMOTIONS = ("angry", "happy", "sad")
 SPEAKERS = 8
 REPORTS = Path(__file__).parents[2] / "reports"
+TRANSDUCTIVE = [
+    path.stem
+    for path in sorted((REPORTS.parent / "studies").glob("*.toml"))
+    if tomllib.loads(path.read_text()).get("normalise")
+]
 OUTSIDE = {"cli/study.py", "report/pages/leakage.py", "report/leakage_figure.py"}
 OUTSIDE |= {"report/pages/text_ablation.py"}
 
@@ -90,7 +95,9 @@ def plan_of(procedure: Procedure, model: str = "random_forest", **changes: objec
         procedure=procedure,
         split_seed=0,
         test_size=0.25,
+        outer_folds=None,
         n_folds=3,
+        outer_fold=0,
         metric="uar",
     )
     return replace(plain, **changes)
@@ -99,7 +106,7 @@ def plan_of(procedure: Procedure, model: str = "random_forest", **changes: objec
 def candidate_of(model: str, **params: object) -> Candidate:
     setting = Setting(params)
     return Candidate(
-        model, setting, 0, "speaker-independent", (setting,), None, {"angry": 2, "sad": 1}
+        model, setting, 0, "speaker-independent", "", (setting,), None, {"angry": 2, "sad": 1}
     )
 
 
@@ -529,11 +536,39 @@ def test_other_recordings_than_those_of_the_result_are_refused(
     assert "(72 csv) than the recordings given now (71 csv)" in line
 
 
-@pytest.mark.parametrize(
-    "name", sorted(path.stem for path in (REPORTS.parent / "studies").glob("*_unseen*.toml"))
-)
-def test_a_study_of_several_splits_is_refused(name: str) -> None:
-    with pytest.raises(BenchmarkError, match=r"several splits.*Remove folds and repeats"):
+def test_the_splits_of_a_study_with_outer_folds_are_its_folds(recordings: Recordings) -> None:
+    plans = [plan_of(Procedure(), outer_folds=3, outer_fold=number) for number in range(3)]
+    tested = [divide(recordings, plan)[2].index for plan in plans]
+    speakers = recordings.frame["speaker"].to_numpy(dtype=np.str_)
+    originals = np.flatnonzero(recordings.originals)
+    assert sorted(np.concatenate(tested)) == sorted(originals)
+    assert not set.intersection(*(set(speakers[rows]) for rows in tested[:2]))
+
+
+def test_the_ablation_of_outer_folds_starts_from_the_scores_of_the_study(
+    tones: Path, tmp_path: Path
+) -> None:
+    protocols = 'protocols = ["speaker-dependent", "speaker-independent"]'
+    changes = {protocols: f"{protocols}\nfolds = 3", "trials = 6": "trials = 2"}
+    bench = changed_bench(tmp_path, tones, changes)
+    ablate(bench)
+    found = read_ablation(bench.project / "reports/leakage/small")
+    own = found.cumulative[0]
+    stored = pd.read_parquet(bench.project / "reports/results/small/predictions.parquet")
+    stored = stored[(stored["protocol"] == own.protocol) & (stored["model"] == own.model)]
+    names = ["high", "low", "middle"]
+    stored["predicted"] = stored[[f"p_{name}" for name in names]].to_numpy().argmax(axis=1)
+    scores = AblationScores(found).score(own.steps[0].runs, "uar").by_split
+    assert len(scores) == found.n_draws == 2
+    for part, clean in zip(("f1", "f2"), scores, strict=True):
+        rows = stored[stored["part"] == part]
+        predicted = np.array(names)[rows["predicted"]]
+        assert clean == pytest.approx(score("uar", rows["emotion"].to_numpy(), predicted, names))
+
+
+@pytest.mark.parametrize("name", TRANSDUCTIVE)
+def test_a_study_with_normalised_features_is_refused(name: str) -> None:
+    with pytest.raises(BenchmarkError, match=r"normalises its features by speaker"):
         stored_result(name, REPORTS / "results")
 
 
