@@ -4,12 +4,12 @@ import sys
 import threading
 from _thread import interrupt_main
 
-from benchmark.engine.processes import limit_threads
+from benchmark.engine.processes import prepare_libraries
 
 
 def main() -> None:
     """Run the command line; numerical libraries, imported later, use one thread each."""
-    limit_threads()
+    prepare_libraries()
     sys.unraisablehook = interrupt_again
     from benchmark.cli import app
 

@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from benchmark.engine.processes import limit_threads
+from benchmark.engine.processes import prepare_libraries
 
-limit_threads()
+prepare_libraries()
 
 import csv  # noqa: E402
 import os  # noqa: E402

@@ -27,7 +27,7 @@ import numpy as np
 
 from benchmark.engine.arrays import StoredArrays, TrainingArrays, load_arrays
 from benchmark.engine.environment import ABSENT, kernels, surroundings
-from benchmark.engine.processes import Task, Workers, limit_threads, loss_of
+from benchmark.engine.processes import Task, Workers, loss_of, prepare_libraries
 from benchmark.engine.retry import cause_of
 from benchmark.errors import BenchmarkError
 
@@ -100,7 +100,7 @@ _inspected = threading.Event()
 
 def inspect(expected: Mapping[str, str], dask_worker: Any = None) -> dict[str, Any]:
     """Return the versions of this process, and allow tasks if they are the expected ones."""
-    limit_threads()
+    prepare_libraries()
     versions = surroundings()
     if versions == expected:
         _inspected.set()

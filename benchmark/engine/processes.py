@@ -49,10 +49,21 @@ RESTARTS = 2
 """Attempts to start a call on a process that dies while it is idle."""
 
 
-def limit_threads() -> None:
-    """Limit every numerical library to one thread; call it before numpy is imported."""
+def prepare_libraries() -> None:
+    """Let numerical libraries use one thread, and OpenBLAS compute alike on common processors.
+
+    Call it before numpy is imported. OpenBLAS's kernels for AVX-512 sum in another order than those
+    for AVX2, so that last digits, and with them a search, would depend on the machine. A variable
+    that names the kernels is kept.
+    """
     for name in THREAD_LIMITS:
         os.environ[name] = "1"
+    try:
+        processor = Path("/proc/cpuinfo").read_text(encoding="utf-8", errors="replace")
+    except OSError:
+        return  # another system than Linux: OpenBLAS selects its kernels
+    if {"avx2", "fma"} <= set(processor.split()):
+        os.environ.setdefault("OPENBLAS_CORETYPE", "Haswell")
 
 
 def available_cores() -> int:
@@ -453,7 +464,7 @@ def data_bytes(process: int | str) -> int:
 def prepare_worker() -> None:
     """Make a worker ignore Ctrl-C, and end when the main process ends."""
     signal.signal(signal.SIGINT, signal.SIG_IGN)
-    limit_threads()
+    prepare_libraries()
     # If memory runs out, Linux kills a worker, whose task can be repeated, and not the study.
     with contextlib.suppress(OSError):
         Path("/proc/self/oom_score_adj").write_text("500")

@@ -16,6 +16,9 @@ from benchmark.engine import processes as workers_module
 from benchmark.engine.processes import THREAD_LIMITS, LimitError, WorkerLostError, Workers
 from tests.support.waiting import wait_until
 
+CPUINFO = Path("/proc/cpuinfo")
+PROCESSOR = CPUINFO.read_text(errors="replace").split() if CPUINFO.exists() else []
+
 
 def double(number: int) -> int:
     return 2 * number
@@ -71,6 +74,23 @@ def test_a_worker_has_one_thread_for_each_library() -> None:
         task = workers.next_done()
     assert task is not None
     assert set(task.result) == {"1"}
+
+
+@pytest.mark.skipif("avx2" not in PROCESSOR, reason="this processor has no AVX2")
+@pytest.mark.parametrize(("own", "used"), [("", "Haswell"), ("Sandybridge", "SandyBridge")])
+def test_openblas_computes_with_the_same_kernels_unless_the_user_names_others(
+    own: str, used: str
+) -> None:
+    code = (
+        "from benchmark.engine.processes import prepare_libraries; prepare_libraries(); "
+        "from benchmark.engine.environment import kernels; print(kernels())"
+    )
+    environment = {name: value for name, value in os.environ.items() if "OPENBLAS" not in name}
+    environment |= {"OPENBLAS_CORETYPE": own} if own else {}
+    done = subprocess.run(
+        [sys.executable, "-c", code], env=environment, capture_output=True, text=True, check=True
+    )
+    assert done.stdout.strip() == used
 
 
 def test_tasks_beside_a_killed_worker_run_again(tmp_path: Path) -> None:

@@ -11,9 +11,9 @@ is read from /proc.
 
 from __future__ import annotations
 
-from benchmark.engine.processes import limit_threads
+from benchmark.engine.processes import prepare_libraries
 
-limit_threads()
+prepare_libraries()
 
 import argparse  # noqa: E402
 import csv  # noqa: E402

@@ -42,9 +42,9 @@ LIMITS = Limits(upload_bytes=2**21, clip_s=20.0, timeline_s=30.0)
 
 SERVER = f"""
 import sys
-from benchmark.engine.processes import limit_threads
+from benchmark.engine.processes import prepare_libraries
 
-limit_threads()
+prepare_libraries()
 
 from pathlib import Path
 
