@@ -5,6 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 
 import numpy as np
+import pandas as pd
 import pytest
 
 from benchmark.corpora import Clip
@@ -12,6 +13,7 @@ from benchmark.data.normalisation import normalised, normalised_tests
 from benchmark.errors import BenchmarkError
 from benchmark.features import Extracted
 from benchmark.study import Scale, Study, read_study
+from tests.support.bench import changed_bench
 
 EMOTIONS = ("angry", "happy", "neutral", "sad")
 N_FEATURES = 2
@@ -162,3 +164,27 @@ def test_a_scale_without_normalisation_by_speaker_is_refused(tmp_path: Path) -> 
     text = TEXT.replace('normalise = "speaker"', 'normalise = "corpus"')
     with pytest.raises(BenchmarkError, match='needs normalise = "speaker"'):
         written(tmp_path, f'{text}[scale]\nclips = "neutral"\n')
+
+
+def test_a_study_with_a_scale_of_few_clips_tests_rows_of_that_scale_and_says_so(
+    tones: Path, tmp_path: Path
+) -> None:
+    changes = {
+        'augment  = ["noise"]': 'normalise = "speaker"',
+        "[split]": '[scale]\nclips = "others"\nn_clips = 4\n\n[split]',
+        'protocols = ["speaker-dependent", "speaker-independent"]': (
+            'protocols = ["speaker-independent"]'
+        ),
+        "trials = 6": "trials = 1",
+    }
+    bench = changed_bench(tmp_path, tones, changes)
+    page = (bench.project / "reports/small.md").read_text()
+    assert "**transductive** (normalised by speaker, scale of test speakers: 4 random other" in page
+    train, test = (
+        pd.read_csv(bench.project / f"features_cache/small/speaker-independent/{side}.csv")
+        for side in ("train", "test")
+    )
+    features = [name for name in train if name.startswith("mfcc")]
+    means = [rows.groupby("speaker")[features].mean().abs().to_numpy() for rows in (train, test)]
+    assert means[0].max() < 1e-3  # training speakers are scaled by all their clips
+    assert means[1].mean() > 0.05
