@@ -1,4 +1,10 @@
-"""SAVEE: four men speak 120 sentences each with seven emotions (Haq & Jackson 2009)."""
+"""SAVEE: four men speak 120 sentences each with seven emotions (Haq & Jackson 2009).
+
+Each emotion has 3 common, 2 specific and 10 generic sentences, and neutral 15 more: the common ones
+again and the specific ones of the other emotions. So only the generic ones, and neutral's first 12
+after the common ones, belong to one emotion. The order of neutral's items is not published; it was
+transcribed from the recordings, where it is the same for all four men.
+"""
 
 from __future__ import annotations
 
@@ -18,7 +24,15 @@ EMOTIONS = {
     "sa": "sad",
     "su": "surprised",
 }
-COMMON_SENTENCES = 3  # items 01 to 03 are the same sentences in every emotion
+COMMON = ("01", "02", "03")
+SPECIFIC = tuple(
+    f"{code}{item}" for code in ("a", "d", "f", "su", "sa", "h") for item in ("04", "05")
+)
+SENTENCES = {item: item for item in COMMON} | {
+    f"n{number}": sentence for number, sentence in enumerate((*COMMON, *SPECIFIC), start=16)
+}
+"""Sentence of an item that shares it with items of other emotions."""
+
 NAME = re.compile(rf"(?P<speaker>{'|'.join(SPEAKERS)})_(?P<code>[adfhn]|sa|su)(?P<item>\d\d)")
 
 
@@ -35,15 +49,16 @@ def parse(name: str) -> Clip | str:
     found = NAME.fullmatch(name)
     if found is None:
         return "not a SAVEE name"
-    common = int(found["item"]) <= COMMON_SENTENCES
+    code, number = found["code"], found["item"]
+    item = number if number in COMMON else code + number
     return Clip(
         corpus="savee",
         name=name,
         path=Path(),
         speaker=f"savee/{found['speaker']}",
         gender="male",
-        emotion=EMOTIONS[found["code"]],
-        statement=found["item"] if common else f"{found['code']}{found['item']}",
+        emotion=EMOTIONS[code],
+        statement=SENTENCES.get(item, item),
     )
 
 

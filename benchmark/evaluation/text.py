@@ -53,12 +53,11 @@ def text_associations(result: Result) -> Iterator[TextAssociation]:
     if result.clips is None or "statement" not in result.clips:
         yield from _official_associations(result)
         return
-    spoken = result.clips.loc[result.clips["statement"] != "", ["clip", "statement"]]
     table = result.predictions if result.out_of_fold is None else result.out_of_fold
     side_of = ["protocol", *(["part"] if "part" in table else [])]
-    columns = [*side_of, "corpus", "clip", "emotion"]
-    learned = table[columns].drop_duplicates().merge(spoken, on="clip")
-    for corpus, rows in learned.groupby("corpus"):
+    learned = table[[*side_of, "corpus", "clip", "emotion"]].drop_duplicates()
+    learned = learned.merge(_spoken(result, learned), on="clip")
+    for corpus, rows in learned[learned["statement"] != ""].groupby("corpus"):
         sides = [
             association(str(corpus), side["statement"], side["emotion"])
             for _, side in rows.groupby(side_of)
@@ -71,8 +70,24 @@ def text_associations(result: Result) -> Iterator[TextAssociation]:
         )
 
 
+def _spoken(result: Result, clips: pd.DataFrame) -> pd.DataFrame:
+    """Return the sentence of each clip, as its name tells it if it does, otherwise as stored."""
+    assert result.clips is not None, "text_associations has looked"
+    names = clips[["clip", "corpus"]].drop_duplicates("clip")
+    known = names.merge(result.clips[["clip", "statement"]], on="clip")
+    for corpus, rows in known.groupby("corpus"):
+        entry = CORPORA.get(str(corpus))
+        if entry is not None and entry.official is not None and entry.parse is not None:
+            parsed = [entry.parse(clip.partition("/")[2]) for clip in rows["clip"]]
+            known.loc[rows.index, "statement"] = [
+                clip.statement if isinstance(clip, Clip) else stored
+                for clip, stored in zip(parsed, rows["statement"], strict=True)
+            ]
+    return known[["clip", "statement"]]
+
+
 def _official_associations(result: Result) -> Iterator[TextAssociation]:
-    """Yield the associations in complete copies of the corpora, as names of clips tell them.
+    """Yield the associations in complete copies of the corpora.
 
     An older result has no table of clips, and its predictions hold test clips only: of SAVEE, two
     clips with one sentence may be on different sides.

@@ -19,15 +19,14 @@ SENTENCE_GROUPS = 3
 """Groups of sentences that cross the folds of speakers.
 
 Two leave half of the sentences to learn from; each further group multiplies the searches. Three
-leave two thirds, and divide SAVEE evenly: one of its three common sentences and a third of the
-sentences of each emotion are in each group.
+leave two thirds, and divide SAVEE evenly: a third of the clips of each emotion are in each group.
 """
 
 
 def divide_sentences(
     clips: pd.DataFrame, n_folds: int, seed: int, folds_of: Folds = INNER
 ) -> Positions:
-    """Deal the sentences of each corpus to folds, those of equal emotions evenly.
+    """Deal the sentences of each corpus to folds, so that these have alike clips of each emotion.
 
     A corpus with fewer sentences than folds lies in as many as it has. If no corpus has as many,
     there are fewer folds. A training side with one sentence of each corpus is divided into inner
@@ -49,8 +48,7 @@ def divide_sentences(
         members = (sentences["corpus"] == corpus).to_numpy()
         load = np.bincount(fold[fold >= 0], minlength=n_folds)
         emptiest = np.argsort(load, kind="stable")[:count]
-        dealt = _dealt(sentences[members], rng)
-        fold_of = {name: emptiest[place % len(emptiest)] for place, name in enumerate(dealt)}
+        fold_of = _dealt(sentences[members], emptiest, rng)
         fold[members] = sentences.loc[members, "sentence"].map(fold_of)
     return fold
 
@@ -76,14 +74,28 @@ def hold_out_both(clips: pd.DataFrame, test_size: float, seed: int) -> Mask:
     return both
 
 
-def _dealt(sentences: pd.DataFrame, rng: np.random.Generator) -> list[str]:
-    """Return the sentences in the order of dealing, those with the same emotions together."""
-    emotions = sentences.groupby("sentence")["emotion"].agg(lambda part: tuple(sorted(set(part))))
-    return [
-        str(name)
-        for _, alike in sorted(emotions.groupby(emotions).groups.items())
-        for name in rng.permutation(sorted(alike))
-    ]
+def _dealt(
+    sentences: pd.DataFrame, folds: Positions, rng: np.random.Generator
+) -> dict[str, np.intp]:
+    """Return the fold of each sentence: the one with the fewest clips of its emotions.
+
+    Sentences of most emotions are dealt first, those of the same emotions in random order.
+    """
+    clips = pd.crosstab(sentences["sentence"], sentences["emotion"])
+    emotions = clips.gt(0).apply(lambda row: tuple(clips.columns[row]), axis=1)
+    alike = sorted(
+        emotions.groupby(emotions).groups.items(), key=lambda one: (-len(one[0]), one[0])
+    )
+    dealt = np.zeros((len(folds), clips.shape[1]), dtype=np.int64)
+    fold_of = {}
+    for _, names in alike:
+        for name in rng.permutation(sorted(names)):
+            own = clips.loc[name].to_numpy()
+            of_its_emotions = dealt[:, own > 0].sum(axis=1)
+            place = np.lexsort((dealt.sum(axis=1), of_its_emotions))[0]
+            dealt[place] += own
+            fold_of[str(name)] = folds[place]
+    return fold_of
 
 
 def _sentences(clips: pd.DataFrame) -> pd.DataFrame:
