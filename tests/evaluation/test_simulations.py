@@ -26,6 +26,7 @@ def test_an_interval_holds_the_truth_about_as_often_as_it_says(name: str) -> Non
     found = coverage(SHOWN[name], datasets=150, seed=1)
     assert 0.89 <= found.score <= 0.99  # the standard error is 0.018
     assert 0.89 <= found.gap <= 0.99
+    assert 0.89 <= found.pooled <= 0.99
     assert found.percentiles < found.score
 
 
@@ -37,12 +38,12 @@ def test_each_interval_that_the_pages_print_holds_the_truth_93_to_97_times_of_10
     rows = {
         cells[0]: cells[1:]
         for line in TABLE.read_text(encoding="utf-8").splitlines()
-        if len(cells := [cell.strip() for cell in line.strip("|").split("|")]) == 5
+        if len(cells := [cell.strip() for cell in line.strip("|").split("|")]) == 6
     }
     assert {*SHOWN, *NOT_SHOWN} <= rows.keys()
-    printed = [float(rows[name][column]) for name in SHOWN for column in (0, 2)
+    printed = [float(rows[name][column]) for name in SHOWN for column in (0, 2, 3)
                if rows[name][column] != "none"]  # fmt: skip
-    assert len(printed) == 2 * (len(SHOWN) - 1)
+    assert len(printed) == 3 * (len(SHOWN) - 1)
     assert 0.93 <= min(printed) <= max(printed) <= 0.97
 
 
