@@ -41,8 +41,8 @@ FEWEST_SPEAKERS = 6
 
 Whatever the distribution of speakers, the range from the worst of n speakers to the best holds the
 median speaker with a probability of 1 - 2 ** (1 - n): 94 % for five, 97 % for six. With fewer than
-six no interval of 95 % exists that does not owe it to an assumed shape of that distribution, and
-for them no shape can be checked (see also tests/simulations/coverage.md)."""
+six an interval of 95 % would owe it to an assumed shape of that distribution, which so few cannot
+check (see also tests/simulations/coverage.md)."""
 
 BLOCK = 1_000
 """Resamples computed at a time, so that their counts fit into a processor's cache."""

@@ -225,15 +225,6 @@ class Leaderboard:
         return tuple(map(Comparison, others, tests, adjusted([test.p for test in tests])))
 
     @cached_property
-    def detectable(self) -> float | None:
-        """The smallest difference from the selected model that the tests could have told.
-
-        The median over `comparisons`; None without a test.
-        """
-        found = [one.test.detectable for one in self.comparisons if one.test.detectable is not None]
-        return float(np.median(found)) if found else None
-
-    @cached_property
     def ranks(self) -> dict[str, Rank]:
         """The rank of each model under the leading protocol, except the baseline's.
 

@@ -2,7 +2,7 @@
 
 Each part of the protocol speaker+text-independent is a test side: one group of sentences, spoken by
 the speakers of one fold. Both arms train on other speakers, without one group of sentences. Without
-the tested group, no test sentence was heard in training; without another group, each was. Both arms
+the tested group, no test sentence is in training; without another group, each is. Both arms
 train on as many clips of each emotion and on as many groups of sentences.
 
 ``reports/leakage/<study>/`` gets two files:

@@ -313,7 +313,7 @@ def context(board: Leaderboard) -> dict[str, Any]:
         "inner_folds": inner_folds(result),
         "pooled_selection": pooled_selection(result),
         "estimand": estimand(board),
-        "told": told(board),
+        "detectable": detectable(board),
         "listed_speakers": listed_speakers,
     }
 
@@ -402,12 +402,18 @@ def scores_of(board: Leaderboard, model: str, metric: str = METRIC) -> list[str]
     ]
 
 
-def told(board: Leaderboard) -> str:
-    """Return the smallest difference that the tests could have told, in words."""
-    smallest, metric = board.detectable, METRICS[METRIC]
-    if smallest is None or smallest >= metric.width:
-        return "no difference, however large, with so few speakers"
-    return f"{number(smallest)} {metric.title}"
+def detectable(board: Leaderboard) -> str:
+    """Return in words what mean differences from the selected model the tests could detect."""
+    found = [one.test.detectable for one in board.comparisons if one.test.detectable is not None]
+    metric = METRICS[METRIC]
+    if not found or min(found) >= metric.width:
+        return "no difference, however large, could have been detected with so few speakers"
+    ends = dict.fromkeys(map(number, (min(found), max(found))))
+    by_pair = ", by pair of models" if len(ends) > 1 else ""
+    return (
+        f"a single test detects a mean difference over speakers of {' to '.join(ends)} "
+        f"{metric.title}{by_pair}, with a probability of {POWER}"
+    )
 
 
 def rank(board: Leaderboard, model: str) -> str:

@@ -192,6 +192,7 @@ def check_leaderboard(audit: Audit, study: Study, page: str) -> None:
     audit.same("protocols", sorted(columns.values()), sorted(study.protocols))
     gap = [column for column in table if "gap" in column]
     audit.same("columns of the gap", len(gap), int({SD, SI} <= set(study.protocols)))
+    pooled = [column for column in table if column.startswith("Pooled")]
     reported = [column for column in table if column.startswith("Reported")]
     for model, row in by_model(audit, study, table).items():
         for column, protocol in columns.items():
@@ -201,8 +202,10 @@ def check_leaderboard(audit: Audit, study: Study, page: str) -> None:
         for column in gap:
             value = study.gap(model, model)["UAR"] if model != BASELINE else None
             audit.cell(f"{row['Model']}, gap", row[column], value)
+        claim = study.claims.get(model)
+        for column in pooled:
+            audit.cell(f"{row['Model']}, pooled", row[column], claim and claim.measured)
         for column in reported:
-            claim = study.claims.get(model)
             if claim is None:
                 audit.same(f"{row['Model']}, reported", row[column], "–")
             else:

@@ -95,7 +95,7 @@ NOT_SHOWN: dict[str, tuple[Corpus, ...]] = {
 
 
 class Coverage(NamedTuple):
-    """Shares of data sets in which an interval holds the truth; NaN without an interval.
+    """Shares of data sets in which an interval covers the true value; NaN without an interval.
 
     Attributes
     ----------
@@ -195,17 +195,17 @@ def main() -> None:
             print(f"| {name} | {cells} |", flush=True)  # noqa: T201
 
 
-HEAD = """# How often the 95 % intervals hold the truth, by design
+HEAD = """# How often the 95 % intervals cover the true value, by design
 
 Written by `python -m tests.simulations.coverage`: {datasets:,} simulated data sets a design, seven
 emotions, with the code that computes the pages' intervals. The standard error of a share is about
-0.007 for 1,000 data sets. The truth of a score is the mean over corpora of the UAR over all
+0.007 for 1,000 data sets. The true value of a score is the mean over corpora of the UAR over all
 speakers that there might be; in a corpus of fewer than six speakers, which are held fixed, over
 these speakers. "none": no interval is printed. Gap: a paired difference on the same clips.
 Accuracy, pooled: of all clips together, as the pages show it beside a source's figure.
 """
 TABLE = """
-| Design | Score | Score, percentiles instead | Gap | Accuracy, pooled | Width of the score's interval |
+| Design | Score | Score by percentiles | Gap | Accuracy, pooled | Width of the score's interval |
 | :--- | ---: | ---: | ---: | ---: | ---: |"""
 LIMIT = """
 ## Where few speakers are not enough

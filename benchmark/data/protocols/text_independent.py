@@ -1,7 +1,7 @@
 """Text-independent: no test sentence occurs in training.
 
-The names are those of Atmaja and Sasou (arXiv 2210.14501), who found that a sentence not heard in
-training costs more than a speaker not heard in training.
+The names are those of Atmaja and Sasou (arXiv 2210.14501), who found that a sentence not in
+training costs more than a speaker not in training.
 """
 
 from __future__ import annotations

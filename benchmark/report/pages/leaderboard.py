@@ -80,7 +80,7 @@ def headline_table(board: Leaderboard, folder: str = "") -> str:
     if result.study.claims:
         metric = METRICS[result.study.claims.metric].title
         column = wording.protocol_words(result.study.claims.protocol).column
-        header.append(f"Reported {metric}, {column}")
+        header += [f"Pooled {metric}, {column}", "Reported"]
     rows = []
     for standing in board.standings:
         row = [
@@ -91,6 +91,7 @@ def headline_table(board: Leaderboard, folder: str = "") -> str:
         row += [figure(standing.gaps.get(METRIC))] * board.has_gap
         if reported:
             claim = reported.get(standing.model)
+            row.append(figure(claim.measured) if claim else NOTHING)
             row.append(claimed(claim.claimed) if claim else NOTHING)
         rows.append(row)
     where = [*folder.split("/"), f"{result.name}.md"] if folder else [f"{result.name}.md"]

@@ -144,12 +144,13 @@ class TextCase:
 
     @property
     def by_sentence(self) -> Iterator[ArmsRow]:
-        """Tied and common sentences by normalisation; nothing if there is only one kind."""
+        """Tied and other sentences by normalisation; nothing if there is only one kind."""
         tied = self.clips["tied"].to_numpy()
-        common = self.clips.loc[~tied, "statement"].nunique()
+        others = self.clips.loc[~tied, "statement"].nunique()
         for how in self._normalisations if 0 < tied.sum() < len(tied) else ():
             yield self._row(f"{TITLES[how]}, tied sentences", how, tied)
-            yield self._row(f"{TITLES[how]}, the {common} common sentences", how, ~tied)
+            words = f"{TITLES[how]}, the {others} sentences of several emotions"
+            yield self._row(words, how, ~tied)
 
     @property
     def by_speaker(self) -> Iterator[ArmsRow]:

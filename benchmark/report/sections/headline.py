@@ -19,7 +19,7 @@ from benchmark.report.figures import (
     house_style,
     png_bytes,
 )
-from benchmark.report.markdown import title
+from benchmark.report.markdown import counted, title
 from benchmark.report.measured import Measured, measured
 from benchmark.report.sections.section import Section
 from benchmark.study import BASELINE
@@ -70,7 +70,7 @@ def gap_figure(board: Leaderboard) -> bytes:
                         height = row + ROW * (0.5 - (place + 0.5) / len(styles))
                         _draw(axes, height, evaluation, styles[place], bold=selected)
             mean = f"mean over {len(board.corpora)} corpora"
-            axes.set_title(title(corpus) if corpus else mean)
+            axes.set_title(_title_of(board, corpus) if corpus else mean)
             axes.axvline(_chance(board, corpus), color=GREY, ls=(0, (4, 3)), lw=1, zorder=0)
             axes.set_xlim(0, 1)
             axes.set_xticks([0, 0.5, 1], ["0", "0.5", "1"])
@@ -92,7 +92,7 @@ def gap_figure(board: Leaderboard) -> bytes:
         words = METRICS[METRIC].title
         figure.legend(
             handles=handles, loc="outside lower left", ncols=3, frameon=False, fontsize=9.5,
-            title=f"{words}, with 95 % confidence intervals where speakers suffice; "
+            title=f"{words}, with 95 % confidence intervals; hollow: too few speakers for one; "
             "bold: selected model",
             title_fontsize=9.5, alignment="left", handlelength=1.4,
         )  # fmt: skip
@@ -112,13 +112,26 @@ def _draw(axes: Axes, height: float, evaluation: Evaluation, style: Style, *, bo
     if score.interval:
         axes.plot(score.interval, [height, height], color=colour, lw=2, zorder=3)
     axes.plot(
-        [score.value], [height], color=colour, marker=marker, ms=7, mec="white", zorder=4,
-        clip_on=False,
+        [score.value], [height], color=colour, marker=marker, ms=6, zorder=4, clip_on=False,
+        mec="white" if score.interval else colour, mfc=colour if score.interval else "white",
     )  # fmt: skip
     axes.annotate(
         f"{score.value:.2f}", (1, height), xytext=(7, 0), textcoords="offset points", va="center",
         fontsize=9.5, color=colour, fontweight="bold" if bold else "normal",
     )  # fmt: skip
+
+
+def _title_of(board: Leaderboard, corpus: str) -> str:
+    """Return the title of a corpus with the number of its test speakers."""
+    numbers = {
+        wording.protocol_words(side.protocol).column: part.speakers
+        for side in wording.test_sides(board)
+        if (part := side.evaluation.corpora.get(corpus))
+    }
+    if len(set(numbers.values())) == 1:
+        return f"{title(corpus)}, {counted(max(numbers.values()), 'speaker')}"
+    each = ", ".join(f"{column} {number}" for column, number in numbers.items())
+    return f"{title(corpus)}, speakers: {each}"
 
 
 def _chance(board: Leaderboard, corpus: str) -> float:

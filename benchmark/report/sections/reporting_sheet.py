@@ -10,7 +10,7 @@ from benchmark.evaluation.leaderboard import SELECTED_PER_FOLD, Leaderboard
 from benchmark.evaluation.metrics import METRICS
 from benchmark.evaluation.results import Result
 from benchmark.report import wording
-from benchmark.report.markdown import code, counted, listed, number, plain
+from benchmark.report.markdown import code, counted, listed, number, plain, title
 from benchmark.report.measured import Measured, measured
 from benchmark.report.sections.reproduction import run_command
 from benchmark.report.sections.section import Section
@@ -67,11 +67,15 @@ def _labels(result: Result) -> str:
 
 
 def _left_out(result: Result) -> str:
-    corpora = result.data.corpora.values()
+    corpora = [one for one in result.data.corpora.values() if not one.left_out]
+    without = [title(name) for name, one in result.data.corpora.items() if one.left_out]
     missing = sum(len(one.missing) for one in corpora)
+    others = sum(one.found - one.used for one in corpora) - len(result.data.unusable)
     aside = sum(len(one.set_aside) for one in corpora)
     unusable = len(result.data.unusable)
     found = [
+        *[f"{listed(without)} altogether"] * bool(without),
+        *[f"{counted(others, 'clip')} of other emotions"] * (others > 0),
         *[counted(missing, "missing clip")] * bool(missing),
         *[counted(unusable, "unusable clip or copy", "unusable clips or copies")] * bool(unusable),
         *[counted(aside, "file set aside", "files set aside")] * bool(aside),
@@ -127,7 +131,7 @@ def _scored(board: Leaderboard) -> str:
     ]
     return (
         f"in this run once, after the search, by each of {counted(len(models), 'model')}; test "
-        "clips take no part in the selection. Looks at these test clips, over all studies: "
+        "clips take no part in the selection. Looks at exactly these test clips, over all studies: "
         f"{'; '.join(looks) or 'not recorded'}"
     )
 

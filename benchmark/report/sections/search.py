@@ -4,15 +4,17 @@ from __future__ import annotations
 
 import json
 import warnings
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 import pandas as pd
 
+from benchmark.data.protocols import protocol_of
 from benchmark.evaluation.leaderboard import Leaderboard
 from benchmark.evaluation.metrics import METRICS
 from benchmark.evaluation.results import Result, Winner, of_split, split_name
+from benchmark.evaluation.text import text_associations
 from benchmark.models import MODELS
 from benchmark.report import wording
 from benchmark.report.figures import (
@@ -22,7 +24,7 @@ from benchmark.report.figures import (
     house_style,
     png_bytes,
 )
-from benchmark.report.markdown import NO_BREAK, code, listed, number, plain, shortened
+from benchmark.report.markdown import NO_BREAK, code, listed, number, plain, shortened, title
 from benchmark.report.sections.section import Section
 from benchmark.search.samplers import SAMPLERS
 from benchmark.study import BASELINE, Choices, ModelSettings, Range
@@ -88,6 +90,8 @@ class Facts:
         Whether the sampler enumerates all combinations.
     labels_only : list of str
         Titles of the models that are searched without probabilities.
+    looser : list of str
+        What inner folds do not keep apart, by protocol.
     """
 
     winners: list[WinnerRow]
@@ -99,6 +103,7 @@ class Facts:
     pictures: dict[str, str]
     enumerated: bool
     labels_only: list[str]
+    looser: list[str]
 
     @property
     def pruned(self) -> bool:
@@ -137,7 +142,19 @@ def _facts(board: Leaderboard) -> Facts:
             for name in result.study.models
             if name in MODELS and MODELS[name].labels_only
         ],
+        list(_looser(board)),
     )
+
+
+def _looser(board: Leaderboard) -> Iterator[str]:
+    """Yield what the inner folds of a protocol do not keep apart, although its splits do."""
+    single = [title(one.corpus) for one in text_associations(board.result) if one.sentences == 2]
+    for name in board.protocols:
+        entry, column = protocol_of(name), wording.protocol_words(name).column
+        if entry.sides is not None:
+            yield f"those of {column} keep speakers apart, but no corpus"
+        if entry.text_independent and single:
+            yield f"those of {column} validate on the one training sentence of {listed(single)}"
 
 
 def _enumerates(sampler: str) -> bool:
