@@ -92,17 +92,30 @@ def estimand(board: Leaderboard) -> str:
 
 
 def folds(board: Leaderboard) -> str:
-    """Return how often and on how many clips each protocol tests."""
+    """Return how often and on how many clips each protocol tests, and on how many it trains."""
     parts = []
     for side in wording.test_sides(board):
         clips = counted(side.evaluation.clips, "clip")
+        trained = f"trained on {_training_clips(board.result, side.protocol)}"
         if side.folds:
             scheme = f" ({code(side.scheme)})" if side.scheme else ""
-            parts.append(f"{side.words.column}: {counted(side.folds, 'split')}{scheme}, {clips}")
+            splits = f"{counted(side.folds, 'split')}{scheme}, {clips}"
+            parts.append(f"{side.words.column}: {splits}, each {trained}")
         else:
-            parts.append(f"{side.words.column}: one test side of {clips}")
+            parts.append(f"{side.words.column}: one test side of {clips}, {trained}")
     inner = wording.inner_folds(board.result)
     return f"{'; '.join(parts)}; selection on {inner} of each training side"
+
+
+def _training_clips(result: Result, protocol: str) -> str:
+    """Return the number of clips of a protocol's training sides, or the fewest and the most."""
+    numbers = [
+        split.train.clips
+        for name, split in result.data.splits.items()
+        if name.partition("/")[0] == protocol
+    ]
+    ends = dict.fromkeys(map(count, (min(numbers), max(numbers))))
+    return f"{' to '.join(ends)} clips"
 
 
 def seeds(result: Result) -> str:
