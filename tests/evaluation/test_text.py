@@ -61,7 +61,7 @@ def test_a_sentence_that_is_spoken_once_tells_nothing() -> None:
 
 
 def test_a_result_without_a_table_of_clips_tells_as_many_tied_sentences() -> None:
-    result = read_result(REPORTS / "results" / "savee_unseen_speed")
+    result = read_result(REPORTS / "results" / "savee_text")
     assert result.clips is not None
     (found,) = text_associations(result)
     assert (found.corpus, found.tells_emotion) == ("savee", True)
@@ -70,7 +70,7 @@ def test_a_result_without_a_table_of_clips_tells_as_many_tied_sentences() -> Non
 
 
 def test_clips_of_a_users_own_table_have_no_known_sentence() -> None:
-    result = read_result(REPORTS / "results" / "savee_unseen_speed")
+    result = read_result(REPORTS / "results" / "savee_text")
     own = result.predictions.assign(corpus="csv")
     assert not list(
         text_associations(replace(result, clips=None, predictions=own, out_of_fold=None))
