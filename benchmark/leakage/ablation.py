@@ -281,8 +281,16 @@ class Plan:
         winners = [
             one for one in self.result.winners if (one.protocol, one.model) == (protocol, model)
         ]
-        n_draws = self.extent.draws
-        draws = winners[:n_draws] if self.study.split.folds else winners * n_draws
+        n_draws, folds = self.extent.draws, set[str]()
+        if self.study.split.folds:
+            own = self.result.winners
+            folds = {one.part for one in own if one.protocol == SPEAKER_INDEPENDENT}
+            n_draws = min(n_draws, len(folds))
+        if {one.part for one in winners} == folds:
+            draws = winners[:n_draws]
+        else:  # one test side, or parts that are no outer folds: the best of them
+            best = max(winners, key=lambda one: one.score)
+            draws = [best.model_copy(update={"part": ""})] * n_draws
         return tuple(self._candidate(winner, metric, reported) for winner in draws)
 
     def _candidate(self, winner: Winner, metric: str, reported: float | None) -> Candidate:
@@ -428,7 +436,7 @@ class Plan:
             test_size=study.split.test_size,
             outer_folds=study.split.folds,
             n_folds=study.search.folds,
-            outer_fold=experiment.draw if candidate.part else 0,
+            outer_fold=experiment.draw if study.split.folds else 0,
             metric=candidate.metric if on_test else "",
         )
 
