@@ -158,14 +158,6 @@ def with_auxiliary(split: Split, clips: pd.DataFrame) -> Split:
     return longer
 
 
-def draw_split(
-    protocol: str, clips: pd.DataFrame, test_size: float, n_folds: int, seed: int
-) -> Split:
-    """Return the split of a protocol with one test side of `test_size`."""
-    [split] = draw_splits(protocol, clips, settings.Split(test_size=test_size), n_folds, seed)
-    return split
-
-
 def _apart_from(test: Mask, protocol: str, clips: pd.DataFrame) -> Mask:
     """Return the clips that share nothing with the test side that the protocol keeps apart."""
     train = ~test

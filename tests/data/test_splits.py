@@ -15,7 +15,6 @@ from benchmark.data.splits import (
     LeakError,
     Split,
     check_split,
-    draw_split,
     draw_splits,
     with_auxiliary,
 )
@@ -25,6 +24,14 @@ EMOTIONS = ("angry", "happy", "sad")
 DRAWN = [name for name, protocol in PROTOCOLS.items() if protocol.hold_out]
 TEXT = [name for name, protocol in PROTOCOLS.items() if protocol.text_independent]
 PLAIN = [name for name in DRAWN if name not in TEXT]
+
+
+def draw_split(
+    protocol: str, clips: pd.DataFrame, test_size: float, n_folds: int, seed: int
+) -> Split:
+    """The split of a protocol with one test side."""
+    [split] = draw_splits(protocol, clips, study.Split(test_size=test_size), n_folds, seed)
+    return split
 
 
 def corpus(name: str, speakers: dict[str, int], genders: str = "fm") -> pd.DataFrame:

@@ -53,11 +53,10 @@ def gap_figure(board: Leaderboard) -> bytes:
 
         standings = [one for one in board.standings if one.model != BASELINE][::-1]
         names = [wording.row_title(board, one.model) for one in standings]
-        panels = [*board.corpora, *["" for _ in board.corpora[1:2]]]
+        panels = [*board.corpora, *[""] * (len(board.corpora) > 1)]
         styles = [_protocol_style(board, protocol) for protocol in board.protocols]
-        height = 1.7 + (0.22 + 0.24 * len(styles)) * len(standings)
-        layout = ConstrainedLayoutEngine(w_pad=0.06, h_pad=0.08)
-        figure = Figure(figsize=(WIDTH_IN, height), layout=layout)
+        size = (WIDTH_IN, 1.7 + (0.22 + 0.24 * len(styles)) * len(standings))
+        figure = Figure(figsize=size, layout=ConstrainedLayoutEngine(w_pad=0.06, h_pad=0.08))
         grid = figure.subplots(1, len(panels), sharey=True, squeeze=False)[0]
         for corpus, axes in zip(panels, grid, strict=True):
             for row, standing in enumerate(standings):
