@@ -30,7 +30,7 @@ def test_the_top_of_a_page_states_population_estimand_folds_and_seeds(page: str)
         "Population: acted speech: English (North American) in RAVDESS, English (British) in SAVEE "
         "and English (Canadian) in TESS; 30 speakers.",
         "Estimand: UAR within each corpus, averaged over corpora with equal weight,",
-        "Folds: SD: one test side of 420 clips; SI: one test side of ",
+        "Folds: SD: one test side of 420 clips, trained on ",
         "Seeds: one, 0: the spread over seeds is not measured.",
     ):
         assert words in top
