@@ -2,15 +2,14 @@
 
 from __future__ import annotations
 
-import csv
 import difflib
-import io
 import os
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
 from benchmark.corpora.clip import Clip, Corpus, Recordings
+from benchmark.engine.table_file import read_table
 from benchmark.errors import BenchmarkError
 
 REQUIRED = ("path", "emotion", "speaker")
@@ -61,45 +60,20 @@ def read(table: Path) -> Recordings:
 
 
 def _rows(table: Path) -> list[Row]:
-    """Return the rows of a table with the stripped cells of known columns."""
-    try:
-        text = table.read_text(encoding="utf-8-sig")
-        header, *lines = csv.reader(io.StringIO(text), delimiter=delimiter(text))
-    except OSError as error:
-        raise BenchmarkError(
-            f"{table}: can't read the table ({error.strerror}). "
-            "Give a CSV file: --corpus csv=table.csv."
-        ) from error
-    except (UnicodeDecodeError, csv.Error) as error:
-        raise BenchmarkError(f"{table}: not a CSV file in UTF-8 ({error}).") from error
-    except ValueError:  # an empty file without a header
-        header, lines = [], []
-    columns = _columns(table, header)
-    rows: list[Row] = []
-    for number, line in enumerate(lines, start=2):
-        if not any(cell.strip() for cell in line):
-            continue
-        if len(line) != len(header):
-            raise BenchmarkError(
-                f"{table}: row {number} has {len(line)} cells, the header {len(header)}. "
-                "Quote cells that contain the delimiter."
-            )
-        rows.append(Row(number, {name: line[at].strip() for name, at in columns.items()}))
-    return rows
+    """Return the rows of a table with the cells of known columns."""
+    content = read_table(table)
+    content.columns = content.columns.str.lower()
+    columns = _columns(table, list(content))
+    cells = zip(*(content[name] for name in columns), strict=True)
+    return [
+        Row(number, dict(zip(columns, row, strict=True)))
+        for number, row in zip(content.index, cells, strict=True)
+    ]
 
 
-def delimiter(text: str) -> str:
-    """Return the delimiter of the header; spreadsheets of many locales write ;."""
-    header = text.partition("\n")[0]
-    return max(",;\t", key=header.count)
-
-
-def _columns(table: Path, header: list[str]) -> dict[str, int]:
-    """Return the index of each known column; other columns are ignored."""
-    names = [name.strip().lower() for name in header]
+def _columns(table: Path, names: list[str]) -> list[str]:
+    """Return the known columns among those of a table; others are ignored."""
     for column in COLUMNS:
-        if names.count(column) > 1:
-            raise BenchmarkError(f"{table}: row 1: the column {column!r} occurs twice.")
         near = difflib.get_close_matches(column, set(names) - set(COLUMNS), n=1, cutoff=0.7)
         if column in names or (column not in REQUIRED and not near):
             continue
@@ -109,7 +83,7 @@ def _columns(table: Path, header: list[str]) -> dict[str, int]:
             f"Required: {', '.join(REQUIRED)}; optional: gender, statement. Found: "
             f"{', '.join(names) or 'none'}."
         )
-    return {name: names.index(name) for name in COLUMNS if name in names}
+    return [name for name in COLUMNS if name in names]
 
 
 def _clip(table: Path, row: Row) -> Clip:

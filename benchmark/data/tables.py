@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import io
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
@@ -12,6 +13,7 @@ import pandas as pd
 from numpy.typing import NDArray
 
 from benchmark.engine.arrays import TrainingArrays
+from benchmark.engine.table_file import delimiter, encoding_of
 from benchmark.errors import BenchmarkError, unknown
 
 IDENTITY = ("clip", "corpus", "speaker", "gender", "emotion", "augmentation")
@@ -19,6 +21,9 @@ IDENTITY = ("clip", "corpus", "speaker", "gender", "emotion", "augmentation")
 
 ROWS_AT_ONCE = 5000
 """Rows written at a time, to bound memory."""
+
+HEADER = 1 << 20
+"""Bytes in which the header of a table is looked for."""
 
 OWN = "table"
 """Corpus of a user's own table without a column `corpus`."""
@@ -91,11 +96,19 @@ def read_csv(path: Path) -> Table:
         If the file can't be read, lacks a column, or has a feature that is not a finite number.
     """
     try:
-        frame = pd.read_csv(path, keep_default_na=False, dtype=dict.fromkeys(IDENTITY, "str"))
-        header = path.read_text(encoding="utf-8-sig").partition("\n")[0]
+        content = path.read_bytes()
+        encoding = encoding_of(content)
+        separator = delimiter(content[:HEADER].decode(encoding, errors="replace"))
+        frame = pd.read_csv(
+            io.BytesIO(content),
+            sep=separator,
+            encoding=encoding,
+            keep_default_na=False,
+            dtype=dict.fromkeys(IDENTITY, "str"),
+        )
     except (OSError, ValueError) as error:
         raise BenchmarkError(f"{path}: the table can't be read: {error}.") from error
-    if header.startswith((",", '"",')):
+    if frame.columns[0] == "Unnamed: 0":
         raise BenchmarkError(
             f"{path}: the first column has no name; it looks like the row numbers that pandas "
             "writes. Write the table with to_csv(index=False)."

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import csv
-import io
 import os
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
@@ -15,8 +13,8 @@ from typing import Any
 from benchmark.console import Bars, Console
 from benchmark.corpora.clip import Clip
 from benchmark.corpora.folder import audio_files
-from benchmark.corpora.manifest import delimiter
 from benchmark.engine.processes import Task, WorkerLostError, Workers
+from benchmark.engine.table_file import read_table
 from benchmark.errors import BenchmarkError
 from benchmark.features.audio import UnusableError
 from benchmark.features.extract import Extracted, extract
@@ -224,35 +222,21 @@ def _expand(path: Path) -> Sequence[Path]:
             f"{path}: no such file or folder. Allowed: recordings, folders of recordings, and "
             f"tables ({TABLE_SUFFIX}) with a column {PATH_COLUMN!r}."
         )
-    return _read_table(path) if path.suffix.lower() == TABLE_SUFFIX else [path]
+    return _listed(path) if path.suffix.lower() == TABLE_SUFFIX else [path]
 
 
-def _read_table(table: Path) -> list[Path]:
+def _listed(table: Path) -> list[Path]:
     """Return the recordings that a table lists."""
-    try:
-        text = table.read_text(encoding="utf-8-sig")
-        header, *lines = csv.reader(io.StringIO(text), delimiter=delimiter(text))
-    except OSError as error:
-        raise BenchmarkError(f"{table}: can't be read ({error.strerror}).") from error
-    except (UnicodeDecodeError, csv.Error) as error:
-        raise BenchmarkError(f"{table}: not a CSV file in UTF-8 ({error}).") from error
-    except ValueError:  # the file is empty
-        header, lines = [], []
-    names = [name.strip().lower() for name in header]
-    if PATH_COLUMN not in names:
-        columns = ", ".join(names) or "none"
+    content = read_table(table)
+    content.columns = content.columns.str.lower()
+    if PATH_COLUMN not in content:
+        columns = ", ".join(content) or "none"
         raise BenchmarkError(f"{table}: row 1: no column {PATH_COLUMN!r}. Columns: {columns}.")
-    index = names.index(PATH_COLUMN)
-    files = []
-    for number, line in enumerate(lines, start=2):
-        if not any(cell.strip() for cell in line):
-            continue
-        name = line[index].strip() if len(line) > index else ""
+    for number, name in content[PATH_COLUMN].items():
         if not name or "\0" in name:
             raise BenchmarkError(
                 f"{table}: row {number}, column {PATH_COLUMN!r}: {name!r} is not a file name."
             )
-        files.append(table.parent / name)
-    if not files:
+    if content.empty:
         raise BenchmarkError(f"{table}: lists no recordings.")
-    return files
+    return [table.parent / name for name in content[PATH_COLUMN]]

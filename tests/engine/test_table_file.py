@@ -1,0 +1,86 @@
+"""All of a user's tables have one reader: spreadsheets of any locale, Parquet, JSON lines."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pandas as pd
+import pytest
+
+from benchmark.data.tables import read_csv
+from benchmark.engine.table_file import read_table
+from benchmark.errors import BenchmarkError
+
+ROWS = pd.DataFrame(
+    {"clip": ["a", "b"], "speaker": ["007", "NA"], "emotion": ["sad", "heiter, müde"]}
+)
+
+
+@pytest.mark.parametrize("encoding", ["utf-8", "utf-8-sig", "utf-16"])
+@pytest.mark.parametrize("separator", [",", ";", "\t"])
+def test_a_csv_of_any_spreadsheet_reads_as_the_same_text(
+    separator: str, encoding: str, tmp_path: Path
+) -> None:
+    path = tmp_path / "table.csv"
+    ROWS.to_csv(path, index=False, sep=separator, encoding=encoding)
+    pd.testing.assert_frame_equal(read_table(path).reset_index(drop=True), ROWS)
+
+
+def test_parquet_and_json_lines_read_as_the_same_text(tmp_path: Path) -> None:
+    ROWS.to_parquet(tmp_path / "table.parquet")
+    ROWS.to_json(tmp_path / "table.jsonl", orient="records", lines=True)
+    for name in ("table.parquet", "table.jsonl"):
+        pd.testing.assert_frame_equal(read_table(tmp_path / name).reset_index(drop=True), ROWS)
+
+
+def test_an_index_with_a_name_is_a_column_and_an_absent_number_is_empty(tmp_path: Path) -> None:
+    table = pd.DataFrame({"p": [0.25, None]}, index=pd.Index(["a", "b"], name="file"))
+    table.to_parquet(tmp_path / "table.parquet")
+    assert read_table(tmp_path / "table.parquet").to_dict("list") == {
+        "file": ["a", "b"],
+        "p": ["0.25", ""],
+    }
+
+
+def test_the_index_counts_the_rows_of_the_file(tmp_path: Path) -> None:
+    path = tmp_path / "table.csv"
+    path.write_text(" clip ;x\n\na;1\n;\nb;2\n")
+    assert read_table(path)["clip"].to_dict() == {3: "a", 5: "b"}
+
+
+@pytest.mark.parametrize(
+    ("name", "content", "complaint"),
+    [
+        ("a.csv", b"clip,x\na\n", "row 2 has 1 cells, the header 2"),
+        ("a.csv", b"clip,Clip\na,b\n", "row 1: the column 'clip' occurs twice"),
+        ("a.csv", b"clip\xff,x\n", "not a table"),
+        ("a.parquet", b"clip,x\n", "not a table"),
+        ("a.jsonl", b"clip,x\n", "not a table"),
+        ("a.jsonl", b"[1, 2]\n", "a line is not an object"),
+    ],
+)
+def test_what_is_no_table_is_refused_in_one_line(
+    name: str, content: bytes, complaint: str, tmp_path: Path
+) -> None:
+    (tmp_path / name).write_bytes(content)
+    with pytest.raises(BenchmarkError) as refusal:
+        read_table(tmp_path / name)
+    assert complaint in str(refusal.value)
+    assert "\n" not in str(refusal.value)
+    assert str(tmp_path / name) in str(refusal.value)
+
+
+def test_a_folder_is_refused(tmp_path: Path) -> None:
+    with pytest.raises(BenchmarkError, match="can't read the table"):
+        read_table(tmp_path)
+
+
+@pytest.mark.parametrize("encoding", ["utf-8", "utf-16"])
+def test_tables_of_features_may_have_semicolons_and_any_byte_order_mark(
+    encoding: str, tmp_path: Path
+) -> None:
+    path = tmp_path / "train.csv"
+    ROWS.assign(pitch=[1.5, 2.5]).to_csv(path, index=False, sep=";", encoding=encoding)
+    table = read_csv(path)
+    assert table.rows["speaker"].tolist() == ["007", "NA"]
+    assert table.values.tolist() == [[1.5], [2.5]]
