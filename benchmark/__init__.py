@@ -30,6 +30,7 @@ if TYPE_CHECKING:
 
     from benchmark.evaluation.intervals import Score
     from benchmark.evaluation.results import Result
+    from benchmark.evaluation.scoring import Scored
     from benchmark.evaluation.significance import ClipTest
     from benchmark.study import Study
 
@@ -42,6 +43,7 @@ __all__ = [
     "read_result",
     "read_study",
     "run_study",
+    "score",
     "uar",
 ]
 
@@ -195,9 +197,45 @@ def uar(predictions: pd.DataFrame, *, metric: str = "uar", seed: int = 0) -> Sco
         With value and interval (low, high), which may be None.
     """
     from benchmark.evaluation.intervals import evaluate
+    from benchmark.evaluation.predictions import check_predictions
 
-    table, emotions = _table(predictions)
-    return evaluate(table, emotions, seed).scores[metric]
+    checked = check_predictions(predictions)
+    return evaluate(checked.rows, checked.emotions, seed).scores[metric]
+
+
+def score(predictions: pd.DataFrame, *, seed: int = 0) -> Scored:
+    """Return all figures of predictions, as the command ``score`` has them on its page.
+
+    Parameters
+    ----------
+    predictions : DataFrame
+        As `uar` takes them; also corpus, gender, statement, and any column to divide the clips by.
+    seed : int
+        Seed of the bootstrap.
+
+    Returns
+    -------
+    Scored
+        With ``evaluation`` (scores, by corpus, by speaker, confusion), ``divisions`` (subgroups),
+        ``calibration``, and what is doubtful in the table.
+
+    Raises
+    ------
+    BenchmarkError
+        If a column is missing or a row is wrong.
+
+    Examples
+    --------
+    >>> import pandas as pd
+    >>> one = pd.DataFrame({"clip": ["a", "b"], "speaker": ["1", "01"], "emotion": ["sad", "joy"]})
+    >>> scored = score(one.assign(prediction="sad"))
+    >>> scored.evaluation.scores["uar"].value, scored.alike
+    (0.5, (('1', '01'),))
+    """
+    from benchmark.evaluation.predictions import check_predictions
+    from benchmark.evaluation.scoring import score_predictions
+
+    return score_predictions(check_predictions(predictions), seed)
 
 
 def compare(
@@ -228,11 +266,11 @@ def compare(
     >>> test.difference.value, test.p
     (0.5, None)
     """
+    from benchmark.evaluation.predictions import check_predictions, in_common
     from benchmark.evaluation.significance import compare_on_clips
 
-    emotions = sorted({*_table(first)[1], *_table(second)[1]})
-    tables = [_table(rows, emotions)[0] for rows in (first, second)]
-    return compare_on_clips(tables[0], tables[1], emotions, metric, (seed, seed + 1))
+    one, other, emotions = in_common(check_predictions(first), check_predictions(second))
+    return compare_on_clips(one, other, emotions, metric, (seed, seed + 1))
 
 
 def extract_features(path: str | Path, features: str = "functionals") -> pd.Series[float]:
@@ -303,27 +341,3 @@ def predict(
         probabilities = {f"p_{name}": value for name, value in answer.probabilities.items()}
         rows.append(row | {"prediction": answer.emotion} | probabilities)
     return pd.DataFrame(rows)
-
-
-def _table(
-    predictions: pd.DataFrame, emotions: Sequence[str] = ()
-) -> tuple[pd.DataFrame, list[str]]:
-    """Return predictions with a probability for each emotion, and the emotions, sorted."""
-    from benchmark.errors import BenchmarkError
-
-    table = predictions.copy()
-    for name, filler in (("clip", None), ("speaker", None), ("emotion", None), ("corpus", "all")):
-        if name not in table:
-            if filler is None:
-                raise BenchmarkError(
-                    f"predictions: the column {name!r} is missing. Needed are clip, speaker, "
-                    "emotion, and prediction or p_<emotion>."
-                )
-            table[name] = filler
-    if "prediction" not in table:
-        columns = [name for name in table if str(name).startswith("p_")]
-        return table, sorted({*emotions, *(str(name).removeprefix("p_") for name in columns)})
-    found = sorted({*emotions, *table["emotion"], *table["prediction"]})
-    for emotion in found:
-        table[f"p_{emotion}"] = (table["prediction"] == emotion).astype(float)
-    return table, found

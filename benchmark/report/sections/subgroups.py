@@ -63,7 +63,12 @@ def _figures(board: Leaderboard, facts: Facts) -> dict[str, bytes]:
     return {PICTURE: speakers_figure(facts.speakers, whole, METRICS[METRIC].title)}
 
 
-def speakers_figure(divisions: Sequence[Division], whole: Score, metric: str) -> bytes:
+def speakers_figure(
+    divisions: Sequence[Division],
+    whole: Score,
+    metric: str,
+    line: str = "score on the leaderboard",
+) -> bytes:
     """Return the score of each test speaker, by corpus, best first.
 
     Parameters
@@ -71,8 +76,10 @@ def speakers_figure(divisions: Sequence[Division], whole: Score, metric: str) ->
     divisions : sequence of Division
         By speaker, one per corpus.
     whole : Score
-        The model's score on the leaderboard: a line.
+        The model's score: a line.
     metric : str
+    line : str
+        What the line is.
     """
     with house_style():
         from matplotlib.figure import Figure
@@ -89,7 +96,7 @@ def speakers_figure(divisions: Sequence[Division], whole: Score, metric: str) ->
                 row, score = len(names) + position, group.score
                 names[row] = group.name
                 axes.plot(score.value, row, color=colour, marker="o", ms=7, mec="white", mew=0.8)
-        annotate_line(axes, whole.value, "score on the leaderboard")
+        annotate_line(axes, whole.value, line)
         axes.set_yticks(list(names), list(names.values()))
         axes.set_ylim(max(names) + 0.7, -0.7)
         axes.set_xlim(0, 1)

@@ -1,0 +1,246 @@
+"""The figures of anybody's predictions: those that a study's page has after the fits."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+import pandas as pd
+
+from benchmark.errors import BenchmarkError, unknown
+from benchmark.evaluation.calibration import Calibration, calibration
+from benchmark.evaluation.intervals import Evaluation, bootstrap_seed, evaluate
+from benchmark.evaluation.leaderboard import METRIC, Summary, leaderboard
+from benchmark.evaluation.predictions import (
+    NO_ANSWER,
+    PREFIX,
+    Predictions,
+    check_predictions,
+    in_common,
+)
+from benchmark.evaluation.results import Result, of_split
+from benchmark.evaluation.significance import ClipTest, compare_on_clips
+from benchmark.evaluation.subgroups import Division, divisions
+from benchmark.evaluation.text import TextAssociation, association
+
+
+@dataclass(frozen=True)
+class Comparison:
+    """The scored predictions against others on the same clips.
+
+    Attributes
+    ----------
+    name : str
+        Of the others.
+    evaluation : Evaluation
+        Of the others, on the common clips.
+    own : Evaluation
+        Of the scored predictions, on the common clips.
+    test : ClipTest
+        Scored less others, by UAR.
+    only_here, only_there : int
+        Clips that one of the two lacks; the comparison leaves them out.
+    """
+
+    name: str
+    evaluation: Evaluation
+    own: Evaluation
+    test: ClipTest
+    only_here: int
+    only_there: int
+
+
+@dataclass(frozen=True)
+class Scored:
+    """All figures of predictions.
+
+    Attributes
+    ----------
+    predictions : Predictions
+    evaluation : Evaluation
+        Scores by metric (means over corpora), within each corpus, and of each speaker.
+    divisions : tuple of Division
+        Subgroups by speaker, gender and every further column of the table.
+    calibration : Calibration or None
+        Of the answered clips; None without probabilities.
+    texts : tuple of TextAssociation
+        Of sentence and emotion in each corpus whose sentences are known.
+    alike : tuple of tuple of str
+        Speakers whose names differ only in case, blanks, punctuation or leading zeros.
+    comparison : Comparison or None
+    """
+
+    predictions: Predictions
+    evaluation: Evaluation
+    divisions: tuple[Division, ...]
+    calibration: Calibration | None
+    texts: tuple[TextAssociation, ...]
+    alike: tuple[tuple[str, ...], ...]
+    comparison: Comparison | None = None
+
+
+def score_predictions(predictions: Predictions, seed: int = 0) -> Scored:
+    """Return all figures of predictions.
+
+    Parameters
+    ----------
+    predictions : Predictions
+    seed : int
+        Of the resamples; see `bootstrap_seed`.
+    """
+    rows, emotions = predictions.rows, predictions.emotions
+    facts = predictions.facts
+    divided = divisions(rows, facts, emotions, METRIC, bootstrap_seed(seed, "groups"))
+    texts: list[TextAssociation] = []
+    if "statement" in facts:
+        spoken = rows.assign(statement=facts["statement"].to_numpy())
+        spoken = spoken[spoken["statement"] != ""]
+        texts = [
+            association(str(corpus), part["statement"], part["emotion"])
+            for corpus, part in spoken.groupby("corpus")
+        ]
+    return Scored(
+        predictions,
+        evaluate(rows, emotions, seed),
+        tuple(divided),
+        _calibration(predictions) if predictions.probabilities else None,
+        tuple(texts),
+        tuple(alike(rows["speaker"].unique())),
+    )
+
+
+def compare_with(
+    predictions: Predictions, others: Predictions, name: str, seeds: tuple[int, int] = (0, 1)
+) -> Comparison:
+    """Return the difference of two systems on their common clips, with a permutation test.
+
+    Parameters
+    ----------
+    predictions, others : Predictions
+    name : str
+        Of the others.
+    seeds : (int, int)
+        For the resamples and for the permutations.
+
+    Raises
+    ------
+    BenchmarkError
+        If no clip is common, or a common clip has another emotion or speaker there.
+    """
+    here, there, emotions = in_common(predictions, others)
+    common = set(here["clip"]) & set(there["clip"])
+    if not common:
+        raise BenchmarkError(
+            f"{name}: no clip is in both sets of predictions. Here {here['clip'].iloc[0]!r}, "
+            f"there {there['clip'].iloc[0]!r}: write the clips' names alike."
+        )
+    first, second = (side[side["clip"].isin(common)].sort_values("clip") for side in (here, there))
+    for column in ("emotion", "speaker", "corpus"):
+        ours, theirs = first[column].to_numpy(), second[column].to_numpy()
+        if (differs := ours != theirs).any():
+            at = int(differs.argmax())
+            raise BenchmarkError(
+                f"{name}: clip {first['clip'].iloc[at]}: the {column} is {ours[at]!r} here and "
+                f"{theirs[at]!r} there; {int(differs.sum()):,} such clips in all. Both need the "
+                "same truth."
+            )
+    return Comparison(
+        name,
+        evaluate(second, emotions, seeds[0]),
+        evaluate(first, emotions, seeds[0]),
+        compare_on_clips(first, second, emotions, METRIC, seeds),
+        len(here) - len(common),
+        len(there) - len(common),
+    )
+
+
+def alike(names: Sequence[str]) -> list[tuple[str, ...]]:
+    """Return groups of names that differ only in case, blanks, punctuation or leading zeros.
+
+    Such names are often of one speaker, who then stands on both sides of a split.
+
+    Examples
+    --------
+    >>> alike(["Actor_01", "actor 1", "Actor_10"])
+    [('Actor_01', 'actor 1')]
+    """
+    groups: dict[str, list[str]] = {}
+    for name in names:
+        runs = re.findall(r"[^\W\d_]+|\d+", name.casefold())
+        key = " ".join(run.lstrip("0") or "0" if run.isdigit() else run for run in runs)
+        groups.setdefault(key, []).append(name)
+    return [tuple(group) for group in groups.values() if len(group) > 1]
+
+
+def _calibration(predictions: Predictions) -> Calibration:
+    """Return the calibration of the answered clips."""
+    emotions = [one for one in predictions.emotions if one != NO_ANSWER]
+    rows = predictions.rows
+    rows = rows[~rows["clip"].isin(predictions.unanswered)]
+    values = rows[[PREFIX + emotion for emotion in emotions]].to_numpy(dtype=np.float64)
+    truth = pd.Index(emotions).get_indexer(pd.Index(rows["emotion"]))
+    return calibration(values / values.sum(axis=1, keepdims=True), np.asarray(truth, np.int64))
+
+
+def known_clips(result: Result) -> pd.DataFrame:
+    """Return what a stored result tells of its clips, for `check_predictions`."""
+    names = ["clip", "corpus", "speaker", "gender", "emotion"]
+    clips = result.predictions[names].drop_duplicates("clip")
+    if result.clips is None:
+        return clips
+    return clips.merge(result.clips, on="clip", how="left").fillna("")
+
+
+def selected_predictions(result: Result, protocol: str = "") -> Predictions:
+    """Return the predictions of a study's selected model.
+
+    Parameters
+    ----------
+    result : Result
+    protocol : str
+        Empty for speaker-independent, or the study's first protocol without it.
+
+    Raises
+    ------
+    BenchmarkError
+        If the study has no such protocol, or tests a clip several times under it.
+    """
+    board = leaderboard(result, summary=Summary((), ()))
+    if protocol and protocol not in board.protocols:
+        raise unknown("protocol", protocol, board.protocols, f"study {result.name}")
+    protocol = protocol or board.leading
+    own = board.result.predictions
+    model = board.selected[protocol].model
+    rows = own[(own["protocol"] == protocol) & (own["model"] == model)]
+    rows = rows.drop(columns=["protocol", "part", "model"], errors="ignore")
+    return check_predictions(rows, f"study {result.name}, {protocol}")
+
+
+def split_tables(result: Result) -> dict[str, pd.DataFrame]:
+    """Return the splits of a stored result: by name, a table with a row for each clip.
+
+    The columns are clip, corpus, speaker, gender, emotion, what else is known of the clip, side
+    (``train`` or ``test``), and the inner fold of a training clip.
+
+    Raises
+    ------
+    BenchmarkError
+        If the result does not store its training clips.
+    """
+    if result.out_of_fold is None:
+        raise BenchmarkError(
+            f"study {result.name}: the result does not store its training clips. Run the study "
+            "again; finished trials are kept."
+        )
+    identity = ["clip", "corpus", "speaker", "gender", "emotion"]
+    known = result.clips if result.clips is not None else pd.DataFrame({"clip": []}, dtype=str)
+    tables = {}
+    for name in dict.fromkeys(winner.split for winner in result.winners):
+        test = of_split(result.predictions, name)[identity].drop_duplicates("clip")
+        train = of_split(result.out_of_fold, name)[[*identity, "fold"]].drop_duplicates("clip")
+        both = pd.concat([train.assign(side="train"), test.assign(side="test")])
+        both["fold"] = both["fold"].astype("Int64")
+        tables[name] = both.merge(known, on="clip", how="left")
+    return tables

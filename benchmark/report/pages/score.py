@@ -1,0 +1,239 @@
+"""The page of scored predictions: ``reports/scores/NAME.md``, with its figures."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from functools import cached_property
+from pathlib import Path
+from typing import Any
+
+from benchmark.engine.files import write_bytes, write_text
+from benchmark.evaluation.intervals import Evaluation, Score
+from benchmark.evaluation.leaderboard import METRIC
+from benchmark.evaluation.metrics import METRICS
+from benchmark.evaluation.scoring import Scored
+from benchmark.evaluation.subgroups import SPEAKER, Division, Group
+from benchmark.report import wording
+from benchmark.report.latex import latex as as_latex
+from benchmark.report.markdown import address, figure, plain, title
+from benchmark.report.sections.calibration import Reliability, reliability_figure
+from benchmark.report.sections.selected_model import Confusion, confusion_figure
+from benchmark.report.sections.subgroups import speakers_figure
+from benchmark.report.template import render
+
+FOLDER = "scores"
+"""Folder of the pages, below that of the reports."""
+
+
+@dataclass(frozen=True)
+class ScorePage:
+    """What the page of some predictions shows.
+
+    Attributes
+    ----------
+    name : str
+        Of the system, and of the page's file.
+    protocol : str
+        As its user states it; empty if unknown.
+    scored : Scored
+    command : str
+        The command that makes the page again.
+    """
+
+    name: str
+    protocol: str
+    scored: Scored
+    command: str
+
+    @property
+    def evaluation(self) -> Evaluation:
+        """Scores of the predictions."""
+        return self.scored.evaluation
+
+    @cached_property
+    def side(self) -> wording.TestSide:
+        """The test clips, in the words of a leaderboard's note."""
+        words = wording.ProtocolWords("the scored clips", "clips", "")
+        return wording.TestSide("", words, self.evaluation, 0, "")
+
+    @property
+    def chance(self) -> float:
+        """UAR of any constant prediction: the mean over corpora of 1 / their emotions."""
+        present = [part.emotions_present for part in self.evaluation.corpora.values()]
+        return sum(1 / number for number in present) / len(present)
+
+    @property
+    def worst(self) -> list[tuple[Division, Group]]:
+        """The speaker and the other subgroup with the lowest scores."""
+        pairs = [
+            [(division, group) for division in divisions for group in division.groups]
+            for divisions in (self.speakers, self.others)
+        ]
+        return [min(found, key=lambda pair: pair[1].score.value) for found in pairs if found]
+
+    @property
+    def speakers(self) -> list[Division]:
+        """The divisions by speaker, one per corpus."""
+        return [one for one in self.scored.divisions if one.by == SPEAKER]
+
+    @property
+    def others(self) -> list[Division]:
+        """The divisions by gender and other facts."""
+        return [one for one in self.scored.divisions if one.by != SPEAKER]
+
+    def cells(self, metric: str) -> list[str]:
+        """Return the score by a metric: the mean over corpora, then that of each corpus."""
+        parts = self.evaluation.corpora.values()
+        several = len(self.evaluation.corpora) > 1
+        shown = [wording.cell(part, metric) for part in parts]
+        return [figure(self.evaluation.scores[metric], bold=metric == METRIC), *shown * several]
+
+    @property
+    def header(self) -> list[str]:
+        """The columns of the table of scores."""
+        names = [title(name) for name in self.evaluation.corpora]
+        return ["Metric", "mean over corpora", *names] if len(names) > 1 else ["Metric", "Score"]
+
+    @property
+    def rows(self) -> list[list[str]]:
+        """The table of scores, a row for each metric."""
+        return [[metric.title, *self.cells(name)] for name, metric in METRICS.items()]
+
+
+def figures(page: ScorePage) -> dict[str, bytes]:
+    """Return the figures of a page by file name, as PNG."""
+    scored, evaluation = page.scored, page.evaluation
+    several = len(evaluation.corpora) > 1
+    panels = [
+        Confusion(title(name) if several else page.name, part.confusion)
+        for name, part in evaluation.corpora.items()
+    ]
+    drawn = {"confusion.png": confusion_figure(panels, evaluation.emotions, min(3, len(panels)))}
+    if page.speakers:
+        metric = METRICS[METRIC].title
+        line = "score of all clips" if not several else "mean over corpora"
+        drawn["speakers.png"] = speakers_figure(
+            page.speakers, evaluation.scores[METRIC], metric, line
+        )
+    if scored.calibration is not None:
+        drawn["calibration.png"] = reliability_figure(
+            [Reliability(page.name, scored.calibration, None)]
+        )
+    return drawn
+
+
+def score_page(page: ScorePage) -> str:
+    """Return the text of a page."""
+    return (
+        render(
+            "score",
+            page=page,
+            scored=page.scored,
+            place=address(page.name),
+            listed_speakers=wording.listed_speakers(page.evaluation),
+            **wording.constants() | {"base": ".."},
+        )
+        + "\n"
+    )
+
+
+def write_score(page: ScorePage, reports: Path, *, latex: bool = False) -> list[Path]:
+    """Write the page and its figures below the folder of the reports; return what was written."""
+    folder = reports / FOLDER
+    (folder / page.name).mkdir(parents=True, exist_ok=True)
+    for name, content in figures(page).items():
+        write_bytes(folder / page.name / name, content)
+    path = folder / f"{page.name}.md"
+    write_text(path, score_page(page))
+    if not latex:
+        return [path]
+    write_text(path.with_suffix(".tex"), score_latex(page))
+    return [path, path.with_suffix(".tex")]
+
+
+def score_latex(page: ScorePage) -> str:
+    """Return the table of scores in LaTeX; it needs the package booktabs."""
+    header, rows = page.header, page.rows
+    caption = (
+        f"{plain(page.name)}: {page.evaluation.clips:,} clips of {page.evaluation.speakers} "
+        f"speakers. Protocol: {page.protocol or 'not stated'}. In brackets: 95 % confidence "
+        f"intervals; {page.side.intervals}."
+    )
+    lines = [
+        r"% Needs \usepackage{booktabs}.",
+        r"\begin{table}",
+        r"\centering",
+        f"\\caption{{{as_latex(caption)}}}",
+        f"\\begin{{tabular}}{{l{'r' * (len(header) - 1)}}}",
+        r"\toprule",
+        f"{' & '.join(map(as_latex, header))} \\\\",
+        r"\midrule",
+        *(f"{' & '.join(map(as_latex, row))} \\\\" for row in rows),
+        r"\bottomrule",
+        r"\end{tabular}",
+        r"\end{table}",
+    ]
+    return "\n".join(lines) + "\n"
+
+
+def score_record(page: ScorePage) -> dict[str, Any]:
+    """Return all figures of a page as plain data, for JSON."""
+    scored, evaluation = page.scored, page.evaluation
+    comparison, calibration = scored.comparison, scored.calibration
+    return {
+        "name": page.name,
+        "protocol": page.protocol or None,
+        "emotions": list(evaluation.emotions),
+        **_evaluation(evaluation),
+        "corpora": {name: _evaluation(part) for name, part in evaluation.corpora.items()},
+        "per_emotion": evaluation.per_emotion.to_dict("index"),
+        "confusion": evaluation.confusion.tolist(),
+        "subgroups": [
+            {
+                "corpus": one.corpus,
+                "by": one.by,
+                "groups": {group.name: _score(group.score) for group in one.groups},
+            }
+            for one in scored.divisions
+        ],
+        "calibration": None
+        if calibration is None
+        else {
+            "ece": calibration.error,
+            "ece_by_chance": calibration.error_by_chance,
+            "brier": calibration.brier,
+            "log_loss": calibration.log_loss,
+        },
+        "comparison": None
+        if comparison is None
+        else {
+            "against": comparison.name,
+            "clips": comparison.own.clips,
+            "difference": _score(comparison.test.difference),
+            "mean_over_speakers": comparison.test.statistic,
+            "p": comparison.test.p,
+            "detectable": comparison.test.detectable,
+        },
+        "unanswered": scored.predictions.unanswered,
+        "never_true": scored.predictions.never_true,
+        "never_predicted": scored.predictions.never_predicted,
+        "speakers_alike": [list(group) for group in scored.alike],
+        "sentences": {
+            one.corpus: {"tied": one.tied, "cramers_v": one.cramers_v} for one in scored.texts
+        },
+    }
+
+
+def _evaluation(evaluation: Evaluation) -> dict[str, Any]:
+    return {
+        "clips": evaluation.clips,
+        "speakers": evaluation.speakers,
+        "scores": {name: _score(score) for name, score in evaluation.scores.items()},
+        "pooled": {name: _score(score) for name, score in evaluation.pooled.items()},
+        "by_speaker": evaluation.by_speaker,
+    }
+
+
+def _score(score: Score) -> dict[str, float | None]:
+    low, high = score.interval or (None, None)
+    return {"value": score.value, "low": low, "high": high}

@@ -1,0 +1,286 @@
+"""Anybody's predictions get the figures that a study's page has, and mistakes a clear refusal."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+import pytest
+from sklearn.metrics import recall_score
+from typer.testing import CliRunner
+
+from benchmark.cli import app
+from benchmark.data.protocols import stream
+from benchmark.errors import BenchmarkError
+from benchmark.evaluation.intervals import bootstrap_seed
+from benchmark.evaluation.leaderboard import METRIC, leaderboard
+from benchmark.evaluation.predictions import NO_ANSWER, check_predictions
+from benchmark.evaluation.results import Result, read_result
+from benchmark.evaluation.scoring import (
+    compare_with,
+    known_clips,
+    score_predictions,
+    selected_predictions,
+    split_tables,
+)
+from benchmark.study import derive_seed
+
+RESULTS = Path(__file__).parents[2] / "reports" / "results"
+SI = "speaker-independent"
+
+
+@pytest.fixture(scope="module")
+def capstone() -> Result:
+    return read_result(RESULTS / "capstone")
+
+
+@pytest.fixture(scope="module")
+def quickstart() -> Result:
+    return read_result(RESULTS / "quickstart")
+
+
+@pytest.fixture
+def table() -> pd.DataFrame:
+    """Eight speakers with three emotions; every fourth prediction is wrong."""
+    emotions = ["angry", "happy", "sad"]
+    rows = [
+        {"clip": f"{speaker}-{n}", "speaker": speaker, "emotion": emotions[n % 3]}
+        for speaker in "abcdefgh"
+        for n in range(12)
+    ]
+    frame = pd.DataFrame(rows)
+    wrong = np.arange(len(frame)) % 4 == 0
+    return frame.assign(prediction=frame["emotion"].where(~wrong, "sad"))
+
+
+def run(*arguments: str) -> str:
+    done = CliRunner().invoke(app, list(arguments))
+    assert done.exit_code == 0, done.output
+    return done.stdout
+
+
+@pytest.mark.parametrize("protocol", ["speaker-dependent", SI])
+def test_a_study_scored_from_its_predictions_has_the_figures_of_its_page(
+    capstone: Result, protocol: str
+) -> None:
+    predictions = selected_predictions(capstone, protocol)
+    seed = bootstrap_seed(capstone.study.seed, stream(protocol))
+    scored = score_predictions(predictions, seed)
+    board = leaderboard(capstone)
+    own = board.selected_evaluation(protocol)
+    assert scored.evaluation.scores == own.scores
+    assert scored.evaluation.by_speaker == own.by_speaker
+    assert {name: part.scores for name, part in scored.evaluation.corpora.items()} == {
+        name: part.scores for name, part in own.corpora.items()
+    }
+
+
+def test_predictions_in_a_csv_file_have_the_figures_of_the_leaderboard(
+    capstone: Result, tmp_path: Path
+) -> None:
+    rows = capstone.predictions
+    rows = rows[(rows["protocol"] == SI) & (rows["model"] == "mlp")]
+    rows.drop(columns=["protocol", "part", "model"]).to_csv(tmp_path / "mlp.csv", index=False)
+    printed = run("score", str(tmp_path / "mlp.csv"), "--project", str(tmp_path), "--json")
+    found = json.loads(printed)
+    own = leaderboard(capstone).evaluation(SI, "mlp")
+    assert own is not None
+    for name, score in own.scores.items():
+        assert score.interval is not None
+        expected = [score.value, *score.interval]
+        assert list(found["scores"][name].values()) == pytest.approx(expected, abs=1e-9)
+
+
+def test_uar_is_that_of_scikit_learn(table: pd.DataFrame) -> None:
+    scored = score_predictions(check_predictions(table))
+    expected = recall_score(table["emotion"], table["prediction"], average="macro")
+    assert scored.evaluation.scores[METRIC].value == pytest.approx(expected)
+    assert scored.calibration is None
+
+
+def test_a_clip_without_an_answer_counts_as_wrong(table: pd.DataFrame) -> None:
+    right = table["prediction"] == table["emotion"]
+    clip = table.loc[right, "clip"].iloc[0]
+    silent = table.assign(prediction=table["prediction"].where(table["clip"] != clip, ""))
+    found = check_predictions(silent)
+    assert found.unanswered == [clip]
+    assert found.emotions[-1] == NO_ANSWER
+    accuracy = score_predictions(found).evaluation.scores["accuracy"].value
+    assert accuracy == pytest.approx((right.sum() - 1) / len(table))
+
+
+def test_probabilities_under_the_names_of_the_emotions_are_read(table: pd.DataFrame) -> None:
+    given = {e: np.where(table["prediction"] == e, 0.6, 0.2) for e in ("angry", "happy", "sad")}
+    named = check_predictions(table.drop(columns="prediction").assign(**given))
+    prefixed = check_predictions(
+        table.drop(columns="prediction").assign(**{f"p_{e}": p for e, p in given.items()})
+    )
+    labels = check_predictions(table)
+    assert named.probabilities
+    pd.testing.assert_frame_equal(named.rows, prefixed.rows)
+    for found in (named, prefixed):
+        evaluation = score_predictions(found).evaluation
+        assert evaluation.scores == score_predictions(labels).evaluation.scores
+
+
+def test_an_emotion_that_no_clip_has_and_one_never_predicted_are_named(
+    table: pd.DataFrame,
+) -> None:
+    found = check_predictions(table.assign(prediction=table["prediction"].replace("angry", "calm")))
+    assert found.never_true == ["calm"]
+    assert found.never_predicted == ["angry"]
+    counts = score_predictions(found).evaluation.per_emotion
+    assert counts.loc["angry", "recall"] == 0
+
+
+def test_files_of_another_tool_are_scored_with_the_clips_of_a_study(
+    capstone: Result, tmp_path: Path
+) -> None:
+    """Nkululeko writes file, truth and predicted, and no speaker."""
+    clips = known_clips(capstone)
+    own = clips[clips["corpus"] == "ravdess"]
+    files = "/data/" + own["clip"].str.partition("/")[2] + ".wav"
+    written = pd.DataFrame({"file": files, "truth": own["emotion"], "predicted": own["emotion"]})
+    found = check_predictions(written, clips=clips)
+    assert found.rows["speaker"].nunique() == 24
+    assert {"statement", "intensity"} <= set(found.facts)
+    assert score_predictions(found).evaluation.scores[METRIC].value == 1
+
+
+def test_the_comparison_is_that_of_the_page(capstone: Result) -> None:
+    selected = selected_predictions(capstone, SI)
+    rows = capstone.predictions
+    rows = rows[(rows["protocol"] == SI) & (rows["model"] == "logistic_regression")]
+    other = check_predictions(rows.drop(columns=["protocol", "part", "model"]))
+    name, seed = "logistic_regression", capstone.study.seed
+    seeds = bootstrap_seed(seed, stream(SI)), derive_seed(seed, "swaps", stream(SI), name)
+    found = compare_with(selected, other, name, seeds)
+    board = leaderboard(capstone)
+    page = next(one for one in board.comparisons if one.model == "logistic_regression")
+    assert found.test == page.test
+
+
+def test_only_common_clips_are_compared_and_the_others_counted(table: pd.DataFrame) -> None:
+    whole, part = check_predictions(table), check_predictions(table.iloc[12:])
+    found = compare_with(whole, part, "part")
+    assert (found.only_here, found.only_there, found.own.clips) == (12, 0, 84)
+    assert found.test.difference.value == 0
+
+
+@pytest.mark.parametrize(
+    ("change", "complaint"),
+    [
+        ({"clip": "x"}, "no clip is in both"),
+        ({"emotion": "sad"}, "the emotion is 'angry' here and 'sad' there"),
+        ({"speaker": "z"}, "the speaker is 'a' here and 'z' there"),
+    ],
+)
+def test_predictions_of_other_clips_or_another_truth_are_not_compared(
+    change: dict[str, str], complaint: str, table: pd.DataFrame
+) -> None:
+    other = table.iloc[:1].assign(**change)
+    with pytest.raises(BenchmarkError, match=complaint):
+        compare_with(check_predictions(table), check_predictions(other), "other")
+
+
+def wrong(table: pd.DataFrame, name: str) -> pd.DataFrame:
+    first = table.index == 0
+    given = {f"p_{e}": (table["emotion"] == e).astype(float) for e in ("angry", "happy", "sad")}
+    without = table.drop(columns="prediction")
+    return {
+        "no speaker": table.drop(columns="speaker"),
+        "no answer at all": without,
+        "empty emotion": table.assign(emotion=table["emotion"].where(~first, " ")),
+        "clip twice": pd.concat([table, table.iloc[:1]], ignore_index=True),
+        "case": table.assign(prediction=table["prediction"].str.title()),
+        "not a number": without.assign(**{**given, "p_sad": "much"}),
+        "percent": without.assign(**{name: 100 * values for name, values in given.items()}),
+        "sigmoids": without.assign(**{**given, "p_sad": 0.9}),
+        "both": table.assign(**given),
+    }[name]
+
+
+@pytest.mark.parametrize(
+    ("name", "complaint"),
+    [
+        ("no speaker", "no column 'speaker'. Required: clip, speaker, emotion"),
+        ("no answer at all", "no column 'prediction' and no probabilities"),
+        ("empty emotion", "row 0, column 'emotion': the cell is empty"),
+        ("clip twice", "a-0 is listed twice"),
+        ("case", "the emotions 'Angry' and 'angry' differ by case only"),
+        ("not a number", "'much' is not a probability between 0 and 1. 95 more such rows"),
+        ("percent", "'100.0' is not a probability between 0 and 1"),
+        ("sigmoids", "the probabilities sum to 1.900, not to 1"),
+        ("both", "'sad', but the highest probability is that of 'angry'"),
+    ],
+)
+def test_a_wrong_table_is_refused_with_row_and_column(
+    name: str, complaint: str, table: pd.DataFrame
+) -> None:
+    with pytest.raises(BenchmarkError) as refusal:
+        check_predictions(wrong(table, name), "mine.csv")
+    assert complaint in str(refusal.value)
+    assert str(refusal.value).startswith("mine.csv: ")
+    assert "\n" not in str(refusal.value)
+
+
+def test_clips_whose_emotion_differs_from_the_known_one_are_refused(
+    table: pd.DataFrame,
+) -> None:
+    known = table[["clip", "speaker", "emotion"]].replace({"emotion": {"sad": "tired"}})
+    with pytest.raises(BenchmarkError, match="'sad', but 'tired' where the clips are listed"):
+        check_predictions(table.drop(columns="speaker"), clips=known)
+
+
+def test_the_page_warns_of_speakers_alike_and_of_sentences_that_tell_the_emotion(
+    table: pd.DataFrame, tmp_path: Path
+) -> None:
+    names = table["speaker"].replace({"a": "Actor_01", "b": "actor 1"})
+    path = tmp_path / "mine.csv"
+    table.assign(speaker=names, statement=table["emotion"], gender="female").to_csv(
+        path, index=False, sep=";"
+    )
+    printed = run("score", str(path), "--project", str(tmp_path), "--latex", "--name", "a_b")
+    page = (tmp_path / "reports" / "scores" / "a_b.md").read_text(encoding="utf-8")
+    assert "Speakers whose names are alike**: `Actor_01` and `actor 1`" in page
+    assert "**The sentence tells the emotion.** 100" in page
+    assert "Protocol: not stated." in page
+    assert r"\begin{tabular}" in (tmp_path / "reports" / "scores" / "a_b.tex").read_text("utf-8")
+    for name in ("confusion.png", "speakers.png"):
+        assert f"(a_b/{name})" in page
+        assert (tmp_path / "reports" / "scores" / "a_b" / name).is_file()
+    assert "a_b.md" in printed
+
+
+def test_splits_are_written_so_that_each_clip_is_tested_once(
+    quickstart: Result, tmp_path: Path
+) -> None:
+    tables = {name: one for name, one in split_tables(quickstart).items() if name.startswith(SI)}
+    tested = pd.concat([one[one["side"] == "test"] for one in tables.values()])
+    rows = quickstart.predictions
+    assert sorted(tested["clip"]) == sorted(rows.loc[rows["protocol"] == SI, "clip"].unique())
+    for one in tables.values():
+        sides = one.groupby("side")["speaker"].agg(set)
+        assert not sides["train"] & sides["test"]
+        assert one.loc[one["side"] == "train", "fold"].notna().all()
+    run("splits", "quickstart", "--out", str(tmp_path), "--project", str(RESULTS.parents[1]))
+    written = sorted(path.relative_to(tmp_path).as_posix() for path in tmp_path.rglob("*.csv"))
+    assert written == sorted(f"{name}.csv" for name in split_tables(quickstart))
+
+
+def test_an_unknown_study_is_refused(tmp_path: Path, table: pd.DataFrame) -> None:
+    table.to_csv(tmp_path / "mine.csv", index=False)
+    done = CliRunner().invoke(
+        app,
+        ["score", str(tmp_path / "mine.csv"), "--against", "nosuch", "--project", str(tmp_path)],
+    )
+    assert done.exit_code == 2
+    assert "nosuch: neither a table nor a study that was run" in done.output
+
+
+def test_predictions_are_the_same_in_any_order(table: pd.DataFrame) -> None:
+    shuffled = table.sample(frac=1, random_state=0)
+    first, second = (score_predictions(check_predictions(rows)) for rows in (table, shuffled))
+    assert first.evaluation.scores == second.evaluation.scores
