@@ -312,8 +312,13 @@ def resample_groups(by_group: Counts, seed: int, resamples: int) -> Iterator[Cou
 def _times(n_groups: int, seed: int, resamples: int) -> NDArray[np.uint16]:
     """Return how often each resample contains each group, of shape (resamples, n_groups)."""
     rng = np.random.default_rng(seed)
-    shares = np.full(n_groups, 1 / n_groups)
-    return rng.multinomial(n_groups, shares, size=resamples).astype(np.uint16)
+    times = np.empty((resamples, n_groups), dtype=np.uint16)
+    for block in np.split(times, range(BLOCK, resamples, BLOCK)):
+        # Counting drawn groups takes a tenth of the time of multinomial draws of many groups.
+        drawn = rng.integers(n_groups, size=block.shape)
+        drawn += n_groups * np.arange(len(block))[:, None]
+        block[:] = np.bincount(drawn.ravel(), minlength=block.size).reshape(block.shape)
+    return times
 
 
 def standard_error(draws: Floats, effective_speakers: float) -> float:

@@ -188,12 +188,15 @@ class Headline:
         Protocol, model and score: SD and SI, or all protocols of a study without both.
     gap : Score or None
         The SD–SI gap of the selected models; None without clips tested under both protocols.
+    own_gaps : tuple of Score
+        The smallest and the largest SD–SI gap of one model, if the selected models differ.
     chance : float
         UAR of a constant prediction.
     """
 
     selected: tuple[tuple[ProtocolWords, str, Score], ...]
     gap: Score | None
+    own_gaps: tuple[Score, ...]
     chance: float
 
 
@@ -210,8 +213,16 @@ def headline_facts(board: Leaderboard) -> Headline:
         for protocol in shown
     )
     gap = board.selected_gap
-    chance = chance_level(board)
-    return Headline(selected, gap.scores[METRIC] if gap else None, chance)
+    own: list[Score] = []
+    if gap and len({board.selected[protocol].model for protocol in both}) > 1:
+        own = [one.gaps[METRIC] for one in board.standings if one.gaps]
+        own.sort(key=lambda score: score.value)
+    return Headline(
+        selected=selected,
+        gap=gap.scores[METRIC] if gap else None,
+        own_gaps=(own[0], own[-1]) if len(own) > 1 else (),
+        chance=chance_level(board),
+    )
 
 
 def chance_level(board: Leaderboard) -> float:

@@ -284,6 +284,7 @@ def check_headline(audit: Audit, study: Study, page: str) -> None:
         figure = study.scores(protocol, study.selected[protocol])["UAR"]
         audit.cell(f"headline, {column}", printed, figure and figure._replace(own=()))
     gap = study.gap(study.selected[SD], study.selected[SI])["UAR"] if both else None
+    line = check_own_gaps(audit, study, line)
     printed_gap = re.findall(rf"gap\b[^.]*?(\**{NUMBER}\**(?: \[[^]]*\])?)", line)
     audit.same("gaps in the headline", len(printed_gap), int(gap is not None))
     for printed in printed_gap:
@@ -303,6 +304,27 @@ def check_headline(audit: Audit, study: Study, page: str) -> None:
     for printed in corpora:
         names = re.split(r", | and ", printed.lower().replace(" and ", ", "))
         audit.same("corpora", [one.replace(" ", "_") for one in names], list(study.corpora))
+
+
+def check_own_gaps(audit: Audit, study: Study, line: str) -> str:
+    """Check the smallest and the largest gap of one model; return the line without them."""
+    own = sorted(
+        gap.value
+        for model in study.models
+        if model != BASELINE and (gap := study.gap(model, model)["UAR"])
+    )
+    printed = list(
+        re.finditer(rf" It is of two different models[^.]*? is ({NUMBER}) to ({NUMBER})\.", line)
+    )
+    differ = (
+        len({study.selected[protocol] for protocol in (SD, SI) if protocol in study.selected}) > 1
+    )
+    audit.same("the models' own gaps in the headline", len(printed), int(differ and len(own) > 1))
+    for one in printed:
+        audit.number("smallest gap of a model", one[1], own[0])
+        audit.number("largest gap of a model", one[2], own[-1])
+        line = line.replace(one[0], "")
+    return line
 
 
 def check_counts(audit: Audit, study: Study, page: str) -> None:

@@ -210,7 +210,9 @@ def test_temperature_scaling_on_out_of_fold_rows_mends_over_confidence(
     assert found.after is not None
     assert found.after.error < found.before.error / 2
     assert "**Speaker-dependent (SD)**: the MLP, mean confidence " in said
-    assert "%: over-confident." in said
+    points = round(100 * found.confidence) - round(100 * found.accuracy)
+    assert points > 0
+    assert f"%: over-confident by {points} percentage points." in said
     row = f"| {found.temperatures[0]:.2f} | {number(found.after.error)} |"
     assert f"| MLP, after temperature scaling {row}" in said
 

@@ -73,12 +73,15 @@ class Means:
     ----------
     n : int
     reported, reproduced, independent : float
+    emotions : tuple of int
+        The fewest and the most emotions of their studies.
     """
 
     n: int
     reported: float
     reproduced: float
     independent: float
+    emotions: tuple[int, int]
 
 
 def claimed_rows(boards: Sequence[Leaderboard]) -> list[Row]:
@@ -134,15 +137,17 @@ def _facts(rows: Sequence[Row], folder: str) -> dict[str, Any]:
 
 
 def _means(comparable: Sequence[Row]) -> Means | None:
-    triples = [
-        (row.claim.claimed, row.claim.measured.value, row.claim.independent.value)
-        for row in comparable
-        if row.claim.measured and row.claim.independent
-    ]
+    triples = []
+    emotions = []
+    for row in comparable:
+        if row.claim.measured and row.claim.independent:
+            figures = (row.claim.measured.value, row.claim.independent.value)
+            triples.append((row.claim.claimed, *figures))
+            emotions.append(len(row.result.emotions))
     if not triples:
         return None
     reported, reproduced, independent = np.mean(triples, axis=0).tolist()
-    return Means(len(triples), reported, reproduced, independent)
+    return Means(len(triples), reported, reproduced, independent, (min(emotions), max(emotions)))
 
 
 def _cells(rows: Sequence[Row], row: Row, folder: str) -> list[str]:

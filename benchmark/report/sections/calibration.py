@@ -63,6 +63,11 @@ class Calibrated:
         return weighted_mean(self.before, "accuracy")
 
     @property
+    def excess(self) -> int:
+        """Mean confidence minus accuracy before scaling, in percentage points, as printed."""
+        return round(100 * self.confidence) - round(100 * self.accuracy)
+
+    @property
     def confidence_after(self) -> float | None:
         """Mean confidence after scaling."""
         return None if self.after is None else weighted_mean(self.after, "confidence")
