@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 import shlex
 import sys
 from dataclasses import replace
@@ -29,7 +30,7 @@ def score(
         Path,
         typer.Argument(
             help="A table with a row for each clip: clip, speaker, emotion, and prediction or "
-            "p_<emotion>; CSV, Parquet or JSON lines.",
+            "p_EMOTION; CSV, Parquet or JSON lines.",
             show_default=False,
         ),
     ],
@@ -98,7 +99,7 @@ def score(
         from benchmark.report.pages.score import ScorePage, write_score
         from benchmark.study import derive_seed
 
-        where, called = Project(project), name or predictions.stem
+        where, called = Project(project), _checked_name(predictions.stem if name is None else name)
         facts = None if clips is None else _clips(clips, where)
         names = _columns(column)
         rows = check_predictions(
@@ -114,9 +115,13 @@ def score(
                 others = selected_predictions(study, protocol or "")
             else:
                 table = read_table(Path(against))
-                others = check_predictions(table, against, columns=names, clips=facts)
-            seeds = (seed, derive_seed(base, "swaps", drawn_by, called))
-            compared = compare_with(rows, others, Path(against).stem, seeds)
+                same = {ours: theirs for ours, theirs in names.items() if theirs in table}
+                others = check_predictions(table, against, columns=same, clips=facts)
+            seeds = (seed, derive_seed(base, "swaps", drawn_by))
+            shown = (
+                against if study is not None or Path(against).stem == called else Path(against).stem
+            )
+            compared = compare_with(rows, others, shown, seeds)
             scored = replace(scored, comparison=compared)
         page = ScorePage(called, protocol or "", scored, _command())
         written = write_score(page, where.reports, latex=latex)
@@ -124,15 +129,27 @@ def score(
 
 
 def _columns(given: list[str] | None) -> dict[str, str]:
-    columns = {}
+    columns: dict[str, str] = {}
     for text in given or []:
         ours, _, theirs = text.partition("=")
         if not theirs:
             raise BenchmarkError(
                 f"--column {text}: expected NAME=COLUMN, for example emotion=gold."
             )
+        if ours in columns:
+            raise BenchmarkError(f"--column {text}: {ours} is {columns[ours]!r} already.")
         columns[ours] = theirs
     return columns
+
+
+def _checked_name(name: str) -> str:
+    """Return the name of a page, which is that of its file."""
+    if not re.fullmatch(r"\w[\w .+-]{0,99}", name):
+        raise BenchmarkError(
+            f"--name: {name!r} can't be the name of a page. Allowed: letters, digits, blanks and "
+            ". + - _, at most 100, a letter or digit first."
+        )
+    return name
 
 
 def _study(name: str, project: Project) -> Result | None:
@@ -188,8 +205,8 @@ def _show(page: ScorePage, written: list[Path], console: Console, *, as_json: bo
             f"minus {comparison.name}, on {comparison.own.clips:,} common clips: "
             f"{figure(comparison.test.difference)}, {p}"
         )
-    for group in page.scored.alike:
-        console.warning(f"speakers whose names are alike: {', '.join(group)}")
+    for warning in page.warnings:
+        console.warning(warning)
     for path in written:
         console.print(str(path))
 

@@ -26,6 +26,10 @@ DISK_ERRORS = {
     errno.EROFS,
     errno.EACCES,
     errno.EPERM,
+    errno.ENOTDIR,
+    errno.EISDIR,
+    errno.EEXIST,
+    errno.ENAMETOOLONG,
 }
 
 

@@ -27,6 +27,12 @@ IDENTITY = (*REQUIRED, "corpus", "gender")
 ONE_CORPUS = "all"
 """Name of the corpus of a table without a column ``corpus``."""
 
+OUTCOMES = {
+    *("correct", "uncertainty", "confidence", "score", "start", "end", "side", "fold", "part"),
+    *(name for names in OTHER_NAMES.values() for name in names),
+}
+"""Columns that tell of the answers or of the splits: no clips are divided by them."""
+
 SUM_WITHIN = 0.02
 """How far the probabilities of a clip may be from a sum of 1, by rounding."""
 
@@ -102,26 +108,26 @@ def check_predictions(
     BenchmarkError
         If a column is missing or a row is wrong; it names both and says what is allowed.
     """
-    if not table.index.is_unique:
-        table = table.reset_index(drop=True)
+    table = _as_text(table if table.index.is_unique else table.reset_index(drop=True))
     table = _named(table, columns or {}, where)
     if clips is not None:
-        table = _joined(table, clips, where)
+        table = _joined(table, _named(_as_text(clips), {}, where), where)
     rows = _identity(table, where)
-    answers, probabilities = _answers(table, rows["emotion"], where)
-    _refuse_other_cases({*rows["emotion"], *answers}, where)
+    answers, probabilities, used = _answers(table, rows["emotion"], where)
     found = _ordered({*rows["emotion"], *answers})
-    used = {*IDENTITY, "prediction", "augmentation", *_probability_columns(table, rows["emotion"])}
-    facts = table[[name for name in table if name not in used]].astype(str)
+    aside = {*IDENTITY, *used, *OUTCOMES, "prediction"}
+    facts = table[[name for name in table if name.lower() not in aside and name not in aside]]
     facts.insert(0, "clip", rows["clip"])
+    rows = rows.assign(**{PREFIX + one: answers.get(one, 0.0) for one in found})
     return Predictions(
-        rows.assign(**{PREFIX + one: answers.get(one, 0.0) for one in found}).reset_index(
-            drop=True
-        ),
-        found,
-        facts.reset_index(drop=True),
-        probabilities,
+        rows.reset_index(drop=True), found, facts.reset_index(drop=True), probabilities
     )
+
+
+def _as_text(table: pd.DataFrame) -> pd.DataFrame:
+    """Return a table with each cell as stripped text, and an absent one empty."""
+    filled = table.astype(object).where(table.notna(), "")
+    return filled.map(lambda cell: str(cell).strip()).rename(columns=str)
 
 
 def in_common(
@@ -146,20 +152,24 @@ def _identity(table: pd.DataFrame, where: str) -> pd.DataFrame:
     for name in REQUIRED:
         if name not in table:
             raise _no_column(name, table, where)
-    text = {name: table[name].astype(str).str.strip() for name in IDENTITY if name in table}
-    for name in REQUIRED:
-        if (empty := text[name] == "").any():
-            raise _wrong(table, empty, where, name, "the cell is empty.")
+    if table.empty:
+        raise BenchmarkError(f"{where}: the table has no rows.")
+    text = table[[name for name in IDENTITY if name in table]]
+    for name in text:
+        if name != "gender" and (empty := text[name] == "").any():
+            raise _wrong(empty, where, name, "the cell is empty.")
+    if "side" in table and (trained := table["side"] == "train").any():
+        raise _wrong(trained, where, "side", "a training clip. Keep the rows of test clips.")
     if (twice := text["clip"].duplicated()).any():
         name = text["clip"][twice].iloc[0]
-        raise _wrong(table, twice, where, "clip", f"{name} is listed twice. Keep one row per clip.")
+        raise _wrong(twice, where, "clip", f"{name} is listed twice. Keep one row per clip.")
     corpora = text.get("corpus", pd.Series(ONE_CORPUS, index=table.index))
     return pd.DataFrame(
         {
             "clip": text["clip"],
             "corpus": corpora,
             "speaker": _speakers(corpora, text["speaker"], alone="corpus" not in text),
-            "gender": text.get("gender", pd.Series("unknown", index=table.index)),
+            "gender": text["gender"].replace("", "unknown") if "gender" in text else "unknown",
             "emotion": text["emotion"],
         }
     )
@@ -167,13 +177,20 @@ def _identity(table: pd.DataFrame, where: str) -> pd.DataFrame:
 
 def _named(table: pd.DataFrame, columns: Mapping[str, str], where: str) -> pd.DataFrame:
     """Return a table with our names of its columns."""
-    names = {str(name).strip().lower(): name for name in table.columns}
-    renamed: dict[str, str] = {}
+    ours_known = (*IDENTITY, "prediction", "statement")
     for ours, theirs in columns.items():
+        if ours not in ours_known:
+            raise unknown("column", ours, ours_known, "--column")
         if theirs not in table:
-            raise unknown("column", theirs, map(str, table.columns), where)
-        renamed[theirs] = ours
-    for ours in (*IDENTITY, "prediction", "statement"):
+            raise unknown("column", theirs, table.columns, where)
+    if len(set(columns.values())) < len(columns):
+        raise BenchmarkError(f"--column: one column of {where} can't have two names.")
+    # A column that has the name of another one's part stands back for it.
+    taken = [name for name in table if name.lower() in columns and name not in columns.values()]
+    table = table.drop(columns=taken)
+    names = {name.lower(): name for name in table}
+    renamed = {theirs: ours for ours, theirs in columns.items()}
+    for ours in ours_known:
         known = next((names[one] for one in (ours, *OTHER_NAMES.get(ours, ())) if one in names), "")
         if ours not in columns and known and known not in renamed:
             renamed[known] = ours
@@ -182,40 +199,45 @@ def _named(table: pd.DataFrame, columns: Mapping[str, str], where: str) -> pd.Da
 
 def _joined(table: pd.DataFrame, clips: pd.DataFrame, where: str) -> pd.DataFrame:
     """Return a table with what another one tells of its clips."""
-    if "clip" not in table:
-        raise _no_column("clip", table, where)
-    known = clips.drop_duplicates("clip").set_index("clip")
-    names = table["clip"].astype(str)
-    if not names.isin(known.index).all():
-        names = _by_stem(names, known.index, where, table)
+    for one, place in ((table, where), (clips, "--clips")):
+        if "clip" not in one:
+            raise _no_column("clip", one, place)
+    answers = [name for name in clips if name == "prediction" or name.startswith(PREFIX)]
+    clips = clips.drop(columns=answers).drop_duplicates()
+    if (twice := clips["clip"].duplicated()).any():
+        name = clips["clip"][twice].iloc[0]
+        raise _wrong(twice, "--clips", "clip", f"{name} is listed twice, with other facts.")
+    known = clips.set_index("clip")
+    names = table["clip"].copy()
+    others = ~names.isin(known.index)
+    if others.any():
+        names[others] = _by_stem(names[others], known.index, where)
     if "emotion" in table and "emotion" in known:
-        there = names.map(known["emotion"]).astype(str)
-        here = table["emotion"].astype(str).str.strip()
-        if (differs := (here != there) & (there != "")).any():
+        there = names.map(known["emotion"])
+        if (differs := (table["emotion"] != there) & (there != "")).any():
             row = differs.idxmax()
             raise _wrong(
-                table, differs, where, "emotion",
-                f"{here[row]!r}, but {there[row]!r} where the clips are listed. Use their names of "
-                "the emotions, or check the clips.",
+                differs, where, "emotion",
+                f"{table['emotion'][row]!r}, but {there[row]!r} where the clips are listed. Use "
+                "their names of the emotions, or check the clips.",
             )  # fmt: skip
     added = [name for name in known if name not in table]
-    return table.assign(clip=names, **{name: names.map(known[name]).fillna("") for name in added})
+    return table.assign(clip=names, **{name: names.map(known[name]) for name in added})
 
 
-def _by_stem(names: pd.Series, known: pd.Index, where: str, table: pd.DataFrame) -> pd.Series:
+def _by_stem(names: pd.Series, known: pd.Index, where: str) -> pd.Series:
     """Return the clips that files are of, by the stem of a file's name, which must be unique."""
     stems: dict[str, list[str]] = {}
     for clip in known:
         stems.setdefault(stem(clip), []).append(clip)
     found = [stems.get(stem(name), []) for name in names]
-    unsure = np.array([len(one) != 1 for one in found])
+    unsure = pd.Series([len(one) != 1 for one in found], index=names.index)
     if unsure.any():
-        at = int(unsure.argmax())
-        clip = names.iloc[at]
+        at = int(unsure.to_numpy().argmax())
         why = f"could be {' or '.join(found[at][:3])}" if found[at] else "is not among the clips"
         raise _wrong(
-            table, pd.Series(unsure, index=table.index), where, "clip",
-            f"{clip!r} {why}. Write the names of the clips as they stand there.",
+            unsure, where, "clip",
+            f"{names.iloc[at]!r} {why}. Write the names of the clips as they stand there.",
         )  # fmt: skip
     return pd.Series([one[0] for one in found], index=names.index)
 
@@ -242,70 +264,99 @@ def _speakers(corpora: pd.Series, speakers: pd.Series, *, alone: bool) -> pd.Ser
     return pd.Series(whole, index=speakers.index)
 
 
-def _probability_columns(table: pd.DataFrame, emotions: pd.Series) -> list[str]:
-    """Return the columns of probabilities: all ``p_<emotion>``, or those named as emotions."""
-    prefixed = [str(name) for name in table if str(name).startswith(PREFIX)]
-    present = set(emotions)
-    return prefixed or [str(name) for name in table if str(name) in present]
-
-
 def _answers(
     table: pd.DataFrame, emotions: pd.Series, where: str
-) -> tuple[dict[str, np.ndarray], bool]:
-    """Return the probability of each answer, and whether the system gave probabilities."""
-    columns = _probability_columns(table, emotions)
-    if not columns and "prediction" not in table:
+) -> tuple[dict[str, np.ndarray], bool, set[str]]:
+    """Return the probability of each answer, whether the system gave them, and their columns."""
+    stated = table.get("prediction")
+    columns = _probability_columns(table, emotions, stated)
+    if not columns and stated is None:
         raise BenchmarkError(
             f"{where}: no column 'prediction' and no probabilities (p_<emotion>). Columns: "
-            f"{', '.join(map(str, table.columns))}."
+            f"{', '.join(table.columns)}."
         )
-    if not columns:
-        predicted = table["prediction"].fillna("").astype(str).str.strip().replace("", NO_ANSWER)
-        return {one: (predicted == one).to_numpy(float) for one in sorted(set(predicted))}, False
-    values = table[columns].replace("", np.nan).apply(pd.to_numeric, errors="coerce")
-    empty = table[columns].isin(["", np.nan]).all(axis=1)
-    _check_probabilities(table, values, empty, where)
-    names = [name.removeprefix(PREFIX) for name in columns]
-    if "prediction" in table:
-        highest = pd.Series(names, index=columns)[values[~empty].idxmax(axis=1)].to_numpy()
-        stated = table.loc[~empty, "prediction"].astype(str).str.strip()
-        if (differs := (stated != highest)).any():
-            row = differs.idxmax()
-            at = int(np.argmax(differs.to_numpy()))
-            raise _wrong(
-                table, pd.Series(table.index == row, index=table.index), where, "prediction",
-                f"{stated[row]!r}, but the highest probability is that of {highest[at]!r}. Remove "
-                "the column prediction, or the probabilities.",
-            )  # fmt: skip
-    answers = {
-        name: values[column].fillna(0.0).to_numpy(float)
-        for name, column in zip(names, columns, strict=True)
-    }
+    if columns:
+        answers = _of_probabilities(table[list(columns)].rename(columns=columns), stated, where)
+    else:
+        assert stated is not None
+        predicted = stated.replace("", NO_ANSWER)
+        answers = {one: (predicted == one).to_numpy(float) for one in sorted(set(predicted))}
+    _refuse_other_cases({*emotions, *answers}, where)
+    given = sorted(set(answers) - {NO_ANSWER})
+    if not given:
+        raise BenchmarkError(f"{where}: no clip has an answer.")
+    if not set(given) & set(emotions):
+        raise BenchmarkError(
+            f"{where}: no predicted emotion ({', '.join(given[:8])}) is one of the true ones "
+            f"({', '.join(sorted(set(emotions))[:8])}). Write both alike."
+        )
+    return answers, bool(columns), set(columns)
+
+
+def _probability_columns(
+    table: pd.DataFrame, emotions: pd.Series, stated: pd.Series | None
+) -> dict[str, str]:
+    """Return the emotion of each column of probabilities, by the column's name.
+
+    They are all ``p_<emotion>``, or those named as emotions. With a column prediction, the latter
+    may be something else, such as logits, and count only if they are a distribution.
+    """
+    prefixed = {one: one.removeprefix(PREFIX) for one in table if one.startswith(PREFIX)}
+    prefixed.pop(PREFIX, None)
+    if prefixed:
+        return prefixed
+    present = {*emotions, *(() if stated is None else stated)}
+    named = {name: name for name in table if name in present}
+    if not named or stated is None:
+        return named
+    values = _numbers(table[list(named)])
+    whole = values.ge(0).all(axis=1) & ((values.sum(axis=1) - 1).abs() <= SUM_WITHIN)
+    return named if (whole | (stated == "")).all() else {}
+
+
+def _numbers(table: pd.DataFrame) -> pd.DataFrame:
+    """Return the numbers of a table of text; a decimal comma is read as well."""
+    return table.apply(lambda column: pd.to_numeric(column.str.replace(",", "."), errors="coerce"))
+
+
+def _of_probabilities(
+    table: pd.DataFrame, stated: pd.Series | None, where: str
+) -> dict[str, np.ndarray]:
+    """Return the probability of each answer from a table with a column for each emotion.
+
+    Of several emotions with the highest probability, the stated prediction is the answer.
+    """
+    values = _numbers(table)
+    empty = (table == "").all(axis=1)
+    advice = "" if stated is None else " Or remove the probabilities, to score the predictions."
+    for emotion in values:
+        if (wrong := ~empty & ~values[emotion].between(0, 1)).any():
+            cell = table.loc[wrong.idxmax(), emotion]
+            problem = f"{cell!r} is not a probability between 0 and 1.{advice}"
+            raise _wrong(wrong, where, f"{PREFIX}{emotion}", problem)
+    sums = values.sum(axis=1)
+    if (unlike := ~empty & ((sums - 1).abs() > SUM_WITHIN)).any():
+        raise _wrong(
+            unlike, where, " + ".join(table.columns),
+            f"the probabilities sum to {sums[unlike.idxmax()]:.3f}, not to 1. Give a distribution "
+            f"over all emotions that the system knows, each as p_<emotion>.{advice}",
+        )  # fmt: skip
+    values = values.fillna(0.0)
+    if stated is not None:
+        highest = values.max(axis=1)
+        for emotion in sorted(set(stated) - {""}):
+            said = stated == emotion
+            lower = said & (empty | (values[emotion] < highest if emotion in values else True))
+            if lower.any():
+                row = lower.idxmax()
+                best = "empty" if empty[row] else f"highest for {values.loc[row].idxmax()!r}"
+                problem = f"{emotion!r}, but the probabilities are {best}.{advice}"
+                raise _wrong(lower, where, "prediction", problem)
+            values.loc[said, emotion] = np.nextafter(highest[said], 2)
+    answers = {str(emotion): values[emotion].to_numpy(float) for emotion in values}
     if empty.any():
         answers[NO_ANSWER] = empty.to_numpy(float)
-    return answers, True
-
-
-def _check_probabilities(
-    table: pd.DataFrame, values: pd.DataFrame, empty: pd.Series, where: str
-) -> None:
-    """Refuse what is no distribution over emotions."""
-    for column in values:
-        wrong = ~empty & ~values[column].between(0, 1)
-        if wrong.any():
-            cell = table.loc[wrong.idxmax(), column]
-            raise _wrong(
-                table, wrong, where, str(column),
-                f"{str(cell)!r} is not a probability between 0 and 1.",
-            )  # fmt: skip
-    sums = values.sum(axis=1)
-    unlike = ~empty & ((sums - 1).abs() > SUM_WITHIN)
-    if unlike.any():
-        raise _wrong(
-            table, unlike, where, f"{values.columns[0]} to {values.columns[-1]}",
-            f"the probabilities sum to {sums[unlike.idxmax()]:.3f}, not to 1. Give a distribution "
-            "over the emotions, or a column prediction alone.",
-        )  # fmt: skip
+    return answers if (values > 0).any(axis=None) else {NO_ANSWER: np.ones(len(values))}
 
 
 def _refuse_other_cases(emotions: set[str], where: str) -> None:
@@ -325,14 +376,12 @@ def _no_column(name: str, table: pd.DataFrame, where: str) -> BenchmarkError:
     also = f" (or {', '.join(other)})" if other else ""
     return BenchmarkError(
         f"{where}: no column {name!r}{also}. Required: clip, speaker, emotion, and prediction or "
-        f"p_<emotion>. Columns: {', '.join(map(str, table.columns))}. The command score takes "
+        f"p_<emotion>. Columns: {', '.join(table.columns) or 'none'}. The command score takes "
         "other names by --column, and what is not in the table by --clips."
     )
 
 
-def _wrong(
-    table: pd.DataFrame, rows: pd.Series, where: str, column: str, problem: str
-) -> BenchmarkError:
+def _wrong(rows: pd.Series, where: str, column: str, problem: str) -> BenchmarkError:
     """Return the error for the first of some rows, with the number of the others."""
     more = int(rows.sum()) - 1
     others = f" {more:,} more such rows." if more else ""

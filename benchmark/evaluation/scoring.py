@@ -144,7 +144,7 @@ def compare_with(
             raise BenchmarkError(
                 f"{name}: clip {first['clip'].iloc[at]}: the {column} is {ours[at]!r} here and "
                 f"{theirs[at]!r} there; {int(differs.sum()):,} such clips in all. Both need the "
-                "same truth."
+                "same truth; --clips STUDY takes what a study knows of its clips."
             )
     return Comparison(
         name,
@@ -214,6 +214,11 @@ def selected_predictions(result: Result, protocol: str = "") -> Predictions:
     own = board.result.predictions
     model = board.selected[protocol].model
     rows = own[(own["protocol"] == protocol) & (own["model"] == model)]
+    if rows["clip"].duplicated().any():
+        raise BenchmarkError(
+            f"study {result.name}: {protocol} tests a clip several times, so that it has no single "
+            "prediction. Choose another protocol with --protocol."
+        )
     rows = rows.drop(columns=["protocol", "part", "model"], errors="ignore")
     return check_predictions(rows, f"study {result.name}, {protocol}")
 

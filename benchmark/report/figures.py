@@ -70,6 +70,7 @@ def house_style() -> Iterator[None]:
     with matplotlib.rc_context():
         matplotlib.rcdefaults()
         matplotlib.rcParams.update(STYLE)  # type: ignore[arg-type]
+        matplotlib.rcParams["text.parse_math"] = False  # names of users may hold a $
         yield
 
 

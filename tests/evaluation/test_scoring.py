@@ -180,9 +180,119 @@ def test_only_common_clips_are_compared_and_the_others_counted(table: pd.DataFra
 def test_predictions_of_other_clips_or_another_truth_are_not_compared(
     change: dict[str, str], complaint: str, table: pd.DataFrame
 ) -> None:
-    other = table.iloc[:1].assign(**change)
+    other = table.iloc[:12].copy()
+    if "clip" in change:
+        other["clip"] += change["clip"]
+    else:
+        other.loc[0, list(change)] = list(change.values())
     with pytest.raises(BenchmarkError, match=complaint):
         compare_with(check_predictions(table), check_predictions(other), "other")
+
+
+def test_of_equal_probabilities_the_stated_prediction_is_the_answer(table: pd.DataFrame) -> None:
+    halves = {f"p_{e}": np.where(table["prediction"] == e, 0.4, 0.2) for e in ("angry", "sad")}
+    tied = table.assign(**halves, p_happy=0.4)
+    tied["p_angry"] = 1 - tied["p_happy"] - tied["p_sad"]
+    stated = np.where(tied["p_angry"] > 0.3, "happy", tied["prediction"])
+    found = check_predictions(tied.assign(prediction=stated))
+    expected = recall_score(table["emotion"], stated, average="macro")
+    assert score_predictions(found).evaluation.scores[METRIC].value == pytest.approx(expected)
+
+
+def test_scores_that_are_no_distribution_stand_back_for_the_prediction(
+    table: pd.DataFrame,
+) -> None:
+    """Nkululeko names columns as emotions, and some of its models fill them with logits."""
+    logits = {e: np.linspace(-9, 9, len(table)) for e in ("angry", "happy", "sad")}
+    found = check_predictions(table.assign(**logits, uncertainty=0.5, correct=True))
+    assert not found.probabilities
+    assert list(found.facts) == ["clip", "angry", "happy", "sad"]
+    pd.testing.assert_frame_equal(found.rows, check_predictions(table).rows)
+
+
+def test_a_decimal_comma_is_read(table: pd.DataFrame, tmp_path: Path) -> None:
+    given = {f"p_{e}": np.where(table["prediction"] == e, 0.6, 0.2) for e in ("angry", "happy")}
+    rows = table.drop(columns="prediction").assign(**given)
+    rows["p_sad"] = (1 - rows["p_angry"] - rows["p_happy"]).round(2)
+    rows.to_csv(tmp_path / "a.csv", index=False)
+    rows.to_csv(tmp_path / "b.csv", index=False, sep=";", decimal=",", encoding="utf-16")
+    rows.to_parquet(tmp_path / "c.parquet")
+    rows.to_json(tmp_path / "d.jsonl", orient="records", lines=True)
+    printed = [
+        run("score", str(tmp_path / name), "--project", str(tmp_path), "--json", "--name", "same")
+        for name in ("a.csv", "b.csv", "c.parquet", "d.jsonl")
+    ]
+    assert len(set(printed)) == 1
+
+
+def test_another_column_can_be_scored_and_two_files_compared(
+    table: pd.DataFrame, tmp_path: Path
+) -> None:
+    both = table.assign(second=table["emotion"], gold=table["emotion"]).drop(columns="emotion")
+    both.to_csv(tmp_path / "both.csv", index=False)
+    path, project = str(tmp_path / "both.csv"), ("--project", str(tmp_path), "--json")
+    columns = ("--column", "prediction=second", "--column", "emotion=gold")
+    found = json.loads(run("score", path, *columns, "--against", path, *project))
+    assert found["scores"]["uar"]["value"] == 1
+    assert found["comparison"]["difference"]["value"] == 0
+    assert found["comparison"]["against"] == path
+
+
+def test_predictions_on_the_written_splits_are_compared_with_the_study(
+    quickstart: Result, tmp_path: Path
+) -> None:
+    tests = [one[one["side"] == "test"] for one in split_tables(quickstart).values()]
+    rows = pd.concat(tests).drop_duplicates("clip")
+    path = tmp_path / "mine.csv"
+    rows[["clip", "emotion"]].assign(prediction=rows["emotion"]).to_csv(path, index=False)
+    (tmp_path / "reports").mkdir()
+    (tmp_path / "reports" / "results").symlink_to(RESULTS)
+    study = ("--clips", "quickstart", "--against", "quickstart", "--project", str(tmp_path))
+    found = json.loads(run("score", str(path), *study, "--json"))
+    own = leaderboard(quickstart).selected_evaluation(SI).scores[METRIC].value
+    assert found["comparison"]["difference"]["value"] == pytest.approx(1 - own)
+    assert (tmp_path / "reports" / "reading.md").is_file()
+
+
+@pytest.mark.parametrize("name", ["../up", "/tmp/up", "a/b", ".", "", "\0", "x" * 300])
+def test_a_name_that_leads_elsewhere_is_refused(
+    name: str, table: pd.DataFrame, tmp_path: Path
+) -> None:
+    table.to_csv(tmp_path / "mine.csv", index=False)
+    arguments = ["score", str(tmp_path / "mine.csv"), "--name", name, "--project", str(tmp_path)]
+    done = CliRunner().invoke(app, arguments)
+    assert done.exit_code == 2
+    assert "can't be the name of a page" in done.output
+    assert [path.name for path in tmp_path.iterdir()] == ["mine.csv"]
+
+
+@pytest.mark.parametrize(
+    ("given", "complaint"),
+    [
+        (["foo=emotion"], "unknown column 'foo'"),
+        (["emotion=gold"], "unknown column 'gold'"),
+        (["emotion=emotion", "speaker=emotion"], "can't have two names"),
+        (["emotion=a", "emotion=b"], "emotion is 'a' already"),
+        (["emotion"], "expected NAME=COLUMN"),
+    ],
+)
+def test_a_wrong_column_is_refused(
+    given: list[str], complaint: str, table: pd.DataFrame, tmp_path: Path
+) -> None:
+    table.to_csv(tmp_path / "mine.csv", index=False)
+    options = [part for one in given for part in ("--column", one)]
+    done = CliRunner().invoke(app, ["score", str(tmp_path / "mine.csv"), *options])
+    assert done.exit_code == 2
+    assert complaint in done.output
+
+
+def test_clips_listed_twice_with_other_facts_are_refused(table: pd.DataFrame) -> None:
+    known = table[["clip", "speaker"]]
+    twice = pd.concat([known, known.iloc[:1].assign(speaker="z")])
+    with pytest.raises(BenchmarkError, match=r"--clips: row .* a-0 is listed twice"):
+        check_predictions(table.drop(columns="speaker"), clips=twice)
+    found = check_predictions(table.drop(columns="speaker"), clips=pd.concat([known, known]))
+    assert found.rows["speaker"].nunique() == 8
 
 
 def wrong(table: pd.DataFrame, name: str) -> pd.DataFrame:
@@ -199,7 +309,20 @@ def wrong(table: pd.DataFrame, name: str) -> pd.DataFrame:
         "percent": without.assign(**{name: 100 * values for name, values in given.items()}),
         "sigmoids": without.assign(**{**given, "p_sad": 0.9}),
         "both": table.assign(**given),
+        "training": table.assign(side=np.where(first, "train", "test")),
+        "other words": table.assign(prediction="label_1"),
+        "no answers": table.assign(prediction=""),
+        "empty probabilities": without.assign(p_sad="", p_happy=np.nan, p_angry=""),
+        "prediction alone": table.assign(
+            prediction=table["emotion"],
+            **{name: values.where(~first, np.nan) for name, values in given.items()},
+        ),
+        "no rows": table.iloc[:0],
+        **{f"nan {name}": table.assign(**{name: table[name].where(~first)}) for name in NEEDED},
     }[name]
+
+
+NEEDED = ("clip", "speaker", "emotion")
 
 
 @pytest.mark.parametrize(
@@ -213,7 +336,14 @@ def wrong(table: pd.DataFrame, name: str) -> pd.DataFrame:
         ("not a number", "'much' is not a probability between 0 and 1. 95 more such rows"),
         ("percent", "'100.0' is not a probability between 0 and 1"),
         ("sigmoids", "the probabilities sum to 1.900, not to 1"),
-        ("both", "'sad', but the highest probability is that of 'angry'"),
+        ("both", "'sad', but the probabilities are highest for 'angry'"),
+        ("training", "row 0, column 'side': a training clip"),
+        ("other words", "no predicted emotion (label_1) is one of the true ones (angry, happy"),
+        ("no answers", "no clip has an answer"),
+        ("empty probabilities", "no clip has an answer"),
+        ("prediction alone", "'angry', but the probabilities are empty"),
+        ("no rows", "the table has no rows"),
+        *((f"nan {name}", f"row 0, column '{name}': the cell is empty") for name in NEEDED),
     ],
 )
 def test_a_wrong_table_is_refused_with_row_and_column(

@@ -12,17 +12,21 @@ from benchmark.evaluation.intervals import Evaluation, Score
 from benchmark.evaluation.leaderboard import METRIC
 from benchmark.evaluation.metrics import METRICS
 from benchmark.evaluation.scoring import Scored
-from benchmark.evaluation.subgroups import SPEAKER, Division, Group
+from benchmark.evaluation.subgroups import FEWEST_CLIPS, SPEAKER, Division, Group
 from benchmark.report import wording
 from benchmark.report.latex import latex as as_latex
-from benchmark.report.markdown import address, figure, plain, title
+from benchmark.report.markdown import address, counted, figure, plain, title
 from benchmark.report.sections.calibration import Reliability, reliability_figure
 from benchmark.report.sections.selected_model import Confusion, confusion_figure
 from benchmark.report.sections.subgroups import speakers_figure
+from benchmark.report.study_page import reading_page
 from benchmark.report.template import render
 
 FOLDER = "scores"
 """Folder of the pages, below that of the reports."""
+
+MOST_SPEAKERS = 60
+"""More speakers are not drawn."""
 
 
 @dataclass(frozen=True)
@@ -63,13 +67,35 @@ class ScorePage:
         return sum(1 / number for number in present) / len(present)
 
     @property
-    def worst(self) -> list[tuple[Division, Group]]:
-        """The speaker and the other subgroup with the lowest scores."""
-        pairs = [
-            [(division, group) for division in divisions for group in division.groups]
-            for divisions in (self.speakers, self.others)
+    def worst_speaker(self) -> tuple[str, float] | None:
+        """The speaker with the lowest score, on all clips; None with one speaker."""
+        own = {name: one[METRIC] for name, one in self.evaluation.by_speaker.items()}
+        return min(own.items(), key=lambda pair: pair[1]) if len(own) > 1 else None
+
+    @property
+    def worst_group(self) -> tuple[Division, Group] | None:
+        """The subgroup, other than a speaker, with the lowest score."""
+        pairs = [(division, group) for division in self.others for group in division.groups]
+        return min(pairs, key=lambda pair: pair[1].score.value, default=None)
+
+    @property
+    def warnings(self) -> list[str]:
+        """What is doubtful in the table, for the terminal."""
+        answers = self.scored.predictions
+        found = [f"speakers whose names are alike: {', '.join(one)}" for one in self.scored.alike]
+        if answers.unanswered:
+            clips = counted(len(answers.unanswered), "clip")
+            found.append(f"{clips} without an answer; each counts as wrong")
+        if answers.never_true:
+            found.append(f"predicted, but true of no clip: {', '.join(answers.never_true)}")
+        if answers.never_predicted:
+            found.append(f"never predicted: {', '.join(answers.never_predicted)}")
+        found += [
+            f"{one.corpus}: most clips have a sentence that is spoken with one emotion only"
+            for one in self.scored.texts
+            if one.tells_emotion
         ]
-        return [min(found, key=lambda pair: pair[1].score.value) for found in pairs if found]
+        return found
 
     @property
     def speakers(self) -> list[Division]:
@@ -109,7 +135,7 @@ def figures(page: ScorePage) -> dict[str, bytes]:
         for name, part in evaluation.corpora.items()
     ]
     drawn = {"confusion.png": confusion_figure(panels, evaluation.emotions, min(3, len(panels)))}
-    if page.speakers:
+    if page.speakers and evaluation.speakers <= MOST_SPEAKERS:
         metric = METRICS[METRIC].title
         line = "score of all clips" if not several else "mean over corpora"
         drawn["speakers.png"] = speakers_figure(
@@ -117,7 +143,7 @@ def figures(page: ScorePage) -> dict[str, bytes]:
         )
     if scored.calibration is not None:
         drawn["calibration.png"] = reliability_figure(
-            [Reliability(page.name, scored.calibration, None)]
+            [Reliability(page.name, scored.calibration, None)], "predictions"
         )
     return drawn
 
@@ -130,6 +156,8 @@ def score_page(page: ScorePage) -> str:
             page=page,
             scored=page.scored,
             place=address(page.name),
+            speakers_drawn=page.evaluation.speakers <= MOST_SPEAKERS,
+            fewest_clips=FEWEST_CLIPS,
             listed_speakers=wording.listed_speakers(page.evaluation),
             **wording.constants() | {"base": ".."},
         )
@@ -141,8 +169,14 @@ def write_score(page: ScorePage, reports: Path, *, latex: bool = False) -> list[
     """Write the page and its figures below the folder of the reports; return what was written."""
     folder = reports / FOLDER
     (folder / page.name).mkdir(parents=True, exist_ok=True)
-    for name, content in figures(page).items():
+    drawn = figures(page)
+    for stale in (folder / page.name).glob("*.png"):
+        if stale.name not in drawn:
+            stale.unlink()
+    for name, content in drawn.items():
         write_bytes(folder / page.name / name, content)
+    if not (reports / wording.READING).exists():  # every page refers to it
+        write_text(reports / wording.READING, reading_page())
     path = folder / f"{page.name}.md"
     write_text(path, score_page(page))
     if not latex:

@@ -117,8 +117,11 @@ def _figures(board: Leaderboard, facts: list[Calibrated]) -> dict[str, bytes]:
     return {"calibration.png": reliability_figure(panels)}
 
 
-def reliability_figure(panels: Sequence[Reliability]) -> bytes:
-    """Return reliability diagrams, accuracy by confidence: a panel per protocol."""
+def reliability_figure(panels: Sequence[Reliability], before: str = "uncalibrated") -> bytes:
+    """Return reliability diagrams, accuracy by confidence: a panel per protocol.
+
+    `before` names the curve without temperature scaling.
+    """
     with house_style():
         from matplotlib.figure import Figure
 
@@ -129,7 +132,7 @@ def reliability_figure(panels: Sequence[Reliability]) -> bytes:
         grid = figure.subplots(1, len(panels), squeeze=False, sharey=True)[0]
         for axes, panel in zip(grid, panels, strict=True):
             axes.plot([0, 1], [0, 1], color=GREY, ls=(0, (4, 3)), lw=1, label="perfect calibration")
-            _draw_curve(axes, panel.before, VERMILLION, "o", "uncalibrated")
+            _draw_curve(axes, panel.before, VERMILLION, "o", before)
             if panel.after is not None:
                 _draw_curve(axes, panel.after, BLUE, "D", "after temperature scaling")
             axes.set(xlim=(0, 1), ylim=(0, 1), xlabel="confidence")
