@@ -97,6 +97,8 @@ class Sources:
         Whether missing clips and many unusable clips are accepted and reported.
     allow_missing : tuple of str
         Corpora that are left out, and named on every page, if they are incomplete.
+    allow : tuple of str
+        Guards whose findings are accepted and reported; see `data.guards`.
     """
 
     cache: Path
@@ -105,6 +107,7 @@ class Sources:
     tables: tuple[Path, Path] | None = None
     allow_incomplete: bool = False
     allow_missing: tuple[str, ...] = ()
+    allow: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True)

@@ -69,6 +69,16 @@ MissingOption = Annotated[
         "Can be repeated.",
     ),
 ]
+AllowOption = Annotated[
+    list[str] | None,
+    typer.Option(
+        "--allow",
+        metavar="GUARD",
+        help="Run although this guard found something; every page says so: similar-speakers, "
+        "single-clip-speakers, contradicting-recordings, equal-rows, label-columns. Can be "
+        "repeated.",
+    ),
+]
 WorkersOption = Annotated[
     int | None,
     typer.Option(
@@ -123,11 +133,17 @@ def make_sources(
     allow_incomplete: bool = False,
     allow_missing: list[str] | None = None,
     tables: tuple[Path, Path] | None = None,
+    allow: list[str] | None = None,
 ) -> Sources:
     """Return the sources of recordings that the options name."""
     from benchmark.corpora import CORPORA
     from benchmark.project import Project, Sources
 
+    for name in allow or []:
+        from benchmark.data.guards import GUARDS
+
+        if name not in GUARDS:
+            raise unknown("guard", name, GUARDS, "--allow")
     given: dict[str, Path] = {}
     for text in corpus or []:
         name, _, path = text.partition("=")
@@ -145,6 +161,7 @@ def make_sources(
         tables=tables,
         allow_incomplete=allow_incomplete,
         allow_missing=tuple(allow_missing or ()),
+        allow=tuple(allow or ()),
     )
 
 

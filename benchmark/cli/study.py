@@ -10,6 +10,7 @@ import typer
 
 from benchmark.cli.options import (
     CURRENT_FOLDER,
+    AllowOption,
     ClusterOption,
     CorporaOption,
     CorpusOption,
@@ -44,6 +45,7 @@ def run_study(
     ] = None,
     allow_incomplete: IncompleteOption = False,
     allow_missing: MissingOption = None,
+    allow: AllowOption = None,
     workers: WorkersOption = None,
     cluster: ClusterOption = None,
     minutes: Annotated[
@@ -75,7 +77,9 @@ def run_study(
     """
     with command_console() as console:
         tables = _own_tables(train, test)
-        sources = make_sources(project, corpora, corpus, allow_incomplete, allow_missing, tables)
+        sources = make_sources(
+            project, corpora, corpus, allow_incomplete, allow_missing, tables, allow
+        )
         checked = read_study(study, changes)
         from benchmark import pipeline
         from benchmark.report.summary import print_summary
@@ -100,6 +104,7 @@ def extract(
     changes: SetOption = None,
     allow_incomplete: IncompleteOption = False,
     allow_missing: MissingOption = None,
+    allow: AllowOption = None,
     workers: WorkersOption = None,
     cluster: ClusterOption = None,
     project: ProjectOption = CURRENT_FOLDER,
@@ -109,7 +114,9 @@ def extract(
     - `extract capstone --corpora ~/corpora`
     """
     with command_console() as console:
-        sources = make_sources(project, corpora, corpus, allow_incomplete, allow_missing)
+        sources = make_sources(
+            project, corpora, corpus, allow_incomplete, allow_missing, allow=allow
+        )
         checked = read_study(study, changes)
         from benchmark import pipeline
 

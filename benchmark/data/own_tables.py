@@ -10,6 +10,7 @@ import pandas as pd
 
 from benchmark.console import Console
 from benchmark.data.covariates import COVARIATES, with_covariates
+from benchmark.data.guards import check_clips, check_tables
 from benchmark.data.prepared import Prepared, counts, result_name
 from benchmark.data.protocols import INNER, PROTOCOLS
 from benchmark.data.record import Change, CorpusRecord, DataRecord
@@ -18,14 +19,14 @@ from benchmark.data.splits import Split, check_split
 from benchmark.data.tables import Table, read_csv
 from benchmark.errors import BenchmarkError, unknown
 from benchmark.features import feature_set
+from benchmark.project import Sources
 from benchmark.study import Study
 
 
 def prepare_tables(
     study: Study,
-    paths: tuple[Path, Path],
+    sources: Sources,
     overrides: Sequence[Change],
-    cache: Path,
     console: Console,
 ) -> Prepared:
     """Return a study on a user's own train and test tables, ready for the search.
@@ -33,6 +34,8 @@ def prepare_tables(
     The protocol follows from the speakers: speaker-dependent if any is in both tables.
     """
     _refuse_unsupported(study)
+    assert sources.tables is not None, "the caller has looked"
+    paths, cache = sources.tables, sources.cache
     train, test = (_of_study(read_csv(path), study, path, console) for path in paths)
     if train.columns != test.columns:
         differing = sorted(set(train.columns) ^ set(test.columns)) or ["their order"]
@@ -47,6 +50,8 @@ def prepare_tables(
         + f", so the protocol is {protocol}"
     )
     frame = _own_clips(train, test, paths[0])
+    allowed = check_clips(frame, [protocol], sources.allow)
+    allowed += check_tables(train, test, sources.allow)
     trained = frame["side"] == "train"
     rule = PROTOCOLS[protocol]
     with rule.named_errors():
@@ -59,7 +64,7 @@ def prepare_tables(
     check_split(split, frame)
     fold_of = dict(zip(frame["clip"], fold, strict=True))
     digests = Change(kind="tables", value=f"{train.digest[:12]} and {test.digest[:12]}")
-    name, changes = result_name(study.name, (*overrides, digests))
+    name, changes = result_name(study.name, (*overrides, digests, *allowed))
     rows_fold = train.rows["clip"].map(fold_of).to_numpy(dtype=np.intp)
     tables = write_tables(SplitTables(split, train, test, rows_fold, cache / name / protocol))
     return Prepared(

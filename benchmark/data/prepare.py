@@ -13,6 +13,7 @@ from numpy.typing import NDArray
 from benchmark.console import Bars, Console
 from benchmark.corpora import CORPORA, Clip, Recordings, describe_shortfall, locate, read_corpus
 from benchmark.data.covariates import COVARIATES, with_covariates
+from benchmark.data.guards import check_clips
 from benchmark.data.normalisation import normalised, normalised_tests
 from benchmark.data.own_tables import prepare_tables
 from benchmark.data.prepared import Prepared, counts, result_name
@@ -59,7 +60,7 @@ def prepare(
         If recordings are missing or unusable, or do not allow a protocol.
     """
     if sources.tables is not None:
-        return prepare_tables(study, sources.tables, overrides, sources.cache, console)
+        return prepare_tables(study, sources, overrides, console)
     cache = sources.cache
     changes = [*overrides, *shortfalls(recordings)]
     clips = study_clips(study, recordings)
@@ -70,6 +71,7 @@ def prepare(
         originals = _extract(study, clips, "", cache, workers, bars)
         changes += _check_usable(originals, len(clips), sources, console)
         frame = clip_frame(originals.clips, originals.samples_digests)
+        changes += check_clips(frame, study.split.protocols, sources.allow)
         drawn = _draw(study, frame)
         copies = _augment(study, originals, drawn, cache, workers, bars)
     _report_unusable(copies, console)
@@ -318,11 +320,18 @@ def _check_usable(
 
 
 def _check_emotions(study: Study, recordings: Mapping[str, Recordings]) -> None:
-    """Refuse an emotion that no clip has."""
+    """Refuse an emotion that no clip has, and one that some clips have in another case."""
     there = sorted({clip.emotion for name in study.corpora for clip in recordings[name].clips})
     for emotion in study.emotions:
         if emotion not in there:
             raise unknown("emotion", emotion, there, f"study {study.name}")
+        other = [one for one in there if one.casefold() == emotion.casefold() and one != emotion]
+        if other:
+            raise BenchmarkError(
+                f"study {study.name}: the emotions {other[0]!r} and {emotion!r} differ by case "
+                f"only, and clips of {other[0]!r} would be left out. Write one of them: [rename] "
+                f'"{other[0]}" = "{emotion}".'
+            )
 
 
 def clip_frame(clips: Sequence[Clip], samples: Sequence[str]) -> pd.DataFrame:

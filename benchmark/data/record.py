@@ -14,13 +14,14 @@ class Change(Record):
     ----------
     kind : str
         ``override`` of a key by ``--set``, ``incomplete`` corpus, ``unusable`` clips beyond what is
-        allowed, a user's own ``tables``, or a ``budget`` of time.
+        allowed, a user's own ``tables``, a ``budget`` of time, or a guard's finding that is
+        ``allowed``.
     value : str
         The override, the corpus with its missing clips, the numbers of clips ("3 of 100"), the
-        digests of the tables, or the minutes.
+        digests of the tables, the minutes, or the name of the guard.
     """
 
-    kind: Literal["override", "incomplete", "unusable", "tables", "budget"]
+    kind: Literal["override", "incomplete", "unusable", "tables", "budget", "allowed"]
     value: str
 
     @property
@@ -30,6 +31,7 @@ class Change(Record):
             "unusable": f"{self.value} clips can't be used",
             "tables": f"own tables {self.value}",
             "budget": f"{self.value} minutes of time",
+            "allowed": f"--allow {self.value}",
         }
         return words.get(self.kind, self.value)
 

@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
-import re
-from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
 import pandas as pd
 
+from benchmark.data.guards import alike
 from benchmark.errors import BenchmarkError, unknown
 from benchmark.evaluation.calibration import Calibration, calibration
 from benchmark.evaluation.intervals import Evaluation, bootstrap_seed, evaluate
@@ -107,7 +106,7 @@ def score_predictions(predictions: Predictions, seed: int = 0) -> Scored:
         tuple(divided),
         _calibration(predictions) if predictions.probabilities else None,
         tuple(texts),
-        tuple(alike(rows["speaker"].unique())),
+        tuple(alike(list(rows["speaker"].unique()))),
     )
 
 
@@ -154,24 +153,6 @@ def compare_with(
         len(here) - len(common),
         len(there) - len(common),
     )
-
-
-def alike(names: Sequence[str]) -> list[tuple[str, ...]]:
-    """Return groups of names that differ only in case, blanks, punctuation or leading zeros.
-
-    Such names are often of one speaker, who then stands on both sides of a split.
-
-    Examples
-    --------
-    >>> alike(["Actor_01", "actor 1", "Actor_10"])
-    [('Actor_01', 'actor 1')]
-    """
-    groups: dict[str, list[str]] = {}
-    for name in names:
-        runs = re.findall(r"[^\W\d_]+|\d+", name.casefold())
-        key = " ".join(run.lstrip("0") or "0" if run.isdigit() else run for run in runs)
-        groups.setdefault(key, []).append(name)
-    return [tuple(group) for group in groups.values() if len(group) > 1]
 
 
 def _calibration(predictions: Predictions) -> Calibration:

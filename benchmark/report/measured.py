@@ -81,7 +81,9 @@ def estimand(board: Leaderboard) -> str:
         f"on {plain(protocol_of(name).tested_on)} ({wording.protocol_words(name).column})"
         for name in board.protocols
     ]
-    fixed = "; the corpora are fixed" if several else ""
+    small = [title(name) for name in board.selected_evaluation(board.leading).small]
+    speakers = f" and the speakers of {listed(small)}" if small else ""
+    fixed = f"; the corpora{speakers} are fixed" if several else ""
     more = ""
     if board.result.study.normalise != "none":
         more = (

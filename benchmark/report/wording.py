@@ -190,6 +190,11 @@ class Headline:
         The SD–SI gap of the selected models; None without clips tested under both protocols.
     own_gaps : tuple of Score
         The smallest and the largest SD–SI gap of one model, if the selected models differ.
+    gap_by_corpus : tuple of (str, float)
+        That gap within each corpus, by title; empty for one corpus, or if the two protocols test
+        other clips.
+    few_speakers : tuple of str
+        Titles of the corpora whose speakers the intervals hold fixed.
     chance : float
         UAR of a constant prediction.
     """
@@ -197,6 +202,8 @@ class Headline:
     selected: tuple[tuple[ProtocolWords, str, Score], ...]
     gap: Score | None
     own_gaps: tuple[Score, ...]
+    gap_by_corpus: tuple[tuple[str, float], ...]
+    few_speakers: tuple[str, ...]
     chance: float
 
 
@@ -221,8 +228,29 @@ def headline_facts(board: Leaderboard) -> Headline:
         selected=selected,
         gap=gap.scores[METRIC] if gap else None,
         own_gaps=(own[0], own[-1]) if len(own) > 1 else (),
+        gap_by_corpus=_gap_by_corpus(board),
+        few_speakers=_few_speakers(board),
         chance=chance_level(board),
     )
+
+
+def _gap_by_corpus(board: Leaderboard) -> tuple[tuple[str, float], ...]:
+    if len(board.corpora) < 2 or board.selected_gap is None or board.gap_restricted:
+        return ()
+    sides = [
+        board.selected_evaluation(protocol).corpora
+        for protocol in (SPEAKER_DEPENDENT, SPEAKER_INDEPENDENT)
+    ]
+    values = [{name: part.scores[METRIC].value for name, part in side.items()} for side in sides]
+    return tuple((title(name), values[0][name] - values[1][name]) for name in board.corpora)
+
+
+def _few_speakers(board: Leaderboard) -> tuple[str, ...]:
+    """Return the corpora whose speakers an interval over several corpora holds fixed."""
+    evaluation = board.selected_evaluation(board.leading)
+    if len(evaluation.corpora) < 2 or evaluation.scores[METRIC].interval is None:
+        return ()
+    return tuple(map(title, evaluation.small))
 
 
 def chance_level(board: Leaderboard) -> float:

@@ -285,6 +285,7 @@ def check_headline(audit: Audit, study: Study, page: str) -> None:
         audit.cell(f"headline, {column}", printed, figure and figure._replace(own=()))
     gap = study.gap(study.selected[SD], study.selected[SI])["UAR"] if both else None
     line = check_own_gaps(audit, study, line)
+    line = check_gap_by_corpus(audit, study, line)
     printed_gap = re.findall(rf"gap\b[^.]*?(\**{NUMBER}\**(?: \[[^]]*\])?)", line)
     audit.same("gaps in the headline", len(printed_gap), int(gap is not None))
     for printed in printed_gap:
@@ -314,7 +315,7 @@ def check_own_gaps(audit: Audit, study: Study, line: str) -> str:
         if model != BASELINE and (gap := study.gap(model, model)["UAR"])
     )
     printed = list(
-        re.finditer(rf" It is of two different models[^.]*? is ({NUMBER}) to ({NUMBER})\.", line)
+        re.finditer(rf" The two models differ; [^.]*? is ({NUMBER}) to ({NUMBER})\.", line)
     )
     differ = (
         len({study.selected[protocol] for protocol in (SD, SI) if protocol in study.selected}) > 1
@@ -323,6 +324,29 @@ def check_own_gaps(audit: Audit, study: Study, line: str) -> str:
     for one in printed:
         audit.number("smallest gap of a model", one[1], own[0])
         audit.number("largest gap of a model", one[2], own[-1])
+        line = line.replace(one[0], "")
+    return line
+
+
+def check_gap_by_corpus(audit: Audit, study: Study, line: str) -> str:
+    """Check the gap of the selected models within each corpus; return the line without it."""
+    stated = list(
+        re.finditer(rf" By corpus, the difference is ((?:{NUMBER} in [^.]*?)+)\.(?!\d)", line)
+    )
+    sides = [set(study.side(protocol)["clip"]) for protocol in (SD, SI) if study.has_gap]
+    expected = study.has_gap and len(study.corpora) > 1 and sides[0] == sides[1]
+    audit.same("the gap by corpus in the headline", len(stated), int(expected))
+    for one in stated:
+        printed = re.findall(rf"({NUMBER}) in (\w+)", one[1])
+        audit.same("corpora of the gap", len(printed), len(study.corpora))
+        for value, name in printed:
+            first, second = (
+                study.scores(protocol, study.selected[protocol], name.lower())["UAR"]
+                for protocol in (SD, SI)
+            )
+            assert first
+            assert second
+            audit.number(f"gap in {name}", value, first.value - second.value)
         line = line.replace(one[0], "")
     return line
 
@@ -614,19 +638,20 @@ def check_all_claims(audit: Audit, page: str) -> None:
     left_out = re.findall(r"(\d+) of (\d+) reported figures? (?:is|are) not comparable", page)
     n_claims, n_left_out = len(everything), len(everything) - len(comparable)
     audit.same("not comparable", left_out, [(str(n_left_out), str(n_claims))] * bool(n_left_out))
-    triples = [
-        (one.reported, one.measured.value, one.independent.value)
-        for one in comparable
-        if one.measured and one.independent
-    ]
+    triples: dict[str, list[tuple[float, float, float]]] = {}
+    for (name, *_), one in everything.items():
+        if one.comparable and one.measured and one.independent:
+            values = (one.reported, one.measured.value, one.independent.value)
+            triples.setdefault(name, []).append(values)
     *means, n_means = single(
         rf"Mean \w[\w ]*: ({NUMBER}) reported, \*\*({NUMBER})\*\* in .*? and \*\*({NUMBER})\*\* "
         r"speaker-independent \((\d+) comparable figures? measured",
         page,
     ).groups()
-    audit.same("figures of the means", int(n_means), len(triples))
-    for printed, values in zip(means, zip(*triples, strict=True), strict=True):
-        audit.number("mean of the claims", printed, fmean(values))
+    audit.same("figures of the means", int(n_means), sum(map(len, triples.values())))
+    for place, printed in enumerate(means):
+        of_studies = [fmean(values[place] for values in one) for one in triples.values()]
+        audit.number("mean of the claims", printed, fmean(of_studies))
 
 
 def check_readme(audit: Audit, page: str) -> None:
@@ -694,7 +719,7 @@ def check_own_rows(audit: Audit, studies: list[Study], text: str) -> None:
         best = folds.loc[folds.groupby("test_speakers")["score"].idxmax()]
         tested = [stored(row.study).tested[SI, row.model] for row in best.itertuples()]
         rows = [own[own["part"] == part] for own, part in zip(tested, best["part"], strict=True)]
-        by_studies[frozenset(best["study"])] = score(pd.concat(rows))
+        by_studies[frozenset(best["study"])] = score(pd.concat(rows), listed=True)
     found = pd.concat(tables(text, "System"))
     ours = found[found["System"].str.startswith("**Ours")]
     linked = [frozenset(re.findall(r"\(([^()]+)\.md\)", cell)) for cell in ours["Source"]]

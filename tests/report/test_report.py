@@ -189,7 +189,7 @@ def test_every_model_is_in_every_leaderboard(page: str, folder: Path, model: str
         "- MLP: Its settings \\| were chosen on test rows.",
         "| Conv1D | 0.90 | – | not comparable (not measured here) | – |",
         "Soft voting of random forest and MLP and the Conv1D are not compared",
-        "it still increases; more clips may help",
+        "it still increases.",
         "no increase beyond the variation between folds",
         "engines: mlp",
         "Trial 0 with the initial parameters of the study",
@@ -350,6 +350,7 @@ def test_a_gap_that_may_be_zero_is_called_not_significant() -> None:
             """--corpora DIR --set 'corpora=['"'"'tess'"'"']'""",
         ),
         ((Change(kind="tables", value="12 and 34"),), "small --train TRAIN.csv --test TEST.csv"),
+        ((Change(kind="allowed", value="equal-rows"),), "DIR --allow equal-rows"),
     ],
 )
 def test_the_command_repeats_what_was_changed(changes: tuple[Change, ...], command: str) -> None:

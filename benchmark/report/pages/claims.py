@@ -67,17 +67,21 @@ class Row:
 
 @dataclass(frozen=True)
 class Means:
-    """Means over the comparable figures, measured also speaker-independently.
+    """Means over the comparable figures that are measured also speaker-independently.
+
+    A study's figures share their test clips, so its mean counts once.
 
     Attributes
     ----------
-    n : int
+    n, studies : int
+        Numbers of figures, and of the studies that they are of.
     reported, reproduced, independent : float
     emotions : tuple of int
         The fewest and the most emotions of their studies.
     """
 
     n: int
+    studies: int
     reported: float
     reproduced: float
     independent: float
@@ -137,17 +141,25 @@ def _facts(rows: Sequence[Row], folder: str) -> dict[str, Any]:
 
 
 def _means(comparable: Sequence[Row]) -> Means | None:
-    triples = []
+    by_study: dict[str, list[tuple[float, float, float]]] = {}
     emotions = []
     for row in comparable:
         if row.claim.measured and row.claim.independent:
             figures = (row.claim.measured.value, row.claim.independent.value)
-            triples.append((row.claim.claimed, *figures))
+            by_study.setdefault(row.result.name, []).append((row.claim.claimed, *figures))
             emotions.append(len(row.result.emotions))
-    if not triples:
+    if not by_study:
         return None
-    reported, reproduced, independent = np.mean(triples, axis=0).tolist()
-    return Means(len(triples), reported, reproduced, independent, (min(emotions), max(emotions)))
+    of_studies = [np.mean(triples, axis=0) for triples in by_study.values()]
+    reported, reproduced, independent = np.mean(of_studies, axis=0).tolist()
+    return Means(
+        n=len(emotions),
+        studies=len(by_study),
+        reported=reported,
+        reproduced=reproduced,
+        independent=independent,
+        emotions=(min(emotions), max(emotions)),
+    )
 
 
 def _cells(rows: Sequence[Row], row: Row, folder: str) -> list[str]:

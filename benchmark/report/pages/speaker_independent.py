@@ -61,10 +61,6 @@ class Published:
         Authors or name, and where it was read.
     read : str
         Date of reading.
-    same_folds : bool
-        Whether it was measured on the same folds.
-    inductive : bool
-        Whether no statistics of other test clips are used, as far as the source says.
     """
 
     system: str
@@ -73,8 +69,6 @@ class Published:
     source: str
     address: str
     read: str
-    same_folds: bool = True
-    inductive: bool = True
 
 
 EMOBOX = ("Ma et al. 2024, EmoBox", "https://arxiv.org/abs/2406.07162", "2026-11")
@@ -129,12 +123,6 @@ SETUPS = (
             _emobox("WavLM large", 0.7200, 0.7222, 0.7142),
             _emobox("HuBERT large", 0.7000, 0.7029, 0.6954),
             _emobox("wav2vec 2.0 base", 0.5433, 0.5540, 0.5399),
-            Published(
-                "ResLSTM-SER", {"uar": 0.623},
-                "MFCC and chroma, normalised over all the data; five other folds of speakers",
-                "arXiv 2606.03359", "https://arxiv.org/abs/2606.03359", "2026-11",
-                same_folds=False, inductive=False,
-            ),
         ),
     ),
     Setup(
@@ -290,10 +278,10 @@ class Section:
     clips_per_speaker : int
     comparisons : list of Comparison
         The inductive results first.
-    other_folds : list of str
-        Systems that were measured on other folds.
     left_out : list of str
         Our studies with other outer folds.
+    speakers : list of list of str
+        The names of the speakers whose figures are listed, because they are few; else empty.
     associations : list of TextAssociation
         Of sentence and emotion, in the corpus.
     """
@@ -303,8 +291,8 @@ class Section:
     folds: str
     clips_per_speaker: int
     comparisons: list[Comparison]
-    other_folds: list[str]
     left_out: list[str]
+    speakers: list[list[str]]
     associations: list[TextAssociation]
 
 
@@ -351,8 +339,8 @@ def _section(setup: Setup, boards: Sequence[Leaderboard], speed: Mapping[str, fl
                 one := _comparison(setup, boards, [ours for ours, _ in found], speed, inductive)
             ).rows
         ],
-        other_folds=[one.system for one in setup.published if not one.same_folds],
         left_out=[board.result.name for _, others in found for board in others],
+        speakers=[names for _, names in wording.listed_speakers(tested)],
         associations=list(text_associations(boards[0].result)),
     )
 
@@ -370,11 +358,8 @@ def _comparison(
         for ours in best
         if inductive is not bool(ours.kind.normalisation)
     ]
-    rows += [
-        (one.scores[METRIC], _published_row(one))
-        for one in setup.published
-        if one.inductive is inductive
-    ]
+    if inductive:  # as far as the sources say
+        rows += [(one.scores[METRIC], _published_row(one)) for one in setup.published]
     rows.sort(key=lambda row: -row[0])
     own = [one for one in boards if wording.is_transductive(one.result) is not inductive]
     steps = sorted((step for board in own for step in _steps(board)), key=lambda step: step[0])
@@ -388,11 +373,12 @@ def _kind(board: Leaderboard) -> Kind:
 
 def _own_row(ours: BestResult, speed: Mapping[str, float]) -> list[str]:
     results = ours.results
+    (within,) = ours.evaluation.corpora.values()
     clips_per_second = [speed.get(result.study.features) for result in results]
     known = [clips for clips in clips_per_second if clips is not None]
     return [
         f"**Ours: {ours.kind.title}**",
-        *(figure(ours.evaluation.scores[metric], bold=True) for metric in SHOWN),
+        *(wording.cell(within, metric, bold=True) for metric in SHOWN),
         f"{min(known):.0f}" if len(known) == len(results) else NOTHING,
         _method(ours),
         listed([link(f"study {plain(one.name)}", f"{one.name}.md") for one in results]),

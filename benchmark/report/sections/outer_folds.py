@@ -50,6 +50,11 @@ class ProtocolFolds:
     repeat_rows: list[list[str]]
 
     @property
+    def other_corpora(self) -> bool:
+        """Whether the folds test different corpora, as a corpus of fewer speakers than folds."""
+        return len({tuple(test.corpora) for _, test in self.folds.values()}) > 1
+
+    @property
     def cv_score(self) -> float:
         """Mean CV score of the selected models."""
         return float(np.mean([winner.score for winner, _ in self.folds.values()]))

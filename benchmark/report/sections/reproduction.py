@@ -55,6 +55,7 @@ def run_command(result: Result) -> str:
         parts.append("--allow-incomplete")
     left_out = [name for name, one in corpora.items() if one.left_out]
     parts += [f"--allow-missing {shlex.quote(name)}" for name in left_out]
+    parts += [one.text for one in result.changes if one.kind == "allowed"]
     parts += [f"--minutes {one.value}" for one in result.changes if one.kind == "budget"]
     overrides = [one.value for one in result.changes if one.kind == "override"]
     return " ".join([*parts, *(f"--set {shlex.quote(override)}" for override in overrides)])

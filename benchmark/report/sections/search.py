@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import warnings
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, NamedTuple
 
@@ -153,8 +153,27 @@ def _looser(board: Leaderboard) -> Iterator[str]:
         entry, column = protocol_of(name), wording.protocol_words(name).column
         if entry.sides is not None:
             yield f"those of {column} keep speakers apart, but no corpus"
+        elif lacking := _lacking(board.result, name):
+            yield f"those of {column} lack {listed(lacking)} in training or in validation"
         if entry.text_independent and single:
             yield f"those of {column} validate on the one training sentence of {listed(single)}"
+
+
+def _lacking(result: Result, protocol: str) -> list[str]:
+    """Return the corpora that an inner fold has on one side only: they have too few speakers."""
+    found = set()
+    for name, split in result.data.splits.items():
+        if name.partition("/")[0] == protocol:
+            speakers = set(split.train.speakers)
+            for fold in split.folds:
+                validated = set(fold.validation_speakers)
+                on_both = _corpora_of(validated) & _corpora_of(speakers - validated)
+                found |= _corpora_of(speakers) - on_both - set(result.study.auxiliary)
+    return sorted(map(title, found))
+
+
+def _corpora_of(speakers: Collection[str]) -> set[str]:
+    return {speaker.partition("/")[0] for speaker in speakers}
 
 
 def _enumerates(sampler: str) -> bool:

@@ -1,0 +1,195 @@
+"""Guards: what makes the name of a protocol untrue is found before anything is fitted.
+
+Each guard stops a run in one line, unless the command line allows what it found; then every page
+says so.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable, Collection, Iterator, Sequence
+
+import numpy as np
+import pandas as pd
+
+from benchmark.data.protocols import PROTOCOLS
+from benchmark.data.record import Change
+from benchmark.data.tables import Table
+from benchmark.errors import BenchmarkError
+
+SPEAKER = "speaker"
+MOST_SINGLE = 0.5
+"""Fraction of speakers with one clip above which a column of speakers looks like one of clips."""
+
+FEWEST_ROWS = 20
+"""With fewer rows, a feature may separate the emotions by chance."""
+
+
+def check_clips(
+    clips: pd.DataFrame, protocols: Collection[str], allowed: Collection[str]
+) -> list[Change]:
+    """Return what was found in the clips of a study and is allowed.
+
+    Parameters
+    ----------
+    clips : DataFrame
+        One row per clip: clip, corpus, speaker, emotion, samples.
+    protocols : collection of str
+        Of the study. Only those that keep speakers apart need true names of speakers.
+    allowed : collection of str
+        Names in `GUARDS`.
+
+    Raises
+    ------
+    BenchmarkError
+        If a guard finds something that is not allowed.
+    """
+    apart = any(SPEAKER in PROTOCOLS[name].kept_apart for name in protocols)
+    found = {"contradicting-recordings": contradicting_recordings(clips)}
+    if apart:
+        found["similar-speakers"] = similar_speakers(clips)
+        found["single-clip-speakers"] = single_clip_speakers(clips)
+    return _allowed(found, allowed)
+
+
+def check_tables(train: Table, test: Table, allowed: Collection[str]) -> list[Change]:
+    """Return what was found in a user's own tables and is allowed.
+
+    Raises
+    ------
+    BenchmarkError
+        If a guard finds something that is not allowed.
+    """
+    found = {"equal-rows": equal_rows(train, test), "label-columns": label_columns(train, test)}
+    return _allowed(found, allowed)
+
+
+def _allowed(found: dict[str, str], allowed: Collection[str]) -> list[Change]:
+    for name, problem in found.items():
+        if problem and name not in allowed:
+            raise BenchmarkError(
+                f"{problem} To run nevertheless: --allow {name}; every page then says so."
+            )
+    return [Change(kind="allowed", value=name) for name, problem in found.items() if problem]
+
+
+def similar_speakers(clips: pd.DataFrame) -> str:
+    """Return which speakers of a corpus have names that differ in their writing only."""
+    for _, names in clips.groupby("corpus")[SPEAKER].unique().items():
+        for group in alike(list(names)):
+            return (
+                f"speakers {' and '.join(map(repr, group[:3]))} differ only in case, blanks, "
+                "punctuation or leading zeros: one person may be on both sides of a split. Write "
+                "each speaker's name in one way."
+            )
+    return ""
+
+
+def single_clip_speakers(clips: pd.DataFrame) -> str:
+    """Return which corpus has speakers of one clip for the most part."""
+    for corpus, speakers in clips.groupby("corpus")[SPEAKER]:
+        numbers = speakers.value_counts()
+        single = int((numbers == 1).sum())
+        if single > MOST_SINGLE * len(numbers):
+            return (
+                f"{corpus}: {single} of {len(numbers)} speakers have one clip, so their names are "
+                "rather those of clips, and no speaker is kept apart. Name the speakers."
+            )
+    return ""
+
+
+def contradicting_recordings(clips: pd.DataFrame) -> str:
+    """Return which equal recordings have several emotions or speakers."""
+    for column in ("emotion", SPEAKER):
+        several = clips.groupby("samples")[column].nunique()
+        for samples in several.index[several > 1][:1]:
+            same = clips[clips["samples"] == samples]
+            values = dict(zip(same[column], same["clip"], strict=True))
+            (first, one), (second, other), *_ = values.items()
+            return (
+                f"{one} and {other} are the same recording, of {column} {first!r} and {second!r}; "
+                f"{int((several > 1).sum())} such recordings in all. Remove the wrong ones."
+            )
+    return ""
+
+
+def equal_rows(train: Table, test: Table) -> str:
+    """Return how many test rows have the features of a training row."""
+    trained = {row.tobytes() for row in np.ascontiguousarray(train.values)}
+    again = [row.tobytes() in trained for row in np.ascontiguousarray(test.values)]
+    if not any(again):
+        return ""
+    clip = test.rows["clip"].iloc[int(np.argmax(again))]
+    return (
+        f"{sum(again)} of {len(again)} test rows have the same features as a training row (the "
+        f"first: {clip}): they are the same recordings. Remove them from one of the tables."
+    )
+
+
+def label_columns(train: Table, test: Table) -> str:
+    """Return which features alone tell the emotion of every row."""
+    values = np.concatenate([train.values, test.values])
+    emotions = pd.factorize(pd.concat([train.rows["emotion"], test.rows["emotion"]]))[0]
+    if len(values) < FEWEST_ROWS:
+        return ""
+    telling = [
+        name
+        for name, column in zip(train.columns, values.T, strict=True)
+        if tells(column, emotions)
+    ]
+    if not telling:
+        return ""
+    noun = "column" if len(telling) == 1 else "columns"
+    return (
+        f"the {noun} {', '.join(telling[:5])} alone {'tells' if len(telling) == 1 else 'tell'} the "
+        "emotion of every row, as the label itself does. Remove what is made from the label."
+    )
+
+
+def tells(values: np.ndarray, emotions: np.ndarray) -> bool:
+    """Whether thresholds on a number, or its few values, tell the emotion of every row.
+
+    Parameters
+    ----------
+    values, emotions : ndarray of shape (n_rows,)
+
+    Examples
+    --------
+    >>> tells(np.array([0.1, 0.2, 7.0, 7.1]), np.array([1, 1, 0, 0]))
+    True
+    >>> tells(np.array([0.1, 0.2, 7.0, 7.1]), np.array([1, 0, 1, 0]))
+    False
+    """
+    order = np.lexsort((emotions, values))
+    sorted_values, sorted_emotions = values[order], emotions[order]
+    changes = sorted_emotions[1:] != sorted_emotions[:-1]
+    if (changes & (sorted_values[1:] == sorted_values[:-1])).any():  # one value, two emotions
+        return False
+    few = len(np.unique(values)) <= len(values) / 4
+    return few or int(changes.sum()) == len(np.unique(emotions)) - 1
+
+
+def alike(names: Sequence[str]) -> Iterator[tuple[str, ...]]:
+    """Yield groups of names that differ only in case, blanks, punctuation or leading zeros.
+
+    Examples
+    --------
+    >>> list(alike(["Actor_01", "actor 1", "Actor_10"]))
+    [('Actor_01', 'actor 1')]
+    """
+    groups: dict[str, list[str]] = {}
+    for name in names:
+        runs = re.findall(r"[^\W\d_]+|\d+", name.casefold())
+        key = " ".join(run.lstrip("0") or "0" if run.isdigit() else run for run in runs)
+        groups.setdefault(key, []).append(name)
+    yield from (tuple(group) for group in groups.values() if len(group) > 1)
+
+
+GUARDS: dict[str, Callable[..., str]] = {
+    "similar-speakers": similar_speakers,
+    "single-clip-speakers": single_clip_speakers,
+    "contradicting-recordings": contradicting_recordings,
+    "equal-rows": equal_rows,
+    "label-columns": label_columns,
+}
+"""What a run can be allowed, by the name that `--allow` takes."""
