@@ -14,7 +14,7 @@ import typer
 
 from benchmark.cli.options import CURRENT_FOLDER, ProjectOption
 from benchmark.cli.status import command_console
-from benchmark.errors import BenchmarkError
+from benchmark.errors import BenchmarkError, unknown
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -68,6 +68,14 @@ def score(
             "page states it; a study given with --against is taken under it."
         ),
     ] = None,
+    store: Annotated[
+        bool,
+        typer.Option(
+            "--store",
+            help="Store the predictions in reports/external/NAME; `report` then lists them, marked "
+            "as external, beside the studies of the same clips. Needs --protocol.",
+        ),
+    ] = False,
     latex: Annotated[
         bool, typer.Option("--latex", help="Write the table of scores as LaTeX, too.")
     ] = False,
@@ -88,6 +96,8 @@ def score(
     with command_console() as console:
         from benchmark.data.protocols import stream
         from benchmark.engine.table_file import read_table
+        from benchmark.evaluation.external import FOLDER as EXTERNAL
+        from benchmark.evaluation.external import External, write_external
         from benchmark.evaluation.intervals import bootstrap_seed
         from benchmark.evaluation.predictions import check_predictions
         from benchmark.evaluation.scoring import (
@@ -123,6 +133,9 @@ def score(
             )
             compared = compare_with(rows, others, shown, seeds)
             scored = replace(scored, comparison=compared)
+        if store:
+            stored = External(called, _known_protocol(protocol), rows.rows)
+            write_external(stored, where.reports / EXTERNAL)
         page = ScorePage(called, protocol or "", scored, _command())
         written = write_score(page, where.reports, latex=latex)
         _show(page, written, console, as_json=as_json)
@@ -150,6 +163,20 @@ def _checked_name(name: str) -> str:
             ". + - _, at most 100, a letter or digit first."
         )
     return name
+
+
+def _known_protocol(protocol: str | None) -> str:
+    """Return a protocol under which predictions can stand beside studies."""
+    from benchmark.data.protocols import PROTOCOLS
+
+    if protocol is None:
+        raise BenchmarkError(
+            "--store needs --protocol: it says beside which scores the predictions stand. Allowed: "
+            f"{', '.join(PROTOCOLS)}."
+        )
+    if protocol not in PROTOCOLS:
+        raise unknown("protocol", protocol, PROTOCOLS, "--protocol")
+    return protocol
 
 
 def _study(name: str, project: Project) -> Result | None:

@@ -7,14 +7,16 @@ import io
 import json
 from collections import Counter
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from benchmark.errors import BenchmarkError
 
 if TYPE_CHECKING:
     import pandas as pd
 
-KINDS = "a CSV file (comma, semicolon or tab), Parquet (.parquet) or JSON lines (.jsonl)"
+KINDS = "a CSV file (comma, semicolon or tab), Parquet (.parquet) or JSON (.json, .jsonl)"
+WORKBOOK = b"PK\x03\x04"
+"""How a workbook of a spreadsheet program begins."""
 DELIMITERS = ",;\t"
 BYTE_ORDER_MARKS = {b"\xef\xbb\xbf": "utf-8-sig", b"\xff\xfe": "utf-16", b"\xfe\xff": "utf-16"}
 
@@ -28,14 +30,14 @@ def read_table(path: Path) -> pd.DataFrame:
     ----------
     path : Path
         A file with a header: CSV (comma, semicolon or tab; UTF-8 or UTF-16, with or without a byte
-        order mark), Parquet (``.parquet``) or JSON lines (``.jsonl``).
+        order mark), Parquet (``.parquet``), JSON lines (``.jsonl``) or a JSON list (``.json``).
 
     Raises
     ------
     BenchmarkError
         If the file can't be read or is no such table.
     """
-    readers = {".parquet": _parquet, ".jsonl": _json_lines}
+    readers = {".parquet": _parquet, ".jsonl": _json_lines, ".json": _json}
     try:
         table = readers.get(path.suffix.lower(), _text)(path.read_bytes())
     except OSError as error:
@@ -67,6 +69,8 @@ def delimiter(text: str) -> str:
 def _text(content: bytes) -> pd.DataFrame:
     import pandas as pd
 
+    if content.startswith(WORKBOOK):
+        raise ValueError("it is a workbook: save the sheet as CSV")
     text = content.decode(encoding_of(content))
     lines = list(csv.reader(io.StringIO(text), delimiter=delimiter(text)))
     header = lines[0] if lines else []
@@ -92,12 +96,22 @@ def _parquet(content: bytes) -> pd.DataFrame:
 
 
 def _json_lines(content: bytes) -> pd.DataFrame:
+    lines = content.decode(encoding_of(content)).splitlines()
+    return _of_objects([json.loads(line) for line in lines if line.strip()])
+
+
+def _json(content: bytes) -> pd.DataFrame:
+    rows = json.loads(content.decode(encoding_of(content)))
+    if not isinstance(rows, list):
+        raise ValueError("it is not a list of rows")
+    return _of_objects(rows)
+
+
+def _of_objects(rows: list[Any]) -> pd.DataFrame:
     import pandas as pd
 
-    lines = content.decode(encoding_of(content)).splitlines()
-    rows = [json.loads(line) for line in lines if line.strip()]
     if not all(isinstance(row, dict) for row in rows):
-        raise ValueError("a line is not an object with names and values")
+        raise ValueError("a row is not an object with names and values")
     return _as_text(pd.DataFrame(rows))
 
 

@@ -6,7 +6,7 @@ from collections.abc import Collection, Sequence
 from pathlib import Path
 
 from benchmark.engine.files import write_bytes, write_text
-from benchmark.evaluation import looks, summaries
+from benchmark.evaluation import external, looks, summaries
 from benchmark.evaluation.leaderboard import Leaderboard, leaderboard
 from benchmark.evaluation.results import Result
 from benchmark.report import study_page, wording
@@ -101,7 +101,8 @@ def write_pages(
     overview = folder / "README.md"
     names = [board.result.name for board in boards]
     explored = [name for name in names if (folder / f"{name}_data.md").is_file()]
-    write_text(overview, leaderboard_page(boards, explored))
+    externals = external.read_externals(folder / external.FOLDER)
+    write_text(overview, leaderboard_page(boards, explored, externals))
     return [*written, overview]
 
 

@@ -26,10 +26,11 @@ def test_a_csv_of_any_spreadsheet_reads_as_the_same_text(
     pd.testing.assert_frame_equal(read_table(path).reset_index(drop=True), ROWS)
 
 
-def test_parquet_and_json_lines_read_as_the_same_text(tmp_path: Path) -> None:
+def test_parquet_and_json_read_as_the_same_text(tmp_path: Path) -> None:
     ROWS.to_parquet(tmp_path / "table.parquet")
     ROWS.to_json(tmp_path / "table.jsonl", orient="records", lines=True)
-    for name in ("table.parquet", "table.jsonl"):
+    ROWS.to_json(tmp_path / "table.json", orient="records")
+    for name in ("table.parquet", "table.jsonl", "table.json"):
         pd.testing.assert_frame_equal(read_table(tmp_path / name).reset_index(drop=True), ROWS)
 
 
@@ -56,7 +57,9 @@ def test_the_index_counts_the_rows_of_the_file(tmp_path: Path) -> None:
         ("a.csv", b"clip\xff,x\n", "not a table"),
         ("a.parquet", b"clip,x\n", "not a table"),
         ("a.jsonl", b"clip,x\n", "not a table"),
-        ("a.jsonl", b"[1, 2]\n", "a line is not an object"),
+        ("a.jsonl", b"[1, 2]\n", "a row is not an object"),
+        ("a.json", b'{"clip": "a"}', "it is not a list of rows"),
+        ("a.xlsx", b"PK\x03\x04rest", "it is a workbook: save the sheet as CSV"),
     ],
 )
 def test_what_is_no_table_is_refused_in_one_line(

@@ -12,6 +12,7 @@ from typing import Any
 import pandas as pd
 
 from benchmark.data.protocols import stream
+from benchmark.evaluation.external import External
 from benchmark.evaluation.intervals import FEWEST_SPEAKERS, Evaluation, bootstrap_seed, evaluate
 from benchmark.evaluation.leaderboard import (
     METRIC,
@@ -25,6 +26,9 @@ from benchmark.report.template import render
 
 COLUMNS = (SPEAKER_DEPENDENT, SPEAKER_INDEPENDENT, "cross-corpus")
 """The protocols with a column of their own."""
+
+SCORES = "scores"
+"""Folder of the pages of scored predictions."""
 
 Clips = tuple[tuple[str, ...], tuple[str, ...]]
 
@@ -40,12 +44,15 @@ class Group:
     n_emotions : int
     inductive, transductive : str
         The table of each kind of study; empty without one.
+    external : str
+        The table of systems that were not fitted here; empty without one.
     """
 
     corpora: tuple[str, ...]
     n_emotions: int
     inductive: str
     transductive: str
+    external: str
 
 
 def clips_of(board: Leaderboard) -> Clips:
@@ -53,16 +60,19 @@ def clips_of(board: Leaderboard) -> Clips:
     return tuple(sorted(wording.used_corpora(board.result))), tuple(board.result.emotions)
 
 
-def groups(boards: Sequence[Leaderboard]) -> list[Group]:
-    """Return the studies of real speech by clips, the largest group first; none of one study."""
+def groups(boards: Sequence[Leaderboard], externals: Sequence[External] = ()) -> list[Group]:
+    """Return the studies of real speech by clips, the largest group first; none of one study.
+
+    With `externals`, each group also has the systems that were scored on its clips.
+    """
     by_clips: dict[Clips, list[Leaderboard]] = {}
     for board in boards:
         if not board.result.generated:
             by_clips.setdefault(clips_of(board), []).append(board)
-    if sum(map(len, by_clips.values())) < 2:
+    if sum(map(len, by_clips.values())) < 2 and not externals:
         return []
     return [
-        Group(corpora, len(emotions), *_tables(group))
+        Group(corpora, len(emotions), *_tables(group), external_table(group, externals))
         for (corpora, emotions), group in sorted(by_clips.items(), key=lambda one: -len(one[1]))
     ]
 
@@ -108,6 +118,33 @@ def glance_table(boards: Sequence[Leaderboard], folder: str = "") -> str:
     return table(header, rows, words=range(3))
 
 
+def external_table(boards: Sequence[Leaderboard], externals: Sequence[External]) -> str:
+    """Return the table of the systems that were scored on the clips of some studies.
+
+    Their scores are on the clips that all these studies tested under the stated protocol. A system
+    that lacks some of them has no score; one with none of them, or another truth, is left out.
+    """
+    rows = []
+    for one in externals:
+        tested = [_selected_rows(board, one.protocol) for board in boards
+                  if one.protocol in board.protocols]  # fmt: skip
+        if not tested:
+            continue
+        common = set.intersection(*(set(own["clip"]) for own in tested))
+        truth = tested[0].drop_duplicates("clip").set_index("clip")["emotion"]
+        own = one.rows[one.rows["clip"].isin(common)]
+        if own.empty or (own["emotion"].to_numpy() != truth[own["clip"]].to_numpy()).any():
+            continue
+        if len(own) < len(common):
+            shown = f"lacks {counted(len(common) - len(own), 'clip')}"
+        else:
+            seed = bootstrap_seed(boards[0].result.study.seed, stream(one.protocol))
+            shown = _cell(evaluate(own, one.emotions, seed))
+        column = wording.protocol_words(one.protocol).column
+        rows.append([link(plain(one.name), SCORES, f"{one.name}.md"), column, shown])
+    return table(["System", "Protocol, as stated", "UAR"], rows, words=range(2)) if rows else ""
+
+
 def glance_block(boards: Sequence[Leaderboard], name: str, folder: str) -> str:
     """Return the tables and note of all studies with the clips of one; empty without that study.
 
@@ -126,7 +163,7 @@ def glance_block(boards: Sequence[Leaderboard], name: str, folder: str) -> str:
     if not group:
         return ""
     inductive, transductive = _tables(group, folder)
-    tables = {"inductive": inductive, "transductive": transductive}
+    tables = {"inductive": inductive, "transductive": transductive, "external": ""}
     return render("pages/glance_block", **note_facts(group, folder), group=tables)
 
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Collection, Iterator, Sequence
 from dataclasses import dataclass
 
+from benchmark.evaluation.external import External
 from benchmark.evaluation.leaderboard import METRIC, Leaderboard, claims
 from benchmark.evaluation.metrics import METRICS
 from benchmark.report import wording
@@ -34,7 +35,11 @@ class StudySummary:
     data_page: str
 
 
-def leaderboard_page(boards: Sequence[Leaderboard], explored: Collection[str] = ()) -> str:
+def leaderboard_page(
+    boards: Sequence[Leaderboard],
+    explored: Collection[str] = (),
+    externals: Sequence[External] = (),
+) -> str:
     """Return the leaderboard over all studies.
 
     Real speech comes before generated speech, inductive studies before transductive ones.
@@ -44,6 +49,8 @@ def leaderboard_page(boards: Sequence[Leaderboard], explored: Collection[str] = 
     boards : sequence of Leaderboard
     explored : collection of str
         Names of the studies with a page on their recordings.
+    externals : sequence of External
+        Stored predictions of other systems.
     """
     own = [board for board in boards if not wording.is_changed(board.result)]
     changed = [board for board in boards if wording.is_changed(board.result)]
@@ -54,7 +61,7 @@ def leaderboard_page(boards: Sequence[Leaderboard], explored: Collection[str] = 
         "claims_page": claims_page.NAME,
         "has_comparison": speaker_independent.has_comparison(boards),
         "speaker_independent_page": speaker_independent.NAME,
-        "groups": glance.groups(own),
+        "groups": glance.groups(own, externals),
         "studies": [_summary(board, explored) for board in own],
         "ranking": across.ranking(own),
         "changed": [row for board in changed for row in _changed_rows(board)],

@@ -16,14 +16,12 @@ from benchmark.evaluation.subgroups import FEWEST_CLIPS, SPEAKER, Division, Grou
 from benchmark.report import wording
 from benchmark.report.latex import latex as as_latex
 from benchmark.report.markdown import address, counted, figure, plain, title
+from benchmark.report.pages.glance import SCORES
 from benchmark.report.sections.calibration import Reliability, reliability_figure
 from benchmark.report.sections.selected_model import Confusion, confusion_figure
 from benchmark.report.sections.subgroups import speakers_figure
 from benchmark.report.study_page import reading_page
 from benchmark.report.template import render
-
-FOLDER = "scores"
-"""Folder of the pages, below that of the reports."""
 
 MOST_SPEAKERS = 60
 """More speakers are not drawn."""
@@ -167,7 +165,7 @@ def score_page(page: ScorePage) -> str:
 
 def write_score(page: ScorePage, reports: Path, *, latex: bool = False) -> list[Path]:
     """Write the page and its figures below the folder of the reports; return what was written."""
-    folder = reports / FOLDER
+    folder = reports / SCORES
     (folder / page.name).mkdir(parents=True, exist_ok=True)
     drawn = figures(page)
     for stale in (folder / page.name).glob("*.png"):
