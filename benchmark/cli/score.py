@@ -6,7 +6,6 @@ import json
 import re
 import shlex
 import sys
-from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
@@ -17,11 +16,7 @@ from benchmark.cli.status import command_console
 from benchmark.errors import BenchmarkError, unknown
 
 if TYPE_CHECKING:
-    import pandas as pd
-
     from benchmark.console import Console
-    from benchmark.evaluation.results import Result
-    from benchmark.project import Project
     from benchmark.report.pages.score import ScorePage
 
 
@@ -94,49 +89,19 @@ def score(
     - `score nkululeko.csv --clips ravdess_inductive`: speakers and sentences from a study's clips
     """
     with command_console() as console:
-        from benchmark.data.protocols import stream
-        from benchmark.engine.table_file import read_table
-        from benchmark.evaluation.external import FOLDER as EXTERNAL
-        from benchmark.evaluation.external import External, write_external
-        from benchmark.evaluation.intervals import bootstrap_seed
-        from benchmark.evaluation.predictions import check_predictions
-        from benchmark.evaluation.scoring import (
-            compare_with,
-            score_predictions,
-            selected_predictions,
-        )
+        from benchmark.evaluation.external import FOLDER, External, write_external
+        from benchmark.evaluation.scoring import Inputs, score_inputs
         from benchmark.project import Project
         from benchmark.report.pages.score import ScorePage, write_score
-        from benchmark.study import derive_seed
 
         where, called = Project(project), _checked_name(predictions.stem if name is None else name)
-        facts = None if clips is None else _clips(clips, where)
-        names = _columns(column)
-        rows = check_predictions(
-            read_table(predictions), str(predictions), columns=names, clips=facts
-        )
-        study = None if against is None else _study(against, where)
-        drawn_by = stream(protocol or "speaker-independent")
-        base = 0 if study is None else study.study.seed  # so both have the figures of its page
-        seed = bootstrap_seed(base, drawn_by)
-        scored = score_predictions(rows, seed)
-        if against is not None:
-            if study is not None:
-                others = selected_predictions(study, protocol or "")
-            else:
-                table = read_table(Path(against))
-                same = {ours: theirs for ours, theirs in names.items() if theirs in table}
-                others = check_predictions(table, against, columns=same, clips=facts)
-            seeds = (seed, derive_seed(base, "swaps", drawn_by))
-            shown = (
-                against if study is not None or Path(against).stem == called else Path(against).stem
-            )
-            compared = compare_with(rows, others, shown, seeds)
-            scored = replace(scored, comparison=compared)
+        stated = _known_protocol(protocol) if store else protocol or ""
+        inputs = Inputs(predictions, _columns(column), clips or "", against or "", stated)
+        scored = score_inputs(inputs, where.results)
         if store:
-            stored = External(called, _known_protocol(protocol), rows.rows)
-            write_external(stored, where.reports / EXTERNAL)
-        page = ScorePage(called, protocol or "", scored, _command())
+            stored = External(called, stated, scored.predictions.rows)
+            write_external(stored, where.reports / FOLDER)
+        page = ScorePage(called, stated, scored, _command())
         written = write_score(page, where.reports, latex=latex)
         _show(page, written, console, as_json=as_json)
 
@@ -177,33 +142,6 @@ def _known_protocol(protocol: str | None) -> str:
     if protocol not in PROTOCOLS:
         raise unknown("protocol", protocol, PROTOCOLS, "--protocol")
     return protocol
-
-
-def _study(name: str, project: Project) -> Result | None:
-    """Return the stored result of a study; None if the name is that of a table."""
-    from benchmark.evaluation.results import read_result
-
-    if (project.results / name / "study.json").is_file():
-        return read_result(project.results / name)
-    if Path(name).exists():
-        return None
-    raise BenchmarkError(
-        f"{name}: neither a table nor a study that was run; a study's result lies in "
-        f"{project.results}."
-    )
-
-
-def _clips(given: str, project: Project) -> pd.DataFrame:
-    from benchmark.engine.table_file import read_table
-    from benchmark.evaluation.scoring import known_clips
-
-    study = _study(given, project)
-    if study is not None:
-        return known_clips(study)
-    table = read_table(Path(given))
-    if "clip" not in table:
-        raise BenchmarkError(f"{given}: no column 'clip'. Columns: {', '.join(table)}.")
-    return table
 
 
 def _command() -> str:
@@ -254,12 +192,10 @@ def splits(
     - `splits ravdess_inductive --out folds`
     """
     with command_console() as console:
-        from benchmark.evaluation.scoring import split_tables
+        from benchmark.evaluation.scoring import finished_study, split_tables
         from benchmark.project import Project
 
-        result = _study(study, Project(project))
-        if result is None:
-            raise BenchmarkError(f"{study}: expected the name of a study that was run, not a file.")
+        result = finished_study(study, Project(project).results)
         for name, table in split_tables(result).items():
             path = out / f"{name}.csv"
             path.parent.mkdir(parents=True, exist_ok=True)

@@ -2,16 +2,20 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from collections.abc import Mapping
+from dataclasses import dataclass, field, replace
+from pathlib import Path
 
 import numpy as np
 import pandas as pd
 
 from benchmark.data.guards import alike
+from benchmark.data.protocols import stream
+from benchmark.engine.table_file import read_table
 from benchmark.errors import BenchmarkError, unknown
 from benchmark.evaluation.calibration import Calibration, calibration
 from benchmark.evaluation.intervals import Evaluation, bootstrap_seed, evaluate
-from benchmark.evaluation.leaderboard import METRIC, Summary, leaderboard
+from benchmark.evaluation.leaderboard import METRIC, SPEAKER_INDEPENDENT, Summary, leaderboard
 from benchmark.evaluation.predictions import (
     NO_ANSWER,
     PREFIX,
@@ -19,10 +23,11 @@ from benchmark.evaluation.predictions import (
     check_predictions,
     in_common,
 )
-from benchmark.evaluation.results import Result, of_split
+from benchmark.evaluation.results import Result, of_split, read_result
 from benchmark.evaluation.significance import ClipTest, compare_on_clips
 from benchmark.evaluation.subgroups import Division, divisions
 from benchmark.evaluation.text import TextAssociation, association
+from benchmark.study import derive_seed
 
 
 @dataclass(frozen=True)
@@ -78,6 +83,92 @@ class Scored:
     texts: tuple[TextAssociation, ...]
     alike: tuple[tuple[str, ...], ...]
     comparison: Comparison | None = None
+
+
+@dataclass(frozen=True)
+class Inputs:
+    """What is scored, as the command line names it.
+
+    Attributes
+    ----------
+    predictions : Path
+        A table; see `check_predictions`.
+    columns : mapping of str to str
+        The tables' own names of columns, by ours.
+    clips, against : str
+        A table, or a study that was run: what is known of the clips, and what is compared. Empty
+        for none.
+    protocol : str
+        As its user states it; empty if unknown.
+    """
+
+    predictions: Path
+    columns: Mapping[str, str] = field(default_factory=dict)
+    clips: str = ""
+    against: str = ""
+    protocol: str = ""
+
+
+def score_inputs(inputs: Inputs, results: Path) -> Scored:
+    """Return all figures of a table of predictions.
+
+    Parameters
+    ----------
+    inputs : Inputs
+    results : Path
+        Folder of the stored results of studies.
+
+    Raises
+    ------
+    BenchmarkError
+        If a table or a study is missing or wrong.
+    """
+    clips = _known(inputs.clips, results) if inputs.clips else None
+    path = inputs.predictions
+    predictions = check_predictions(
+        read_table(path), str(path), columns=inputs.columns, clips=clips
+    )
+    study = _study(inputs.against, results) if inputs.against else None
+    drawn_by = stream(inputs.protocol or SPEAKER_INDEPENDENT)
+    base = 0 if study is None else study.study.seed  # so that both have the figures of its page
+    seed = bootstrap_seed(base, drawn_by)
+    scored = score_predictions(predictions, seed)
+    if not inputs.against:
+        return scored
+    if study is not None:
+        others = selected_predictions(study, inputs.protocol)
+    else:
+        table = read_table(Path(inputs.against))
+        columns = {ours: theirs for ours, theirs in inputs.columns.items() if theirs in table}
+        others = check_predictions(table, inputs.against, columns=columns, clips=clips)
+    seeds = (seed, derive_seed(base, "swaps", drawn_by))
+    return replace(scored, comparison=compare_with(predictions, others, inputs.against, seeds))
+
+
+def _known(name: str, results: Path) -> pd.DataFrame:
+    """Return what a study or a table tells of clips."""
+    study = _study(name, results)
+    return read_table(Path(name)) if study is None else known_clips(study)
+
+
+def _study(name: str, results: Path) -> Result | None:
+    """Return the stored result of a study; None if the name is that of a table."""
+    return None if Path(name).is_file() else finished_study(name, results)
+
+
+def finished_study(name: str, results: Path) -> Result:
+    """Return the stored result of a study.
+
+    Raises
+    ------
+    BenchmarkError
+        If it was not run.
+    """
+    if not (results / name / "study.json").is_file():
+        raise BenchmarkError(
+            f"{name}: neither a table nor a study that was run; a study's result lies in {results}."
+        )
+    return read_result(results / name)
 
 
 def score_predictions(predictions: Predictions, seed: int = 0) -> Scored:
