@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import shutil
 from dataclasses import replace
 from pathlib import Path
 
@@ -15,7 +14,7 @@ from benchmark.evaluation.looks import read_looks
 from benchmark.evaluation.results import FORMAT, read_result, read_results
 from benchmark.evaluation.summaries import read_summary
 from benchmark.report import study_page, update_readme
-from benchmark.report.pages import claims, leakage, speaker_independent
+from benchmark.report.pages import claims, speaker_independent
 from benchmark.report.pages.leaderboard import leaderboard_page
 from benchmark.study import BASELINE, read_study
 
@@ -94,13 +93,6 @@ def test_a_published_page_over_all_studies_comes_from_the_stored_results(
         ),
     }[name]()
     assert page == (REPORTS / name).read_text(encoding="utf-8")
-
-
-def test_the_published_leakage_ablation_comes_from_its_stored_records(tmp_path: Path) -> None:
-    shutil.copytree(REPORTS / "leakage", tmp_path / "leakage")
-    page = leakage.write_page(tmp_path)
-    assert page is not None
-    assert page.read_bytes() == (REPORTS / page.name).read_bytes()
 
 
 def test_the_readme_comes_from_the_stored_results(

@@ -11,6 +11,7 @@ from typing import NamedTuple
 from benchmark.engine.files import write_bytes, write_text
 from benchmark.evaluation.intervals import Score
 from benchmark.evaluation.metrics import METRICS
+from benchmark.evaluation.results import read_result
 from benchmark.leakage.leaks import LEAKS
 from benchmark.leakage.scores import AblationScores, MeanScore
 from benchmark.leakage.stored import FOLDER, Ablation, Cumulative, Step, read_ablations
@@ -59,11 +60,14 @@ class Case:
     cumulative : Cumulative
     scores : AblationScores
         Of all runs of the ablation.
+    split_anew : bool
+        Whether the study has been run on other splits since.
     """
 
     ablation: Ablation
     cumulative: Cumulative
     scores: AblationScores
+    split_anew: bool
 
     @property
     def name(self) -> str:
@@ -228,7 +232,7 @@ def write_page(reports: Path) -> Path | None:
     BenchmarkError
         If a record is unreadable.
     """
-    studies = [_cases(ablation) for ablation in read_ablations(reports / FOLDER)]
+    studies = [_cases(ablation, reports) for ablation in read_ablations(reports / FOLDER)]
     texts = [TextCase(ablation) for ablation in read_text_ablations(reports / FOLDER)]
     folder = reports.joinpath(*FIGURES)
     drawn = {case.picture: draw(case) for cases in studies for case in cases}
@@ -245,9 +249,12 @@ def write_page(reports: Path) -> Path | None:
     return reports / NAME
 
 
-def _cases(ablation: Ablation) -> list[Case]:
+def _cases(ablation: Ablation, reports: Path) -> list[Case]:
     scores = AblationScores(ablation)
-    return [Case(ablation, cumulative, scores) for cumulative in ablation.cumulative]
+    folder = reports / "results" / ablation.name
+    stored = (folder / "study.json").is_file()
+    split_anew = stored and read_result(folder).study.split != ablation.study.split
+    return [Case(ablation, cumulative, scores, split_anew) for cumulative in ablation.cumulative]
 
 
 def draw(case: Case) -> bytes:
