@@ -26,6 +26,7 @@ from benchmark.evaluation.metrics import METRICS
 from benchmark.evaluation.results import Result, Winner, selected
 from benchmark.evaluation.significance import ALPHA, ClipTest, adjusted, compare_on_clips
 from benchmark.evaluation.subgroups import Division, divisions
+from benchmark.evaluation.text import TextAssociation, text_associations
 from benchmark.study import BASELINE, Claims, derive_seed
 
 SPEAKER_DEPENDENT, SPEAKER_INDEPENDENT = "speaker-dependent", "speaker-independent"
@@ -285,6 +286,11 @@ class Leaderboard:
         )
         seed = bootstrap_seed(self.result.study.seed, stream(protocol), "groups")
         return divisions(predictions[own], self.result.clips, self.result.emotions, METRIC, seed)
+
+    @cached_property
+    def texts(self) -> list[TextAssociation]:
+        """The association of sentence and emotion in each corpus whose sentences are known."""
+        return list(text_associations(self.result))
 
     def evaluation(self, protocol: str, model: str) -> Evaluation | None:
         """Return a model's figures under a protocol; None if there are none."""

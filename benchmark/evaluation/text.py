@@ -109,7 +109,9 @@ def _official_associations(result: Result) -> Iterator[TextAssociation]:
 
 def association(corpus: str, sentences: pd.Series, emotions: pd.Series) -> TextAssociation:
     """Return the association of the sentence and the emotion of each clip."""
-    counts = pd.crosstab(sentences, emotions).to_numpy()
+    rows, columns = (pd.factorize(one)[0] for one in (sentences, emotions))
+    shape = (rows.max() + 1, columns.max() + 1)
+    counts = np.bincount(rows * shape[1] + columns, minlength=shape[0] * shape[1]).reshape(shape)
     spoken = counts.sum(axis=1)
     tied = ((counts > 0).sum(axis=1) == 1) & (spoken > 1)
     return TextAssociation(

@@ -12,7 +12,6 @@ from benchmark.data.protocols import protocol_of
 from benchmark.evaluation.leaderboard import METRIC, Leaderboard
 from benchmark.evaluation.metrics import METRICS
 from benchmark.evaluation.results import Result
-from benchmark.evaluation.text import text_associations
 from benchmark.report import wording
 from benchmark.report.markdown import code, count, counted, listed, plain, title
 
@@ -40,7 +39,7 @@ def measured(board: Leaderboard) -> Measured:
     """Return what the page of a study measures."""
     return Measured(
         population=population(board.result),
-        sentences=sentences(board.result),
+        sentences=sentences(board),
         estimand=estimand(board),
         folds=folds(board),
         seeds=seeds(board.result),
@@ -61,13 +60,13 @@ def population(result: Result) -> str:
     return "; ".join(f"{kind}: {listed(words)}" for kind, words in kinds.items()) + total
 
 
-def sentences(result: Result) -> str:
+def sentences(board: Leaderboard) -> str:
     """Return the number of different sentences by corpus, as far as the clips tell."""
-    numbers = {one.corpus: one.sentences for one in text_associations(result)}
+    numbers = {one.corpus: one.sentences for one in board.texts}
     words = [
         f"{count(numbers[name])} in {title(name)}" if name in numbers else
         f"not recorded in {title(name)}"
-        for name in _tested(result)
+        for name in _tested(board.result)
     ]  # fmt: skip
     return listed(words)
 

@@ -24,7 +24,7 @@ from benchmark.evaluation.leaderboard import (
 from benchmark.evaluation.metrics import METRICS
 from benchmark.evaluation.results import Result
 from benchmark.evaluation.significance import ALPHA, FEWEST_SWAPPED, POWER, SWAPS
-from benchmark.evaluation.text import TIED, text_associations
+from benchmark.evaluation.text import TIED
 from benchmark.models import MODELS
 from benchmark.report.markdown import (
     NO_BREAK,
@@ -336,7 +336,7 @@ def context(board: Leaderboard) -> dict[str, Any]:
         "study": result.study,
         "headline": headline_facts(board),
         "sides": test_sides(board),
-        "associations": list(text_associations(result)),
+        "associations": board.texts,
         "leading": protocol_words(board.leading),
         "search_metric": METRICS[result.study.search.metric].utility_title,
         "corpora": used_corpora(result),

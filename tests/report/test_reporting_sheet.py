@@ -76,7 +76,7 @@ def test_a_users_own_recordings_have_no_language_unless_their_table_says_so() ->
 
 
 def test_a_result_without_a_table_of_clips_has_the_sentences_of_complete_corpora() -> None:
-    assert sentences(make(**SMALL)) == "2 in RAVDESS, 87 in SAVEE and 200 in TESS"
+    assert sentences(leaderboard(make(**SMALL))) == "2 in RAVDESS, 87 in SAVEE and 200 in TESS"
 
 
 def test_sentences_are_counted_by_corpus_from_the_clips() -> None:
@@ -89,7 +89,7 @@ def test_sentences_are_counted_by_corpus_from_the_clips() -> None:
             "statement": [s for name in own["corpus"].unique() for s in spoken[name]],
         }
     )
-    assert sentences(replace(result, clips=table)) == (
+    assert sentences(leaderboard(replace(result, clips=table))) == (
         "2 in RAVDESS, 1 in SAVEE and not recorded in TESS"
     )
 

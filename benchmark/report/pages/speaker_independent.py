@@ -23,7 +23,7 @@ from benchmark.evaluation.leaderboard import (
 )
 from benchmark.evaluation.metrics import METRICS
 from benchmark.evaluation.results import Result, Winner
-from benchmark.evaluation.text import TextAssociation, text_associations
+from benchmark.evaluation.text import TextAssociation
 from benchmark.report import wording
 from benchmark.report.markdown import (
     NOTHING,
@@ -341,7 +341,7 @@ def _section(setup: Setup, boards: Sequence[Leaderboard], speed: Mapping[str, fl
         ],
         left_out=[board.result.name for _, others in found for board in others],
         speakers=[names for _, names in wording.listed_speakers(tested)],
-        associations=list(text_associations(boards[0].result)),
+        associations=boards[0].texts,
     )
 
 

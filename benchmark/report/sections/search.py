@@ -14,7 +14,6 @@ from benchmark.data.protocols import protocol_of
 from benchmark.evaluation.leaderboard import Leaderboard
 from benchmark.evaluation.metrics import METRICS
 from benchmark.evaluation.results import Result, Winner, of_split, split_name
-from benchmark.evaluation.text import text_associations
 from benchmark.models import MODELS
 from benchmark.report import wording
 from benchmark.report.figures import (
@@ -148,7 +147,7 @@ def _facts(board: Leaderboard) -> Facts:
 
 def _looser(board: Leaderboard) -> Iterator[str]:
     """Yield what the inner folds of a protocol do not keep apart, although its splits do."""
-    single = [title(one.corpus) for one in text_associations(board.result) if one.sentences == 2]
+    single = [title(one.corpus) for one in board.texts if one.sentences == 2]
     for name in board.protocols:
         entry, column = protocol_of(name), wording.protocol_words(name).column
         if entry.sides is not None:
