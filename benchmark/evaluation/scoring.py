@@ -304,7 +304,7 @@ def split_tables(result: Result) -> dict[str, pd.DataFrame]:
     Raises
     ------
     BenchmarkError
-        If the result does not store its training clips.
+        If the result does not store all its training clips, as those of auxiliary corpora.
     """
     if result.out_of_fold is None:
         raise BenchmarkError(
@@ -317,6 +317,13 @@ def split_tables(result: Result) -> dict[str, pd.DataFrame]:
     for name in dict.fromkeys(winner.split for winner in result.winners):
         test = of_split(result.predictions, name)[identity].drop_duplicates("clip")
         train = of_split(result.out_of_fold, name)[[*identity, "fold"]].drop_duplicates("clip")
+        expected = result.data.splits[name].train.clips
+        if len(train) != expected:
+            raise BenchmarkError(
+                f"study {result.name}: the result stores {len(train):,} of the {expected:,} "
+                f"training clips of {name}; those of auxiliary corpora are not stored. Take them "
+                f"from train.csv of `python -m benchmark extract {result.study.name}`."
+            )
         both = pd.concat([train.assign(side="train"), test.assign(side="test")])
         both["fold"] = both["fold"].astype("Int64")
         tables[name] = both.merge(known, on="clip", how="left")

@@ -230,7 +230,7 @@ def headline_facts(board: Leaderboard) -> Headline:
         own_gaps=(own[0], own[-1]) if len(own) > 1 else (),
         gap_by_corpus=_gap_by_corpus(board),
         few_speakers=_few_speakers(board),
-        chance=chance_level(board),
+        chance=chance_level(board.selected_evaluation(board.leading)),
     )
 
 
@@ -253,9 +253,8 @@ def _few_speakers(board: Leaderboard) -> tuple[str, ...]:
     return tuple(map(title, evaluation.small))
 
 
-def chance_level(board: Leaderboard) -> float:
+def chance_level(evaluation: Evaluation) -> float:
     """Return the UAR of any constant prediction: the mean over corpora of 1 / their emotions."""
-    evaluation = board.selected_evaluation(board.leading)
     present = [part.emotions_present for part in evaluation.corpora.values()]
     return sum(1 / number for number in present) / len(present)
 

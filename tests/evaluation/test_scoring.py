@@ -400,6 +400,13 @@ def test_splits_are_written_so_that_each_clip_is_tested_once(
     assert written == sorted(f"{name}.csv" for name in split_tables(quickstart))
 
 
+def test_splits_that_a_result_does_not_store_whole_are_refused() -> None:
+    """The clips of auxiliary corpora are in training, and are never validated or tested."""
+    result = read_result(RESULTS / "savee_transductive")
+    with pytest.raises(BenchmarkError, match="training clips of speaker-independent/f1; those of"):
+        split_tables(result)
+
+
 def test_an_unknown_study_is_refused(tmp_path: Path, table: pd.DataFrame) -> None:
     table.to_csv(tmp_path / "mine.csv", index=False)
     done = CliRunner().invoke(

@@ -61,8 +61,7 @@ class ScorePage:
     @property
     def chance(self) -> float:
         """UAR of any constant prediction: the mean over corpora of 1 / their emotions."""
-        present = [part.emotions_present for part in self.evaluation.corpora.values()]
-        return sum(1 / number for number in present) / len(present)
+        return wording.chance_level(self.evaluation)
 
     @property
     def worst_speaker(self) -> tuple[str, float] | None:

@@ -136,7 +136,7 @@ def _title_of(board: Leaderboard, corpus: str) -> str:
 def _chance(board: Leaderboard, corpus: str) -> float:
     """Return the chance level within a corpus, or over all if it is empty."""
     if not corpus:
-        return wording.chance_level(board)
+        return wording.chance_level(board.selected_evaluation(board.leading))
     return 1 / board.selected_evaluation(board.leading).corpora[corpus].emotions_present
 
 

@@ -31,6 +31,7 @@ class Facts:
 
 def _facts(board: Leaderboard) -> Facts:
     facts, result = measured(board), board.result
+    chance = wording.chance_level(board.selected_evaluation(board.leading))
     answers = {
         "Question": plain(result.study.question),
         "Population": f"{facts.population}; sentences: {facts.sentences}",
@@ -43,7 +44,7 @@ def _facts(board: Leaderboard) -> Facts:
         "How often a test side was scored": _scored(board),
         "Estimand": facts.estimand,
         "Uncertainty": _uncertainty(board),
-        "Baseline": f"majority class; chance level of UAR: {number(wording.chance_level(board))}",
+        "Baseline": f"majority class; chance level of UAR: {number(chance)}",
         "Leakage checks": _leakage(result),
         "Seeds": facts.seeds,
         "Software": _software(result),
