@@ -51,7 +51,6 @@ def text_associations(result: Result) -> Iterator[TextAssociation]:
     It is that of the clips that models learn from: the mean over training sides.
     """
     if result.clips is None or "statement" not in result.clips:
-        yield from _official_associations(result)
         return
     table = result.predictions if result.out_of_fold is None else result.out_of_fold
     side_of = ["protocol", *(["part"] if "part" in table else [])]
@@ -84,27 +83,6 @@ def _spoken(result: Result, clips: pd.DataFrame) -> pd.DataFrame:
                 for clip, stored in zip(parsed, rows["statement"], strict=True)
             ]
     return known[["clip", "statement"]]
-
-
-def _official_associations(result: Result) -> Iterator[TextAssociation]:
-    """Yield the associations in complete copies of the corpora.
-
-    An older result has no table of clips, and its predictions hold test clips only: of SAVEE, two
-    clips with one sentence may be on different sides.
-    """
-    for name in sorted(set(result.predictions["corpus"])):
-        entry = CORPORA.get(name)
-        if entry is None or entry.parse is None or entry.official is None:
-            continue
-        parsed = [entry.parse(clip) for clip in entry.official_names]
-        clips = [
-            clip
-            for clip in parsed
-            if isinstance(clip, Clip) and clip.statement and clip.emotion in result.emotions
-        ]
-        if clips:
-            spoken = pd.Series([clip.statement for clip in clips])
-            yield association(name, spoken, pd.Series([clip.emotion for clip in clips]))
 
 
 def association(corpus: str, sentences: pd.Series, emotions: pd.Series) -> TextAssociation:

@@ -349,16 +349,10 @@ def context(board: Leaderboard) -> dict[str, Any]:
         "verdict": verdict,
         "cited": cited,
         "inner_folds": inner_folds(result),
-        "pooled_selection": pooled_selection(result),
         "estimand": estimand(board),
         "detectable": detectable(board),
         "listed_speakers": listed_speakers,
     }
-
-
-def pooled_selection(result: Result) -> bool:
-    """Whether an earlier version selected by the score of all clips of several corpora together."""
-    return result.predictions["corpus"].nunique() > 1 and result.versions.search_code < 2
 
 
 def inner_folds(result: Result) -> str:

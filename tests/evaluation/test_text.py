@@ -60,16 +60,6 @@ def test_a_sentence_that_is_spoken_once_tells_nothing() -> None:
     assert (found.tied, found.tells_emotion) == (0, False)
 
 
-def test_a_result_without_a_table_of_clips_has_the_sentences_of_complete_corpora() -> None:
-    result = read_result(REPORTS / "results" / "savee_text")
-    assert result.clips is not None
-    (found,) = text_associations(result)
-    assert (found.corpus, found.tells_emotion) == ("savee", True)
-    (official,) = text_associations(replace(result, clips=None))
-    assert (official.sentences, official.tells_emotion) == (found.sentences, True)
-    assert official.tied == pytest.approx(found.tied, abs=0.06)
-
-
 def test_clips_of_a_users_own_table_have_no_known_sentence() -> None:
     result = read_result(REPORTS / "results" / "savee_text")
     own = result.predictions.assign(corpus="csv")

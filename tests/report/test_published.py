@@ -16,6 +16,7 @@ from benchmark.evaluation.summaries import read_summary
 from benchmark.report import study_page, update_readme
 from benchmark.report.pages import claims, speaker_independent
 from benchmark.report.pages.leaderboard import leaderboard_page
+from benchmark.search.plan import VERSION
 from benchmark.study import BASELINE, read_study
 
 PROJECT = Path(__file__).parents[2]
@@ -51,6 +52,8 @@ def stale_because(name: str) -> str:
     stored = read_result(REPORTS / "results" / name).study.settings()
     stored["models"].pop(BASELINE)
     reasons = [f"format {record['format']}"] * (record["format"] != FORMAT)
+    code = record["versions"]["search_code"]
+    reasons += [f"searched by version {code} of our code"] * (code != VERSION)
     reasons += [f"{key} differs" for key in today if stored.get(key) != today[key]]
     return ", ".join(reasons)
 

@@ -172,9 +172,6 @@ def note_facts(boards: Sequence[Leaderboard], folder: str = "") -> dict[str, Any
     return {
         "speaker_independent": any(SPEAKER_INDEPENDENT in board.protocols for board in boards),
         "transductive": any(wording.is_transductive(board.result) for board in boards),
-        "pooled_selection": [
-            plain(board.result.name) for board in boards if wording.pooled_selection(board.result)
-        ],
         "FEWEST_SPEAKERS": FEWEST_SPEAKERS,
         "base": folder,
     }

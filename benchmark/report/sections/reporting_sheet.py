@@ -119,8 +119,6 @@ def _tuned(result: Result) -> str:
     return (
         f"{what}{trials if searched else ''}; model and ensembles: all by mean "
         f"{METRICS[search.metric].title} over {wording.inner_folds(result)} of the training side"
-        + ", of all clips together"
-        * wording.pooled_selection(result)
     )
 
 

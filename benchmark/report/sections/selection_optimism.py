@@ -86,9 +86,7 @@ def searches(board: Leaderboard) -> list[Searched]:
                 continue
             courses = [course(part) for _, part in mine.groupby(["protocol", *parts], sort=False)]
             if len(mean := _mean(courses)):
-                # An earlier search scored all clips together: its test score has to be alike.
-                pooled = result.versions.search_code < 2
-                test = (evaluation.pooled if pooled else evaluation.scores)[metric.name]
+                test = evaluation.scores[metric.name]
                 utility = test if metric.greater_is_better else test.negated
                 found.append(Searched(protocol, model, mean, utility))
     return found
