@@ -9,7 +9,7 @@ from typing import Annotated
 
 import typer
 
-from benchmark.cli import catalog, score, serving, study
+from benchmark.cli import audit, catalog, score, serving, study
 
 app = typer.Typer(
     name="python -m benchmark",
@@ -48,6 +48,7 @@ app.command()(study.leakage)
 app.command("text-ablation")(study.text_ablation)
 app.command()(study.scale_curve)
 app.command()(study.report)
+app.command()(audit.audit)
 app.command()(score.score)
 app.command()(score.splits)
 app.command("list")(catalog.list_entries)

@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import re
+import shlex
+import sys
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
@@ -75,8 +78,8 @@ AllowOption = Annotated[
         "--allow",
         metavar="GUARD",
         help="Run although this guard found something; every page says so: similar-speakers, "
-        "single-clip-speakers, contradicting-recordings, equal-rows, label-columns. Can be "
-        "repeated.",
+        "single-clip-speakers, contradicting-recordings, near-duplicates, equal-rows, "
+        "label-columns. Can be repeated.",
     ),
 ]
 WorkersOption = Annotated[
@@ -95,6 +98,14 @@ ClusterOption = Annotated[
         help="Extract and fit on a Dask cluster: tcp://HOST:8786, tls://HOST:8786, a scheduler "
         "file (.json), or `config` for the scheduler in Dask's configuration. Results do not "
         "depend on it.",
+    ),
+]
+ColumnOption = Annotated[
+    list[str] | None,
+    typer.Option(
+        metavar="NAME=COLUMN",
+        help="Your name of a column: --column emotion=gold. file, truth and predicted are "
+        "known. Can be repeated.",
     ),
 ]
 ProjectOption = Annotated[
@@ -184,3 +195,33 @@ def make_job(
         workers=workers or available_cores(),
         cluster=cluster,
     )
+
+
+def columns_of(given: list[str] | None) -> dict[str, str]:
+    """Return a user's own names of columns, by ours."""
+    columns: dict[str, str] = {}
+    for text in given or []:
+        ours, _, theirs = text.partition("=")
+        if not theirs:
+            raise BenchmarkError(
+                f"--column {text}: expected NAME=COLUMN, for example emotion=gold."
+            )
+        if ours in columns:
+            raise BenchmarkError(f"--column {text}: {ours} is {columns[ours]!r} already.")
+        columns[ours] = theirs
+    return columns
+
+
+def page_name(name: str) -> str:
+    """Return the name of a page, which is that of its file."""
+    if not re.fullmatch(r"\w[\w .+-]{0,99}", name):
+        raise BenchmarkError(
+            f"--name: {name!r} can't be the name of a page. Allowed: letters, digits, blanks and "
+            ". + - _, at most 100, a letter or digit first."
+        )
+    return name
+
+
+def made_by() -> str:
+    """Return the command that is running, as a page states it."""
+    return " ".join(["python -m benchmark", *map(shlex.quote, sys.argv[1:])])

@@ -3,15 +3,19 @@
 from __future__ import annotations
 
 import json
-import re
-import shlex
-import sys
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from benchmark.cli.options import CURRENT_FOLDER, ProjectOption
+from benchmark.cli.options import (
+    CURRENT_FOLDER,
+    ColumnOption,
+    ProjectOption,
+    columns_of,
+    made_by,
+    page_name,
+)
 from benchmark.cli.status import command_console
 from benchmark.errors import BenchmarkError, unknown
 
@@ -45,14 +49,7 @@ def score(
             "a study that was run. A file stands for the clip of its name.",
         ),
     ] = None,
-    column: Annotated[
-        list[str] | None,
-        typer.Option(
-            metavar="NAME=COLUMN",
-            help="Your name of a column: --column emotion=gold. file, truth and predicted are "
-            "known. Can be repeated.",
-        ),
-    ] = None,
+    column: ColumnOption = None,
     name: Annotated[
         str | None, typer.Option(help="Name of the system and its page. Default: the file's.")
     ] = None,
@@ -94,40 +91,16 @@ def score(
         from benchmark.project import Project
         from benchmark.report.pages.score import ScorePage, write_score
 
-        where, called = Project(project), _checked_name(predictions.stem if name is None else name)
+        where, called = Project(project), page_name(predictions.stem if name is None else name)
         stated = _known_protocol(protocol) if store else protocol or ""
-        inputs = Inputs(predictions, _columns(column), clips or "", against or "", stated)
+        inputs = Inputs(predictions, columns_of(column), clips or "", against or "", stated)
         scored = score_inputs(inputs, where.results)
         if store:
             stored = External(called, stated, scored.predictions.rows)
             write_external(stored, where.reports / FOLDER)
-        page = ScorePage(called, stated, scored, _command())
+        page = ScorePage(called, stated, scored, made_by())
         written = write_score(page, where.reports, latex=latex)
         _show(page, written, console, as_json=as_json)
-
-
-def _columns(given: list[str] | None) -> dict[str, str]:
-    columns: dict[str, str] = {}
-    for text in given or []:
-        ours, _, theirs = text.partition("=")
-        if not theirs:
-            raise BenchmarkError(
-                f"--column {text}: expected NAME=COLUMN, for example emotion=gold."
-            )
-        if ours in columns:
-            raise BenchmarkError(f"--column {text}: {ours} is {columns[ours]!r} already.")
-        columns[ours] = theirs
-    return columns
-
-
-def _checked_name(name: str) -> str:
-    """Return the name of a page, which is that of its file."""
-    if not re.fullmatch(r"\w[\w .+-]{0,99}", name):
-        raise BenchmarkError(
-            f"--name: {name!r} can't be the name of a page. Allowed: letters, digits, blanks and "
-            ". + - _, at most 100, a letter or digit first."
-        )
-    return name
 
 
 def _known_protocol(protocol: str | None) -> str:
@@ -142,10 +115,6 @@ def _known_protocol(protocol: str | None) -> str:
     if protocol not in PROTOCOLS:
         raise unknown("protocol", protocol, PROTOCOLS, "--protocol")
     return protocol
-
-
-def _command() -> str:
-    return " ".join(["python -m benchmark", *map(shlex.quote, sys.argv[1:])])
 
 
 def _show(page: ScorePage, written: list[Path], console: Console, *, as_json: bool) -> None:

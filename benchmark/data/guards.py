@@ -12,8 +12,10 @@ from collections.abc import Collection, Iterator, Sequence
 import numpy as np
 import pandas as pd
 
+from benchmark.data.near_duplicates import MOST_COPIED, Pair, across
 from benchmark.data.protocols import PROTOCOLS
 from benchmark.data.record import Change
+from benchmark.data.splits import Split
 from benchmark.data.tables import Table
 from benchmark.errors import BenchmarkError
 
@@ -50,6 +52,29 @@ def check_clips(
         found["similar-speakers"] = similar_speakers(clips)
         found["single-clip-speakers"] = single_clip_speakers(clips)
     return _allowed(found, allowed)
+
+
+def check_sides(
+    splits: Sequence[Split], clips: pd.DataFrame, pairs: Sequence[Pair], allowed: Collection[str]
+) -> list[Change]:
+    """Return what was found in the sides of splits and is allowed.
+
+    Parameters
+    ----------
+    splits : sequence of Split
+    clips : DataFrame
+        One row per clip.
+    pairs : sequence of Pair
+        The near-duplicates among them.
+    allowed : collection of str
+        Names in `GUARDS`.
+
+    Raises
+    ------
+    BenchmarkError
+        If a guard finds something that is not allowed.
+    """
+    return _allowed({"near-duplicates": copies_across(splits, clips, pairs)}, allowed)
 
 
 def check_tables(train: Table, test: Table, allowed: Collection[str]) -> list[Change]:
@@ -109,6 +134,22 @@ def contradicting_recordings(clips: pd.DataFrame) -> str:
             return (
                 f"{one} and {other} are the same recording, of {column} {first!r} and {second!r}; "
                 f"{int((several > 1).sum())} such recordings in all. Remove the wrong ones."
+            )
+    return ""
+
+
+def copies_across(splits: Sequence[Split], clips: pd.DataFrame, pairs: Sequence[Pair]) -> str:
+    """Return in which split many test clips are changed copies of training clips."""
+    for split in splits:
+        copied, _ = across(split, [(pair.first, pair.second) for pair in pairs])
+        if copied.sum() > MOST_COPIED * split.test.sum():
+            names = clips["clip"].to_numpy()
+            first = next(pair for pair in pairs if copied[[pair.first, pair.second]].any())
+            return (
+                f"protocol {split.name}: {copied.sum():,} of {split.test.sum():,} test clips are "
+                "copies of training clips with another level, padding, noise, codec or speed (for "
+                f"example {names[first.first]} and {names[first.second]}). Remove one of each "
+                "pair; `audit` lists them all."
             )
     return ""
 
@@ -186,7 +227,7 @@ def alike(names: Sequence[str]) -> Iterator[tuple[str, ...]]:
 
 
 GUARDS = (
-    "similar-speakers", "single-clip-speakers", "contradicting-recordings", "equal-rows",
-    "label-columns",
+    "similar-speakers", "single-clip-speakers", "contradicting-recordings", "near-duplicates",
+    "equal-rows", "label-columns",
 )  # fmt: skip
 """The names that `--allow` takes."""

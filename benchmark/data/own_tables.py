@@ -37,11 +37,7 @@ def prepare_tables(
     assert sources.tables is not None, "the caller has looked"
     paths, cache = sources.tables, sources.cache
     train, test = (_of_study(read_csv(path), study, path, console) for path in paths)
-    if train.columns != test.columns:
-        differing = sorted(set(train.columns) ^ set(test.columns)) or ["their order"]
-        raise BenchmarkError(
-            f"{paths[0]} and {paths[1]} have different features: {', '.join(differing[:5])}."
-        )
+    check_same_features(train, test, paths)
     shared = set(train.rows["speaker"]) & set(test.rows["speaker"])
     protocol = "speaker-dependent" if shared else "speaker-independent"
     console.info(
@@ -90,6 +86,21 @@ def prepare_tables(
         ),
         origin={"tables": "a user's own", "emotions": sorted(study.emotions)},
     )
+
+
+def check_same_features(train: Table, test: Table, paths: tuple[Path, Path]) -> None:
+    """Refuse two tables with different features.
+
+    Raises
+    ------
+    BenchmarkError
+        It names the first of them.
+    """
+    if train.columns != test.columns:
+        differing = sorted(set(train.columns) ^ set(test.columns)) or ["their order"]
+        raise BenchmarkError(
+            f"{paths[0]} and {paths[1]} have different features: {', '.join(differing[:5])}."
+        )
 
 
 def _refuse_unsupported(study: Study) -> None:

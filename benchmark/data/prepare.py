@@ -13,7 +13,8 @@ from numpy.typing import NDArray
 from benchmark.console import Bars, Console
 from benchmark.corpora import CORPORA, Clip, Recordings, describe_shortfall, locate, read_corpus
 from benchmark.data.covariates import COVARIATES, with_covariates
-from benchmark.data.guards import check_clips
+from benchmark.data.guards import check_clips, check_sides
+from benchmark.data.near_duplicates import find_copies
 from benchmark.data.normalisation import normalised, normalised_tests
 from benchmark.data.own_tables import prepare_tables
 from benchmark.data.prepared import Prepared, counts, result_name
@@ -66,13 +67,15 @@ def prepare(
     clips = study_clips(study, recordings)
     # Most impossible splits are found from names alone, before features are extracted.
     _check_emotions(study, recordings)
-    _draw(study, clip_frame(clips, [clip.id for clip in clips]))
+    study_splits(study, clip_frame(clips, [clip.id for clip in clips]))
     with console.bars() as bars:
         originals = _extract(study, clips, "", cache, workers, bars)
         changes += _check_usable(originals, len(clips), sources, console)
         frame = clip_frame(originals.clips, originals.samples_digests)
         changes += check_clips(frame, study.split.protocols, sources.allow)
-        drawn = _draw(study, frame)
+        drawn = study_splits(study, frame)
+        pairs = find_copies(originals.clips, frame, cache, workers, bars)
+        changes += check_sides(drawn, frame, pairs, sources.allow)
         copies = _augment(study, originals, drawn, cache, workers, bars)
     _report_unusable(copies, console)
     recorded = originals
@@ -239,7 +242,7 @@ def _renamed(recordings: Recordings, rename: Mapping[str, str]) -> Recordings:
     return replace(recordings, clips=tuple(clips))
 
 
-def _draw(study: Study, clips: pd.DataFrame) -> list[Split]:
+def study_splits(study: Study, clips: pd.DataFrame) -> list[Split]:
     """Return the splits of all protocols, each with enough inner folds for every model."""
     own = clips[~clips["corpus"].isin(study.auxiliary)]
     splits = [

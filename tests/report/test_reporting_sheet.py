@@ -75,10 +75,6 @@ def test_a_users_own_recordings_have_no_language_unless_their_table_says_so() ->
     )
 
 
-def test_a_result_without_a_table_of_clips_has_the_sentences_of_complete_corpora() -> None:
-    assert sentences(leaderboard(make(**SMALL))) == "2 in RAVDESS, 87 in SAVEE and 200 in TESS"
-
-
 def test_sentences_are_counted_by_corpus_from_the_clips() -> None:
     result = make(**SMALL)
     own = result.predictions.drop_duplicates("clip").groupby("corpus").head(2)

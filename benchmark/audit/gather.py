@@ -1,0 +1,184 @@
+"""Gather the evidence of an audit: from a study, corpora, own tables or predictions."""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Mapping, Sequence
+from dataclasses import replace
+from hashlib import blake2b
+from itertools import compress
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+from numpy.typing import NDArray
+
+from benchmark.audit.effect import FEATURES
+from benchmark.audit.evidence import Evidence, Sound
+from benchmark.console import Console
+from benchmark.corpora import Clip, locate, read_corpus
+from benchmark.data.near_duplicates import find_copies
+from benchmark.data.own_tables import check_same_features
+from benchmark.data.prepare import clip_frame, read_corpora, study_clips, study_splits
+from benchmark.data.splits import Split
+from benchmark.data.tables import read_csv
+from benchmark.engine.processes import Workers
+from benchmark.engine.table_file import read_table
+from benchmark.errors import BenchmarkError
+from benchmark.evaluation.predictions import check_predictions
+from benchmark.features import Extracted, extract, feature_set
+from benchmark.project import Job
+from benchmark.study import Study
+
+PROSODY = "prosody"
+NUMBERS = {
+    "duration_s": "duration",
+    "level_mean_db": "level",
+    "pitch_median_hz": "pitch",
+    "pitch_90th_hz": "high pitch",
+    "voiced_share": "voiced part",
+}
+"""Columns of the feature set `prosody` that are looked at alone, with their names on the page."""
+
+FOLD = "fold"
+UNKNOWN_PROTOCOL = "given"
+"""Of folds whose protocol is not stated."""
+
+
+def of_study(study: Study, job: Job, console: Console) -> Evidence:
+    """Return the evidence of a study: its clips, its splits, and what is measured of the sound.
+
+    Raises
+    ------
+    BenchmarkError
+        If recordings are missing or do not allow a protocol.
+    """
+    recordings = read_corpora(study, job.sources, console)
+    evidence = _measured(study.name, study_clips(study, recordings), job, console)
+    return replace(evidence, splits=tuple(study_splits(study, evidence.clips)))
+
+
+def of_corpora(names: Sequence[str], job: Job, console: Console) -> Evidence:
+    """Return the evidence of whole corpora, without a split.
+
+    Raises
+    ------
+    BenchmarkError
+        If a corpus is missing.
+    """
+    sources = job.sources
+    clips: list[Clip] = []
+    for name in names:
+        folder = locate(name, root=sources.root, given=sources.given, cache=sources.cache)
+        clips += read_corpus(name, folder).clips
+    return _measured("+".join(names), clips, job, console)
+
+
+def of_tables(train: Path, test: Path, protocol: str = "") -> Evidence:
+    """Return the evidence of a user's own tables of features.
+
+    Parameters
+    ----------
+    train, test : Path
+    protocol : str
+        As its user states it; empty for the one that follows from the speakers.
+
+    Raises
+    ------
+    BenchmarkError
+        If a table can't be read, or the two have different features.
+    """
+    tables = [read_csv(path) for path in (train, test)]
+    check_same_features(tables[0], tables[1], (train, test))
+    clips = pd.concat([table.rows for table in tables], ignore_index=True)
+    values = np.concatenate([table.values for table in tables])
+    clips["samples"] = [blake2b(row.tobytes(), digest_size=16).hexdigest() for row in values]
+    tested = np.arange(len(clips)) >= len(tables[0].rows)
+    evidence = Evidence(
+        f"{train.stem}-{test.stem}",
+        clips,
+        features=values,
+        columns=tables[0].columns,
+        own_features=True,
+    )
+    if not protocol:
+        speakers = clips["speaker"]
+        shared = set(speakers[tested]) & set(speakers[~tested])
+        protocol = "speaker-dependent" if shared else "speaker-independent"
+    return replace(evidence, splits=(_given(protocol, tested),))
+
+
+def of_predictions(path: Path, columns: Mapping[str, str], protocol: str = "") -> Evidence:
+    """Return the evidence of a table of predictions: what its columns tell of the clips.
+
+    Parameters
+    ----------
+    path : Path
+        A column ``fold`` names the fold in which a clip was tested; all others trained.
+    columns : mapping of str to str
+        The table's own names of columns, by ours.
+    protocol : str
+        As its user states it; empty if unknown.
+
+    Raises
+    ------
+    BenchmarkError
+        If a column is missing or a row is wrong.
+    """
+    table = read_table(path)
+    predictions = check_predictions(table, str(path), columns=columns)
+    clips = predictions.rows[["clip", "corpus", "speaker", "gender", "emotion"]]
+    clips = clips.merge(predictions.facts, on="clip").assign(samples="")
+    fold = table.get(columns.get(FOLD, FOLD))
+    splits = [
+        _given(protocol or UNKNOWN_PROTOCOL, (fold == one).to_numpy(), one)
+        for one in ([] if fold is None else sorted(set(fold)))
+    ]
+    return Evidence(path.stem, clips, tuple(splits) if len(splits) > 1 else ())
+
+
+def _given(protocol: str, tested: NDArray[np.bool_], part: str = "") -> Split:
+    """Return a split that was not drawn here."""
+    return Split(protocol, tested, np.where(tested, -1, 0), part)
+
+
+def _measured(name: str, clips: Sequence[Clip], job: Job, console: Console) -> Evidence:
+    """Return the evidence of clips, measured; unusable ones are left out with a warning."""
+    cache = job.sources.cache
+    with Workers(job.workers) as workers, console.bars() as bars:
+        prosody, features = (
+            extract(
+                clips,
+                feature_set(one),
+                cache=cache,
+                workers=workers,
+                progress=bars.add(f"features {one}", len(clips)).update,
+            )
+            for one in (PROSODY, FEATURES)
+        )
+        for clip, reason in dict((*prosody.unusable, *features.unusable)).items():
+            console.warning(f"left out: {clip}: {reason}")
+        both = {clip.id for clip in prosody.clips} & {clip.id for clip in features.clips}
+        if not both:
+            raise BenchmarkError(f"{name}: none of the {len(clips):,} recordings can be used.")
+        prosody, features = _kept(prosody, both), _kept(features, both)
+        frame = clip_frame(prosody.clips, prosody.samples_digests)
+        copies = find_copies(prosody.clips, frame, cache, workers, bars)
+    numbers = pd.DataFrame(prosody.values, columns=list(feature_set(PROSODY).columns))
+    return Evidence(
+        name,
+        frame,
+        sound=Sound(tuple(copies), numbers[list(NUMBERS)].rename(columns=NUMBERS)),
+        features=features.values,
+        columns=feature_set(FEATURES).columns,
+    )
+
+
+def _kept(found: Extracted, clips: Collection[str]) -> Extracted:
+    """Return the features of some clips, in their order."""
+    kept = [clip.id in clips for clip in found.clips]
+    return replace(
+        found,
+        clips=tuple(compress(found.clips, kept)),
+        values=found.values if all(kept) else found.values[kept],
+        samples_digests=tuple(compress(found.samples_digests, kept)),
+    )

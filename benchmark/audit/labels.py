@@ -1,0 +1,94 @@
+"""Checks of the labels: contradictions, features made from them, and balance."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+import numpy as np
+
+from benchmark.audit.evidence import SPEAKER, Check, Evidence, Finding, nothing
+from benchmark.data.guards import FEWEST_ROWS, tells
+
+UNBALANCED = 3.0
+"""Ratio of the largest to the smallest number of clips above which balance is worth a note."""
+
+
+def contradictions(evidence: Evidence) -> Iterator[Finding]:
+    """Yield recordings that are there with two emotions or speakers."""
+    known = evidence.clips[evidence.clips["samples"] != ""]
+    for column in ("emotion", SPEAKER):
+        several = known.groupby("samples")[column].nunique()
+        wrong = known[known["samples"].isin(several.index[several > 1])]
+        if len(wrong):
+            rows = wrong.sort_values(["samples", "clip"])[["clip", column]]
+            yield Finding(
+                "contradicting-recordings",
+                "leak",
+                "",
+                f"{int((several > 1).sum()):,} recordings are there with more than one {column}.",
+                "Remove the wrong ones.",
+                None,
+                ("Clip", column.capitalize()),
+                tuple(tuple(map(str, row)) for row in rows.itertuples(index=False)),
+            )
+
+
+def label_columns(evidence: Evidence) -> Iterator[Finding]:
+    """Yield features that alone tell the emotion of every row."""
+    assert evidence.features is not None, "the check needs a table of features"
+    emotions = np.unique(evidence.clips["emotion"], return_inverse=True)[1]
+    if len(emotions) < FEWEST_ROWS:
+        return
+    telling = [
+        name
+        for name, column in zip(evidence.columns, evidence.features.T, strict=True)
+        if tells(column, emotions)
+    ]
+    if telling:
+        yield Finding(
+            "label-columns",
+            "leak",
+            "",
+            f"{len(telling):,} of {len(evidence.columns):,} features alone tell the emotion of "
+            "every row, as the label itself does.",
+            "Remove what is made from the label.",
+            None,
+            ("Feature",),
+            tuple((name,) for name in telling),
+        )
+
+
+def balance(evidence: Evidence) -> Iterator[Finding]:
+    """Yield corpora in which emotions or speakers have very different numbers of clips."""
+    for corpus, rows in evidence.clips.groupby("corpus"):
+        for column in ("emotion", SPEAKER):
+            numbers = rows[column].value_counts()
+            if numbers.max() > UNBALANCED * numbers.min():
+                yield Finding(
+                    "balance",
+                    "note",
+                    str(corpus),
+                    f"The clips of {_article(column)} number from {numbers.min():,} "
+                    f"({numbers.index[-1]}) to {numbers.max():,} ({numbers.index[0]}).",
+                    "Report UAR and not accuracy, which the largest decides."
+                    if column == "emotion"
+                    else "Intervals by speaker take the unequal numbers into account.",
+                    None,
+                    (column.capitalize(), "Clips"),
+                    tuple((str(name), f"{number:,}") for name, number in numbers.items()),
+                )
+
+
+def _article(column: str) -> str:
+    return "an emotion" if column == "emotion" else f"a {column}"
+
+
+def _needs_own_features(evidence: Evidence) -> str:
+    return "" if evidence.own_features else "a table of your own features"
+
+
+CHECKS = (
+    Check("contradicting-recordings", "One recording, two labels", contradictions, nothing),
+    Check("label-columns", "Features that are the label", label_columns, _needs_own_features),
+    Check("balance", "Balance of emotions and speakers", balance, nothing),
+)

@@ -1,0 +1,146 @@
+"""The command audit: is a data set, a split or a study leaking?"""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from benchmark.cli.options import (
+    CURRENT_FOLDER,
+    ColumnOption,
+    CorporaOption,
+    CorpusOption,
+    ProjectOption,
+    WorkersOption,
+    columns_of,
+    made_by,
+    make_job,
+    make_sources,
+    page_name,
+    read_study,
+)
+from benchmark.cli.status import command_console
+from benchmark.errors import BenchmarkError, unknown
+
+if TYPE_CHECKING:
+    from benchmark.console import Console
+    from benchmark.report.pages.audit import AuditPage
+
+
+LEAKS = 1
+"""Exit status if a leak was found."""
+
+STYLES = {"leak": "bold red", "doubt": "yellow", "note": "dim"}
+
+
+def audit(
+    study: Annotated[
+        str | None,
+        typer.Argument(
+            help="A study file, or the name of a study in studies/; it need not have run.",
+            show_default=False,
+        ),
+    ] = None,
+    corpora: CorporaOption = None,
+    corpus: CorpusOption = None,
+    train: Annotated[
+        Path | None, typer.Option(metavar="CSV", help="Your own training table of features.")
+    ] = None,
+    test: Annotated[
+        Path | None, typer.Option(metavar="CSV", help="Your own test table; requires --train.")
+    ] = None,
+    predictions: Annotated[
+        Path | None,
+        typer.Option(
+            metavar="TABLE",
+            help="Predictions as `score` takes them; a column fold tells in which fold a clip was "
+            "tested.",
+        ),
+    ] = None,
+    column: ColumnOption = None,
+    protocol: Annotated[
+        str | None,
+        typer.Option(
+            help="What tables or predictions claim, for example speaker-independent; what makes it "
+            "untrue is then a leak."
+        ),
+    ] = None,
+    name: Annotated[str | None, typer.Option(help="Name of the page.")] = None,
+    as_json: Annotated[
+        bool, typer.Option("--json", help="Print all findings as JSON, in place of the summary.")
+    ] = False,
+    workers: WorkersOption = None,
+    project: ProjectOption = CURRENT_FOLDER,
+) -> None:
+    """Audit a study, recordings, tables or predictions for leaks. Status 1 if there is one.
+
+    Found are copies of recordings, exact and changed; speakers on both sides or under two names;
+    sentences and single numbers that tell the emotion; features that are the label; labels that
+    contradict each other. The page is reports/audit/NAME.md.
+
+    - `audit capstone --corpora ~/corpora`: the splits of a study
+    - `audit --corpus csv=table.csv`: your own recordings
+    - `audit --train train.csv --test test.csv`: your own features
+    - `audit --predictions predictions.csv --protocol speaker-independent`
+    """
+    with command_console() as console:
+        from dataclasses import replace
+
+        from benchmark.audit import gather, run_audit
+        from benchmark.data.protocols import PROTOCOLS
+        from benchmark.report.pages.audit import AuditPage, write_audit
+
+        if protocol is not None and protocol not in PROTOCOLS:
+            raise unknown("protocol", protocol, PROTOCOLS, "--protocol")
+        job = make_job(project, make_sources(project, corpora, corpus), None, workers)
+        match (study, corpus, train, test, predictions):
+            case (str(), _, None, None, None):
+                evidence = gather.of_study(read_study(study, None), job, console)
+            case (None, list(), None, None, None):
+                evidence = gather.of_corpora(list(job.sources.given), job, console)
+            case (None, None, Path(), Path(), None):
+                evidence = gather.of_tables(train, test, protocol or "")
+            case (None, None, None, None, Path()):
+                evidence = gather.of_predictions(predictions, columns_of(column), protocol or "")
+            case _:
+                raise BenchmarkError(
+                    "audit takes one thing: a study, --corpus NAME=DIR, --train and --test, or "
+                    "--predictions."
+                )
+        evidence = replace(evidence, name=page_name(name or evidence.name))
+        page = AuditPage(run_audit(evidence), made_by())
+        path = write_audit(page, job.project.reports)
+        _show(page, path, console, as_json=as_json)
+        if page.audit.leaks:
+            raise typer.Exit(LEAKS)
+
+
+def _show(page: AuditPage, path: Path, console: Console, *, as_json: bool) -> None:
+    from rich.text import Text
+
+    from benchmark.audit import CHECKS
+    from benchmark.report.pages.audit import audit_record
+
+    if as_json:
+        console.print(json.dumps(audit_record(page), ensure_ascii=False))
+        return
+    findings = page.audit.findings
+    for finding in findings:
+        where = f", {finding.where}" if finding.where else ""
+        added = ""
+        if finding.effect is not None:
+            added = f" It adds {finding.effect.added:+.3f} UAR."
+        style = STYLES[finding.severity]
+        title = CHECKS[finding.check].title
+        console.output.print(
+            Text.assemble(
+                (f"{finding.severity:5}  ", style), (f"{title}{where}: ", "bold"),
+                finding.problem + added,
+            )
+        )  # fmt: skip
+    counts = ", ".join(f"{len(page.of(name))} {name}s" for name in STYLES)
+    console.print(f"{counts}; {len(page.audit.passed)} checks found nothing")
+    console.print(str(path))

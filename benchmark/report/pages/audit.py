@@ -1,0 +1,127 @@
+"""The page of an audit: ``reports/audit/NAME.md``, with its figure."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Any
+
+from benchmark.audit import CHECKS, Audit
+from benchmark.audit.evidence import Finding
+from benchmark.engine.files import write_bytes, write_text
+from benchmark.report.figures import BLUE, GREY, VERMILLION, WIDTH_IN, house_style, png_bytes
+from benchmark.report.markdown import address
+from benchmark.report.template import render
+
+FOLDER = "audit"
+"""Folder of the pages, below that of the reports."""
+
+SHOWN = 20
+"""Rows of a finding that its page shows; ``--json`` has all."""
+
+FIGURE = "effects.png"
+
+
+@dataclass(frozen=True)
+class AuditPage:
+    """What the page of an audit shows.
+
+    Attributes
+    ----------
+    audit : Audit
+    command : str
+        The command that makes the page again.
+    """
+
+    audit: Audit
+    command: str
+
+    @property
+    def name(self) -> str:
+        """Of what was audited, and of the page's file."""
+        return self.audit.evidence.name
+
+    @property
+    def measured(self) -> list[Finding]:
+        """The findings with a measured effect."""
+        return [finding for finding in self.audit.findings if finding.effect is not None]
+
+    def of(self, severity: str) -> list[Finding]:
+        """Return the findings of a severity."""
+        return [finding for finding in self.audit.findings if finding.severity == severity]
+
+
+def audit_page(page: AuditPage) -> str:
+    """Return the text of a page."""
+    evidence = page.audit.evidence
+    return (
+        render(
+            "audit",
+            page=page,
+            audit=page.audit,
+            evidence=evidence,
+            clips=evidence.clips,
+            titles={check.name: check.title for check in CHECKS.values()},
+            place=address(page.name),
+            figure=FIGURE,
+            shown=SHOWN,
+        )
+        + "\n"
+    )
+
+
+def effects_figure(findings: Sequence[Finding]) -> bytes:
+    """Return a figure of what each finding adds to a score, as PNG: UAR as it is, and without."""
+    from matplotlib.figure import Figure
+
+    with house_style():
+        figure = Figure(figsize=(WIDTH_IN, 1.3 + 0.5 * len(findings)), layout="constrained")
+        axes = figure.subplots()
+        for height, finding in enumerate(reversed(findings)):
+            assert finding.effect is not None, "the caller has looked"
+            ends = (finding.effect.without, finding.effect.as_it_is)
+            axes.plot(ends, (height, height), color=GREY, lw=2, zorder=1)
+            axes.scatter(ends[0], height, color=VERMILLION, marker="D", zorder=2,
+                         label="without" if height == 0 else None)  # fmt: skip
+            axes.scatter(ends[1], height, color=BLUE, marker="o", zorder=2,
+                         label="as it is" if height == 0 else None)  # fmt: skip
+        names = [
+            f"{CHECKS[finding.check].title}{', ' if finding.where else ''}{finding.where}"
+            for finding in reversed(findings)
+        ]
+        axes.set_yticks(range(len(findings)), names)
+        axes.set_ylim(-0.6, len(findings) - 0.4)
+        axes.set_xlim(0, 1)
+        axes.set_xlabel("UAR")
+        axes.grid(axis="x")
+        axes.set_axisbelow(True)
+        figure.legend(loc="outside upper right", ncols=2, frameon=False)
+        return png_bytes(figure)
+
+
+def write_audit(page: AuditPage, reports: Path) -> Path:
+    """Write the page and its figure below the folder of the reports; return its path."""
+    folder = reports / FOLDER
+    picture = folder / page.name / FIGURE
+    if page.measured:
+        picture.parent.mkdir(parents=True, exist_ok=True)
+        write_bytes(picture, effects_figure(page.measured))
+    else:
+        folder.mkdir(parents=True, exist_ok=True)
+        picture.unlink(missing_ok=True)
+    path = folder / f"{page.name}.md"
+    write_text(path, audit_page(page))
+    return path
+
+
+def audit_record(page: AuditPage) -> dict[str, Any]:
+    """Return all findings as plain data, for JSON."""
+    return {
+        "name": page.name,
+        "clips": len(page.audit.evidence.clips),
+        "speakers": int(page.audit.evidence.clips["speaker"].nunique()),
+        "findings": [asdict(finding) for finding in page.audit.findings],
+        "passed": [check.name for check in page.audit.passed],
+        "not_checked": {check.name: lack for check, lack in page.audit.skipped},
+    }
