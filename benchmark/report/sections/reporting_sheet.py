@@ -11,7 +11,7 @@ from benchmark.evaluation.metrics import METRICS
 from benchmark.evaluation.results import Result
 from benchmark.report import wording
 from benchmark.report.markdown import code, counted, listed, number, plain, title
-from benchmark.report.measured import Measured, measured
+from benchmark.report.measured import Measured, measured, tested
 from benchmark.report.sections.reproduction import run_command
 from benchmark.report.sections.section import Section
 
@@ -56,7 +56,9 @@ def _facts(board: Leaderboard) -> Facts:
 def _outside(result: Result) -> str:
     if result.generated:
         return "speech of people: generated speech shows that the program works, no more"
-    return "spontaneous speech, other languages, rooms and microphones: not measured"
+    natural = any(result.data.corpora[name].speech == "natural" for name in tested(result))
+    other = "acted" if natural else "spontaneous"
+    return f"{other} speech, other languages, rooms and microphones: not measured"
 
 
 def _labels(result: Result) -> str:
