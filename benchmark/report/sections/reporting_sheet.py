@@ -56,9 +56,14 @@ def _facts(board: Leaderboard) -> Facts:
 def _outside(result: Result) -> str:
     if result.generated:
         return "speech of people: generated speech shows that the program works, no more"
-    natural = any(result.data.corpora[name].speech == "natural" for name in tested(result))
-    other = "acted" if natural else "spontaneous"
-    return f"{other} speech, other languages, rooms and microphones: not measured"
+    kinds = {result.data.corpora[name].speech for name in tested(result)}
+    other = [
+        *["spontaneous speech"] * ("natural" not in kinds),
+        *["acted speech"] * (kinds == {"natural"}),
+        "other languages",
+        "rooms and microphones",
+    ]
+    return f"{', '.join(other)}: not measured"
 
 
 def _labels(result: Result) -> str:
