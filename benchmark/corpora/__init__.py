@@ -7,9 +7,15 @@ from pathlib import Path
 
 from benchmark.corpora.clip import Clip, Corpus, Recordings
 from benchmark.corpora.cremad import CREMAD
+from benchmark.corpora.emodb import EMODB
+from benchmark.corpora.emovo import EMOVO
+from benchmark.corpora.esd import ESD
 from benchmark.corpora.folder import read_folder
+from benchmark.corpora.iemocap import IEMOCAP
 from benchmark.corpora.jl import JL
 from benchmark.corpora.manifest import CSV
+from benchmark.corpora.meld import MELD
+from benchmark.corpora.msp_podcast import MSP_PODCAST
 from benchmark.corpora.ravdess import RAVDESS
 from benchmark.corpora.savee import SAVEE
 from benchmark.corpora.synthetic import SYNTHETIC
@@ -29,7 +35,22 @@ __all__ = [
 ]
 
 CORPORA: dict[str, Corpus] = {
-    corpus.name: corpus for corpus in (SYNTHETIC, RAVDESS, TESS, SAVEE, JL, CREMAD, CSV)
+    corpus.name: corpus
+    for corpus in (
+        SYNTHETIC,
+        RAVDESS,
+        TESS,
+        SAVEE,
+        JL,
+        CREMAD,
+        EMODB,
+        IEMOCAP,
+        MSP_PODCAST,
+        EMOVO,
+        ESD,
+        MELD,
+        CSV,
+    )
 }
 """All corpora, by name."""
 

@@ -7,8 +7,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal
 
-Speech = Literal["acted", "generated", "user's own"]
-"""Kinds of speech: of actors, of code, or not known to the program."""
+Speech = Literal["acted", "natural", "generated", "user's own"]
+"""Kinds of speech: of actors, of people who do not act, of code, or not known to the program."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -136,7 +136,7 @@ class Corpus:
     language : str
         Language of the speech, with its variety; empty if unknown.
     speech : str
-        Kind of speech: ``acted``, ``generated`` or ``user's own``.
+        Kind of speech: ``acted``, ``natural``, ``generated`` or ``user's own``.
     archive : Archive or None
         What ``python -m benchmark fetch`` downloads.
     """

@@ -1,27 +1,44 @@
-"""Recordings of a folder: found at any depth and parsed by the entry of their corpus."""
+"""Recordings of a folder: found at any depth and matched with the clips of their corpus."""
 
 from __future__ import annotations
 
+import filecmp
 import os
-from collections.abc import Sequence
+from collections.abc import Callable, Collection, Sequence
 from dataclasses import replace
+from functools import partial
 from pathlib import Path
 
-from benchmark.corpora.clip import Clip, Corpus, Recordings
+from benchmark.corpora.clip import Clip, Corpus, Recordings, file_stem
 from benchmark.errors import BenchmarkError
 
-AUDIO_SUFFIXES = (".wav", ".flac", ".ogg")
+CONTAINERS = {
+    ".wav": ("WAV", "WAVEX", "RF64", "W64"),
+    ".flac": ("FLAC",),
+    ".ogg": ("OGG",),
+    ".opus": ("OGG",),
+    ".mp3": ("MP3",),
+    ".aif": ("AIFF",),
+    ".aiff": ("AIFF",),
+    ".au": ("AU",),
+    ".caf": ("CAF",),
+}
+"""Suffixes of recordings, and the containers that belong to them, by libsndfile's names."""
+
+AUDIO_SUFFIXES = tuple(CONTAINERS)
 """A recording is known by its stem: users convert their copies, so any of these suffixes do."""
 
+SECOND_COPY = "a second copy, with the same bytes"
 
-def audio_files(folder: Path, suffixes: Sequence[str] = AUDIO_SUFFIXES) -> list[Path]:
-    """Return the audio files at any depth below a folder, sorted by path, without hidden ones.
+
+def files_below(folder: Path, suffixes: Sequence[str]) -> list[Path]:
+    """Return the files with one of the suffixes at any depth, sorted by path, without hidden ones.
 
     Parameters
     ----------
     folder : Path
     suffixes : sequence of str
-        Suffixes of audio files, in lower case.
+        In lower case.
 
     Raises
     ------
@@ -61,38 +78,79 @@ def read_folder(corpus: Corpus, folder: Path) -> Recordings:
     Raises
     ------
     BenchmarkError
-        If the folder can't be read, or two files are the same clip.
+        If the folder can't be read, or two different files are the same clip.
     """
     if corpus.read is not None:
         return corpus.read(folder)
+    official = corpus.official_names
+    parse = partial(_parse, corpus, frozenset(official))
+    return match_files(folder, parse, official, corpus.name_of)
+
+
+def match_files(
+    folder: Path,
+    parse: Callable[[str], Clip | str],
+    expected: Collection[str],
+    name_of: Callable[[Path], str] = file_stem,
+) -> Recordings:
+    """Return the recordings of a folder, matched by name with the clips of a corpus.
+
+    Parameters
+    ----------
+    folder : Path
+        Searched at any depth.
+    parse : callable
+        From a name to the clip (without a path), or to the reason why it is not one.
+    expected : collection of str
+        Names of all clips of a complete copy; case does not matter.
+    name_of : callable
+        From the path of a file to its name.
+
+    Raises
+    ------
+    BenchmarkError
+        If the folder can't be read, or two different files are the same clip.
+    """
     folder = folder.absolute()
-    official = {name.casefold(): name for name in corpus.official_names}
+    spelling = {name.casefold(): name for name in expected}
     clips: dict[str, Clip] = {}
     set_aside: list[tuple[str, str]] = []
-    for path in audio_files(folder):
-        clip = _parse(corpus, path, official)
+    for path in files_below(folder, AUDIO_SUFFIXES):
+        name = name_of(path)
+        clip = parse(spelling.get(name.casefold(), name))
         relative = path.relative_to(folder).as_posix()
         if isinstance(clip, str):
             set_aside.append((relative, clip))
-        elif clip.name in clips:
+        elif clip.name not in clips:
+            clips[clip.name] = replace(clip, path=path)
+        elif _same_bytes(clips[clip.name].path, path):
+            set_aside.append((relative, SECOND_COPY))
+        else:
             first = clips[clip.name].path.relative_to(folder).as_posix()
             raise BenchmarkError(
-                f"{folder}: {clip.name} is there twice: {first} and {relative}. "
-                "Remove one, or give the folder of one copy only."
+                f"{folder}: {clip.name} is there twice, with different bytes: {first} and "
+                f"{relative}. Remove one, or give the folder of one copy only."
             )
-        else:
-            clips[clip.name] = replace(clip, path=path)
-    missing = sorted(set(official.values()) - clips.keys())
+    missing = sorted(set(expected) - clips.keys())
     return Recordings(
         tuple(clips[name] for name in sorted(clips)), tuple(missing), tuple(set_aside)
     )
 
 
-def _parse(corpus: Corpus, path: Path, official: dict[str, str]) -> Clip | str:
-    """Return the clip of a file, or the reason why it is not one; case does not matter."""
+def _same_bytes(first: Path, second: Path) -> bool:
+    try:
+        return filecmp.cmp(first, second, shallow=False)
+    except OSError as error:
+        raise BenchmarkError(
+            f"{error.filename}: can't read the recording ({error.strerror}), which is there twice: "
+            f"{first} and {second}. Remove one of the two."
+        ) from error
+
+
+def _parse(corpus: Corpus, official: frozenset[str], name: str) -> Clip | str:
+    """Return the clip of a name, or the reason why it is not one."""
     assert corpus.parse is not None, f"{corpus.name} has neither read nor parse"
-    name = corpus.name_of(path)
-    clip = corpus.parse(official.get(name.casefold(), name))
-    if isinstance(clip, Clip) and corpus.official and clip.name.casefold() not in official:
+    clip = corpus.parse(name)
+    if isinstance(clip, Clip) and official and clip.name not in official:
         return f"not among the official clips of {corpus.name}"
     return clip

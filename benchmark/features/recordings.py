@@ -8,15 +8,10 @@ from typing import NamedTuple
 
 import numpy as np
 
+from benchmark.corpora.folder import CONTAINERS
+
 FULL_SCALE = 0.999
 """A sample of at least this size is clipped: 32,735 of 16 bits."""
-
-CONTAINERS = {
-    ".wav": ("WAV", "WAVEX", "RF64", "W64"),
-    ".flac": ("FLAC",),
-    ".ogg": ("OGG",),
-}
-"""Containers that belong to a suffix, by libsndfile's names."""
 
 
 class FileFacts(NamedTuple):

@@ -38,7 +38,10 @@ EMOTION_COLOURS = {
 }
 """The colours of Okabe & Ito, without their yellow, which has little contrast on white."""
 
-MORE_COLOURS = ("#117733", "#332288", "#AA4499", "#44AA99", "#999933", "#661100", "#6699CC", INK)
+MORE_COLOURS = (
+    *("#117733", "#332288", "#AA4499", "#44AA99", "#999933", "#661100", "#6699CC"),
+    *(INK, "#CC6677"),
+)
 """For further emotions and for corpora (Tol 2021)."""
 
 GENDER_COLOURS = {"female": VERMILLION, "male": BLUE, "unknown": GREY}

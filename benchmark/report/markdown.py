@@ -8,7 +8,10 @@ from urllib.parse import quote
 
 from benchmark.evaluation.intervals import Score
 
-ABBREVIATIONS = {"cnn", "gru", "jl", "knn", "lstm", "mlp", "ravdess", "savee", "svc", "svm", "tess"}
+ABBREVIATIONS = {
+    *("cnn", "gru", "knn", "lstm", "mlp", "svc", "svm"),
+    *("emodb", "emovo", "esd", "iemocap", "jl", "meld", "msp", "ravdess", "savee", "tess"),
+}
 NOTHING = "–"
 NO_BREAK = "\N{NO-BREAK SPACE}"
 

@@ -49,12 +49,12 @@ def measured(board: Leaderboard) -> Measured:
 def population(result: Result) -> str:
     """Return kind of speech, languages, and number of speakers of the tested corpora."""
     kinds: dict[str, list[str]] = {}
-    for name in _tested(result):
+    for name in tested(result):
         speech, language = _facts(result, name)
         spoken = plain(language) or "language not stated"
         words = title(name) if speech == "generated" else f"{spoken} in {title(name)}"
         kinds.setdefault(SPEECH.get(speech, f"{speech} speech"), []).append(words)
-    spoken_by = [result.data.corpora[name].speakers for name in _tested(result)]
+    spoken_by = [result.data.corpora[name].speakers for name in tested(result)]
     known = [number for number in spoken_by if number is not None]
     total = f"; {counted(sum(known), 'speaker')}" if len(known) == len(spoken_by) else ""
     return "; ".join(f"{kind}: {listed(words)}" for kind, words in kinds.items()) + total
@@ -66,7 +66,7 @@ def sentences(board: Leaderboard) -> str:
     words = [
         f"{count(numbers[name])} in {title(name)}" if name in numbers else
         f"not recorded in {title(name)}"
-        for name in _tested(board.result)
+        for name in tested(board.result)
     ]  # fmt: skip
     return listed(words)
 
@@ -127,7 +127,8 @@ def seeds(result: Result) -> str:
     return f"{repeats} repetitions, with seeds derived from {seed}"
 
 
-def _tested(result: Result) -> list[str]:
+def tested(result: Result) -> list[str]:
+    """Return the names of the tested corpora."""
     corpora = result.data.corpora.items()
     return [name for name, one in corpora if not one.auxiliary and not one.left_out]
 

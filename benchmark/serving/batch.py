@@ -12,7 +12,7 @@ from typing import Any
 
 from benchmark.console import Bars, Console
 from benchmark.corpora.clip import Clip
-from benchmark.corpora.folder import audio_files
+from benchmark.corpora.folder import AUDIO_SUFFIXES, files_below
 from benchmark.engine.processes import Task, WorkerLostError, Workers
 from benchmark.engine.table_file import read_table
 from benchmark.errors import BenchmarkError
@@ -30,9 +30,6 @@ from benchmark.serving.timeline import (
     predict_windows,
 )
 from benchmark.tracking.cards import feature_set_of, read_card
-
-AUDIO_SUFFIXES = (".wav", ".flac", ".ogg", ".opus", ".mp3", ".aif", ".aiff", ".au", ".caf")
-"""Of the recordings in a folder; a file that is named explicitly may have any suffix."""
 
 TABLE_SUFFIX = ".csv"
 PATH_COLUMN = "path"
@@ -210,7 +207,7 @@ def _path(argument: str) -> Path:
 
 def _expand(path: Path) -> Sequence[Path]:
     if path.is_dir():
-        files = audio_files(path, AUDIO_SUFFIXES)
+        files = files_below(path, AUDIO_SUFFIXES)
         if not files:
             raise BenchmarkError(
                 f"{path}: no recordings in this folder or below it. Suffixes: "

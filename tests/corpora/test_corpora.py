@@ -8,7 +8,9 @@ import sys
 from collections import Counter
 from pathlib import Path
 
+import numpy as np
 import pytest
+import soundfile
 
 from benchmark.corpora import (
     CORPORA,
@@ -19,7 +21,9 @@ from benchmark.corpora import (
     locate,
     read_corpus,
 )
+from benchmark.corpora.folder import AUDIO_SUFFIXES, CONTAINERS
 from benchmark.errors import BenchmarkError
+from benchmark.features.audio import decode
 
 OFFICIAL = {name: corpus.official_names for name, corpus in CORPORA.items() if corpus.parse}
 NAMED = tuple(OFFICIAL)
@@ -76,15 +80,26 @@ def test_a_corpus_knows_all_its_official_clips(name: str) -> None:
 
 
 @pytest.mark.parametrize("name", NAMED)
-@pytest.mark.parametrize("ending", [".wav", ".flac", ".ogg", ".WAV"])
-def test_a_complete_copy_is_read_at_any_depth_and_with_any_extension(
-    name: str, ending: str, tmp_path: Path
-) -> None:
-    fill(tmp_path, *(f"some/where/{clip}{ending}" for clip in OFFICIAL[name]))
+def test_a_complete_copy_is_read_at_any_depth(name: str, tmp_path: Path) -> None:
+    fill(tmp_path, *(f"some/where/{clip}.wav" for clip in OFFICIAL[name]))
     recordings = read_corpus(name, tmp_path)
     assert tuple(clip.name for clip in recordings.clips) == OFFICIAL[name]
     assert recordings.missing == ()
     assert recordings.set_aside == ()
+
+
+@pytest.mark.parametrize("suffix", [*AUDIO_SUFFIXES, ".WAV"])
+def test_a_recording_may_have_any_suffix_that_can_be_decoded(suffix: str, tmp_path: Path) -> None:
+    clip = read_corpus("savee", fill(tmp_path, f"DC/a01{suffix}")).clips[0]
+    assert (clip.name, clip.path.suffix) == ("DC_a01", suffix)
+
+
+@pytest.mark.parametrize("container", sorted({names[0] for names in CONTAINERS.values()}))
+def test_a_recording_with_any_of_these_suffixes_is_decoded(container: str, tmp_path: Path) -> None:
+    rate_hz = 16_000
+    tone = 0.5 * np.sin(2 * np.pi * 200 * np.arange(rate_hz) / rate_hz)
+    soundfile.write(tmp_path / "tone", tone, rate_hz, format=container)
+    assert decode((tmp_path / "tone").read_bytes(), rate_hz).duration_s >= 1
 
 
 def test_a_ravdess_name_gives_speaker_gender_emotion_statement_and_intensity(
@@ -178,6 +193,71 @@ def test_the_misspelt_cremad_clip_has_its_official_name(tmp_path: Path) -> None:
     assert (clip.name, clip.path.stem) == ("1040_ITH_SAD_XX", "1040_ITH_SAD_X")
 
 
+def test_an_emodb_name_gives_speaker_gender_emotion_and_sentence(tmp_path: Path) -> None:
+    clip = read_corpus("emodb", fill(tmp_path, "wav/03a01Fa.wav")).clips[0]
+    assert (clip.id, clip.speaker, clip.gender) == ("emodb/03a01Fa", "emodb/03", "male")
+    assert (clip.emotion, clip.statement) == ("happy", "Der Lappen liegt auf dem Eisschrank.")
+
+
+def test_a_complete_emodb_has_the_published_number_of_clips() -> None:
+    """The figures are those of the corpus's own pages."""
+    clips = [CORPORA["emodb"].parse(name) for name in OFFICIAL["emodb"]]
+    assert Counter(clip.emotion for clip in clips) == {
+        "angry": 127,
+        "bored": 81,
+        "neutral": 79,
+        "happy": 71,
+        "fearful": 69,
+        "sad": 62,
+        "disgust": 46,
+    }
+    assert {clip.speaker for clip in clips if clip.gender == "female"} == {
+        f"emodb/{speaker}" for speaker in ("08", "09", "13", "14", "16")
+    }
+    assert len({clip.speaker for clip in clips}) == 10
+
+
+def test_an_emovo_name_gives_speaker_gender_emotion_and_sentence(tmp_path: Path) -> None:
+    clip = read_corpus("emovo", fill(tmp_path, "EMOVO/m3/rab-m3-d1.wav")).clips[0]
+    assert (clip.id, clip.speaker, clip.gender) == ("emovo/rab-m3-d1", "emovo/m3", "male")
+    assert (clip.emotion, clip.statement) == ("angry", "Sabato sera cosa farà?")
+
+
+def test_each_speaker_of_emovo_says_each_sentence_with_each_emotion() -> None:
+    clips = [CORPORA["emovo"].parse(name) for name in OFFICIAL["emovo"]]
+    assert len(clips) == len({(one.speaker, one.emotion, one.statement) for one in clips}) == 588
+
+
+@pytest.mark.parametrize(
+    ("file", "facts"),
+    [
+        ("0001/Neutral/0001_000350", ("female", "neutral", "Mandarin sentence 350", "Mandarin")),
+        ("0003/Sad/0003_001051", ("female", "sad", "Mandarin sentence 1", "Mandarin")),
+        ("0011/Angry/train/0011_000351", ("male", "angry", "English sentence 1", "English")),
+        ("0020/Happy/test/0020_001050", ("male", "happy", "English sentence 350", "English")),
+        ("0016/Surprise/0016_001401", ("female", "surprised", "English sentence 1", "English")),
+    ],
+)
+def test_an_esd_name_gives_gender_emotion_sentence_and_language(
+    file: str, facts: tuple[str, ...], tmp_path: Path
+) -> None:
+    clip = read_corpus("esd", fill(tmp_path, f"{file}.wav")).clips[0]
+    assert clip.speaker == f"esd/{file[:4]}"
+    assert (clip.gender, clip.emotion, clip.statement, clip.facts["language"]) == facts
+
+
+def test_esd_has_five_women_and_five_men_of_each_language() -> None:
+    clips = [CORPORA["esd"].parse(name) for name in OFFICIAL["esd"]]
+    speakers = {(clip.speaker, clip.gender, clip.facts["language"]) for clip in clips}
+    assert Counter(speaker[1:] for speaker in speakers) == {
+        ("female", "English"): 5,
+        ("male", "English"): 5,
+        ("female", "Mandarin"): 5,
+        ("male", "Mandarin"): 5,
+    }
+    assert set(Counter(clip.emotion for clip in clips).values()) == {7000}
+
+
 def parse_toy(name: str) -> Clip | str:
     """Return a clip of a corpus that is not in the package."""
     speaker, _, emotion = name.partition("-")
@@ -268,10 +348,20 @@ def test_folders_with_circular_links_are_read_once(tmp_path: Path) -> None:
     assert len(read_corpus("savee", tmp_path).clips) == 1
 
 
-def test_two_recordings_of_one_clip_are_refused_and_both_named(tmp_path: Path) -> None:
+def test_two_different_recordings_of_one_clip_are_refused_and_both_named(tmp_path: Path) -> None:
     fill(tmp_path, "one/DC_a01.wav", "two/DC/a01.flac")
+    (tmp_path / "one" / "DC_a01.wav").write_bytes(b"other")
     with pytest.raises(BenchmarkError, match=r"DC_a01.*one/DC_a01\.wav and two/DC/a01\.flac"):
         read_corpus("savee", tmp_path)
+
+
+def test_a_folder_that_holds_the_same_files_twice_counts_them_once(tmp_path: Path) -> None:
+    fill(tmp_path, "Actor_01/03-01-03-01-01-01-01.wav", "all/Actor_01/03-01-03-01-01-01-01.wav")
+    recordings = read_corpus("ravdess", tmp_path)
+    assert [clip.path.parent.parent for clip in recordings.clips] == [tmp_path]
+    assert recordings.set_aside == (
+        ("all/Actor_01/03-01-03-01-01-01-01.wav", "a second copy, with the same bytes"),
+    )
 
 
 @pytest.mark.parametrize("name", NAMED)

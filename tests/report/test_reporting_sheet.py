@@ -66,6 +66,27 @@ def test_generated_speech_is_no_population_of_people() -> None:
     assert "no more" in sheet(study_page(leaderboard(result), []))["Speech outside the population"]
 
 
+@pytest.mark.parametrize(
+    ("natural", "outside"),
+    [
+        ((), "spontaneous speech, other languages, rooms and microphones: not measured"),
+        (("tess",), "other languages, rooms and microphones: not measured"),
+        (
+            ("ravdess", "savee", "tess"),
+            "acted speech, other languages, rooms and microphones: not measured",
+        ),
+    ],
+)
+def test_the_sheet_names_the_kind_of_speech_that_no_tested_corpus_has(
+    natural: tuple[str, ...], outside: str
+) -> None:
+    result = make(**SMALL)
+    for name in natural:
+        record = result.data.corpora[name].model_copy(update={"speech": "natural"})
+        result.data.corpora[name] = record
+    assert sheet(study_page(leaderboard(result), []))["Speech outside the population"] == outside
+
+
 def test_a_users_own_recordings_have_no_language_unless_their_table_says_so() -> None:
     result = make(**SMALL)
     record = result.data.corpora["tess"].model_copy(update={"speech": "user's own"})

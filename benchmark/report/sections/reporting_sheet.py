@@ -11,7 +11,7 @@ from benchmark.evaluation.metrics import METRICS
 from benchmark.evaluation.results import Result
 from benchmark.report import wording
 from benchmark.report.markdown import code, counted, listed, number, plain, title
-from benchmark.report.measured import Measured, measured
+from benchmark.report.measured import Measured, measured, tested
 from benchmark.report.sections.reproduction import run_command
 from benchmark.report.sections.section import Section
 
@@ -56,7 +56,14 @@ def _facts(board: Leaderboard) -> Facts:
 def _outside(result: Result) -> str:
     if result.generated:
         return "speech of people: generated speech shows that the program works, no more"
-    return "spontaneous speech, other languages, rooms and microphones: not measured"
+    kinds = {result.data.corpora[name].speech for name in tested(result)}
+    other = [
+        *["spontaneous speech"] * ("natural" not in kinds),
+        *["acted speech"] * (kinds == {"natural"}),
+        "other languages",
+        "rooms and microphones",
+    ]
+    return f"{', '.join(other)}: not measured"
 
 
 def _labels(result: Result) -> str:
