@@ -79,7 +79,7 @@ def prepare(
     originals, copies = normalised(study, recorded, copies)
     tested = normalised_tests(study, recorded, study.scale) if study.scale else originals
     name, distinct = result_name(study.name, changes)
-    features = feature_set(study.features, study.sample_rate_hz)
+    features = originals.features
     normalisation = {} if study.normalise == "none" else {"normalise": study.normalise}
     splits = tuple(
         _write_split(split, study, frame, {"": originals, **copies}, tested, cache / name)
@@ -100,7 +100,7 @@ def prepare(
             **({"rename": study.rename} if study.rename else {}),
             **normalisation,
         },
-        recipe=features.recipe() | normalisation,
+        recipe=None if features.tables else features.recipe() | normalisation,
         clips=frame.drop(columns=["corpus", "speaker", "gender", "emotion", "samples"]),
     )
 
@@ -304,7 +304,9 @@ def _extract(
 def _check_usable(
     originals: Extracted, n_clips: int, sources: Sources, console: Console
 ) -> list[Change]:
-    """Report unusable clips; refuse many of them, or return them as a change."""
+    """Report unusable clips and unused rows; refuse many unusable clips, or return a change."""
+    for note in originals.notes:
+        console.info(note)
     for clip, reason in originals.unusable:
         console.warning(f"left out: {clip}: {reason}")
     if len(originals.unusable) <= UNUSABLE_FRACTION * n_clips:
@@ -406,7 +408,7 @@ def _table(
     side : ndarray of bool, shape (n_clips,)
         The rows of `frame` whose clips are in the table.
     """
-    features = feature_set(study.features, study.sample_rate_hz)
+    features = parts[""].features
     index = {clip: number for number, clip in enumerate(frame["clip"])}
     row_of, rows, values = [], [], []
     for augmentation, part in parts.items():
@@ -456,6 +458,7 @@ def _record(
         duplicates=duplicates(frame),
         counts=counts(frame),
         splits={split.name: split.record for split in splits},
+        tables={table.name: table.digest for table in parts[""].features.tables},
     )
 
 

@@ -130,7 +130,7 @@ def stored_result(name: str, results: Path) -> Result:
     ------
     BenchmarkError
         If the study has not run, or its result has no speaker-independent score, repeats,
-        normalised features, or auxiliary corpora.
+        normalised features, auxiliary corpora, or own tables of features.
     """
     folder = results / name
     if not (folder / "study.json").is_file():
@@ -154,6 +154,8 @@ def stored_result(name: str, results: Path) -> Result:
         "Choose a study without it.": study.normalise != "none",
         "trains on auxiliary corpora, which the ablation does not support. Choose a study without "
         "them.": bool(study.auxiliary),
+        "has features of an own table, which has no rows for the augmented copies of the ablation. "
+        "Choose a study without it.": bool(result.data.tables),
     }
     for obstacle, present in obstacles.items():
         if present:
