@@ -16,6 +16,7 @@ from benchmark.errors import BenchmarkError
 
 if TYPE_CHECKING:
     import pandas as pd
+    from numpy.typing import NDArray
 
 KINDS = "a CSV file (comma, semicolon or tab), Parquet (.parquet) or JSON (.json, .jsonl)"
 WORKBOOK = b"PK\x03\x04"
@@ -78,8 +79,7 @@ def read_numbers(path: Path, text: Collection[str]) -> pd.DataFrame:
     names = {name: name.lower() for name in table if name.lower() in text}
     cells = table.drop(columns=list(names))
     numbers = _parsed(cells, path) if typed is None else cells
-    with np.errstate(over="ignore"):
-        values = numbers.to_numpy(dtype=np.float32)
+    values = _float32(numbers)
     wrong = np.argwhere(~np.isfinite(values))
     if len(wrong):
         row, column = wrong[0]
@@ -87,11 +87,17 @@ def read_numbers(path: Path, text: Collection[str]) -> pd.DataFrame:
         shown = cell if len(cell) <= LONGEST_SHOWN else f"{cell[:LONGEST_SHOWN]}…"
         raise BenchmarkError(
             f"{path}: row {cells.index[row]}, column {cells.columns[column]!r}: {shown!r} is not a "
-            f"finite number; {len(wrong):,} such cells in all. Text may stand in "
+            f"finite number, one of {len(wrong):,} such cells. Text may stand in "
             f"{', '.join(text)} only."
         )
     named = table[list(names)].rename(columns=names)
     return pd.concat([named, pd.DataFrame(values, table.index, cells.columns)], axis=1)
+
+
+def _float32(numbers: pd.DataFrame) -> NDArray[np.float32]:
+    """Return numbers as float32; infinite where one is too large."""
+    with np.errstate(over="ignore"):
+        return numbers.to_numpy(dtype=np.float32)
 
 
 def _typed(path: Path, text: Collection[str]) -> pd.DataFrame | None:
@@ -110,7 +116,10 @@ def _typed(path: Path, text: Collection[str]) -> pd.DataFrame | None:
     table = table.set_axis(_distinct(table.columns, path), axis=1)
     table = table.set_axis(range(2, len(table) + 2), axis=0)
     named = [name for name in table if name.lower() in text]
-    if any(dtype.kind not in "fiu" for dtype in table.drop(columns=named).dtypes):
+    numbers = table.drop(columns=named)
+    if any(dtype.kind not in "fiu" for dtype in numbers.dtypes):
+        return None
+    if not np.isfinite(_float32(numbers)).all():
         return None
     return table.assign(**_as_text(table[named]))
 

@@ -250,7 +250,7 @@ def _array(path: Path, index: Path) -> pd.DataFrame:
         row, column = wrong[0]
         raise BenchmarkError(
             f"{path}: row {row + 1} ({clips.iloc[row]}), column {column + 1}: "
-            f"{values[row, column]} is not a finite number; {len(wrong):,} such cells in all."
+            f"{values[row, column]} is not a finite number, one of {len(wrong):,} such cells."
         )
     columns = list(numbered("dim", values.shape[1]))
     frame = pd.DataFrame(numbers, index=clips.index, columns=columns)
