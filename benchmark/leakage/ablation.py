@@ -148,14 +148,14 @@ def stored_result(name: str, results: Path) -> Result:
         )
     study = result.study
     obstacles = {
+        "has features of an own table, which has no rows for the augmented copies of the ablation. "
+        "Choose a study without it.": bool(result.data.tables),
         "repeats its splits, which the ablation does not support. Remove repeats from its [split] "
         "and run it again, or choose a study without them.": study.split.repeats > 1,
         f"normalises its features by {study.normalise}, which the ablation does not support. "
         "Choose a study without it.": study.normalise != "none",
         "trains on auxiliary corpora, which the ablation does not support. Choose a study without "
         "them.": bool(study.auxiliary),
-        "has features of an own table, which has no rows for the augmented copies of the ablation. "
-        "Choose a study without it.": bool(result.data.tables),
     }
     for obstacle, present in obstacles.items():
         if present:
