@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 from benchmark.console import Bars, Console
 from benchmark.corpora import CORPORA, Clip, Recordings, describe_shortfall, locate, read_corpus
 from benchmark.data.covariates import COVARIATES, with_covariates
-from benchmark.data.guards import check_clips
+from benchmark.data.guards import check_clips, check_own_features
 from benchmark.data.normalisation import normalised, normalised_tests
 from benchmark.data.own_tables import prepare_tables
 from benchmark.data.prepared import Prepared, counts, result_name
@@ -72,6 +72,7 @@ def prepare(
         changes += _check_usable(originals, len(clips), sources, console)
         frame = clip_frame(originals.clips, originals.samples_digests)
         changes += check_clips(frame, study.split.protocols, sources.allow)
+        changes += check_own_features(originals, frame["emotion"], sources.allow)
         drawn = _draw(study, frame)
         copies = _augment(study, originals, drawn, cache, workers, bars)
     _report_unusable(copies, console)

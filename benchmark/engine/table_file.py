@@ -97,7 +97,8 @@ def read_numbers(path: Path, text: Collection[str]) -> pd.DataFrame:
 def _float32(numbers: pd.DataFrame) -> NDArray[np.float32]:
     """Return numbers as float32; infinite where one is too large."""
     with np.errstate(over="ignore"):
-        return numbers.to_numpy(dtype=np.float32)
+        values: NDArray[np.float32] = numbers.to_numpy(dtype=np.float32)
+    return values
 
 
 def _typed(path: Path, text: Collection[str]) -> pd.DataFrame | None:

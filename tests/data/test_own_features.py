@@ -120,3 +120,16 @@ def test_the_leakage_ablation_of_own_features_is_refused(
     monkeypatch.chdir(own.study.parent)
     line = refused_line("leakage", str(own.study), "--project", str(own.project))
     assert "has features of an own table" in line
+
+
+def test_a_column_that_tells_the_emotion_of_every_clip_is_refused(
+    tones: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    bench = make_bench(tmp_path, tones, STUDY)
+    label = pd.read_csv(tones)["emotion"].map(EMOTIONS.index)
+    table = embeddings(tones, seed=0)
+    table.assign(label=[*label, 0, 0]).to_parquet("emb.parquet")
+    line = refused_line(*bench.command("extract", "small.toml", "--corpus", f"csv={tones}")[3:])
+    assert "the column label alone tells the emotion of every row" in line
+    assert "--allow label-columns" in line
