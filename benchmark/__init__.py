@@ -286,7 +286,7 @@ def extract_features(path: str | Path, features: str = "functionals") -> pd.Seri
     Raises
     ------
     BenchmarkError
-        If the feature set is unknown.
+        If the feature set is unknown, or has an own table, which no recording is computed for.
     UnusableError
         If the file is not a usable recording.
     """

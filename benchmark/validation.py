@@ -10,7 +10,9 @@ from benchmark.data.outer_folds import OUTER_FOLDS
 from benchmark.data.protocols import PROTOCOLS, RENAMED_PROTOCOLS
 from benchmark.errors import BenchmarkError, unknown
 from benchmark.evaluation.metrics import METRICS
-from benchmark.features import feature_set, parse_chain
+from benchmark.features import FeatureSet, feature_set, parse_chain
+from benchmark.features.extract import no_copies
+from benchmark.features.recipe import RECORDING
 from benchmark.models import MODELS, check_engine
 from benchmark.search.samplers import SAMPLERS
 from benchmark.study import BASELINE, ModelSettings, Study
@@ -66,6 +68,7 @@ def check(study: Study, where: str) -> Study:
         features = feature_set(study.features, study.sample_rate_hz)
     except BenchmarkError as error:
         raise BenchmarkError(f"{where}: {error}") from error
+    _check_own_tables(study, features, where)
     if study.covariates and features.shape is not None:
         raise BenchmarkError(
             f"{where}: covariates: {study.features} has features over time, to which a single "
@@ -76,6 +79,17 @@ def check(study: Study, where: str) -> Study:
     _check_ensembles_and_claims(study, where)
     baseline = {} if BASELINE in study.models else {BASELINE: ModelSettings()}
     return study.model_copy(update={"models": baseline | study.models})
+
+
+def _check_own_tables(study: Study, features: FeatureSet, where: str) -> None:
+    """Refuse what own tables of features can't have: augmented copies, and a sample rate."""
+    if study.augment and features.tables:
+        raise BenchmarkError(f"{where}: {no_copies(features)}")
+    if study.sample_rate_hz is not None and features.measured is RECORDING:
+        raise BenchmarkError(
+            f"{where}: sample_rate_hz: nothing is computed of the recordings, since all features "
+            "are of your own tables. Remove the key."
+        )
 
 
 def _check_model(study: Study, name: str, spec: ModelSettings, where: str) -> None:

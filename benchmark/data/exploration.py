@@ -190,6 +190,8 @@ def explore(study: Study, job: Job, console: Console) -> Exploration:
                 f"study {study.name}: only {len(features.clips)} clips are usable; at least "
                 f"{len(study.emotions) + 1} are needed."
             )
+        for note in features.notes:
+            console.info(note)
         table = clip_table(features, prosody, files)
         sample = stratified_sample(table, MAP_CLIPS, derive_seed(study.seed, "plane"))
         console.info(f"computing the t-SNE map of {len(sample)} clips")

@@ -18,6 +18,7 @@ from benchmark.data.record import Change
 from benchmark.data.splits import Split
 from benchmark.data.tables import Table
 from benchmark.errors import BenchmarkError
+from benchmark.features import Extracted
 
 SPEAKER = "speaker"
 MOST_SINGLE = 0.5
@@ -85,8 +86,29 @@ def check_tables(train: Table, test: Table, allowed: Collection[str]) -> list[Ch
     BenchmarkError
         If a guard finds something that is not allowed.
     """
-    found = {"equal-rows": equal_rows(train, test), "label-columns": label_columns(train, test)}
+    values = np.concatenate([train.values, test.values])
+    emotions = pd.concat([train.rows["emotion"], test.rows["emotion"]])
+    found = {
+        "equal-rows": equal_rows(train, test),
+        "label-columns": label_columns(values, train.columns, emotions),
+    }
     return _allowed(found, allowed)
+
+
+def check_own_features(
+    extracted: Extracted, emotions: pd.Series, allowed: Collection[str]
+) -> list[Change]:
+    """Return what was found in features of a user's own and is allowed; nothing in other features.
+
+    Raises
+    ------
+    BenchmarkError
+        If a guard finds something that is not allowed.
+    """
+    if not extracted.features.tables:
+        return []
+    columns = extracted.features.columns
+    return _allowed({"label-columns": label_columns(extracted.values, columns, emotions)}, allowed)
 
 
 def _allowed(found: dict[str, str], allowed: Collection[str]) -> list[Change]:
@@ -167,17 +189,12 @@ def equal_rows(train: Table, test: Table) -> str:
     )
 
 
-def label_columns(train: Table, test: Table) -> str:
+def label_columns(values: np.ndarray, columns: Sequence[str], emotions: pd.Series) -> str:
     """Return which features alone tell the emotion of every row."""
-    values = np.concatenate([train.values, test.values])
-    emotions = pd.factorize(pd.concat([train.rows["emotion"], test.rows["emotion"]]))[0]
+    codes = pd.factorize(emotions)[0]
     if len(values) < FEWEST_ROWS:
         return ""
-    telling = [
-        name
-        for name, column in zip(train.columns, values.T, strict=True)
-        if tells(column, emotions)
-    ]
+    telling = [name for name, column in zip(columns, values.T, strict=True) if tells(column, codes)]
     if not telling:
         return ""
     noun = "column" if len(telling) == 1 else "columns"

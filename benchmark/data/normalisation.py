@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 
 from benchmark.corpora import Clip
 from benchmark.errors import BenchmarkError
-from benchmark.features import Extracted, feature_set
+from benchmark.features import Extracted
 from benchmark.study import Scale, Study, derive_seed
 
 NEUTRAL = "neutral"
@@ -31,7 +31,7 @@ def normalised(
     """
     if study.normalise == "none":
         return originals, dict(copies)
-    width = feature_set(study.features, study.sample_rate_hz).shape
+    width = originals.features.shape
     return _rescaled(originals, study.normalise, width), {
         name: _rescaled(copy, study.normalise, width) for name, copy in copies.items()
     }
@@ -60,7 +60,7 @@ def normalised_tests(study: Study, originals: Extracted, scale: Scale | None) ->
     """
     if scale is None or scale.clips == "all":
         return normalised(study, originals, {})[0]
-    width = feature_set(study.features, study.sample_rate_hz).shape
+    width = originals.features.shape
     values = np.empty_like(originals.values)
     for rows in _groups(originals, "speaker").values():
         for row in rows:

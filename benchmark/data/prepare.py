@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 from benchmark.console import Bars, Console
 from benchmark.corpora import CORPORA, Clip, Recordings, describe_shortfall, locate, read_corpus
 from benchmark.data.covariates import COVARIATES, with_covariates
-from benchmark.data.guards import check_clips, check_sides
+from benchmark.data.guards import check_clips, check_own_features, check_sides
 from benchmark.data.near_duplicates import find_copies
 from benchmark.data.normalisation import normalised, normalised_tests
 from benchmark.data.own_tables import prepare_tables
@@ -73,6 +73,7 @@ def prepare(
         changes += _check_usable(originals, len(clips), sources, console)
         frame = clip_frame(originals.clips, originals.samples_digests)
         changes += check_clips(frame, study.split.protocols, sources.allow)
+        changes += check_own_features(originals, frame["emotion"], sources.allow)
         drawn = study_splits(study, frame)
         pairs = find_copies(originals.clips, frame, cache, workers, bars)
         changes += check_sides(drawn, frame, pairs, sources.allow)
@@ -82,7 +83,7 @@ def prepare(
     originals, copies = normalised(study, recorded, copies)
     tested = normalised_tests(study, recorded, study.scale) if study.scale else originals
     name, distinct = result_name(study.name, changes)
-    features = feature_set(study.features, study.sample_rate_hz)
+    features = originals.features
     normalisation = {} if study.normalise == "none" else {"normalise": study.normalise}
     splits = tuple(
         _write_split(split, study, frame, {"": originals, **copies}, tested, cache / name)
@@ -103,7 +104,7 @@ def prepare(
             **({"rename": study.rename} if study.rename else {}),
             **normalisation,
         },
-        recipe=features.recipe() | normalisation,
+        recipe=None if features.tables else features.recipe() | normalisation,
         clips=frame.drop(columns=["corpus", "speaker", "gender", "emotion", "samples"]),
     )
 
@@ -307,7 +308,9 @@ def _extract(
 def _check_usable(
     originals: Extracted, n_clips: int, sources: Sources, console: Console
 ) -> list[Change]:
-    """Report unusable clips; refuse many of them, or return them as a change."""
+    """Report unusable clips and unused rows; refuse many unusable clips, or return a change."""
+    for note in originals.notes:
+        console.info(note)
     for clip, reason in originals.unusable:
         console.warning(f"left out: {clip}: {reason}")
     if len(originals.unusable) <= UNUSABLE_FRACTION * n_clips:
@@ -409,7 +412,7 @@ def _table(
     side : ndarray of bool, shape (n_clips,)
         The rows of `frame` whose clips are in the table.
     """
-    features = feature_set(study.features, study.sample_rate_hz)
+    features = parts[""].features
     index = {clip: number for number, clip in enumerate(frame["clip"])}
     row_of, rows, values = [], [], []
     for augmentation, part in parts.items():
@@ -459,6 +462,7 @@ def _record(
         duplicates=duplicates(frame),
         counts=counts(frame),
         splits={split.name: split.record for split in splits},
+        tables={table.name: table.digest for table in parts[""].features.tables},
     )
 
 

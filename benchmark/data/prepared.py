@@ -29,7 +29,7 @@ class Prepared:
     origin : dict
         What decides the tables, in words and digests.
     recipe : dict or None
-        Of the features; None where they are a user's own.
+        Of the features; None where a user's own, which no recording has, are among them.
     clips : DataFrame or None
         One row per clip: all that its corpus tells of it beside speaker and emotion.
     """

@@ -136,6 +136,8 @@ class DataRecord(Record):
     counts : tuple of ClipCount
     splits : dict of str to SplitRecord
         By name: the protocol, or ``speaker-independent/f1`` where it has several splits.
+    tables : dict of str to str
+        Digest of the content of each own table of features, by the name of the feature set.
     """
 
     corpora: dict[str, CorpusRecord]
@@ -143,3 +145,4 @@ class DataRecord(Record):
     duplicates: tuple[tuple[str, ...], ...] = ()
     counts: tuple[ClipCount, ...] = ()
     splits: dict[str, SplitRecord] = {}
+    tables: dict[str, str] = {}

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import hashlib
-import io
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
@@ -13,7 +12,7 @@ import pandas as pd
 from numpy.typing import NDArray
 
 from benchmark.engine.arrays import TrainingArrays
-from benchmark.engine.table_file import delimiter, encoding_of
+from benchmark.engine.table_file import read_numbers
 from benchmark.errors import BenchmarkError, unknown
 
 IDENTITY = ("clip", "corpus", "speaker", "gender", "emotion", "augmentation")
@@ -21,9 +20,6 @@ IDENTITY = ("clip", "corpus", "speaker", "gender", "emotion", "augmentation")
 
 ROWS_AT_ONCE = 5000
 """Rows written at a time, to bound memory."""
-
-HEADER = 1 << 20
-"""Bytes in which the header of a table is looked for."""
 
 OWN = "table"
 """Corpus of a user's own table without a column `corpus`."""
@@ -86,7 +82,7 @@ def write_csv(table: Table, path: Path) -> None:
 
 
 def read_csv(path: Path) -> Table:
-    """Return the table of a CSV file: the columns of `IDENTITY`, and any number of features.
+    """Return the table of a CSV or Parquet file: the columns of `IDENTITY`, and any features.
 
     The columns `corpus`, `gender` and `augmentation` are optional.
 
@@ -95,51 +91,28 @@ def read_csv(path: Path) -> Table:
     BenchmarkError
         If the file can't be read, lacks a column, or has a feature that is not a finite number.
     """
-    try:
-        content = path.read_bytes()
-        encoding = encoding_of(content)
-        separator = delimiter(content[:HEADER].decode(encoding, errors="replace"))
-        frame = pd.read_csv(
-            io.BytesIO(content),
-            sep=separator,
-            encoding=encoding,
-            keep_default_na=False,
-            dtype=dict.fromkeys(IDENTITY, "str"),
-        )
-    except (OSError, ValueError) as error:
-        raise BenchmarkError(f"{path}: the table can't be read: {error}.") from error
-    if frame.columns[0] == "Unnamed: 0":
+    frame = read_numbers(path, IDENTITY)
+    if "" in frame:
         raise BenchmarkError(
-            f"{path}: the first column has no name; it looks like the row numbers that pandas "
-            "writes. Write the table with to_csv(index=False)."
+            f"{path}: a column has no name; it looks like the row numbers that pandas writes. "
+            "Write the table with to_csv(index=False)."
         )
     for name in ("clip", "speaker", "emotion"):
         if name not in frame:
-            raise unknown("column", name, [str(column) for column in frame], str(path))
-        empty = frame.index[frame[name].str.strip() == ""]
+            raise unknown("column", name, list(frame), str(path))
+        empty = frame.index[frame[name] == ""]
         if len(empty):
-            raise BenchmarkError(f"{path}: line {empty[0] + 2}: the {name} is empty.")
-    for name, filler in (("corpus", OWN), ("gender", "unknown"), ("augmentation", "")):
-        if name not in frame:
-            frame[name] = filler
-    columns = [str(column) for column in frame if column not in IDENTITY]
+            raise BenchmarkError(f"{path}: row {empty[0]}: the {name} is empty.")
+    columns = tuple(column for column in frame if column not in IDENTITY)
     if not columns or frame.empty:
-        raise BenchmarkError(f"{path}: the table has no {'features' if columns == [] else 'rows'}.")
-    return Table(frame[list(IDENTITY)], _numbers(frame[columns], path), tuple(columns))
-
-
-def _numbers(frame: pd.DataFrame, path: Path) -> NDArray[np.float32]:
-    """Return the numbers of a frame, or raise for the first cell that is not one."""
-    numbers: NDArray[np.float32] = frame.apply(pd.to_numeric, errors="coerce").to_numpy(np.float32)
-    wrong = np.argwhere(~np.isfinite(numbers))
-    if len(wrong):
-        row, column = wrong[0]
-        raise BenchmarkError(
-            f"{path}: line {row + 2}, column {frame.columns[column]}: "
-            f"{str(frame.iloc[row, column])!r} is not a finite number; {len(wrong)} such cells "
-            "in all."
-        )
-    return numbers
+        raise BenchmarkError(f"{path}: the table has no {'rows' if columns else 'features'}.")
+    fillers = {"corpus": OWN, "gender": "unknown", "augmentation": ""}
+    rows = frame.assign(**{name: text for name, text in fillers.items() if name not in frame})
+    return Table(
+        rows[list(IDENTITY)].reset_index(drop=True),
+        frame[list(columns)].to_numpy(dtype=np.float32),
+        columns,
+    )
 
 
 def training_arrays(

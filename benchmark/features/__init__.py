@@ -2,7 +2,7 @@
 
 Importing this package imports numpy and nothing heavier; decoders and resamplers are imported with
 the first recording. A family of feature sets is one module with a tuple FEATURE_SETS (or
-OPTIONAL_FEATURE_SETS if it needs an extra), listed below.
+OPTIONAL_FEATURE_SETS if it needs an extra or a file), listed below.
 """
 
 from __future__ import annotations
@@ -16,6 +16,7 @@ from benchmark.features import (
     frames,
     functionals,
     opensmile,
+    own_table,
     prosody,
     spectral,
 )
@@ -47,10 +48,10 @@ FEATURE_SETS: dict[str, FeatureSet] = {
 
 OPTIONAL_FEATURE_SETS: dict[str, OptionalFeatureSet] = {
     optional.name: optional
-    for family in (opensmile, embeddings)
+    for family in (opensmile, embeddings, own_table)
     for optional in family.OPTIONAL_FEATURE_SETS
 }
-"""Feature sets that need an extra, by name."""
+"""Feature sets that need an extra or a user's own file, by name."""
 
 RENAMED_FEATURE_SETS = {"courses": "dynamics"}
 """Names of earlier versions, which are refused with the new name."""
@@ -77,7 +78,7 @@ def feature_set(name: str, sample_rate_hz: int | None = None) -> FeatureSet:
     if "+" in name:
         return join(tuple(feature_set(part, sample_rate_hz) for part in name.split("+")))
     found = FEATURE_SETS[name] if name in FEATURE_SETS else _optional(name)
-    if sample_rate_hz in (None, found.sample_rate_hz):
+    if sample_rate_hz in (None, found.sample_rate_hz) or found.table is not None:
         return found
     if found.shape is not None or found.weights:
         reason = f"has {found.shape[0]} frames" if found.shape else "uses a pretrained network"
@@ -89,7 +90,7 @@ def feature_set(name: str, sample_rate_hz: int | None = None) -> FeatureSet:
 
 
 def _optional(name: str) -> FeatureSet:
-    """Return a feature set that needs an extra."""
+    """Return a feature set that needs an extra or a file."""
     kind, _, argument = name.partition(":")
     optional = OPTIONAL_FEATURE_SETS.get(kind)
     if optional is None or bool(argument) is not bool(optional.argument):

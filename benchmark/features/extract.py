@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 import tempfile
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass, replace
+from functools import partial
 from hashlib import blake2b
 from itertools import accumulate
 from pathlib import Path
@@ -47,6 +48,7 @@ class Extracted:
 
     Attributes
     ----------
+    features : FeatureSet
     clips : tuple of Clip
         The usable clips, in the given order.
     values : ndarray of float32, shape (n_clips, n_features)
@@ -60,8 +62,11 @@ class Extracted:
         Duration of each usable recording.
     computed, cached : int
         Number of rows that were computed, and that were read from the cache.
+    notes : tuple of str
+        What else a user needs to know of own tables.
     """
 
+    features: FeatureSet
     clips: tuple[Clip, ...]
     values: np.ndarray
     unusable: tuple[tuple[str, str], ...]
@@ -69,6 +74,7 @@ class Extracted:
     durations_s: tuple[float, ...]
     computed: int
     cached: int
+    notes: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -124,8 +130,8 @@ def extract(  # noqa: PLR0913 - keyword arguments
     """Return the features of clips under one augmentation.
 
     A clip is cut and trimmed as the feature set says, augmented, then measured. Rows are cached as
-    soon as they are computed, those of a joined feature set in the caches of its parts. A clip that
-    can't be used is listed with its reason.
+    soon as they are computed, those of a joined feature set in the caches of its parts. Rows of own
+    tables are looked up. A clip that can't be used is listed with its reason.
 
     Parameters
     ----------
@@ -145,9 +151,65 @@ def extract(  # noqa: PLR0913 - keyword arguments
     Raises
     ------
     BenchmarkError
-        If the augmentation is unknown, the cache can't be written, or a recording changed between
-        the computation of parts.
+        If the augmentation is unknown, the cache can't be written, a recording changed between
+        the computation of parts, or an own table has no row, or several, for a clip.
     """
+    measure = partial(_measured, seed=seed, cache=cache, workers=workers)
+    if not feature_set.tables:
+        return measure(clips, feature_set, augmentation=augmentation, progress=progress)
+    if augmentation:
+        raise no_copies(feature_set)
+    found = [table.find(clips) for table in feature_set.tables]
+    for table, rows in zip(feature_set.tables, found, strict=True):
+        absent = [clip for clip in clips if clip.id not in rows]
+        # A recording that can't be used needs no row.
+        if any(measure([clip], feature_set.measured).clips for clip in absent):
+            raise table.without_rows(absent, len(clips))
+    return _with_tables(measure(clips, feature_set.measured, progress=progress), feature_set, found)
+
+
+def no_copies(feature_set: FeatureSet) -> BenchmarkError:
+    """Return the error for the augmentation of own tables."""
+    return BenchmarkError(
+        f"augment: {feature_set.tables[0].name} has no rows for augmented copies of clips. Remove "
+        "augment, or the table from features."
+    )
+
+
+def _with_tables(
+    measured: Extracted, feature_set: FeatureSet, found: Sequence[Mapping[str, int]]
+) -> Extracted:
+    """Return measured features joined with the rows of own tables, given by clip id."""
+    blocks, first, looked_up = [], 0, iter(found)
+    for part in feature_set.parts or (feature_set,):
+        if part.table is None:
+            blocks.append(measured.values[:, first : first + len(part.columns)])
+            first += len(part.columns)
+        else:
+            rows = next(looked_up)
+            blocks.append(part.table.values[[rows[clip.id] for clip in measured.clips]])
+    notes = [
+        f"{table.name}: {len(table.clips) - len(rows):,} of {len(table.clips):,} rows are of clips "
+        "that the study does not use"
+        for table, rows in zip(feature_set.tables, found, strict=True)
+        if len(rows) < len(table.clips)
+    ]
+    return replace(
+        measured, features=feature_set, values=np.hstack(blocks), notes=(*measured.notes, *notes)
+    )
+
+
+def _measured(  # noqa: PLR0913 - as `extract`
+    clips: Sequence[Clip],
+    feature_set: FeatureSet,
+    *,
+    augmentation: str = "",
+    seed: int,
+    cache: Path,
+    workers: Workers,
+    progress: Callable[[int, int], None] = lambda *_: None,
+) -> Extracted:
+    """Return the features of clips that are computed from their samples."""
     chain = parse_chain(augmentation) if augmentation else UNCHANGED
     seeds = [chain.seed(seed, clip.id) for clip in clips]
     parts = feature_set.parts or (feature_set,)
@@ -170,7 +232,7 @@ def extract(  # noqa: PLR0913 - keyword arguments
                 f"features: {feature_set.name}: a recording changed, or ended its worker, during "
                 "extraction. Run the command again."
             )
-        return table.extracted(n_cached)
+        return table.extracted(feature_set, n_cached)
 
 
 def _store(
@@ -246,10 +308,11 @@ class _Table:
         self.n_parts_missing[position] -= 1
         self.n_done += not self.n_parts_missing[position]
 
-    def extracted(self, n_cached: int) -> Extracted:
+    def extracted(self, feature_set: FeatureSet, n_cached: int) -> Extracted:
         """Return the usable clips with their features, and the others with their reasons."""
         usable = [position for position, reason in enumerate(self.reasons) if not reason]
         return Extracted(
+            features=feature_set,
             clips=tuple(self.clips[position] for position in usable),
             values=self._values(usable),
             unusable=tuple(
@@ -274,7 +337,7 @@ class _Table:
                     self.file.seek(target * self.width)
                     self.file.write(row)
             self.file.flush()
-        if not usable:
+        if 0 in shape:
             return np.zeros(shape, dtype=np.float32)
         return np.memmap(self.file, dtype="<f4", mode="r", shape=shape)
 

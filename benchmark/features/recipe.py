@@ -1,4 +1,7 @@
-"""Feature sets: recipes from samples to a row of named numbers, alone or joined."""
+"""Feature sets: recipes from samples to a row of named numbers, alone or joined.
+
+The rows of a user's own table are the exception: they are looked up by clip.
+"""
 
 from __future__ import annotations
 
@@ -6,11 +9,14 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from functools import partial
 from importlib.util import find_spec
-from typing import Any, TypeAlias
+from typing import TYPE_CHECKING, Any, TypeAlias
 
 import numpy as np
 
 from benchmark.errors import BenchmarkError
+
+if TYPE_CHECKING:
+    from benchmark.features.own_table import OwnTable
 
 SAMPLE_RATE_HZ = 22_050
 """The default sample rate; every function takes the rate as an argument."""
@@ -50,6 +56,8 @@ class FeatureSet:
         Digest of the files of a pretrained network; empty without one.
     parts : tuple of FeatureSet
         The feature sets that this one joins; empty for a single one.
+    table : OwnTable or None
+        The user's own table in which rows are looked up; nothing is computed then.
     """
 
     name: str
@@ -65,6 +73,20 @@ class FeatureSet:
     versions: tuple[tuple[str, str], ...] = ()
     weights: str = ""
     parts: tuple[FeatureSet, ...] = ()
+    table: OwnTable | None = None
+
+    @property
+    def tables(self) -> tuple[OwnTable, ...]:
+        """The user's own tables among this feature set and its parts."""
+        return tuple(part.table for part in self.parts or (self,) if part.table is not None)
+
+    @property
+    def measured(self) -> FeatureSet:
+        """What is computed of a recording: all but own tables; `RECORDING` if that is nothing."""
+        parts = tuple(part for part in self.parts or (self,) if part.table is None)
+        if len(parts) > 1:
+            return self if parts == self.parts else join(parts)
+        return parts[0] if parts else RECORDING
 
     @property
     def part(self) -> slice:
@@ -92,13 +114,14 @@ class FeatureSet:
             "versions": dict(self.versions),
             "weights": self.weights,
             "parts": [part.recipe() for part in self.parts],
+            "table": self.table.digest if self.table else "",
         }
         return recipe | {key: value for key, value in optional.items() if value}
 
 
 @dataclass(frozen=True)
 class OptionalFeatureSet:
-    """A feature set that needs an extra; its columns are known only when it is made.
+    """A feature set of an extra or of a user's own file: its columns are known when it is made.
 
     Attributes
     ----------
@@ -109,7 +132,7 @@ class OptionalFeatureSet:
     description : str
         What it measures, in one sentence.
     extra : str
-        Extra of this package that it needs.
+        Extra of this package that it needs; empty for none.
     packages : tuple of str
         Packages that the extra installs and the feature set imports.
     make : callable
@@ -132,6 +155,19 @@ class OptionalFeatureSet:
     def available(self) -> bool:
         """Whether the packages of the extra are installed."""
         return all(find_spec(package) is not None for package in self.packages)
+
+
+def _nothing(_samples: np.ndarray, _sample_rate_hz: int) -> np.ndarray:
+    return np.empty(0, dtype=np.float32)
+
+
+RECORDING = FeatureSet(
+    name="recording",
+    description="No features: whether a recording can be used, its duration and its digest.",
+    columns=(),
+    compute=_nothing,
+)
+"""What is computed of the recordings of a study whose features are all looked up."""
 
 
 def numbered(name: str, count: int) -> tuple[str, ...]:
@@ -164,14 +200,15 @@ def join(parts: tuple[FeatureSet, ...]) -> FeatureSet:
     ------
     BenchmarkError
         If a part occurs twice, has features over time, or uses another part of the recording or
-        another sample rate than the first.
+        another sample rate than the first. An own table uses none.
     """
-    first = parts[0]
+    measured = [part for part in parts if part.table is None] or [RECORDING]
+    first = measured[0]
     name = "+".join(part.name for part in parts)
-    inputs = {part.name: (part.sample_rate_hz, part.trim_top_db, part.part) for part in parts}
-    if len(inputs) < len(parts):
+    inputs = {part.name: (part.sample_rate_hz, part.trim_top_db, part.part) for part in measured}
+    if len({part.name for part in parts}) < len(parts):
         raise BenchmarkError(f"features: {name}: a feature set occurs twice. Remove one of them.")
-    for part in parts:
+    for part in measured:
         if part.shape is not None or inputs[part.name] != inputs[first.name]:
             raise BenchmarkError(
                 f"features: {name}: {part.name} can't be joined. Joined feature sets need a plain "

@@ -130,7 +130,7 @@ def stored_result(name: str, results: Path) -> Result:
     ------
     BenchmarkError
         If the study has not run, or its result has no speaker-independent score, repeats,
-        normalised features, or auxiliary corpora.
+        normalised features, auxiliary corpora, or own tables of features.
     """
     folder = results / name
     if not (folder / "study.json").is_file():
@@ -148,6 +148,8 @@ def stored_result(name: str, results: Path) -> Result:
         )
     study = result.study
     obstacles = {
+        "has features of an own table, which has no rows for the augmented copies of the ablation. "
+        "Choose a study without it.": bool(result.data.tables),
         "repeats its splits, which the ablation does not support. Remove repeats from its [split] "
         "and run it again, or choose a study without them.": study.split.repeats > 1,
         f"normalises its features by {study.normalise}, which the ablation does not support. "

@@ -94,7 +94,8 @@ def _corpora(sources: Sources) -> Rows:
 def _features(_: Sources) -> Rows:
     sets = [(f.name, str(len(f.columns)), f.description) for f in FEATURE_SETS.values()]
     return sets + [
-        (f.title, f"extra `{f.extra}`", f.description) for f in OPTIONAL_FEATURE_SETS.values()
+        (f.title, f"extra `{f.extra}`" if f.extra else "your own", f.description)
+        for f in OPTIONAL_FEATURE_SETS.values()
     ]
 
 

@@ -11,7 +11,7 @@ import pytest
 from benchmark.corpora import Clip
 from benchmark.data.normalisation import normalised, normalised_tests
 from benchmark.errors import BenchmarkError
-from benchmark.features import Extracted
+from benchmark.features import FEATURE_SETS, Extracted
 from benchmark.study import Scale, Study, read_study
 from tests.support.bench import changed_bench
 
@@ -54,7 +54,8 @@ def extracted(n_each: int = 12) -> Extracted:
     centre = np.array([10.0 * EMOTIONS.index(c.emotion) for c in clips])[:, None]
     values = (rng.normal(size=(len(clips), N_FEATURES)) + centre).astype(np.float32)
     digests = tuple(clip.id for clip in clips)
-    return Extracted(tuple(clips), values, (), digests, (1.0,) * len(clips), 0, 0)
+    features = FEATURE_SETS["means-184"]
+    return Extracted(features, tuple(clips), values, (), digests, (1.0,) * len(clips), 0, 0)
 
 
 def test_all_clips_set_the_scale_as_in_training(study: Study) -> None:
@@ -136,7 +137,7 @@ def test_a_speaker_without_neutral_clips_is_refused(study: Study) -> None:
     rows = [n for n, clip in enumerate(extracted().clips) if clip.emotion != "neutral"]
     whole = extracted()
     cut = Extracted(
-        tuple(whole.clips[n] for n in rows), whole.values[rows], (),
+        whole.features, tuple(whole.clips[n] for n in rows), whole.values[rows], (),
         tuple(whole.samples_digests[n] for n in rows), (1.0,) * len(rows), 0, 0,
     )  # fmt: skip
     with pytest.raises(BenchmarkError, match="needs 1 neutral clip"):

@@ -73,14 +73,18 @@ def test_a_worker_validates_on_clips_as_they_were_recorded(table: Table, tmp_pat
 @pytest.mark.parametrize(
     ("text", "words"),
     [
-        ("clip,speaker,emotion,f\na,s,sad,loud\n", ["line 2", "column f", "'loud'"]),
-        ("clip,speaker,emotion,f\na,s,sad,1\nb,s,sad,inf\n", ["line 3", "'inf'"]),
-        ("clip,speeker,emotion,f\na,s,sad,1\n", ["column 'speaker'", "Did you mean 'speeker'?"]),
-        (",clip,speaker,emotion,f\n0,a,s,sad,1\n", ["first column has no name"]),
-        ("clip,speaker,emotion,f\na,s,sad,1\nb,,sad,1\n", ["line 3", "speaker is empty"]),
+        ("clip,speaker,emotion,f\na,s,sad,loud\n", ["row 2, column 'f'", "'loud'"]),
+        ("clip,speaker,emotion,f\na,s,sad,1\nb,s,sad,inf\n", ["row 3, column 'f'", "'inf'"]),
+        (
+            "clip,speeker,emotion,f\na,s,sad,1\n",
+            ["column 'speeker'", "may stand in clip"],
+        ),
+        (",clip,speaker,emotion,f\n0,a,s,sad,1\n", ["a column has no name"]),
+        ("clip,speaker,emotion,f\na,s,sad,1\nb,,sad,1\n", ["row 3", "speaker is empty"]),
+        ("clip,speaker,f\na,s,1\n", ["unknown column 'emotion'"]),
         ("clip,speaker,emotion\na,s,sad\n", ["no features"]),
         ("clip,speaker,emotion,f\n", ["no rows"]),
-        ("", ["can't be read"]),
+        ("", ["column 'clip'"]),
     ],
 )
 def test_a_wrong_table_is_refused_with_the_place(

@@ -4,11 +4,12 @@ from __future__ import annotations
 
 from pathlib import Path
 
+import numpy as np
 import pandas as pd
 import pytest
 
 from benchmark.data.tables import read_csv
-from benchmark.engine.table_file import read_table
+from benchmark.engine.table_file import read_list, read_numbers, read_table
 from benchmark.errors import BenchmarkError
 
 ROWS = pd.DataFrame(
@@ -87,3 +88,39 @@ def test_tables_of_features_may_have_semicolons_and_any_byte_order_mark(
     table = read_csv(path)
     assert table.rows["speaker"].tolist() == ["007", "NA"]
     assert table.values.tolist() == [[1.5], [2.5]]
+
+
+@pytest.mark.parametrize("kind", ["csv", "semicolons", "tabs", "empty row", "parquet", "json"])
+def test_a_wide_table_reads_as_the_same_float32_from_any_kind_of_file(
+    kind: str, tmp_path: Path
+) -> None:
+    values = np.random.default_rng(0).normal(size=(2, 300)).astype(np.float32)
+    table = pd.DataFrame(values, columns=[f"x{number}" for number in range(300)])
+    table = table.assign(Clip=["007", " NA "], n=[1, 2])
+    text = table.to_csv(index=False)
+    path = tmp_path / {"parquet": "a.parquet", "json": "a.json"}.get(kind, "a.csv")
+    write = {
+        "csv": lambda: path.write_text(text),
+        "semicolons": lambda: table.to_csv(path, index=False, sep=";", decimal=","),
+        "tabs": lambda: table.to_csv(path, index=False, sep="\t", encoding="utf-16"),
+        "empty row": lambda: path.write_text(text.replace("\n", "\n\n", 1)),
+        "parquet": lambda: table.to_parquet(path),
+        "json": lambda: table.to_json(path, orient="records", double_precision=15),
+    }
+    write[kind]()
+    read = read_numbers(path, ["clip"])
+    assert read["clip"].tolist() == ["007", "NA"]
+    numbers = read.drop(columns="clip")
+    assert list(numbers) == [*table.columns.drop(["Clip", "n"]), "n"]
+    np.testing.assert_array_equal(numbers.to_numpy(), np.column_stack([values, [1, 2]]))
+
+
+@pytest.mark.parametrize(
+    ("text", "index"), [("a\n\n\"b\"\n", [1, 3]), ("x;File\n1;a\n2;b\n", [2, 3])]
+)  # fmt: skip
+def test_a_list_is_one_name_a_line_or_a_column_of_a_table(
+    text: str, index: list[int], tmp_path: Path
+) -> None:
+    (tmp_path / "list.csv").write_text(text)
+    names = read_list(tmp_path / "list.csv", ["clip", "file"])
+    assert names.to_dict() == dict(zip(index, "ab", strict=True))

@@ -101,6 +101,11 @@ def _features(result: Result) -> str:
         "inductive: one clip is enough"
         if result.study.normalise == "none"
         else f"transductive: normalised by {result.study.normalise}, with other test clips",
+        *[
+            f"{code(name)} is the user's own table (digest of its content: {code(digest[:12])}), "
+            "and whether its numbers were learned from test clips is not known here"
+            for name, digest in result.data.tables.items()
+        ],
     ]
     return "; ".join(parts)
 
