@@ -119,11 +119,9 @@ ModelOption = Annotated[
 def read_study(study: str | None, changes: list[str] | None) -> Study:
     """Return the study of a name or path with its changes, validated."""
     from benchmark.project import find_study
-    from benchmark.study import read_study
-    from benchmark.validation import check
+    from benchmark.validation import read_checked
 
-    path = find_study(study or "quickstart")
-    return check(read_study(path, tuple(changes or ())), str(path))
+    return read_checked(find_study(study or "quickstart"), tuple(changes or ()))
 
 
 def make_sources(
