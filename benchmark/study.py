@@ -653,12 +653,14 @@ def _example(place: tuple[str, ...]) -> str:
     for parent in place[:-1]:
         examples = examples.get(parent, {})
     key, value = place[-1], examples.get(place[-1])
+    if value is None:
+        return ""
     if key == "models":
         return f" Add a table for each model, for example [models.{next(iter(value))}]."
     if isinstance(value, dict):
         lines = ", ".join(f"{name} = {json.dumps(one)}" for name, one in value.items())
         return f" Add the table [{key}], for example with {lines}."
-    return "" if value is None else f" Add it, for example {key} = {json.dumps(value)}."
+    return f" Add it, for example {key} = {json.dumps(value)}."
 
 
 def _keys_at(place: tuple[str, ...]) -> list[str]:

@@ -172,7 +172,9 @@ def _settings(study: Study) -> Iterator[str]:
 
 def _grids(study: Study) -> Iterator[str]:
     points = SAMPLERS[study.search.sampler].points
-    for name, spec in study.models.items() if points else ():
+    if points is None:
+        return
+    for name, spec in study.models.items():
         try:
             points(spec)
         except BenchmarkError as error:

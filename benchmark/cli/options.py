@@ -163,6 +163,16 @@ def make_sources(
     )
 
 
+def source_options(sources: Sources) -> list[str]:
+    """Return the options that name the same sources of recordings again."""
+    options = ["--corpora", str(sources.root)] if sources.root else []
+    for name, path in sources.given.items():
+        options += ["--corpus", f"{name}={path}"]
+    for guard in sources.allow:
+        options += ["--allow", guard]
+    return [*options, *(["--allow-incomplete"] if sources.allow_incomplete else [])]
+
+
 def make_job(
     project: Path,
     sources: Sources,

@@ -66,13 +66,13 @@ def prepare(
     clips = study_clips(study, recordings)
     # Most impossible splits are found from names alone, before features are extracted.
     _check_emotions(study, recordings)
-    _draw(study, clip_frame(clips, [clip.id for clip in clips]))
+    draw(study, clip_frame(clips, [clip.id for clip in clips]))
     with console.bars() as bars:
         originals = _extract(study, clips, "", cache, workers, bars)
         changes += _check_usable(originals, len(clips), sources, console)
         frame = clip_frame(originals.clips, originals.samples_digests)
         changes += check_clips(frame, study.split.protocols, sources.allow)
-        drawn = _draw(study, frame)
+        drawn = draw(study, frame)
         copies = _augment(study, originals, drawn, cache, workers, bars)
     _report_unusable(copies, console)
     recorded = originals
@@ -191,12 +191,28 @@ def read_corpora(study: Study, sources: Sources, console: Console) -> dict[str, 
     BenchmarkError
         For all corpora that are missing, or incomplete without permission.
     """
-    found: dict[str, Recordings] = {}
-    refused: list[str] = []
     corpora = (*study.corpora, *study.auxiliary) if sources.tables is None else ()
     for name in sources.allow_missing:
         if name not in corpora:
             raise unknown("corpus", name, corpora, f"--allow-missing, study {study.name}")
+    found = read_named(corpora, sources, console)
+    if corpora and not any(found[name].clips for name in study.corpora):
+        raise BenchmarkError(
+            f"study {study.name}: all of its corpora are left out ({', '.join(corpora)})."
+        )
+    return {name: _renamed(recordings, study.rename) for name, recordings in found.items()}
+
+
+def read_named(corpora: Sequence[str], sources: Sources, console: Console) -> dict[str, Recordings]:
+    """Return the recordings of corpora by name.
+
+    Raises
+    ------
+    BenchmarkError
+        For all corpora that are missing, or incomplete without permission.
+    """
+    found: dict[str, Recordings] = {}
+    refused: list[str] = []
     for name in corpora:
         try:
             folder = locate(name, root=sources.root, given=sources.given, cache=sources.cache)
@@ -224,11 +240,7 @@ def read_corpora(study: Study, sources: Sources, console: Console) -> dict[str, 
         console.info(f"{state}{extra}  ({folder})")
     if refused:
         raise BenchmarkError(" | ".join(refused))
-    if corpora and not any(found[name].clips for name in study.corpora):
-        raise BenchmarkError(
-            f"study {study.name}: all of its corpora are left out ({', '.join(corpora)})."
-        )
-    return {name: _renamed(recordings, study.rename) for name, recordings in found.items()}
+    return found
 
 
 def _renamed(recordings: Recordings, rename: Mapping[str, str]) -> Recordings:
@@ -239,7 +251,7 @@ def _renamed(recordings: Recordings, rename: Mapping[str, str]) -> Recordings:
     return replace(recordings, clips=tuple(clips))
 
 
-def _draw(study: Study, clips: pd.DataFrame) -> list[Split]:
+def draw(study: Study, clips: pd.DataFrame) -> list[Split]:
     """Return the splits of all protocols, each with enough inner folds for every model."""
     own = clips[~clips["corpus"].isin(study.auxiliary)]
     splits = [
