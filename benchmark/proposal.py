@@ -266,7 +266,7 @@ def _digest(path: Path) -> str:
 def _alike_renamed(clips: pd.DataFrame) -> tuple[pd.DataFrame, dict[str, str]]:
     """Return clips whose emotions differ by more than case, and what was renamed to what."""
     counts = clips["emotion"].value_counts()
-    rename = {}
+    rename: dict[str, str] = {}
     for _, names in counts.groupby(counts.index.str.casefold()):
         first, *others = sorted(names.index, key=lambda name: (-names[name], name))
         rename |= dict.fromkeys(sorted(others), first)
@@ -326,7 +326,8 @@ def _candidates(protocol: str, n_speakers: int) -> Iterator[Folds]:
     if protocol == SPEAKER_INDEPENDENT:
         if n_speakers < FEWEST_SPEAKERS:
             return
-        outer = [LEAVE_ONE_SPEAKER_OUT] * (n_speakers <= FEW_SPEAKERS) + outer
+        if n_speakers <= FEW_SPEAKERS:
+            outer.insert(0, LEAVE_ONE_SPEAKER_OUT)
     yield from (Folds(protocol, one, inner) for one in outer for inner in N_INNER)
 
 
