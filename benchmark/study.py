@@ -412,7 +412,7 @@ class Study(Record):
     @classmethod
     def _scale_of_speakers(cls, scale: Scale | None, info: ValidationInfo) -> Scale | None:
         if scale is not None and info.data.get("normalise", "speaker") != "speaker":
-            raise ValueError('[scale] needs normalise = "speaker"; set it, or remove [scale]')
+            raise ValueError('needs normalise = "speaker"; set it, or remove [scale]')
         return scale
 
     @property
