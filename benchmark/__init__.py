@@ -68,12 +68,10 @@ def read_study(study: str | Path, changes: Sequence[str] = ()) -> Study:
     >>> read_study("quickstart", ["search.trials=3"]).search.trials
     3
     """
-    from benchmark import study as studies
     from benchmark.project import find_study
-    from benchmark.validation import check
+    from benchmark.validation import read_checked
 
-    path = find_study(str(study))
-    return check(studies.read_study(path, tuple(changes)), str(path))
+    return read_checked(find_study(str(study)), tuple(changes))
 
 
 def run_study(

@@ -1,11 +1,34 @@
 """The exception that a user sees, and the message for a name that does not exist."""
 
 import difflib
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 
 
 class BenchmarkError(Exception):
     """A user's mistake, in one line: what, where, what is allowed, what to do."""
+
+
+def mistakes(where: str, problems: Sequence[str]) -> BenchmarkError:
+    """Return the error for the mistakes of one file: a single line, or a line for each.
+
+    Examples
+    --------
+    >>> print(mistakes("study.toml", ["the key 'features' is missing."]))
+    study.toml: the key 'features' is missing.
+    """
+    if len(problems) == 1:
+        return BenchmarkError(f"{where}: {problems[0]}")
+    lines = "".join(f"\n  {problem}" for problem in problems)
+    return BenchmarkError(f"{where}: {len(problems)} mistakes.{lines}")
+
+
+def nearest(
+    name: str, allowed: Iterable[str], renamed: Mapping[str, str] | None = None
+) -> str | None:
+    """Return the allowed name that a wrong one stands for; None if none is like it."""
+    if renamed and name in renamed:
+        return renamed[name]
+    return next(iter(difflib.get_close_matches(name, list(allowed), n=1, cutoff=0.6)), None)
 
 
 def unknown(
@@ -36,10 +59,10 @@ def unknown(
     study.toml: [models]: unknown model 'svn'. Did you mean 'svc'? Allowed: mlp, svc.
     """
     choices = list(allowed)
-    near = difflib.get_close_matches(name, choices, n=1, cutoff=0.6)
-    hint = f" Did you mean {near[0]!r}?" if near else ""
+    near = nearest(name, choices, renamed)
+    hint = f" Did you mean {near!r}?" if near else ""
     if renamed and name in renamed:
-        hint = f" It is now called {renamed[name]!r}."
+        hint = f" It is now called {near!r}."
     listed = ", ".join(choices) if choices else "none"
     prefix = f"{where}: " if where else ""
     return BenchmarkError(f"{prefix}unknown {kind} {name!r}.{hint} Allowed: {listed}.")

@@ -6,18 +6,29 @@ the registries.
 
 from __future__ import annotations
 
+import copy
 import hashlib
 import json
 import re
 import tomllib
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
 from datetime import date
 from pathlib import Path
-from typing import Any, Literal
+from typing import Annotated, Any, Literal, NamedTuple
 
-from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator, model_validator
+from pydantic import (
+    AfterValidator,
+    BaseModel,
+    ConfigDict,
+    Field,
+    ValidationError,
+    ValidationInfo,
+    field_validator,
+    model_validator,
+)
 
-from benchmark.errors import BenchmarkError, unknown
+from benchmark.errors import BenchmarkError, mistakes, nearest, unknown
 
 Scalar = bool | int | float | str
 LEARNED_ENSEMBLES = ("greedy", "stacking")
@@ -88,7 +99,17 @@ class Range(Record):
         return all(isinstance(v, int) for v in (self.low, self.high, self.step or 1))
 
 
-Choices = tuple[Any, ...]
+def _different(choices: tuple[Any, ...]) -> tuple[Any, ...]:
+    """Refuse no choice, and a repeated one."""
+    if not choices:
+        raise ValueError("is an empty list of choices")
+    if any(value in choices[:place] for place, value in enumerate(choices)):
+        # 1, 1.0 and true are equal in Python but not in scikit-learn.
+        raise ValueError("has two choices that are equal")
+    return choices
+
+
+Choices = Annotated[tuple[Any, ...], AfterValidator(_different)]
 Space = dict[str, Range | Choices]
 
 
@@ -110,12 +131,6 @@ class ModelSettings(Record):
         entries = {key: value for key, value in table.items() if key != "initial"}
         ranges = {k: v for k, v in entries.items() if isinstance(v, dict)}
         choices = {k: tuple(v) for k, v in entries.items() if isinstance(v, list)}
-        for name, values in choices.items():
-            if not values:
-                raise ValueError(f"{name} has an empty list of choices")
-            if any(value in values[:place] for place, value in enumerate(values)):
-                # 1, 1.0 and true are equal in Python but not in scikit-learn.
-                raise ValueError(f"{name} has two choices that are equal")
         # A list of one choice is how a fixed value that is a list is written.
         choices, single = (
             {k: v for k, v in choices.items() if (len(v) == 1) is alone} for alone in (False, True)
@@ -393,11 +408,12 @@ class Study(Record):
                 raise ValueError(f"{name} needs two members or more")
         return ensembles
 
-    @model_validator(mode="after")
-    def _scale_of_speakers(self) -> Study:
-        if self.scale is not None and self.normalise != "speaker":
-            raise ValueError('[scale] needs normalise = "speaker"; set it, or remove [scale]')
-        return self
+    @field_validator("scale")
+    @classmethod
+    def _scale_of_speakers(cls, scale: Scale | None, info: ValidationInfo) -> Scale | None:
+        if scale is not None and info.data.get("normalise", "speaker") != "speaker":
+            raise ValueError('needs normalise = "speaker"; set it, or remove [scale]')
+        return scale
 
     @property
     def all_ensembles(self) -> dict[str, tuple[str, ...] | str]:
@@ -415,6 +431,39 @@ class Study(Record):
         return self.model_dump(mode="json")
 
 
+EXAMPLES: dict[str, Any] = {
+    "question": "Which model has the highest UAR?",
+    "corpora": ["ravdess"],
+    "emotions": ["angry", "happy", "neutral", "sad"],
+    "features": "functionals",
+    "search": {"trials": 20, "folds": 3, "metric": "uar"},
+    "models": {"logistic_regression": {}},
+}
+"""What a study cannot do without, with values that are allowed."""
+
+DEPTHS = {"search": 2, "split": 2, "models": 3}
+"""Number of keys that lead to a value of a table; without an entry, a table is one value."""
+
+
+@dataclass(frozen=True)
+class Draft:
+    """A study file as far as it can be read, so that all its mistakes can be told at once.
+
+    Attributes
+    ----------
+    study : Study
+        With `EXAMPLES` or the default values in place of faulty parts.
+    problems : tuple of str
+        What is wrong, each in one line.
+    faulty : frozenset of str
+        Keys that were replaced: ``features``, ``search.metric``, ``models.mlp.alpha``.
+    """
+
+    study: Study
+    problems: tuple[str, ...]
+    faulty: frozenset[str]
+
+
 def read_study(path: Path, overrides: tuple[str, ...] = ()) -> Study:
     """Return the study of a TOML file, changed by overrides of the form ``search.trials=10``.
 
@@ -423,8 +472,47 @@ def read_study(path: Path, overrides: tuple[str, ...] = ()) -> Study:
     BenchmarkError
         If the file can't be read, is not TOML, or has an unknown key or a wrong value.
     """
+    draft = draft_study(path, overrides)
+    if draft.problems:
+        raise mistakes(source(path, overrides), draft.problems)
+    return draft.study
+
+
+def draft_study(path: Path, overrides: tuple[str, ...] = ()) -> Draft:
+    """Return the study of a TOML file as far as it can be read, with all mistakes.
+
+    Raises
+    ------
+    BenchmarkError
+        If the file can't be read or is not TOML, or an override is wrong.
+    """
+    table = _read_toml(path)
+    for override in overrides:
+        _override(table, override)
+    problems = []
+    if "name" in table:
+        problems.append("a study's name is its file's stem; remove the key 'name'.")
+    faulty: set[str] = set()
+    while True:
+        table["name"] = path.stem
+        try:
+            study = Study.model_validate(table)
+        except ValidationError as error:
+            for problem in _problems(error):
+                problems.append(problem.text)
+                faulty |= _mend(table, problem)
+        else:
+            return Draft(study, tuple(problems), frozenset(faulty))
+
+
+def source(path: Path, overrides: tuple[str, ...]) -> str:
+    """Return what is to blame for a mistake: the file and its overrides."""
+    return f"{path}{''.join(f' --set {override}' for override in overrides)}"
+
+
+def _read_toml(path: Path) -> dict[str, Any]:
     try:
-        table = tomllib.loads(path.read_text(encoding="utf-8"))
+        return tomllib.loads(path.read_text(encoding="utf-8"))
     except OSError as error:
         raise BenchmarkError(
             f"{path}: can't read the study file ({error.strerror}). "
@@ -432,15 +520,24 @@ def read_study(path: Path, overrides: tuple[str, ...] = ()) -> Study:
         ) from error
     except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
         raise BenchmarkError(f"{path}: not valid TOML: {error}.") from error
-    for override in overrides:
-        _override(table, override)
-    if "name" in table:
-        raise BenchmarkError(f"{path}: a study's name is its file's stem; remove the key 'name'.")
-    try:
-        return Study.model_validate({"name": path.stem, **table})
-    except ValidationError as error:
-        changed = "".join(f" --set {override}" for override in overrides)
-        raise _refusal(f"{path}{changed}", error) from error
+
+
+def _mend(table: dict[str, Any], problem: Problem) -> set[str]:
+    """Correct a misspelt key, or replace or remove a faulty value; return the key of the latter."""
+    depth = None if problem.meant else DEPTHS.get(problem.place[0], 1)
+    *parents, key = problem.place[:depth]
+    allowed = EXAMPLES
+    for parent in parents:
+        # A table with two mistakes may be gone by now.
+        table, allowed = table.get(parent, {}), allowed.get(parent, {})
+    if problem.meant:
+        table.setdefault(problem.meant, table.pop(key, None))
+        return set()
+    if key in allowed or parents == ["models"]:  # the name of a model is right, its table is not
+        table[key] = copy.deepcopy(allowed.get(key, {}))
+    else:
+        table.pop(key, None)
+    return {".".join([*parents, key])}
 
 
 def _override(table: dict[str, Any], text: str) -> None:
@@ -477,41 +574,101 @@ WORDS = {
     "too_short": "needs {min_length} or more",
     "literal_error": "must be {expected}",
     "tuple_type": "must be a list",
+    "model_type": "must be a table",
+    "dict_type": "must be a table",
 }
 """Our words for what pydantic finds, by its name for it."""
 
 
-def _refusal(path: str, error: ValidationError) -> BenchmarkError:
-    """Return pydantic's first error as one line in the words of the study file."""
-    # A misspelt key is also reported as missing; the former message is the helpful one.
-    first = min(error.errors(), key=lambda found: found["type"] != "extra_forbidden")
-    place = [
+class Problem(NamedTuple):
+    """A mistake in a study file.
+
+    Attributes
+    ----------
+    place : tuple of str
+        The keys that lead to it.
+    text : str
+        A line about it.
+    meant : str or None
+        The key that a misspelt one stands for.
+    """
+
+    place: tuple[str, ...]
+    text: str
+    meant: str | None = None
+
+
+def _problems(error: ValidationError) -> Iterator[Problem]:
+    """Yield what pydantic found, in the words of the study file."""
+    found: dict[tuple[str, ...], Any] = {}
+    # A value that may be of two types fails as both, as one of them by its type alone.
+    for one in sorted(error.errors(), key=lambda one: one["type"].endswith("_type")):
+        place = _place(one["loc"])
+        if not any(known[: len(place)] == place for known in found):
+            found[place] = one
+    meant = {
+        place: _meant(place) for place, one in found.items() if one["type"] == "extra_forbidden"
+    }
+    corrected = {(*place[:-1], key) for place, key in meant.items()}
+    for place, one in found.items():
+        if one["type"] != "missing" or place not in corrected:
+            where = f"[{'.'.join(place[:-1])}]: " if len(place) > 1 else ""
+            yield Problem(place, where + _text(place, one), meant.get(place))
+
+
+def _meant(place: tuple[str, ...]) -> str | None:
+    """Return the key that a misspelt one stands for; None if no key of the table is like it."""
+    keys = _keys_at(place[:-1])
+    key = nearest(place[-1], keys, RENAMED_KEYS)
+    return key if key in keys else None
+
+
+def _place(loc: tuple[int | str, ...]) -> tuple[str, ...]:
+    """Return the keys of a study file that lead to what pydantic's location names."""
+    return tuple(
         str(part)
-        for part in first["loc"]
+        for part in loc
         if not str(part).startswith(("space", "Range", "func", "tuple["))
         and part not in ("int", "str")
-    ]
-    where = f"{path}: [{'.'.join(place[:-1])}]" if len(place) > 1 else path
-    key = place[-1] if place else ""
-    if first["type"] == "extra_forbidden":
-        return unknown("key", key, _keys_at(place[:-1]), where, RENAMED_KEYS)
-    if first["type"] == "missing":
-        return BenchmarkError(f"{where}: the key {key!r} is missing.")
-    message = WORDS.get(first["type"], first["msg"].removeprefix("Value error, "))
-    message = message.format(**first.get("ctx", {}))
-    given = (
-        ""
-        if isinstance(first["input"], dict)
-        else f", not {json.dumps(first['input'], default=str)}"
     )
-    return BenchmarkError(f"{where}: {key}: {message}{given}.")
 
 
-def _keys_at(place: list[str]) -> list[str]:
+def _text(place: tuple[str, ...], found: Any) -> str:
+    """Return what is wrong with a key, and what is allowed."""
+    key = place[-1]
+    if found["type"] == "extra_forbidden":
+        return str(unknown("key", key, _keys_at(place[:-1]), "", RENAMED_KEYS))
+    if found["type"] == "missing":
+        return f"the key {key!r} is missing.{_example(place)}"
+    message = WORDS.get(found["type"], found["msg"].removeprefix("Value error, "))
+    message = message.format(**found.get("ctx", {}))
+    if isinstance(found["input"], dict) or not message.startswith(("must", "needs")):
+        return f"{key}: {message}."
+    return f"{key}: {message}, not {json.dumps(found['input'], default=str)}."
+
+
+def _example(place: tuple[str, ...]) -> str:
+    """Return how a missing key may be written; empty if there is no example."""
+    examples = EXAMPLES
+    for parent in place[:-1]:
+        examples = examples.get(parent, {})
+    key, value = place[-1], examples.get(place[-1])
+    if value is None:
+        return ""
+    if key == "models":
+        return f" Add a table for each model, for example [models.{next(iter(value))}]."
+    if isinstance(value, dict):
+        lines = ", ".join(f"{name} = {json.dumps(one)}" for name, one in value.items())
+        return f" Add the table [{key}], for example with {lines}."
+    return f" Add it, for example {key} = {json.dumps(value)}."
+
+
+def _keys_at(place: tuple[str, ...]) -> list[str]:
     """Return the keys that the table at `place` of a study file may have."""
     tables: dict[str, type[BaseModel]] = {
         "split": Split,
         "search": Search,
+        "scale": Scale,
         "learning_curves": LearningCurves,
         "claims": Claims,
     }

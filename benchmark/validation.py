@@ -2,20 +2,21 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from typing import Any
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping
+from pathlib import Path
+from typing import NamedTuple
 
 from benchmark.corpora import CORPORA, known_emotions
 from benchmark.data.outer_folds import OUTER_FOLDS
 from benchmark.data.protocols import PROTOCOLS, RENAMED_PROTOCOLS
-from benchmark.errors import BenchmarkError, unknown
+from benchmark.errors import BenchmarkError, mistakes, unknown
 from benchmark.evaluation.metrics import METRICS
-from benchmark.features import FeatureSet, feature_set, parse_chain
+from benchmark.features import feature_set, parse_chain
 from benchmark.features.extract import no_copies
 from benchmark.features.recipe import RECORDING
-from benchmark.models import MODELS, check_engine
+from benchmark.models import MODELS, engine_problem
 from benchmark.search.samplers import SAMPLERS
-from benchmark.study import BASELINE, ModelSettings, Study
+from benchmark.study import BASELINE, ModelSettings, Study, draft_study, source
 
 PAGES = ("README", "claims", "leakage", "reading", "scale", "speaker_independent", "speaker_scale")
 """Names of pages over all studies, which a study cannot have."""
@@ -24,148 +25,287 @@ DATA_PAGE = "_data"
 """Suffix of the page on a study's recordings."""
 
 
+def read_checked(path: Path, overrides: tuple[str, ...] = ()) -> Study:
+    """Return the validated study of a TOML file, with the baseline among its models.
+
+    Raises
+    ------
+    BenchmarkError
+        If the file can't be read; for all its mistakes, a line for each.
+    """
+    draft = draft_study(path, overrides)
+    problems = [*draft.problems, *_problems(draft.study, draft.faulty)]
+    if problems:
+        raise mistakes(source(path, overrides), problems)
+    return _with_baseline(draft.study)
+
+
 def check(study: Study, where: str) -> Study:
     """Return a study with the baseline among its models.
 
     Raises
     ------
     BenchmarkError
-        For the first name that is not registered, or value that is not allowed.
+        For all names that are not registered and values that are not allowed, a line for each.
     """
-    if study.name in PAGES or study.name.endswith(DATA_PAGE):
-        raise BenchmarkError(
-            f"{where}: this name belongs to another page of reports/; rename the file."
-        )
-    _check_names("corpus", study.corpora, CORPORA, f"{where}: corpora")
-    _check_names("corpus", study.auxiliary, CORPORA, f"{where}: auxiliary")
-    for name in study.auxiliary:
-        if name in study.corpora:
-            raise BenchmarkError(
-                f"{where}: auxiliary: {name} is also in corpora, but an auxiliary corpus is never "
-                "tested. Remove it from one of the two."
-            )
-    _check_names(
-        "protocol",
-        study.split.protocols,
-        PROTOCOLS,
-        f"{where}: [split] protocols",
-        RENAMED_PROTOCOLS,
-    )
-    if isinstance(study.split.folds, str):
-        place = f"{where}: [split] folds, which may be a number too"
-        _check_names("name of outer folds", (study.split.folds,), OUTER_FOLDS, place)
-    _check_names("metric", (study.search.metric,), METRICS, f"{where}: [search] metric")
-    _check_names("sampler", (study.search.sampler,), SAMPLERS, f"{where}: [search] sampler")
-    check_engine(study.search.engine, where)
-    _check_names("model", study.models, MODELS, f"{where}: [models]")
-    for chain in study.augment:
-        try:
-            parse_chain(chain)
-        except BenchmarkError as error:
-            raise BenchmarkError(f"{where}: augment: {error}") from error
-    _check_emotions(study, where)
-    try:
-        features = feature_set(study.features, study.sample_rate_hz)
-    except BenchmarkError as error:
-        raise BenchmarkError(f"{where}: {error}") from error
-    _check_own_tables(study, features, where)
-    if study.covariates and features.shape is not None:
-        raise BenchmarkError(
-            f"{where}: covariates: {study.features} has features over time, to which a single "
-            "number cannot be added. Choose another feature set, or remove covariates."
-        )
-    for name, spec in study.models.items():
-        _check_model(study, name, spec, where)
-    _check_ensembles_and_claims(study, where)
+    problems = list(_problems(study, frozenset()))
+    if problems:
+        raise mistakes(where, problems)
+    return _with_baseline(study)
+
+
+def _with_baseline(study: Study) -> Study:
     baseline = {} if BASELINE in study.models else {BASELINE: ModelSettings()}
     return study.model_copy(update={"models": baseline | study.models})
 
 
-def _check_own_tables(study: Study, features: FeatureSet, where: str) -> None:
-    """Refuse what own tables of features can't have: augmented copies, and a sample rate."""
+def _problems(study: Study, faulty: Collection[str]) -> Iterator[str]:
+    """Yield what is wrong with a study; nothing that hangs on a faulty key."""
+    known = set(faulty)
+    for rule in RULES:
+        if any(_covers(place, need) for place in known for need in rule.reads):
+            continue
+        found = list(rule.problems(study))
+        yield from found
+        if found:
+            known.add(rule.spoils)
+
+
+def _covers(place: str, need: str) -> bool:
+    """Whether a key is another one, or the table that holds it."""
+    return f"{need}.".startswith(f"{place}.")
+
+
+def _name(study: Study) -> Iterator[str]:
+    if study.name in PAGES or study.name.endswith(DATA_PAGE):
+        yield "this name belongs to another page of reports/; rename the file."
+
+
+def _corpora(study: Study) -> Iterator[str]:
+    return _unknown("corpus", study.corpora, CORPORA, "corpora")
+
+
+def _auxiliary(study: Study) -> Iterator[str]:
+    yield from _unknown("corpus", study.auxiliary, CORPORA, "auxiliary")
+    for name in study.auxiliary:
+        if name in study.corpora:
+            yield (
+                f"auxiliary: {name} is also in corpora, but an auxiliary corpus is never tested. "
+                "Remove it from one of the two."
+            )
+
+
+def _protocols(study: Study) -> Iterator[str]:
+    where = "[split] protocols"
+    return _unknown("protocol", study.split.protocols, PROTOCOLS, where, RENAMED_PROTOCOLS)
+
+
+def _folds(study: Study) -> Iterator[str]:
+    if isinstance(study.split.folds, str):
+        place = "[split] folds, which may be a number too"
+        yield from _unknown("name of outer folds", (study.split.folds,), OUTER_FOLDS, place)
+
+
+def _metric(study: Study) -> Iterator[str]:
+    return _unknown("metric", (study.search.metric,), METRICS, "[search] metric")
+
+
+def _sampler(study: Study) -> Iterator[str]:
+    return _unknown("sampler", (study.search.sampler,), SAMPLERS, "[search] sampler")
+
+
+def _engine(study: Study) -> Iterator[str]:
+    yield from filter(None, [engine_problem(study.search.engine)])
+
+
+def _models(study: Study) -> Iterator[str]:
+    return _unknown("model", study.models, MODELS, "[models]")
+
+
+def _augment(study: Study) -> Iterator[str]:
+    for chain in study.augment:
+        try:
+            parse_chain(chain)
+        except BenchmarkError as error:
+            yield f"augment: {error}"
+
+
+def _renamed(study: Study) -> Iterator[str]:
+    """Yield emotions that are renamed and that no corpus has; a user's table may have any."""
+    if "csv" not in study.corpora:
+        names = (*study.corpora, *study.auxiliary)
+        there = {emotion for name in names for emotion in CORPORA[name].emotions}
+        yield from _unknown("emotion", study.rename, there, "[rename]")
+
+
+def _emotions(study: Study) -> Iterator[str]:
+    """Yield emotions that none of the corpora has; a user's table may have any."""
+    if "csv" in study.corpora:
+        return
+    yield from _unknown("emotion", study.emotions, known_emotions(), "emotions")
+    original = {emotion for name in study.corpora for emotion in CORPORA[name].emotions}
+    there = {study.rename.get(emotion, emotion) for emotion in original}
+    for emotion in study.emotions:
+        if emotion in known_emotions() and emotion not in there:
+            yield (
+                f"emotions: {emotion} is in none of {', '.join(study.corpora)}, which have "
+                f"{', '.join(sorted(there))}."
+            )
+
+
+def _features(study: Study) -> Iterator[str]:
+    try:
+        features = feature_set(study.features, study.sample_rate_hz)
+    except BenchmarkError as error:
+        yield str(error)
+        return
     if study.augment and features.tables:
-        raise BenchmarkError(f"{where}: {no_copies(features)}")
+        yield no_copies(features)
     if study.sample_rate_hz is not None and features.measured is RECORDING:
-        raise BenchmarkError(
-            f"{where}: sample_rate_hz: nothing is computed of the recordings, since all features "
-            "are of your own tables. Remove the key."
+        yield (
+            "sample_rate_hz: nothing is computed of the recordings, since all features are of your "
+            "own tables. Remove the key."
+        )
+    if study.covariates and features.shape is not None:
+        yield (
+            f"covariates: {study.features} has features over time, to which a single number cannot "
+            "be added. Choose another feature set, or remove covariates."
         )
 
 
-def _check_model(study: Study, name: str, spec: ModelSettings, where: str) -> None:
-    """Refuse a model whose parameters are wrong, or that does not fit into this study."""
-    MODELS[name].check_settings(spec, where)
+def _settings(study: Study) -> Iterator[str]:
+    for name, spec in study.models.items():
+        if name in MODELS:
+            yield from MODELS[name].problems(spec)
+
+
+def _grids(study: Study) -> Iterator[str]:
     points = SAMPLERS[study.search.sampler].points
-    if points is not None:
-        points(spec)
-    if study.auxiliary and MODELS[name].labels_only:
-        raise BenchmarkError(
-            f"{where}: [models.{name}] is calibrated on inner folds, which clips of auxiliary "
-            "corpora do not belong to. Remove the model, or remove auxiliary."
-        )
-    fewest = MODELS[name].min_folds
-    if study.search.folds < fewest:
-        raise BenchmarkError(
-            f"{where}: [models.{name}] needs a fold for early stopping or calibration; set "
-            f"search.folds to {fewest} or more."
-        )
+    if points is None:
+        return
+    for name, spec in study.models.items():
+        try:
+            points(spec)
+        except BenchmarkError as error:
+            yield f"[models.{name}]: {error}"
 
 
-def _check_ensembles_and_claims(study: Study, where: str) -> None:
-    """Refuse ensembles, comparisons and claims with models that the study does not have."""
+def _labels(study: Study) -> Iterator[str]:
+    for name in study.models:
+        if study.auxiliary and name in MODELS and MODELS[name].labels_only:
+            yield (
+                f"[models.{name}] is calibrated on inner folds, which clips of auxiliary corpora "
+                "do not belong to. Remove the model, or remove auxiliary."
+            )
+
+
+def _inner_folds(study: Study) -> Iterator[str]:
+    for name in study.models:
+        if name in MODELS and study.search.folds < MODELS[name].min_folds:
+            yield (
+                f"[models.{name}] needs a fold for early stopping or calibration; set search.folds "
+                f"to {MODELS[name].min_folds} or more."
+            )
+
+
+def _ensembles(study: Study) -> Iterator[str]:
     voters = [name for name in study.models if name != BASELINE]
     for vote, members in study.ensembles.items():
         if not isinstance(members, str):
-            _check_names("member", members, voters, f"{where}: [ensembles] {vote}")
+            yield from _unknown("member", members, voters, f"[ensembles] {vote}")
         elif members == "stacking" and (len(voters) < 2 or study.search.folds < 3):
-            raise BenchmarkError(
-                f"{where}: [ensembles] {vote}: stacking needs two models beside the baseline, and "
+            yield (
+                f"[ensembles] {vote}: stacking needs two models beside the baseline, and "
                 "search.folds of 3 or more. Add to them, or make it greedy."
             )
         if vote in MODELS or not vote.isidentifier():
-            raise BenchmarkError(
-                f"{where}: [ensembles] {vote}: must be an identifier such as forest_and_mlp, "
-                "not the name of a model."
+            yield (
+                f"[ensembles] {vote}: must be an identifier such as forest_and_mlp, not the name "
+                "of a model."
             )
-    predicting = (*study.models, *study.all_ensembles)
+
+
+def _compared(study: Study) -> Iterator[str]:
     for first, second in study.compare:
-        _check_names("model", (first, second), predicting, f"{where}: compare")
+        yield from _unknown("model", (first, second), _predicting(study), "compare")
         if first == second:
-            raise BenchmarkError(f"{where}: compare: {first} is compared with itself.")
-    if study.claims is not None:
-        place = f"{where}: [claims]"
-        _check_names(
-            "protocol", (study.claims.protocol,), study.split.protocols, place, RENAMED_PROTOCOLS
-        )
-        _check_names("metric", (study.claims.metric,), METRICS, f"{place} metric")
-        _check_names("model", study.claims.values, predicting, place)
-        _check_names("model", study.claims.why, study.claims.values, f"{place} why")
-        _check_names(
-            "model", study.claims.not_comparable, study.claims.values, f"{place} not_comparable"
-        )
-        _check_names("model", study.claims.leaks, study.claims.values, f"{place} leaks")
+            yield f"compare: {first} is compared with itself."
 
 
-def _check_names(
-    kind: str, names: Any, allowed: Any, where: str, renamed: Mapping[str, str] | None = None
-) -> None:
-    for name in names:
-        if name not in allowed:
-            raise unknown(kind, name, allowed, where, renamed)
-
-
-def _check_emotions(study: Study, where: str) -> None:
-    """Refuse an emotion that none of the corpora has; a user's own table may have any."""
-    if "csv" in study.corpora:
+def _claims(study: Study) -> Iterator[str]:
+    claims, place = study.claims, "[claims]"
+    if claims is None:
         return
-    _check_names("emotion", study.emotions, known_emotions(), f"{where}: emotions")
-    original = {emotion for name in study.corpora for emotion in CORPORA[name].emotions}
-    aside = {emotion for name in study.auxiliary for emotion in CORPORA[name].emotions}
-    _check_names("emotion", study.rename, original | aside, f"{where}: [rename]")
-    there = {study.rename.get(emotion, emotion) for emotion in original}
-    for emotion in study.emotions:
-        if emotion not in there:
-            raise BenchmarkError(
-                f"{where}: emotions: {emotion} is in none of {', '.join(study.corpora)}, which "
-                f"have {', '.join(sorted(there))}."
-            )
+    yield from _unknown(
+        "protocol", (claims.protocol,), study.split.protocols, place, RENAMED_PROTOCOLS
+    )
+    yield from _unknown("metric", (claims.metric,), METRICS, f"{place} metric")
+    yield from _unknown("model", claims.values, _predicting(study), place)
+    for key, names in (
+        ("why", claims.why),
+        ("not_comparable", claims.not_comparable),
+        ("leaks", claims.leaks),
+    ):
+        yield from _unknown("model", names, claims.values, f"{place} {key}")
+
+
+def _predicting(study: Study) -> tuple[str, ...]:
+    """Return the names of the models and ensembles of a study."""
+    return (BASELINE, *(name for name in study.models if name != BASELINE), *study.all_ensembles)
+
+
+def _unknown(
+    kind: str,
+    names: Iterable[str],
+    allowed: Collection[str],
+    where: str,
+    renamed: Mapping[str, str] | None = None,
+) -> Iterator[str]:
+    """Yield a line for each name that does not exist."""
+    yield from (
+        str(unknown(kind, name, allowed, where, renamed)) for name in names if name not in allowed
+    )
+
+
+class Rule(NamedTuple):
+    """A rule for a part of a study.
+
+    Attributes
+    ----------
+    problems : callable
+        From a study to what is wrong, a line for each mistake.
+    reads : tuple of str
+        Keys that the rule relies on. If one of them is known to be wrong, nothing is said of what
+        hangs on it.
+    spoils : str
+        The key on which no later rule can rely if a problem is found; empty for none.
+    """
+
+    problems: Callable[[Study], Iterator[str]]
+    reads: tuple[str, ...] = ()
+    spoils: str = ""
+
+
+RULES = (
+    Rule(_name),
+    Rule(_corpora, ("corpora",), "corpora"),
+    Rule(_auxiliary, ("corpora",), "auxiliary"),
+    Rule(_protocols, (), "split.protocols"),
+    Rule(_folds),
+    Rule(_metric, ("search.metric",)),
+    Rule(_sampler, (), "search.sampler"),
+    Rule(_engine),
+    Rule(_models, ("models",), "models"),
+    Rule(_augment),
+    Rule(_renamed, ("corpora", "auxiliary"), "rename"),
+    Rule(_emotions, ("emotions", "corpora", "rename")),
+    Rule(_features, ("features", "sample_rate_hz")),
+    Rule(_settings),
+    Rule(_grids, ("search.sampler",)),
+    Rule(_labels),
+    Rule(_inner_folds),
+    Rule(_ensembles, ("models",)),
+    Rule(_compared, ("models", "ensembles")),
+    Rule(_claims, ("models", "ensembles", "split.protocols")),
+)
+"""All rules, in the order in which their problems are told."""

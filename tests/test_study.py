@@ -10,8 +10,8 @@ import pytest
 from benchmark.errors import BenchmarkError
 from benchmark.features import OPTIONAL_FEATURE_SETS
 from benchmark.models import EXTRAS, MODELS, is_installed
-from benchmark.study import Range, derive_seed, effective, read_study
-from benchmark.validation import check
+from benchmark.study import EXAMPLES, Range, Study, derive_seed, effective, read_study
+from benchmark.validation import check, read_checked
 
 STUDIES = sorted((Path(__file__).parent.parent / "studies").glob("*.toml"))
 
@@ -194,6 +194,88 @@ def test_a_mistake_is_refused_in_one_line_that_names_it(
     message = str(refusal.value)
     assert "\n" not in message
     assert [word for word in words if word not in message] == []
+
+
+def problems_of(study_file: Path, text: str) -> list[str]:
+    """The lines about the mistakes of a study file, without the first, which counts them."""
+    study_file.write_text(text)
+    with pytest.raises(BenchmarkError) as refusal:
+        read_checked(study_file)
+    heading, *lines = str(refusal.value).split("\n  ")
+    assert heading == f"{study_file}: {len(lines)} mistakes."
+    return lines
+
+
+def test_all_mistakes_of_a_study_are_told_at_once(study_file: Path) -> None:
+    text = (
+        SMALL.replace("question", "qestion")
+        .replace('features = "means-184"\n', "")
+        .replace('"sad"', '"sadd"')
+        .replace("trials = 3", "trails = 0")
+        .replace('"uar"', '"war"')
+        .replace("low = 1e-4", "lo = 1e-4")
+        .replace("max_iter = 50", 'max_iter = -5\n[models.lad]\n[ensembles]\na = ["mlp", "lda"]')
+    )
+    told = [
+        line.partition(". Allowed")[0].partition("? Allowed")[0]
+        for line in problems_of(study_file, text)
+    ]
+    assert told == [
+        "the key 'features' is missing. Add it, for example features = \"functionals\".",
+        "[search]: unknown key 'trails'. Did you mean 'trials'",
+        "[models.mlp.alpha]: unknown key 'lo'. Did you mean 'low'",
+        "unknown key 'qestion'. Did you mean 'question'",
+        "[search]: trials: must be at least 1, not 0.",
+        "[search] metric: unknown metric 'war'. Did you mean 'uar'",
+        "[models]: unknown model 'lad'. Did you mean 'lda'",
+        "emotions: unknown emotion 'sadd'. Did you mean 'sad'",
+        told[-1],
+    ]
+    assert "'max_iter' parameter" in told[-1]
+
+
+def test_an_empty_study_is_told_what_it_needs_with_an_example_of_each(study_file: Path) -> None:
+    lines = problems_of(study_file, "")
+    examples = [line.partition("for example ")[2] for line in lines]
+    assert examples == [
+        'question = "Which model has the highest UAR?".',
+        'corpora = ["ravdess"].',
+        'emotions = ["angry", "happy", "neutral", "sad"].',
+        'features = "functionals".',
+        'with trials = 20, folds = 3, metric = "uar".',
+        "[models.logistic_regression].",
+    ]
+
+
+def test_the_examples_of_missing_keys_are_a_study_that_is_accepted() -> None:
+    study = Study.model_validate({"name": "example", **EXAMPLES})
+    assert check(study, "example").emotions == ("angry", "happy", "neutral", "sad")
+
+
+@pytest.mark.parametrize(
+    ("text", "words"),
+    [
+        ("search = 5", "search: must be a table, not 5."),
+        ("[rename]\na = 1", "[rename]: a: must be text in quotes, not 1."),
+        ('[scale]\nclps = "all"\nclips = "some"', "[scale]: unknown key 'clps'. Did you mean"),
+        ("[models]\nmlp = 5\nlda = 6", "[models]: lda: "),
+        ("name = 'x'", "a study's name is its file's stem; remove the key 'name'."),
+        ('[split]\nfolds = []\nfold = 3', "[split]: unknown key 'fold'. Did you mean"),
+    ],
+)  # fmt: skip
+def test_a_mistake_among_many_is_told_whatever_the_others_are(
+    study_file: Path, text: str, words: str
+) -> None:
+    assert [line for line in problems_of(study_file, text) if line.startswith(words)]
+
+
+def test_what_hangs_on_a_mistake_is_not_told(study_file: Path) -> None:
+    text = SMALL.replace("[models.mlp]", "[models.mpl]") + '[ensembles]\ntwo = ["mlp", "lda"]\n'
+    study_file.write_text(text)
+    with pytest.raises(BenchmarkError) as refusal:
+        read_checked(study_file)
+    assert "member" not in str(refusal.value)
+    assert "\n" not in str(refusal.value)
 
 
 def test_an_override_changes_one_value(study_file: Path) -> None:

@@ -42,6 +42,7 @@ def _main(
 
 
 app.command("run-study")(study.run_study)
+app.command()(study.new)
 app.command()(study.extract)
 app.command()(study.explore)
 app.command()(study.leakage)

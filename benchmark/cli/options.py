@@ -130,11 +130,9 @@ ModelOption = Annotated[
 def read_study(study: str | None, changes: list[str] | None) -> Study:
     """Return the study of a name or path with its changes, validated."""
     from benchmark.project import find_study
-    from benchmark.study import read_study
-    from benchmark.validation import check
+    from benchmark.validation import read_checked
 
-    path = find_study(study or "quickstart")
-    return check(read_study(path, tuple(changes or ())), str(path))
+    return read_checked(find_study(study or "quickstart"), tuple(changes or ()))
 
 
 def make_sources(
@@ -174,6 +172,16 @@ def make_sources(
         allow_missing=tuple(allow_missing or ()),
         allow=tuple(allow or ()),
     )
+
+
+def source_options(sources: Sources) -> list[str]:
+    """Return the options that name the same sources of recordings again."""
+    options = ["--corpora", str(sources.root)] if sources.root else []
+    for name, path in sources.given.items():
+        options += ["--corpus", f"{name}={path}"]
+    for guard in sources.allow:
+        options += ["--allow", guard]
+    return [*options, *(["--allow-incomplete"] if sources.allow_incomplete else [])]
 
 
 def make_job(

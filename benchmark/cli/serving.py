@@ -80,8 +80,8 @@ def promote(
         from benchmark.tracking.cards import find_card, read_card
         from benchmark.tracking.store import ARTIFACTS, tracking_uri
 
-        name = Path(study).stem
-        card = find_card(Project(project).features_cache / name, name, split, model)
+        folder = Project(project).features_cache / Path(study).stem
+        card = find_card(folder, study, split, model)
         introduce(read_card(card), console)
         done = model_registry.promote(card, tracking_uri(project), project / ARTIFACTS, force=force)
         state = "new" if done.new else "already registered"

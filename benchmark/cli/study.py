@@ -1,7 +1,8 @@
-"""Commands on studies: run, extract, explore, leakage, report."""
+"""Commands on studies: run, new, extract, explore, leakage, report."""
 
 from __future__ import annotations
 
+import shlex
 from dataclasses import replace
 from pathlib import Path
 from typing import Annotated
@@ -24,6 +25,7 @@ from benchmark.cli.options import (
     make_job,
     make_sources,
     read_study,
+    source_options,
 )
 from benchmark.cli.status import command_console
 from benchmark.errors import BenchmarkError
@@ -95,6 +97,48 @@ def _own_tables(train: Path | None, test: Path | None) -> tuple[Path, Path] | No
     if train is None or test is None:
         raise BenchmarkError("--train and --test go together: give both tables, or neither.")
     return train, test
+
+
+def new(
+    name: Annotated[str, typer.Argument(help="Name of the study.", show_default=False)],
+    corpora: CorporaOption = None,
+    corpus: CorpusOption = None,
+    use: Annotated[
+        list[str] | None,
+        typer.Option(
+            "--use",
+            metavar="CORPUS",
+            help="Corpus of the study. Default: those given by --corpus. Can be repeated.",
+        ),
+    ] = None,
+    allow_incomplete: IncompleteOption = False,
+    allow: AllowOption = None,
+    project: ProjectOption = CURRENT_FOLDER,
+) -> None:
+    """Propose a study of your recordings: studies/NAME.toml, with the reason of each choice.
+
+    Emotions, protocols and folds follow from the clips, speakers and sentences. Nothing is trained,
+    and no file is overwritten.
+
+    - `new mine --corpus csv=table.csv`: a table of your own recordings
+    - `new ours --corpora ~/corpora --use ravdess --use savee`: corpora of a folder
+    """
+    with command_console() as console:
+        from benchmark.project import Project
+        from benchmark.proposal import new_path, propose, write_study
+
+        sources = make_sources(project, corpora, corpus, allow_incomplete, allow=allow)
+        new_path(name, Project(project))  # a wrong name is refused before any work
+        proposal = propose(name, use or (), sources, console)
+        for warning in proposal.warnings:
+            console.warning(warning)
+        path = write_study(proposal, Project(project))
+        console.print(str(path))
+        there = [] if project == CURRENT_FOLDER else ["--project", str(project)]
+        study = path.stem if project == CURRENT_FOLDER else str(path)
+        options = [*source_options(sources), *there]
+        command = shlex.join(["python", "-m", "benchmark", "run-study", study, *options])
+        console.info(f"Read it, change what you like, and run it: `{command}`")
 
 
 def extract(

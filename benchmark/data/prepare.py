@@ -195,12 +195,28 @@ def read_corpora(study: Study, sources: Sources, console: Console) -> dict[str, 
     BenchmarkError
         For all corpora that are missing, or incomplete without permission.
     """
-    found: dict[str, Recordings] = {}
-    refused: list[str] = []
     corpora = (*study.corpora, *study.auxiliary) if sources.tables is None else ()
     for name in sources.allow_missing:
         if name not in corpora:
             raise unknown("corpus", name, corpora, f"--allow-missing, study {study.name}")
+    found = read_named(corpora, sources, console)
+    if corpora and not any(found[name].clips for name in study.corpora):
+        raise BenchmarkError(
+            f"study {study.name}: all of its corpora are left out ({', '.join(corpora)})."
+        )
+    return {name: _renamed(recordings, study.rename) for name, recordings in found.items()}
+
+
+def read_named(corpora: Sequence[str], sources: Sources, console: Console) -> dict[str, Recordings]:
+    """Return the recordings of corpora by name.
+
+    Raises
+    ------
+    BenchmarkError
+        For all corpora that are missing, or incomplete without permission.
+    """
+    found: dict[str, Recordings] = {}
+    refused: list[str] = []
     for name in corpora:
         try:
             folder = locate(name, root=sources.root, given=sources.given, cache=sources.cache)
@@ -228,11 +244,7 @@ def read_corpora(study: Study, sources: Sources, console: Console) -> dict[str, 
         console.info(f"{state}{extra}  ({folder})")
     if refused:
         raise BenchmarkError(" | ".join(refused))
-    if corpora and not any(found[name].clips for name in study.corpora):
-        raise BenchmarkError(
-            f"study {study.name}: all of its corpora are left out ({', '.join(corpora)})."
-        )
-    return {name: _renamed(recordings, study.rename) for name, recordings in found.items()}
+    return found
 
 
 def _renamed(recordings: Recordings, rename: Mapping[str, str]) -> Recordings:

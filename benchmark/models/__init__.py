@@ -27,7 +27,7 @@ from benchmark.models.model import (
     EXTRAS,
     FitContext,
     Model,
-    check_engine,
+    engine_problem,
     is_installed,
 )
 
@@ -37,7 +37,7 @@ __all__ = [
     "MODELS",
     "FitContext",
     "Model",
-    "check_engine",
+    "engine_problem",
     "is_installed",
     "probabilities",
 ]

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Collection, Iterator, Mapping
 from dataclasses import dataclass, field
 from importlib.metadata import version
 from importlib.util import find_spec
@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from numpy.typing import NDArray
 
-from benchmark.errors import BenchmarkError, unknown
+from benchmark.errors import unknown
 from benchmark.study import ModelSettings, Range
 
 if TYPE_CHECKING:
@@ -184,56 +184,51 @@ class Model:
         """Whether the search fits another, faster pipeline than `pipeline`."""
         return self.search_pipeline is not None or engine in self.engines
 
-    def check_settings(self, settings: ModelSettings, where: str) -> None:
-        """Refuse a missing extra, and parameters that the model lacks or would refuse.
-
-        Raises
-        ------
-        BenchmarkError
-            For the missing extra, or the first wrong name or value.
-        """
-        place = f"{where}: [models.{self.name}]"
+    def problems(self, settings: ModelSettings) -> Iterator[str]:
+        """Yield what is wrong with a model's table in a study: its extra, each name, each value."""
+        place = f"[models.{self.name}]"
         if not self.available:
-            raise BenchmarkError(
+            yield (
                 f"{place}: needs the extra `{self.extra}`, which is not installed. Install it, "
                 f'pip install -e ".[{self.extra}]", or remove the model from the study.'
             )
+            return
         classifier = _classifier(self.pipeline())
         reserved = RESERVED.union(self.reserved)
         allowed = [key for key in classifier.get_params(deep=False) if key not in reserved]
         allowed += [SELECT] if self.selects_features else []
-        for key in (*settings.initial, *settings.fixed, *settings.space):
+        for key in dict.fromkeys((*settings.initial, *settings.fixed, *settings.space)):
             if key not in allowed:
-                raise unknown("parameter", key, allowed, place)
-        for params in _examples(settings):
-            pipeline = self.build(params, 0)
-            try:
-                # scikit-learn calls these first in fit: the ranges and words that it accepts.
-                for step in (*pipeline[:-1], _classifier(pipeline)):
-                    step._validate_params()
-            except (TypeError, ValueError) as error:
-                message = str(error).replace(f" of {type(classifier).__name__}", "")
-                message = message.replace("'k' parameter of SelectKBest", f"'{SELECT}' parameter")
-                raise BenchmarkError(f"{place}: {message}") from error
+                yield str(unknown("parameter", key, allowed, place))
+        refusals = (self._refusal(params) for params in _examples(settings, allowed))
+        yield from (f"{place}: {refusal}" for refusal in dict.fromkeys(refusals) if refusal)
+
+    def _refusal(self, params: Mapping[str, Any]) -> str:
+        """Return why fit would refuse parameters; empty if it takes them."""
+        pipeline = self.build(params, 0)
+        classifier = _classifier(pipeline)
+        try:
+            # scikit-learn calls these first in fit: the ranges and words that it accepts.
+            for step in (*pipeline[:-1], classifier):
+                step._validate_params()
+        except (TypeError, ValueError) as error:
+            message = str(error).replace(f" of {type(classifier).__name__}", "")
+            return message.replace("'k' parameter of SelectKBest", f"'{SELECT}' parameter")
+        return ""
 
 
 ENGINES = {"scikit-learn": "scikit-learn", "intelex": "scikit-learn-intelex"}
 """The distribution of each engine that ``[search] engine`` can name."""
 
 
-def check_engine(engine: str, where: str) -> None:
-    """Refuse a search engine that is not installed.
-
-    Raises
-    ------
-    BenchmarkError
-        With what to install.
-    """
-    if not is_installed(engine):
-        raise BenchmarkError(
-            f"{where}: [search] engine: {engine} needs {ENGINES[engine]}, which is not installed. "
-            f'Install it, pip install -e ".[{engine}]", or set engine to "scikit-learn".'
-        )
+def engine_problem(engine: str) -> str:
+    """Return what to install for a search engine; empty if it is installed."""
+    if is_installed(engine):
+        return ""
+    return (
+        f"[search] engine: {engine} needs {ENGINES[engine]}, which is not installed. "
+        f'Install it, pip install -e ".[{engine}]", or set engine to "scikit-learn".'
+    )
 
 
 def is_installed(extra: str) -> bool:
@@ -269,13 +264,15 @@ def _classifier(pipeline: Pipeline) -> Any:
     return pipeline[-1].get_params(deep=False).get("estimator", pipeline[-1])
 
 
-def _examples(settings: ModelSettings) -> list[dict[str, Any]]:
+def _examples(settings: ModelSettings, allowed: Collection[str]) -> list[dict[str, Any]]:
     """Return parameters that cover the ends of each range, each choice and the initial ones."""
     values = {
         key: (entry.low, entry.high) if isinstance(entry, Range) else entry
         for key, entry in settings.space.items()
+        if key in allowed
     }
-    plain = {**settings.fixed, **{key: choices[0] for key, choices in values.items()}}
+    fixed = {key: value for key, value in settings.fixed.items() if key in allowed}
+    first = {key: value for key, value in settings.initial.items() if key in allowed}
+    plain = {**fixed, **{key: choices[0] for key, choices in values.items()}}
     changed = [{**plain, key: value} for key, choices in values.items() for value in choices]
-    initial = [{**settings.fixed, **settings.initial}] if settings.initial else []
-    return [plain, *initial, *changed]
+    return [plain, *([{**fixed, **first}] if first else []), *changed]

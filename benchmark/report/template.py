@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+import json
 import re
+import textwrap
 from collections.abc import Collection, Iterable, Sequence
 from functools import cache
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from benchmark.console import escape_control
 from benchmark.report import markdown
 
 if TYPE_CHECKING:
@@ -24,6 +27,8 @@ FILTERS = (
 Text from a user's files (names, reasons, questions) goes through ``plain``, ``code`` or ``title``:
 it cannot end a table cell or begin a tag.
 """
+
+COMMENT_WIDTH = 100
 
 BLOCK_START = re.compile(r"\||[-*] |\d+\. |#|>|!\[|</?(?:details|summary)\b")
 """The start of a line that is not joined to the line before it."""
@@ -45,6 +50,14 @@ def render(name: str, /, *, folder: Path = TEMPLATES, **facts: object) -> str:
         The variables of the template. A missing one is an error (`jinja2.StrictUndefined`).
     """
     return tidied(_environment(folder).get_template(f"{name}.md.j2").render(**facts))
+
+
+def render_toml(name: str, /, **facts: object) -> str:
+    """Return the text of a template as it stands: ``"study"`` for ``templates/study.toml.j2``.
+
+    Values go through ``toml``, and lines of prose through ``comment``.
+    """
+    return _environment(TEMPLATES).get_template(f"{name}.toml.j2").render(**facts) + "\n"
 
 
 def render_text(text: str, /, **facts: object) -> str:
@@ -89,7 +102,7 @@ def _environment(folder: Path) -> Environment:
         lstrip_blocks=True,
     )
     environment.filters |= {name: getattr(markdown, name) for name in FILTERS}
-    environment.filters["table"] = _table
+    environment.filters |= {"table": _table, "toml": _toml, "comment": _comment}
     environment.globals["NOTHING"] = markdown.NOTHING
     return environment
 
@@ -99,3 +112,21 @@ def _table(
 ) -> str:
     """Return rows of cells as a table: ``{{ rows | table(["Corpus", "clips"]) }}``."""
     return markdown.table(header, rows, words)
+
+
+def _toml(value: str | int | Sequence[str]) -> str:
+    """Return a value as TOML writes it."""
+    # JSON allows one character that TOML wants escaped.
+    return json.dumps(value, ensure_ascii=False).replace("\x7f", "\\u007f")
+
+
+def _comment(text: str, indent: str = "") -> str:
+    """Return text as lines of a TOML comment, whatever characters a user's names have."""
+    return textwrap.fill(
+        escape_control(" ".join(text.split())),
+        COMMENT_WIDTH,
+        initial_indent=f"# {indent}",
+        subsequent_indent=f"# {indent}",
+        break_long_words=False,
+        break_on_hyphens=False,
+    )

@@ -28,6 +28,7 @@ from benchmark.evaluation.leaderboard import Leaderboard, leaderboard
 from benchmark.evaluation.results import Result
 from benchmark.features import FeatureSet, feature_set
 from benchmark.models.stored import load
+from benchmark.project import study_files
 from benchmark.report.markdown import listed
 from benchmark.report.wording import model_title, protocol_words
 from benchmark.study import digest_of
@@ -372,7 +373,7 @@ def find_card(folder: Path, study: str, split: str | None, model: str | None) ->
     The selected model has the best CV score, so test scores do not decide.
 
     The default is a speaker-independent split if there is one, and its selected model. `folder` is
-    features_cache/<study>.
+    features_cache/<study>, and `study` what the user wrote: its name, or its file.
 
     Raises
     ------
@@ -381,6 +382,9 @@ def find_card(folder: Path, study: str, split: str | None, model: str | None) ->
     """
     cards = {path: read_card(path) for path in sorted(folder.glob("**/models/*.json"))}
     if not cards:
+        known = {*study_files(), *_fitted_studies(folder.parent)}
+        if folder.name not in known and not Path(study).is_file():
+            raise unknown("study", study, sorted(known), "promote")
         raise BenchmarkError(
             f"{folder}: no fitted models of study {study!r}. Run it first: "
             f"`python -m benchmark run-study {study}`, which resumes an earlier run."
@@ -400,3 +404,8 @@ def find_card(folder: Path, study: str, split: str | None, model: str | None) ->
     if model not in paths:
         raise unknown("model", model, paths, f"promote {study}, split {split}")
     return paths[model]
+
+
+def _fitted_studies(cache: Path) -> set[str]:
+    """Return the names of the studies that have fitted models, changed studies included."""
+    return {card.relative_to(cache).parts[0] for card in cache.glob("*/**/models/*.json")}

@@ -95,6 +95,13 @@ def test_list_says_which_corpora_are_incomplete(tmp_path: Path) -> None:
         (("fetch", "saavee", "--into", "here"), "Did you mean 'savee'?"),
         (("report",), "nothing has been measured yet"),
         (("ui",), "no runs yet"),
+        (("new", "mine"), "--corpus csv=table.csv"),
+        (("new", "mine", "--use", "savve"), "Did you mean 'savee'?"),
+        (("new", "a/b", "--use", "synthetic"), "Use letters, digits, - and _"),
+        (("new", "quickstart", "--use", "synthetic"), "exists already and is not overwritten"),
+        (("new", "README", "--corpus", "csv=nowhere.csv"), "nowhere.csv does not exist"),
+        (("promote", "quikstart"), "Did you mean 'quickstart'?"),
+        (("promote", "quickstart"), "Run it first: `python -m benchmark run-study quickstart`"),
     ],
 )
 def test_a_mistake_is_one_line_and_status_2(

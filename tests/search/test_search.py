@@ -621,7 +621,7 @@ def test_a_model_from_outside_the_package_is_searched_and_refitted_by_its_entry_
 ) -> None:
     monkeypatch.setitem(MODELS, NAIVE_BAYES.name, NAIVE_BAYES)
     spec = ModelSettings.model_validate({"var_smoothing": [1e-9, 1e-3], "select": 3})
-    NAIVE_BAYES.check_settings(spec, "study")
+    assert list(NAIVE_BAYES.problems(spec)) == []
     search = searched(plan(arrays, spec, "grid", model="naive_bayes"), tmp_path)
     assert [trial.state for trial in search.trials] == ["complete"] * 2
     (file,) = fit_winners([search], POOLS[1], tmp_path / "study", Console()).values()

@@ -179,5 +179,13 @@ def test_an_unknown_split_or_model_is_refused(
 
 
 def test_a_study_that_has_not_run_has_no_model(tmp_path: Path) -> None:
-    with pytest.raises(BenchmarkError, match="run-study small"):
-        find_card(tmp_path / "small", "small", None, None)
+    with pytest.raises(BenchmarkError, match="run-study quickstart"):
+        find_card(tmp_path / "quickstart", "quickstart", None, None)
+
+
+def test_a_study_that_does_not_exist_is_refused_with_the_nearest_that_has_models(
+    finished: Bench,
+) -> None:
+    with pytest.raises(BenchmarkError) as refused:
+        find_card(finished.project / "features_cache" / "smal", "smal", None, None)
+    assert "unknown study 'smal'. Did you mean 'small'?" in str(refused.value)
