@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable
-from dataclasses import dataclass
+from collections.abc import Callable, Iterable, Mapping
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Literal
 
@@ -20,7 +20,7 @@ class Clip:
     Attributes
     ----------
     corpus : str
-        Name of its corpus in the registry.
+        Name of its corpus in the registry, or in a user's own table.
     name : str
         Canonical file stem: the name that the corpus gives it, equal in every copy.
     path : Path
@@ -75,12 +75,15 @@ class Recordings:
         Audio files that are not clips of the corpus, with the reason ("song, not speech").
     left_out : int or None
         Number of clips of an incomplete corpus that the study leaves out; None if it takes part.
+    parts : mapping of str to Recordings
+        The same by corpus, of a table that names corpora; otherwise empty.
     """
 
     clips: tuple[Clip, ...]
     missing: tuple[str, ...] = ()
     set_aside: tuple[tuple[str, str], ...] = ()
     left_out: int | None = None
+    parts: Mapping[str, Recordings] = field(default_factory=dict)
 
 
 @dataclass(frozen=True, slots=True)

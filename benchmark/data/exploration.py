@@ -13,6 +13,7 @@ from numpy.typing import NDArray
 from benchmark.console import Bars, Console
 from benchmark.corpora import Clip
 from benchmark.data.prepare import (
+    by_corpus,
     clip_frame,
     corpus_record,
     duplicates,
@@ -202,7 +203,10 @@ def explore(study: Study, job: Job, console: Console) -> Exploration:
             features=study.features,
             changes=tuple(change.text for change in changes),
             emotions=tuple(sorted(study.emotions)),
-            corpora={name: corpus_record(name, found, table) for name, found in recordings.items()},
+            corpora={
+                name: corpus_record(name, found, table)
+                for name, found in by_corpus(recordings, recordings).items()
+            },
             clips=table,
             unusable=features.unusable,
             duplicates=duplicates(table),

@@ -15,6 +15,7 @@ from benchmark.corpora import (
     Clip,
     Corpus,
     describe_shortfall,
+    entry_of,
     known_emotions,
     locate,
     read_corpus,
@@ -412,6 +413,19 @@ def test_a_missing_file_of_a_table_is_a_missing_clip(tmp_path: Path) -> None:
             ["path,emotion,speaker", "a.wav,sad,1", "./a.wav,sad,1"],
             "row 3, column 'path': a is in row 2",
         ),
+        (
+            ["path,emotion,speaker,corpus", "a.wav,sad,1,"],
+            "row 2, column 'corpus': the cell is empty",
+        ),
+        (
+            ["path,emotion,speaker,corpus", "a.wav,sad,1,../x"],
+            "row 2, column 'corpus': '../x' can't be the name of a corpus. Allowed: letters",
+        ),
+        (
+            ["path,emotion,speaker,corpus", "a.wav,sad,1,Calls", "b.wav,sad,1,calls"],
+            "row 3, column 'corpus': 'calls', but 'Calls' in row 2",
+        ),
+        (["path,emotion,speaker,folds"], "no column 'fold'. Did you mean 'folds'"),
         (["path,emotion,speaker", "a,b.wav,sad,1"], "row 2 has 4 cells, the header 3"),
         (["path,emotion,speaker"], "no clip of csv found"),
         (["path,emotion,speaker", "c.wav,sad,1"], "None of its 1 files exists: c"),
@@ -425,6 +439,53 @@ def test_a_wrong_table_is_refused_with_row_column_and_what_is_allowed(
         read_corpus("csv", write_table(tmp_path, *lines))
     assert complaint in str(refusal.value)
     assert "\n" not in str(refusal.value)
+
+
+def test_a_table_names_corpora_and_official_partitions(tmp_path: Path) -> None:
+    fill(tmp_path, "a.wav", "b.wav", "c.wav")
+    table = write_table(
+        tmp_path,
+        "path,emotion,speaker,corpus,split,fold",
+        "c.wav,sad,1,Office,Test1,",
+        "a.wav,sad,1,call centre,,3",
+        "b.wav,sad,1,Office,,",
+        "d.wav,sad,1,Office,,",
+    )
+    found = read_corpus("csv", table)
+    assert [clip.id for clip in found.clips] == ["Office/b", "Office/c", "call centre/a"]
+    assert [clip.speaker for clip in found.clips] == ["Office/1", "Office/1", "call centre/1"]
+    assert [clip.more for clip in found.clips] == [
+        (),
+        (("split", "Test1"),),
+        (("fold", "3"),),
+    ]
+    parts = {name: (len(part.clips), part.missing) for name, part in found.parts.items()}
+    assert parts == {"Office": (2, ("d",)), "call centre": (1, ())}
+    line = describe_shortfall(CORPORA["csv"], found)
+    assert line == "csv: 3 of 4 clips (2 of Office, 1 of call centre); missing: d"
+
+
+def test_the_entry_of_a_corpus_of_a_table_is_that_of_the_table_unless_it_is_registered() -> None:
+    assert entry_of("ravdess") is CORPORA["ravdess"]
+    own = entry_of("call centre")
+    assert (own.name, own.title) == ("call centre", CORPORA["csv"].title)
+
+
+def test_recordings_outside_the_folder_of_the_table_are_named_by_what_tells_them_apart(
+    tmp_path: Path,
+) -> None:
+    fill(tmp_path, "one/s1/c.wav", "one/s2/c.wav", "two/a.wav", "two/b.wav", "here/a.wav")
+    table = write_table(
+        tmp_path / "here",
+        "path,emotion,speaker",
+        "a.wav,sad,1",
+        "../one/s1/c.wav,sad,1",
+        f"{tmp_path}/one/s2/c.wav,sad,2",
+        "../two/a.wav,sad,2",
+        "../two/b.wav,sad,2",
+    )
+    names = [clip.name for clip in read_corpus("csv", table).clips]
+    assert names == ["a", "b", "one/s1/c", "one/s2/c", "two/a"]
 
 
 @pytest.mark.parametrize("content", [b"path,emotion\xff,speaker", b"\0\1\2", b""])
