@@ -12,8 +12,36 @@ Speech = Literal["acted", "generated", "user's own"]
 
 
 @dataclass(frozen=True, slots=True)
+class Segment:
+    """A part of a recording.
+
+    Attributes
+    ----------
+    start_s : float
+    end_s : float or None
+        None for the end of the recording.
+    """
+
+    start_s: float
+    end_s: float | None
+
+    @property
+    def name(self) -> str:
+        """Start and end in seconds: ``1.5-3.25``."""
+        end = "end" if self.end_s is None else f"{self.end_s:.10g}"
+        return f"{self.start_s:.10g}-{end}"
+
+    def frames(self, rate_hz: int) -> tuple[int, int | None]:
+        """Return the first frame, and the one after the last, at a sample rate."""
+        return (
+            round(self.start_s * rate_hz),
+            None if self.end_s is None else round(self.end_s * rate_hz),
+        )
+
+
+@dataclass(frozen=True, slots=True)
 class Clip:
-    """One recording, and everything that its corpus states about it.
+    """One recording or a segment of it, and everything that its corpus states about it.
 
     These fields are the schema of a clip from the corpus to the result.
 
@@ -38,6 +66,8 @@ class Clip:
     more : tuple of (str, str)
         Further facts of the corpus, by name, such as ``("age", "31")``. Statement, intensity and
         these travel with the clip to the protocols and to the result (clips.csv).
+    segment : Segment or None
+        The part of the recording that is the clip; None for all of it.
     """
 
     corpus: str
@@ -49,6 +79,7 @@ class Clip:
     statement: str = ""
     intensity: str = ""
     more: tuple[tuple[str, str], ...] = ()
+    segment: Segment | None = None
 
     @property
     def facts(self) -> dict[str, str]:

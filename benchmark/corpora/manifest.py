@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import difflib
+import math
 import os
 import re
 from collections import Counter
@@ -10,7 +11,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from benchmark.corpora.clip import Clip, Corpus, Recordings
+from benchmark.corpora.clip import Clip, Corpus, Recordings, Segment
 from benchmark.engine.table_file import read_table
 from benchmark.errors import BenchmarkError
 
@@ -18,7 +19,8 @@ REQUIRED = ("path", "emotion", "speaker")
 FACTS = ("split", "fold")
 """Columns of official partitions, which travel with a clip as further facts."""
 
-OPTIONAL = ("gender", "statement", "corpus", *FACTS)
+TIMES = ("start", "end")
+OPTIONAL = ("gender", "statement", "corpus", *FACTS, *TIMES)
 COLUMNS = (*REQUIRED, *OPTIONAL)
 GENDERS = ("female", "male", "unknown")
 
@@ -130,7 +132,7 @@ def _relative(path: Path, folder: Path) -> str:
 
 
 def _clip(table: Path, row: Row, path: Path, name: str) -> Clip:
-    """Return the clip of a row."""
+    """Return the clip of a row, of a recording with a name."""
     gender = row.cells.get("gender", "").lower() or "unknown"
     if gender not in GENDERS:
         problem = f"{gender!r} is not allowed. Allowed: {', '.join(GENDERS)}."
@@ -143,16 +145,53 @@ def _clip(table: Path, row: Row, path: Path, name: str) -> Clip:
         )
         raise _row_error(table, row.number, "corpus", problem)
     facts = {fact: row.cells.get(fact, "") for fact in FACTS}
+    segment = _segment(table, row)
     return Clip(
         corpus=corpus,
-        name=name,
+        name=f"{name}_{segment.name}" if segment else name,
         path=path,
         speaker=f"{corpus}/{row.cells['speaker']}",
         gender=gender,
         emotion=row.cells["emotion"],
         statement=row.cells.get("statement", ""),
         more=tuple((fact, value) for fact, value in facts.items() if value),
+        segment=segment,
     )
+
+
+def _segment(table: Path, row: Row) -> Segment | None:
+    """Return the segment of a row; None for all of the recording."""
+    start_s, end_s = (_seconds(table, row, column) for column in TIMES)
+    if not start_s and end_s is None:
+        return None
+    segment = Segment(start_s or 0.0, end_s)
+    if end_s is not None and end_s <= segment.start_s:
+        problem = f"{end_s:g} s is not after the start, {segment.start_s:g} s."
+        raise _row_error(table, row.number, "end", problem)
+    return segment
+
+
+def _seconds(table: Path, row: Row, column: str) -> float | None:
+    """Return the time in a cell, in seconds; None if it is empty."""
+    import pandas as pd
+
+    text = row.cells.get(column, "")
+    if text in {"", "NaT"}:
+        return None
+    try:
+        seconds = float(text)
+    except ValueError:
+        try:
+            seconds = pd.Timedelta(text).total_seconds()
+        except ValueError:
+            seconds = math.nan
+    if math.isfinite(seconds) and seconds >= 0:
+        return seconds
+    problem = (
+        f"{text!r} is not a time within a recording. Allowed: seconds (1.5), a time with a unit "
+        "(1.5s, 1500ms, 0 days 00:00:01.500000), or nothing."
+    )
+    raise _row_error(table, row.number, column, problem)
 
 
 def _check_clips(table: Path, rows: Sequence[Row], clips: Sequence[Clip]) -> None:
@@ -165,7 +204,7 @@ def _check_clips(table: Path, rows: Sequence[Row], clips: Sequence[Clip]) -> Non
         if first != row.number:
             problem = (
                 f"{clip.name} is in row {first} already. Keep one of the two; different recordings "
-                "need names that differ in more than the suffix."
+                "need names that differ in more than the suffix, segments different times."
             )
             raise _row_error(table, row.number, "path", problem)
         gender, number = gender_row.setdefault(clip.speaker, (clip.gender, row.number))

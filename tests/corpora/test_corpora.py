@@ -20,6 +20,7 @@ from benchmark.corpora import (
     locate,
     read_corpus,
 )
+from benchmark.corpora.clip import Segment
 from benchmark.errors import BenchmarkError
 
 OFFICIAL = {name: corpus.official_names for name, corpus in CORPORA.items() if corpus.parse}
@@ -425,6 +426,20 @@ def test_a_missing_file_of_a_table_is_a_missing_clip(tmp_path: Path) -> None:
             ["path,emotion,speaker,corpus", "a.wav,sad,1,Calls", "b.wav,sad,1,calls"],
             "row 3, column 'corpus': 'calls', but 'Calls' in row 2",
         ),
+        (
+            ["path,emotion,speaker,start", "a.wav,sad,1,-1"],
+            "row 2, column 'start': '-1' is not a time within a recording. Allowed: seconds (1.5)",
+        ),
+        (["path,emotion,speaker,start", "a.wav,sad,1,soon"], "column 'start': 'soon' is not a ti"),
+        (["path,emotion,speaker,end", "a.wav,sad,1,nan"], "column 'end': 'nan' is not a time"),
+        (
+            ["path,emotion,speaker,start,end", "a.wav,sad,1,2,1.5"],
+            "row 2, column 'end': 1.5 s is not after the start, 2 s",
+        ),
+        (
+            ["path,emotion,speaker,end", "a.wav,sad,1,1", "a.wav,sad,1,1.0"],
+            "row 3, column 'path': a_0-1 is in row 2 already",
+        ),
         (["path,emotion,speaker,folds"], "no column 'fold'. Did you mean 'folds'"),
         (["path,emotion,speaker", "a,b.wav,sad,1"], "row 2 has 4 cells, the header 3"),
         (["path,emotion,speaker"], "no clip of csv found"),
@@ -463,6 +478,27 @@ def test_a_table_names_corpora_and_official_partitions(tmp_path: Path) -> None:
     assert parts == {"Office": (2, ("d",)), "call centre": (1, ())}
     line = describe_shortfall(CORPORA["csv"], found)
     assert line == "csv: 3 of 4 clips (2 of Office, 1 of call centre); missing: d"
+
+
+def test_a_table_lists_segments_of_recordings_with_times_in_seconds_or_as_audformat_writes_them(
+    tmp_path: Path,
+) -> None:
+    fill(tmp_path, "a.wav", "b.wav")
+    table = write_table(
+        tmp_path,
+        "path,start,end,emotion,speaker",
+        "a.wav,0,1.5,sad,1",
+        "a.wav,0 days 00:00:01.500000,0 days 00:00:03.250000,happy,1",
+        "a.wav,3250ms,NaT,sad,2",
+        "b.wav,,,sad,1",
+    )
+    clips = {clip.name: clip.segment for clip in read_corpus("csv", table).clips}
+    assert clips == {
+        "a_0-1.5": Segment(0.0, 1.5),
+        "a_1.5-3.25": Segment(1.5, 3.25),
+        "a_3.25-end": Segment(3.25, None),
+        "b": None,
+    }
 
 
 def test_the_entry_of_a_corpus_of_a_table_is_that_of_the_table_unless_it_is_registered() -> None:
