@@ -150,6 +150,8 @@ def _looser(board: Leaderboard) -> Iterator[str]:
     single = [title(one.corpus) for one in board.texts if one.sentences == 2]
     for name in board.protocols:
         entry, column = protocol_of(name), wording.protocol_words(name).column
+        if entry.inner_protocol is not None:
+            continue
         if entry.sides is not None:
             yield f"those of {column} keep speakers apart, but no corpus"
         elif lacking := _lacking(board.result, name):
