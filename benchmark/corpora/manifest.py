@@ -10,10 +10,14 @@ from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from benchmark.corpora.clip import Clip, Corpus, Recordings, Segment
 from benchmark.engine.table_file import read_table
 from benchmark.errors import BenchmarkError
+
+if TYPE_CHECKING:
+    import pandas as pd
 
 REQUIRED = ("path", "emotion", "speaker")
 FACTS = ("split", "fold")
@@ -27,6 +31,15 @@ GENDERS = ("female", "male", "unknown")
 ALIKE, NEARLY_EQUAL = 0.7, 0.88
 """Similarity from which a column is named as what a required, or an optional one, may stand for. A
 table has columns of its own, so that only a misspelt optional one is an error."""
+
+AUDFORMAT = {"file": "path"}
+EMOBOX = {"wav": "path", "emo": "emotion", "dataset": "corpus"}
+"""Columns of tables of other tools, by their names there, and as they are called here."""
+
+NO_SPEAKER = (
+    " EmoBox's lines, and audformat's tables without it, need it from elsewhere: merge it from the "
+    "corpus's table of speakers, or cut it from the names of the files."
+)
 
 CORPUS_NAME = re.compile(r"\w[\w .+-]{0,63}")
 """Names of corpora are names of folders, too."""
@@ -43,14 +56,25 @@ class Row:
 def read(table: Path) -> Recordings:
     """Return the recordings of a table; relative paths are relative to its folder.
 
+    Those of EmoBox's lines are relative to the folder above the table that holds them.
+
     Raises
     ------
     BenchmarkError
         If the table can't be read or a row is invalid; it names the row and the column.
     """
-    rows = _rows(table)
-    paths = [_path(table, row) for row in rows]
-    names = _names(paths, table.absolute().parent)
+    content = read_table(table)
+    content.columns = content.columns.str.lower()
+    folder = Path(os.path.normpath(table.absolute().parent))
+    if "path" not in content and "wav" in content:
+        first = next(iter(content["wav"]), "")
+        folder = next((f for f in (folder, *folder.parents) if (f / first).is_file()), folder)
+        content = _renamed(content, EMOBOX)
+    elif "path" not in content:
+        content = _renamed(content, AUDFORMAT)
+    rows = _rows(table, content)
+    paths = [Path(os.path.normpath(folder / row.cells["path"])) for row in rows]
+    names = _names(paths, folder)
     clips = [_clip(table, row, path, names[path]) for row, path in zip(rows, paths, strict=True)]
     _check_clips(table, rows, clips)
     present = [clip for clip in clips if clip.path.is_file()]
@@ -73,10 +97,13 @@ def _recordings(present: Sequence[Clip], missing: Sequence[Clip]) -> Recordings:
     )
 
 
-def _rows(table: Path) -> list[Row]:
-    """Return the rows of a table with the cells of known columns, none of them empty in vain."""
-    content = read_table(table)
-    content.columns = content.columns.str.lower()
+def _renamed(content: pd.DataFrame, names: Mapping[str, str]) -> pd.DataFrame:
+    """Return a table with the names of columns that are known here; names that it has stay."""
+    return content.rename(columns={old: new for old, new in names.items() if new not in content})
+
+
+def _rows(table: Path, content: pd.DataFrame) -> list[Row]:
+    """Return the rows of a table with the cells of known columns; some of these can't be empty."""
     columns = _columns(table, list(content))
     cells = zip(*(content[name] for name in columns), strict=True)
     rows = [
@@ -97,7 +124,7 @@ def _columns(table: Path, names: list[str]) -> list[str]:
         near = difflib.get_close_matches(column, set(names) - set(COLUMNS), n=1, cutoff=cutoff)
         if column in names or (column not in REQUIRED and not near):
             continue
-        hint = f" Did you mean {near[0]!r}?" if near else ""
+        hint = f" Did you mean {near[0]!r}?" if near else NO_SPEAKER * (column == "speaker")
         raise BenchmarkError(
             f"{table}: row 1: no column {column!r}.{hint} "
             f"Required: {', '.join(REQUIRED)}; optional: {', '.join(OPTIONAL)}. Found: "
@@ -106,17 +133,12 @@ def _columns(table: Path, names: list[str]) -> list[str]:
     return [name for name in COLUMNS if name in names]
 
 
-def _path(table: Path, row: Row) -> Path:
-    return Path(os.path.normpath(table.absolute().parent / row.cells["path"]))
-
-
-def _names(paths: Sequence[Path], folder: Path) -> dict[Path, str]:
-    """Return a name for each recording: its path below the table's folder without suffix.
+def _names(paths: Sequence[Path], below: Path) -> dict[Path, str]:
+    """Return a name for each recording: its path below a folder without suffix.
 
     Outside that folder, it is the stem; of a stem that is taken, the path below the folder that all
     recordings outside share.
     """
-    below = Path(os.path.normpath(folder))
     names = {path: _relative(path, below) for path in paths if below in path.parents}
     outside = {path for path in paths if path not in names}
     shared = os.path.commonpath([path.parent for path in outside]) if outside else ""

@@ -8,6 +8,7 @@ import sys
 from collections import Counter
 from pathlib import Path
 
+import pandas as pd
 import pytest
 
 from benchmark.corpora import (
@@ -499,6 +500,54 @@ def test_a_table_lists_segments_of_recordings_with_times_in_seconds_or_as_audfor
         "a_3.25-end": Segment(3.25, None),
         "b": None,
     }
+
+
+@pytest.mark.parametrize("suffix", ["csv", "parquet"])
+def test_a_segmented_table_of_audformat_is_read_directly(suffix: str, tmp_path: Path) -> None:
+    fill(tmp_path, "audio/a.wav")
+    seconds = [pd.to_timedelta(times, unit="s") for times in ([0.0, 1.5], [1.5, None])]
+    index = pd.MultiIndex.from_arrays(
+        [["audio/a.wav"] * 2, *seconds], names=["file", "start", "end"]
+    )
+    labels = pd.DataFrame({"emotion": ["sad", "happy"], "speaker": [1, 2]}, index=index)
+    table = tmp_path / f"db.emotion.{suffix}"
+    writers = {"csv": labels.to_csv, "parquet": labels.to_parquet}
+    writers[suffix](table)
+    clips = read_corpus("csv", table).clips
+    assert [(clip.id, clip.segment, clip.speaker, clip.emotion) for clip in clips] == [
+        ("csv/audio/a_0-1.5", Segment(0.0, 1.5), "csv/1", "sad"),
+        ("csv/audio/a_1.5-end", Segment(1.5, None), "csv/2", "happy"),
+    ]
+
+
+EMOBOX_LINE = (
+    '{"key": "emodb-03a02Wb", "dataset": "emodb", "wav": "downloads/emodb/wav/03a02Wb.wav", '
+    '"type": "raw", "sample_rate": 16000, "num_frame": 33978.0, "task": "category", '
+    '"length": 2.123625, "emo": "anger", "channel": 1%s}\n'
+)
+
+
+def test_lines_of_emobox_are_read_directly_from_their_folder(tmp_path: Path) -> None:
+    fill(tmp_path, "downloads/emodb/wav/03a02Wb.wav", "data/emodb/emodb.jsonl")
+    table = tmp_path / "data/emodb/emodb.jsonl"
+    table.write_text(EMOBOX_LINE % ', "speaker": "03", "split": "test"')
+    [clip] = read_corpus("csv", table).clips
+    assert (clip.id, clip.speaker, clip.emotion) == (
+        "emodb/downloads/emodb/wav/03a02Wb",
+        "emodb/03",
+        "anger",
+    )
+    assert clip.path == tmp_path / "downloads/emodb/wav/03a02Wb.wav"
+    assert clip.more == (("split", "test"),)
+
+
+def test_lines_of_emobox_without_speakers_are_refused_with_where_to_find_them(
+    tmp_path: Path,
+) -> None:
+    table = tmp_path / "emodb.jsonl"
+    table.write_text(EMOBOX_LINE % "")
+    with pytest.raises(BenchmarkError, match=r"no column 'speaker'\. EmoBox's lines.*the names of"):
+        read_corpus("csv", table)
 
 
 def test_the_entry_of_a_corpus_of_a_table_is_that_of_the_table_unless_it_is_registered() -> None:
