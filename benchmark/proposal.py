@@ -188,7 +188,7 @@ def write_study(proposal: Proposal, project: Project) -> Path:
     with TemporaryDirectory() as folder:
         draft = Path(folder) / path.name
         write_text(draft, text)
-        study_splits(read_checked(draft), proposal.found.clips)
+        study_splits(read_checked(draft), proposal.found.clips, ())
     path.parent.mkdir(parents=True, exist_ok=True)
     write_text(path, text)
     return path

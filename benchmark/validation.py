@@ -160,7 +160,7 @@ def _features(study: Study) -> Iterator[str]:
         yield str(error)
         return
     if study.augment and features.tables:
-        yield no_copies(features)
+        yield str(no_copies(features))
     if study.sample_rate_hz is not None and features.measured is RECORDING:
         yield (
             "sample_rate_hz: nothing is computed of the recordings, since all features are of your "

@@ -15,10 +15,18 @@ from numpy.typing import NDArray
 from benchmark.audit.effect import FEATURES
 from benchmark.audit.evidence import Evidence, Sound
 from benchmark.console import Console
-from benchmark.corpora import Clip, locate, read_corpus
+from benchmark.corpora import Clip
 from benchmark.data.near_duplicates import find_copies
 from benchmark.data.own_tables import check_same_features
-from benchmark.data.prepare import clip_frame, read_corpora, study_clips, study_splits
+from benchmark.data.prepare import (
+    by_corpus,
+    clip_frame,
+    read_corpora,
+    read_named,
+    study_clips,
+    study_splits,
+)
+from benchmark.data.protocols.given import FOLD, GIVEN, SPLIT, given_sides
 from benchmark.data.splits import Split
 from benchmark.data.tables import read_csv
 from benchmark.engine.processes import Workers
@@ -39,10 +47,6 @@ NUMBERS = {
 }
 """Columns of the feature set `prosody` that are looked at alone, with their names on the page."""
 
-FOLD = "fold"
-UNKNOWN_PROTOCOL = "given"
-"""Of folds whose protocol is not stated."""
-
 
 def of_study(study: Study, job: Job, console: Console) -> Evidence:
     """Return the evidence of a study: its clips, its splits, and what is measured of the sound.
@@ -53,24 +57,30 @@ def of_study(study: Study, job: Job, console: Console) -> Evidence:
         If recordings are missing or do not allow a protocol.
     """
     recordings = read_corpora(study, job.sources, console)
+    auxiliary = by_corpus(study.auxiliary, recordings)
     evidence = _measured(study.name, study_clips(study, recordings), job, console)
-    return replace(evidence, splits=tuple(study_splits(study, evidence.clips)))
+    return replace(evidence, splits=tuple(study_splits(study, evidence.clips, auxiliary)))
 
 
 def of_corpora(names: Sequence[str], job: Job, console: Console) -> Evidence:
-    """Return the evidence of whole corpora, without a split.
+    """Return the evidence of whole corpora, with the split or folds that they state.
 
     Raises
     ------
     BenchmarkError
         If a corpus is missing.
     """
-    sources = job.sources
-    clips: list[Clip] = []
-    for name in names:
-        folder = locate(name, root=sources.root, given=sources.given, cache=sources.cache)
-        clips += read_corpus(name, folder).clips
-    return _measured("+".join(names), clips, job, console)
+    found = read_named(names, job.sources, console)
+    clips = [clip for recordings in found.values() for clip in recordings.clips]
+    evidence = _measured("+".join(names), clips, job, console)
+    if not (evidence.known(SPLIT) or evidence.known(FOLD)):
+        return evidence
+    sides = given_sides(evidence.clips)
+    splits = [
+        Split(GIVEN.name, test, np.where(train, 0, -1), part)
+        for part, (train, test) in sides.items()
+    ]
+    return replace(evidence, splits=tuple(splits))
 
 
 def of_tables(train: Path, test: Path, protocol: str = "") -> Evidence:
@@ -130,7 +140,7 @@ def of_predictions(path: Path, columns: Mapping[str, str], protocol: str = "") -
     clips = clips.merge(predictions.facts, on="clip").assign(samples="")
     fold = table.get(columns.get(FOLD, FOLD))
     splits = [
-        _given(protocol or UNKNOWN_PROTOCOL, (fold == one).to_numpy(), one)
+        _given(protocol or GIVEN.name, (fold == one).to_numpy(), one)
         for one in ([] if fold is None else sorted(set(fold)))
     ]
     return Evidence(path.stem, clips, tuple(splits) if len(splits) > 1 else ())

@@ -20,7 +20,7 @@ from benchmark.audit.evidence import (
     two_sides,
 )
 from benchmark.data.guards import MOST_SINGLE, alike
-from benchmark.data.protocols import PROTOCOLS
+from benchmark.data.protocols.given import GIVEN
 
 SAME_VOICE = 0.75
 """Distance of two speakers' means below which they may be one person. Two halves of one speaker's
@@ -66,7 +66,7 @@ def _severity_of_sharing(protocol: str) -> Severity:
     """Return how bad shared speakers are: what a protocol allows by its name is only noted."""
     if keeps_apart(protocol, SPEAKER):
         return "leak"
-    return "note" if protocol in PROTOCOLS else "doubt"
+    return "doubt" if protocol == GIVEN.name else "note"
 
 
 def unknown_split(evidence: Evidence) -> Iterator[Finding]:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from dataclasses import replace
 from pathlib import Path
 
 from benchmark.corpora.clip import Clip, Corpus, Recordings
@@ -29,6 +30,7 @@ __all__ = [
     "Recordings",
     "describe_presence",
     "describe_shortfall",
+    "entry_of",
     "known_emotions",
     "locate",
     "read_corpus",
@@ -60,6 +62,11 @@ NAMES_SHOWN = 5  # of missing clips, in one line
 def known_emotions() -> tuple[str, ...]:
     """Return the emotions of all corpora, sorted."""
     return tuple(sorted({emotion for corpus in CORPORA.values() for emotion in corpus.emotions}))
+
+
+def entry_of(name: str) -> Corpus:
+    """Return the entry of a corpus; of one that only a user's table names, that of the table."""
+    return CORPORA.get(name) or replace(CSV, name=name)
 
 
 def locate(name: str, *, root: Path | None, given: Mapping[str, Path], cache: Path) -> Path:
@@ -152,6 +159,9 @@ def read_corpus(name: str, folder: Path) -> Recordings:
 def describe_shortfall(corpus: Corpus, recordings: Recordings) -> str:
     """Return how many clips of a corpus are present and which are missing, in one line."""
     line = f"{corpus.name}: {_count_clips(corpus, recordings)}"
+    if recordings.parts:
+        found = (f"{len(part.clips)} of {name}" for name, part in recordings.parts.items())
+        line += f" ({', '.join(found)})"
     if not recordings.missing:
         return line
     shown = ", ".join(recordings.missing[:NAMES_SHOWN])

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable
-from dataclasses import dataclass
+from collections.abc import Callable, Iterable, Mapping
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Literal
 
@@ -12,15 +12,43 @@ Speech = Literal["acted", "natural", "generated", "user's own"]
 
 
 @dataclass(frozen=True, slots=True)
+class Segment:
+    """A part of a recording.
+
+    Attributes
+    ----------
+    start_s : float
+    end_s : float or None
+        None for the end of the recording.
+    """
+
+    start_s: float
+    end_s: float | None
+
+    @property
+    def name(self) -> str:
+        """Start and end in seconds: ``1.5-3.25``."""
+        end = "end" if self.end_s is None else f"{self.end_s:.10g}"
+        return f"{self.start_s:.10g}-{end}"
+
+    def frames(self, rate_hz: int) -> tuple[int, int | None]:
+        """Return the first frame, and the one after the last, at a sample rate."""
+        return (
+            round(self.start_s * rate_hz),
+            None if self.end_s is None else round(self.end_s * rate_hz),
+        )
+
+
+@dataclass(frozen=True, slots=True)
 class Clip:
-    """One recording, and everything that its corpus states about it.
+    """One recording or a segment of it, and everything that its corpus states about it.
 
     These fields are the schema of a clip from the corpus to the result.
 
     Attributes
     ----------
     corpus : str
-        Name of its corpus in the registry.
+        Name of its corpus in the registry, or in a user's own table.
     name : str
         Canonical file stem: the name that the corpus gives it, equal in every copy.
     path : Path
@@ -38,6 +66,8 @@ class Clip:
     more : tuple of (str, str)
         Further facts of the corpus, by name, such as ``("age", "31")``. Statement, intensity and
         these travel with the clip to the protocols and to the result (clips.csv).
+    segment : Segment or None
+        The part of the recording that is the clip; None for all of it.
     """
 
     corpus: str
@@ -49,6 +79,7 @@ class Clip:
     statement: str = ""
     intensity: str = ""
     more: tuple[tuple[str, str], ...] = ()
+    segment: Segment | None = None
 
     @property
     def facts(self) -> dict[str, str]:
@@ -75,12 +106,15 @@ class Recordings:
         Audio files that are not clips of the corpus, with the reason ("song, not speech").
     left_out : int or None
         Number of clips of an incomplete corpus that the study leaves out; None if it takes part.
+    parts : mapping of str to Recordings
+        The same by corpus, of a table that names corpora; otherwise empty.
     """
 
     clips: tuple[Clip, ...]
     missing: tuple[str, ...] = ()
     set_aside: tuple[tuple[str, str], ...] = ()
     left_out: int | None = None
+    parts: Mapping[str, Recordings] = field(default_factory=dict)
 
 
 @dataclass(frozen=True, slots=True)

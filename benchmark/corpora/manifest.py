@@ -1,20 +1,48 @@
-"""The corpus `csv`: a table of path, emotion, speaker, and optionally gender and statement."""
+"""The corpus `csv`: a table of recordings, of one corpus or of several that it names."""
 
 from __future__ import annotations
 
 import difflib
+import math
 import os
-from collections.abc import Mapping
+import re
+from collections import Counter
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import TYPE_CHECKING
 
-from benchmark.corpora.clip import Clip, Corpus, Recordings
+from benchmark.corpora.clip import Clip, Corpus, Recordings, Segment
 from benchmark.engine.table_file import read_table
 from benchmark.errors import BenchmarkError
 
+if TYPE_CHECKING:
+    import pandas as pd
+
 REQUIRED = ("path", "emotion", "speaker")
-COLUMNS = (*REQUIRED, "gender", "statement")
+FACTS = ("split", "fold")
+"""Columns of official partitions, which travel with a clip as further facts."""
+
+TIMES = ("start", "end")
+OPTIONAL = ("gender", "statement", "corpus", *FACTS, *TIMES)
+COLUMNS = (*REQUIRED, *OPTIONAL)
 GENDERS = ("female", "male", "unknown")
+
+ALIKE, NEARLY_EQUAL = 0.7, 0.88
+"""Similarity from which a column is named as what a required, or an optional one, may stand for. A
+table has columns of its own, so that only a misspelt optional one is an error."""
+
+AUDFORMAT = {"file": "path"}
+EMOBOX = {"wav": "path", "emo": "emotion", "dataset": "corpus"}
+"""Columns of tables of other tools, by their names there, and as they are called here."""
+
+NO_SPEAKER = (
+    " EmoBox's lines, and audformat's tables without it, need it from elsewhere: merge it from the "
+    "corpus's table of speakers, or cut it from the names of the files."
+)
+
+CORPUS_NAME = re.compile(r"\w[\w .+-]{0,63}")
+"""Names of corpora are names of folders, too."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -28,91 +56,187 @@ class Row:
 def read(table: Path) -> Recordings:
     """Return the recordings of a table; relative paths are relative to its folder.
 
+    Those of EmoBox's lines are relative to the folder above the table that holds them.
+
     Raises
     ------
     BenchmarkError
         If the table can't be read or a row is invalid; it names the row and the column.
     """
-    clips: dict[str, Clip] = {}
-    missing: list[str] = []
-    first_row: dict[str, int] = {}
-    gender_row: dict[str, tuple[str, int]] = {}
-    for row in _rows(table):
-        clip = _clip(table, row)
-        if clip.name in first_row:
-            raise _row_error(
-                table,
-                row.number,
-                "path",
-                f"{clip.name} is in row {first_row[clip.name]} already. Keep one of the two; "
-                "recordings outside the table's folder need different names.",
-            )
-        gender, number = gender_row.setdefault(clip.speaker, (clip.gender, row.number))
-        if gender != clip.gender:
-            problem = f"{clip.gender!r}, but {gender!r} in row {number} for the same speaker."
-            raise _row_error(table, row.number, "gender", problem)
-        first_row[clip.name] = row.number
-        if clip.path.is_file():
-            clips[clip.name] = clip
-        else:
-            missing.append(clip.name)
-    return Recordings(tuple(clips[name] for name in sorted(clips)), tuple(sorted(missing)))
-
-
-def _rows(table: Path) -> list[Row]:
-    """Return the rows of a table with the cells of known columns."""
     content = read_table(table)
     content.columns = content.columns.str.lower()
+    folder = Path(os.path.normpath(table.absolute().parent))
+    if "path" not in content and "wav" in content:
+        first = next(iter(content["wav"]), "")
+        folder = next((f for f in (folder, *folder.parents) if (f / first).is_file()), folder)
+        content = _renamed(content, EMOBOX)
+    elif "path" not in content:
+        content = _renamed(content, AUDFORMAT)
+    rows = _rows(table, content)
+    paths = [Path(os.path.normpath(folder / row.cells["path"])) for row in rows]
+    names = _names(paths, folder)
+    clips = [_clip(table, row, path, names[path]) for row, path in zip(rows, paths, strict=True)]
+    _check_clips(table, rows, clips)
+    present = [clip for clip in clips if clip.path.is_file()]
+    missing = [clip for clip in clips if not clip.path.is_file()]
+    found = _recordings(present, missing)
+    corpora = sorted({clip.corpus for clip in clips})
+    if corpora in ([], [CSV.name]):
+        return found
+    parts = {
+        name: _recordings(*([c for c in side if c.corpus == name] for side in (present, missing)))
+        for name in corpora
+    }
+    return Recordings(found.clips, found.missing, parts=parts)
+
+
+def _recordings(present: Sequence[Clip], missing: Sequence[Clip]) -> Recordings:
+    return Recordings(
+        tuple(sorted(present, key=lambda clip: (clip.corpus, clip.name))),
+        tuple(sorted(clip.name for clip in missing)),
+    )
+
+
+def _renamed(content: pd.DataFrame, names: Mapping[str, str]) -> pd.DataFrame:
+    """Return a table with the names of columns that are known here; names that it has stay."""
+    return content.rename(columns={old: new for old, new in names.items() if new not in content})
+
+
+def _rows(table: Path, content: pd.DataFrame) -> list[Row]:
+    """Return the rows of a table with the cells of known columns; some of these can't be empty."""
     columns = _columns(table, list(content))
     cells = zip(*(content[name] for name in columns), strict=True)
-    return [
+    rows = [
         Row(number, dict(zip(columns, row, strict=True)))
         for number, row in zip(content.index, cells, strict=True)
     ]
+    for row in rows:
+        for column in (*REQUIRED, "corpus"):
+            if not row.cells.get(column, CSV.name):
+                raise _row_error(table, row.number, column, "the cell is empty.")
+    return rows
 
 
 def _columns(table: Path, names: list[str]) -> list[str]:
     """Return the known columns among those of a table; others are ignored."""
     for column in COLUMNS:
-        near = difflib.get_close_matches(column, set(names) - set(COLUMNS), n=1, cutoff=0.7)
+        cutoff = ALIKE if column in REQUIRED else NEARLY_EQUAL
+        near = difflib.get_close_matches(column, set(names) - set(COLUMNS), n=1, cutoff=cutoff)
         if column in names or (column not in REQUIRED and not near):
             continue
-        hint = f" Did you mean {near[0]!r}?" if near else ""
+        hint = f" Did you mean {near[0]!r}?" if near else NO_SPEAKER * (column == "speaker")
         raise BenchmarkError(
             f"{table}: row 1: no column {column!r}.{hint} "
-            f"Required: {', '.join(REQUIRED)}; optional: gender, statement. Found: "
+            f"Required: {', '.join(REQUIRED)}; optional: {', '.join(OPTIONAL)}. Found: "
             f"{', '.join(names) or 'none'}."
         )
     return [name for name in COLUMNS if name in names]
 
 
-def _clip(table: Path, row: Row) -> Clip:
-    """Return the clip of a row."""
-    for column in REQUIRED:
-        if not row.cells[column]:
-            raise _row_error(table, row.number, column, "the cell is empty.")
+def _names(paths: Sequence[Path], below: Path) -> dict[Path, str]:
+    """Return a name for each recording: its path below a folder without suffix.
+
+    Outside that folder, it is the stem; of a stem that is taken, the path below the folder that all
+    recordings outside share.
+    """
+    names = {path: _relative(path, below) for path in paths if below in path.parents}
+    outside = {path for path in paths if path not in names}
+    shared = os.path.commonpath([path.parent for path in outside]) if outside else ""
+    taken = Counter([*set(names.values()), *(path.stem for path in outside)])
+    return names | {
+        path: path.stem if taken[path.stem] == 1 else _relative(path, Path(shared))
+        for path in outside
+    }
+
+
+def _relative(path: Path, folder: Path) -> str:
+    return path.relative_to(folder).with_suffix("").as_posix()
+
+
+def _clip(table: Path, row: Row, path: Path, name: str) -> Clip:
+    """Return the clip of a row, of a recording with a name."""
     gender = row.cells.get("gender", "").lower() or "unknown"
     if gender not in GENDERS:
         problem = f"{gender!r} is not allowed. Allowed: {', '.join(GENDERS)}."
         raise _row_error(table, row.number, "gender", problem)
-    path = Path(os.path.normpath(table.absolute().parent / row.cells["path"]))
+    corpus = row.cells.get("corpus", CSV.name)
+    if not CORPUS_NAME.fullmatch(corpus):
+        problem = (
+            f"{corpus!r} can't be the name of a corpus. Allowed: letters, digits, blanks and "
+            "_ . + -, at most 64, a letter or digit first."
+        )
+        raise _row_error(table, row.number, "corpus", problem)
+    facts = {fact: row.cells.get(fact, "") for fact in FACTS}
+    segment = _segment(table, row)
     return Clip(
-        corpus="csv",
-        name=_name(path, table.absolute().parent),
+        corpus=corpus,
+        name=f"{name}_{segment.name}" if segment else name,
         path=path,
-        speaker=f"csv/{row.cells['speaker']}",
+        speaker=f"{corpus}/{row.cells['speaker']}",
         gender=gender,
         emotion=row.cells["emotion"],
         statement=row.cells.get("statement", ""),
+        more=tuple((fact, value) for fact, value in facts.items() if value),
+        segment=segment,
     )
 
 
-def _name(path: Path, folder: Path) -> str:
-    """Return the path relative to the table's folder without suffix; outside it, the stem."""
-    below = Path(os.path.normpath(folder))
-    if below not in path.parents:
-        return path.stem
-    return path.relative_to(below).with_suffix("").as_posix()
+def _segment(table: Path, row: Row) -> Segment | None:
+    """Return the segment of a row; None for all of the recording."""
+    start_s, end_s = (_seconds(table, row, column) for column in TIMES)
+    if not start_s and end_s is None:
+        return None
+    segment = Segment(start_s or 0.0, end_s)
+    if end_s is not None and end_s <= segment.start_s:
+        problem = f"{end_s:g} s is not after the start, {segment.start_s:g} s."
+        raise _row_error(table, row.number, "end", problem)
+    return segment
+
+
+def _seconds(table: Path, row: Row, column: str) -> float | None:
+    """Return the time in a cell, in seconds; None if it is empty."""
+    import pandas as pd
+
+    text = row.cells.get(column, "")
+    if text in {"", "NaT"}:
+        return None
+    try:
+        seconds = float(text)
+    except ValueError:
+        try:
+            seconds = pd.Timedelta(text).total_seconds()
+        except ValueError:
+            seconds = math.nan
+    if math.isfinite(seconds) and seconds >= 0:
+        return seconds
+    problem = (
+        f"{text!r} is not a time within a recording. Allowed: seconds (1.5), a time with a unit "
+        "(1.5s, 1500ms, 0 days 00:00:01.500000), or nothing."
+    )
+    raise _row_error(table, row.number, column, problem)
+
+
+def _check_clips(table: Path, rows: Sequence[Row], clips: Sequence[Clip]) -> None:
+    """Refuse a clip that is there twice, and values that contradict those of an earlier row."""
+    first_row: dict[str, int] = {}
+    gender_row: dict[str, tuple[str, int]] = {}
+    corpus_row: dict[str, tuple[str, int]] = {}
+    for row, clip in zip(rows, clips, strict=True):
+        first = first_row.setdefault(clip.name, row.number)
+        if first != row.number:
+            problem = (
+                f"{clip.name} is in row {first} already. Keep one of the two; different recordings "
+                "need names that differ in more than the suffix, segments different times."
+            )
+            raise _row_error(table, row.number, "path", problem)
+        gender, number = gender_row.setdefault(clip.speaker, (clip.gender, row.number))
+        if gender != clip.gender:
+            problem = f"{clip.gender!r}, but {gender!r} in row {number} for the same speaker."
+            raise _row_error(table, row.number, "gender", problem)
+        corpus, number = corpus_row.setdefault(clip.corpus.casefold(), (clip.corpus, row.number))
+        if corpus != clip.corpus:
+            problem = f"{clip.corpus!r}, but {corpus!r} in row {number}. Write one of the two."
+            raise _row_error(table, row.number, "corpus", problem)
 
 
 def _row_error(table: Path, row: int, column: str, problem: str) -> BenchmarkError:
@@ -124,7 +248,7 @@ CSV = Corpus(
     title="A user's own table",
     emotions=(),
     licence="set by its owner",
-    how_to_get="Write a table with the columns path, emotion, speaker and optionally gender, "
-    "statement.",
+    how_to_get=f"Write a table with the columns {', '.join(REQUIRED)} and optionally "
+    f"{', '.join(OPTIONAL)}.",
     read=read,
 )

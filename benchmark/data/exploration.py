@@ -13,6 +13,7 @@ from numpy.typing import NDArray
 from benchmark.console import Bars, Console
 from benchmark.corpora import Clip
 from benchmark.data.prepare import (
+    by_corpus,
     clip_frame,
     corpus_record,
     duplicates,
@@ -204,7 +205,10 @@ def explore(study: Study, job: Job, console: Console) -> Exploration:
             features=study.features,
             changes=tuple(change.text for change in changes),
             emotions=tuple(sorted(study.emotions)),
-            corpora={name: corpus_record(name, found, table) for name, found in recordings.items()},
+            corpora={
+                name: corpus_record(name, found, table)
+                for name, found in by_corpus(recordings, recordings).items()
+            },
             clips=table,
             unusable=features.unusable,
             duplicates=duplicates(table),
@@ -219,18 +223,17 @@ def explore(study: Study, job: Job, console: Console) -> Exploration:
 
 def _inspect(clips: Sequence[Clip], workers: Workers, bars: Bars) -> list[FileFacts]:
     """Return the file facts of each clip, in the order of the clips."""
-    paths = [clip.path for clip in clips]
     chunks = [
-        paths[first : first + FILES_PER_TASK] for first in range(0, len(paths), FILES_PER_TASK)
+        clips[first : first + FILES_PER_TASK] for first in range(0, len(clips), FILES_PER_TASK)
     ]
-    bar, n_done = bars.add("files", len(paths)), 0
+    bar, n_done = bars.add("files", len(clips)), 0
     inspected: dict[int, list[FileFacts]] = {}
     for task in workers.map(inspect_files, ((chunk,) for chunk in chunks)):
         if task.error is not None:
             raise task.error
         inspected[task.label] = task.result
         n_done += len(task.result)
-        bar.update(n_done, len(paths))
+        bar.update(n_done, len(clips))
     return [facts for number in sorted(inspected) for facts in inspected[number]]
 
 
@@ -545,7 +548,7 @@ def _examples(table: pd.DataFrame, clips: Sequence[Clip]) -> tuple[Example, ...]
     examples = []
     for emotion, position in choose_examples(table).items():
         clip = clips[position]
-        decoded = decode(clip.path.read_bytes(), SAMPLE_RATE_HZ)
+        decoded = decode(clip.path.read_bytes(), SAMPLE_RATE_HZ, segment=clip.segment)
         samples = spectral.trim(decoded.samples, EXAMPLE_TRIM_DB)
         examples.append(
             Example(emotion, clip.id, clip.speaker, clip.statement, samples, SAMPLE_RATE_HZ)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
 
@@ -11,7 +11,15 @@ import pandas as pd
 from numpy.typing import NDArray
 
 from benchmark.console import Bars, Console
-from benchmark.corpora import CORPORA, Clip, Recordings, describe_shortfall, locate, read_corpus
+from benchmark.corpora import (
+    CORPORA,
+    Clip,
+    Recordings,
+    describe_shortfall,
+    entry_of,
+    locate,
+    read_corpus,
+)
 from benchmark.data.covariates import COVARIATES, with_covariates
 from benchmark.data.guards import check_clips, check_own_features, check_sides
 from benchmark.data.near_duplicates import find_copies
@@ -67,14 +75,15 @@ def prepare(
     clips = study_clips(study, recordings)
     # Most impossible splits are found from names alone, before features are extracted.
     _check_emotions(study, recordings)
-    study_splits(study, clip_frame(clips, [clip.id for clip in clips]))
+    auxiliary = by_corpus(study.auxiliary, recordings)
+    study_splits(study, clip_frame(clips, [clip.id for clip in clips]), auxiliary)
     with console.bars() as bars:
         originals = _extract(study, clips, "", cache, workers, bars)
         changes += _check_usable(originals, len(clips), sources, console)
         frame = clip_frame(originals.clips, originals.samples_digests)
         changes += check_clips(frame, study.split.protocols, sources.allow)
         changes += check_own_features(originals, frame["emotion"], sources.allow)
-        drawn = study_splits(study, frame)
+        drawn = study_splits(study, frame, auxiliary)
         pairs = find_copies(originals.clips, frame, cache, workers, bars)
         changes += check_sides(drawn, frame, pairs, sources.allow)
         copies = _augment(study, originals, drawn, cache, workers, bars)
@@ -177,6 +186,15 @@ def shortfalls(recordings: Mapping[str, Recordings]) -> list[Change]:
     ]
 
 
+def by_corpus(names: Iterable[str], recordings: Mapping[str, Recordings]) -> dict[str, Recordings]:
+    """Return the recordings of each corpus; a user's table may name several."""
+    return {
+        corpus: found
+        for name in names
+        for corpus, found in (recordings[name].parts or {name: recordings[name]}).items()
+    }
+
+
 def study_clips(study: Study, recordings: Mapping[str, Recordings]) -> list[Clip]:
     """Return the clips of a study, those of auxiliary corpora last."""
     return [
@@ -221,6 +239,7 @@ def read_named(corpora: Sequence[str], sources: Sources, console: Console) -> di
         try:
             folder = locate(name, root=sources.root, given=sources.given, cache=sources.cache)
             found[name] = read_corpus(name, folder)
+            _refuse_corpora_read_twice(found[name], folder, {*corpora} - {name})
         except BenchmarkError as error:
             if name in sources.allow_missing:
                 found[name] = Recordings((), left_out=0)
@@ -247,17 +266,28 @@ def read_named(corpora: Sequence[str], sources: Sources, console: Console) -> di
     return found
 
 
+def _refuse_corpora_read_twice(found: Recordings, table: Path, others: Collection[str]) -> None:
+    """Refuse a table with a corpus that the study reads from its own folder."""
+    twice = [name for name in found.parts if name.casefold() in others]
+    if twice:
+        raise BenchmarkError(
+            f"{table}: column 'corpus': {twice[0]} is also in the study's corpora. Read it from "
+            "one of the two: remove it from the study, or its rows from the table."
+        )
+
+
 def _renamed(recordings: Recordings, rename: Mapping[str, str]) -> Recordings:
     """Return recordings with the emotions renamed as the study says."""
     if not rename:
         return recordings
     clips = [replace(c, emotion=rename.get(c.emotion, c.emotion)) for c in recordings.clips]
-    return replace(recordings, clips=tuple(clips))
+    parts = {corpus: _renamed(part, rename) for corpus, part in recordings.parts.items()}
+    return replace(recordings, clips=tuple(clips), parts=parts)
 
 
-def study_splits(study: Study, clips: pd.DataFrame) -> list[Split]:
+def study_splits(study: Study, clips: pd.DataFrame, auxiliary: Collection[str]) -> list[Split]:
     """Return the splits of all protocols, each with enough inner folds for every model."""
-    own = clips[~clips["corpus"].isin(study.auxiliary)]
+    own = clips[~clips["corpus"].isin(auxiliary)]
     splits = [
         with_auxiliary(split, clips) if study.auxiliary else split
         for protocol in study.split.protocols
@@ -459,10 +489,12 @@ def _record(
     splits: Sequence[SplitTables],
 ) -> DataRecord:
     """Return what a result records of its data: what was found, used and left out."""
+    auxiliary = by_corpus(study.auxiliary, recordings)
+    corpora = by_corpus(study.corpora, recordings) | auxiliary
     return DataRecord(
         corpora={
-            name: corpus_record(name, recordings[name], frame, auxiliary=name in study.auxiliary)
-            for name in (*study.corpora, *study.auxiliary)
+            name: corpus_record(name, found, frame, auxiliary=name in auxiliary)
+            for name, found in corpora.items()
         },
         unusable=tuple(
             Unusable(
@@ -482,7 +514,7 @@ def corpus_record(
     name: str, found: Recordings, clips: pd.DataFrame, *, auxiliary: bool = False
 ) -> CorpusRecord:
     """Return what was found of a corpus, and used in `clips`."""
-    corpus = CORPORA[name]
+    corpus = entry_of(name)
     used = clips[clips["corpus"] == name]
     return CorpusRecord(
         title=corpus.title,

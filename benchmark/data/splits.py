@@ -112,7 +112,7 @@ def draw_splits(
     if PROTOCOLS[protocol].sides is not None:
         return [
             _divided(protocol, part, clips, sides, n_folds, seed)
-            for part, sides in _sides(protocol, clips).items()
+            for part, sides in _sides(PROTOCOLS[protocol], clips).items()
         ]
     splits = []
     for repeat in range(1, rule.repeats + 1):
@@ -180,10 +180,11 @@ def _divided(
     fold = np.full(len(clips), -1, dtype=np.intp)
     learned = clips[train].reset_index(drop=True)
     rule = PROTOCOLS[protocol]
-    if rule.sides is not None:  # a corpus can't have more folds than speakers
+    within = rule.inner_protocol(learned, clips[test]) if rule.inner_protocol else rule
+    if rule.sides is not None and within.speaker_independent:  # no more folds than speakers
         n_folds = max(2, min(n_folds, learned["speaker"].nunique()))
     with rule.named_errors(part):
-        inner = rule.divide(learned, n_folds, seed, INNER)
+        inner = within.divide(learned, n_folds, seed, INNER)
         if rule.crossed_with is not None:
             groups = rule.crossed_with(learned, seed)
             inner = np.unique(inner * len(clips) + groups, return_inverse=True)[1]
@@ -282,20 +283,7 @@ def _check_emotions(
             )
 
 
-def _sides(protocol: str, clips: pd.DataFrame) -> Sides:
-    """Return both sides of each part, restricted to the emotions that the two share."""
-    draw = PROTOCOLS[protocol].sides
-    assert draw is not None
-    shared = {}
-    with PROTOCOLS[protocol].named_errors():
-        drawn = draw(clips)
-    for part, sides in drawn.items():
-        both = set.intersection(*(set(clips.loc[side, "emotion"]) for side in sides))
-        if len(both) < 2:
-            raise BenchmarkError(
-                f"protocol {protocol}: the two sides of {part} share fewer than two emotions. "
-                "Leave a corpus out, or map its emotions to those of the others in [rename]."
-            )
-        allowed = np.asarray(clips["emotion"].isin(both), dtype=np.bool_)
-        shared[part] = (sides[0] & allowed, sides[1] & allowed)
-    return shared
+def _sides(rule: Protocol, clips: pd.DataFrame) -> Sides:
+    assert rule.sides is not None
+    with rule.named_errors():
+        return rule.sides(clips)

@@ -16,6 +16,8 @@ if TYPE_CHECKING:
 
     import soundfile
 
+    from benchmark.corpora.clip import Segment
+
 TRUNCATED = "truncated: the file ends before its own header says"
 
 SILENCE_PEAK = 1e-4
@@ -31,6 +33,9 @@ UNKNOWN_LENGTH = 2**63 - 1
 """libsndfile's number of frames if the header does not contain it: FLAC from a pipe."""
 
 BLOCK_FRAMES = 1 << 20
+
+LATE_S = 0.1
+"""Time by which a segment may end after its recording: other decoders pad, and tables round."""
 
 Fault = Literal["not-audio", "damaged", "silent", "too-short", "too-long"]
 
@@ -55,7 +60,7 @@ class UnusableError(Exception):
 
 @dataclass(frozen=True)
 class Decoded:
-    """A recording's samples.
+    """Samples of a recording, or of a segment of it.
 
     Attributes
     ----------
@@ -64,7 +69,7 @@ class Decoded:
     sample_rate_hz : int
         Rate of the recording.
     duration_s : float
-        Duration of the recording.
+        Duration of the samples.
     """
 
     samples: np.ndarray
@@ -77,7 +82,12 @@ class Decoded:
         return sha256(self.samples.tobytes()).hexdigest()
 
 
-def decode(content: bytes, sample_rate_hz: int, longest_s: float | None = None) -> Decoded:
+def decode(
+    content: bytes,
+    sample_rate_hz: int,
+    longest_s: float | None = None,
+    segment: Segment | None = None,
+) -> Decoded:
     """Return the samples of a recording, equal to librosa.load's (soxr_hq, mean of channels).
 
     Parameters
@@ -88,17 +98,20 @@ def decode(content: bytes, sample_rate_hz: int, longest_s: float | None = None) 
         Rate to which the samples are resampled.
     longest_s : float, optional
         Maximum duration, checked before decoding: a small file may hold hours of silence.
+    segment : Segment, optional
+        The part that is decoded; by default all.
 
     Raises
     ------
     UnusableError
-        If the bytes are empty, not audio, truncated, silent, or hold NaN or infinite samples.
+        If the bytes are empty, not audio, truncated, silent, or hold NaN or infinite samples, or if
+        the segment is not within the recording.
     """
     with open_sound(content, longest_s) as file:
         if ends_early(content):
             raise UnusableError("damaged", TRUNCATED)
         own_rate_hz = file.samplerate
-        samples = read_samples(file, longest_s)
+        samples = read_segment(file, segment) if segment else read_samples(file, longest_s)
     duration_s = len(samples) / own_rate_hz
     samples = np.mean(samples.T, axis=0)
     check_samples(samples)
@@ -186,6 +199,33 @@ def read_samples(file: soundfile.SoundFile, longest_s: float | None = None) -> n
         if longest_s is not None:
             _check_size(file, sum(map(len, blocks)))
     return np.concatenate(blocks)
+
+
+def read_segment(file: soundfile.SoundFile, segment: Segment) -> np.ndarray:
+    """Return the samples of a segment of an open recording, (n_frames, n_channels).
+
+    All before it is decoded, too: a seek is not exact in every format.
+
+    Raises
+    ------
+    UnusableError
+        If the recording ends before the segment does, by more than `LATE_S`.
+    """
+    first, end = segment.frames(file.samplerate)
+    total, kept = 0, []
+    for block in read_blocks(file, BLOCK_FRAMES):
+        kept.append(block[max(0, first - total) : None if end is None else max(0, end - total)])
+        total += len(block)
+        if end is not None and total >= end:
+            break
+    last = first + 1 if end is None else end
+    if total <= first or total < last - LATE_S * file.samplerate:
+        raise UnusableError(
+            "too-short",
+            f"the segment {segment.name} s is not within the recording of "
+            f"{total / file.samplerate:.3f} s",
+        )
+    return np.concatenate(kept)
 
 
 def read_blocks(

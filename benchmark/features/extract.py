@@ -9,7 +9,7 @@ from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass, replace
 from functools import partial
 from hashlib import blake2b
-from itertools import accumulate
+from itertools import accumulate, groupby
 from pathlib import Path
 from typing import IO, TYPE_CHECKING
 
@@ -24,7 +24,7 @@ from benchmark.features.filters import FRAME_LENGTH
 from benchmark.features.recipe import FeatureSet, join
 
 if TYPE_CHECKING:
-    from benchmark.corpora.clip import Clip
+    from benchmark.corpora.clip import Clip, Segment
     from benchmark.engine.processes import Workers
 
 CLIPS_PER_TASK = 12
@@ -79,24 +79,27 @@ class Extracted:
 
 @dataclass(frozen=True, slots=True)
 class RecordingFile:
-    """A recording to measure; what a worker receives.
+    """A recording, or a segment of it, to measure; what a worker receives.
 
     Attributes
     ----------
     path : Path
         Path on the driver's machine; perhaps also on the worker's.
     digest : bytes
-        Digest of the file when it was looked up.
+        Digest of the file, and of the segment, when it was looked up.
     seed : bytes
         Seed of the random augmentations.
     content : bytes, str or None
         Bytes of the file, or why they can't be read; None if the worker reads the path itself.
+    segment : Segment or None
+        The part to measure; None for all.
     """
 
     path: Path
     digest: bytes
     seed: bytes
     content: bytes | str | None = None
+    segment: Segment | None = None
 
 
 @dataclass(frozen=True)
@@ -347,11 +350,15 @@ def _read_cached(
 ) -> list[_Missing]:
     """Fill the table with cached rows, and return the recordings of the others."""
     absent: dict[tuple[int, ...], dict[bytes, tuple[RecordingFile, list[int]]]] = {}
-    for position, digest in enumerate(_file_digests([clip.path for clip in table.clips])):
-        if isinstance(digest, str):
+    paths = list(dict.fromkeys(clip.path for clip in table.clips))
+    digest_of = dict(zip(paths, _file_digests(paths), strict=True))
+    for position, clip in enumerate(table.clips):
+        of_file = digest_of[clip.path]
+        if isinstance(of_file, str):
             for part in range(len(caches)):
-                table.put(position, part, Row(reason=digest))
+                table.put(position, part, Row(reason=of_file))
             continue
+        digest = _with_segment(of_file, clip.segment)
         key = row_key(digest, chain.identity, seeds[position])
         rows = [cache.read(key) for cache in caches]
         for part, row in enumerate(rows):
@@ -359,7 +366,7 @@ def _read_cached(
                 table.put(position, part, row)
         parts = tuple(part for part, row in enumerate(rows) if row is None)
         if parts:
-            recording = RecordingFile(table.clips[position].path, digest, seeds[position])
+            recording = RecordingFile(clip.path, digest, seeds[position], segment=clip.segment)
             absent.setdefault(parts, {}).setdefault(key, (recording, []))[1].append(position)
     return [
         _Missing(parts, [one for one, _ in found.values()], [at for _, at in found.values()])
@@ -393,6 +400,11 @@ def _read(path: Path) -> bytes | str:
 
 def _digest(content: bytes) -> bytes:
     return blake2b(content, digest_size=16).digest()
+
+
+def _with_segment(file: bytes, segment: Segment | None) -> bytes:
+    """Return the digest of a segment of a file with a digest; of all of it, that of the file."""
+    return file if segment is None else _digest(file + repr(segment).encode())
 
 
 def _compute(
@@ -468,9 +480,16 @@ def measure(
     """Return the digest of each recording and its row; runs in a worker.
 
     None for a recording whose bytes are not at its path on this machine. The digest is that of the
-    decoded bytes, as the file may have changed since it was looked up.
+    decoded bytes, as the file may have changed since it was looked up. Segments that follow one
+    another in a file share one reading of it.
     """
-    return [_measure_one(feature_set, chain, recording) for recording in recordings]
+    rows: list[tuple[bytes, Row] | None] = []
+    for _, same in groupby(recordings, key=lambda recording: recording.path):
+        segments = list(same)
+        content = _content(segments[0])
+        digest = _digest(content) if isinstance(content, bytes) else b""
+        rows += [_measure_one(feature_set, chain, one, content, digest) for one in segments]
+    return rows
 
 
 def _content(recording: RecordingFile) -> bytes | str | None:
@@ -485,22 +504,29 @@ def _content(recording: RecordingFile) -> bytes | str | None:
 
 
 def _measure_one(
-    feature_set: FeatureSet, chain: Chain, recording: RecordingFile
+    feature_set: FeatureSet,
+    chain: Chain,
+    recording: RecordingFile,
+    content: bytes | str | None,
+    digest: bytes,
 ) -> tuple[bytes, Row] | None:
-    """Return digest and row of one recording, with the reason if it can't be used."""
-    content = _content(recording)
+    """Return digest and row of one recording, with the reason if it can't be used.
+
+    `content` is what its file holds, and `digest` that of the file.
+    """
     if content is None:
         return None
     if isinstance(content, str):
         return b"", Row(reason=content)
+    digest = _with_segment(digest, recording.segment)
     facts: tuple[str, float, int] = ("", 0.0, 0)
     try:
-        decoded = audio.decode(content, feature_set.sample_rate_hz)
+        decoded = audio.decode(content, feature_set.sample_rate_hz, segment=recording.segment)
         facts = decoded.digest, decoded.duration_s, decoded.sample_rate_hz
         row = features_of(decoded.samples, feature_set, chain, recording.seed)
     except audio.UnusableError as error:
-        return _digest(content), Row(*facts, reason=str(error))
-    return _digest(content), Row(*facts, numbers=row.astype("<f4").tobytes())
+        return digest, Row(*facts, reason=str(error))
+    return digest, Row(*facts, numbers=row.astype("<f4").tobytes())
 
 
 def features_of(

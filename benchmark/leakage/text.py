@@ -78,6 +78,7 @@ def run_text_ablation(study: Study, job: Job, console: Console) -> TextAblation:
     """
     _check(study)
     originals, clips = recorded(study, job, console)
+    _check_corpora(study, len(set(clips["corpus"])) > 1)
     values = {
         how: normalised(study.model_copy(update={"normalise": how}), originals, {})[0].values
         for how in NORMALISATIONS
@@ -94,15 +95,24 @@ def _check(study: Study) -> None:
         'has no outer folds. Set folds in its [split], for example "leave-one-speaker-out"': (
             study.split.folds is None or study.split.repeats > 1
         ),
-        "has several corpora, and the ablation is of one. Name one in corpora": (
-            len(study.corpora) > 1 or bool(study.auxiliary)
-        ),
     }
     for obstacle, present in obstacles.items():
         if present:
-            raise BenchmarkError(
-                f"study {study.name} {obstacle}, or take another study such as savee_text."
-            )
+            raise _refusal(study, obstacle)
+    _check_corpora(study, len(study.corpora) > 1 or bool(study.auxiliary))
+
+
+def _check_corpora(study: Study, several: bool) -> None:
+    if several:
+        raise _refusal(
+            study, "has several corpora, and the ablation is of one. Name one in corpora"
+        )
+
+
+def _refusal(study: Study, obstacle: str) -> BenchmarkError:
+    return BenchmarkError(
+        f"study {study.name} {obstacle}, or take another study such as savee_text."
+    )
 
 
 def predict(study: Study, clips: pd.DataFrame, values: Mapping[str, Floats]) -> pd.DataFrame:

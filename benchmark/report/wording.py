@@ -9,6 +9,7 @@ from functools import partial
 from typing import Any, NamedTuple
 
 from benchmark.data.protocols import PROTOCOLS, protocol_of
+from benchmark.data.protocols.given import DEV, SPLIT
 from benchmark.data.record import CorpusRecord
 from benchmark.evaluation.calibration import BINS
 from benchmark.evaluation.intervals import FEWEST_SPEAKERS, RESAMPLES, Evaluation, Score
@@ -22,6 +23,7 @@ from benchmark.evaluation.leaderboard import (
     Leaderboard,
 )
 from benchmark.evaluation.metrics import METRICS
+from benchmark.evaluation.overlap import Overlap, overlap
 from benchmark.evaluation.results import Result
 from benchmark.evaluation.significance import ALPHA, FEWEST_SWAPPED, POWER, SWAPS
 from benchmark.evaluation.text import TIED
@@ -326,6 +328,35 @@ def test_sides(board: Leaderboard) -> list[TestSide]:
     return sides
 
 
+@dataclass(frozen=True)
+class GivenSides:
+    """What the clips tell about a protocol whose sides the corpora state.
+
+    Attributes
+    ----------
+    words : ProtocolWords
+    overlap : Overlap
+        Who is on both sides.
+    has_dev : bool
+        Whether the training side has dev clips.
+    """
+
+    words: ProtocolWords
+    overlap: Overlap
+    has_dev: bool
+
+
+def given_sides(board: Leaderboard) -> list[GivenSides]:
+    """Return what the clips tell about each protocol whose sides the corpora state."""
+    clips = board.result.clips
+    splits = [] if clips is None or SPLIT not in clips else clips[SPLIT].str.lower()
+    return [
+        GivenSides(protocol_words(name), overlap(board.result, name), bool({*splits} & {*DEV}))
+        for name in board.protocols
+        if protocol_of(name).inner_protocol is not None
+    ]
+
+
 def context(board: Leaderboard) -> dict[str, Any]:
     """Return the variables that the templates of a study share."""
     result = board.result
@@ -336,6 +367,7 @@ def context(board: Leaderboard) -> dict[str, Any]:
         "headline": headline_facts(board),
         "sides": test_sides(board),
         "associations": board.texts,
+        "given_sides": given_sides(board),
         "leading": protocol_words(board.leading),
         "search_metric": METRICS[result.study.search.metric].utility_title,
         "corpora": used_corpora(result),

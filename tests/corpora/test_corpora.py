@@ -9,6 +9,7 @@ from collections import Counter
 from pathlib import Path
 
 import numpy as np
+import pandas as pd
 import pytest
 import soundfile
 
@@ -17,10 +18,12 @@ from benchmark.corpora import (
     Clip,
     Corpus,
     describe_shortfall,
+    entry_of,
     known_emotions,
     locate,
     read_corpus,
 )
+from benchmark.corpora.clip import Segment
 from benchmark.corpora.folder import AUDIO_SUFFIXES, CONTAINERS
 from benchmark.errors import BenchmarkError
 from benchmark.features.audio import decode
@@ -502,6 +505,33 @@ def test_a_missing_file_of_a_table_is_a_missing_clip(tmp_path: Path) -> None:
             ["path,emotion,speaker", "a.wav,sad,1", "./a.wav,sad,1"],
             "row 3, column 'path': a is in row 2",
         ),
+        (
+            ["path,emotion,speaker,corpus", "a.wav,sad,1,"],
+            "row 2, column 'corpus': the cell is empty",
+        ),
+        (
+            ["path,emotion,speaker,corpus", "a.wav,sad,1,../x"],
+            "row 2, column 'corpus': '../x' can't be the name of a corpus. Allowed: letters",
+        ),
+        (
+            ["path,emotion,speaker,corpus", "a.wav,sad,1,Calls", "b.wav,sad,1,calls"],
+            "row 3, column 'corpus': 'calls', but 'Calls' in row 2",
+        ),
+        (
+            ["path,emotion,speaker,start", "a.wav,sad,1,-1"],
+            "row 2, column 'start': '-1' is not a time within a recording. Allowed: seconds (1.5)",
+        ),
+        (["path,emotion,speaker,start", "a.wav,sad,1,soon"], "column 'start': 'soon' is not a ti"),
+        (["path,emotion,speaker,end", "a.wav,sad,1,nan"], "column 'end': 'nan' is not a time"),
+        (
+            ["path,emotion,speaker,start,end", "a.wav,sad,1,2,1.5"],
+            "row 2, column 'end': 1.5 s is not after the start, 2 s",
+        ),
+        (
+            ["path,emotion,speaker,end", "a.wav,sad,1,1", "a.wav,sad,1,1.0"],
+            "row 3, column 'path': a_0-1 is in row 2 already",
+        ),
+        (["path,emotion,speaker,folds"], "no column 'fold'. Did you mean 'folds'"),
         (["path,emotion,speaker", "a,b.wav,sad,1"], "row 2 has 4 cells, the header 3"),
         (["path,emotion,speaker"], "no clip of csv found"),
         (["path,emotion,speaker", "c.wav,sad,1"], "None of its 1 files exists: c"),
@@ -515,6 +545,122 @@ def test_a_wrong_table_is_refused_with_row_column_and_what_is_allowed(
         read_corpus("csv", write_table(tmp_path, *lines))
     assert complaint in str(refusal.value)
     assert "\n" not in str(refusal.value)
+
+
+def test_a_table_names_corpora_and_official_partitions(tmp_path: Path) -> None:
+    fill(tmp_path, "a.wav", "b.wav", "c.wav")
+    table = write_table(
+        tmp_path,
+        "path,emotion,speaker,corpus,split,fold",
+        "c.wav,sad,1,Office,Test1,",
+        "a.wav,sad,1,call centre,,3",
+        "b.wav,sad,1,Office,,",
+        "d.wav,sad,1,Office,,",
+    )
+    found = read_corpus("csv", table)
+    assert [clip.id for clip in found.clips] == ["Office/b", "Office/c", "call centre/a"]
+    assert [clip.speaker for clip in found.clips] == ["Office/1", "Office/1", "call centre/1"]
+    assert [clip.more for clip in found.clips] == [
+        (),
+        (("split", "Test1"),),
+        (("fold", "3"),),
+    ]
+    parts = {name: (len(part.clips), part.missing) for name, part in found.parts.items()}
+    assert parts == {"Office": (2, ("d",)), "call centre": (1, ())}
+    line = describe_shortfall(CORPORA["csv"], found)
+    assert line == "csv: 3 of 4 clips (2 of Office, 1 of call centre); missing: d"
+
+
+def test_a_table_lists_segments_of_recordings_with_times_in_seconds_or_as_audformat_writes_them(
+    tmp_path: Path,
+) -> None:
+    fill(tmp_path, "a.wav", "b.wav")
+    table = write_table(
+        tmp_path,
+        "path,start,end,emotion,speaker",
+        "a.wav,0,1.5,sad,1",
+        "a.wav,0 days 00:00:01.500000,0 days 00:00:03.250000,happy,1",
+        "a.wav,3250ms,NaT,sad,2",
+        "b.wav,,,sad,1",
+    )
+    clips = {clip.name: clip.segment for clip in read_corpus("csv", table).clips}
+    assert clips == {
+        "a_0-1.5": Segment(0.0, 1.5),
+        "a_1.5-3.25": Segment(1.5, 3.25),
+        "a_3.25-end": Segment(3.25, None),
+        "b": None,
+    }
+
+
+@pytest.mark.parametrize("suffix", ["csv", "parquet"])
+def test_a_segmented_table_of_audformat_is_read_directly(suffix: str, tmp_path: Path) -> None:
+    fill(tmp_path, "audio/a.wav")
+    seconds = [pd.to_timedelta(times, unit="s") for times in ([0.0, 1.5], [1.5, None])]
+    index = pd.MultiIndex.from_arrays(
+        [["audio/a.wav"] * 2, *seconds], names=["file", "start", "end"]
+    )
+    labels = pd.DataFrame({"emotion": ["sad", "happy"], "speaker": [1, 2]}, index=index)
+    table = tmp_path / f"db.emotion.{suffix}"
+    writers = {"csv": labels.to_csv, "parquet": labels.to_parquet}
+    writers[suffix](table)
+    clips = read_corpus("csv", table).clips
+    assert [(clip.id, clip.segment, clip.speaker, clip.emotion) for clip in clips] == [
+        ("csv/audio/a_0-1.5", Segment(0.0, 1.5), "csv/1", "sad"),
+        ("csv/audio/a_1.5-end", Segment(1.5, None), "csv/2", "happy"),
+    ]
+
+
+EMOBOX_LINE = (
+    '{"key": "emodb-03a02Wb", "dataset": "emodb", "wav": "downloads/emodb/wav/03a02Wb.wav", '
+    '"type": "raw", "sample_rate": 16000, "num_frame": 33978.0, "task": "category", '
+    '"length": 2.123625, "emo": "anger", "channel": 1%s}\n'
+)
+
+
+def test_lines_of_emobox_are_read_directly_from_their_folder(tmp_path: Path) -> None:
+    fill(tmp_path, "downloads/emodb/wav/03a02Wb.wav", "data/emodb/emodb.jsonl")
+    table = tmp_path / "data/emodb/emodb.jsonl"
+    table.write_text(EMOBOX_LINE % ', "speaker": "03", "split": "test"')
+    [clip] = read_corpus("csv", table).clips
+    assert (clip.id, clip.speaker, clip.emotion) == (
+        "emodb/downloads/emodb/wav/03a02Wb",
+        "emodb/03",
+        "anger",
+    )
+    assert clip.path == tmp_path / "downloads/emodb/wav/03a02Wb.wav"
+    assert clip.more == (("split", "test"),)
+
+
+def test_lines_of_emobox_without_speakers_are_refused_with_where_to_find_them(
+    tmp_path: Path,
+) -> None:
+    table = tmp_path / "emodb.jsonl"
+    table.write_text(EMOBOX_LINE % "")
+    with pytest.raises(BenchmarkError, match=r"no column 'speaker'\. EmoBox's lines.*the names of"):
+        read_corpus("csv", table)
+
+
+def test_the_entry_of_a_corpus_of_a_table_is_that_of_the_table_unless_it_is_registered() -> None:
+    assert entry_of("ravdess") is CORPORA["ravdess"]
+    own = entry_of("call centre")
+    assert (own.name, own.title) == ("call centre", CORPORA["csv"].title)
+
+
+def test_recordings_outside_the_folder_of_the_table_are_named_by_what_tells_them_apart(
+    tmp_path: Path,
+) -> None:
+    fill(tmp_path, "one/s1/c.wav", "one/s2/c.wav", "two/a.wav", "two/b.wav", "here/a.wav")
+    table = write_table(
+        tmp_path / "here",
+        "path,emotion,speaker",
+        "a.wav,sad,1",
+        "../one/s1/c.wav,sad,1",
+        f"{tmp_path}/one/s2/c.wav,sad,2",
+        "../two/a.wav,sad,2",
+        "../two/b.wav,sad,2",
+    )
+    names = [clip.name for clip in read_corpus("csv", table).clips]
+    assert names == ["a", "b", "one/s1/c", "one/s2/c", "two/a"]
 
 
 @pytest.mark.parametrize("content", [b"path,emotion\xff,speaker", b"\0\1\2", b""])

@@ -12,6 +12,7 @@ import pandas as pd
 import pytest
 import soundfile
 
+from benchmark.corpora.clip import Segment
 from benchmark.data import exploration as explore
 from benchmark.data.prepare import duplicates
 from benchmark.features import feature_set
@@ -325,6 +326,15 @@ def test_a_file_format_is_read_from_its_content_not_its_name(tmp_path: Path) -> 
     assert facts.duration_s == pytest.approx(0.1)
     assert facts.peak == pytest.approx(1.0, abs=1e-3)
     assert facts.n_full == pytest.approx((np.abs(tone) >= 0.999).sum(), abs=2)
+
+
+def test_the_facts_of_a_segment_are_those_of_its_samples(tmp_path: Path) -> None:
+    path = tmp_path / "tone.wav"
+    soundfile.write(path, np.repeat([0.1, 0.5, 0.2], 16_000), 16_000)
+    facts = inspect_file(path, Segment(2.0, None))
+    assert (facts.duration_s, facts.peak) == (1.0, pytest.approx(0.2, abs=1e-3))
+    facts = inspect_file(path, Segment(0.5, 1.5))
+    assert (facts.duration_s, facts.peak) == (1.0, pytest.approx(0.5, abs=1e-3))
 
 
 @pytest.mark.parametrize(("ending", "kind"), [("wav", "WAV"), ("flac", "FLAC"), ("ogg", "OGG")])

@@ -17,7 +17,7 @@ import numpy as np
 import pytest
 import soundfile
 
-from benchmark.corpora.clip import Clip
+from benchmark.corpora.clip import Clip, Segment
 from benchmark.engine.processes import Workers
 from benchmark.errors import BenchmarkError
 from benchmark.features import FEATURE_SETS, Extracted, FeatureSet, extract, feature_set
@@ -51,6 +51,49 @@ def row(clip: Clip) -> np.ndarray:
 
     samples = audio.decode(clip.path.read_bytes(), RATE_HZ).samples
     return FEATURES.compute(spectral.trim(samples, 60.0), RATE_HZ)
+
+
+def test_segments_have_the_features_of_their_samples_alone(
+    tmp_path: Path, cache: Path, workers: Workers
+) -> None:
+    sounds = [swelling_tone(pitch_hz) for pitch_hz in (100.0, 150.0, 200.0)]
+    soundfile.write(tmp_path / "all.wav", np.concatenate(sounds), RATE_HZ)
+    ends = [sum(len(sound) for sound in sounds[:number]) / RATE_HZ for number in range(4)]
+    segments = [Segment(ends[0], ends[1]), Segment(ends[1], ends[2]), Segment(ends[2], None)]
+    cut, parts = [], []
+    for number, (sound, segment) in enumerate(zip(sounds, segments, strict=True)):
+        soundfile.write(tmp_path / f"{number}.wav", sound, RATE_HZ)
+        clip = Clip("toy", str(number), tmp_path / f"{number}.wav", "toy/1", "female", "happy")
+        cut.append(clip)
+        parts.append(dataclasses.replace(clip, path=tmp_path / "all.wav", segment=segment))
+    expected = extract(cut, FEATURES, cache=cache, workers=workers)
+    for computed, cached in ((3, 0), (0, 3)):
+        found = extract(parts, FEATURES, cache=cache, workers=workers)
+        assert (found.computed, found.cached, found.unusable) == (computed, cached, ())
+        assert np.array_equal(found.values, expected.values)
+        assert found.samples_digests == expected.samples_digests
+        assert found.durations_s == expected.durations_s
+
+
+@pytest.mark.parametrize(
+    ("segment", "usable"),
+    [
+        (Segment(0.1, 0.5), True),
+        (Segment(0.1, 0.59), True),
+        (Segment(0.1, 0.7), False),
+        (Segment(0.6, 0.65), False),
+        (Segment(0.6, None), False),
+    ],
+)
+def test_a_segment_may_end_a_little_after_its_recording_but_not_more(
+    segment: Segment, usable: bool, tmp_path: Path, cache: Path, workers: Workers
+) -> None:
+    (clip,) = make_clips(tmp_path / "toy", 1)
+    part = dataclasses.replace(clip, segment=segment)
+    found = extract([part], FEATURES, cache=cache, workers=workers)
+    assert bool(found.clips) == usable
+    reason = f"the segment {segment.name} s is not within the recording of 0.500 s"
+    assert [why for _, why in found.unusable] == [reason] * (not usable)
 
 
 def test_rows_stand_in_the_order_of_the_clips(

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from benchmark.data.protocols.cross_corpus import CROSS_CORPUS, CROSS_CORPUS_PAIRS
+from benchmark.data.protocols.given import GIVEN
 from benchmark.data.protocols.protocol import INNER, OUTER, Folds, Mask, Positions, Protocol, Sides
 from benchmark.data.protocols.speaker_dependent import SPEAKER_DEPENDENT
 from benchmark.data.protocols.speaker_independent import SPEAKER_INDEPENDENT
@@ -31,6 +32,7 @@ PROTOCOLS: dict[str, Protocol] = {
         SPEAKER_TEXT_INDEPENDENT,
         CROSS_CORPUS,
         CROSS_CORPUS_PAIRS,
+        GIVEN,
     )
 }
 """By name in study files."""

@@ -28,24 +28,41 @@ def _masks(clips: pd.DataFrame) -> dict[str, Mask]:
 def each_corpus(clips: pd.DataFrame) -> Sides:
     """Return each corpus as test side, all the others as training side."""
     masks = _masks(clips)
-    return {
+    sides = {
         name: (
             np.logical_or.reduce([masks[other] for other in masks if other != name]),
             masks[name],
         )
         for name in masks
     }
+    return _with_shared_emotions(clips, sides)
 
 
 def each_pair(clips: pd.DataFrame) -> Sides:
     """Return each corpus as training side with each other one as test side."""
     masks = _masks(clips)
-    return {
+    sides = {
         f"{one}-to-{other}": (masks[one], masks[other])
         for one in masks
         for other in masks
         if one != other
     }
+    return _with_shared_emotions(clips, sides)
+
+
+def _with_shared_emotions(clips: pd.DataFrame, sides: Sides) -> Sides:
+    """Return both sides of each part, restricted to the emotions that the two share."""
+    shared = {}
+    for part, (train, test) in sides.items():
+        both = set(clips.loc[train, "emotion"]) & set(clips.loc[test, "emotion"])
+        if len(both) < 2:
+            raise BenchmarkError(
+                f"the two sides of {part} share fewer than two emotions. Leave a corpus out, or "
+                "map its emotions to those of the others in [rename]."
+            )
+        allowed = np.asarray(clips["emotion"].isin(both), dtype=np.bool_)
+        shared[part] = (train & allowed, test & allowed)
+    return shared
 
 
 CROSS_CORPUS = Protocol(

@@ -55,6 +55,9 @@ class Protocol:
         ``(clips, test_size, seed) -> mask`` of the test clips; None if the protocol has `sides`.
     sides : callable or None
         ``clips -> {part: (train, test)}``: the masks of a protocol whose sides are not drawn.
+    inner_protocol : callable or None
+        ``(training clips, test clips) -> protocol`` whose `divide` divides the training side, where
+        only the clips tell who is on both sides; None for the protocol itself.
     kept_apart : tuple of str
         Columns of clips whose values occur on one side of every split and inner fold only.
     crossed_with : callable or None
@@ -73,6 +76,7 @@ class Protocol:
     divide: Callable[[pd.DataFrame, int, int, Folds], Positions]
     hold_out: Callable[[pd.DataFrame, float, int], Mask] | None = None
     sides: Callable[[pd.DataFrame], Sides] | None = None
+    inner_protocol: Callable[[pd.DataFrame, pd.DataFrame], Protocol] | None = None
     kept_apart: tuple[str, ...] = ("speaker",)
     crossed_with: Callable[[pd.DataFrame, int], Positions] | None = None
     stream: str = ""

@@ -24,7 +24,7 @@ from benchmark.report import wording
 from benchmark.report.markdown import NOTHING, counted, link, plain, table
 from benchmark.report.template import render
 
-COLUMNS = (SPEAKER_DEPENDENT, SPEAKER_INDEPENDENT, "cross-corpus")
+COLUMNS = (SPEAKER_DEPENDENT, SPEAKER_INDEPENDENT, "cross-corpus", "given")
 """The protocols with a column of their own."""
 
 SCORES = "scores"

@@ -52,7 +52,9 @@ class CurveScores:
     @property
     def corpora(self) -> list[str]:
         """Titles of the corpora."""
-        return [title(name) for name in self.curve.study.corpora]
+        tested = dict.fromkeys(self.curve.predictions["corpus"])
+        in_order = dict.fromkeys([*self.curve.study.corpora, *tested])
+        return [title(name) for name in in_order if name in tested]
 
     @property
     def picture(self) -> str:

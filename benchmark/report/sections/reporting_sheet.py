@@ -45,7 +45,7 @@ def _facts(board: Leaderboard) -> Facts:
         "Estimand": facts.estimand,
         "Uncertainty": _uncertainty(board),
         "Baseline": f"majority class; chance level of UAR: {number(chance)}",
-        "Leakage checks": _leakage(result),
+        "Leakage checks": _leakage(board),
         "Seeds": facts.seeds,
         "Software": _software(result),
         "Code and predictions": f"{code(run_command(result))}; every prediction is stored",
@@ -152,8 +152,9 @@ def _uncertainty(board: Leaderboard) -> str:
     return f"95 % confidence: {listed(units)}"
 
 
-def _leakage(result: Result) -> str:
+def _leakage(board: Leaderboard) -> str:
     """Return what the stored splits show, and what the program rules out."""
+    result = board.result
     apart = {
         name: split
         for name, split in result.data.splits.items()
@@ -166,6 +167,11 @@ def _leakage(result: Result) -> str:
             f"test speakers that also occur in training: {shared} (over "
             f"{counted(len(apart), 'split')} with speakers apart)"
         )
+    parts += [
+        "test speakers of the given partition that also occur in training: "
+        f"{side.overlap.shared_speakers} of {side.overlap.speakers}"
+        for side in wording.given_sides(board)
+    ]
     groups = len(result.data.duplicates)
     parts.append(
         f"{counted(groups, 'group')} of clips with identical samples, each on one side"

@@ -43,9 +43,10 @@ def run_command(result: Result) -> str:
     """Return the command that makes a result again; DIR stands for the corpora's folder."""
     parts = [f"python -m benchmark run-study {shlex.quote(result.study.name)}"]
     corpora = result.data.corpora
-    if any(not one.generated for name, one in corpora.items() if name != "csv"):
+    read = {*result.study.corpora, *result.study.auxiliary}
+    if any(not corpora[name].generated for name in read & corpora.keys() - {"csv"}):
         parts.append("--corpora DIR")
-    if "csv" in corpora:
+    if "csv" in read:
         parts.append("--corpus csv=TABLE.csv")
     if result.own_tables:
         parts[1:] = ["--train TRAIN.csv --test TEST.csv"]

@@ -150,6 +150,8 @@ def _looser(board: Leaderboard) -> Iterator[str]:
     single = [title(one.corpus) for one in board.texts if one.sentences == 2]
     for name in board.protocols:
         entry, column = protocol_of(name), wording.protocol_words(name).column
+        if entry.inner_protocol is not None:
+            continue
         if entry.sides is not None:
             yield f"those of {column} keep speakers apart, but no corpus"
         elif lacking := _lacking(board.result, name):
@@ -161,13 +163,14 @@ def _looser(board: Leaderboard) -> Iterator[str]:
 def _lacking(result: Result, protocol: str) -> list[str]:
     """Return the corpora that an inner fold has on one side only: they have too few speakers."""
     found = set()
+    auxiliary = {name for name, one in result.data.corpora.items() if one.auxiliary}
     for name, split in result.data.splits.items():
         if name.partition("/")[0] == protocol:
             speakers = set(split.train.speakers)
             for fold in split.folds:
                 validated = set(fold.validation_speakers)
                 on_both = _corpora_of(validated) & _corpora_of(speakers - validated)
-                found |= _corpora_of(speakers) - on_both - set(result.study.auxiliary)
+                found |= _corpora_of(speakers) - on_both - auxiliary
     return sorted(map(title, found))
 
 
