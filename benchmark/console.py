@@ -89,6 +89,11 @@ class Console:
         """Print one line of results to standard output."""
         self.output.print(escape_control(text), markup=False, soft_wrap=True)
 
+    def item(self, mark: str, style: str, text: str) -> None:
+        """Print a line of results that begins with a mark in some style."""
+        line = Text.assemble((f"{mark:6} ", style), escape_control(text))
+        self.output.print(line, soft_wrap=True)
+
     def info(self, text: str, style: str | None = None) -> None:
         """Print one line to standard error."""
         self._messages.print(escape_control(text), style=style, markup=False, soft_wrap=True)

@@ -10,7 +10,7 @@ import pytest
 
 from benchmark.console import Console
 from benchmark.corpora import CORPORA
-from benchmark.data.prepare import draw
+from benchmark.data.prepare import study_splits
 from benchmark.errors import BenchmarkError
 from benchmark.project import Project, Sources
 from benchmark.proposal import Proposal, propose, write_study
@@ -54,7 +54,7 @@ def written(folder: Path, proposal: Proposal) -> tuple[Study, str]:
     """The study of a proposal as it is read from its file, which allows its splits; the file."""
     path = write_study(proposal, Project(folder))
     study = read_checked(path)
-    draw(study, proposal.found.clips)
+    study_splits(study, proposal.found.clips, ())
     return study, path.read_text().replace("\n#", "").replace("     ", " ")
 
 

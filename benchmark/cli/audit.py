@@ -119,28 +119,17 @@ def audit(
 
 
 def _show(page: AuditPage, path: Path, console: Console, *, as_json: bool) -> None:
-    from rich.text import Text
-
     from benchmark.audit import CHECKS
     from benchmark.report.pages.audit import audit_record
 
     if as_json:
         console.print(json.dumps(audit_record(page), ensure_ascii=False))
         return
-    findings = page.audit.findings
-    for finding in findings:
-        where = f", {finding.where}" if finding.where else ""
-        added = ""
-        if finding.effect is not None:
-            added = f" It adds {finding.effect.added:+.3f} UAR."
-        style = STYLES[finding.severity]
-        title = CHECKS[finding.check].title
-        console.output.print(
-            Text.assemble(
-                (f"{finding.severity:5}  ", style), (f"{title}{where}: ", "bold"),
-                finding.problem + added,
-            )
-        )  # fmt: skip
+    for finding in page.audit.findings:
+        place = f", {finding.where}" if finding.where else ""
+        added = f" It adds {finding.effect.added:+.3f} UAR." if finding.effect else ""
+        text = f"{CHECKS[finding.check].title}{place}: {finding.problem}{added}"
+        console.item(finding.severity, STYLES[finding.severity], text)
     counts = ", ".join(f"{len(page.of(name))} {name}s" for name in STYLES)
     console.print(f"{counts}; {len(page.audit.passed)} checks found nothing")
     console.print(str(path))

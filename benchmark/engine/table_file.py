@@ -10,11 +10,10 @@ from collections.abc import Callable, Collection, Iterable, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-import numpy as np
-
 from benchmark.errors import BenchmarkError
 
 if TYPE_CHECKING:
+    import numpy as np
     import pandas as pd
     from numpy.typing import NDArray
 
@@ -72,6 +71,7 @@ def read_numbers(path: Path, text: Collection[str]) -> pd.DataFrame:
     BenchmarkError
         If the file can't be read, or a cell of another column is not a finite number.
     """
+    import numpy as np
     import pandas as pd
 
     typed = _typed(path, text)
@@ -96,6 +96,8 @@ def read_numbers(path: Path, text: Collection[str]) -> pd.DataFrame:
 
 def _float32(numbers: pd.DataFrame) -> NDArray[np.float32]:
     """Return numbers as float32; infinite where one is too large."""
+    import numpy as np
+
     with np.errstate(over="ignore"):
         values: NDArray[np.float32] = numbers.to_numpy(dtype=np.float32)
     return values
@@ -106,6 +108,8 @@ def _typed(path: Path, text: Collection[str]) -> pd.DataFrame | None:
 
     None if anything else is in them: `read_table` then says what.
     """
+    import numpy as np
+
     suffix = path.suffix.lower()
     if suffix in READERS and suffix != ".parquet":
         return None
