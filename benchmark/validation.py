@@ -18,7 +18,16 @@ from benchmark.models import MODELS, engine_problem
 from benchmark.search.samplers import SAMPLERS
 from benchmark.study import BASELINE, ModelSettings, Study, draft_study, source
 
-PAGES = ("README", "claims", "leakage", "reading", "scale", "speaker_independent", "speaker_scale")
+PAGES = (
+    "README",
+    "audits",
+    "claims",
+    "leakage",
+    "reading",
+    "scale",
+    "speaker_independent",
+    "speaker_scale",
+)
 """Names of pages over all studies, which a study cannot have."""
 
 DATA_PAGE = "_data"

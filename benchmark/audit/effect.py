@@ -53,7 +53,7 @@ def effect_of(
     answers = []
     for trained in ([split.train for split in splits], kept):
         predicted = [
-            _predicted(evidence.features, emotions, train, split.test)
+            predicted_by(evidence.features, emotions, train, split.test)
             for split, train in zip(splits, trained, strict=True)
         ]
         answers.append(_uar(evidence.clips.iloc[tested], np.concatenate(predicted)))
@@ -78,17 +78,18 @@ def effect_of_random_folds(evidence: Evidence) -> Effect | None:
         for train, test in folds:
             if set(emotions[test]) - set(emotions[train]):
                 return None
-            predicted[test] = _predicted(features, emotions, train, test)
+            predicted[test] = predicted_by(features, emotions, train, test)
         answers.append(_uar(clips, predicted))
     return Effect(*answers)
 
 
-def _predicted(
+def predicted_by(
     features: NDArray[np.float32],
     emotions: NDArray[np.str_],
     train: NDArray[np.generic],
     test: NDArray[np.generic],
 ) -> NDArray[np.str_]:
+    """Return what the model of all effects predicts of the test rows."""
     model = MODELS[MODEL].build({"shrinkage": SHRINKAGE}, 0)
     model.fit(features[train], emotions[train])
     return np.asarray(model.predict(features[test]), dtype=np.str_)

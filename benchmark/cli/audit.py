@@ -118,6 +118,29 @@ def audit(
             raise typer.Exit(LEAKS)
 
 
+def published_audits(
+    corpora: CorporaOption = None,
+    corpus: CorpusOption = None,
+    workers: WorkersOption = None,
+    project: ProjectOption = CURRENT_FOLDER,
+) -> None:
+    """Audit published protocols on RAVDESS, SAVEE and TESS, and the audit itself: some minutes.
+
+    The page reports/audits.md compares protocols that share speakers with the same protocols with
+    speakers apart, and tells how many changed copies of recordings the audit finds. No score of
+    this command enters a leaderboard.
+
+    - `published-audits --corpora ~/corpora`
+    """
+    with command_console() as console:
+        from benchmark.audit.published import measure_audits, write_audits
+        from benchmark.report.pages.audits import write_page
+
+        job = make_job(project, make_sources(project, corpora, corpus), None, workers)
+        write_audits(measure_audits(job, console), job.project.reports)
+        console.print(str(write_page(job.project.reports)))
+
+
 def _show(page: AuditPage, path: Path, console: Console, *, as_json: bool) -> None:
     from benchmark.audit import CHECKS
     from benchmark.report.pages.audit import audit_record

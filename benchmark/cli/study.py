@@ -331,11 +331,11 @@ def report(
     with command_console() as console:
         from benchmark import pipeline
         from benchmark.project import Project
-        from benchmark.report.pages import leakage, speaker_scale
+        from benchmark.report.pages import audits, leakage, speaker_scale
 
         for page in pipeline.write_reports(Project(project), console, latex=latex):
             console.print(str(page))
-        for one in (leakage, speaker_scale):
+        for one in (leakage, speaker_scale, audits):
             written = one.write_page(Project(project).reports)
             if written is not None:
                 console.print(str(written))

@@ -10,8 +10,16 @@ import pandas as pd
 import pytest
 
 from benchmark.corpora import locate, read_corpus
-from benchmark.data.guards import GUARDS, check_clips, check_tables
+from benchmark.data.guards import (
+    GUARDS,
+    check_clips,
+    check_sides,
+    check_tables,
+    copies_across,
+)
+from benchmark.data.near_duplicates import Pair
 from benchmark.data.prepare import clip_frame
+from benchmark.data.splits import Split
 from benchmark.data.tables import Table
 from benchmark.errors import BenchmarkError
 from tests.support.bench import Bench, run_command
@@ -81,6 +89,19 @@ def test_names_of_speakers_do_not_matter_where_speakers_are_shared(
     guard: str, clips: pd.DataFrame
 ) -> None:
     assert check_clips(changed(clips, guard), [SD], ()) == []
+
+
+@pytest.mark.parametrize(("n_copies", "stopped"), [(1, True), (0, False)])
+def test_copies_on_both_sides_stop_the_run(
+    n_copies: int, stopped: bool, clips: pd.DataFrame
+) -> None:
+    """A pair on one side is no leak."""
+    test = np.arange(len(clips)) >= 16
+    split = Split(SI, test, np.where(test, -1, 0))
+    pairs = [Pair(0, 20 if n_copies else 3, 0.95)]
+    allowed = check_sides([split], clips, pairs, ["near-duplicates"])
+    assert [one.value for one in allowed] == ["near-duplicates"] * stopped
+    assert bool(copies_across([split], clips, pairs)) is stopped
 
 
 def test_equal_rows_in_both_tables_stop_the_run() -> None:
