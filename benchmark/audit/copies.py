@@ -83,7 +83,7 @@ def _twice(
             )
     yield from crossing.values()
     if not crossing:
-        problem = f"{len(pairs):,} pairs of {what}."
+        problem = f"{len(pairs):,} {'pair' if len(pairs) == 1 else 'pairs'} of {what}."
         if evidence.splits:
             problem += " No pair is on both sides of a split."
         severity = "note" if evidence.splits else "doubt"

@@ -40,7 +40,8 @@ def effect_of(
     Returns
     -------
     Effect or None
-        None without features, or if a training side loses an emotion.
+        None without features, or if a training side loses an emotion or more than half of its
+        clips: fewer clips alone would then lower the score.
     """
     if evidence.features is None:
         return None
@@ -49,6 +50,8 @@ def effect_of(
     kept = [split.train & ~out for split, out in zip(splits, left_out, strict=True)]
     tests = [split.test for split in splits]
     if any(set(emotions[a]) - set(emotions[b]) for a, b in zip(tests, kept, strict=True)):
+        return None
+    if any(2 * train.sum() < split.train.sum() for split, train in zip(splits, kept, strict=True)):
         return None
     answers = []
     for trained in ([split.train for split in splits], kept):

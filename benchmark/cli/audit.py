@@ -143,6 +143,7 @@ def published_audits(
 
 def _show(page: AuditPage, path: Path, console: Console, *, as_json: bool) -> None:
     from benchmark.audit import CHECKS
+    from benchmark.report.markdown import counted
     from benchmark.report.pages.audit import audit_record
 
     if as_json:
@@ -153,6 +154,7 @@ def _show(page: AuditPage, path: Path, console: Console, *, as_json: bool) -> No
         added = f" It adds {finding.effect.added:+.3f} UAR." if finding.effect else ""
         text = f"{CHECKS[finding.check].title}{place}: {finding.problem}{added}"
         console.item(finding.severity, STYLES[finding.severity], text)
-    counts = ", ".join(f"{len(page.of(name))} {name}s" for name in STYLES)
-    console.print(f"{counts}; {len(page.audit.passed)} checks found nothing")
+    counts = [counted(len(page.of(name)), name) for name in STYLES]
+    passed = counted(len(page.audit.passed), "check")
+    console.print(f"{', '.join(counts)}; {passed} found nothing")
     console.print(str(path))
