@@ -500,7 +500,8 @@ def _content(recording: RecordingFile) -> bytes | str | None:
         content = recording.path.read_bytes() if recording.path.is_file() else b""
     except OSError:
         return None
-    return content if _digest(content) == recording.digest else None
+    digest = _with_segment(_digest(content), recording.segment)
+    return content if digest == recording.digest else None
 
 
 def _measure_one(
