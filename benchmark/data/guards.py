@@ -160,11 +160,16 @@ def contradicting_recordings(clips: pd.DataFrame) -> str:
     return ""
 
 
-def copies_across(splits: Sequence[Split], clips: pd.DataFrame, pairs: Sequence[Pair]) -> str:
-    """Return in which split many test clips are changed copies of training clips."""
+def copies_across(
+    splits: Sequence[Split],
+    clips: pd.DataFrame,
+    pairs: Sequence[Pair],
+    allowed: float = MOST_COPIED,
+) -> str:
+    """Return in which split more than a fraction of test clips are changed training clips."""
     for split in splits:
         copied, _ = across(split, [(pair.first, pair.second) for pair in pairs])
-        if copied.sum() > MOST_COPIED * split.test.sum():
+        if copied.sum() > allowed * split.test.sum():
             names = clips["clip"].to_numpy()
             first = next(pair for pair in pairs if copied[[pair.first, pair.second]].any())
             return (

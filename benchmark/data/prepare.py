@@ -21,7 +21,7 @@ from benchmark.corpora import (
     read_corpus,
 )
 from benchmark.data.covariates import COVARIATES, with_covariates
-from benchmark.data.guards import check_clips, check_own_features, check_sides
+from benchmark.data.guards import check_clips, check_own_features, check_sides, copies_across
 from benchmark.data.near_duplicates import find_copies
 from benchmark.data.normalisation import normalised, normalised_tests
 from benchmark.data.own_tables import prepare_tables
@@ -87,6 +87,8 @@ def prepare(
         pairs = find_copies(originals.clips, frame, cache, workers, bars)
         changes += check_sides(drawn, frame, pairs, sources.allow)
         copies = _augment(study, originals, drawn, cache, workers, bars)
+    if few := copies_across(drawn, frame, pairs, allowed=0):
+        console.warning(few)
     _report_unusable(copies, console)
     recorded = originals
     originals, copies = normalised(study, recorded, copies)
