@@ -48,8 +48,8 @@ COPIED = 60
 """Clips of each corpus that are copied, for the rate of found copies."""
 
 CHANGES = (
-    "level=-20", "padding=0.5", "noise=20", "noise=10", "telephone", "gsm", "mp3", "opus",
-    "speed=0.9", "speed=1.1", "stretch=0.8", "stretch=1.1", "pitch=1", "pitch=-2",
+    "level=-20", "trim=30", "snr=20", "snr=10", "telephone", "gsm", "mp3", "opus",
+    "reverberation", "speed=0.9", "speed=1.1", "stretch=0.8", "pitch=1", "pitch=-2",
 )  # fmt: skip
 """Changes of a copy, as `augment` names them."""
 
