@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 from collections import Counter
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
@@ -72,30 +72,50 @@ def read_votes(table: pd.DataFrame, where: object) -> list[Votes] | None:
     BenchmarkError
         If a cell is not a vote; it names row and column.
     """
-    raters = [name for name in table if RATER.fullmatch(name)]
-    listed = [name for name in table if name.lower() == COLUMN]
-    counted = [name for name in table if name.startswith(FACT) and name != FACT]
-    kinds = [names for names in (raters, listed, counted) if names]
-    if len(kinds) > 1:
-        shown = " and ".join(repr(names[0]) for names in kinds)
-        raise BenchmarkError(f"{where}: columns {shown} both hold votes. Keep one of the two.")
-    if not kinds:
+    columns = vote_columns(table, where)
+    if not columns:
         return None
     votes: list[Counter[str]] = [Counter() for _ in range(len(table))]
-    for name in kinds[0]:
-        blank = listed and not table[name].str.contains(";", regex=False).any()
+    for name in columns:
+        read = _reader(name, table[name])
         for own, row, cell in zip(votes, table.index, table[name], strict=True):
             try:
-                if listed:
-                    own.update(_listed(cell.split(None if blank else ";")))
-                elif raters:
-                    own.update(_of_rater(cell))
-                else:
-                    own.update(_counted(name.removeprefix(FACT), cell or "0"))
+                own.update(read(cell))
             except ValueError as error:
                 raise BenchmarkError(f"{where}: row {row}, column {name!r}: {error}") from None
     _refuse_other_cases(votes, where)
     return [+own for own in votes]
+
+
+def vote_columns(names: Iterable[str], where: object) -> list[str]:
+    """Return the columns of a table that hold votes, as `read_votes` takes them.
+
+    Raises
+    ------
+    BenchmarkError
+        If there are columns of two kinds.
+    """
+    names = list(names)
+    kinds = [
+        [name for name in names if RATER.fullmatch(name)],
+        [name for name in names if name.lower() == COLUMN],
+        [name for name in names if name.startswith(FACT) and name != FACT],
+    ]
+    found = [columns for columns in kinds if columns]
+    if len(found) > 1:
+        shown = " and ".join(repr(columns[0]) for columns in found)
+        raise BenchmarkError(f"{where}: columns {shown} both hold votes. Keep one of the two.")
+    return found[0] if found else []
+
+
+def _reader(name: str, cells: pd.Series) -> Callable[[str], Votes]:
+    """Return the function that reads a cell of a column of votes."""
+    if RATER.fullmatch(name):
+        return _of_rater
+    if name.lower() == COLUMN:
+        separator = ";" if cells.str.contains(";", regex=False).any() else None
+        return lambda cell: _listed(cell.split(separator))
+    return lambda cell: _counted(name.removeprefix(FACT), cell or "0")
 
 
 def _of_rater(cell: str) -> dict[str, int]:

@@ -27,6 +27,7 @@ from benchmark.evaluation.results import Result, of_split, read_result
 from benchmark.evaluation.significance import ClipTest, compare_on_clips
 from benchmark.evaluation.subgroups import Division, divisions
 from benchmark.evaluation.text import TextAssociation, association
+from benchmark.evaluation.votes import SoftScores, soft_scores
 from benchmark.study import derive_seed
 
 
@@ -73,6 +74,8 @@ class Scored:
         Of sentence and emotion in each corpus whose sentences are known.
     alike : tuple of tuple of str
         Speakers whose names differ only in case, blanks, punctuation or leading zeros.
+    soft : SoftScores or None
+        Against the votes of raters; None without votes or probabilities.
     comparison : Comparison or None
     """
 
@@ -82,6 +85,7 @@ class Scored:
     calibration: Calibration | None
     texts: tuple[TextAssociation, ...]
     alike: tuple[tuple[str, ...], ...]
+    soft: SoftScores | None = None
     comparison: Comparison | None = None
 
 
@@ -198,6 +202,9 @@ def score_predictions(predictions: Predictions, seed: int = 0) -> Scored:
         _calibration(predictions) if predictions.probabilities else None,
         tuple(texts),
         tuple(alike(list(rows["speaker"].unique()))),
+        soft_scores(rows, predictions.rated.votes, emotions, seed)
+        if predictions.rated is not None and predictions.probabilities
+        else None,
     )
 
 

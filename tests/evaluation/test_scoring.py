@@ -421,3 +421,65 @@ def test_predictions_are_the_same_in_any_order(table: pd.DataFrame) -> None:
     shuffled = table.sample(frac=1, random_state=0)
     first, second = (score_predictions(check_predictions(rows)) for rows in (table, shuffled))
     assert first.evaluation.scores == second.evaluation.scores
+
+
+@pytest.fixture
+def rated(table: pd.DataFrame) -> pd.DataFrame:
+    """The table with two raters in place of the emotion; they differ on the clips of a and b."""
+    differ = table["speaker"].isin(["a", "b"]) & (table["emotion"] != "sad")
+    second = table["emotion"].where(~differ, "sad")
+    given = {f"p_{e}": np.where(table["prediction"] == e, 0.6, 0.2) for e in ("angry", "happy")}
+    rows = table.assign(rater_1=table["emotion"], rater_2=second, **given)
+    rows["p_sad"] = 1 - rows["p_angry"] - rows["p_happy"]
+    return rows.drop(columns=["emotion", "prediction"])
+
+
+def test_the_majority_of_raters_is_the_truth_and_ties_are_set_aside(
+    rated: pd.DataFrame, table: pd.DataFrame
+) -> None:
+    predictions = check_predictions(rated)
+    assert predictions.rated is not None
+    aside = predictions.rated.set_aside
+    assert set(aside.values()) == {"a tie of votes"}
+    assert len(aside) == 16
+    assert predictions.rated.agreement["all"].clips == len(table)
+    kept = table[~table["clip"].isin(aside)]
+    scored = score_predictions(predictions)
+    assert list(predictions.rows["emotion"]) == list(kept["emotion"])
+    assert list(predictions.facts) == ["clip"]
+    assert scored.soft is not None
+    assert scored.soft.clips == len(kept)
+    assert scored.soft.soft_f1.interval is not None
+
+
+def test_votes_beside_an_emotion_change_no_other_score(table: pd.DataFrame) -> None:
+    voted = table.assign(votes=table["emotion"] + ":2 calm")
+    plain, scored = (score_predictions(check_predictions(one)) for one in (table, voted))
+    assert scored.evaluation.scores == plain.evaluation.scores
+    assert scored.divisions == plain.divisions
+    assert scored.soft is None, "there are no probabilities"
+    assert scored.predictions.rated is not None
+
+
+def test_a_table_in_which_no_clip_has_a_majority_is_refused(table: pd.DataFrame) -> None:
+    tied = table.drop(columns="emotion").assign(votes="sad angry")
+    with pytest.raises(
+        BenchmarkError, match=r"row 0, column 'votes': a tie of votes\. 95 more such"
+    ):
+        check_predictions(tied)
+
+
+def test_the_page_of_rated_clips_has_agreement_and_scores_against_the_votes(
+    rated: pd.DataFrame, tmp_path: Path
+) -> None:
+    rated.to_csv(tmp_path / "rated.csv", index=False)
+    arguments = ("score", str(tmp_path / "rated.csv"), "--project", str(tmp_path))
+    run(*arguments)
+    page = (tmp_path / "reports/scores/rated.md").read_text()
+    assert "**Set aside, without a majority of votes**: 16 clips (a tie of votes): `a-0`" in page
+    assert "| all | 96 | 2 | 83\N{NO-BREAK SPACE}% | 0." in page
+    assert "| Soft macro F1 | 0." in page
+    found = json.loads(run(*arguments, "--json"))["raters"]
+    assert found["agreement"]["all"]["clips"] == 96
+    assert len(found["set_aside"]) == 16
+    assert 0 < found["js_divergence"]["low"] < found["js_divergence"]["value"] < 1

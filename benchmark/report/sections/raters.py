@@ -45,6 +45,11 @@ class Facts:
     unrated: int
     outside: float
 
+    @property
+    def agreement_header(self) -> list[str]:
+        """The columns of `agreement`."""
+        return AGREEMENT
+
 
 def agreement_rows(by_corpus: Mapping[str, Agreement]) -> list[list[str]]:
     """Return a row for each corpus, with the columns `AGREEMENT`."""
