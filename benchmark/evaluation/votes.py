@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import NamedTuple
 
 import numpy as np
@@ -105,12 +105,8 @@ def soft_scores(
         own[str(corpus)] = _within(
             rows[here], voted[here], given[here], bootstrap_seed(seed, str(corpus))
         )
-    parts = {
-        corpus: SoftScores(sums.clips, *(_score([sums], figure) for figure in FIGURES))
-        for corpus, sums in own.items()
-    }
-    of_all = (_score([*own.values()], figure) for figure in FIGURES)
-    return SoftScores(int(rows["clip"].nunique()), *of_all, parts)
+    parts = {corpus: _soft_scores([sums]) for corpus, sums in own.items()}
+    return replace(_soft_scores([*own.values()]), corpora=parts)
 
 
 class _Sums(NamedTuple):
@@ -148,6 +144,14 @@ def _within(rows: pd.DataFrame, voted: Floats, given: Floats, seed: int) -> _Sum
     divergence = np.stack([jensen_shannon(voted, given), np.ones(len(rows))], axis=1)
     clips = int(rows["clip"].nunique())
     return _Sums(np.tensordot(member, of_rows, axes=1), member @ divergence, clips, seed)
+
+
+def _soft_scores(corpora: Sequence[_Sums]) -> SoftScores:
+    return SoftScores(
+        sum(one.clips for one in corpora),
+        _score(corpora, lambda one: one.of_rows, _f1),
+        _score(corpora, lambda one: one.divergence, _mean_divergence),
+    )
 
 
 def soft_macro_f1(voted: Floats, given: Floats) -> float:
@@ -208,28 +212,27 @@ def jensen_shannon(first: Floats, second: Floats) -> Floats:
     return np.asarray(np.clip(nats / np.log(2), 0.0, 1.0))
 
 
-class _Figure(NamedTuple):
-    """A figure: the sums of speakers that it takes, and its value on their total."""
+def _score(
+    corpora: Sequence[_Sums],
+    sums: Callable[[_Sums], Floats],
+    figure: Callable[[Floats], Floats],
+) -> Score:
+    """Return the mean over corpora of a figure of sums, with its interval if all suffice for one.
 
-    sums: Callable[[_Sums], Floats]
-    value: Callable[[Floats], Floats]
-
-
-FIGURES = (
-    _Figure(lambda one: one.of_rows, _f1),
-    _Figure(lambda one: one.divergence, _mean_divergence),
-)
-
-
-def _score(corpora: Sequence[_Sums], figure: _Figure) -> Score:
-    """Return the mean of a figure over corpora, with its interval if all suffice for one."""
-    totals = [figure.sums(one).sum(axis=0) for one in corpora]
-    value = float(np.mean([figure.value(total) for total in totals]))
+    Parameters
+    ----------
+    corpora : sequence of _Sums
+    sums : callable
+        The sums of the speakers of a corpus that the figure takes.
+    figure : callable
+        From the sum over speakers, of shape (..., *shape), to its value, of shape (...).
+    """
+    value = float(np.mean([figure(sums(one).sum(axis=0)) for one in corpora]))
     if not all(one.sampled for one in corpora):
         return Score(value)
     errors = []
     for one in corpora:
-        blocks = resample_sums(figure.sums(one), one.seed, RESAMPLES)
-        draws = np.concatenate([figure.value(drawn) for drawn in blocks])
+        blocks = resample_sums(sums(one), one.seed, RESAMPLES)
+        draws = np.concatenate([figure(drawn) for drawn in blocks])
         errors.append(standard_error(draws, one.effective) / len(corpora))
     return Score(value, *combined(errors, [one.effective - 1 for one in corpora]))
