@@ -13,9 +13,10 @@ from benchmark.engine.files import write_bytes, write_text
 from benchmark.evaluation.intervals import Evaluation, Score
 from benchmark.evaluation.leaderboard import METRIC
 from benchmark.evaluation.metrics import METRICS
-from benchmark.evaluation.scoring import Scored
+from benchmark.evaluation.scoring import Extra, Scored
 from benchmark.evaluation.subgroups import FEWEST_CLIPS, SPEAKER, Division, Group
 from benchmark.report import wording
+from benchmark.report.figures import without_glyph
 from benchmark.report.latex import latex as as_latex
 from benchmark.report.markdown import address, counted, figure, listed, plain, title
 from benchmark.report.pages.glance import SCORES
@@ -97,7 +98,23 @@ class ScorePage:
             for one in self.scored.texts
             if one.tells_emotion
         ]
-        return found
+        found += [
+            f"{name} predicts {listed(extra.emotions, 'or')} for "
+            f"{counted(extra.predicted, 'common clip')}, which no such clip has; {other} cannot"
+            for name, other, extra in self.extras
+            if extra.predicted
+        ]
+        drawn = without_glyph([self.name, *answers.emotions, *answers.rows["speaker"].unique()])
+        return [*found, drawn] if drawn else found
+
+    @property
+    def extras(self) -> list[tuple[str, str, Extra]]:
+        """The emotions that one of two compared systems has alone: its name, the other's, these."""
+        one = self.scored.comparison
+        if one is None:
+            return []
+        both = [(self.name, one.name, one.extra_here), (one.name, self.name, one.extra_there)]
+        return [pair for pair in both if pair[2].emotions]
 
     @property
     def set_aside(self) -> str:
@@ -297,6 +314,8 @@ def score_record(page: ScorePage) -> dict[str, Any]:
             "mean_over_speakers": comparison.test.statistic,
             "p": comparison.test.p,
             "detectable": comparison.test.detectable,
+            "only_here": asdict(comparison.extra_here),
+            "only_there": asdict(comparison.extra_there),
         },
         "unanswered": scored.predictions.unanswered,
         "never_true": scored.predictions.never_true,
