@@ -153,6 +153,7 @@ def write_reports(
         If there are no results.
     """
     from benchmark.report import read_boards, update_readme, write_pages
+    from benchmark.report.figures import without_glyph
 
     results, refusals = read_results(project.results)
     if refusals and not results:
@@ -166,6 +167,14 @@ def write_reports(
         )
     boards = read_boards(results, project.reports, only)
     pages = write_pages(boards, project.reports, only, latex=latex)
+    boxes = without_glyph(
+        text
+        for board in boards
+        if only is None or board.result.name in only
+        for text in (*board.result.emotions, *board.result.predictions["speaker"].unique())
+    )
+    if boxes:
+        console.warning(boxes)
     readme = project.folder / "README.md"
     if readme.is_file():
         update_readme(readme, boards)

@@ -10,8 +10,12 @@ import pandas as pd
 import pytest
 import soundfile
 
+from benchmark.data.protocols import stream
+from benchmark.evaluation.intervals import bootstrap_seed
 from benchmark.evaluation.overlap import Overlap, overlap
 from benchmark.evaluation.results import read_result
+from benchmark.evaluation.votes import soft_scores, vote_counts
+from benchmark.report.markdown import figure
 from tests.support.bench import Bench, make_bench, refused_line
 
 RATE_HZ = 22_050
@@ -129,3 +133,54 @@ def test_a_corpus_that_the_study_reads_elsewhere_is_refused_in_a_table(
     given = ("--corpus", f"csv={tmp_path / 'twice.csv'}", "--project", str(tmp_path))
     line = refused_line("run-study", str(study), *given, "--workers", "1")
     assert "column 'corpus': synthetic is also in the study's corpora" in line
+
+
+RATED = """
+question = "Can tones be told apart?"
+corpora  = ["csv"]
+emotions = ["low", "middle", "high"]
+features = "mfcc-stats"
+
+[split]
+protocols = ["speaker-independent"]
+folds = 3
+
+[search]
+trials = 1
+folds  = 2
+metric = "uar"
+
+[models.logistic_regression]
+"""
+
+
+def test_the_votes_of_a_table_are_on_the_page_and_score_as_they_do_alone(
+    tones: Path, tmp_path: Path
+) -> None:
+    table = pd.read_csv(tones, dtype=str)
+    path = pd.Series([str(tones.parent / name) for name in table["path"]])
+    second = table["emotion"].where(table.index % 3 > 0, "high")
+    third = table["emotion"].where(table.index % 6 > 0, "other")
+    votes = table["emotion"] + " " + second + " " + third
+    rated = table.drop(columns="emotion").assign(path=path, votes=votes)
+    rated.to_csv(tmp_path / "rated.csv", index=False)
+    own = make_bench(tmp_path, tmp_path / "rated.csv", RATED)
+    own.run("--workers", "1")
+    page = (own.project / "reports/small.md").read_text()
+    for words in (
+        "## Raters",
+        "| csv | 72 | 3 |",
+        "csv: 12 clips have no majority of votes and are set aside",
+        "csv: 12 files set aside (a tie of votes)",
+        "| logistic regression (selected) | 0.",
+    ):
+        assert words in page
+    result = read_result(own.project / "reports/results/small")
+    rows = result.predictions[result.predictions["model"] == "logistic_regression"]
+    stored = vote_counts(result.clips)
+    assert stored is not None
+    found = soft_scores(
+        rows, stored, result.emotions, bootstrap_seed(0, stream("speaker-independent"))
+    )
+    assert found is not None
+    assert f"{figure(found.soft_f1)} | {figure(found.divergence)} |" in page

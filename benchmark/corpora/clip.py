@@ -7,6 +7,8 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Literal
 
+from benchmark.corpora.raters import Agreement
+
 Speech = Literal["acted", "natural", "generated", "user's own"]
 """Kinds of speech: of actors, of people who do not act, of code, or not known to the program."""
 
@@ -104,6 +106,9 @@ class Recordings:
         Sorted names of official clips that are not in the folder; empty without an official list.
     set_aside : tuple of (str, str)
         Audio files that are not clips of the corpus, with the reason ("song, not speech").
+    agreement : Agreement or None
+        Of the raters of all clips, also of those set aside because their votes have no majority;
+        None without votes.
     left_out : int or None
         Number of clips of an incomplete corpus that the study leaves out; None if it takes part.
     parts : mapping of str to Recordings
@@ -113,6 +118,7 @@ class Recordings:
     clips: tuple[Clip, ...]
     missing: tuple[str, ...] = ()
     set_aside: tuple[tuple[str, str], ...] = ()
+    agreement: Agreement | None = None
     left_out: int | None = None
     parts: Mapping[str, Recordings] = field(default_factory=dict)
 

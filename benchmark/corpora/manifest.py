@@ -8,11 +8,19 @@ import os
 import re
 from collections import Counter
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from benchmark.corpora.clip import Clip, Corpus, Recordings, Segment
+from benchmark.corpora.raters import (
+    FACT,
+    Votes,
+    agreement,
+    majority,
+    read_votes,
+    why_undecided,
+)
 from benchmark.engine.table_file import read_table
 from benchmark.errors import BenchmarkError
 
@@ -36,10 +44,17 @@ AUDFORMAT = {"file": "path"}
 EMOBOX = {"wav": "path", "emo": "emotion", "dataset": "corpus"}
 """Columns of tables of other tools, by their names there, and as they are called here."""
 
+NO_EMOTION = (
+    " In its place, raters may vote: columns rater_1, rater_2, ..., or a column votes with cells "
+    "such as angry:2 sad:1."
+)
 NO_SPEAKER = (
     " EmoBox's lines, and audformat's tables without it, need it from elsewhere: merge it from the "
     "corpus's table of speakers, or cut it from the names of the files."
 )
+
+HINTS = {"emotion": NO_EMOTION, "speaker": NO_SPEAKER}
+"""Where a required column may come from."""
 
 CORPUS_NAME = re.compile(r"\w[\w .+-]{0,63}")
 """Names of corpora are names of folders, too."""
@@ -47,10 +62,28 @@ CORPUS_NAME = re.compile(r"\w[\w .+-]{0,63}")
 
 @dataclass(frozen=True, slots=True)
 class Row:
-    """One row of a table: its number (the header is row 1), and the cells of known columns."""
+    """One row of a table.
+
+    Attributes
+    ----------
+    number : int
+        The header is row 1.
+    cells : mapping of str to str
+        Of known columns; the emotion is that of the majority of votes in a table without it.
+    votes : Votes
+    aside : str
+        Why the votes do not tell the emotion, so that the clip is set aside; empty if it has one.
+    """
 
     number: int
     cells: Mapping[str, str]
+    votes: Votes
+    aside: str
+
+    @property
+    def corpus(self) -> str:
+        """The corpus of the row's clip."""
+        return self.cells.get("corpus", CSV.name)
 
 
 def read(table: Path) -> Recordings:
@@ -64,6 +97,7 @@ def read(table: Path) -> Recordings:
         If the table can't be read or a row is invalid; it names the row and the column.
     """
     content = read_table(table)
+    votes = read_votes(content, table)
     content.columns = content.columns.str.lower()
     folder = Path(os.path.normpath(table.absolute().parent))
     if "path" not in content and "wav" in content:
@@ -72,28 +106,33 @@ def read(table: Path) -> Recordings:
         content = _renamed(content, EMOBOX)
     elif "path" not in content:
         content = _renamed(content, AUDFORMAT)
-    rows = _rows(table, content)
-    paths = [Path(os.path.normpath(folder / row.cells["path"])) for row in rows]
+    rows = _rows(table, content, votes)
+    decided = [row for row in rows if not row.aside]
+    paths = [Path(os.path.normpath(folder / row.cells["path"])) for row in decided]
     names = _names(paths, folder)
-    clips = [_clip(table, row, path, names[path]) for row, path in zip(rows, paths, strict=True)]
-    _check_clips(table, rows, clips)
-    present = [clip for clip in clips if clip.path.is_file()]
-    missing = [clip for clip in clips if not clip.path.is_file()]
-    found = _recordings(present, missing)
-    corpora = sorted({clip.corpus for clip in clips})
+    clips = [_clip(table, row, path, names[path]) for row, path in zip(decided, paths, strict=True)]
+    _check_clips(table, decided, clips)
+    corpora = sorted({row.corpus for row in rows})
     if corpora in ([], [CSV.name]):
-        return found
+        return _recordings(clips, rows)
     parts = {
-        name: _recordings(*([c for c in side if c.corpus == name] for side in (present, missing)))
+        name: _recordings(
+            [clip for clip in clips if clip.corpus == name],
+            [row for row in rows if row.corpus == name],
+        )
         for name in corpora
     }
-    return Recordings(found.clips, found.missing, parts=parts)
+    return replace(_recordings(clips, rows), parts=parts)
 
 
-def _recordings(present: Sequence[Clip], missing: Sequence[Clip]) -> Recordings:
+def _recordings(clips: Sequence[Clip], rows: Sequence[Row]) -> Recordings:
+    """Return the recordings of clips, and what the rows of a table tell of others."""
+    present = {clip for clip in clips if clip.path.is_file()}
     return Recordings(
         tuple(sorted(present, key=lambda clip: (clip.corpus, clip.name))),
-        tuple(sorted(clip.name for clip in missing)),
+        tuple(sorted(clip.name for clip in clips if clip not in present)),
+        tuple(sorted((row.cells["path"], row.aside) for row in rows if row.aside)),
+        agreement=agreement(row.votes for row in rows),
     )
 
 
@@ -102,13 +141,19 @@ def _renamed(content: pd.DataFrame, names: Mapping[str, str]) -> pd.DataFrame:
     return content.rename(columns={old: new for old, new in names.items() if new not in content})
 
 
-def _rows(table: Path, content: pd.DataFrame) -> list[Row]:
+def _rows(table: Path, content: pd.DataFrame, votes: Sequence[Votes] | None) -> list[Row]:
     """Return the rows of a table with the cells of known columns; some of these can't be empty."""
+    known: Sequence[Votes] = [{}] * len(content) if votes is None else votes
+    aside = [""] * len(content)
+    if votes is not None and "emotion" not in content:
+        aside = [why_undecided(own) for own in votes]
+        labels = [why or majority(own) for why, own in zip(aside, votes, strict=True)]
+        content = content.assign(emotion=labels)
     columns = _columns(table, list(content))
     cells = zip(*(content[name] for name in columns), strict=True)
     rows = [
-        Row(number, dict(zip(columns, row, strict=True)))
-        for number, row in zip(content.index, cells, strict=True)
+        Row(number, dict(zip(columns, row, strict=True)), own, why)
+        for number, row, own, why in zip(content.index, cells, known, aside, strict=True)
     ]
     for row in rows:
         for column in (*REQUIRED, "corpus"):
@@ -124,7 +169,7 @@ def _columns(table: Path, names: list[str]) -> list[str]:
         near = difflib.get_close_matches(column, set(names) - set(COLUMNS), n=1, cutoff=cutoff)
         if column in names or (column not in REQUIRED and not near):
             continue
-        hint = f" Did you mean {near[0]!r}?" if near else NO_SPEAKER * (column == "speaker")
+        hint = f" Did you mean {near[0]!r}?" if near else HINTS.get(column, "")
         raise BenchmarkError(
             f"{table}: row 1: no column {column!r}.{hint} "
             f"Required: {', '.join(REQUIRED)}; optional: {', '.join(OPTIONAL)}. Found: "
@@ -159,20 +204,20 @@ def _clip(table: Path, row: Row, path: Path, name: str) -> Clip:
     if gender not in GENDERS:
         problem = f"{gender!r} is not allowed. Allowed: {', '.join(GENDERS)}."
         raise _row_error(table, row.number, "gender", problem)
-    corpus = row.cells.get("corpus", CSV.name)
-    if not CORPUS_NAME.fullmatch(corpus):
+    if not CORPUS_NAME.fullmatch(row.corpus):
         problem = (
-            f"{corpus!r} can't be the name of a corpus. Allowed: letters, digits, blanks and "
+            f"{row.corpus!r} can't be the name of a corpus. Allowed: letters, digits, blanks and "
             "_ . + -, at most 64, a letter or digit first."
         )
         raise _row_error(table, row.number, "corpus", problem)
     facts = {fact: row.cells.get(fact, "") for fact in FACTS}
+    facts |= {FACT + emotion: str(row.votes[emotion]) for emotion in sorted(row.votes)}
     segment = _segment(table, row)
     return Clip(
-        corpus=corpus,
+        corpus=row.corpus,
         name=f"{name}_{segment.name}" if segment else name,
         path=path,
-        speaker=f"{corpus}/{row.cells['speaker']}",
+        speaker=f"{row.corpus}/{row.cells['speaker']}",
         gender=gender,
         emotion=row.cells["emotion"],
         statement=row.cells.get("statement", ""),

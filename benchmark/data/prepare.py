@@ -261,7 +261,7 @@ def read_named(corpora: Sequence[str], sources: Sources, console: Console) -> di
             )
             continue
         aside = len(found[name].set_aside)
-        extra = f", {aside} other audio files set aside" if aside else ""
+        extra = f", {aside} audio files set aside" if aside else ""
         console.info(f"{state}{extra}  ({folder})")
     if refused:
         raise BenchmarkError(" | ".join(refused))
@@ -529,6 +529,7 @@ def corpus_record(
         speakers=int(used["speaker"].nunique()),
         missing=found.missing,
         set_aside=found.set_aside,
+        agreement=found.agreement,
         generated=corpus.generated,
         auxiliary=auxiliary,
         language=corpus.language,

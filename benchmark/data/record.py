@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import Literal
 
+from benchmark.corpora.raters import Agreement
 from benchmark.study import Record
 
 
@@ -53,6 +54,8 @@ class CorpusRecord(Record):
         Official clips that were not found.
     set_aside : tuple of (str, str)
         Audio files that are not clips of the corpus, with the reason.
+    agreement : Agreement or None
+        Of the raters of all clips of the corpus; None without votes.
     generated : bool
         Whether the recordings are synthetic speech.
     left_out : bool
@@ -72,6 +75,7 @@ class CorpusRecord(Record):
     speakers: int | None = None
     missing: tuple[str, ...] = ()
     set_aside: tuple[tuple[str, str], ...] = ()
+    agreement: Agreement | None = None
     generated: bool = False
     left_out: bool = False
     auxiliary: bool = False

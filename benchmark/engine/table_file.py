@@ -6,7 +6,7 @@ import csv
 import io
 import json
 from collections import Counter
-from collections.abc import Callable, Collection, Iterable, Sequence
+from collections.abc import Callable, Collection, Hashable, Iterable, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -35,6 +35,8 @@ def read_table(path: Path) -> pd.DataFrame:
     path : Path
         A file with a header: CSV (comma, semicolon or tab; UTF-8 or UTF-16, with or without a byte
         order mark), Parquet (``.parquet``), JSON lines (``.jsonl``) or a JSON list (``.json``).
+        The last three may hold lists of labels with their scores, as a pipeline of Hugging Face
+        gives them: each label is a column ``p_<label>``.
 
     Raises
     ------
@@ -264,8 +266,52 @@ def _of_objects(rows: list[Any]) -> pd.DataFrame:
 
 def _as_text(table: pd.DataFrame) -> pd.DataFrame:
     """Return each cell as text; an absent one is empty."""
+    table = _flat(table.set_axis(range(2, len(table) + 2), axis=0))
     filled = table.astype(object).where(table.notna(), "")
-    return filled.map(lambda cell: str(cell).strip()).set_axis(range(2, len(table) + 2), axis=0)
+    return filled.map(lambda cell: str(cell).strip())
+
+
+def _flat(table: pd.DataFrame) -> pd.DataFrame:
+    """Return a table with a column ``p_<label>`` for each label in lists of labels and scores.
+
+    They are the output of a pipeline of Hugging Face: ``[{"label": "sad", "score": 0.9}, ...]``. A
+    label that a list lacks has the score 0 there.
+    """
+    import pandas as pd
+
+    for name in [name for name in table if table[name].dtype == object]:
+        nested = (
+            table[name]
+            .map(lambda cell: hasattr(cell, "__iter__") and not isinstance(cell, str))
+            .astype(bool)
+        )
+        if not nested.any():
+            continue
+        scores = pd.DataFrame(
+            [_scores(cell, row, str(name)) for row, cell in table[name][nested].items()],
+            index=table.index[nested],
+        ).fillna(0.0)
+        twice = [column for column in scores if column in table]
+        if twice:
+            raise ValueError(f"column {name!r} holds {twice[0]!r}, which is a column, too")
+        table = table.drop(columns=name).join(scores)
+    return table
+
+
+def _scores(cell: Iterable[Any], row: Hashable, column: str) -> dict[str, Any]:
+    """Return the scores in a cell by ``p_<label>``."""
+    pairs = [
+        (f"p_{one['label']}", one["score"])
+        for one in cell
+        if isinstance(one, dict) and {"label", "score"} <= one.keys()
+    ]
+    if not pairs or len(dict(pairs)) < len(list(cell)):
+        raise ValueError(
+            f"row {row}, column {column!r} has a list or an object; only lists of different "
+            'labels with their scores are read, [{"label": "sad", "score": 0.9}, ...]: remove the '
+            "column, or write plain values"
+        )
+    return dict(pairs)
 
 
 READERS: dict[str, Callable[[bytes], pd.DataFrame]] = {

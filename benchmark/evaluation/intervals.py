@@ -299,13 +299,19 @@ def resample_groups(by_group: Counts, seed: int, resamples: int) -> Iterator[Cou
     The first axis of `by_group` is the groups; the same seed draws the same groups, whatever is
     counted.
     """
-    n_groups, *shape = by_group.shape
     # Numbers of clips are exact as floats, whose product of matrices is the fast one.
-    flat = by_group.reshape(n_groups, -1).astype(np.float64)
+    for drawn in resample_sums(by_group.astype(np.float64), seed, resamples):
+        yield np.rint(drawn).astype(np.int64)
+
+
+def resample_sums(by_group: Floats, seed: int, resamples: int) -> Iterator[Floats]:
+    """Yield the sums over some draws of as many groups as there are; see `resample_groups`."""
+    n_groups, *shape = by_group.shape
+    flat = by_group.reshape(n_groups, -1)
     times = _times(n_groups, seed, resamples)
     for start in range(0, resamples, BLOCK):
         drawn = times[start : start + BLOCK].astype(np.float64) @ flat
-        yield np.rint(drawn).astype(np.int64).reshape(-1, *shape)
+        yield drawn.reshape(-1, *shape)
 
 
 @lru_cache(maxsize=8)

@@ -2,13 +2,22 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from dataclasses import dataclass
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field, replace
 from pathlib import PurePath
 
 import numpy as np
 import pandas as pd
 
+from benchmark.corpora.raters import (
+    Agreement,
+    Votes,
+    agreement,
+    majority,
+    read_votes,
+    vote_columns,
+    why_undecided,
+)
 from benchmark.errors import BenchmarkError, unknown
 
 NO_ANSWER = "no answer"
@@ -38,6 +47,26 @@ SUM_WITHIN = 0.02
 
 
 @dataclass(frozen=True)
+class Rated:
+    """What raters say of the clips of a table.
+
+    Attributes
+    ----------
+    votes : DataFrame
+        A row for each clip with votes, a column for each emotion.
+    agreement : dict of str to Agreement
+        By corpus, of all clips with votes.
+    set_aside : dict of str to str
+        Why the votes of a clip do not tell its emotion, in a table without it: such clips are not
+        scored.
+    """
+
+    votes: pd.DataFrame
+    agreement: dict[str, Agreement]
+    set_aside: dict[str, str] = field(default_factory=dict)
+
+
+@dataclass(frozen=True)
 class Predictions:
     """The predictions of one system.
 
@@ -52,12 +81,15 @@ class Predictions:
         clip, then the further columns of the table, by which clips can be divided.
     probabilities : bool
         Whether the system gave probabilities.
+    rated : Rated or None
+        None for a table without votes.
     """
 
     rows: pd.DataFrame
     emotions: tuple[str, ...]
     facts: pd.DataFrame
     probabilities: bool
+    rated: Rated | None = None
 
     @property
     def unanswered(self) -> list[str]:
@@ -95,7 +127,8 @@ def check_predictions(
     table : DataFrame
         One row per clip: clip, speaker, emotion (the true one), and either prediction or a
         probability of each emotion, p_<emotion> or <emotion>. Optionally corpus, gender, statement,
-        and any column to divide the clips by. An empty prediction is no answer.
+        votes (see `read_votes`; without a column emotion, their majority is the true one), and any
+        column to divide the clips by. An empty prediction is no answer.
     where : str
         Its file, for messages.
     columns : mapping of str to str, or None
@@ -112,16 +145,47 @@ def check_predictions(
     table = _named(table, columns or {}, where)
     if clips is not None:
         table = _joined(table, _named(_as_text(clips), {}, where), where)
+    table, rated = _rated(table, where)
     rows = _identity(table, where)
     answers, probabilities, used = _answers(table, rows["emotion"], where)
     found = _ordered({*rows["emotion"], *answers})
-    aside = {*IDENTITY, *used, *OUTCOMES, "prediction"}
+    _refuse_other_cases({*found, *(() if rated is None else rated.votes)}, where)
+    aside = {*IDENTITY, *used, *OUTCOMES, *vote_columns(table, where), "prediction"}
     facts = table[[name for name in table if name.lower() not in aside and name not in aside]]
     facts.insert(0, "clip", rows["clip"])
     rows = rows.assign(**{PREFIX + one: answers.get(one, 0.0) for one in found})
     return Predictions(
-        rows.reset_index(drop=True), found, facts.reset_index(drop=True), probabilities
+        rows.reset_index(drop=True), found, facts.reset_index(drop=True), probabilities, rated
     )
+
+
+def _rated(table: pd.DataFrame, where: str) -> tuple[pd.DataFrame, Rated | None]:
+    """Return the rows of a table whose emotion is known, and what raters say of all."""
+    votes = read_votes(table, where)
+    if votes is None or "clip" not in table:
+        return table, None
+    rated = _votes(table, votes)
+    if "emotion" in table:
+        return table, rated
+    why = pd.Series([why_undecided(own) for own in votes], index=table.index)
+    table = table.assign(emotion=[majority(own) or "" for own in votes])
+    undecided = why != ""
+    if undecided.all():
+        raise _wrong(undecided, where, vote_columns(table, where)[0], f"{why.iloc[0]}.")
+    reasons = dict(zip(table.loc[undecided, "clip"], why[undecided], strict=True))
+    return table[~undecided], replace(rated, set_aside=reasons)
+
+
+def _votes(table: pd.DataFrame, votes: Sequence[Votes]) -> Rated:
+    counts = pd.DataFrame([dict(own) for own in votes], index=pd.Index(table["clip"]))
+    counts = counts.fillna(0).astype(np.int64).sort_index(axis=1)
+    corpora = table.get("corpus", pd.Series(ONE_CORPUS, index=table.index))
+    by_corpus = {
+        str(corpus): agreement(own for own, of in zip(votes, corpora, strict=True) if of == corpus)
+        for corpus in sorted(set(corpora))
+    }
+    known = {corpus: one for corpus, one in by_corpus.items() if one is not None}
+    return Rated(counts[counts.sum(axis=1) > 0], known)
 
 
 def _as_text(table: pd.DataFrame) -> pd.DataFrame:

@@ -27,7 +27,24 @@ from benchmark.evaluation.results import Result, of_split, read_result
 from benchmark.evaluation.significance import ClipTest, compare_on_clips
 from benchmark.evaluation.subgroups import Division, divisions
 from benchmark.evaluation.text import TextAssociation, association
+from benchmark.evaluation.votes import SoftScores, soft_scores
 from benchmark.study import derive_seed
+
+
+@dataclass(frozen=True)
+class Extra:
+    """Emotions that one of two compared systems has alone, so that no common clip is of them.
+
+    Attributes
+    ----------
+    emotions : tuple of str
+        True of its other clips, or predicted by it.
+    predicted : int
+        Predictions of these emotions for common clips; each is wrong.
+    """
+
+    emotions: tuple[str, ...]
+    predicted: int
 
 
 @dataclass(frozen=True)
@@ -46,6 +63,8 @@ class Comparison:
         Scored less others, by UAR.
     only_here, only_there : int
         Clips that one of the two lacks; the comparison leaves them out.
+    extra_here, extra_there : Extra
+        What only the scored predictions have, and only the others.
     """
 
     name: str
@@ -54,6 +73,8 @@ class Comparison:
     test: ClipTest
     only_here: int
     only_there: int
+    extra_here: Extra
+    extra_there: Extra
 
 
 @dataclass(frozen=True)
@@ -73,6 +94,8 @@ class Scored:
         Of sentence and emotion in each corpus whose sentences are known.
     alike : tuple of tuple of str
         Speakers whose names differ only in case, blanks, punctuation or leading zeros.
+    soft : SoftScores or None
+        Against the votes of raters; None without votes or probabilities.
     comparison : Comparison or None
     """
 
@@ -82,6 +105,7 @@ class Scored:
     calibration: Calibration | None
     texts: tuple[TextAssociation, ...]
     alike: tuple[tuple[str, ...], ...]
+    soft: SoftScores | None = None
     comparison: Comparison | None = None
 
 
@@ -198,6 +222,9 @@ def score_predictions(predictions: Predictions, seed: int = 0) -> Scored:
         _calibration(predictions) if predictions.probabilities else None,
         tuple(texts),
         tuple(alike(list(rows["speaker"].unique()))),
+        soft_scores(rows, predictions.rated.votes, emotions, seed)
+        if predictions.rated is not None and predictions.probabilities
+        else None,
     )
 
 
@@ -236,14 +263,23 @@ def compare_with(
                 f"{theirs[at]!r} there; {int(differs.sum()):,} such clips in all. Both need the "
                 "same truth; --clips STUDY takes what a study knows of its clips."
             )
+    theirs, own = (evaluate(side, emotions, seeds[0]) for side in (second, first))
     return Comparison(
         name,
-        evaluate(second, emotions, seeds[0]),
-        evaluate(first, emotions, seeds[0]),
+        theirs,
+        own,
         compare_on_clips(first, second, emotions, METRIC, seeds),
         len(here) - len(common),
         len(there) - len(common),
+        _extra(predictions, others, own),
+        _extra(others, predictions, theirs),
     )
+
+
+def _extra(system: Predictions, other: Predictions, evaluation: Evaluation) -> Extra:
+    alone = [one for one in system.emotions if one not in (*other.emotions, NO_ANSWER)]
+    columns = [evaluation.emotions.index(emotion) for emotion in alone]
+    return Extra(tuple(alone), int(evaluation.confusion[:, columns].sum()))
 
 
 def _calibration(predictions: Predictions) -> Calibration:

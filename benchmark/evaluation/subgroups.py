@@ -7,6 +7,7 @@ from dataclasses import dataclass
 
 import pandas as pd
 
+from benchmark.corpora.raters import FACT
 from benchmark.evaluation.intervals import (
     Score,
     bootstrap_seed,
@@ -99,6 +100,7 @@ def divisions(
         For the resamples.
     """
     facts = [] if clips is None else [name for name in clips if name != "clip"]
+    facts = [name for name in facts if not name.startswith(FACT)]
     if clips is not None:
         rows = rows.merge(clips, on="clip", how="left")
     return [

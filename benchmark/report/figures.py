@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import io
-from collections.abc import Iterator
+import warnings
+from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any
 
@@ -11,6 +12,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from benchmark.evaluation.leaderboard import SPEAKER_DEPENDENT, SPEAKER_INDEPENDENT
+from benchmark.report.markdown import shortened
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -32,8 +34,18 @@ PROTOCOL_STYLES = {
 OTHER_STYLES = [(GREEN, "s"), ("#CC79A7", "^"), ("#E69F00", "v"), ("#56B4E9", "P")]
 COLOURS = [BLUE, VERMILLION, GREEN, *(colour for colour, _ in OTHER_STYLES[1:]), INK]
 
+FONT = "DejaVu Sans"
+"""Comes with matplotlib, so that figures are the same everywhere."""
+
+OTHER_FONTS = (
+    *("Noto Sans CJK SC", "Noto Sans CJK JP", "Noto Sans SC", "Noto Sans JP", "Noto Sans KR"),
+    *("Source Han Sans SC", "WenQuanYi Micro Hei", "WenQuanYi Zen Hei", "Droid Sans Fallback"),
+    *("IPAexGothic", "PingFang SC", "Hiragino Sans", "Apple SD Gothic Neo"),
+    *("Microsoft YaHei", "Yu Gothic", "Malgun Gothic", "Arial Unicode MS"),
+)
+"""Fonts of Chinese, Japanese and Korean names, if they are installed, in this order."""
+
 STYLE: dict[str, Any] = {
-    "font.family": "DejaVu Sans",
     "font.size": 10,
     "axes.titlesize": 10.5,
     "axes.titlelocation": "left",
@@ -70,8 +82,37 @@ def house_style() -> Iterator[None]:
     with matplotlib.rc_context():
         matplotlib.rcdefaults()
         matplotlib.rcParams.update(STYLE)  # type: ignore[arg-type]
+        matplotlib.rcParams["font.family"] = fonts()
         matplotlib.rcParams["text.parse_math"] = False  # names of users may hold a $
-        yield
+        # `without_glyph` says it once, and not for each letter.
+        with warnings.catch_warnings():
+            warnings.filterwarnings("ignore", r"Glyph \d+ .* missing from", UserWarning)
+            yield
+
+
+def fonts() -> list[str]:
+    """Return the families of all figures: the later ones have what the first one lacks."""
+    from matplotlib.font_manager import fontManager
+
+    installed = set(fontManager.get_font_names())
+    return [FONT, *(name for name in OTHER_FONTS if name in installed)]
+
+
+def without_glyph(texts: Iterable[str]) -> str:
+    """Return a warning about letters that figures show as boxes; empty if fonts have all."""
+    from matplotlib import get_cachedir
+    from matplotlib.font_manager import findfont, get_font
+
+    letters = sorted({letter for text in texts for letter in text if letter.isprintable()})
+    found = [get_font(findfont(name)) for name in fonts()]
+    lacking = [one for one in letters if not any(font.get_char_index(ord(one)) for font in found)]
+    if not lacking:
+        return ""
+    return (
+        f"figures show boxes for letters that no font has: {shortened(lacking, 8)}. Install one of "
+        f"the fonts {', '.join(OTHER_FONTS[:2])} or {OTHER_FONTS[6]}, delete matplotlib's list of "
+        f"fonts ({get_cachedir()}), and make the pages again."
+    )
 
 
 def png_bytes(figure: Figure) -> bytes:

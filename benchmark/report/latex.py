@@ -30,7 +30,7 @@ def latex(text: str) -> str:
     >>> print(latex("**0.5** of `random_forest`, 10 %"))
     \textbf{0.5} of \texttt{random\_forest}, 10 \%
     """
-    parts = re.split(r"(\*\*.+?\*\*|`[^`]*`)", text.replace("\n", " "))
+    parts = re.split(r"(\*\*.+?\*\*|(?<!\\)`[^`]*`)", text.replace("\n", " "))
     return "".join(map(_marked, parts))
 
 
@@ -43,7 +43,7 @@ def _marked(part: str) -> str:
 
 def _escaped(text: str) -> str:
     """Return text without the escapes of Markdown, with those of LaTeX."""
-    bare = re.sub(r"\\([\\|])", r"\1", text).replace("&lt;", "<")
+    bare = re.sub(r"\\(\W|_)|&lt;", lambda found: found[1] or "<", text)
     return "".join(CHARACTERS.get(letter, letter) for letter in bare)
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+import re
 from collections.abc import Collection, Iterable, Sequence
 from urllib.parse import quote
 
@@ -13,6 +14,10 @@ ABBREVIATIONS = {
     *("emodb", "emovo", "esd", "iemocap", "jl", "meld", "msp", "ravdess", "savee", "tess"),
 }
 NOTHING = "–"
+
+MARKUP = re.compile(r"[\\|*`\[$~]|(?<!\w)_|_(?!\w)|&(?=#?\w+;)")
+"""Characters that mean something in Markdown; an underscore within a word does not."""
+
 NO_BREAK = "\N{NO-BREAK SPACE}"
 
 
@@ -26,9 +31,15 @@ def table(
 
 
 def plain(text: object) -> str:
-    """Return text from a user's files, escaped: it cannot end a table cell or begin a tag."""
+    r"""Return text from a user's files, escaped: it ends no table cell and is no markup.
+
+    Examples
+    --------
+    >>> print(plain("very_*sad* | <b>"))
+    very_\*sad\* \| &lt;b>
+    """
     one_line = " ".join(str(text).split())
-    return one_line.replace("\\", "\\\\").replace("|", "\\|").replace("<", "&lt;")
+    return MARKUP.sub(r"\\\g<0>", one_line).replace("<", "&lt;")
 
 
 def code(text: object) -> str:

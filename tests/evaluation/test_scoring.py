@@ -13,6 +13,7 @@ from typer.testing import CliRunner
 
 from benchmark.cli import app
 from benchmark.data.protocols import stream
+from benchmark.engine.table_file import read_table
 from benchmark.errors import BenchmarkError
 from benchmark.evaluation.intervals import bootstrap_seed
 from benchmark.evaluation.leaderboard import METRIC, leaderboard
@@ -421,3 +422,163 @@ def test_predictions_are_the_same_in_any_order(table: pd.DataFrame) -> None:
     shuffled = table.sample(frac=1, random_state=0)
     first, second = (score_predictions(check_predictions(rows)) for rows in (table, shuffled))
     assert first.evaluation.scores == second.evaluation.scores
+
+
+@pytest.fixture
+def rated(table: pd.DataFrame) -> pd.DataFrame:
+    """The table with two raters in place of the emotion; they differ on the clips of a and b."""
+    differ = table["speaker"].isin(["a", "b"]) & (table["emotion"] != "sad")
+    second = table["emotion"].where(~differ, "sad")
+    given = {f"p_{e}": np.where(table["prediction"] == e, 0.6, 0.2) for e in ("angry", "happy")}
+    rows = table.assign(rater_1=table["emotion"], rater_2=second, **given)
+    rows["p_sad"] = 1 - rows["p_angry"] - rows["p_happy"]
+    return rows.drop(columns=["emotion", "prediction"])
+
+
+def test_the_majority_of_raters_is_the_truth_and_ties_are_set_aside(
+    rated: pd.DataFrame, table: pd.DataFrame
+) -> None:
+    predictions = check_predictions(rated)
+    assert predictions.rated is not None
+    aside = predictions.rated.set_aside
+    assert set(aside.values()) == {"a tie of votes"}
+    assert len(aside) == 16
+    assert predictions.rated.agreement["all"].clips == len(table)
+    kept = table[~table["clip"].isin(aside)]
+    scored = score_predictions(predictions)
+    assert list(predictions.rows["emotion"]) == list(kept["emotion"])
+    assert list(predictions.facts) == ["clip"]
+    assert scored.soft is not None
+    assert scored.soft.clips == len(kept)
+    assert scored.soft.soft_f1.interval is not None
+
+
+def test_votes_beside_an_emotion_change_no_other_score(table: pd.DataFrame) -> None:
+    voted = table.assign(votes=table["emotion"] + ":2 calm")
+    plain, scored = (score_predictions(check_predictions(one)) for one in (table, voted))
+    assert scored.evaluation.scores == plain.evaluation.scores
+    assert scored.divisions == plain.divisions
+    assert scored.soft is None, "there are no probabilities"
+    assert scored.predictions.rated is not None
+
+
+def test_a_table_in_which_no_clip_has_a_majority_is_refused(table: pd.DataFrame) -> None:
+    tied = table.drop(columns="emotion").assign(votes="sad angry")
+    with pytest.raises(
+        BenchmarkError, match=r"row 0, column 'votes': a tie of votes\. 95 more such"
+    ):
+        check_predictions(tied)
+
+
+def test_the_page_of_rated_clips_has_agreement_and_scores_against_the_votes(
+    rated: pd.DataFrame, tmp_path: Path
+) -> None:
+    rated.to_csv(tmp_path / "rated.csv", index=False)
+    arguments = ("score", str(tmp_path / "rated.csv"), "--project", str(tmp_path))
+    run(*arguments)
+    page = (tmp_path / "reports/scores/rated.md").read_text()
+    assert "**Set aside, without a majority of votes**: 16 clips (a tie of votes): `a-0`" in page
+    assert "| all | 96 | 2 | 83\N{NO-BREAK SPACE}% | 0." in page
+    assert "| Soft macro F1 | 0." in page
+    found = json.loads(run(*arguments, "--json"))["raters"]
+    assert found["agreement"]["all"]["clips"] == 96
+    assert len(found["set_aside"]) == 16
+    assert 0 < found["js_divergence"]["low"] < found["js_divergence"]["value"] < 1
+
+
+def as_a_pipeline_gives_them(rated: pd.DataFrame) -> list[dict[str, object]]:
+    """The rows with a list of labels and scores, highest first, as of Hugging Face."""
+    names = ("angry", "happy", "sad")
+    rows: list[dict[str, object]] = []
+    for row in rated.to_dict("records"):
+        scores = [{"label": name, "score": row[f"p_{name}"]} for name in names]
+        scores.sort(key=lambda one: -float(str(one["score"])))
+        kept = {name: row[name] for name in ("clip", "speaker")}
+        rows.append(kept | {"emotion": row["rater_1"], "scores": scores})
+    return rows
+
+
+@pytest.mark.parametrize("suffix", ["jsonl", "json", "parquet"])
+def test_lists_of_labels_with_scores_are_probabilities(
+    suffix: str, rated: pd.DataFrame, tmp_path: Path
+) -> None:
+    rows = as_a_pipeline_gives_them(rated)
+    path = tmp_path / f"own.{suffix}"
+    writers = {
+        "jsonl": lambda: path.write_text("\n".join(map(json.dumps, rows))),
+        "json": lambda: path.write_text(json.dumps(rows)),
+        "parquet": lambda: pd.DataFrame(rows).to_parquet(path),
+    }
+    writers[suffix]()
+    flat = rated.rename(columns={"rater_1": "emotion"}).drop(columns="rater_2")
+    found, expected = check_predictions(read_table(path)), check_predictions(flat)
+    assert found.probabilities
+    pd.testing.assert_frame_equal(found.rows, expected.rows)
+
+
+@pytest.mark.parametrize(
+    "scores",
+    [
+        {"angry": 1.0},
+        [[{"label": "angry", "score": 1.0}]],
+        [{"label": "angry", "score": 0.5}, {"label": "angry", "score": 0.5}],
+        ["angry"],
+        [],
+    ],
+    ids=["an object", "a list in a list", "a label twice", "words", "nothing"],
+)
+def test_other_nested_values_are_refused_in_one_line(scores: object, tmp_path: Path) -> None:
+    path = tmp_path / "own.jsonl"
+    path.write_text(json.dumps({"clip": "a", "speaker": "1", "emotion": "sad", "scores": scores}))
+    with pytest.raises(BenchmarkError, match="row 2, column 'scores' has a list or an object") as e:
+        read_table(path)
+    assert "\n" not in str(e.value)
+
+
+def test_labels_that_a_short_list_lacks_make_no_distribution(tmp_path: Path) -> None:
+    row = {"clip": "a", "speaker": "1", "emotion": "sad"}
+    lines = [
+        row | {"scores": [{"label": "sad", "score": 0.7}]},
+        row | {"clip": "b", "scores": [{"label": "angry", "score": 1.0}]},
+    ]
+    path = tmp_path / "own.jsonl"
+    path.write_text("\n".join(map(json.dumps, lines)))
+    with pytest.raises(BenchmarkError, match=r"row 2, .*the probabilities sum to 0\.700, not to 1"):
+        check_predictions(read_table(path))
+
+
+def test_a_comparison_tells_of_emotions_that_one_system_has_alone(
+    table: pd.DataFrame, tmp_path: Path
+) -> None:
+    others = table.assign(prediction=table["prediction"].replace("sad", "bored"))
+    more = table.head(3).assign(clip=["x", "y", "z"], emotion="calm", prediction="calm")
+    pd.concat([others, more]).to_csv(tmp_path / "other.csv", index=False)
+    table.to_csv(tmp_path / "mine.csv", index=False)
+    arguments = [str(tmp_path / "mine.csv"), "--against", str(tmp_path / "other.csv")]
+    found = json.loads(run("score", *arguments, "--project", str(tmp_path), "--json"))
+    times = int((table["prediction"] == "sad").sum())
+    assert found["comparison"]["only_here"] == {"emotions": [], "predicted": 0}
+    assert found["comparison"]["only_there"] == {"emotions": ["bored", "calm"], "predicted": times}
+    page = (tmp_path / "reports/scores/mine.md").read_text()
+    assert "has the emotions bored and calm, which no common clip has. It predicts them for" in page
+
+
+def test_names_in_any_script_and_with_markup_are_text_on_the_page(
+    table: pd.DataFrame, tmp_path: Path, recwarn: pytest.WarningsRecorder
+) -> None:
+    names = {"angry": "愤怒", "happy": "*_楽しい_*", "sad": "`<b>` [l](u) $x$"}
+    named = table.replace(names).assign(speaker="话者 **" + table["speaker"])
+    named.to_csv(tmp_path / "预测.csv", index=False)
+    done = CliRunner().invoke(
+        app, ["score", str(tmp_path / "预测.csv"), "--project", str(tmp_path)]
+    )
+    assert done.exit_code == 0, done.output
+    assert not [one for one in recwarn if "Glyph" in str(one.message)]
+    page = (tmp_path / "reports/scores/预测.md").read_text()
+    for shown in (
+        "| 愤怒 |",
+        r"| \*\_楽しい\_\* |",
+        r"| \`&lt;b>\` \[l](u) \$x\$ |",
+        r"话者 \*\*a",
+    ):
+        assert shown in page

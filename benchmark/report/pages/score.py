@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from collections import Counter
+from collections.abc import Iterable
+from dataclasses import asdict, dataclass
 from functools import cached_property
 from pathlib import Path
 from typing import Any
@@ -11,13 +13,15 @@ from benchmark.engine.files import write_bytes, write_text
 from benchmark.evaluation.intervals import Evaluation, Score
 from benchmark.evaluation.leaderboard import METRIC
 from benchmark.evaluation.metrics import METRICS
-from benchmark.evaluation.scoring import Scored
+from benchmark.evaluation.scoring import Extra, Scored
 from benchmark.evaluation.subgroups import FEWEST_CLIPS, SPEAKER, Division, Group
 from benchmark.report import wording
+from benchmark.report.figures import without_glyph
 from benchmark.report.latex import latex as as_latex
-from benchmark.report.markdown import address, counted, figure, plain, title
+from benchmark.report.markdown import address, counted, figure, listed, plain, title
 from benchmark.report.pages.glance import SCORES
 from benchmark.report.sections.calibration import Reliability, reliability_figure
+from benchmark.report.sections.raters import AGREEMENT, agreement_rows
 from benchmark.report.sections.selected_model import Confusion, confusion_figure
 from benchmark.report.sections.subgroups import speakers_figure
 from benchmark.report.study_page import reading_page
@@ -80,6 +84,8 @@ class ScorePage:
         """What is doubtful in the table, for the terminal."""
         answers = self.scored.predictions
         found = [f"speakers whose names are alike: {', '.join(one)}" for one in self.scored.alike]
+        if self.set_aside:
+            found.append(f"set aside, without a majority of votes: {self.set_aside}")
         if answers.unanswered:
             clips = counted(len(answers.unanswered), "clip")
             found.append(f"{clips} without an answer; each counts as wrong")
@@ -92,7 +98,57 @@ class ScorePage:
             for one in self.scored.texts
             if one.tells_emotion
         ]
-        return found
+        found += [
+            f"{name} predicts {listed(extra.emotions, 'or')} for "
+            f"{counted(extra.predicted, 'common clip')}, which no such clip has; {other} cannot"
+            for name, other, extra in self.extras
+            if extra.predicted
+        ]
+        drawn = without_glyph([self.name, *answers.emotions, *answers.rows["speaker"].unique()])
+        return [*found, drawn] if drawn else found
+
+    @property
+    def extras(self) -> list[tuple[str, str, Extra]]:
+        """The emotions that one of two compared systems has alone: its name, the other's, these."""
+        one = self.scored.comparison
+        if one is None:
+            return []
+        both = [(self.name, one.name, one.extra_here), (one.name, self.name, one.extra_there)]
+        return [pair for pair in both if pair[2].emotions]
+
+    @property
+    def set_aside(self) -> str:
+        """The clips without a majority of votes, with the reasons: ``2 clips (a tie of votes)``."""
+        rated = self.scored.predictions.rated
+        reasons = Counter() if rated is None else Counter(rated.set_aside.values())
+        return listed([f"{counted(n, 'clip')} ({reason})" for reason, n in reasons.items()])
+
+    @property
+    def agreement(self) -> list[list[str]]:
+        """A row for each corpus with votes, the columns `AGREEMENT`."""
+        rated = self.scored.predictions.rated
+        return [] if rated is None else agreement_rows(rated.agreement)
+
+    @property
+    def soft_rows(self) -> list[list[str]]:
+        """The scores against the votes, with the columns `soft_header`."""
+        soft = self.scored.soft
+        if soft is None:
+            return []
+        parts = [*soft.corpora.values()] * (len(soft.corpora) > 1)
+        rows = {
+            "Soft macro F1": [soft.soft_f1, *(one.soft_f1 for one in parts)],
+            "JS divergence (lower is better)": [
+                soft.divergence,
+                *(one.divergence for one in parts),
+            ],
+        }
+        return [[name, *map(figure, scores)] for name, scores in rows.items()]
+
+    @property
+    def soft_header(self) -> list[str]:
+        """The columns of `soft_rows`: corpora without votes are not among them."""
+        return [] if self.scored.soft is None else _header(self.scored.soft.corpora)
 
     @property
     def speakers(self) -> list[Division]:
@@ -114,13 +170,17 @@ class ScorePage:
     @property
     def header(self) -> list[str]:
         """The columns of the table of scores."""
-        names = [title(name) for name in self.evaluation.corpora]
-        return ["Metric", "mean over corpora", *names] if len(names) > 1 else ["Metric", "Score"]
+        return _header(self.evaluation.corpora)
 
     @property
     def rows(self) -> list[list[str]]:
         """The table of scores, a row for each metric."""
         return [[metric.title, *self.cells(name)] for name, metric in METRICS.items()]
+
+
+def _header(corpora: Iterable[str]) -> list[str]:
+    names = [title(name) for name in corpora]
+    return ["Metric", "mean over corpora", *names] if len(names) > 1 else ["Metric", "Score"]
 
 
 def figures(page: ScorePage) -> dict[str, bytes]:
@@ -155,6 +215,7 @@ def score_page(page: ScorePage) -> str:
             place=address(page.name),
             speakers_drawn=page.evaluation.speakers <= MOST_SPEAKERS,
             fewest_clips=FEWEST_CLIPS,
+            AGREEMENT=AGREEMENT,
             listed_speakers=wording.listed_speakers(page.evaluation),
             **wording.constants() | {"base": ".."},
         )
@@ -211,6 +272,7 @@ def score_record(page: ScorePage) -> dict[str, Any]:
     """Return all figures of a page as plain data, for JSON."""
     scored, evaluation = page.scored, page.evaluation
     comparison, calibration = scored.comparison, scored.calibration
+    rated, soft = scored.predictions.rated, scored.soft
     return {
         "name": page.name,
         "protocol": page.protocol or None,
@@ -235,6 +297,14 @@ def score_record(page: ScorePage) -> dict[str, Any]:
             "brier": calibration.brier,
             "log_loss": calibration.log_loss,
         },
+        "raters": None
+        if rated is None
+        else {
+            "agreement": {name: asdict(one) for name, one in rated.agreement.items()},
+            "set_aside": rated.set_aside,
+            "soft_macro_f1": None if soft is None else _score(soft.soft_f1),
+            "js_divergence": None if soft is None else _score(soft.divergence),
+        },
         "comparison": None
         if comparison is None
         else {
@@ -244,6 +314,8 @@ def score_record(page: ScorePage) -> dict[str, Any]:
             "mean_over_speakers": comparison.test.statistic,
             "p": comparison.test.p,
             "detectable": comparison.test.detectable,
+            "only_here": asdict(comparison.extra_here),
+            "only_there": asdict(comparison.extra_there),
         },
         "unanswered": scored.predictions.unanswered,
         "never_true": scored.predictions.never_true,
