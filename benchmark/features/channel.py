@@ -111,7 +111,8 @@ def reverberate(
 def clip_peaks(samples: Samples, fraction: float) -> Samples:
     """Return samples cut off above this fraction of the largest one."""
     limit = np.float32(fraction) * np.abs(samples).max(initial=0.0)
-    return np.clip(samples, -limit, limit)
+    clipped: Samples = np.clip(samples, -limit, limit)
+    return clipped
 
 
 def change_level(samples: Samples, level_db: float) -> Samples:

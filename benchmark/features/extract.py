@@ -535,7 +535,8 @@ def features_of(
 ) -> np.ndarray:
     """Return the features of one recording, cut, trimmed and augmented.
 
-    What happens to a recording on its way comes first, see `Chain.of_recording`. Training, testing and serving all compute features with this function.
+    What happens to a recording on its way comes first, see `Chain.of_recording`. Training, testing
+    and serving all compute features with this function.
 
     Parameters
     ----------
