@@ -226,8 +226,8 @@ AUGMENTATIONS: dict[str, Augmentation] = {
         Augmentation(
             name="telephone",
             description=(
-                "Simulates a telephone line: 300 to 3,400 Hz, sampled at 8 kHz, \N{MICRO SIGN}-law "
-                "(G.711)."
+                "Simulates a telephone line: 300 to 3,400 Hz, sampled at 8 kHz, coded by the "
+                "\N{MICRO SIGN}-law of G.711."
             ),
             amount=64.0,
             unit="kbit/s, its only rate",
@@ -239,7 +239,7 @@ AUGMENTATIONS: dict[str, Augmentation] = {
         ),
         Augmentation(
             name="gsm",
-            description="Codes and decodes as a mobile telephone of GSM: GSM 6.10 at 8 kHz.",
+            description="Codes and decodes by GSM 6.10 at 8 kHz, as mobile telephones do.",
             amount=13.0,
             unit="kbit/s, its only rate",
             lowest=13.0,
@@ -250,7 +250,7 @@ AUGMENTATIONS: dict[str, Augmentation] = {
         ),
         Augmentation(
             name="opus",
-            description="Codes and decodes by Opus at 16 kHz, as calls over the internet are.",
+            description="Codes and decodes by Opus at 16 kHz, as calls over the internet do.",
             amount=8.0,
             unit="kbit/s",
             lowest=6.0,
@@ -261,7 +261,7 @@ AUGMENTATIONS: dict[str, Augmentation] = {
         ),
         Augmentation(
             name="mp3",
-            description="Codes and decodes as MP3 at 16 kHz, as archives of calls are.",
+            description="Codes and decodes as MP3 at 16 kHz, as archives of calls do.",
             amount=16.0,
             unit="kbit/s on average",
             lowest=16.0,
@@ -285,10 +285,10 @@ AUGMENTATIONS: dict[str, Augmentation] = {
             name="reverberation",
             description=(
                 "Simulates a room of its own for each clip, with as much power of reverberation "
-                "as of direct sound (Polack's model)."
+                "as of direct sound, by Polack's model."
             ),
             amount=0.6,
-            unit="s in which reverberation decays by 60 dB",
+            unit="s until reverberation has decayed by 60 dB",
             lowest=0.1,
             highest=5.0,
             apply=channel.reverberate,
@@ -299,7 +299,7 @@ AUGMENTATIONS: dict[str, Augmentation] = {
             name="clipping",
             description="Cuts off samples above this fraction of the largest one.",
             amount=0.1,
-            unit="fraction of the largest sample",
+            unit="of the largest sample",
             lowest=0.01,
             highest=1.0,
             apply=lambda samples, _rate_hz, amount, _rng: channel.clip_peaks(samples, amount),

@@ -105,7 +105,8 @@ def reverberate(
     tail = generator.standard_normal(len(time_s)) * 10 ** (-3 * time_s / decay_s)
     response = np.concatenate([[1.0], tail / np.sqrt(np.square(tail).sum())])
     heard = fftconvolve(samples.astype(np.float64), response)[: len(samples)]
-    return (heard / np.sqrt(2)).astype(np.float32)
+    as_loud: Samples = (heard / np.sqrt(2)).astype(np.float32)
+    return as_loud
 
 
 def clip_peaks(samples: Samples, fraction: float) -> Samples:

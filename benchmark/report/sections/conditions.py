@@ -9,9 +9,10 @@ from benchmark.evaluation.conditions import UnderCondition, under_conditions
 from benchmark.evaluation.intervals import Score
 from benchmark.evaluation.leaderboard import METRIC, Leaderboard
 from benchmark.evaluation.metrics import METRICS
-from benchmark.features import AUGMENTATIONS, parse_chain
+from benchmark.features import AUGMENTATIONS, Augmentation, parse_chain
 from benchmark.report import wording
 from benchmark.report.figures import GREY, WIDTH_IN, annotate_line, house_style, png_bytes
+from benchmark.report.markdown import capitalised
 from benchmark.report.sections.headline import ROW, Style, protocol_style
 from benchmark.report.sections.section import Section
 
@@ -82,12 +83,15 @@ def _facts(board: Leaderboard) -> Facts | None:
 
 
 def _description(condition: str) -> str:
-    """Return what a chain does to a recording, with its amounts."""
-    steps = [(AUGMENTATIONS[name], amount) for name, amount in parse_chain(condition).steps]
-    return " Then: ".join(
-        f"{entry.description.removesuffix('.')}: {amount:g} {entry.unit}."
-        for entry, amount in steps
-    )
+    """Return what a chain does to a recording, with its amounts, as a sentence."""
+    steps = [_step(AUGMENTATIONS[name], amount) for name, amount in parse_chain(condition).steps]
+    return f"{capitalised('; then '.join(steps))}."
+
+
+def _step(entry: Augmentation, amount: float) -> str:
+    what = entry.description.rstrip(".")
+    shown = f"{amount:g}".replace("-", "−")
+    return f"{what[:1].lower()}{what[1:]} ({shown} {entry.unit})"
 
 
 def _figures(board: Leaderboard, facts: Facts) -> dict[str, bytes]:
