@@ -350,6 +350,9 @@ class Study(Record):
         Facts about a clip used as further features: ``gender``.
     augment : tuple of str
         Augmented copies of each training clip of `corpora`, each a chain such as ``stretch+pitch``.
+    conditions : tuple of str
+        Chains of augmentations under which the selected models are measured again on the test
+        clips, such as ``telephone+snr=10``. They take no part in fits and selection.
     normalise : str
         Clips whose statistics standardise the features, without labels: ``speaker`` or ``corpus``
         (transductive: a test speaker's other clips are used), or ``none`` (inductive: one clip is
@@ -380,6 +383,7 @@ class Study(Record):
     rename: dict[str, str] = {}
     covariates: tuple[Literal["gender"], ...] = ()
     augment: tuple[str, ...] = ()
+    conditions: tuple[str, ...] = ()
     normalise: Literal["none", "speaker", "corpus"] = "none"
     scale: Scale | None = None
     seed: int = Field(default=0, ge=0, lt=2**32)
@@ -391,9 +395,9 @@ class Study(Record):
     learning_curves: LearningCurves | None = None
     claims: Claims | None = None
 
-    _distinct = field_validator("corpora", "auxiliary", "emotions", "covariates", "augment")(
-        _distinct
-    )
+    _distinct = field_validator(
+        "corpora", "auxiliary", "emotions", "covariates", "augment", "conditions"
+    )(_distinct)
 
     @field_validator("ensembles")
     @classmethod
@@ -427,8 +431,12 @@ class Study(Record):
         return {ENSEMBLE: everyone}
 
     def settings(self) -> dict[str, Any]:
-        """The study as plain data, for results and digests."""
-        return self.model_dump(mode="json")
+        """The study as plain data, for results and digests.
+
+        Without conditions, their key is left out: such a study is the same as before there were
+        any.
+        """
+        return self.model_dump(mode="json", exclude=None if self.conditions else {"conditions"})
 
 
 EXAMPLES: dict[str, Any] = {

@@ -11,7 +11,7 @@ from benchmark.data.outer_folds import OUTER_FOLDS
 from benchmark.data.protocols import PROTOCOLS, RENAMED_PROTOCOLS
 from benchmark.errors import BenchmarkError, mistakes, unknown
 from benchmark.evaluation.metrics import METRICS
-from benchmark.features import feature_set, parse_chain
+from benchmark.features import Chain, feature_set, parse_chain
 from benchmark.features.extract import no_copies
 from benchmark.features.recipe import RECORDING
 from benchmark.models import MODELS, engine_problem
@@ -131,12 +131,27 @@ def _models(study: Study) -> Iterator[str]:
     return _unknown("model", study.models, MODELS, "[models]")
 
 
-def _augment(study: Study) -> Iterator[str]:
-    for chain in study.augment:
-        try:
-            parse_chain(chain)
-        except BenchmarkError as error:
-            yield f"augment: {error}"
+def _chains(study: Study) -> Iterator[str]:
+    for key, chains in _chains_by_key(study).items():
+        known: dict[Chain, str] = {}
+        for text in chains:
+            try:
+                chain = parse_chain(text)
+            except BenchmarkError as error:
+                yield f"{key}: {error}"
+                continue
+            if chain in known:
+                yield f"{key}: {known[chain]!r} and {text!r} are the same. Remove one of them."
+            known[chain] = text
+            if missing := chain.missing_codecs:
+                yield (
+                    f"{key}: {text} needs {missing[0]}, which the installed libsndfile lacks. "
+                    "Remove it, or install another build of soundfile."
+                )
+
+
+def _chains_by_key(study: Study) -> dict[str, tuple[str, ...]]:
+    return {"augment": study.augment, "conditions": study.conditions}
 
 
 def _renamed(study: Study) -> Iterator[str]:
@@ -168,8 +183,9 @@ def _features(study: Study) -> Iterator[str]:
     except BenchmarkError as error:
         yield str(error)
         return
-    if study.augment and features.tables:
-        yield str(no_copies(features))
+    for key, chains in _chains_by_key(study).items():
+        if chains and features.tables:
+            yield str(no_copies(features, key))
     if study.sample_rate_hz is not None and features.measured is RECORDING:
         yield (
             "sample_rate_hz: nothing is computed of the recordings, since all features are of your "
@@ -305,7 +321,7 @@ RULES = (
     Rule(_sampler, (), "search.sampler"),
     Rule(_engine),
     Rule(_models, ("models",), "models"),
-    Rule(_augment),
+    Rule(_chains),
     Rule(_renamed, ("corpora", "auxiliary"), "rename"),
     Rule(_emotions, ("emotions", "corpora", "rename")),
     Rule(_features, ("features", "sample_rate_hz")),

@@ -112,13 +112,14 @@ def _refuse_unsupported(study: Study) -> None:
         "normalise": study.normalise != "none",
         "scale": study.scale is not None,
         "auxiliary": bool(study.auxiliary),
+        "conditions": bool(study.conditions),
         "[split] repeats": study.split.repeats > 1,
     }
     for key, wanted in unsupported.items():
         if wanted:
             raise BenchmarkError(
                 f"study {study.name}: {key} does not apply to your own tables, which are already "
-                "split and scaled. Remove the key."
+                "measured, split and scaled. Remove the key."
             )
 
 

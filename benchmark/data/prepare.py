@@ -87,6 +87,7 @@ def prepare(
         pairs = find_copies(originals.clips, frame, cache, workers, bars)
         changes += check_sides(drawn, frame, pairs, sources.allow)
         copies = _augment(study, originals, drawn, cache, workers, bars)
+        heard = _under_conditions(study, originals, drawn, cache, workers, bars)
     if few := copies_across(drawn, frame, pairs, allowed=0):
         console.warning(few)
     _report_unusable(copies, console)
@@ -117,6 +118,10 @@ def prepare(
         },
         recipe=None if features.tables else features.recipe() | normalisation,
         clips=frame.drop(columns=["corpus", "speaker", "gender", "emotion", "samples"]),
+        conditions={
+            condition: _condition_table(study, frame, condition, part)
+            for condition, part in heard.items()
+        },
     )
 
 
@@ -423,6 +428,51 @@ def _augment(
         augmentation: _extract(study, clips, augmentation, cache, workers, bars)
         for augmentation in study.augment
     }
+
+
+def _under_conditions(
+    study: Study,
+    originals: Extracted,
+    drawn: Sequence[Split],
+    cache: Path,
+    workers: Workers,
+    bars: Bars,
+) -> dict[str, Extracted]:
+    """Return the test clips as measured under each condition.
+
+    Where other clips set the scale of a test clip, all clips of its corpus are measured: they are
+    heard under the same condition.
+
+    Raises
+    ------
+    BenchmarkError
+        If a clip can't be used under a condition.
+    """
+    tested = np.logical_or.reduce([split.test for split in drawn])
+    clips = [clip for clip, one in zip(originals.clips, tested, strict=True) if one]
+    if study.normalise != "none":
+        corpora = {clip.corpus for clip in clips}
+        clips = [clip for clip in originals.clips if clip.corpus in corpora]
+    heard = {}
+    for condition in study.conditions:
+        heard[condition] = _extract(study, clips, condition, cache, workers, bars)
+        for clip, reason in heard[condition].unusable:
+            raise BenchmarkError(
+                f"conditions: {condition}: {clip} can't be used: {reason}. All conditions need the "
+                "same test clips: remove this one, or choose another amount."
+            )
+    return heard
+
+
+def _condition_table(study: Study, frame: pd.DataFrame, condition: str, heard: Extracted) -> Table:
+    """Return clips as measured under a condition, scaled as test clips are."""
+    scaled = normalised_tests(study, heard, study.scale)
+    known = frame.set_index("clip", drop=False)
+    rows = known.loc[[clip.id for clip in heard.clips]].assign(augmentation=condition)
+    rows = rows[list(IDENTITY)].reset_index(drop=True)
+    columns = (*heard.features.columns, *(COVARIATES[name].column for name in study.covariates))
+    values = with_covariates(scaled.values, rows, study.covariates)
+    return Table(rows, values, columns, heard.features.shape)
 
 
 def _write_split(

@@ -15,6 +15,9 @@ clips.csv
     One row per clip of the study: all that its corpus tells of it beside speaker and emotion.
 out_of_fold.parquet
     One row per training clip and split: out-of-fold probabilities of the split's selected model.
+conditions.parquet
+    One row per test clip, protocol and condition: the probabilities of the split's selected model;
+    only if the study has conditions.
 curves.csv
     One row per point of a learning curve: protocol, model, fraction, fold, rows, training score and
     validation score; only if the study asks for learning curves.
@@ -38,6 +41,7 @@ from benchmark.evaluation import older_results
 from benchmark.evaluation.metrics import METRICS
 from benchmark.evaluation.parquet import from_parquet
 from benchmark.evaluation.records import read_record, text_table, write_record
+from benchmark.features import parse_chain
 from benchmark.study import BASELINE, Record, Study
 
 FORMAT = 4
@@ -149,6 +153,9 @@ class Result:
     out_of_fold : DataFrame or None
         As `predictions`, for training clips, with their inner ``fold`` after the emotion, by the
         selected model of each split. None in results of early versions.
+    conditions : DataFrame or None
+        As `predictions`, with the ``condition`` before the model, by the selected model of each
+        split. None without conditions.
     unfinished : tuple of UnfinishedSearch, or None
         Searches that the time budget ended early; None without a budget.
     """
@@ -164,6 +171,7 @@ class Result:
     curves: pd.DataFrame | None = None
     clips: pd.DataFrame | None = None
     out_of_fold: pd.DataFrame | None = None
+    conditions: pd.DataFrame | None = None
     unfinished: tuple[UnfinishedSearch, ...] | None = None
 
     @property
@@ -226,6 +234,7 @@ def write_result(result: Result, folder: Path) -> None:
         "curves.csv": result.curves,
         "clips.csv": result.clips,
         "out_of_fold.parquet": result.out_of_fold,
+        "conditions.parquet": result.conditions,
     }
     tables = {name: table for name, table in frames.items() if table is not None}
     record = {
@@ -256,12 +265,17 @@ def read_result(folder: Path) -> Result:
     """
     advice = "Run the study again: finished trials are kept."
     result = read_record(folder / "study.json", READ, _result, advice)
-    _check_metrics(result, str(folder))
+    _check_names(result, str(folder))
     return result
 
 
-def _check_metrics(result: Result, where: str) -> None:
-    """Refuse a result by a metric that is not registered in this process."""
+def _check_names(result: Result, where: str) -> None:
+    """Refuse a result by a metric or an augmentation that is not registered in this process."""
+    for condition in result.study.conditions:
+        try:
+            parse_chain(condition)
+        except BenchmarkError as error:
+            raise BenchmarkError(f"{where}: {error}") from error
     claims = result.study.claims
     for name in (result.study.search.metric, *([claims.metric] if claims else [])):
         if name not in METRICS:
@@ -285,6 +299,7 @@ def _result(record: dict[str, Any], contents: dict[str, bytes]) -> Result:
         curves=tables.get("curves"),
         clips=tables.get("clips"),
         out_of_fold=tables.get("out_of_fold"),
+        conditions=tables.get("conditions"),
         unfinished=None
         if unfinished is None
         else tuple(map(UnfinishedSearch.model_validate, unfinished)),

@@ -10,7 +10,8 @@ from hashlib import blake2b
 import numpy as np
 
 from benchmark.errors import BenchmarkError, unknown
-from benchmark.features import audio, spectral, vocoder
+from benchmark.features import audio, channel, spectral, vocoder
+from benchmark.features.channel import Codec
 
 
 @dataclass(frozen=True)
@@ -34,6 +35,11 @@ class Augmentation:
     version : int
         Increase it whenever the augmented copies change: cached rows of other versions are not
         used.
+    of_recording : bool
+        Whether it happens to a recording on its way: a chain with it is applied to the whole
+        recording, before a feature set cuts and trims it.
+    codec : Codec or None
+        The codec that it needs.
     """
 
     name: str
@@ -45,6 +51,8 @@ class Augmentation:
     apply: Callable[[np.ndarray, int, float, np.random.Generator], np.ndarray]
     random: bool = False
     version: int = 1
+    of_recording: bool = False
+    codec: Codec | None = None
 
 
 @dataclass(frozen=True)
@@ -69,6 +77,17 @@ class Chain:
         """The text, and the version of each step above version 1."""
         versions = [AUGMENTATIONS[name].version for name, _ in self.steps]
         return self.text + "".join(f"@{v}" if v > 1 else "" for v in versions)
+
+    @property
+    def of_recording(self) -> bool:
+        """Whether it is applied to the whole recording, before that is cut and trimmed."""
+        return any(AUGMENTATIONS[name].of_recording for name, _ in self.steps)
+
+    @property
+    def missing_codecs(self) -> list[str]:
+        """Titles of the codecs that it needs and that the installed libsndfile lacks."""
+        codecs = [AUGMENTATIONS[name].codec for name, _ in self.steps]
+        return [codec.title for codec in codecs if codec is not None and not codec.available]
 
     def seed(self, study_seed: int, clip_id: str) -> bytes:
         """Return the seed of one augmented copy, 16 bytes; empty if no step is random."""
@@ -203,6 +222,98 @@ AUGMENTATIONS: dict[str, Augmentation] = {
             highest=10.0,
             apply=_shift,
             random=True,
+        ),
+        Augmentation(
+            name="telephone",
+            description=(
+                "Simulates a telephone line: 300 to 3,400 Hz, sampled at 8 kHz, coded by the "
+                "\N{MICRO SIGN}-law of G.711."
+            ),
+            amount=64.0,
+            unit="kbit/s, its only rate",
+            lowest=64.0,
+            highest=64.0,
+            apply=lambda samples, rate_hz, _amount, _rng: channel.telephone(samples, rate_hz),
+            of_recording=True,
+            codec=channel.MU_LAW,
+        ),
+        Augmentation(
+            name="gsm",
+            description="Codes and decodes by GSM 6.10 at 8 kHz, as mobile telephones do.",
+            amount=13.0,
+            unit="kbit/s, its only rate",
+            lowest=13.0,
+            highest=13.0,
+            apply=lambda samples, rate_hz, _amount, _rng: channel.gsm(samples, rate_hz),
+            of_recording=True,
+            codec=channel.GSM,
+        ),
+        Augmentation(
+            name="opus",
+            description="Codes and decodes by Opus at 16 kHz, as calls over the internet do.",
+            amount=8.0,
+            unit="kbit/s",
+            lowest=6.0,
+            highest=128.0,
+            apply=lambda samples, rate_hz, amount, _rng: channel.opus(samples, rate_hz, amount),
+            of_recording=True,
+            codec=channel.OPUS,
+        ),
+        Augmentation(
+            name="mp3",
+            description="Codes and decodes as MP3 at 16 kHz, as archives of calls do.",
+            amount=16.0,
+            unit="kbit/s on average",
+            lowest=16.0,
+            highest=128.0,
+            apply=lambda samples, rate_hz, amount, _rng: channel.mp3(samples, rate_hz, amount),
+            of_recording=True,
+            codec=channel.MP3,
+        ),
+        Augmentation(
+            name="snr",
+            description="Adds white noise at this ratio of the recording's mean power to its own.",
+            amount=10.0,
+            unit="dB",
+            lowest=-20.0,
+            highest=80.0,
+            apply=lambda samples, _rate_hz, amount, rng: channel.add_noise(samples, amount, rng),
+            random=True,
+            of_recording=True,
+        ),
+        Augmentation(
+            name="reverberation",
+            description=(
+                "Simulates a room of its own for each clip, with as much power of reverberation "
+                "as of direct sound, by Polack's model."
+            ),
+            amount=0.6,
+            unit="s until reverberation has decayed by 60 dB",
+            lowest=0.1,
+            highest=5.0,
+            apply=channel.reverberate,
+            random=True,
+            of_recording=True,
+        ),
+        Augmentation(
+            name="clipping",
+            description="Cuts off samples above this fraction of the largest one.",
+            amount=0.1,
+            unit="of the largest sample",
+            lowest=0.01,
+            highest=1.0,
+            apply=lambda samples, _rate_hz, amount, _rng: channel.clip_peaks(samples, amount),
+            of_recording=True,
+        ),
+        Augmentation(
+            name="level",
+            description="Makes the recording louder by this, or softer.",
+            amount=-20.0,
+            unit="dB",
+            lowest=-60.0,
+            highest=20.0,
+            apply=lambda samples, _rate_hz, amount, _rng: channel.change_level(samples, amount),
+            of_recording=True,
         ),
     )
 }

@@ -132,9 +132,10 @@ def extract(  # noqa: PLR0913 - keyword arguments
 ) -> Extracted:
     """Return the features of clips under one augmentation.
 
-    A clip is cut and trimmed as the feature set says, augmented, then measured. Rows are cached as
-    soon as they are computed, those of a joined feature set in the caches of its parts. Rows of own
-    tables are looked up. A clip that can't be used is listed with its reason.
+    A clip is cut and trimmed as the feature set says, augmented, then measured; what happens to a
+    recording on its way (`Chain.of_recording`) comes before cutting and trimming. Rows are cached
+    as soon as they are computed, those of a joined feature set in the caches of its parts. Rows of
+    own tables are looked up. A clip that can't be used is listed with its reason.
 
     Parameters
     ----------
@@ -161,7 +162,7 @@ def extract(  # noqa: PLR0913 - keyword arguments
     if not feature_set.tables:
         return measure(clips, feature_set, augmentation=augmentation, progress=progress)
     if augmentation:
-        raise no_copies(feature_set)
+        raise no_copies(feature_set, "augment")
     found = [table.find(clips) for table in feature_set.tables]
     for table, rows in zip(feature_set.tables, found, strict=True):
         absent = [clip for clip in clips if clip.id not in rows]
@@ -171,11 +172,11 @@ def extract(  # noqa: PLR0913 - keyword arguments
     return _with_tables(measure(clips, feature_set.measured, progress=progress), feature_set, found)
 
 
-def no_copies(feature_set: FeatureSet) -> BenchmarkError:
-    """Return the error for the augmentation of own tables."""
+def no_copies(feature_set: FeatureSet, key: str) -> BenchmarkError:
+    """Return the error for the augmentation of own tables, which a key of a study asks for."""
     return BenchmarkError(
-        f"augment: {feature_set.tables[0].name} has no rows for augmented copies of clips. Remove "
-        "augment, or the table from features."
+        f"{key}: {feature_set.tables[0].name} has no rows for augmented copies of clips. Remove "
+        f"{key}, or the table from features."
     )
 
 
@@ -535,7 +536,8 @@ def features_of(
 ) -> np.ndarray:
     """Return the features of one recording, cut, trimmed and augmented.
 
-    Training, testing and serving all compute features with this function.
+    What happens to a recording on its way comes first, see `Chain.of_recording`. Training, testing
+    and serving all compute features with this function.
 
     Parameters
     ----------
@@ -552,10 +554,12 @@ def features_of(
     UnusableError
         If the remaining samples are shorter than a frame.
     """
+    if chain.of_recording:
+        samples = chain.apply(samples, feature_set.sample_rate_hz, seed)
     samples = samples[feature_set.part]
     if feature_set.trim_top_db is not None:
         samples = spectral.trim(samples, feature_set.trim_top_db)
-    if len(samples) >= FRAME_LENGTH:
+    if len(samples) >= FRAME_LENGTH and not chain.of_recording:
         samples = chain.apply(samples, feature_set.sample_rate_hz, seed)
     if len(samples) < FRAME_LENGTH:
         seconds = len(samples) / feature_set.sample_rate_hz

@@ -31,6 +31,7 @@ from benchmark.search.refit import (
     make_ensemble,
     out_of_fold_predictions,
     predict,
+    predict_under,
     winners_of,
 )
 from benchmark.search.search import ModelSearch
@@ -69,7 +70,7 @@ def evaluate(
     folder = project.features_cache / prepared.name
     files = fit_winners(searches, workers, folder, console)
     curves = _learning_curves(study, searches, workers, project, console)
-    predictions, out_of_fold, unstored = [], [], []
+    predictions, out_of_fold, under_conditions, unstored = [], [], [], []
     for tables in prepared.splits:
         by_model = {s.plan.model: s for s in searches if s.plan.split == tables.name}
         read = cache(load)  # a member of several ensembles is read once
@@ -90,6 +91,9 @@ def evaluate(
         predictions += [
             predict(model, name, tables, study.emotions) for name, model in fitted.items()
         ]
+        under_conditions += predict_under(
+            prepared.conditions, fitted[best.model], best.model, tables, study.emotions
+        )
         winners += own
     return Outcome(
         Result(
@@ -104,6 +108,7 @@ def evaluate(
             curves=curves,
             clips=prepared.clips,
             out_of_fold=_joined(out_of_fold),
+            conditions=_joined(under_conditions) if under_conditions else None,
             unfinished=searched.unfinished,
         ),
         files,

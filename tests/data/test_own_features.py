@@ -96,6 +96,7 @@ def test_the_same_table_gives_the_same_bytes_and_other_content_another_result(
     ("change", "words"),
     [
         ('augment=["noise"]', "augment: table:"),
+        ('conditions=["gsm"]', "conditions: table:"),
         ("sample_rate_hz=8000", "sample_rate_hz: nothing is computed of the recordings"),
         ("features=table:nowhere.npy", "table:nowhere.npy: no such file in "),
     ],

@@ -54,7 +54,7 @@ def gap_figure(board: Leaderboard) -> bytes:
         standings = [one for one in board.standings if one.model != BASELINE][::-1]
         names = [wording.row_title(board, one.model) for one in standings]
         panels = [*board.corpora, *[""] * (len(board.corpora) > 1)]
-        styles = [_protocol_style(board, protocol) for protocol in board.protocols]
+        styles = [protocol_style(board, protocol) for protocol in board.protocols]
         size = (WIDTH_IN, 1.7 + (0.22 + 0.24 * len(styles)) * len(standings))
         figure = Figure(figsize=size, layout=ConstrainedLayoutEngine(w_pad=0.06, h_pad=0.08))
         grid = figure.subplots(1, len(panels), sharey=True, squeeze=False)[0]
@@ -147,7 +147,8 @@ def _title(board: Leaderboard) -> str:
     return f"{result.name}: {len(result.emotions)} emotions, {corpora}{generated}"
 
 
-def _protocol_style(board: Leaderboard, protocol: str) -> Style:
+def protocol_style(board: Leaderboard, protocol: str) -> Style:
+    """Return the colour, the marker and the label of a protocol of a study."""
     label = wording.protocol_words(protocol).label
     if protocol in PROTOCOL_STYLES:
         return (*PROTOCOL_STYLES[protocol], label)
