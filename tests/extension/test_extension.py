@@ -1,7 +1,7 @@
-"""Entries registered outside the package run through every command and every page.
+"""A plug-in with an entry of each kind runs through every command and every page.
 
-Each kind of extension is one file in ``toys``. These tests start the program as a user does, and
-never import the toys: registries of the test process stay as they are.
+Each kind of extension is one file of the package ``ser_toys``. These tests start the program as a
+user does, and never import the toys: registries of the test process stay as they are.
 """
 
 from __future__ import annotations
@@ -20,13 +20,14 @@ import pandas as pd
 import pytest
 import soundfile
 
-from tests.support.bench import run_command
+from tests.support.plugins import environment, install
 from tests.support.sounds import RATE_HZ, voice
 from tests.support.tracking import client_of
 
 FOLDER = Path(__file__).parent
 DOCS = FOLDER.parents[1] / "docs" / "extending.md"
-TOYS = sorted(path for path in (FOLDER / "toys").glob("*.py") if path.name != "__init__.py")
+PACKAGE = FOLDER / "ser_toys"
+TOYS = sorted(path for path in PACKAGE.glob("ser_toys/*.py") if path.name != "__init__.py")
 SPEAKERS = {"ann": 200, "eva": 210, "mia": 220, "bob": 120, "max": 126, "tom": 132}  # Hz
 EMOTIONS = {"bored": 1.0, "happy": 1.25, "sad": 1.5}  # times the speaker's pitch
 COMMANDS = {
@@ -41,17 +42,22 @@ class Toys:
 
     def __init__(self, folder: Path) -> None:
         self.project, self.corpora = folder / "project", folder / "corpora"
-        self.reports = self.project / "reports"
+        self.reports, self.site = self.project / "reports", folder / "site"
+        install(PACKAGE, self.site)
 
-    def run(self, *arguments: str, project: bool = True) -> str:
-        """Run a command of the program with the toys, and return what it prints."""
-        where = ["--project", str(self.project)] if project else []
-        ended = subprocess.run(
-            [sys.executable, str(FOLDER / "run_toys.py"), *arguments, *where],
+    def start(self, *arguments: str, site: Path | None = None) -> subprocess.CompletedProcess[str]:
+        """Run a command with the packages of a folder, by default the toys."""
+        return subprocess.run(
+            [sys.executable, "-m", "benchmark", *arguments, "--project", str(self.project)],
             capture_output=True,
             text=True,
             check=False,
+            env=environment(site or self.site),
         )
+
+    def run(self, *arguments: str) -> str:
+        """Run a command to its end, and return what it prints."""
+        ended = self.start(*arguments)
         assert ended.returncode == 0, ended.stderr
         return ended.stdout
 
@@ -180,9 +186,9 @@ def test_pages_and_mlflow_name_the_negated_metric(errors: Toys) -> None:
 
 
 def test_a_result_by_an_unregistered_metric_is_refused_in_one_line(errors: Toys) -> None:
-    refused = run_command("report", "--project", str(errors.project))
+    refused = errors.start("report", site=errors.project)
     assert refused.returncode == 2
-    assert "unknown metric 'toy_error_rate'" in " ".join(refused.stderr.split())
+    assert "made with the plug-in ser-toys 1.0; it is not installed" in words(refused.stderr)
     assert "Traceback" not in refused.stderr
 
 
