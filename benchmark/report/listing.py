@@ -87,17 +87,13 @@ def _plugin(registry: Registry[Any], name: str) -> str:
 def _plugins(_: Sources) -> Rows:
     """Return what each plug-in adds, as its metadata say: none is imported."""
     known = {registry.group for registry in REGISTRIES}
-    return [
-        (
-            package,
-            "; ".join(
-                f"{group.removeprefix(PREFIX)}{'' if group in known else ' (unknown here)'}: "
-                + ", ".join(point.name for point in points if point.group == group)
-                for group in dict.fromkeys(point.group for point in points)
-            ),
-        )
-        for package, points in by_package().items()
-    ]
+    names: dict[tuple[str, str], list[str]] = {}
+    for package, points in by_package().items():
+        for point in points:
+            group = point.group.removeprefix(PREFIX)
+            group += "" if point.group in known else " (unknown here)"
+            names.setdefault((package, group), []).append(point.name)
+    return [(*place, ", ".join(found)) for place, found in names.items()]
 
 
 def _studies(_: Sources) -> Rows:
@@ -192,6 +188,8 @@ SECTIONS = {
         registry=SAMPLERS,
     ),
     "plugins": Section(
-        ("package", "entries"), _plugins, lambda _: list(by_package()) or ["none installed"]
+        ("package", "adds to", "entries"),
+        _plugins,
+        lambda _: list(by_package()) or ["none installed"],
     ),
 }
