@@ -145,14 +145,15 @@ class Registry(MutableMapping[str, Entry]):
         remove = f"uninstall it: pip uninstall {_package(point).name}"
         try:
             entry = point.load()
-        except Exception as error:  # code of others raises errors of any kind
+        except (Exception, SystemExit) as error:  # code of others raises errors of any kind
+            reason = " ".join(f"{type(error).__name__}: {error}".split())
             raise BenchmarkError(
-                f"{where} can't be loaded ({point.value}: {type(error).__name__}: {error}). Repair "
-                f"the package, or {remove}."
+                f"{where} can't be loaded ({point.value}: {reason}). Repair the package, or "
+                f"{remove}."
             ) from error
         if not isinstance(entry, self._type):
             raise BenchmarkError(
-                f"{where} must be a {self._type.__name__}, but {point.value} is a "
+                f"{where} must be a {self._type.__name__}, but {point.value} is of type "
                 f"{type(entry).__name__}. Correct the package, or {remove}."
             )
         if entry.name != point.name or not NAME.fullmatch(entry.name):

@@ -44,7 +44,9 @@ def study_page(
     present = present_sections(board) if facts is None else facts
     shared = wording.context(board) | {
         "picture": partial(_picture, board, figures),
-        "page_plugins": METRICS.versions(METRICS) | SECTIONS.versions(present),
+        "packages": board.result.versions.packages
+        | METRICS.versions(METRICS)
+        | SECTIONS.versions(present),
     }
     parts = [section_text(name, shared | {"facts": found}) for name, found in present.items()]
     return "\n\n".join(part for part in parts if part) + "\n"

@@ -28,6 +28,15 @@ FOLDER = Path(__file__).parent
 DOCS = FOLDER.parents[1] / "docs" / "extending.md"
 PACKAGE = FOLDER / "ser_toys"
 TOYS = sorted(path for path in PACKAGE.glob("ser_toys/*.py") if path.name != "__init__.py")
+CONTRACTS = (
+    "tests/models/test_stored.py",
+    "tests/features/test_extract.py",
+    "tests/features/test_features.py",
+    "tests/features/test_augmentation.py",
+    "tests/search/test_ensemble.py",
+    "tests/corpora/test_fetch.py",
+)
+"""Tests over all entries of a registry, here run on the toys."""
 SPEAKERS = {"ann": 200, "eva": 210, "mia": 220, "bob": 120, "max": 126, "tom": 132}  # Hz
 EMOTIONS = {"bored": 1.0, "happy": 1.25, "sad": 1.5}  # times the speaker's pitch
 COMMANDS = {
@@ -251,6 +260,19 @@ def test_another_version_of_a_plug_in_searches_anew(errors: Toys, newer: Path) -
     assert again.returncode == 0, again.stderr
     record = json.loads((errors.reports / "results/errors/study.json").read_text())
     assert record["versions"]["plugins"] == {"ser-toys": "1.1"}
+
+
+def test_the_entries_pass_the_tests_of_our_own_entries(toys: Toys) -> None:
+    ended = subprocess.run(
+        [sys.executable, "-m", "pytest", "-q", "-k", "toy", "-p", "no:cacheprovider", *CONTRACTS],
+        capture_output=True,
+        text=True,
+        check=False,
+        env=environment(toys.site),
+        cwd=FOLDER.parents[1],
+    )
+    assert ended.returncode == 0, ended.stdout
+    assert re.search(r"\b\d\d passed", ended.stdout)
 
 
 @pytest.mark.parametrize("toy", TOYS, ids=lambda path: path.stem)
