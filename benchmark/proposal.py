@@ -22,7 +22,7 @@ from benchmark.data.prepare import clip_frame, read_named, study_splits
 from benchmark.data.protocols.identities import SENTENCE
 from benchmark.data.splits import draw_splits
 from benchmark.engine.files import write_text
-from benchmark.errors import BenchmarkError, unknown
+from benchmark.errors import BenchmarkError
 from benchmark.evaluation.text import TextAssociation, association
 from benchmark.project import Project, Sources, study_files
 from benchmark.report.markdown import counted, listed, percent
@@ -227,7 +227,7 @@ def _named(corpora: Sequence[str], sources: Sources) -> tuple[str, ...]:
     """
     for name in corpora:
         if name not in CORPORA:
-            raise unknown("corpus", name, CORPORA, "--use")
+            raise CORPORA.unknown(name, "--use")
     names = tuple(dict.fromkeys(corpora or sources.given))
     if names:
         return names

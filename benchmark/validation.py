@@ -4,11 +4,12 @@ from __future__ import annotations
 
 from collections.abc import Callable, Collection, Iterable, Iterator, Mapping
 from pathlib import Path
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 from benchmark.corpora import CORPORA, known_emotions
 from benchmark.data.outer_folds import OUTER_FOLDS
 from benchmark.data.protocols import PROTOCOLS, RENAMED_PROTOCOLS
+from benchmark.engine.registry import Registry
 from benchmark.errors import BenchmarkError, mistakes, unknown
 from benchmark.evaluation.metrics import METRICS
 from benchmark.features import Chain, feature_set, parse_chain
@@ -91,11 +92,11 @@ def _name(study: Study) -> Iterator[str]:
 
 
 def _corpora(study: Study) -> Iterator[str]:
-    return _unknown("corpus", study.corpora, CORPORA, "corpora")
+    return _unregistered(CORPORA, study.corpora, "corpora")
 
 
 def _auxiliary(study: Study) -> Iterator[str]:
-    yield from _unknown("corpus", study.auxiliary, CORPORA, "auxiliary")
+    yield from _unregistered(CORPORA, study.auxiliary, "auxiliary")
     for name in study.auxiliary:
         if name in study.corpora:
             yield (
@@ -105,8 +106,7 @@ def _auxiliary(study: Study) -> Iterator[str]:
 
 
 def _protocols(study: Study) -> Iterator[str]:
-    where = "[split] protocols"
-    return _unknown("protocol", study.split.protocols, PROTOCOLS, where, RENAMED_PROTOCOLS)
+    return _unregistered(PROTOCOLS, study.split.protocols, "[split] protocols", RENAMED_PROTOCOLS)
 
 
 def _folds(study: Study) -> Iterator[str]:
@@ -116,11 +116,11 @@ def _folds(study: Study) -> Iterator[str]:
 
 
 def _metric(study: Study) -> Iterator[str]:
-    return _unknown("metric", (study.search.metric,), METRICS, "[search] metric")
+    return _unregistered(METRICS, (study.search.metric,), "[search] metric")
 
 
 def _sampler(study: Study) -> Iterator[str]:
-    return _unknown("sampler", (study.search.sampler,), SAMPLERS, "[search] sampler")
+    return _unregistered(SAMPLERS, (study.search.sampler,), "[search] sampler")
 
 
 def _engine(study: Study) -> Iterator[str]:
@@ -128,7 +128,7 @@ def _engine(study: Study) -> Iterator[str]:
 
 
 def _models(study: Study) -> Iterator[str]:
-    return _unknown("model", study.models, MODELS, "[models]")
+    return _unregistered(MODELS, study.models, "[models]")
 
 
 def _chains(study: Study) -> Iterator[str]:
@@ -264,7 +264,7 @@ def _claims(study: Study) -> Iterator[str]:
     yield from _unknown(
         "protocol", (claims.protocol,), study.split.protocols, place, RENAMED_PROTOCOLS
     )
-    yield from _unknown("metric", (claims.metric,), METRICS, f"{place} metric")
+    yield from _unregistered(METRICS, (claims.metric,), f"{place} metric")
     yield from _unknown("model", claims.values, _predicting(study), place)
     for key, names in (
         ("why", claims.why),
@@ -277,6 +277,17 @@ def _claims(study: Study) -> Iterator[str]:
 def _predicting(study: Study) -> tuple[str, ...]:
     """Return the names of the models and ensembles of a study."""
     return (BASELINE, *(name for name in study.models if name != BASELINE), *study.all_ensembles)
+
+
+def _unregistered(
+    registry: Registry[Any],
+    names: Iterable[str],
+    where: str,
+    renamed: Mapping[str, str] | None = None,
+) -> Iterator[str]:
+    """Yield a line for each name that no entry of a registry has."""
+    absent = [name for name in names if name not in registry]
+    yield from (str(registry.unknown(name, where, renamed)) for name in absent)
 
 
 def _unknown(

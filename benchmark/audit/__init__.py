@@ -9,14 +9,16 @@ from dataclasses import dataclass
 
 from benchmark.audit import copies, labels, numbers, sentences, speakers
 from benchmark.audit.evidence import Check, Evidence, Finding
+from benchmark.engine.registry import Registry
 
 __all__ = ["CHECKS", "Audit", "run_audit"]
 
-CHECKS: dict[str, Check] = {
-    check.name: check
-    for family in (copies, speakers, sentences, labels, numbers)
-    for check in family.CHECKS
-}
+CHECKS: Registry[Check] = Registry(
+    "check",
+    "audit_checks",
+    Check,
+    (check for family in (copies, speakers, sentences, labels, numbers) for check in family.CHECKS),
+)
 """All checks, by name, in the order of the page."""
 
 SEVERITIES = ("leak", "doubt", "note")

@@ -23,7 +23,7 @@ from benchmark.cli.options import (
     read_study,
 )
 from benchmark.cli.status import command_console
-from benchmark.errors import BenchmarkError, unknown
+from benchmark.errors import BenchmarkError
 
 if TYPE_CHECKING:
     from benchmark.console import Console
@@ -94,7 +94,7 @@ def audit(
         from benchmark.report.pages.audit import AuditPage, write_audit
 
         if protocol is not None and protocol not in PROTOCOLS:
-            raise unknown("protocol", protocol, PROTOCOLS, "--protocol")
+            raise PROTOCOLS.unknown(protocol, "--protocol")
         job = make_job(project, make_sources(project, corpora, corpus), None, workers)
         match (study, corpus, train, test, predictions):
             case (str(), _, None, None, None):

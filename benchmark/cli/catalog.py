@@ -21,8 +21,8 @@ def list_entries(
     section: Annotated[
         str | None,
         typer.Argument(
-            help="studies, corpora, features, augmentations, models, protocols, metrics or "
-            "samplers: list this section with descriptions. Default: the names of all sections.",
+            help="studies, corpora, features, augmentations, models, protocols, metrics, samplers "
+            "or plugins: list this section with descriptions. Default: the names of all sections.",
             show_default=False,
         ),
     ] = None,
@@ -30,10 +30,11 @@ def list_entries(
     corpus: CorpusOption = None,
     project: ProjectOption = CURRENT_FOLDER,
 ) -> None:
-    """List studies, corpora, feature sets, augmentations, models, protocols, metrics, samplers.
+    """List studies, corpora, features, augmentations, models, protocols, metrics and plug-ins.
 
     - `list`: the names, and which corpora are present and complete
     - `list models`: one section, with descriptions
+    - `list plugins`: installed packages that add entries
     """
     with command_console() as console:
         from benchmark.report.listing import print_overview, print_section

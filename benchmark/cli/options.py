@@ -161,7 +161,7 @@ def make_sources(
                 f"--corpus {text}: expected NAME=DIR, for example ravdess=~/ravdess."
             )
         if name not in CORPORA:
-            raise unknown("corpus", name, CORPORA, "--corpus")
+            raise CORPORA.unknown(name, "--corpus")
         given[name] = Path(path).expanduser()
     return Sources(
         cache=Project(project).features_cache,

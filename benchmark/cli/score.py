@@ -17,7 +17,7 @@ from benchmark.cli.options import (
     page_name,
 )
 from benchmark.cli.status import command_console
-from benchmark.errors import BenchmarkError, unknown
+from benchmark.errors import BenchmarkError
 
 if TYPE_CHECKING:
     from benchmark.console import Console
@@ -113,7 +113,7 @@ def _known_protocol(protocol: str | None) -> str:
             f"{', '.join(PROTOCOLS)}."
         )
     if protocol not in PROTOCOLS:
-        raise unknown("protocol", protocol, PROTOCOLS, "--protocol")
+        raise PROTOCOLS.unknown(protocol, "--protocol")
     return protocol
 
 

@@ -21,7 +21,8 @@ from benchmark.corpora.ravdess import RAVDESS
 from benchmark.corpora.savee import SAVEE
 from benchmark.corpora.synthetic import SYNTHETIC
 from benchmark.corpora.tess import TESS
-from benchmark.errors import BenchmarkError, unknown
+from benchmark.engine.registry import Registry
+from benchmark.errors import BenchmarkError
 
 __all__ = [
     "CORPORA",
@@ -36,9 +37,11 @@ __all__ = [
     "read_corpus",
 ]
 
-CORPORA: dict[str, Corpus] = {
-    corpus.name: corpus
-    for corpus in (
+CORPORA: Registry[Corpus] = Registry(
+    "corpus",
+    "corpora",
+    Corpus,
+    (
         SYNTHETIC,
         RAVDESS,
         TESS,
@@ -52,8 +55,8 @@ CORPORA: dict[str, Corpus] = {
         ESD,
         MELD,
         CSV,
-    )
-}
+    ),
+)
 """All corpora, by name."""
 
 NAMES_SHOWN = 5  # of missing clips, in one line
@@ -196,5 +199,5 @@ def _count_clips(corpus: Corpus, recordings: Recordings) -> str:
 
 def _corpus(name: str) -> Corpus:
     if name not in CORPORA:
-        raise unknown("corpus", name, CORPORA)
+        raise CORPORA.unknown(name)
     return CORPORA[name]

@@ -19,7 +19,7 @@ from filelock import FileLock, Timeout
 from benchmark.corpora import CORPORA, describe_shortfall, read_corpus
 from benchmark.corpora.clip import Archive, Corpus
 from benchmark.corpora.folder import read_folder
-from benchmark.errors import BenchmarkError, unknown
+from benchmark.errors import BenchmarkError
 
 Progress = Callable[[int, int], None]
 """Called with the bytes downloaded, and the bytes in all (0 if the server does not tell)."""
@@ -102,7 +102,7 @@ def fetch(
 def _free_corpus(name: str) -> tuple[Corpus, Archive]:
     """Return a corpus that is free to download, and its archive."""
     if name not in CORPORA:
-        raise unknown("corpus", name, CORPORA)
+        raise CORPORA.unknown(name)
     corpus = CORPORA[name]
     if corpus.archive is None:
         free = ", ".join(other for other, entry in CORPORA.items() if entry.archive)

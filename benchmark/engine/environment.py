@@ -8,6 +8,8 @@ from functools import lru_cache
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 
+from benchmark.engine.registry import installed
+
 __version__ = "0.1.0"
 
 DECISIVE = (
@@ -57,6 +59,7 @@ def surroundings() -> dict[str, str]:
         "its code": code_digest()[:12],
         "libsndfile": soundfile.__libsndfile_version__,
         **{name: _version(name) for name in DECISIVE},
+        **installed(),  # plug-ins
     }
 
 

@@ -17,6 +17,7 @@ import pandas as pd
 from numpy.typing import NDArray
 from pydantic import PlainSerializer, PlainValidator
 
+from benchmark.engine.registry import Registry
 from benchmark.errors import BenchmarkError
 
 Counts = Annotated[
@@ -141,9 +142,11 @@ class Metric:
         return values if self.greater_is_better else -values
 
 
-METRICS: dict[str, Metric] = {
-    metric.name: metric
-    for metric in (
+METRICS: Registry[Metric] = Registry(
+    "metric",
+    "metrics",
+    Metric,
+    (
         Metric(
             name="uar",
             title="UAR",
@@ -172,8 +175,8 @@ METRICS: dict[str, Metric] = {
             of_counts=weighted_f1,
             scorer="f1_weighted",
         ),
-    )
-}
+    ),
+)
 """By name in study files."""
 
 

@@ -36,7 +36,8 @@ from typing import Any
 import pandas as pd
 
 from benchmark.data.record import Change, DataRecord
-from benchmark.errors import BenchmarkError, unknown
+from benchmark.engine.registry import check_installed
+from benchmark.errors import BenchmarkError
 from benchmark.evaluation import older_results
 from benchmark.evaluation.metrics import METRICS
 from benchmark.evaluation.parquet import from_parquet
@@ -113,12 +114,18 @@ class Versions(Record):
 
     `search_code` is that of our own code that decides scores, `plan.VERSION`. Version 1, also of
     results that do not state it, selected by the score of all clips together, not by the mean over
-    corpora.
+    corpora. `plugins` are the packages of other authors whose entries the study uses.
     """
 
     libraries: dict[str, str]
     engines: dict[str, str] = {}
     search_code: int = 1
+    plugins: dict[str, str] = {}
+
+    @property
+    def packages(self) -> dict[str, str]:
+        """The versions of all libraries and plug-ins."""
+        return self.libraries | self.plugins
 
 
 @dataclass(frozen=True)
@@ -261,10 +268,12 @@ def read_result(folder: Path) -> Result:
     Raises
     ------
     BenchmarkError
-        If a file is missing, damaged, or of a format that this version does not read.
+        If a file is missing, damaged, or of a format that this version does not read, or if a
+        plug-in of the study is not installed in the version that made the result.
     """
     advice = "Run the study again: finished trials are kept."
     result = read_record(folder / "study.json", READ, _result, advice)
+    check_installed(result.versions.plugins, str(folder))
     _check_names(result, str(folder))
     return result
 
@@ -279,7 +288,7 @@ def _check_names(result: Result, where: str) -> None:
     claims = result.study.claims
     for name in (result.study.search.metric, *([claims.metric] if claims else [])):
         if name not in METRICS:
-            raise unknown("metric", name, METRICS, where)
+            raise METRICS.unknown(name, where)
 
 
 def _result(record: dict[str, Any], contents: dict[str, bytes]) -> Result:

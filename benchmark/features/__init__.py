@@ -9,7 +9,8 @@ from __future__ import annotations
 
 from dataclasses import replace
 
-from benchmark.errors import BenchmarkError, unknown
+from benchmark.engine.registry import Registry
+from benchmark.errors import BenchmarkError
 from benchmark.features import (
     dynamics,
     embeddings,
@@ -39,19 +40,25 @@ __all__ = [
     "parse_chain",
 ]
 
-FEATURE_SETS: dict[str, FeatureSet] = {
-    feature_set.name: feature_set
-    for family in (spectral, frames, functionals, dynamics, prosody)
-    for feature_set in family.FEATURE_SETS
-}
-"""Feature sets that need no extra, by name."""
-
 OPTIONAL_FEATURE_SETS: dict[str, OptionalFeatureSet] = {
     optional.name: optional
     for family in (opensmile, embeddings, own_table)
     for optional in family.OPTIONAL_FEATURE_SETS
 }
 """Feature sets that need an extra or a user's own file, by name."""
+
+FEATURE_SETS: Registry[FeatureSet] = Registry(
+    "feature set",
+    "features",
+    FeatureSet,
+    (
+        feature_set
+        for family in (spectral, frames, functionals, dynamics, prosody)
+        for feature_set in family.FEATURE_SETS
+    ),
+    reserved=OPTIONAL_FEATURE_SETS,
+)
+"""Feature sets that need no extra, by name."""
 
 RENAMED_FEATURE_SETS = {"courses": "dynamics"}
 """Names of earlier versions, which are refused with the new name."""
@@ -77,7 +84,7 @@ def feature_set(name: str, sample_rate_hz: int | None = None) -> FeatureSet:
     """
     if "+" in name:
         return join(tuple(feature_set(part, sample_rate_hz) for part in name.split("+")))
-    found = FEATURE_SETS[name] if name in FEATURE_SETS else _optional(name)
+    found = _plain(name) if name in FEATURE_SETS else _optional(name)
     if sample_rate_hz in (None, found.sample_rate_hz) or found.table is not None:
         return found
     if found.shape is not None or found.weights:
@@ -89,13 +96,19 @@ def feature_set(name: str, sample_rate_hz: int | None = None) -> FeatureSet:
     return replace(found, sample_rate_hz=sample_rate_hz)
 
 
+def _plain(name: str) -> FeatureSet:
+    """Return a feature set that needs no extra; the version of its plug-in decides its numbers."""
+    found = FEATURE_SETS[name]
+    return replace(found, versions=(*found.versions, *FEATURE_SETS.versions([name]).items()))
+
+
 def _optional(name: str) -> FeatureSet:
     """Return a feature set that needs an extra or a file."""
     kind, _, argument = name.partition(":")
     optional = OPTIONAL_FEATURE_SETS.get(kind)
     if optional is None or bool(argument) is not bool(optional.argument):
-        allowed = (*FEATURE_SETS, *(one.title for one in OPTIONAL_FEATURE_SETS.values()))
-        raise unknown("feature set", name, allowed, "features", RENAMED_FEATURE_SETS)
+        titles = [one.title for one in OPTIONAL_FEATURE_SETS.values()]
+        raise FEATURE_SETS.unknown(name, "features", RENAMED_FEATURE_SETS, titles)
     if not optional.available:
         raise BenchmarkError(
             f"features: {name} needs the extra `{optional.extra}`, which is not installed. "

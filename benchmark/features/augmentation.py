@@ -9,7 +9,8 @@ from hashlib import blake2b
 
 import numpy as np
 
-from benchmark.errors import BenchmarkError, unknown
+from benchmark.engine.registry import Registry
+from benchmark.errors import BenchmarkError
 from benchmark.features import audio, channel, spectral, vocoder
 from benchmark.features.channel import Codec
 
@@ -74,9 +75,11 @@ class Chain:
 
     @property
     def identity(self) -> str:
-        """The text, and the version of each step above version 1."""
+        """The text, the version of each step above version 1, and the versions of plug-ins."""
         versions = [AUGMENTATIONS[name].version for name, _ in self.steps]
-        return self.text + "".join(f"@{v}" if v > 1 else "" for v in versions)
+        plugins = AUGMENTATIONS.versions(name for name, _ in self.steps)
+        own = self.text + "".join(f"@{v}" if v > 1 else "" for v in versions)
+        return own + "".join(f"@{package}=={version}" for package, version in plugins.items())
 
     @property
     def of_recording(self) -> bool:
@@ -123,7 +126,7 @@ def parse_chain(text: str) -> Chain:
 def _parse_step(step: str, text: str) -> tuple[str, float]:
     name, equals, amount_text = (part.strip() for part in step.partition("="))
     if name not in AUGMENTATIONS:
-        raise unknown("augmentation", name, AUGMENTATIONS, f"augmentation {text!r}")
+        raise AUGMENTATIONS.unknown(name, f"augmentation {text!r}")
     augmentation = AUGMENTATIONS[name]
     if not equals:
         return name, augmentation.amount
@@ -155,9 +158,11 @@ def _shift(
     return np.roll(samples, int(generator.uniform(-amount, amount) * rate_hz))
 
 
-AUGMENTATIONS: dict[str, Augmentation] = {
-    augmentation.name: augmentation
-    for augmentation in (
+AUGMENTATIONS: Registry[Augmentation] = Registry(
+    "augmentation",
+    "augmentations",
+    Augmentation,
+    (
         Augmentation(
             name="noise",
             description="Adds white noise of up to this fraction of the clip's largest sample.",
@@ -315,6 +320,6 @@ AUGMENTATIONS: dict[str, Augmentation] = {
             apply=lambda samples, _rate_hz, amount, _rng: channel.change_level(samples, amount),
             of_recording=True,
         ),
-    )
-}
+    ),
+)
 """All augmentations, by name."""

@@ -454,6 +454,7 @@ class Plan:
                 for draw, candidate in enumerate(candidates)
             )
 
+        plugins = self.result.versions.plugins
         return Ablation(
             name=self.result.name,
             study=self.study,
@@ -464,7 +465,8 @@ class Plan:
                     one[0].model: MODELS[one[0].model].engine_version()
                     for one, _ in self.cumulative
                 },
-            },
+            }
+            | ({"plugins": plugins} if plugins else {}),
             n_draws=len(self.selected),
             n_seeds=self.extent.seeds,
             runs=tuple(finished),

@@ -19,7 +19,7 @@ from benchmark.data.splits import draw_splits
 from benchmark.data.tables import IDENTITY, Table
 from benchmark.engine.arrays import write_arrays
 from benchmark.errors import BenchmarkError
-from benchmark.evaluation.metrics import score
+from benchmark.evaluation.metrics import METRICS, score
 from benchmark.leakage.leaks import Procedure, Setting
 from benchmark.models import MODELS, FitContext
 from benchmark.study import Split, derive_seed, digest_of
@@ -81,6 +81,7 @@ class FitPlan:
         """Return a digest of everything that decides the result."""
         libraries = {name: version(name) for name in DECISIVE_LIBRARIES}
         model = MODELS[self.model]
+        libraries |= MODELS.versions([self.model]) | METRICS.versions([self.metric])
         made = [VERSION, rows.identity, model.engine_version(), model.version, libraries]
         return digest_of([made, asdict(self)])
 

@@ -20,7 +20,7 @@ from typing import Any
 import pandas as pd
 from pydantic import TypeAdapter
 
-from benchmark.errors import unknown
+from benchmark.engine.registry import check_installed
 from benchmark.evaluation.metrics import METRICS
 from benchmark.evaluation.records import read_record, text_table, write_record
 from benchmark.study import Study
@@ -214,9 +214,10 @@ def read_ablation(folder: Path) -> Ablation:
     """
     advice = "Run `python -m benchmark leakage` again: finished fits are cached."
     ablation = read_record(folder / RECORD, [FORMAT], _ablation, advice)
+    check_installed(ablation.versions.get("plugins", {}), str(folder))
     for one in ablation.cumulative:
         if one.metric not in METRICS:
-            raise unknown("metric", one.metric, METRICS, str(folder))
+            raise METRICS.unknown(one.metric, str(folder))
     return ablation
 
 

@@ -12,6 +12,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from benchmark.engine.registry import Registry
 from benchmark.models import (
     baseline,
     convolutional,
@@ -44,7 +45,9 @@ __all__ = [
 
 _FAMILIES = (baseline, linear, trees, mlp, svm, neighbours, gender, convolutional)
 
-MODELS: dict[str, Model] = {model.name: model for family in _FAMILIES for model in family.MODELS}
+MODELS: Registry[Model] = Registry(
+    "model", "models", Model, (model for family in _FAMILIES for model in family.MODELS)
+)
 """The registry, in the order in which models are listed."""
 
 

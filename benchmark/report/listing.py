@@ -1,18 +1,22 @@
-"""Tables of the command ``list``: studies, corpora and the entries of each registry."""
+"""Tables of the command ``list``: studies, corpora, the entries of each registry, plug-ins."""
 
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from typing import Any
 
+from benchmark.audit import CHECKS
 from benchmark.console import Console
 from benchmark.corpora import CORPORA, describe_presence
 from benchmark.data.protocols import PROTOCOLS
+from benchmark.engine.registry import PREFIX, Registry, by_package
 from benchmark.errors import BenchmarkError, unknown
 from benchmark.evaluation.metrics import METRICS
 from benchmark.features import AUGMENTATIONS, FEATURE_SETS, OPTIONAL_FEATURE_SETS
 from benchmark.models import MODELS
 from benchmark.project import Sources, study_files
+from benchmark.report import sections
 from benchmark.search.samplers import SAMPLERS
 from benchmark.study import read_study
 
@@ -33,12 +37,22 @@ class Section:
         From the sources to what the overview shows of each entry.
     note : str
         How a study uses the entries.
+    registry : Registry or None
+        That of the entries, if plug-ins can add to it.
     """
 
     columns: tuple[str, ...]
     rows: Callable[[Sources], Rows]
     names: Callable[[Sources], Sequence[str]]
     note: str = ""
+    registry: Registry[Any] | None = None
+
+    def table(self, sources: Sources) -> tuple[tuple[str, ...], Rows]:
+        """Return columns and rows; with a column for the packages of entries if there are any."""
+        rows = self.rows(sources)
+        if self.registry is None or not self.registry.versions(self.registry):
+            return self.columns, rows
+        return (*self.columns, "plug-in"), [(*row, _plugin(self.registry, row[0])) for row in rows]
 
 
 def print_overview(sources: Sources, console: Console) -> None:
@@ -60,7 +74,26 @@ def print_section(name: str, sources: Sources, console: Console) -> None:
         raise unknown("section", name, SECTIONS, "list")
     section = SECTIONS[name]
     title = f"{name} ({section.note})" if section.note else name
-    console.table(title, section.columns, section.rows(sources), words=True)
+    console.table(title, *section.table(sources), words=True)
+
+
+def _plugin(registry: Registry[Any], name: str) -> str:
+    """Return the package of an entry, with its version; empty for our own."""
+    return " ".join(
+        f"{package} {version}" for package, version in registry.versions([name]).items()
+    )
+
+
+def _plugins(_: Sources) -> Rows:
+    """Return what each plug-in adds, as its metadata say: none is imported."""
+    known = {registry.group for registry in REGISTRIES}
+    names: dict[tuple[str, str], list[str]] = {}
+    for package, points in by_package().items():
+        for point in points:
+            group = point.group.removeprefix(PREFIX)
+            group += "" if point.group in known else " (unknown here)"
+            names.setdefault((package, group), []).append(point.name)
+    return [(*place, ", ".join(found)) for place, found in names.items()]
 
 
 def _studies(_: Sources) -> Rows:
@@ -99,18 +132,26 @@ def _features(_: Sources) -> Rows:
     ]
 
 
+REGISTRIES: tuple[Registry[Any], ...] = (
+    CORPORA, FEATURE_SETS, AUGMENTATIONS, MODELS, PROTOCOLS, METRICS, SAMPLERS, CHECKS,
+    sections.SECTIONS,
+)  # fmt: skip
+"""All that plug-ins can add to."""
+
 SECTIONS = {
     "studies": Section(("name", "question"), _studies, lambda _: list(study_files())),
     "corpora": Section(
         ("name", "clips", "description"),
         _corpora,
         lambda sources: [f"{n} ({s or 'absent'})" for n, s in _presence(sources).items()],
+        registry=CORPORA,
     ),
     "features": Section(
         ("name", "size", "description"),
         _features,
         lambda _: [*FEATURE_SETS, *(one.title for one in OPTIONAL_FEATURE_SETS.values())],
         "join with +",
+        FEATURE_SETS,
     ),
     "augmentations": Section(
         ("name", "default", "description"),
@@ -120,25 +161,35 @@ SECTIONS = {
         ],
         lambda _: list(AUGMENTATIONS),
         "chain with +",
+        AUGMENTATIONS,
     ),
     "models": Section(
         ("name", "description"),
         lambda _: [(name, kind.description) for name, kind in MODELS.items()],
         lambda _: list(MODELS),
+        registry=MODELS,
     ),
     "protocols": Section(
         ("name", "description"),
         lambda _: [(name, rule.description) for name, rule in PROTOCOLS.items()],
         lambda _: list(PROTOCOLS),
+        registry=PROTOCOLS,
     ),
     "metrics": Section(
         ("name", "title", "description"),
         lambda _: [(name, one.title, one.description) for name, one in METRICS.items()],
         lambda _: list(METRICS),
+        registry=METRICS,
     ),
     "samplers": Section(
         ("name", "description"),
         lambda _: [(name, sampler.description) for name, sampler in SAMPLERS.items()],
         lambda _: list(SAMPLERS),
+        registry=SAMPLERS,
+    ),
+    "plugins": Section(
+        ("package", "adds to", "entries"),
+        _plugins,
+        lambda _: list(by_package()) or ["none installed"],
     ),
 }

@@ -7,6 +7,7 @@ from functools import partial
 from typing import Any
 
 from benchmark.evaluation.leaderboard import Leaderboard
+from benchmark.evaluation.metrics import METRICS
 from benchmark.report import wording
 from benchmark.report.markdown import address
 from benchmark.report.sections import SECTIONS
@@ -41,7 +42,12 @@ def study_page(
         Of `present_sections`; None to compute them.
     """
     present = present_sections(board) if facts is None else facts
-    shared = wording.context(board) | {"picture": partial(_picture, board, figures)}
+    shared = wording.context(board) | {
+        "picture": partial(_picture, board, figures),
+        "packages": board.result.versions.packages
+        | METRICS.versions(METRICS)
+        | SECTIONS.versions(present),
+    }
     parts = [section_text(name, shared | {"facts": found}) for name, found in present.items()]
     return "\n\n".join(part for part in parts if part) + "\n"
 

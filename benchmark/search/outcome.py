@@ -16,12 +16,14 @@ from benchmark.data.prepared import Prepared
 from benchmark.data.split_tables import SplitTables
 from benchmark.engine.environment import __version__
 from benchmark.engine.processes import Workers
+from benchmark.evaluation.metrics import METRICS
 from benchmark.evaluation.results import Result, Versions, Winner, selected
 from benchmark.models import MODELS
 from benchmark.models.stored import load
 from benchmark.project import Project
 from benchmark.search.learning_curves import learning_curves
 from benchmark.search.plan import VERSION
+from benchmark.search.plugins import plugins_of
 from benchmark.search.progress import Searched
 from benchmark.search.refit import (
     Ensemble,
@@ -176,6 +178,7 @@ def _versions(study: Study) -> Versions:
     libraries = ["librosa", "numpy", "optuna", "scikit-learn", "scipy", "soundfile", "soxr"]
     if any(MODELS[name].by_epochs for name in study.models):
         libraries += ["skorch", "torch"]
+    claimed = METRICS.versions([study.claims.metric] if study.claims else [])
     return Versions(
         libraries={
             "ser-benchmark": __version__,
@@ -183,4 +186,5 @@ def _versions(study: Study) -> Versions:
         },
         engines={name: MODELS[name].engine_version(study.search.engine) for name in study.models},
         search_code=VERSION,
+        plugins=plugins_of(study, study.split.protocols, study.models) | claimed,
     )

@@ -7,6 +7,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, TypeAlias
 
+from benchmark.engine.registry import Registry
 from benchmark.errors import BenchmarkError
 from benchmark.study import ModelSettings, Range
 
@@ -91,14 +92,16 @@ def grid(spec: ModelSettings) -> list[dict[str, Any]]:
     return list(ParameterGrid(axes))
 
 
-SAMPLERS: dict[str, Sampler] = {
-    sampler.name: sampler
-    for sampler in (
+SAMPLERS: Registry[Sampler] = Registry(
+    "sampler",
+    "samplers",
+    Sampler,
+    (
         Sampler("tpe", "Multivariate tree-structured Parzen estimator.", _tpe),
         Sampler("random", "Independent random parameters.", random_sampler),
         Sampler("grid", "Every combination of the space.", random_sampler, points=grid),
-    )
-}
+    ),
+)
 """By name in study files."""
 
 

@@ -10,7 +10,7 @@ depend on the number of workers or on interruptions.
 from __future__ import annotations
 
 import json
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -27,6 +27,7 @@ from benchmark.evaluation.metrics import score
 from benchmark.search import pruning
 from benchmark.search.fitting import FoldResult, Probabilities, fit_fold, validated_corpora
 from benchmark.search.plan import Plan
+from benchmark.search.plugins import plugins_of
 from benchmark.search.samplers import SAMPLERS, contains, distributions, random_sampler, storable
 from benchmark.search.storage import TrialStorage
 from benchmark.search.trial import Trial
@@ -461,12 +462,17 @@ def open_searches(
                 emotions=tuple(tables.emotions),
                 n_folds=tables.split.n_folds,
                 arrays=tables.arrays,
-                origin=prepared.origin,
+                origin=prepared.origin | _named(plugins_of(study, [tables.split.protocol], [name])),
             )
             search = ModelSearch(plan, storage, folder)
             search.open()
             searches.append(search)
     return searches
+
+
+def _named(plugins: Mapping[str, str]) -> dict[str, str]:
+    """Return the versions of plug-ins as ingredients of a search."""
+    return {f"plug-in {package}": version for package, version in plugins.items()}
 
 
 def _baseline(spec: ModelSettings, tables: SplitTables) -> ModelSettings:

@@ -81,9 +81,15 @@ def measure_curve(
             ),
         )
     ]
-    libraries = {name: MODELS[name].engine_version() for name in study.models if name != BASELINE}
+    libraries = {name: _libraries(name) for name in study.models if name != BASELINE}
     names = [INDUCTIVE, *tests]
     return Curve(study, tuple(sources), libraries, _by_clip(parts, frame, names))
+
+
+def _libraries(model: str) -> str:
+    """Return what fits a model, with its versions."""
+    plugins = [f"{package} {version}" for package, version in MODELS.versions([model]).items()]
+    return ", ".join([MODELS[model].engine_version(), *plugins])
 
 
 def _check(study: Study) -> None:

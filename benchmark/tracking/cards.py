@@ -23,10 +23,12 @@ from pydantic import (
 
 from benchmark.data.protocols import PROTOCOLS
 from benchmark.engine.files import write_text
+from benchmark.engine.registry import check_installed
 from benchmark.errors import BenchmarkError, unknown
 from benchmark.evaluation.leaderboard import Leaderboard, leaderboard
 from benchmark.evaluation.results import Result
-from benchmark.features import FeatureSet, feature_set
+from benchmark.features import FEATURE_SETS, FeatureSet, feature_set
+from benchmark.models import MODELS
 from benchmark.models.stored import load
 from benchmark.project import study_files
 from benchmark.report.markdown import listed
@@ -112,6 +114,8 @@ class Card(_Part):
     measured : tuple of ProtocolScores
         One per protocol of the study. For another protocol than `split`'s, they are of the same
         model tuned and fitted on that protocol's training side.
+    plugins : dict of str to str
+        Versions of the packages of other authors whose models and features it takes.
     file, sha256 : str
         Name of the model's file, which is beside the card, and its digest.
     """
@@ -134,6 +138,7 @@ class Card(_Part):
     cv_std: float
     measured: Annotated[tuple[ProtocolScores, ...], Field(min_length=1)]
     versions: dict[str, str]
+    plugins: dict[str, str] = {}
     file: str
     sha256: str
 
@@ -223,7 +228,8 @@ def write_cards(
     files : mapping of (str, str) to Path
         By split and model.
     """
-    board = leaderboard(result)
+    board, study = leaderboard(result), result.study
+    plugins = MODELS.versions(study.models) | FEATURE_SETS.versions(study.features.split("+"))
     for winner in result.winners:
         split, model = winner.split, winner.model
         stored = files[split, model]
@@ -246,6 +252,7 @@ def write_cards(
             cv_std=winner.std,
             measured=_measured(board, model),
             versions=result.versions.libraries,
+            plugins=plugins,
             file=stored.name,
             sha256=hashlib.sha256(stored.read_bytes()).hexdigest(),
         )
@@ -316,6 +323,7 @@ def feature_set_of(card: Card, where: str) -> FeatureSet:
         If this version can't compute it, or the model needs more than one recording contains.
     """
     features, model = card.features, f"{where}: {card.reference}"
+    check_installed(card.plugins, model)
     if features is None:
         raise BenchmarkError(
             f"{model} was fitted on a user's own tables of features, which can't be computed from "

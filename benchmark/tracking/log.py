@@ -12,6 +12,7 @@ from benchmark.evaluation.leaderboard import leaderboard
 from benchmark.evaluation.metrics import METRICS
 from benchmark.evaluation.results import Result, Winner, by_split
 from benchmark.project import Project
+from benchmark.search.plugins import plugins_of
 from benchmark.search.search import ModelSearch
 from benchmark.study import Study, digest_of
 from benchmark.tracking.records import ModelRecord, StudyRecord, TableRecord
@@ -36,6 +37,7 @@ def study_record(
         for split in prepared.splits
     }
     keys = [search.plan.key for search in searches]
+    plugins = plugins_of(study, study.split.protocols, study.models)
     return StudyRecord(
         name=prepared.name,
         digest=digest_of([prepared.name, keys])[:16],
@@ -51,6 +53,7 @@ def study_record(
             "data_digest": digest_of([split.digest for split in prepared.splits]),
             "code_digest": code_digest(),
             "benchmark_version": __version__,
+            **{f"plugin.{package}": version for package, version in plugins.items()},
             **(
                 {"changes": "; ".join(change.text for change in prepared.changes)}
                 if prepared.changes

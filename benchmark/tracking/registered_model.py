@@ -201,6 +201,6 @@ def _requirements(card: Card) -> list[str]:
     extractors = card.features.versions if card.features else {}
     return [
         f"{found.metadata['Name']}=={found.version.partition('+')[0]}"
-        for name in dict.fromkeys((*LIBRARIES, *deep, *extractors))
+        for name in dict.fromkeys((*LIBRARIES, *deep, *extractors, *card.plugins))
         for found in distributions(name=name)
     ]

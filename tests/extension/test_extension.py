@@ -1,7 +1,7 @@
-"""Entries registered outside the package run through every command and every page.
+"""A plug-in with an entry of each kind runs through every command and every page.
 
-Each kind of extension is one file in ``toys``. These tests start the program as a user does, and
-never import the toys: registries of the test process stay as they are.
+Each kind of extension is one file of the package ``ser_toys``. These tests start the program as a
+user does, and never import the toys: registries of the test process stay as they are.
 """
 
 from __future__ import annotations
@@ -20,13 +20,23 @@ import pandas as pd
 import pytest
 import soundfile
 
-from tests.support.bench import run_command
+from tests.support.plugins import environment, install
 from tests.support.sounds import RATE_HZ, voice
 from tests.support.tracking import client_of
 
 FOLDER = Path(__file__).parent
 DOCS = FOLDER.parents[1] / "docs" / "extending.md"
-TOYS = sorted(path for path in (FOLDER / "toys").glob("*.py") if path.name != "__init__.py")
+PACKAGE = FOLDER / "ser_toys"
+TOYS = sorted(path for path in PACKAGE.glob("ser_toys/*.py") if path.name != "__init__.py")
+CONTRACTS = (
+    "tests/models/test_stored.py",
+    "tests/features/test_extract.py",
+    "tests/features/test_features.py",
+    "tests/features/test_augmentation.py",
+    "tests/search/test_ensemble.py",
+    "tests/corpora/test_fetch.py",
+)
+"""Tests over all entries of a registry, here run on the toys."""
 SPEAKERS = {"ann": 200, "eva": 210, "mia": 220, "bob": 120, "max": 126, "tom": 132}  # Hz
 EMOTIONS = {"bored": 1.0, "happy": 1.25, "sad": 1.5}  # times the speaker's pitch
 COMMANDS = {
@@ -41,23 +51,36 @@ class Toys:
 
     def __init__(self, folder: Path) -> None:
         self.project, self.corpora = folder / "project", folder / "corpora"
-        self.reports = self.project / "reports"
+        self.reports, self.site = self.project / "reports", folder / "site"
+        install(PACKAGE, self.site)
 
-    def run(self, *arguments: str, project: bool = True) -> str:
-        """Run a command of the program with the toys, and return what it prints."""
-        where = ["--project", str(self.project)] if project else []
-        ended = subprocess.run(
-            [sys.executable, str(FOLDER / "run_toys.py"), *arguments, *where],
+    def start(self, *arguments: str, site: Path | None = None) -> subprocess.CompletedProcess[str]:
+        """Run a command with the packages of a folder, by default the toys."""
+        return subprocess.run(
+            [sys.executable, "-m", "benchmark", *arguments, "--project", str(self.project)],
             capture_output=True,
             text=True,
             check=False,
+            env=environment(site or self.site),
         )
+
+    def run(self, *arguments: str) -> str:
+        """Run a command to its end, and return what it prints."""
+        ended = self.start(*arguments)
         assert ended.returncode == 0, ended.stderr
         return ended.stdout
 
     def page(self, name: str) -> str:
         """Return the text of a page."""
         return (self.reports / f"{name}.md").read_text()
+
+
+def phrase(pitch_hz: float, rng: np.random.Generator) -> np.ndarray:
+    """Return eight syllables; equal tones would count as copies of one recording."""
+    tones_hz, levels = rng.normal(pitch_hz, 0.2 * pitch_hz, 8), rng.uniform(0.1, 1.0, 8)
+    durations_s = rng.uniform(0.05, 0.3, 8)
+    syllables = zip(tones_hz, levels, durations_s, strict=True)
+    return np.concatenate([level * voice(tone, duration) for tone, level, duration in syllables])
 
 
 @pytest.fixture(scope="module")
@@ -71,8 +94,7 @@ def toys(tmp_path_factory: pytest.TempPathFactory) -> Toys:
         for emotion, height in EMOTIONS.items():
             for take in range(1, 9):
                 name = f"{speaker}_{emotion}_{take:02d}_s{(take + 1) // 2 % 2 + 1}.wav"
-                sound = voice(pitch_hz * height * rng.normal(1, 0.2), 0.4, seed=take)
-                soundfile.write(recordings / name, sound, RATE_HZ)
+                soundfile.write(recordings / name, phrase(pitch_hz * height, rng), RATE_HZ)
     for command, (study, *options) in COMMANDS.items():
         toys.run(command, str(FOLDER / study), "--corpora", str(toys.corpora), *options)
     return toys
@@ -80,6 +102,7 @@ def toys(tmp_path_factory: pytest.TempPathFactory) -> Toys:
 
 def test_every_page_has_the_words_of_the_entries(toys: Toys) -> None:
     pages = {path.stem: path.read_text() for path in toys.reports.glob("*.md")}
+    assert "| ser-toys | 1.0 |" in pages["toys"]
     assert set(pages) == {"toys", "toys_data", "claims", "leakage", "reading", "README"}
     for name, text in pages.items():
         assert "not registered" not in text, name
@@ -147,6 +170,9 @@ def test_list_shows_the_entries(toys: Toys) -> None:
     for name in ("toy_voices (144", "toy-bands", "toy-hum", "toy_centroid", "toy-cross-gender"):
         assert name in " ".join(shown.split())
     assert "toy-evolution" in shown
+    assert "ser-toys 1.0" in shown
+    assert re.search(r"toy_centroid .* ser-toys 1.0", toys.run("list", "models"))
+    assert re.search(r"audit_checks +toy-few-speakers", toys.run("list", "plugins"))
     assert "Matthews correlation" in toys.run("list", "metrics")
 
 
@@ -179,11 +205,74 @@ def test_pages_and_mlflow_name_the_negated_metric(errors: Toys) -> None:
     assert (view["orderByKey"], view["orderByAsc"]) == ("metrics.`test_toy_error_rate`", True)
 
 
-def test_a_result_by_an_unregistered_metric_is_refused_in_one_line(errors: Toys) -> None:
-    refused = run_command("report", "--project", str(errors.project))
-    assert refused.returncode == 2
-    assert "unknown metric 'toy_error_rate'" in " ".join(refused.stderr.split())
-    assert "Traceback" not in refused.stderr
+def refusal(ended: subprocess.CompletedProcess[str]) -> str:
+    """Return the message of a refused command, in one line."""
+    assert ended.returncode == 2, ended.stdout
+    assert "Traceback" not in ended.stderr
+    return " ".join(ended.stderr.split())
+
+
+@pytest.fixture(scope="module")
+def newer(toys: Toys, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A folder of packages with another version of the toys."""
+    site = tmp_path_factory.mktemp("newer")
+    install(PACKAGE, site, "1.1")
+    return site
+
+
+@pytest.mark.parametrize(
+    "command",
+    [
+        ("report",),
+        ("leakage", str(FOLDER / "toys.toml")),
+        ("promote", "toys", "--model", "toy_centroid", "--split", "speaker-dependent"),
+    ],
+    ids=lambda command: command[0],
+)
+def test_what_another_version_of_a_plug_in_made_is_refused(
+    toys: Toys, newer: Path, command: tuple[str, ...]
+) -> None:
+    given = () if command[0] != "leakage" else ("--corpora", str(toys.corpora))
+    message = refusal(toys.start(*command, *given, site=newer))
+    assert "made with the plug-in ser-toys 1.0; 1.1 is installed" in message
+    assert "pip install ser-toys==1.0" in message
+
+
+def test_a_study_of_a_plug_in_that_is_missing_is_refused(toys: Toys) -> None:
+    message = refusal(toys.start("run-study", str(FOLDER / "toys.toml"), site=toys.project))
+    assert "[models]: unknown model 'toy_centroid'." in message
+    assert "Installed packages with entry points of ser_benchmark.models: none." in message
+
+
+def test_the_audit_runs_a_check_of_a_plug_in(toys: Toys) -> None:
+    toys.start("audit", str(FOLDER / "toys.toml"), "--corpora", str(toys.corpora))
+    assert "An emotion of a few speakers" in toys.page("audit/toys")
+
+
+def test_a_result_by_a_plug_in_that_is_missing_is_refused_in_one_line(errors: Toys) -> None:
+    refused = errors.start("report", site=errors.project)
+    assert "made with the plug-in ser-toys 1.0; it is not installed" in refusal(refused)
+
+
+def test_another_version_of_a_plug_in_searches_anew(errors: Toys, newer: Path) -> None:
+    study = (str(FOLDER / "errors.toml"), "--corpora", str(errors.corpora), "--workers", "1")
+    again = errors.start("run-study", *study, site=newer)
+    assert again.returncode == 0, again.stderr
+    record = json.loads((errors.reports / "results/errors/study.json").read_text())
+    assert record["versions"]["plugins"] == {"ser-toys": "1.1"}
+
+
+def test_the_entries_pass_the_tests_of_our_own_entries(toys: Toys) -> None:
+    ended = subprocess.run(
+        [sys.executable, "-m", "pytest", "-q", "-k", "toy", "-p", "no:cacheprovider", *CONTRACTS],
+        capture_output=True,
+        text=True,
+        check=False,
+        env=environment(toys.site),
+        cwd=FOLDER.parents[1],
+    )
+    assert ended.returncode == 0, ended.stdout
+    assert re.search(r"\b\d\d passed", ended.stdout)
 
 
 @pytest.mark.parametrize("toy", TOYS, ids=lambda path: path.stem)

@@ -644,6 +644,7 @@ def test_a_section_from_outside_the_package_is_on_the_page_with_its_figure(
         return png_of_pixels(np.full((8, facts, 3), 255, dtype=np.uint8))
 
     toy = Section(
+        name="toy",
         facts=lambda board: board.result.study.search.trials,
         figures=lambda board, facts: {"toy.png": picture(board, facts)},
         template='## Toy\n\n{{ facts | counted("trial") }}\n\n{{ picture("toy.png", "a toy") }}\n',

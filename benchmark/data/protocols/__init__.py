@@ -8,6 +8,7 @@ from benchmark.data.protocols.protocol import INNER, OUTER, Folds, Mask, Positio
 from benchmark.data.protocols.speaker_dependent import SPEAKER_DEPENDENT
 from benchmark.data.protocols.speaker_independent import SPEAKER_INDEPENDENT
 from benchmark.data.protocols.text_independent import SPEAKER_TEXT_INDEPENDENT, TEXT_INDEPENDENT
+from benchmark.engine.registry import Registry
 
 __all__ = [
     "INNER",
@@ -23,9 +24,11 @@ __all__ = [
     "stream",
 ]
 
-PROTOCOLS: dict[str, Protocol] = {
-    protocol.name: protocol
-    for protocol in (
+PROTOCOLS: Registry[Protocol] = Registry(
+    "protocol",
+    "protocols",
+    Protocol,
+    (
         SPEAKER_DEPENDENT,
         SPEAKER_INDEPENDENT,
         TEXT_INDEPENDENT,
@@ -33,8 +36,8 @@ PROTOCOLS: dict[str, Protocol] = {
         CROSS_CORPUS,
         CROSS_CORPUS_PAIRS,
         GIVEN,
-    )
-}
+    ),
+)
 """By name in study files."""
 
 RENAMED_PROTOCOLS = {

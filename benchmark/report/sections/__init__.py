@@ -6,6 +6,7 @@ To add one, write a module here with a `Section` and name it in `SECTIONS`, and 
 
 from __future__ import annotations
 
+from benchmark.engine.registry import Registry
 from benchmark.report.sections import (
     calibration,
     claims,
@@ -30,24 +31,29 @@ from benchmark.report.sections.section import Section
 
 __all__ = ["SECTIONS", "Section"]
 
-SECTIONS: dict[str, Section] = {
-    "headline": headline.SECTION,
-    "leaderboard": leaderboard.SECTION,
-    "claims": claims.SECTION,
-    "corpora": corpora.SECTION,
-    "selected_model": selected_model.SECTION,
-    "outer_folds": outer_folds.SECTION,
-    "significance": significance.SECTION,
-    "comparisons": comparisons.SECTION,
-    "subgroups": subgroups.SECTION,
-    "conditions": conditions.SECTION,
-    "calibration": calibration.SECTION,
-    "raters": raters.SECTION,
-    "learning_curves": learning_curves.SECTION,
-    "search": search.SECTION,
-    "selection_optimism": selection_optimism.SECTION,
-    "data": data.SECTION,
-    "reproduction": reproduction.SECTION,
-    "reporting_sheet": reporting_sheet.SECTION,
-}
+SECTIONS: Registry[Section] = Registry(
+    "section",
+    "report_sections",
+    Section,
+    (
+        headline.SECTION,
+        leaderboard.SECTION,
+        claims.SECTION,
+        corpora.SECTION,
+        selected_model.SECTION,
+        outer_folds.SECTION,
+        significance.SECTION,
+        comparisons.SECTION,
+        subgroups.SECTION,
+        conditions.SECTION,
+        calibration.SECTION,
+        raters.SECTION,
+        learning_curves.SECTION,
+        search.SECTION,
+        selection_optimism.SECTION,
+        data.SECTION,
+        reproduction.SECTION,
+        reporting_sheet.SECTION,
+    ),
+)
 """Sections by name, in the order of the page."""

@@ -187,4 +187,4 @@ def _truth(rows: pd.DataFrame, emotions: Sequence[str]) -> NDArray[np.int64]:
     return np.asarray(indices, dtype=np.int64)
 
 
-SECTION = Section(_facts, _figures)
+SECTION = Section("calibration", _facts, _figures)

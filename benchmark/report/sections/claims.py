@@ -41,4 +41,4 @@ def _facts(board: Leaderboard) -> Facts | None:
     return Facts(reported, found, below, sides)
 
 
-SECTION = Section(_facts)
+SECTION = Section("claims", _facts)

@@ -141,4 +141,4 @@ def _compare_on_folds(result: Result, protocol: str, first: str, second: str) ->
     return compare_on_folds(scores[0], scores[1], train, validation)
 
 
-SECTION = Section(_facts)
+SECTION = Section("comparisons", _facts)

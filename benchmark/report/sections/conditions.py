@@ -149,4 +149,4 @@ def conditions_figure(
         return png_bytes(figure)
 
 
-SECTION = Section(_facts, _figures)
+SECTION = Section("conditions", _facts, _figures)

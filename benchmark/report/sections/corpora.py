@@ -51,4 +51,4 @@ def _rows(board: Leaderboard, protocol: str) -> list[list[str]]:
     return rows
 
 
-SECTION = Section(_facts)
+SECTION = Section("corpora", _facts)

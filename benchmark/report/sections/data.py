@@ -96,4 +96,4 @@ def _by_reason(pairs: Iterable[Sequence[str]]) -> dict[str, list[str]]:
     return reasons
 
 
-SECTION = Section(_facts)
+SECTION = Section("data", _facts)

@@ -172,4 +172,4 @@ def _facts(board: Leaderboard) -> Facts:
     return Facts(measured(board))
 
 
-SECTION = Section(_facts, _figures)
+SECTION = Section("headline", _facts, _figures)

@@ -52,4 +52,4 @@ def _facts(board: Leaderboard) -> Facts:
     )
 
 
-SECTION = Section(_facts)
+SECTION = Section("leaderboard", _facts)

@@ -128,4 +128,4 @@ def _restyle(axes: Axes, name: str, size: str) -> None:
         legend.remove()
 
 
-SECTION = Section(_facts, _figures)
+SECTION = Section("learning_curves", _facts, _figures)

@@ -179,4 +179,4 @@ def matrix_figure(corpora: Sequence[str], pairs: Sequence[Sequence[Evaluation | 
         return png_bytes(figure)
 
 
-SECTION = Section(_facts, _figures)
+SECTION = Section("outer_folds", _facts, _figures)

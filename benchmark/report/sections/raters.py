@@ -113,4 +113,4 @@ def _scores(
     return soft_scores(own, votes, board.result.emotions, seed)
 
 
-SECTION = Section(_facts)
+SECTION = Section("raters", _facts)

@@ -191,8 +191,8 @@ def _shared_speakers(split: SplitRecord) -> int:
 
 
 def _software(result: Result) -> str:
-    libraries = result.versions.libraries.items()
-    return ", ".join(f"{plain(name)} {plain(version)}" for name, version in libraries)
+    packages = result.versions.packages.items()
+    return ", ".join(f"{plain(name)} {plain(version)}" for name, version in packages)
 
 
-SECTION = Section(_facts)
+SECTION = Section("reporting_sheet", _facts)

@@ -62,4 +62,4 @@ def run_command(result: Result) -> str:
     return " ".join([*parts, *(f"--set {shlex.quote(override)}" for override in overrides)])
 
 
-SECTION = Section(_facts)
+SECTION = Section("reproduction", _facts)

@@ -404,4 +404,4 @@ def _draw_importances(axes: Axes, found: dict[str, float]) -> None:
     axes.set_axisbelow(True)
 
 
-SECTION = Section(_facts, _figures)
+SECTION = Section("search", _facts, _figures)

@@ -20,6 +20,8 @@ class Section:
 
     Attributes
     ----------
+    name : str
+        The key in `SECTIONS`.
     facts : callable
         ``board -> facts``: what the template shows, under the name ``facts``. None leaves the
         section out.
@@ -31,6 +33,7 @@ class Section:
         has the variables of `wording.context`.
     """
 
+    name: str
     facts: Callable[[Leaderboard], Any]
     figures: Callable[[Leaderboard, Any], dict[str, bytes]] = no_figures
     template: str | None = None

@@ -145,4 +145,4 @@ def _percent(counts: Counts) -> NDArray[np.float64]:
     return np.asarray(100 * counts / np.maximum(counts.sum(axis=1, keepdims=True), 1), np.float64)
 
 
-SECTION = Section(_facts, _figures)
+SECTION = Section("selected_model", _facts, _figures)

@@ -172,4 +172,4 @@ def _legend(colours: dict[str, str]) -> list[object]:
     ]
 
 
-SECTION = Section(_facts, _figures)
+SECTION = Section("selection_optimism", _facts, _figures)

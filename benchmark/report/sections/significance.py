@@ -39,4 +39,4 @@ def _facts(board: Leaderboard) -> Facts | None:
     return Facts(board.comparisons, *names)
 
 
-SECTION = Section(_facts)
+SECTION = Section("significance", _facts)

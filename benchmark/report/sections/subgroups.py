@@ -108,4 +108,4 @@ def speakers_figure(
         return png_bytes(figure)
 
 
-SECTION = Section(_facts, _figures)
+SECTION = Section("subgroups", _facts, _figures)

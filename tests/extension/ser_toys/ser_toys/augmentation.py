@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 
-from benchmark.features import AUGMENTATIONS, Augmentation
+from benchmark.features import Augmentation
 
 HUM_HZ = 50.0
 
@@ -19,7 +19,7 @@ def add_hum(
     return (samples + hum).astype(np.float32)
 
 
-AUGMENTATIONS["toy-hum"] = Augmentation(
+TOY_HUM = Augmentation(
     name="toy-hum",
     description="Adds a hum of 50 Hz.",
     amount=0.05,

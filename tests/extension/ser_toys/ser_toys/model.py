@@ -5,7 +5,7 @@ from __future__ import annotations
 from sklearn.neighbors import NearestCentroid
 from sklearn.pipeline import Pipeline
 
-from benchmark.models import MODELS, Model
+from benchmark.models import Model
 from benchmark.models.model import scaled
 
 
@@ -14,7 +14,7 @@ def nearest_centroid() -> Pipeline:
     return scaled(NearestCentroid())
 
 
-MODELS["toy_centroid"] = Model(
+TOY_CENTROID = Model(
     name="toy_centroid",
     title="Nearest centroid",
     description="nearest centroid on standardised features",

@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 import pandas as pd
 
-from benchmark.data.protocols import PROTOCOLS, Protocol, Sides
+from benchmark.data.protocols import Protocol, Sides
 from benchmark.data.protocols.speaker_independent import divide_speakers
 from benchmark.errors import BenchmarkError
 
@@ -21,7 +21,7 @@ def each_gender(clips: pd.DataFrame) -> Sides:
     }
 
 
-PROTOCOLS["toy-cross-gender"] = Protocol(
+TOY_CROSS_GENDER = Protocol(
     name="toy-cross-gender",
     title="cross-gender",
     abbreviation="CG",

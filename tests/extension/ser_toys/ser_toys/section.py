@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from benchmark.evaluation.leaderboard import Leaderboard
 from benchmark.report.figures import BLUE, house_style, png_bytes
-from benchmark.report.sections import SECTIONS, Section
+from benchmark.report.sections import Section
 
 TEMPLATE = """
 ## Toy errors
@@ -37,4 +37,4 @@ def bar_chart(_board: Leaderboard, rates: dict[str, float]) -> dict[str, bytes]:
         return {"toy_errors.png": png_bytes(figure)}
 
 
-SECTIONS["toy_errors"] = Section(facts=error_rates, figures=bar_chart, template=TEMPLATE)
+TOY_ERRORS = Section(name="toy_errors", facts=error_rates, figures=bar_chart, template=TEMPLATE)

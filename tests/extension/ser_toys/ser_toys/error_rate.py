@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from benchmark.evaluation.metrics import METRICS, Counts, Floats, Metric, accuracy
+from benchmark.evaluation.metrics import Counts, Floats, Metric, accuracy
 
 
 def error_rate(counts: Counts) -> Floats:
@@ -10,7 +10,7 @@ def error_rate(counts: Counts) -> Floats:
     return 1.0 - accuracy(counts)
 
 
-METRICS["toy_error_rate"] = Metric(
+TOY_ERROR_RATE = Metric(
     name="toy_error_rate",
     title="error rate",
     description="Fraction of clips whose emotion is not recognised.",

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import optuna
 
-from benchmark.search.samplers import SAMPLERS, Sampler, Space
+from benchmark.search.samplers import Sampler, Space
 
 
 def evolution(seed: int, _space: Space) -> optuna.samplers.BaseSampler:
@@ -12,6 +12,6 @@ def evolution(seed: int, _space: Space) -> optuna.samplers.BaseSampler:
     return optuna.samplers.NSGAIISampler(seed=seed, population_size=2)
 
 
-SAMPLERS["toy-evolution"] = Sampler(
+TOY_EVOLUTION = Sampler(
     name="toy-evolution", description="Evolutionary algorithm (NSGA-II).", create=evolution
 )

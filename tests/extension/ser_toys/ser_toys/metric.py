@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 
-from benchmark.evaluation.metrics import METRICS, Counts, Floats, Metric
+from benchmark.evaluation.metrics import Counts, Floats, Metric
 
 
 def matthews(counts: Counts) -> Floats:
@@ -16,7 +16,7 @@ def matthews(counts: Counts) -> Floats:
     return np.where(product > 0, covariance / np.sqrt(np.maximum(product, 1)), 0.0)
 
 
-METRICS["toy_mcc"] = Metric(
+TOY_MCC = Metric(
     name="toy_mcc",
     title="MCC",
     description="Matthews correlation coefficient of true and predicted emotions.",

@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 from pathlib import Path
 
-from benchmark.corpora import CORPORA, Clip, Corpus
+from benchmark.corpora import Clip, Corpus
 
 GENDERS = {
     "ann": "female", "eva": "female", "mia": "female", "bob": "male", "max": "male", "tom": "male",
@@ -33,12 +33,12 @@ def parse(name: str) -> Clip | str:
     )
 
 
-CORPORA["toy_voices"] = Corpus(
+TOY_VOICES = Corpus(
     name="toy_voices",
     title="Toy voices",
     emotions=EMOTIONS,
     licence="public domain",
-    how_to_get="Generate it with tests/extension/run_toys.py.",
+    how_to_get="The tests of ser-benchmark generate it.",
     language="none",
     speech="generated",
     parse=parse,
