@@ -36,7 +36,7 @@ def plain(text: object) -> str:
     Examples
     --------
     >>> print(plain("very_*sad* | <b>"))
-    very_\*sad\* \| &lt;b>
+    very\_\*sad\* \| &lt;b>
     """
     one_line = " ".join(str(text).split())
     return MARKUP.sub(r"\\\g<0>", one_line).replace("<", "&lt;")
