@@ -18,14 +18,15 @@ from benchmark import study as settings
 from benchmark.console import Console
 from benchmark.corpora import CORPORA, Recordings, describe_presence
 from benchmark.data.guards import check_clips
-from benchmark.data.prepare import clip_frame, read_named, study_splits
+from benchmark.data.prepare import by_corpus, clip_frame, read_named, study_splits
+from benchmark.data.protocols.given import FOLD, GIVEN, SPLIT
 from benchmark.data.protocols.identities import SENTENCE
 from benchmark.data.splits import draw_splits
 from benchmark.engine.files import write_text
 from benchmark.errors import BenchmarkError
 from benchmark.evaluation.text import TextAssociation, association
 from benchmark.project import Project, Sources, study_files
-from benchmark.report.markdown import counted, listed, percent
+from benchmark.report.markdown import counted, listed, percent, title
 from benchmark.report.template import render_toml
 from benchmark.validation import read_checked
 
@@ -116,6 +117,8 @@ class Proposal:
     Attributes
     ----------
     name, question : str
+    sources : tuple of str
+        The study's corpora: names in `CORPORA`. A table may hold several.
     found : Found
     rename : dict of str to str
         Emotions that differ from another one by case only.
@@ -127,6 +130,7 @@ class Proposal:
 
     name: str
     question: str
+    sources: tuple[str, ...]
     found: Found
     rename: dict[str, str]
     left_out: dict[str, str]
@@ -168,11 +172,13 @@ def propose(name: str, corpora: Sequence[str], sources: Sources, console: Consol
     clips, rename = _alike_renamed(_frame(recordings))
     frequent, rare = _frequent(clips)
     kept, folds, lacking = _folds(frequent)
-    found = Found(kept, tuple(_facts(corpus, clips, kept) for corpus in recordings), folds)
+    names = by_corpus(recordings, recordings)
+    found = Found(kept, tuple(_facts(corpus, clips, kept) for corpus in names), folds)
     advice = tuple(one for rule in RULES for one in rule(found))
     protocols = [one.protocol for one in advice if one.protocol]
     check_clips(kept, protocols, sources.allow)
-    return Proposal(name, _question(found, protocols), found, rename, rare | lacking, advice)
+    question = _question(found, protocols)
+    return Proposal(name, question, tuple(recordings), found, rename, rare | lacking, advice)
 
 
 def write_study(proposal: Proposal, project: Project) -> Path:
@@ -357,7 +363,7 @@ def _speakers_apart(found: Found) -> Iterator[Advice]:
     """Propose speaker-independent figures, or say why there are none."""
     if found.folds.protocol == SPEAKER_INDEPENDENT:
         yield Advice(
-            "no test speaker is in training, as for people who are new", SPEAKER_INDEPENDENT
+            "no test speaker is in training, as in use with new speakers", SPEAKER_INDEPENDENT
         )
         few = [one.name for one in found.corpora if one.speakers < FEWEST_FOR_INTERVAL]
         if few:
@@ -420,11 +426,19 @@ def _corpora_apart(found: Found) -> Iterator[Advice]:
         yield Advice("each corpus is tested after training on the others", "cross-corpus")
 
 
+def _given(found: Found) -> Iterator[Advice]:
+    """Propose the partition that the recordings state."""
+    stated = [name for name in (SPLIT, FOLD) if name in found.clips and found.clips[name].any()]
+    if stated and found.allows(GIVEN.name):
+        yield Advice(f"the sides that the column {stated[0]} states", GIVEN.name)
+
+
 RULES: tuple[Callable[[Found], Iterator[Advice]], ...] = (
     _speakers_shared,
     _speakers_apart,
     _sentences,
     _corpora_apart,
+    _given,
 )
 """The rules, in the order of their protocols in the study."""
 
@@ -449,7 +463,7 @@ def _why_folds(found: Found) -> str:
 
 def _question(found: Found, protocols: Sequence[str]) -> str:
     names = [one.name for one in found.corpora]
-    of = listed(["our own recordings" if name == "csv" else name.upper() for name in names])
+    of = listed(["our own recordings" if name == "csv" else title(name) for name in names])
     gap = {SPEAKER_DEPENDENT, SPEAKER_INDEPENDENT} <= set(protocols)
     n_emotions = found.clips["emotion"].nunique()
     return f"How high is {found.folds.protocol} UAR on {n_emotions} emotions of {of}" + (

@@ -141,7 +141,7 @@ def test_a_condition_differs_if_the_interval_over_speakers_excludes_0() -> None:
     facts = SECTIONS["conditions"].facts(board)
     page = study_page(board, (), {"conditions": facts})
     assert "lowest under `gsm`: 0.143" in page
-    assert "Not significantly different from the clips as recorded: `level`." in page
+    assert "The interval of the difference includes 0 under: `level`." in page
 
 
 @pytest.mark.parametrize("scale", ["", '[scale]\nclips = "others"\nn_clips = 4\n'])

@@ -200,3 +200,20 @@ def test_the_command_names_the_next_command_which_accepts_the_study(
     tables = run_command("extract", str(tmp_path / "studies/tones.toml"), *where)
     assert tables.returncode == 0, tables.stderr
     assert tables.stdout.count("12 rows") == 12  # each of six speakers, in both protocols
+
+
+def test_corpora_and_sides_that_a_table_names_are_proposed(tmp_path: Path) -> None:
+    table = rows(6)
+    proposed(tmp_path, table)
+    with (tmp_path / "table.csv").open("w", newline="") as file:
+        writer = csv.writer(file)
+        writer.writerow(["path", "emotion", "speaker", "statement", "corpus", "split"])
+        for number, row in enumerate(table):
+            of_first = row[1] < "P03"
+            sides = ("ours", "train") if of_first else ("theirs", "test")
+            writer.writerow([f"{number}.wav", *row, *sides])
+    sources = Sources(cache=tmp_path / "cache", given={"csv": tmp_path / "table.csv"})
+    study, text = written(tmp_path, propose("two", (), sources, Console(quiet=True)))
+    assert study.corpora == ("csv",)
+    assert {"cross-corpus", "given"} <= set(study.split.protocols)
+    assert "ours: 54 clips of 3 speakers" in text

@@ -68,9 +68,9 @@ def balance(evidence: Evidence) -> Iterator[Finding]:
                     "balance",
                     "note",
                     str(corpus),
-                    f"The clips of {_article(column)} number from {numbers.min():,} "
+                    f"Clips of {_article(column)}: from {numbers.min():,} "
                     f"({numbers.index[-1]}) to {numbers.max():,} ({numbers.index[0]}).",
-                    "Report UAR and not accuracy, which the largest decides."
+                    "Report UAR; accuracy mostly depends on the emotions with most clips."
                     if column == "emotion"
                     else "Intervals by speaker take the unequal numbers into account.",
                     None,

@@ -47,8 +47,8 @@ def single_numbers(evidence: Evidence) -> Iterator[Finding]:
         )
         if doubtful:
             problem += (
-                f" Above {STRONG:.0f} times chance: {' and '.join(doubtful)}, which depends on the "
-                "microphone, the distance and the cut as well as on the voice."
+                f" UAR above {STRONG:.0f} times chance: {' and '.join(doubtful)}. Such a number "
+                "also depends on the microphone, the distance and the cut, not only on the voice."
             )
         yield Finding(
             "single-numbers",

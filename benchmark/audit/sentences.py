@@ -26,7 +26,7 @@ def telling_sentences(evidence: Evidence) -> Iterator[Finding]:
                 f"{100 * found.tied:.0f} % of the clips have a sentence that is spoken with one "
                 f"emotion only (Cramér's V {found.cramers_v:.2f}). A model that knows the sentence "
                 "can name the emotion without hearing how it is spoken.",
-                "Test sentences that are not in training: the protocol speaker+text-independent.",
+                "Test on sentences that are not in training: protocol speaker+text-independent.",
             )
 
 

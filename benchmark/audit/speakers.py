@@ -46,7 +46,7 @@ def shared_speakers(evidence: Evidence) -> Iterator[Finding]:
         names = sorted({str(name) for some in shared for name in some})
         problem = (
             f"{n_known:,} of {n_tested:,} test clips are of speakers who are in training, too "
-            f"({len(names):,} speakers)."
+            f"({_count(len(names), 'speaker')})."
         )
         effect = effect_of(evidence, splits, of_shared) or effect_of_random_folds(evidence)
         yield Finding(
@@ -54,8 +54,8 @@ def shared_speakers(evidence: Evidence) -> Iterator[Finding]:
             _severity_of_sharing(protocol),
             protocol,
             problem,
-            "Test speakers who are not in training, or say beside the figure that it is not one of "
-            "unseen speakers.",
+            "Test on speakers who are not in training, or state beside the figure that it is "
+            "speaker-dependent.",
             effect,
             ("Speaker",),
             tuple((name,) for name in names),
@@ -114,8 +114,8 @@ def single_clips(evidence: Evidence) -> Iterator[Finding]:
                 "single-clip-speakers",
                 _if_apart(evidence, "doubt"),
                 str(corpus),
-                f"{single:,} of {len(numbers):,} speakers have one clip, so their names are rather "
-                "those of clips, and no speaker is kept apart.",
+                f"{single:,} of {len(numbers):,} speakers have one clip. Their names seem to be "
+                "names of clips, so speakers can't be kept apart.",
                 "Name the speakers.",
             )
 

@@ -64,8 +64,8 @@ def audit(
     protocol: Annotated[
         str | None,
         typer.Option(
-            help="What tables or predictions claim, for example speaker-independent; what makes it "
-            "untrue is then a leak."
+            help="Protocol that --train and --test, or --predictions, claim to follow, for example "
+            "speaker-independent. A finding that contradicts it is a leak."
         ),
     ] = None,
     name: Annotated[str | None, typer.Option(help="Name of the page.")] = None,
@@ -77,9 +77,9 @@ def audit(
 ) -> None:
     """Audit a study, recordings, tables or predictions for leaks. Status 1 if there is one.
 
-    Found are copies of recordings, exact and changed; speakers on both sides or under two names;
-    sentences and single numbers that tell the emotion; features that are the label; labels that
-    contradict each other. The page is reports/audit/NAME.md.
+    The checks find duplicates and near-duplicates of recordings; speakers on both sides or under
+    two names; sentences and single numbers that tell the emotion; features made from the label;
+    labels that contradict each other. The page is reports/audit/NAME.md.
 
     - `audit capstone --corpora ~/corpora`: the splits of a study
     - `audit --corpus csv=table.csv`: your own recordings

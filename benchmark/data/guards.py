@@ -139,8 +139,8 @@ def single_clip_speakers(clips: pd.DataFrame) -> str:
         single = int((numbers == 1).sum())
         if single > MOST_SINGLE * len(numbers):
             return (
-                f"{corpus}: {single} of {len(numbers)} speakers have one clip, so their names are "
-                "rather those of clips, and no speaker is kept apart. Name the speakers."
+                f"{corpus}: {single} of {len(numbers)} speakers have one clip. Their names seem "
+                "to be names of clips, so speakers can't be kept apart. Name each clip's speaker."
             )
     return ""
 

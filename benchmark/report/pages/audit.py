@@ -72,7 +72,7 @@ def audit_page(page: AuditPage) -> str:
 
 
 def effects_figure(findings: Sequence[Finding]) -> bytes:
-    """Return a figure of what each finding adds to a score, as PNG: UAR as it is, and without."""
+    """Return a figure of what each finding adds to a score, as PNG: UAR with it, and without."""
     from matplotlib.figure import Figure
 
     with house_style():
@@ -83,9 +83,9 @@ def effects_figure(findings: Sequence[Finding]) -> bytes:
             ends = (finding.effect.without, finding.effect.as_it_is)
             axes.plot(ends, (height, height), color=GREY, lw=2, zorder=1)
             axes.scatter(ends[0], height, color=VERMILLION, marker="D", zorder=2,
-                         label="without" if height == 0 else None)  # fmt: skip
+                         label="without the finding" if height == 0 else None)  # fmt: skip
             axes.scatter(ends[1], height, color=BLUE, marker="o", zorder=2,
-                         label="as it is" if height == 0 else None)  # fmt: skip
+                         label="with the finding" if height == 0 else None)  # fmt: skip
         names = [
             f"{CHECKS[finding.check].title}{', ' if finding.where else ''}{finding.where}"
             for finding in reversed(findings)

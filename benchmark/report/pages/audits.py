@@ -19,7 +19,6 @@ from benchmark.audit.published import (
 from benchmark.audit.speakers import SAME_VOICE
 from benchmark.data.near_duplicates import OTHER_SPEAKER, SAME_SPEAKER
 from benchmark.engine.files import write_text
-from benchmark.features.augmentation import AUGMENTATIONS, parse_chain
 from benchmark.report.template import render
 
 PAGE = "audits.md"
@@ -31,7 +30,6 @@ def audits_page(audits: PublishedAudits) -> str:
         render(
             "audits",
             audits=audits,
-            change=in_words,
             draws=DRAWS,
             seed=FIRST_SEED,
             folds=BOARD_FOLDS,
@@ -45,14 +43,6 @@ def audits_page(audits: PublishedAudits) -> str:
             same_voice=SAME_VOICE,
         )
         + "\n"
-    )
-
-
-def in_words(change: str) -> str:
-    """Return a change of samples in words, with its amounts."""
-    return ", then ".join(
-        f"{name} {amount:g} {AUGMENTATIONS[name].unit}".strip()
-        for name, amount in parse_chain(change).steps
     )
 
 
