@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import re
 import time
 from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager
@@ -22,19 +21,9 @@ from rich.progress import (
 from rich.table import Table
 from rich.text import Text
 
+from benchmark.errors import escape_control
+
 PROGRESS_INTERVAL_S = 15.0  # between progress lines if there is no terminal for bars
-
-CONTROL_CHARACTERS = re.compile("[\x00-\x08\x0b-\x1f\x7f-\x9f\ud800-\udfff]")
-"""Characters that a terminal would execute or could not show; file names may contain them."""
-
-
-def escape_control(text: str) -> str:
-    r"""Return the text with control characters written as escapes.
-
-    >>> escape_control("call\x1b[31m.wav")
-    'call\\x1b[31m.wav'
-    """
-    return CONTROL_CHARACTERS.sub(lambda match: ascii(match[0])[1:-1], text)
 
 
 class Bar:

@@ -1,7 +1,11 @@
-"""The exception that a user sees, and the message for a name that does not exist."""
+"""What a user sees of a mistake: the exception, unknown names, and text safe for a terminal."""
 
 import difflib
+import re
 from collections.abc import Iterable, Mapping, Sequence
+
+CONTROL_CHARACTERS = re.compile("[\x00-\x08\x0b-\x1f\x7f-\x9f\ud800-\udfff]")
+"""Characters that a terminal would execute or could not show; file names may contain them."""
 
 
 class BenchmarkError(Exception):
@@ -66,3 +70,12 @@ def unknown(
     listed = ", ".join(choices) if choices else "none"
     prefix = f"{where}: " if where else ""
     return BenchmarkError(f"{prefix}unknown {kind} {name!r}.{hint} Allowed: {listed}.")
+
+
+def escape_control(text: str) -> str:
+    r"""Return the text with control characters written as escapes.
+
+    >>> escape_control("call\x1b[31m.wav")
+    'call\\x1b[31m.wav'
+    """
+    return CONTROL_CHARACTERS.sub(lambda match: ascii(match[0])[1:-1], text)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import re
 import shlex
 import sys
@@ -17,6 +18,7 @@ if TYPE_CHECKING:
     from benchmark.study import Study
 
 CURRENT_FOLDER = Path()
+CORPORA_VARIABLE = "SER_CORPORA"
 
 StudyArgument = Annotated[
     str | None,
@@ -33,7 +35,7 @@ CorporaOption = Annotated[
     Path | None,
     typer.Option(
         "--corpora",
-        envvar="SER_CORPORA",
+        envvar=CORPORA_VARIABLE,
         metavar="DIR",
         help="Folder with one subfolder per corpus: DIR/ravdess, DIR/tess, DIR/savee.",
     ),
@@ -175,8 +177,12 @@ def make_sources(
 
 
 def source_options(sources: Sources) -> list[str]:
-    """Return the options that name the same sources of recordings again."""
-    options = ["--corpora", str(sources.root)] if sources.root else []
+    """Return the options that name the same sources of recordings again.
+
+    A folder that the environment names is found without.
+    """
+    by_option = sources.root and str(sources.root) != os.environ.get(CORPORA_VARIABLE)
+    options = ["--corpora", str(sources.root)] if by_option else []
     for name, path in sources.given.items():
         options += ["--corpus", f"{name}={path}"]
     for guard in sources.allow:

@@ -10,7 +10,7 @@ from functools import cache
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from benchmark.console import escape_control
+from benchmark.errors import escape_control
 from benchmark.report import markdown
 
 if TYPE_CHECKING:

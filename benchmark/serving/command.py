@@ -8,10 +8,10 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal
 
-from benchmark.console import Console, escape_control
+from benchmark.console import Console
 from benchmark.engine.files import write_bytes, write_text
 from benchmark.engine.processes import Workers
-from benchmark.errors import BenchmarkError
+from benchmark.errors import BenchmarkError, escape_control
 from benchmark.serving import formats
 from benchmark.serving.batch import predict_files, timeline_files
 from benchmark.serving.formats import FileResult
