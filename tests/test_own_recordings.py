@@ -170,7 +170,7 @@ def test_the_votes_of_a_table_are_on_the_page_and_score_as_they_do_alone(
     for words in (
         "## Raters",
         "| csv | 72 | 3 |",
-        "csv: 12 clips have no majority of votes and are set aside",
+        "csv: 12 clips have no majority of votes and count for agreement only",
         "csv: 12 files set aside (a tie of votes)",
         "| logistic regression (selected) | 0.",
     ):
