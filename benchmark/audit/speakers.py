@@ -19,7 +19,7 @@ from benchmark.audit.evidence import (
     nothing,
     two_sides,
 )
-from benchmark.data.guards import MOST_SINGLE, alike
+from benchmark.data.guards import clips_as_speakers, speakers_alike
 from benchmark.data.protocols.given import GIVEN
 
 SAME_VOICE = 0.75
@@ -85,11 +85,7 @@ def unknown_split(evidence: Evidence) -> Iterator[Finding]:
 
 def similar_names(evidence: Evidence) -> Iterator[Finding]:
     """Yield speakers whose names differ in their writing only."""
-    groups = [
-        group
-        for _, names in evidence.clips.groupby("corpus")[SPEAKER].unique().items()
-        for group in alike(sorted(names))
-    ]
+    groups = list(speakers_alike(evidence.clips))
     if groups:
         yield Finding(
             "similar-speakers",
@@ -106,18 +102,14 @@ def similar_names(evidence: Evidence) -> Iterator[Finding]:
 
 def single_clips(evidence: Evidence) -> Iterator[Finding]:
     """Yield corpora in which most speakers have one clip."""
-    for corpus, speakers in evidence.clips.groupby("corpus")[SPEAKER]:
-        numbers = speakers.value_counts()
-        single = int((numbers == 1).sum())
-        if single > MOST_SINGLE * len(numbers):
-            yield Finding(
-                "single-clip-speakers",
-                _if_apart(evidence, "doubt"),
-                str(corpus),
-                f"{single:,} of {len(numbers):,} speakers have one clip. Their names seem to be "
-                "names of clips, so speakers can't be kept apart.",
-                "Name the speakers.",
-            )
+    for corpus, problem in clips_as_speakers(evidence.clips):
+        yield Finding(
+            "single-clip-speakers",
+            _if_apart(evidence, "doubt"),
+            corpus,
+            problem,
+            "Name each clip's speaker.",
+        )
 
 
 def _if_apart(evidence: Evidence, otherwise: Severity) -> Severity:

@@ -122,27 +122,39 @@ def _allowed(found: dict[str, str], allowed: Collection[str]) -> list[Change]:
 
 def similar_speakers(clips: pd.DataFrame) -> str:
     """Return which speakers of a corpus have names that differ in their writing only."""
-    for _, names in clips.groupby("corpus")[SPEAKER].unique().items():
-        for group in alike(list(names)):
-            return (
-                f"speakers {' and '.join(map(repr, group[:3]))} differ only in case, blanks, "
-                "punctuation or leading zeros: one person may be on both sides of a split. Write "
-                "each speaker's name in one way."
-            )
+    for group in speakers_alike(clips):
+        return (
+            f"speakers {' and '.join(map(repr, group[:3]))} differ only in case, blanks, "
+            "punctuation or leading zeros: one person may be on both sides of a split. Write "
+            "each speaker's name in one way."
+        )
     return ""
+
+
+def speakers_alike(clips: pd.DataFrame) -> Iterator[tuple[str, ...]]:
+    """Yield groups of speakers of a corpus whose names differ in their writing only."""
+    for _, names in clips.groupby("corpus")[SPEAKER].unique().items():
+        yield from alike(sorted(names))
 
 
 def single_clip_speakers(clips: pd.DataFrame) -> str:
     """Return which corpus has speakers of one clip for the most part."""
+    for corpus, problem in clips_as_speakers(clips):
+        return f"{corpus}: {problem} Name each clip's speaker."
+    return ""
+
+
+def clips_as_speakers(clips: pd.DataFrame) -> Iterator[tuple[str, str]]:
+    """Yield corpora in which most speakers have one clip, with what that means."""
     for corpus, speakers in clips.groupby("corpus")[SPEAKER]:
         numbers = speakers.value_counts()
         single = int((numbers == 1).sum())
         if single > MOST_SINGLE * len(numbers):
-            return (
-                f"{corpus}: {single} of {len(numbers)} speakers have one clip. Their names seem "
-                "to be names of clips, so speakers can't be kept apart. Name each clip's speaker."
+            yield (
+                str(corpus),
+                f"{single:,} of {len(numbers):,} speakers have one clip. Their names seem to be "
+                "names of clips, so speakers can't be kept apart.",
             )
-    return ""
 
 
 def contradicting_recordings(clips: pd.DataFrame) -> str:
