@@ -4,10 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
-import numpy as np
-
 from benchmark.audit.evidence import SPEAKER, Check, Evidence, Finding, nothing
-from benchmark.data.guards import FEWEST_ROWS, tells
+from benchmark.data.guards import telling_columns
 
 UNBALANCED = 3.0
 """Ratio of the largest to the smallest number of clips above which balance is worth a note."""
@@ -36,14 +34,7 @@ def contradictions(evidence: Evidence) -> Iterator[Finding]:
 def label_columns(evidence: Evidence) -> Iterator[Finding]:
     """Yield features that alone tell the emotion of every row."""
     assert evidence.features is not None, "the check needs a table of features"
-    emotions = np.unique(evidence.clips["emotion"], return_inverse=True)[1]
-    if len(emotions) < FEWEST_ROWS:
-        return
-    telling = [
-        name
-        for name, column in zip(evidence.columns, evidence.features.T, strict=True)
-        if tells(column, emotions)
-    ]
+    telling = telling_columns(evidence.features, evidence.columns, evidence.clips["emotion"])
     if telling:
         yield Finding(
             "label-columns",

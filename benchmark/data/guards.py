@@ -208,10 +208,7 @@ def equal_rows(train: Table, test: Table) -> str:
 
 def label_columns(values: np.ndarray, columns: Sequence[str], emotions: pd.Series) -> str:
     """Return which features alone tell the emotion of every row."""
-    codes = pd.factorize(emotions)[0]
-    if len(values) < FEWEST_ROWS:
-        return ""
-    telling = [name for name, column in zip(columns, values.T, strict=True) if tells(column, codes)]
+    telling = telling_columns(values, columns, emotions)
     if not telling:
         return ""
     noun = "column" if len(telling) == 1 else "columns"
@@ -219,6 +216,14 @@ def label_columns(values: np.ndarray, columns: Sequence[str], emotions: pd.Serie
         f"the {noun} {', '.join(telling[:5])} alone {'tells' if len(telling) == 1 else 'tell'} the "
         "emotion of every row, as the label itself does. Remove what is made from the label."
     )
+
+
+def telling_columns(values: np.ndarray, columns: Sequence[str], emotions: pd.Series) -> list[str]:
+    """Return the names of the features that alone tell the emotion of every row."""
+    codes = pd.factorize(emotions)[0]
+    if len(values) < FEWEST_ROWS:
+        return []
+    return [name for name, column in zip(columns, values.T, strict=True) if tells(column, codes)]
 
 
 def tells(values: np.ndarray, emotions: np.ndarray) -> bool:
