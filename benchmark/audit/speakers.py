@@ -24,7 +24,7 @@ from benchmark.data.protocols.given import GIVEN
 
 SAME_VOICE = 0.75
 """Distance of two speakers' means below which they may be one person. Two halves of one speaker's
-clips are 0.2 to 0.4 apart, two people at least 1.5; see ``reports/audits.md``."""
+clips are at most 0.7 apart, two people at least 1.5; see ``reports/audits.md``."""
 
 FEWEST_CLIPS = 10
 """A speaker with fewer clips has no reliable mean."""
