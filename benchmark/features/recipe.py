@@ -26,6 +26,23 @@ Compute: TypeAlias = Callable[[np.ndarray, int], np.ndarray]
 
 
 @dataclass(frozen=True)
+class Block:
+    """Columns of a row that belong together: of one feature set, or one layer and statistic of it.
+
+    Attributes
+    ----------
+    name : str
+        Name of the feature set, without its argument where that says which columns; by it a model
+        gives the block a weight.
+    width : int
+        Number of columns.
+    """
+
+    name: str
+    width: int
+
+
+@dataclass(frozen=True)
 class FeatureSet:
     """A named recipe from samples to a row of named numbers.
 
@@ -56,6 +73,8 @@ class FeatureSet:
         Digest of the files of a pretrained network; empty without one.
     parts : tuple of FeatureSet
         The feature sets that this one joins; empty for a single one.
+    own_blocks : tuple of Block
+        The blocks of its columns, in their order; empty for a single block.
     table : OwnTable or None
         The user's own table in which rows are looked up; nothing is computed then.
     """
@@ -73,7 +92,15 @@ class FeatureSet:
     versions: tuple[tuple[str, str], ...] = ()
     weights: str = ""
     parts: tuple[FeatureSet, ...] = ()
+    own_blocks: tuple[Block, ...] = ()
     table: OwnTable | None = None
+
+    @property
+    def blocks(self) -> tuple[Block, ...]:
+        """The blocks of a row, in the order of its columns."""
+        if self.parts:
+            return tuple(block for part in self.parts for block in part.blocks)
+        return self.own_blocks or (Block(self.name, len(self.columns)),)
 
     @property
     def tables(self) -> tuple[OwnTable, ...]:
