@@ -21,11 +21,12 @@ from pydantic import (
     model_validator,
 )
 
-from benchmark.data.protocols import PROTOCOLS
+from benchmark.data.protocols import protocol_of
 from benchmark.engine.files import write_text
 from benchmark.engine.registry import check_installed
 from benchmark.errors import BenchmarkError, unknown
 from benchmark.evaluation.leaderboard import Leaderboard, leaderboard
+from benchmark.evaluation.overlap import speaker_independent
 from benchmark.evaluation.results import Result
 from benchmark.features import FEATURE_SETS, FeatureSet, feature_set
 from benchmark.models import MODELS
@@ -277,8 +278,8 @@ def _measured(board: Leaderboard, model: str) -> tuple[ProtocolScores, ...]:
     return tuple(
         ProtocolScores(
             protocol=protocol,
-            title=protocol_words(protocol).title,
-            speaker_independent=protocol in PROTOCOLS and PROTOCOLS[protocol].speaker_independent,
+            title=_title(protocol, independent),
+            speaker_independent=independent,
             clips=evaluation.clips,
             speakers=evaluation.speakers,
             fixed=evaluation.small,
@@ -289,8 +290,15 @@ def _measured(board: Leaderboard, model: str) -> tuple[ProtocolScores, ...]:
             },
         )
         for protocol, evaluation in evaluations.items()
+        for independent in [speaker_independent(board.result, protocol)]
         if evaluation is not None
     )
+
+
+def _title(protocol: str, independent: bool) -> str:
+    """Return a protocol's title, which says what only the given sides tell of the speakers."""
+    title, stated = protocol_words(protocol).title, protocol_of(protocol).speaker_independent
+    return f"{title}, speaker-independent" if independent and not stated else title
 
 
 def read_card(path: Path) -> Card:
