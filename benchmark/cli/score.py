@@ -29,7 +29,8 @@ def score(
         Path,
         typer.Argument(
             help="A table with a row for each clip: clip, speaker, emotion, and prediction or "
-            "p_EMOTION; CSV, Parquet or JSON lines.",
+            "p_EMOTION; CSV, Parquet or JSON lines. With a column condition, a row for each clip "
+            "and condition; it is empty for the clips as recorded.",
             show_default=False,
         ),
     ],
@@ -126,6 +127,9 @@ def _show(page: ScorePage, written: list[Path], console: Console, *, as_json: bo
     rows = [[cell.replace("**", "") for cell in row] for row in page.rows]
     console.table(f"{page.name}: 95 % confidence intervals", page.header, rows)
     console.print(f"{page.side.intervals}")
+    if page.conditioned is not None:
+        rows = [[cell.replace("`", "") for cell in row] for row in page.condition_rows]
+        console.table(f"{page.name}: UAR by condition", page.condition_header, rows)
     comparison = page.scored.comparison
     if comparison is not None:
         from benchmark.report.markdown import figure, probability

@@ -21,11 +21,18 @@ from benchmark.features import (
     prosody,
     spectral,
 )
-from benchmark.features.augmentation import AUGMENTATIONS, Augmentation, Chain, parse_chain
+from benchmark.features.augmentation import (
+    AS_RECORDED,
+    AUGMENTATIONS,
+    Augmentation,
+    Chain,
+    parse_chain,
+)
 from benchmark.features.extract import Extracted, extract
 from benchmark.features.recipe import SAMPLE_RATE_HZ, FeatureSet, OptionalFeatureSet, join
 
 __all__ = [
+    "AS_RECORDED",
     "AUGMENTATIONS",
     "FEATURE_SETS",
     "OPTIONAL_FEATURE_SETS",

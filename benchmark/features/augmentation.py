@@ -14,6 +14,9 @@ from benchmark.errors import BenchmarkError
 from benchmark.features import audio, channel, spectral, vocoder
 from benchmark.features.channel import Codec
 
+AS_RECORDED = "as recorded"
+"""The condition of recordings that nothing changes."""
+
 
 @dataclass(frozen=True)
 class Augmentation:
