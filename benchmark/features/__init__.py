@@ -26,6 +26,7 @@ from benchmark.features.augmentation import (
     AUGMENTATIONS,
     Augmentation,
     Chain,
+    chain_problems,
     parse_chain,
 )
 from benchmark.features.extract import Extracted, extract
@@ -42,6 +43,7 @@ __all__ = [
     "Extracted",
     "FeatureSet",
     "OptionalFeatureSet",
+    "chain_problems",
     "extract",
     "feature_set",
     "parse_chain",
