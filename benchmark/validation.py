@@ -12,7 +12,7 @@ from benchmark.data.protocols import PROTOCOLS, RENAMED_PROTOCOLS
 from benchmark.engine.registry import Registry
 from benchmark.errors import BenchmarkError, mistakes, unknown
 from benchmark.evaluation.metrics import METRICS
-from benchmark.features import Chain, feature_set, parse_chain
+from benchmark.features import chain_problems, feature_set
 from benchmark.features.extract import no_copies
 from benchmark.features.recipe import RECORDING
 from benchmark.models import MODELS, engine_problem
@@ -133,21 +133,7 @@ def _models(study: Study) -> Iterator[str]:
 
 def _chains(study: Study) -> Iterator[str]:
     for key, chains in _chains_by_key(study).items():
-        known: dict[Chain, str] = {}
-        for text in chains:
-            try:
-                chain = parse_chain(text)
-            except BenchmarkError as error:
-                yield f"{key}: {error}"
-                continue
-            if chain in known:
-                yield f"{key}: {known[chain]!r} and {text!r} are the same. Remove one of them."
-            known[chain] = text
-            if missing := chain.missing_codecs:
-                yield (
-                    f"{key}: {text} needs {missing[0]}, which the installed libsndfile lacks. "
-                    "Remove it, or install another build of soundfile."
-                )
+        yield from (f"{key}: {problem}" for problem in chain_problems(chains))
 
 
 def _chains_by_key(study: Study) -> dict[str, tuple[str, ...]]:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import io
 import shutil
+import sqlite3
 from dataclasses import replace
 from pathlib import Path
 
@@ -19,6 +20,8 @@ from benchmark.features.channel import Codec
 from benchmark.report.sections import SECTIONS
 from benchmark.report.study_page import study_page
 from benchmark.study import Study
+from benchmark.tracking.cards import read_card
+from benchmark.tracking.registered_model import version_description
 from benchmark.validation import check
 from tests.support.bench import SMALL_STUDY, Bench, changed_bench, make_bench, refused_line
 from tests.support.results import SMALL, make, study
@@ -123,6 +126,34 @@ def test_the_page_has_a_table_and_a_figure_of_the_conditions(
     assert "No real telephone line" in section
     assert (measured.project / "reports/figures/small/conditions.png").is_file()
     assert "## Conditions" not in without
+
+
+def test_the_card_of_the_selected_model_and_its_run_have_the_scores_under_the_conditions(
+    measured: Bench,
+) -> None:
+    board = leaderboard(result_of(measured))
+    for split in ("speaker-dependent", "speaker-independent"):
+        selected = board.selected[split].model
+        expected = {one.condition: one.score.value for one in under_conditions(board, split)}
+        for model in ("logistic_regression", "random_forest", "ensemble"):
+            own = next(
+                one for one in read_card(measured.card(split, model)).measured
+                if one.protocol == split
+            )  # fmt: skip
+            values = {name: score.value for name, score in own.conditions.items()}
+            assert values == (expected if model == selected else {})
+    text = version_description(read_card(measured.card("speaker-independent", selected)))
+    assert "UAR on the same clips under simulated conditions: `telephone` " in text
+    with sqlite3.connect(measured.project / "mlflow.db") as store:
+        rows = store.execute("SELECT DISTINCT key FROM metrics WHERE key LIKE 'test_uar/%'")
+        logged = {key for (key,) in rows}
+    assert logged == {
+        "test_uar/telephone",
+        "test_uar/level 0",
+        "test_uar/snr -10",
+        "test_uar/reverberation",
+        "test_uar/telephone snr 10",
+    }
 
 
 def test_a_condition_differs_if_the_interval_over_speakers_excludes_0() -> None:

@@ -134,14 +134,13 @@ def of_predictions(path: Path, columns: Mapping[str, str], protocol: str = "") -
     BenchmarkError
         If a column is missing or a row is wrong.
     """
-    table = read_table(path)
-    predictions = check_predictions(table, str(path), columns=columns)
+    predictions = check_predictions(read_table(path), str(path), columns=columns)
     clips = predictions.rows[["clip", "corpus", "speaker", "gender", "emotion"]]
     clips = clips.merge(predictions.facts, on="clip").assign(samples="")
-    fold = table.get(columns.get(FOLD, FOLD))
+    folds = predictions.folds
     splits = [
-        _given(protocol or GIVEN.name, (fold == one).to_numpy(), one)
-        for one in ([] if fold is None else sorted(set(fold)))
+        _given(protocol or GIVEN.name, folds == one, str(one))
+        for one in ([] if folds is None else sorted(set(folds)))
     ]
     return Evidence(path.stem, clips, tuple(splits) if len(splits) > 1 else ())
 

@@ -1,4 +1,4 @@
-"""Commands on anybody's predictions: score, and the splits to make them on."""
+"""Commands on anybody's predictions: score, and the splits and recordings to make them on."""
 
 from __future__ import annotations
 
@@ -11,10 +11,15 @@ import typer
 from benchmark.cli.options import (
     CURRENT_FOLDER,
     ColumnOption,
+    CorporaOption,
+    CorpusOption,
     ProjectOption,
+    WorkersOption,
     columns_of,
     made_by,
+    make_sources,
     page_name,
+    read_study,
 )
 from benchmark.cli.status import command_console
 from benchmark.errors import BenchmarkError
@@ -29,7 +34,8 @@ def score(
         Path,
         typer.Argument(
             help="A table with a row for each clip: clip, speaker, emotion, and prediction or "
-            "p_EMOTION; CSV, Parquet or JSON lines.",
+            "p_EMOTION; CSV, Parquet or JSON lines. With a column condition, a row for each clip "
+            "and condition; it is empty for the clips as recorded.",
             show_default=False,
         ),
     ],
@@ -126,6 +132,9 @@ def _show(page: ScorePage, written: list[Path], console: Console, *, as_json: bo
     rows = [[cell.replace("**", "") for cell in row] for row in page.rows]
     console.table(f"{page.name}: 95 % confidence intervals", page.header, rows)
     console.print(f"{page.side.intervals}")
+    if page.conditioned is not None:
+        rows = [[cell.replace("`", "") for cell in row] for row in page.condition_rows]
+        console.table(f"{page.name}: UAR by condition", page.condition_header, rows)
     comparison = page.scored.comparison
     if comparison is not None:
         from benchmark.report.markdown import figure, probability
@@ -170,3 +179,85 @@ def splits(
             path.parent.mkdir(parents=True, exist_ok=True)
             table.to_csv(path, index=False, lineterminator="\n")
             console.print(str(path))
+
+
+def degrade(
+    out: Annotated[
+        Path,
+        typer.Option(
+            metavar="DIR", help="Folder for the recordings and clips.csv.", show_default=False
+        ),
+    ],
+    study: Annotated[
+        str | None,
+        typer.Argument(
+            help="A study file, or the name of a study in studies/; it need not have run.",
+            show_default=False,
+        ),
+    ] = None,
+    corpora: CorporaOption = None,
+    corpus: CorpusOption = None,
+    condition: Annotated[
+        list[str] | None,
+        typer.Option(
+            metavar="CHAIN",
+            help="A condition, such as telephone, snr=10 or telephone+snr=10; see `list "
+            "augmentations`. Default: those of the study. Can be repeated.",
+        ),
+    ] = None,
+    workers: WorkersOption = None,
+    project: ProjectOption = CURRENT_FOLDER,
+) -> None:
+    """Write recordings under conditions, a telephone line or noise, to run any system on them.
+
+    clips.csv has a row for each clip and condition, with the path of its WAV file, and the clips as
+    recorded. Add your predictions as a column, and `score` the table. The clips of a study get the
+    sample rate of its features: its models are measured on the same samples. Recordings of a
+    corpus or table keep their rate.
+
+    - `degrade --corpus csv=table.csv --condition telephone --condition snr=10 --out degraded`
+    - `degrade ravdess_telephone --corpora ~/corpora --out degraded`: the conditions of a study
+    """
+    with command_console() as console:
+        from benchmark.data.degraded import write_degraded
+        from benchmark.data.prepare import read_corpora, read_named, study_clips
+        from benchmark.engine.processes import Workers, available_cores
+        from benchmark.features import chain_problems, feature_set
+
+        sources = make_sources(project, corpora, corpus)
+        conditions, seed, rate_hz = condition or [], 0, None
+        if study is not None:
+            read = read_study(study, None)
+            conditions, seed = condition or list(read.conditions), read.seed
+            rate_hz = feature_set(read.features, read.sample_rate_hz).sample_rate_hz
+        for problem in chain_problems(conditions):
+            raise BenchmarkError(f"--condition: {problem}")
+        if not conditions:
+            raise BenchmarkError(
+                "no condition. Give --condition telephone, for example; `list augmentations` has "
+                "all."
+            )
+        if study is not None:
+            clips = study_clips(read, read_corpora(read, sources, console))
+        elif sources.given:
+            found = read_named(list(sources.given), sources, console)
+            clips = [clip for one in found.values() for clip in one.clips]
+        else:
+            raise BenchmarkError("degrade needs a study, or --corpus NAME=DIR.")
+        with Workers(workers or available_cores()) as pool, console.bars() as bars:
+            written = write_degraded(
+                clips,
+                conditions,
+                out,
+                seed=seed,
+                sample_rate_hz=rate_hz,
+                workers=pool,
+                progress=bars.add(f"{1 + len(conditions)} files per clip", len(clips)).update,
+            )
+        for clip, reason in written.unusable:
+            console.warning(f"left out: {clip}: {reason}")
+        if written.table.empty:
+            raise BenchmarkError(f"none of the {len(clips):,} recordings can be used.")
+        path = out / "clips.csv"
+        written.table.to_csv(path, index=False, lineterminator="\n")
+        console.print(f"{path}: {len(written.table):,} files")

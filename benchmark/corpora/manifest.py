@@ -212,7 +212,7 @@ def _clip(table: Path, row: Row, path: Path, name: str) -> Clip:
         raise _row_error(table, row.number, "corpus", problem)
     facts = {fact: row.cells.get(fact, "") for fact in FACTS}
     facts |= {FACT + emotion: str(row.votes[emotion]) for emotion in sorted(row.votes)}
-    segment = _segment(table, row)
+    segment = segment_of(table, row.number, row.cells)
     return Clip(
         corpus=row.corpus,
         name=f"{name}_{segment.name}" if segment else name,
@@ -226,23 +226,28 @@ def _clip(table: Path, row: Row, path: Path, name: str) -> Clip:
     )
 
 
-def _segment(table: Path, row: Row) -> Segment | None:
-    """Return the segment of a row; None for all of the recording."""
-    start_s, end_s = (_seconds(table, row, column) for column in TIMES)
+def segment_of(table: Path, row: int, cells: Mapping[str, str]) -> Segment | None:
+    """Return the segment of a row with a number and cells; None for all of the recording.
+
+    Raises
+    ------
+    BenchmarkError
+        If a cell is not a time, or the end is not after the start.
+    """
+    start_s, end_s = (_seconds(table, row, column, cells.get(column, "")) for column in TIMES)
     if not start_s and end_s is None:
         return None
     segment = Segment(start_s or 0.0, end_s)
     if end_s is not None and end_s <= segment.start_s:
         problem = f"{end_s:g} s is not after the start, {segment.start_s:g} s."
-        raise _row_error(table, row.number, "end", problem)
+        raise _row_error(table, row, "end", problem)
     return segment
 
 
-def _seconds(table: Path, row: Row, column: str) -> float | None:
+def _seconds(table: Path, row: int, column: str, text: str) -> float | None:
     """Return the time in a cell, in seconds; None if it is empty."""
     import pandas as pd
 
-    text = row.cells.get(column, "")
     if text in {"", "NaT"}:
         return None
     try:
@@ -258,7 +263,7 @@ def _seconds(table: Path, row: Row, column: str) -> float | None:
         f"{text!r} is not a time within a recording. Allowed: seconds (1.5), a time with a unit "
         "(1.5s, 1500ms, 0 days 00:00:01.500000), or nothing."
     )
-    raise _row_error(table, row.number, column, problem)
+    raise _row_error(table, row, column, problem)
 
 
 def _check_clips(table: Path, rows: Sequence[Row], clips: Sequence[Clip]) -> None:

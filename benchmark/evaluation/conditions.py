@@ -1,11 +1,14 @@
-"""Conditions: the selected models on the same test clips, as a line, a codec or a room leaves them.
+"""Conditions: a system on the same test clips, as a line, a codec or a room leaves them.
 
-The models were selected and fitted without the conditions, and nothing is selected here.
+A study's models were selected and fitted without the conditions, and nothing is selected here.
 """
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
+
+import pandas as pd
 
 from benchmark.data.protocols import stream
 from benchmark.evaluation.intervals import Score, bootstrap_seed, evaluate, paired_difference
@@ -14,7 +17,7 @@ from benchmark.evaluation.leaderboard import METRIC, Leaderboard
 
 @dataclass(frozen=True)
 class UnderCondition:
-    """The selected model of a protocol under one condition.
+    """A system under one condition, such as the selected model of a protocol.
 
     Attributes
     ----------
@@ -49,7 +52,28 @@ def under_conditions(board: Leaderboard, protocol: str) -> list[UnderCondition]:
     found = []
     for condition in result.study.conditions:
         rows = heard[(heard["protocol"] == protocol) & (heard["condition"] == condition)]
-        score = evaluate(rows, result.emotions, seed).scores[METRIC]
-        difference = paired_difference(rows, clean, result.emotions, seed).scores[METRIC]
-        found.append(UnderCondition(condition, score, difference))
+        found.append(under_condition(condition, rows, clean, result.emotions, seed))
     return found
+
+
+def under_condition(
+    condition: str,
+    heard: pd.DataFrame,
+    recorded: pd.DataFrame,
+    emotions: Sequence[str],
+    seed: int,
+) -> UnderCondition:
+    """Return a system under one condition, compared with itself on the clips as recorded.
+
+    Parameters
+    ----------
+    condition : str
+    heard, recorded : DataFrame
+        Predictions of the same clips under the condition and as recorded, as `evaluate` takes them.
+    emotions : sequence of str
+    seed : int
+        Of the resamples; see `bootstrap_seed`.
+    """
+    score = evaluate(heard, emotions, seed).scores[METRIC]
+    difference = paired_difference(heard, recorded, emotions, seed).scores[METRIC]
+    return UnderCondition(condition, score, difference)

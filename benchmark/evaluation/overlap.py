@@ -6,6 +6,7 @@ from dataclasses import dataclass
 
 import pandas as pd
 
+from benchmark.data.protocols import protocol_of
 from benchmark.evaluation.results import Result
 
 
@@ -38,6 +39,17 @@ def overlap(result: Result, protocol: str) -> Overlap:
     tested, learned = _spoken(result, protocol)
     common = tested.merge(learned, on=list(tested))
     return Overlap(len(speakers), len(shared), _different(tested), _different(common))
+
+
+def speaker_independent(result: Result, protocol: str) -> bool:
+    """Return whether no test speaker has a clip in training.
+
+    The rule of a protocol tells it or, where a corpus states the sides, the speakers on them.
+    """
+    rule = protocol_of(protocol)
+    if rule.inner_protocol is None:
+        return rule.speaker_independent
+    return not overlap(result, protocol).shared_speakers
 
 
 def _spoken(result: Result, protocol: str) -> tuple[pd.DataFrame, pd.DataFrame]:

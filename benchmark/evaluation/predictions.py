@@ -8,6 +8,7 @@ from pathlib import PurePath
 
 import numpy as np
 import pandas as pd
+from numpy.typing import NDArray
 
 from benchmark.corpora.raters import (
     Agreement,
@@ -19,6 +20,7 @@ from benchmark.corpora.raters import (
     why_undecided,
 )
 from benchmark.errors import BenchmarkError, unknown
+from benchmark.features import AS_RECORDED
 
 NO_ANSWER = "no answer"
 """Column of the clips that a system did not answer: each counts as a wrong prediction."""
@@ -33,6 +35,9 @@ OTHER_NAMES = {
 PREFIX = "p_"
 REQUIRED = ("clip", "speaker", "emotion")
 IDENTITY = (*REQUIRED, "corpus", "gender")
+CONDITION = "condition"
+"""Column of the condition under which a clip was predicted: a clip has a row for each of them."""
+
 ONE_CORPUS = "all"
 """Name of the corpus of a table without a column ``corpus``."""
 
@@ -81,15 +86,22 @@ class Predictions:
         clip, then the further columns of the table, by which clips can be divided.
     probabilities : bool
         Whether the system gave probabilities.
+    folds : ndarray of str, shape (n_clips,), or None
+        In which each clip was tested; None for a table that does not tell.
     rated : Rated or None
         None for a table without votes.
+    conditions : mapping of str to Predictions
+        Of the same clips under conditions, such as a telephone line, in the order of the table. All
+        else is of the clips as recorded.
     """
 
     rows: pd.DataFrame
     emotions: tuple[str, ...]
     facts: pd.DataFrame
     probabilities: bool
+    folds: NDArray[np.str_] | None = None
     rated: Rated | None = None
+    conditions: Mapping[str, Predictions] = field(default_factory=dict)
 
     @property
     def unanswered(self) -> list[str]:
@@ -127,8 +139,10 @@ def check_predictions(
     table : DataFrame
         One row per clip: clip, speaker, emotion (the true one), and either prediction or a
         probability of each emotion, p_<emotion> or <emotion>. Optionally corpus, gender, statement,
-        votes (see `read_votes`; without a column emotion, their majority is the true one), and any
-        column to divide the clips by. An empty prediction is no answer.
+        votes (see `read_votes`; without a column emotion, their majority is the true one),
+        condition, and any column to divide the clips by. An empty prediction is no answer. With
+        conditions, each clip has a row for each, and one as recorded, whose condition is empty or
+        "as recorded".
     where : str
         Its file, for messages.
     columns : mapping of str to str, or None
@@ -145,6 +159,55 @@ def check_predictions(
     table = _named(table, columns or {}, where)
     if clips is not None:
         table = _joined(table, _named(_as_text(clips), {}, where), where)
+    parts = _by_condition(table, where)
+    recorded = _checked(parts.pop(AS_RECORDED), where)
+    heard = {name: _checked(part, f"{where}, condition {name}") for name, part in parts.items()}
+    for name, one in heard.items():
+        _check_same_clips(recorded.rows, one.rows, f"{where}, condition {name}")
+    return replace(recorded, conditions=heard)
+
+
+def _by_condition(table: pd.DataFrame, where: str) -> dict[str, pd.DataFrame]:
+    """Return the rows of the clips as recorded, and those under each condition, in their order."""
+    if CONDITION not in table or table.empty:
+        return {AS_RECORDED: table}
+    named = table[CONDITION].replace("", AS_RECORDED)
+    if AS_RECORDED not in set(named):
+        raise BenchmarkError(
+            f"{where}: no row is of a clip as recorded, with which conditions are compared. Leave "
+            f"the column {CONDITION!r} empty there, or write {AS_RECORDED!r}. Conditions: "
+            f"{', '.join(named.unique()[:8])}."
+        )
+    rows = table.drop(columns=CONDITION)
+    return {str(name): rows[named == name] for name in named.unique()}
+
+
+def _check_same_clips(recorded: pd.DataFrame, heard: pd.DataFrame, where: str) -> None:
+    """Refuse a condition that lacks a clip, has others, or contradicts the clips as recorded."""
+    expected, found = (rows.set_index("clip") for rows in (recorded, heard))
+    for some, others, problem in (
+        (expected, found, "has no row under this condition"),
+        (found, expected, "has no row as recorded"),
+    ):
+        lacking = some.index.difference(others.index)
+        if len(lacking):
+            more = f", as {len(lacking) - 1:,} more" if len(lacking) > 1 else ""
+            raise BenchmarkError(
+                f"{where}: clip {lacking[0]} {problem}{more}. Each clip needs a row for each "
+                f"condition and one as recorded; a column that divides clips needs another name."
+            )
+    found = found.loc[expected.index]
+    for column in ("emotion", "speaker", "corpus"):
+        if (differs := found[column] != expected[column]).any():
+            clip = differs.idxmax()
+            raise BenchmarkError(
+                f"{where}: clip {clip}: the {column} is {found.loc[clip, column]!r}, and "
+                f"{expected.loc[clip, column]!r} as recorded. A condition does not change it."
+            )
+
+
+def _checked(table: pd.DataFrame, where: str) -> Predictions:
+    """Return the predictions of clips with one row each."""
     table, rated = _rated(table, where)
     rows = _identity(table, where)
     answers, probabilities, used = _answers(table, rows["emotion"], where)
@@ -154,9 +217,11 @@ def check_predictions(
     facts = table[[name for name in table if name.lower() not in aside and name not in aside]]
     facts.insert(0, "clip", rows["clip"])
     rows = rows.assign(**{PREFIX + one: answers.get(one, 0.0) for one in found})
+    folds = table["fold"].to_numpy(dtype=np.str_) if "fold" in table else None
     return Predictions(
-        rows.reset_index(drop=True), found, facts.reset_index(drop=True), probabilities, rated
-    )
+        rows.reset_index(drop=True), found, facts.reset_index(drop=True), probabilities, folds,
+        rated,
+    )  # fmt: skip
 
 
 def _rated(table: pd.DataFrame, where: str) -> tuple[pd.DataFrame, Rated | None]:
@@ -241,7 +306,7 @@ def _identity(table: pd.DataFrame, where: str) -> pd.DataFrame:
 
 def _named(table: pd.DataFrame, columns: Mapping[str, str], where: str) -> pd.DataFrame:
     """Return a table with our names of its columns."""
-    ours_known = (*IDENTITY, "prediction", "statement")
+    ours_known = (*IDENTITY, "prediction", "statement", CONDITION)
     for ours, theirs in columns.items():
         if ours not in ours_known:
             raise unknown("column", ours, ours_known, "--column")
@@ -266,7 +331,8 @@ def _joined(table: pd.DataFrame, clips: pd.DataFrame, where: str) -> pd.DataFram
     for one, place in ((table, where), (clips, "--clips")):
         if "clip" not in one:
             raise _no_column("clip", one, place)
-    answers = [name for name in clips if name == "prediction" or name.startswith(PREFIX)]
+    others = {"prediction", CONDITION, *OTHER_NAMES["clip"]}
+    answers = [name for name in clips if name in others or name.startswith(PREFIX)]
     clips = clips.drop(columns=answers).drop_duplicates()
     if (twice := clips["clip"].duplicated()).any():
         name = clips["clip"][twice].iloc[0]

@@ -220,6 +220,7 @@ def by_split(result: Result) -> dict[str, Result]:
             winners=tuple(winner for winner in result.winners if winner.split == name),
             trials=of_split(result.trials, name),
             predictions=of_split(result.predictions, name),
+            conditions=None if result.conditions is None else of_split(result.conditions, name),
         )
         for name in names
     }

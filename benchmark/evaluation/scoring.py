@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 
@@ -14,6 +14,7 @@ from benchmark.data.protocols import stream
 from benchmark.engine.table_file import read_table
 from benchmark.errors import BenchmarkError, unknown
 from benchmark.evaluation.calibration import Calibration, calibration
+from benchmark.evaluation.conditions import UnderCondition, under_condition
 from benchmark.evaluation.intervals import Evaluation, bootstrap_seed, evaluate
 from benchmark.evaluation.leaderboard import METRIC, SPEAKER_INDEPENDENT, Summary, leaderboard
 from benchmark.evaluation.predictions import (
@@ -96,6 +97,8 @@ class Scored:
         Speakers whose names differ only in case, blanks, punctuation or leading zeros.
     soft : SoftScores or None
         Against the votes of raters; None without votes or probabilities.
+    conditions : tuple of UnderCondition
+        The same clips under conditions; all else is of the clips as recorded.
     comparison : Comparison or None
     """
 
@@ -106,6 +109,7 @@ class Scored:
     texts: tuple[TextAssociation, ...]
     alike: tuple[tuple[str, ...], ...]
     soft: SoftScores | None = None
+    conditions: tuple[UnderCondition, ...] = ()
     comparison: Comparison | None = None
 
 
@@ -225,7 +229,14 @@ def score_predictions(predictions: Predictions, seed: int = 0) -> Scored:
         soft_scores(rows, predictions.rated.votes, emotions, seed)
         if predictions.rated is not None and predictions.probabilities
         else None,
+        tuple(_under_conditions(predictions, seed)),
     )
+
+
+def _under_conditions(predictions: Predictions, seed: int) -> Iterator[UnderCondition]:
+    for condition, heard in predictions.conditions.items():
+        there, recorded, emotions = in_common(heard, predictions)
+        yield under_condition(condition, there, recorded, emotions, seed)
 
 
 def compare_with(

@@ -21,11 +21,19 @@ from benchmark.features import (
     prosody,
     spectral,
 )
-from benchmark.features.augmentation import AUGMENTATIONS, Augmentation, Chain, parse_chain
+from benchmark.features.augmentation import (
+    AS_RECORDED,
+    AUGMENTATIONS,
+    Augmentation,
+    Chain,
+    chain_problems,
+    parse_chain,
+)
 from benchmark.features.extract import Extracted, extract
 from benchmark.features.recipe import SAMPLE_RATE_HZ, FeatureSet, OptionalFeatureSet, join
 
 __all__ = [
+    "AS_RECORDED",
     "AUGMENTATIONS",
     "FEATURE_SETS",
     "OPTIONAL_FEATURE_SETS",
@@ -35,6 +43,7 @@ __all__ = [
     "Extracted",
     "FeatureSet",
     "OptionalFeatureSet",
+    "chain_problems",
     "extract",
     "feature_set",
     "parse_chain",

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Callable
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
 from hashlib import blake2b
 
@@ -13,6 +13,9 @@ from benchmark.engine.registry import Registry
 from benchmark.errors import BenchmarkError
 from benchmark.features import audio, channel, spectral, vocoder
 from benchmark.features.channel import Codec
+
+AS_RECORDED = "as recorded"
+"""The condition of recordings that nothing changes."""
 
 
 @dataclass(frozen=True)
@@ -121,6 +124,25 @@ def parse_chain(text: str) -> Chain:
     (('stretch', 0.75), ('pitch', -1.0))
     """
     return Chain(tuple(_parse_step(step.strip(), text) for step in text.split("+")))
+
+
+def chain_problems(texts: Iterable[str]) -> Iterator[str]:
+    """Yield what is wrong with chains: a wrong one, one that is there twice, a missing codec."""
+    known: dict[Chain, str] = {}
+    for text in texts:
+        try:
+            chain = parse_chain(text)
+        except BenchmarkError as error:
+            yield str(error)
+            continue
+        if chain in known:
+            yield f"{known[chain]!r} and {text!r} are the same. Remove one of them."
+        known[chain] = text
+        if missing := chain.missing_codecs:
+            yield (
+                f"{text} needs {missing[0]}, which the installed libsndfile lacks. "
+                "Remove it, or install another build of soundfile."
+            )
 
 
 def _parse_step(step: str, text: str) -> tuple[str, float]:

@@ -5,6 +5,7 @@ All functions return Markdown.
 
 from __future__ import annotations
 
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 
 from benchmark.corpora import CORPORA
@@ -48,16 +49,29 @@ def measured(board: Leaderboard) -> Measured:
 
 def population(result: Result) -> str:
     """Return kind of speech, languages, and number of speakers of the tested corpora."""
-    kinds: dict[str, list[str]] = {}
-    for name in tested(result):
-        speech, language = _facts(result, name)
-        spoken = plain(language) or "language not stated"
-        words = title(name) if speech == "generated" else f"{spoken} in {title(name)}"
-        kinds.setdefault(SPEECH.get(speech, f"{speech} speech"), []).append(words)
     spoken_by = [result.data.corpora[name].speakers for name in tested(result)]
     known = [number for number in spoken_by if number is not None]
     total = f"; {counted(sum(known), 'speaker')}" if len(known) == len(spoken_by) else ""
-    return "; ".join(f"{kind}: {listed(words)}" for kind, words in kinds.items()) + total
+    return spoken({name: _facts(result, name) for name in tested(result)}) + total
+
+
+def spoken(corpora: Mapping[str, tuple[str, str]]) -> str:
+    """Return kind of speech and language of corpora, given by name, in words."""
+    kinds: dict[str, list[str]] = {}
+    for name, (speech, language) in corpora.items():
+        tongue = plain(language) or "language not stated"
+        words = title(name) if speech == "generated" else f"{tongue} in {title(name)}"
+        kinds.setdefault(SPEECH.get(speech, f"{speech} speech"), []).append(words)
+    return "; ".join(f"{kind}: {listed(words)}" for kind, words in kinds.items())
+
+
+def registered(names: Iterable[str]) -> dict[str, tuple[str, str]]:
+    """Return kind of speech and language of corpora by name; empty for a user's own."""
+    entries = {name: CORPORA.get(name) for name in names}
+    return {
+        name: ("", "") if entry is None else (entry.speech, entry.language)
+        for name, entry in entries.items()
+    }
 
 
 def sentences(board: Leaderboard) -> str:
@@ -136,7 +150,6 @@ def tested(result: Result) -> list[str]:
 def _facts(result: Result, name: str) -> tuple[str, str]:
     """Return kind of speech and language; of early results, as the registry states them."""
     record = result.data.corpora[name]
-    entry = CORPORA.get(name)
-    if record.speech or entry is None:
+    if record.speech or name not in CORPORA:
         return record.speech, record.language
-    return entry.speech, entry.language
+    return registered([name])[name]

@@ -8,11 +8,12 @@ from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from mmap import ACCESS_READ, mmap
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from benchmark.console import Bars, Console
 from benchmark.corpora.clip import Clip
 from benchmark.corpora.folder import AUDIO_SUFFIXES, files_below
+from benchmark.corpora.manifest import TIMES, segment_of
 from benchmark.engine.processes import Task, WorkerLostError, Workers
 from benchmark.engine.table_file import read_table
 from benchmark.errors import BenchmarkError
@@ -30,6 +31,9 @@ from benchmark.serving.timeline import (
     predict_windows,
 )
 from benchmark.tracking.cards import feature_set_of, read_card
+
+if TYPE_CHECKING:
+    import pandas as pd
 
 TABLE_SUFFIX = ".csv"
 PATH_COLUMN = "path"
@@ -236,4 +240,18 @@ def _listed(table: Path) -> list[Path]:
             )
     if content.empty:
         raise BenchmarkError(f"{table}: lists no recordings.")
+    _refuse_segments(table, content)
     return [table.parent / name for name in content[PATH_COLUMN]]
+
+
+def _refuse_segments(table: Path, content: pd.DataFrame) -> None:
+    """Refuse a table that lists parts of recordings: each file is predicted as a whole."""
+    times = [name for name in TIMES if name in content]
+    for number, *cells in content[times].itertuples():
+        segment = segment_of(table, number, dict(zip(times, cells, strict=True)))
+        if segment is not None:
+            raise BenchmarkError(
+                f"{table}: row {number}, {' and '.join(times)}: the segment {segment.name} s. "
+                "Only whole recordings are predicted: cut segments into files of their own, or "
+                f"remove {' and '.join(times)} from the table."
+            )

@@ -21,11 +21,14 @@ from pydantic import (
     model_validator,
 )
 
-from benchmark.data.protocols import PROTOCOLS
+from benchmark.data.protocols import protocol_of
 from benchmark.engine.files import write_text
 from benchmark.engine.registry import check_installed
 from benchmark.errors import BenchmarkError, unknown
+from benchmark.evaluation import intervals
+from benchmark.evaluation.conditions import UnderCondition, under_conditions
 from benchmark.evaluation.leaderboard import Leaderboard, leaderboard
+from benchmark.evaluation.overlap import speaker_independent
 from benchmark.evaluation.results import Result
 from benchmark.features import FEATURE_SETS, FeatureSet, feature_set
 from benchmark.models import MODELS
@@ -54,7 +57,8 @@ class ProtocolScores(_Part):
     """Test scores of a model under one protocol, by metric; sizes are those of the test side.
 
     Scores are means over corpora. The confidence intervals resample speakers within corpora, except
-    those of the corpora in `fixed`, which have too few.
+    those of the corpora in `fixed`, which have too few. Under `conditions` is the UAR on the same
+    clips, changed by a simulation; only the selected model has it.
     """
 
     protocol: str
@@ -64,6 +68,7 @@ class ProtocolScores(_Part):
     speakers: int
     fixed: tuple[str, ...] = ()
     scores: dict[str, Score]
+    conditions: dict[str, Score] = {}
 
 
 class Features(_Part):
@@ -277,20 +282,37 @@ def _measured(board: Leaderboard, model: str) -> tuple[ProtocolScores, ...]:
     return tuple(
         ProtocolScores(
             protocol=protocol,
-            title=protocol_words(protocol).title,
-            speaker_independent=protocol in PROTOCOLS and PROTOCOLS[protocol].speaker_independent,
+            title=_title(protocol, independent),
+            speaker_independent=independent,
             clips=evaluation.clips,
             speakers=evaluation.speakers,
             fixed=evaluation.small,
-            scores={
-                name: Score(value=score.value, low=low, high=high)
-                for name, score in evaluation.scores.items()
-                for low, high in [score.interval or (None, None)]
+            scores={name: _score(score) for name, score in evaluation.scores.items()},
+            conditions={
+                one.condition: _score(one.score) for one in _conditions(board, protocol, model)
             },
         )
         for protocol, evaluation in evaluations.items()
+        for independent in [speaker_independent(board.result, protocol)]
         if evaluation is not None
     )
+
+
+def _conditions(board: Leaderboard, protocol: str, model: str) -> list[UnderCondition]:
+    """Return the selected model of a protocol under each condition; nothing for other models."""
+    selected = board.selected[protocol].model == model
+    return under_conditions(board, protocol) if selected else []
+
+
+def _score(score: intervals.Score) -> Score:
+    low, high = score.interval or (None, None)
+    return Score(value=score.value, low=low, high=high)
+
+
+def _title(protocol: str, independent: bool) -> str:
+    """Return a protocol's title, which says what only the given sides tell of the speakers."""
+    title, stated = protocol_words(protocol).title, protocol_of(protocol).speaker_independent
+    return f"{title}, speaker-independent" if independent and not stated else title
 
 
 def read_card(path: Path) -> Card:

@@ -8,7 +8,8 @@ from pathlib import Path
 
 from benchmark.data.prepared import Prepared
 from benchmark.engine.environment import __version__, code_digest
-from benchmark.evaluation.leaderboard import leaderboard
+from benchmark.evaluation.conditions import under_conditions
+from benchmark.evaluation.leaderboard import METRIC, leaderboard
 from benchmark.evaluation.metrics import METRICS
 from benchmark.evaluation.results import Result, Winner, by_split
 from benchmark.project import Project
@@ -17,6 +18,9 @@ from benchmark.search.search import ModelSearch
 from benchmark.study import Study, digest_of
 from benchmark.tracking.records import ModelRecord, StudyRecord, TableRecord
 from benchmark.tracking.tracker import Tracker
+
+BLANKS = str.maketrans("=+", "  ")
+"""What MLflow does not allow in names of metrics: ``snr=10`` is ``test_uar/snr 10``."""
 
 
 def study_record(
@@ -85,6 +89,11 @@ def log_models(
                 metrics[f"test_{name}_low"], metrics[f"test_{name}_high"] = score.interval
         for corpus, part in found.corpora.items():
             metrics |= {f"test_{corpus}_{name}": s.value for name, s in part.scores.items()}
+        if boards[split].selected[winner.protocol].model == model:
+            metrics |= {
+                f"test_{METRIC}/{one.condition.translate(BLANKS)}": one.score.value
+                for one in under_conditions(boards[split], winner.protocol)
+            }
         params = winner.params | ({"members": members} if members else {})
         stored = files[split, model]
         tracker.log_model(

@@ -80,7 +80,7 @@ class ModelRecord:
         Hyperparameters, or the members of an ensemble.
     metrics : mapping of str to float
         CV score (``cv_uar``) and test scores (``test_uar``, ``test_uar_low``,
-        ``test_ravdess_uar``).
+        ``test_ravdess_uar``, ``test_uar/telephone`` of the selected model under a condition).
     files : mapping of str to Path or bytes
         By artifact path: ``figures/confusion.png``, ``model/model.skops``.
     trial : int or None

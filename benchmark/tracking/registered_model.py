@@ -179,9 +179,15 @@ def _scores(measured: ProtocolScores, card: Card) -> str:
     fixed = listed([title(name) for name in measured.fixed])
     held = f", speakers of {fixed} held fixed" if fixed else ""
     several = any(score.low is not None for score in measured.scores.values())
+    heard = listed(
+        [f"{code(name)} {_with_interval(one)}" for name, one in measured.conditions.items()]
+    )
+    under = f" UAR on the same clips under simulated conditions: {heard}." if heard else ""
     intervals = f"95 % confidence intervals over speakers{held}" if several else "too few speakers"
     without = "" if several else " for confidence intervals"
-    return f"**{plain(measured.title)}** ({refitted}{sizes}): {scores}; {intervals}{without}."
+    return (
+        f"**{plain(measured.title)}** ({refitted}{sizes}): {scores}; {intervals}{without}.{under}"
+    )
 
 
 def _with_interval(score: Score) -> str:

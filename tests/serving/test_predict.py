@@ -116,6 +116,8 @@ TABLES = {
     "": "row 1: no column 'path'. Columns: none.",
     "path\n": "lists no recordings",
     "path,speaker\na.wav,1\n,2\n": "row 3, column 'path': '' is not a file name",
+    "path,start,end\na.wav,,\nb.wav,1.5,3\n": "row 3, start and end: the segment 1.5-3 s. Only",
+    "path,end\na.wav,loud\n": "row 2, column 'end': 'loud' is not a time within a recording",
     "path\na\0.wav\n": "row 2, column 'path': 'a\\\\x00.wav' is not a file name",
 }
 
@@ -125,6 +127,12 @@ def test_a_table_without_paths_is_refused(content: str, tmp_path: Path) -> None:
     (tmp_path / "list.csv").write_text(content)
     with pytest.raises(BenchmarkError, match=TABLES[content]):
         find_files([str(tmp_path / "list.csv")])
+
+
+def test_a_table_may_state_times_of_whole_recordings(tmp_path: Path) -> None:
+    (tmp_path / "list.csv").write_text("path,start,end\na.wav,0 days,NaT\nb.wav,,\n")
+    found = find_files([str(tmp_path / "list.csv")])
+    assert found == (tmp_path / "a.wav", tmp_path / "b.wav")
 
 
 def test_a_missing_file_is_refused_with_what_is_allowed(tmp_path: Path) -> None:

@@ -9,11 +9,12 @@ from hashlib import sha256
 from pathlib import Path
 from typing import Any
 
+import pandas as pd
 import pytest
 
 from benchmark.errors import BenchmarkError
 from benchmark.tracking.cards import find_card, load_model, read_card
-from tests.support.bench import Bench
+from tests.support.bench import Bench, changed_bench
 
 
 @pytest.fixture
@@ -42,6 +43,27 @@ def test_a_card_holds_how_a_model_was_made_and_its_test_scores(card: Path) -> No
     assert found.trust.speaker_independent
     uar = found.trust.scores["uar"]
     assert uar.low is None or uar.low <= uar.value
+
+
+@pytest.mark.parametrize(
+    ("tested", "apart"), [("s[45]_.*", True), (".*_0", False)], ids=["speakers", "takes"]
+)
+def test_a_card_tells_from_the_speakers_whether_a_given_split_is_speaker_independent(
+    tested: str, apart: bool, tones: Path, tmp_path: Path
+) -> None:
+    rows = pd.read_csv(tones)
+    test = ("s" + rows["path"].str.removesuffix(".wav")).str.fullmatch(tested)
+    rows = rows.assign(
+        split=test.map({True: "test", False: "train"}),
+        path=[str(tones.parent / name) for name in rows["path"]],
+    )
+    rows.to_csv(tmp_path / "table.csv", index=False)
+    changes = {'"speaker-dependent", "speaker-independent"': '"given"', "trials = 6": "trials = 1"}
+    bench = changed_bench(tmp_path, tmp_path / "table.csv", changes)
+    card = read_card(bench.card("given"))
+    assert card.speaker_independent is apart
+    assert ("speaker-independent performance was not measured" in card.performance) is not apart
+    assert (card.trust.title == "on the given partition, speaker-independent") is apart
 
 
 def test_a_card_is_written_as_it_was_read(card: Path) -> None:

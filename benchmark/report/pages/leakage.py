@@ -19,6 +19,7 @@ from benchmark.leakage.text import read_text_ablations
 from benchmark.models import MODELS
 from benchmark.report.leakage_figure import Bar, Frame, waterfall_figure
 from benchmark.report.markdown import NO_BREAK, address, interval, number, plain, signed, title
+from benchmark.report.measured import registered, spoken
 from benchmark.report.pages.text_ablation import TextCase
 from benchmark.report.template import render
 from benchmark.report.wording import constants
@@ -288,6 +289,8 @@ def leakage_page(studies: Sequence[Sequence[Case]], texts: Sequence[TextCase]) -
             "leakage",
             studies=studies,
             texts=texts,
+            speech=registered(case.ablation.study.corpora[0] for case in texts),
+            spoken=spoken,
             first=first,
             own=[case for case in first if case.own],
             reported=[case for cases in studies for case in cases if not case.own],

@@ -16,11 +16,19 @@ from benchmark.evaluation.metrics import METRICS
 from benchmark.evaluation.scoring import Extra, Scored
 from benchmark.evaluation.subgroups import FEWEST_CLIPS, SPEAKER, Division, Group
 from benchmark.report import wording
-from benchmark.report.figures import without_glyph
+from benchmark.report.figures import COLOURS, without_glyph
 from benchmark.report.latex import latex as as_latex
 from benchmark.report.markdown import address, counted, figure, listed, plain, title
 from benchmark.report.pages.glance import SCORES
 from benchmark.report.sections.calibration import Reliability, reliability_figure
+from benchmark.report.sections.conditions import (
+    PICTURE,
+    Conditioned,
+    condition_header,
+    condition_rows,
+    conditions_figure,
+    meanings,
+)
 from benchmark.report.sections.raters import AGREEMENT, agreement_rows
 from benchmark.report.sections.selected_model import Confusion, confusion_figure
 from benchmark.report.sections.subgroups import speakers_figure
@@ -104,8 +112,40 @@ class ScorePage:
             for name, other, extra in self.extras
             if extra.predicted
         ]
-        drawn = without_glyph([self.name, *answers.emotions, *answers.rows["speaker"].unique()])
+        found += [
+            f"under {condition}: {counted(clips, 'clip')} without an answer; each counts as wrong"
+            for condition, clips in self.unanswered_under.items()
+        ]
+        speakers = answers.rows["speaker"].unique()
+        drawn = without_glyph([self.name, *answers.emotions, *speakers, *answers.conditions])
         return [*found, drawn] if drawn else found
+
+    @property
+    def conditioned(self) -> Conditioned | None:
+        """The system under all conditions; None without any."""
+        under, recorded = list(self.scored.conditions), self.evaluation.scores[METRIC]
+        return Conditioned(self.protocol, self.name, recorded, under) if under else None
+
+    @property
+    def unanswered_under(self) -> dict[str, int]:
+        """Number of clips without an answer under each condition that has some."""
+        conditions = self.scored.predictions.conditions.items()
+        return {name: len(one.unanswered) for name, one in conditions if one.unanswered}
+
+    @property
+    def condition_header(self) -> list[str]:
+        """The columns of `condition_rows`."""
+        return condition_header([""])
+
+    @property
+    def condition_rows(self) -> list[list[str]]:
+        """The table of scores by condition."""
+        return condition_rows([self.conditioned]) if self.conditioned else []
+
+    @property
+    def meanings(self) -> list[tuple[str, str]]:
+        """What the command `degrade` does under conditions of these names."""
+        return meanings(self.scored.predictions.conditions)
 
     @property
     def extras(self) -> list[tuple[str, str, Extra]]:
@@ -202,6 +242,10 @@ def figures(page: ScorePage) -> dict[str, bytes]:
         drawn["calibration.png"] = reliability_figure(
             [Reliability(page.name, scored.calibration, None)], "predictions"
         )
+    if page.conditioned is not None:
+        colour, words = COLOURS[0], f"{METRICS[METRIC].title} by condition"
+        styles = [(colour, "o", page.name)]
+        drawn[PICTURE] = conditions_figure([page.conditioned], styles, page.chance, words)
     return drawn
 
 
@@ -305,6 +349,15 @@ def score_record(page: ScorePage) -> dict[str, Any]:
             "soft_macro_f1": None if soft is None else _score(soft.soft_f1),
             "js_divergence": None if soft is None else _score(soft.divergence),
         },
+        "conditions": [
+            {
+                "condition": one.condition,
+                "score": _score(one.score),
+                "difference": _score(one.difference),
+                "unanswered": page.unanswered_under.get(one.condition, 0),
+            }
+            for one in scored.conditions
+        ],
         "comparison": None
         if comparison is None
         else {

@@ -18,6 +18,7 @@ from benchmark.models import MODELS
 from benchmark.report import wording
 from benchmark.report.figures import COLOURS, GREY, WIDTH_IN, house_style, png_bytes
 from benchmark.report.markdown import NOTHING, address, capitalised, figure, title
+from benchmark.report.measured import registered, spoken
 from benchmark.report.template import render
 from benchmark.speaker_scale.stored import FOLDER, INDUCTIVE, Curve, read_curves
 
@@ -55,6 +56,11 @@ class CurveScores:
         tested = dict.fromkeys(self.curve.predictions["corpus"])
         in_order = dict.fromkeys([*self.curve.study.corpora, *tested])
         return [title(name) for name in in_order if name in tested]
+
+    @property
+    def spoken(self) -> str:
+        """Kind of speech and language of the corpora."""
+        return spoken(registered(self.curve.study.corpora))
 
     @property
     def picture(self) -> str:
