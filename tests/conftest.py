@@ -61,9 +61,9 @@ def bench(tones: Path, tmp_path: Path) -> Bench:
 
 @pytest.fixture(scope="session")
 def finished(tones: Path, tmp_path_factory: pytest.TempPathFactory) -> Bench:
-    """The small study, run once without interruption by one worker; read-only."""
+    """The small study, run once without interruption by one worker, in a process of its own; read-only."""
     bench = make_bench(tmp_path_factory.mktemp("finished"), tones)
-    bench.run("--workers", "1")
+    bench.run_apart()
     return bench
 
 

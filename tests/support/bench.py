@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 import subprocess
 import sys
 import time
@@ -13,8 +12,10 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 import pytest
+from typer.testing import CliRunner
 
 from benchmark import models
+from benchmark.cli import app
 
 SMALL_STUDY = """
 question = "Can tones be told apart?"
@@ -49,23 +50,32 @@ class Bench:
     study: Path
     table: Path
     project: Path
-    whole_s: float = 0.0  # duration of the last run
+    whole_s: float = 0.0  # duration of the last run in a process of its own
 
     def command(self, *arguments: str) -> list[str]:
-        """The command line of one of the tool's commands in this project."""
+        """The command line of one of the tool's commands in this project, for a new process."""
         return [sys.executable, "-m", "benchmark", *arguments, "--project", str(self.project)]
 
-    def run(self, *arguments: str, check: bool = True) -> subprocess.CompletedProcess[str]:
-        """Run the small study to its end."""
-        began = time.monotonic()
-        ended = subprocess.run(
-            self.command("run-study", str(self.study), "--corpus", f"csv={self.table}", *arguments),
-            capture_output=True,
-            text=True,
-            check=check,
-        )
-        self.whole_s = time.monotonic() - began
+    def invoke(self, *arguments: str, check: bool = True) -> subprocess.CompletedProcess[str]:
+        """Run one of the tool's commands in this project to its end."""
+        ended = run_command(*arguments, "--project", str(self.project))
+        assert not check or ended.returncode == 0, ended.stderr
         return ended
+
+    def run(self, *arguments: str, check: bool = True) -> subprocess.CompletedProcess[str]:
+        """Run the small study to its end, by one worker unless the arguments say otherwise."""
+        return self.invoke("run-study", *self._study_arguments, *arguments, check=check)
+
+    def run_apart(self, *arguments: str) -> None:
+        """Run the small study to its end in a process of its own, as users do."""
+        began = time.monotonic()
+        command = self.command("run-study", *self._study_arguments, *arguments)
+        subprocess.run(command, check=True, capture_output=True)
+        self.whole_s = time.monotonic() - began
+
+    @property
+    def _study_arguments(self) -> tuple[str, ...]:
+        return (str(self.study), "--corpus", f"csv={self.table}", "--workers", "1")
 
     def card(self, split: str = "speaker-independent", model: str = "ensemble") -> Path:
         """The card of one of the small study's fitted models."""
@@ -109,14 +119,13 @@ def changed_bench(folder: Path, table: Path, changes: Mapping[str, str]) -> Benc
 
 
 def run_command(*arguments: str, **variables: str) -> subprocess.CompletedProcess[str]:
-    """Run a command of the tool to its end, with further environment variables."""
-    return subprocess.run(
-        [sys.executable, "-m", "benchmark", *arguments],
-        capture_output=True,
-        text=True,
-        check=False,
-        env={**os.environ, "COLUMNS": "200", **variables},
-    )
+    """Run a command of the tool to its end, with further environment variables.
+
+    In this process: a new one would first import for seconds. A bug is raised here.
+    """
+    runner = CliRunner(env={"COLUMNS": "200", **variables})
+    ended = runner.invoke(app, arguments, catch_exceptions=False)
+    return subprocess.CompletedProcess(arguments, ended.exit_code, ended.stdout, ended.stderr)
 
 
 def refused_line(*arguments: str, **variables: str) -> str:
