@@ -20,6 +20,7 @@ from benchmark.data.tables import IDENTITY
 from benchmark.evaluation.results import read_result
 from benchmark.models import probabilities
 from benchmark.tracking.cards import load_model
+from benchmark.tracking.store import DATABASE
 from tests.support.bench import Bench, refused_line
 from tests.support.stores import runs_in_mlflow, trials_in_optuna
 
@@ -146,10 +147,11 @@ def test_a_study_has_the_same_bytes_without_the_extras(
     (tmp_path / "hidden/sitecustomize.py").write_text(WITHOUT_EXTRAS)
     paths = [str(tmp_path / "hidden"), os.environ.get("PYTHONPATH", "")]
     monkeypatch.setenv("PYTHONPATH", os.pathsep.join(filter(None, paths)))
-    bench.run()
+    bench.run_apart()
     assert bench.bytes_of("reports") == finished.bytes_of("reports")
     assert trials_in_optuna(bench) == trials_in_optuna(finished)
-    refused = bench.run("--set", "search.engine=intelex", check=False)
+    again = bench.command("run-study", str(bench.study), "--set", "search.engine=intelex")
+    refused = subprocess.run(again, capture_output=True, text=True, check=False)
     assert refused.returncode == 2
     assert "ser-benchmark[intelex]" in refused.stderr or ".[intelex]" in refused.stderr
 
@@ -179,7 +181,7 @@ def test_trials_that_were_given_up_by_their_folds_stand_in_results_and_runs_and_
     bench: Bench,
 ) -> None:
     changes = ("--set", "search.pruner=asha+paired", "--set", "search.trials=12")
-    bench.run(*changes, "--workers", "1")
+    bench.run(*changes)
     (result,) = map(read_result, (bench.project / "reports/results").glob("small@*"))
     cut = result.trials[result.trials["state"] == "pruned"]
     assert len(cut)
@@ -195,6 +197,7 @@ def test_trials_that_were_given_up_by_their_folds_stand_in_results_and_runs_and_
 def test_four_kills_and_a_resume_give_the_bytes_of_an_unbroken_run(
     finished: Bench, bench: Bench
 ) -> None:
+    (bench.project / DATABASE).unlink()  # killed while it is made, too
     command = bench.command("run-study", str(bench.study), "--corpus", f"csv={bench.table}")
     moments = random.Random(0)
     ends = [killed(command, after_s=moments.uniform(0.1, 0.5) * finished.whole_s) for _ in range(4)]
@@ -260,7 +263,7 @@ def test_a_deep_study_that_is_killed_and_resumed_by_more_workers_gives_the_same_
     unbroken, broken = (Bench(study, tones, tmp_path / name) for name in ("unbroken", "broken"))
     unbroken.project.mkdir()
     broken.project.mkdir()
-    unbroken.run("--workers", "1", "--allow-missing", "jl")
+    unbroken.run_apart("--allow-missing", "jl")
     command = broken.command(
         "run-study", str(study), "--corpus", f"csv={tones}", "--allow-missing", "jl"
     )
@@ -279,11 +282,7 @@ def test_a_deep_study_that_is_killed_and_resumed_by_more_workers_gives_the_same_
 def test_a_study_can_use_gender_as_a_feature(bench: Bench, tones: Path) -> None:
     text = bench.study.read_text()
     bench.study.write_text(text.replace("augment", 'covariates = ["gender"]\naugment'))
-    subprocess.run(
-        bench.command("extract", str(bench.study), "--corpus", f"csv={tones}"),
-        check=True,
-        capture_output=True,
-    )
+    bench.invoke("extract", str(bench.study), "--corpus", f"csv={tones}", "--workers", "1")
     train = pd.read_csv(bench.project / "features_cache/small/speaker-independent/train.csv")
     assert list(train)[-1] == "gender_male"
     assert (train["gender_male"] == (train["gender"] == "male")).all()
@@ -293,7 +292,7 @@ def test_pages_are_reproduced_from_stored_results(finished: Bench, tmp_path: Pat
     shutil.copytree(finished.project / "reports/results", tmp_path / "reports/results")
     shutil.copy(finished.project / "reports/looks.csv", tmp_path / "reports")
     copy = Bench(finished.study, finished.table, tmp_path)
-    subprocess.run(copy.command("report"), check=True, capture_output=True)
+    copy.invoke("report")
     assert copy.bytes_of("reports") == finished.bytes_of("reports")
 
 
@@ -301,7 +300,7 @@ def test_a_changed_run_is_stored_apart_from_the_study(finished: Bench, tmp_path:
     shutil.copytree(finished.project, tmp_path / "project")
     copy = Bench(finished.study, finished.table, tmp_path / "project")
     before = copy.bytes_of("reports/results/small")
-    copy.run("--set", "search.trials=7", "--workers", "1")
+    copy.run("--set", "search.trials=7")
     assert copy.bytes_of("reports/results/small") == before
     (changed,) = [path for path in (copy.project / "reports/results").iterdir() if "@" in path.name]
     record = json.loads((changed / "study.json").read_text())
@@ -318,11 +317,11 @@ def test_a_run_records_its_looks_and_writes_only_the_pages_that_it_changes(
     shutil.copytree(copy.project / "reports/results/small", stranger)
     record = (stranger / "study.json").read_text()
     (stranger / "study.json").write_text(record.replace('"name": "small"', '"name": "stranger"', 1))
-    subprocess.run(copy.command("report"), check=True, capture_output=True)
+    copy.invoke("report")
     before = copy.bytes_of("reports")
     page = copy.project / "reports/stranger.md"
     page.write_text("not of the run's test clips")
-    copy.run("--set", "search.trials=7", "--workers", "1")
+    copy.run("--set", "search.trials=7")
     assert page.read_text() == "not of the run's test clips"
     after = copy.bytes_of("reports")
     assert after["looks.csv"].startswith(before["looks.csv"])
@@ -331,9 +330,9 @@ def test_a_run_records_its_looks_and_writes_only_the_pages_that_it_changes(
     assert rows["study"].tolist() == ["small"] * 2 + [changed] * 2
     assert "look 1 of 2" in after["small.md"].decode()
     assert "look 2 of 2" in after[f"{changed}.md"].decode()
-    copy.run("--set", "search.trials=7", "--workers", "1")
+    copy.run("--set", "search.trials=7")
     assert copy.bytes_of("reports") == after
-    subprocess.run(copy.command("report"), check=True, capture_output=True)
+    copy.invoke("report")
     anew = copy.bytes_of("reports")
     assert anew.pop("stranger.md") == before["stranger.md"]
     assert anew.items() <= after.items()
@@ -342,8 +341,7 @@ def test_a_run_records_its_looks_and_writes_only_the_pages_that_it_changes(
 def test_a_study_runs_on_own_tables(finished: Bench, bench: Bench) -> None:
     folder = finished.project / "features_cache/small/speaker-independent"
     tables = ("--train", str(folder / "train.csv"), "--test", str(folder / "test.csv"))
-    command = bench.command("run-study", str(bench.study), *tables, "--workers", "1")
-    subprocess.run(command, check=True)
+    bench.invoke("run-study", str(bench.study), *tables, "--workers", "1")
     (own,) = (bench.project / "reports/results").iterdir()
     theirs = read_result(finished.project / "reports/results/small").predictions
     rows = theirs[theirs["protocol"] == "speaker-independent"].reset_index(drop=True)
@@ -358,12 +356,8 @@ def test_own_tables_get_covariates_and_renamed_emotions(finished: Bench, bench: 
     renamed = text.replace("augment", 'covariates = ["gender"]\naugment')
     bench.study.write_text(renamed + '[rename]\nhigh = "loud"\n')
     tables = ("--train", str(folder / "train.csv"), "--test", str(folder / "test.csv"))
-    subprocess.run(
-        bench.command(
-            "run-study", str(bench.study), *tables, "--set", "search.trials=1", "--workers", "1"
-        ),
-        check=True,
-    )
+    once = ("--set", "search.trials=1", "--workers", "1")
+    bench.invoke("run-study", str(bench.study), *tables, *once)
     (own,) = (bench.project / "features_cache").glob("small@*/speaker-independent/train.csv")
     train = pd.read_csv(own)
     assert set(train["emotion"]) == {"low", "middle", "loud"}
@@ -373,14 +367,9 @@ def test_own_tables_get_covariates_and_renamed_emotions(finished: Bench, bench: 
 def test_own_tables_are_refused_for_features_over_frames(finished: Bench, bench: Bench) -> None:
     folder = finished.project / "features_cache/small/speaker-independent"
     tables = ("--train", str(folder / "train.csv"), "--test", str(folder / "test.csv"))
-    refused = subprocess.run(
-        bench.command("run-study", str(bench.study), *tables, "--set", "features=log-mel-frames"),
-        check=False,
-        capture_output=True,
-        text=True,
-    )
-    assert refused.returncode == 2
-    assert "65 frames of 40 numbers" in refused.stderr
+    over_frames = ("--set", "features=log-mel-frames", "--project", str(bench.project))
+    line = refused_line("run-study", str(bench.study), *tables, *over_frames)
+    assert "65 frames of 40 numbers" in line
 
 
 def test_unusable_clips_are_counted_and_named(bench: Bench, tmp_path: Path) -> None:
@@ -392,7 +381,7 @@ def test_unusable_clips_are_counted_and_named(bench: Bench, tmp_path: Path) -> N
     refused = copy.run(check=False)
     assert refused.returncode == 2
     assert "2 of 72 clips can't be used" in refused.stderr
-    copy.run("--allow-incomplete", "--set", "search.trials=1", "--workers", "1")
+    copy.run("--allow-incomplete", "--set", "search.trials=1")
     (page,) = (copy.project / "reports").glob("small@*.md")
     text = page.read_text()
     assert "0_low_0" in text
@@ -429,7 +418,7 @@ def test_a_missing_clip_is_refused_unless_allowed_and_then_shown(
     refused = copy.run(check=False)
     assert refused.returncode == 2
     assert "csv: 71 of 72 clips; missing: 0_low_0" in refused.stderr
-    copy.run("--allow-incomplete", "--workers", "1")
+    copy.run("--allow-incomplete")
     (page,) = (copy.project / "reports").glob("small@*.md")
     assert "71 of 72 clips" in page.read_text()
     assert not (copy.project / "reports/small.md").exists()

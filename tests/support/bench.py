@@ -7,7 +7,9 @@ import sys
 import time
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
+from functools import cache
 from pathlib import Path
+from tempfile import TemporaryDirectory
 
 import numpy as np
 import pandas as pd
@@ -16,6 +18,7 @@ from typer.testing import CliRunner
 
 from benchmark import models
 from benchmark.cli import app
+from benchmark.tracking.store import DATABASE, check_store
 
 SMALL_STUDY = """
 question = "Can tones be told apart?"
@@ -99,6 +102,15 @@ class Bench:
         }
 
 
+@cache
+def empty_store() -> bytes:
+    """MLflow's database without any run; to make one takes a second or two, to copy it none."""
+    with TemporaryDirectory() as folder:
+        file = Path(folder) / DATABASE
+        check_store(f"sqlite:///{file}")
+        return file.read_bytes()
+
+
 def make_bench(folder: Path, table: Path, text: str = SMALL_STUDY) -> Bench:
     """A study, by default the small one, and an empty project in a folder."""
     (folder / "project").mkdir(parents=True)
@@ -107,13 +119,20 @@ def make_bench(folder: Path, table: Path, text: str = SMALL_STUDY) -> Bench:
     return Bench(study, table, folder / "project")
 
 
+def make_ready(folder: Path, table: Path, text: str = SMALL_STUDY) -> Bench:
+    """The same, but the project has MLflow's database, without any run."""
+    bench = make_bench(folder, table, text)
+    (bench.project / DATABASE).write_bytes(empty_store())
+    return bench
+
+
 def changed_bench(folder: Path, table: Path, changes: Mapping[str, str]) -> Bench:
     """The small study with some lines replaced, run once in a project below a folder."""
     text = SMALL_STUDY
     for before, after in changes.items():
         assert before in text
         text = text.replace(before, after)
-    bench = make_bench(folder, table, text)
+    bench = make_ready(folder, table, text)
     bench.run()
     return bench
 
