@@ -16,7 +16,7 @@ import numpy as np  # noqa: E402
 import pytest  # noqa: E402
 import soundfile  # noqa: E402
 
-from tests.support.bench import Bench, make_bench  # noqa: E402
+from tests.support.bench import Bench, make_bench, make_ready  # noqa: E402
 from tests.support.postgres import Postgres, running  # noqa: E402
 
 # In the background of a shell, the tests and their child processes ignore Ctrl-C by default.
@@ -55,15 +55,15 @@ def tones(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 @pytest.fixture
 def bench(tones: Path, tmp_path: Path) -> Bench:
-    """A small study and an empty project."""
-    return make_bench(tmp_path, tones)
+    """A small study and a project without any run."""
+    return make_ready(tmp_path, tones)
 
 
 @pytest.fixture(scope="session")
 def finished(tones: Path, tmp_path_factory: pytest.TempPathFactory) -> Bench:
-    """The small study, run once without interruption by one worker; read-only."""
+    """The small study, run once by one worker in a process of its own; read-only."""
     bench = make_bench(tmp_path_factory.mktemp("finished"), tones)
-    bench.run("--workers", "1")
+    bench.run_apart()
     return bench
 
 

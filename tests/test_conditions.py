@@ -23,7 +23,7 @@ from benchmark.study import Study
 from benchmark.tracking.cards import read_card
 from benchmark.tracking.registered_model import version_description
 from benchmark.validation import check
-from tests.support.bench import SMALL_STUDY, Bench, changed_bench, make_bench, refused_line
+from tests.support.bench import SMALL_STUDY, Bench, changed_bench, make_ready, refused_line
 from tests.support.results import SMALL, make, study
 
 CONDITIONS = ["telephone", "level=0", "snr=-10", "reverberation", "telephone+snr=10"]
@@ -35,7 +35,7 @@ WITH_CONDITIONS = {
 @pytest.fixture(scope="module")
 def measured(tones: Path, tmp_path_factory: pytest.TempPathFactory) -> Bench:
     """The small study with conditions, run once by two workers; read-only."""
-    bench = make_bench(tmp_path_factory.mktemp("measured"), tones, text_with(WITH_CONDITIONS))
+    bench = make_ready(tmp_path_factory.mktemp("measured"), tones, text_with(WITH_CONDITIONS))
     bench.run("--workers", "2")
     return bench
 
@@ -93,7 +93,7 @@ def test_conditions_added_later_by_one_worker_give_the_same_bytes_and_no_new_loo
     copy = Bench(tmp_path / "small.toml", finished.table, tmp_path / "project")
     shutil.copytree(finished.project, copy.project)
     copy.study.write_text(text_with(WITH_CONDITIONS))
-    copy.run("--workers", "1")
+    copy.run()
     looks = [bench.bytes_of("reports")["looks.csv"] for bench in (copy, finished)]
     assert looks[0] == looks[1]
     written, expected = copy.bytes_of("reports"), measured.bytes_of("reports")

@@ -16,7 +16,7 @@ from benchmark.evaluation.overlap import Overlap, overlap
 from benchmark.evaluation.results import read_result
 from benchmark.evaluation.votes import soft_scores, vote_counts
 from benchmark.report.markdown import figure
-from tests.support.bench import Bench, make_bench, refused_line
+from tests.support.bench import Bench, make_ready, refused_line
 
 RATE_HZ = 22_050
 STUDY = """
@@ -72,8 +72,8 @@ def write_recordings(folder: Path) -> Path:
 @pytest.fixture(scope="module")
 def own(tmp_path_factory: pytest.TempPathFactory) -> Bench:
     folder = tmp_path_factory.mktemp("own")
-    bench = make_bench(folder, write_recordings(folder), STUDY)
-    bench.run("--workers", "1")
+    bench = make_ready(folder, write_recordings(folder), STUDY)
+    bench.run()
     return bench
 
 
@@ -164,8 +164,8 @@ def test_the_votes_of_a_table_are_on_the_page_and_score_as_they_do_alone(
     votes = table["emotion"] + " " + second + " " + third
     rated = table.drop(columns="emotion").assign(path=path, votes=votes)
     rated.to_csv(tmp_path / "rated.csv", index=False)
-    own = make_bench(tmp_path, tmp_path / "rated.csv", RATED)
-    own.run("--workers", "1")
+    own = make_ready(tmp_path, tmp_path / "rated.csv", RATED)
+    own.run()
     page = (own.project / "reports/small.md").read_text()
     for words in (
         "## Raters",

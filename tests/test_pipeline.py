@@ -4,23 +4,19 @@ from __future__ import annotations
 
 import json
 import os
-import random
 import shutil
-import signal
 import subprocess
-import time
 from pathlib import Path
 
 import numpy as np
 import pandas as pd
 import pytest
-import soundfile
 
 from benchmark.data.tables import IDENTITY
 from benchmark.evaluation.results import read_result
 from benchmark.models import probabilities
 from benchmark.tracking.cards import load_model
-from tests.support.bench import Bench, refused_line
+from tests.support.bench import Bench
 from tests.support.stores import runs_in_mlflow, trials_in_optuna
 
 SPLITS = ("speaker-dependent", "speaker-independent")
@@ -146,40 +142,20 @@ def test_a_study_has_the_same_bytes_without_the_extras(
     (tmp_path / "hidden/sitecustomize.py").write_text(WITHOUT_EXTRAS)
     paths = [str(tmp_path / "hidden"), os.environ.get("PYTHONPATH", "")]
     monkeypatch.setenv("PYTHONPATH", os.pathsep.join(filter(None, paths)))
-    bench.run()
+    bench.run_apart()
     assert bench.bytes_of("reports") == finished.bytes_of("reports")
     assert trials_in_optuna(bench) == trials_in_optuna(finished)
-    refused = bench.run("--set", "search.engine=intelex", check=False)
+    again = bench.command("run-study", str(bench.study), "--set", "search.engine=intelex")
+    refused = subprocess.run(again, capture_output=True, text=True, check=False)
     assert refused.returncode == 2
     assert "ser-benchmark[intelex]" in refused.stderr or ".[intelex]" in refused.stderr
-
-
-def test_a_run_with_a_budget_of_time_says_what_it_cut_and_leaves_its_trials_to_the_next(
-    bench: Bench, finished: Bench
-) -> None:
-    began = time.monotonic()
-    bench.run("--minutes", "0.4", "--set", "search.trials=100000")
-    assert time.monotonic() - began < 90  # it ends at all, on the slowest machine
-    (cut,) = (bench.project / "reports/results").glob("small@*/study.json")
-    record = json.loads(cut.read_text())
-    assert {"kind": "budget", "value": "0.4"} in record["changes"]
-    told = {(one["protocol"], one["model"]): one for one in record["unfinished"]}
-    assert set(told) == {(split, model) for split in SPLITS for model in MODELS[1:3]}
-    assert all(1 <= one["completed"] < one["requested"] == 100_000 for one in told.values())
-    page = (bench.project / f"reports/{record['name']}.md").read_text()
-    assert "**Unfinished searches**" in page
-    assert "--minutes 0.4" in page
-    stored = trials_in_optuna(bench)
-    bench.run()
-    assert set(stored) <= set(trials_in_optuna(bench))
-    assert bench.bytes_of("reports/results/small") == finished.bytes_of("reports/results/small")
 
 
 def test_trials_that_were_given_up_by_their_folds_stand_in_results_and_runs_and_never_win(
     bench: Bench,
 ) -> None:
     changes = ("--set", "search.pruner=asha+paired", "--set", "search.trials=12")
-    bench.run(*changes, "--workers", "1")
+    bench.run(*changes)
     (result,) = map(read_result, (bench.project / "reports/results").glob("small@*"))
     cut = result.trials[result.trials["state"] == "pruned"]
     assert len(cut)
@@ -192,98 +168,10 @@ def test_trials_that_were_given_up_by_their_folds_stand_in_results_and_runs_and_
     assert states.count("pruned") == len(cut)
 
 
-def test_four_kills_and_a_resume_give_the_bytes_of_an_unbroken_run(
-    finished: Bench, bench: Bench
-) -> None:
-    command = bench.command("run-study", str(bench.study), "--corpus", f"csv={bench.table}")
-    moments = random.Random(0)
-    ends = [killed(command, after_s=moments.uniform(0.1, 0.5) * finished.whole_s) for _ in range(4)]
-    # A resumed run is shorter than a whole one, and may have ended before it was killed.
-    assert ends.count(-signal.SIGKILL) >= 2
-    bench.run()
-    assert bench.bytes_of("reports") == finished.bytes_of("reports")
-    assert trials_in_optuna(bench) == trials_in_optuna(finished)
-    assert runs_in_mlflow(bench) == runs_in_mlflow(finished)
-
-
-def killed(command: list[str], after_s: float) -> int:
-    """How a process that is killed after so long has ended."""
-    process = subprocess.Popen(command, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
-    time.sleep(after_s)
-    process.kill()
-    return process.wait()
-
-
-DEEP_STUDY = """
-question = "Can tones be told apart over time?"
-corpora  = ["csv", "jl"]
-emotions = ["low", "middle", "high"]
-features = "log-mel-frames"
-compare  = [["cnn_1d", "svc"]]
-
-[search]
-trials = 5
-folds  = 3
-metric = "uar"
-pruner = "asha"
-
-[models.cnn_1d]
-filters = [[4, 8], [8, 8]]
-learning_rate = { low = 1e-4, high = 1e-1, log = true }
-max_epochs = 14
-
-[models.svc]
-C = [0.1, 10.0]
-
-[ensembles]
-both = ["cnn_1d", "svc"]
-best = "greedy"
-stacked = "stacking"
-
-[learning_curves]
-fractions = [0.5, 1.0]
-
-[claims]
-source   = "Nobody"
-protocol = "speaker-dependent"
-metric   = "accuracy"
-cnn_1d   = 0.99
-"""
-
-
-def test_a_deep_study_that_is_killed_and_resumed_by_more_workers_gives_the_same_bytes(
-    tones: Path, tmp_path: Path
-) -> None:
-    pytest.importorskip("torch", reason="needs the extra `deep`")
-    study = tmp_path / "deep.toml"
-    study.write_text(DEEP_STUDY)
-    unbroken, broken = (Bench(study, tones, tmp_path / name) for name in ("unbroken", "broken"))
-    unbroken.project.mkdir()
-    broken.project.mkdir()
-    unbroken.run("--workers", "1", "--allow-missing", "jl")
-    command = broken.command(
-        "run-study", str(study), "--corpus", f"csv={tones}", "--allow-missing", "jl"
-    )
-    ends = [killed(command, after_s=share * unbroken.whole_s) for share in (0.4, 0.5)]
-    assert -signal.SIGKILL in ends
-    broken.run("--workers", "2", "--allow-missing", "jl")
-    assert broken.bytes_of("reports") == unbroken.bytes_of("reports")
-    assert trials_in_optuna(broken) == trials_in_optuna(unbroken)
-    assert runs_in_mlflow(broken) == runs_in_mlflow(unbroken)
-    page = (broken.project / "reports/deep.md").read_text()
-    for words in ("Learning curves", "Pairwise comparisons", "JL is left out", "oft voting of"):
-        assert words in page
-    assert "Nobody" in (broken.project / "reports/claims.md").read_text()
-
-
 def test_a_study_can_use_gender_as_a_feature(bench: Bench, tones: Path) -> None:
     text = bench.study.read_text()
     bench.study.write_text(text.replace("augment", 'covariates = ["gender"]\naugment'))
-    subprocess.run(
-        bench.command("extract", str(bench.study), "--corpus", f"csv={tones}"),
-        check=True,
-        capture_output=True,
-    )
+    bench.invoke("extract", str(bench.study), "--corpus", f"csv={tones}", "--workers", "1")
     train = pd.read_csv(bench.project / "features_cache/small/speaker-independent/train.csv")
     assert list(train)[-1] == "gender_male"
     assert (train["gender_male"] == (train["gender"] == "male")).all()
@@ -293,23 +181,11 @@ def test_pages_are_reproduced_from_stored_results(finished: Bench, tmp_path: Pat
     shutil.copytree(finished.project / "reports/results", tmp_path / "reports/results")
     shutil.copy(finished.project / "reports/looks.csv", tmp_path / "reports")
     copy = Bench(finished.study, finished.table, tmp_path)
-    subprocess.run(copy.command("report"), check=True, capture_output=True)
+    copy.invoke("report")
     assert copy.bytes_of("reports") == finished.bytes_of("reports")
 
 
-def test_a_changed_run_is_stored_apart_from_the_study(finished: Bench, tmp_path: Path) -> None:
-    shutil.copytree(finished.project, tmp_path / "project")
-    copy = Bench(finished.study, finished.table, tmp_path / "project")
-    before = copy.bytes_of("reports/results/small")
-    copy.run("--set", "search.trials=7", "--workers", "1")
-    assert copy.bytes_of("reports/results/small") == before
-    (changed,) = [path for path in (copy.project / "reports/results").iterdir() if "@" in path.name]
-    record = json.loads((changed / "study.json").read_text())
-    assert record["changes"] == [{"kind": "override", "value": "search.trials=7"}]
-    assert "search.trials=7" in (copy.project / f"reports/{changed.name}.md").read_text()
-
-
-def test_a_run_records_its_looks_and_writes_only_the_pages_that_it_changes(
+def test_a_changed_run_is_stored_apart_with_its_looks_and_writes_only_the_pages_that_it_changes(
     finished: Bench, tmp_path: Path
 ) -> None:
     shutil.copytree(finished.project, tmp_path / "project")
@@ -318,118 +194,27 @@ def test_a_run_records_its_looks_and_writes_only_the_pages_that_it_changes(
     shutil.copytree(copy.project / "reports/results/small", stranger)
     record = (stranger / "study.json").read_text()
     (stranger / "study.json").write_text(record.replace('"name": "small"', '"name": "stranger"', 1))
-    subprocess.run(copy.command("report"), check=True, capture_output=True)
+    copy.invoke("report")
     before = copy.bytes_of("reports")
     page = copy.project / "reports/stranger.md"
     page.write_text("not of the run's test clips")
-    copy.run("--set", "search.trials=7", "--workers", "1")
+    copy.run("--set", "search.trials=7")
     assert page.read_text() == "not of the run's test clips"
     after = copy.bytes_of("reports")
+    own = [name for name in before if name.startswith("results/small/")]
+    assert [name for name in own if after[name] != before[name]] == []
     assert after["looks.csv"].startswith(before["looks.csv"])
     rows = pd.read_csv(copy.project / "reports/looks.csv")
     (changed,) = {name for name in rows["study"] if "@" in name}
     assert rows["study"].tolist() == ["small"] * 2 + [changed] * 2
+    record = json.loads(after[f"results/{changed}/study.json"])
+    assert record["changes"] == [{"kind": "override", "value": "search.trials=7"}]
+    assert "search.trials=7" in after[f"{changed}.md"].decode()
     assert "look 1 of 2" in after["small.md"].decode()
     assert "look 2 of 2" in after[f"{changed}.md"].decode()
-    copy.run("--set", "search.trials=7", "--workers", "1")
+    copy.run("--set", "search.trials=7")
     assert copy.bytes_of("reports") == after
-    subprocess.run(copy.command("report"), check=True, capture_output=True)
+    copy.invoke("report")
     anew = copy.bytes_of("reports")
     assert anew.pop("stranger.md") == before["stranger.md"]
     assert anew.items() <= after.items()
-
-
-def test_a_study_runs_on_own_tables(finished: Bench, bench: Bench) -> None:
-    folder = finished.project / "features_cache/small/speaker-independent"
-    tables = ("--train", str(folder / "train.csv"), "--test", str(folder / "test.csv"))
-    command = bench.command("run-study", str(bench.study), *tables, "--workers", "1")
-    subprocess.run(command, check=True)
-    (own,) = (bench.project / "reports/results").iterdir()
-    theirs = read_result(finished.project / "reports/results/small").predictions
-    rows = theirs[theirs["protocol"] == "speaker-independent"].reset_index(drop=True)
-    ours = read_result(own).predictions
-    assert ours["clip"].tolist() == rows["clip"].tolist()
-    assert set(ours["protocol"]) == {"speaker-independent"}
-
-
-def test_own_tables_get_covariates_and_renamed_emotions(finished: Bench, bench: Bench) -> None:
-    folder = finished.project / "features_cache/small/speaker-independent"
-    text = bench.study.read_text().replace('"high"]', '"loud"]', 1)
-    renamed = text.replace("augment", 'covariates = ["gender"]\naugment')
-    bench.study.write_text(renamed + '[rename]\nhigh = "loud"\n')
-    tables = ("--train", str(folder / "train.csv"), "--test", str(folder / "test.csv"))
-    subprocess.run(
-        bench.command(
-            "run-study", str(bench.study), *tables, "--set", "search.trials=1", "--workers", "1"
-        ),
-        check=True,
-    )
-    (own,) = (bench.project / "features_cache").glob("small@*/speaker-independent/train.csv")
-    train = pd.read_csv(own)
-    assert set(train["emotion"]) == {"low", "middle", "loud"}
-    assert set(train["gender_male"]) == {0.0, 1.0}
-
-
-def test_own_tables_are_refused_for_features_over_frames(finished: Bench, bench: Bench) -> None:
-    folder = finished.project / "features_cache/small/speaker-independent"
-    tables = ("--train", str(folder / "train.csv"), "--test", str(folder / "test.csv"))
-    refused = subprocess.run(
-        bench.command("run-study", str(bench.study), *tables, "--set", "features=log-mel-frames"),
-        check=False,
-        capture_output=True,
-        text=True,
-    )
-    assert refused.returncode == 2
-    assert "65 frames of 40 numbers" in refused.stderr
-
-
-def test_unusable_clips_are_counted_and_named(bench: Bench, tmp_path: Path) -> None:
-    folder = tmp_path / "damaged"
-    shutil.copytree(bench.table.parent, folder)
-    (folder / "0_low_0.wav").write_bytes(b"")
-    soundfile.write(folder / "1_low_1.wav", np.zeros(6000), 22_050)
-    copy = Bench(bench.study, folder / "table.csv", bench.project)
-    refused = copy.run(check=False)
-    assert refused.returncode == 2
-    assert "2 of 72 clips can't be used" in refused.stderr
-    copy.run("--allow-incomplete", "--set", "search.trials=1", "--workers", "1")
-    (page,) = (copy.project / "reports").glob("small@*.md")
-    text = page.read_text()
-    assert "0_low_0" in text
-    assert "silent" in text
-
-
-@pytest.mark.parametrize("command", ["scale-curve", "text-ablation"])
-def test_other_measurements_refuse_many_unusable_clips_as_well(
-    tones: Path, tmp_path: Path, command: str
-) -> None:
-    folder = tmp_path / "damaged"
-    shutil.copytree(tones.parent, folder)
-    for name in ("0_low_0.wav", "1_low_1.wav"):
-        (folder / name).write_bytes(b"")
-    study = tmp_path / "tones.toml"
-    study.write_text(
-        'question = "Can tones be told apart?"\ncorpora = ["csv"]\n'
-        'emotions = ["low", "middle", "high"]\nfeatures = "mfcc-stats"\nnormalise = "speaker"\n'
-        '[split]\nprotocols = ["speaker-independent", "speaker+text-independent"]\nfolds = 3\n'
-        '[search]\ntrials = 1\nfolds = 2\nmetric = "uar"\n[models.lda]\n'
-    )
-    given = ("--corpus", f"csv={folder / 'table.csv'}", "--project", str(tmp_path))
-    line = refused_line(command, str(study), *given, "--workers", "1")
-    assert "2 of 72 clips can't be used" in line
-
-
-def test_a_missing_clip_is_refused_unless_allowed_and_then_shown(
-    bench: Bench, tmp_path: Path
-) -> None:
-    folder = tmp_path / "incomplete"
-    shutil.copytree(bench.table.parent, folder)
-    (folder / "0_low_0.wav").unlink()
-    copy = Bench(bench.study, folder / "table.csv", bench.project)
-    refused = copy.run(check=False)
-    assert refused.returncode == 2
-    assert "csv: 71 of 72 clips; missing: 0_low_0" in refused.stderr
-    copy.run("--allow-incomplete", "--workers", "1")
-    (page,) = (copy.project / "reports").glob("small@*.md")
-    assert "71 of 72 clips" in page.read_text()
-    assert not (copy.project / "reports/small.md").exists()

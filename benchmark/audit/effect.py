@@ -7,8 +7,6 @@ from collections.abc import Sequence
 import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
-from sklearn.metrics import recall_score
-from sklearn.model_selection import GroupKFold, KFold
 
 from benchmark.audit.evidence import SPEAKER, Effect, Evidence
 from benchmark.data.splits import Split
@@ -68,6 +66,8 @@ def effect_of_random_folds(evidence: Evidence) -> Effect | None:
 
     None without features, with one speaker, or if a training side lacks an emotion.
     """
+    from sklearn.model_selection import GroupKFold, KFold
+
     clips, features = evidence.clips, evidence.features
     n_speakers = clips[SPEAKER].nunique()
     if features is None or n_speakers < 2:
@@ -100,6 +100,8 @@ def predicted_by(
 
 def _uar(clips: pd.DataFrame, predicted: NDArray[np.str_]) -> float:
     """Return the mean over corpora of UAR, as studies report it."""
+    from sklearn.metrics import recall_score
+
     told = clips[["corpus", "emotion"]].assign(predicted=predicted)
     recalls = [
         recall_score(part["emotion"], part["predicted"], average="macro",

@@ -7,9 +7,6 @@ from collections.abc import Iterator
 import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
-from sklearn.metrics import recall_score
-from sklearn.model_selection import GroupKFold
-from sklearn.naive_bayes import GaussianNB
 
 from benchmark.audit.evidence import SPEAKER, Check, Evidence, Finding, recordings
 
@@ -71,6 +68,10 @@ def uar_of_number(values: NDArray[np.float64], emotions: pd.Series, speakers: pd
     By a normal distribution of each emotion, all emotions being equally probable, in at most five
     folds of speakers.
     """
+    from sklearn.metrics import recall_score
+    from sklearn.model_selection import GroupKFold
+    from sklearn.naive_bayes import GaussianNB
+
     numbers, labels = np.nan_to_num(values)[:, None], emotions.to_numpy(dtype=np.str_)
     predicted = np.empty_like(labels)
     folds = GroupKFold(min(FOLDS, speakers.nunique()))

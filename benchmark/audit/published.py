@@ -13,11 +13,6 @@ from typing import Any
 import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
-from sklearn.linear_model import LogisticRegression
-from sklearn.metrics import recall_score
-from sklearn.model_selection import GroupKFold, KFold, StratifiedShuffleSplit
-from sklearn.pipeline import make_pipeline
-from sklearn.preprocessing import StandardScaler
 
 from benchmark.audit.effect import FEATURES, predicted_by
 from benchmark.audit.evidence import SPEAKER
@@ -211,6 +206,11 @@ def measure_audits(job: Job, console: Console) -> PublishedAudits:
 
 def _board(corpus: str, features: str, clips: pd.DataFrame, values: NDArray[np.float32]) -> Board:
     """Return UAR by MTEB's protocol: shuffled folds, and eight training clips of each emotion."""
+    from sklearn.linear_model import LogisticRegression
+    from sklearn.model_selection import GroupKFold, KFold
+    from sklearn.pipeline import make_pipeline
+    from sklearn.preprocessing import StandardScaler
+
     emotions = clips["emotion"].to_numpy(dtype=np.str_)
     speakers = clips[SPEAKER]
     scores: dict[str, list[float]] = {"shared": [], "apart": []}
@@ -233,6 +233,8 @@ def _board(corpus: str, features: str, clips: pd.DataFrame, values: NDArray[np.f
 
 def _random_test_side(corpus: str, clips: pd.DataFrame, values: NDArray[np.float32]) -> Board:
     """Return UAR of a random quarter of the clips, and of one speaker after the other."""
+    from sklearn.model_selection import StratifiedShuffleSplit
+
     emotions = clips["emotion"].to_numpy(dtype=np.str_)
     draws = StratifiedShuffleSplit(DRAWS, test_size=TEST_SIZE, random_state=FIRST_SEED)
     shared = [
@@ -278,6 +280,8 @@ def _few_of_each(
 
 
 def _uar(emotions: NDArray[np.str_], predicted: NDArray[np.str_]) -> float:
+    from sklearn.metrics import recall_score
+
     return float(recall_score(emotions, predicted, average="macro", zero_division=0))
 
 

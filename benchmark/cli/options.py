@@ -132,9 +132,11 @@ ModelOption = Annotated[
 def read_study(study: str | None, changes: list[str] | None) -> Study:
     """Return the study of a name or path with its changes, validated."""
     from benchmark.project import find_study
+
+    path = find_study(study or "quickstart")  # a wrong name is refused before heavy imports
     from benchmark.validation import read_checked
 
-    return read_checked(find_study(study or "quickstart"), tuple(changes or ()))
+    return read_checked(path, tuple(changes or ()))
 
 
 def make_sources(

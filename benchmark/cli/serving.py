@@ -75,13 +75,14 @@ def promote(
     """
     with command_console() as console:
         from benchmark.project import Project
-        from benchmark.serving.command import introduce
-        from benchmark.tracking import model_registry
         from benchmark.tracking.cards import find_card, read_card
-        from benchmark.tracking.store import ARTIFACTS, tracking_uri
 
         folder = Project(project).features_cache / Path(study).stem
-        card = find_card(folder, study, split, model)
+        card = find_card(folder, study, split, model)  # refused before heavy imports
+        from benchmark.serving.command import introduce
+        from benchmark.tracking import model_registry
+        from benchmark.tracking.store import ARTIFACTS, tracking_uri
+
         introduce(read_card(card), console)
         done = model_registry.promote(card, tracking_uri(project), project / ARTIFACTS, force=force)
         state = "new" if done.new else "already registered"

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import subprocess
 from dataclasses import replace
 from pathlib import Path
 
@@ -92,7 +91,7 @@ def test_the_page_names_auxiliary_corpora(helped: Bench) -> None:
 
 def test_pages_with_auxiliary_corpora_are_reproduced_from_the_stored_result(helped: Bench) -> None:
     before = helped.bytes_of("reports")
-    subprocess.run(helped.command("report"), check=True, capture_output=True)
+    helped.invoke("report")
     assert helped.bytes_of("reports") == before
 
 

@@ -73,8 +73,7 @@ def explored(
 
 
 def look(bench: Bench, *arguments: str) -> subprocess.CompletedProcess[str]:
-    command = bench.command("explore", str(bench.study), "--corpus", f"csv={bench.table}")
-    return subprocess.run([*command, *arguments], capture_output=True, text=True, check=True)
+    return bench.invoke("explore", str(bench.study), "--corpus", f"csv={bench.table}", *arguments)
 
 
 def test_the_command_prints_where_the_page_is(
@@ -367,8 +366,7 @@ def test_clips_of_savee_are_nearest_to_clips_of_their_speaker(
         "[models.logistic_regression]\nC = 1.0\n"
     )
     bench = Bench(study, recordings, tmp_path)
-    command = bench.command("explore", str(study), "--corpora", str(recordings))
-    subprocess.run(command, capture_output=True, text=True, check=True)
+    bench.invoke("explore", str(study), "--corpora", str(recordings))
     page = (tmp_path / "reports" / "savee_only_data.md").read_text()
     (row,) = [line for line in page.splitlines() if line.startswith("| all clips ")]
     speaker, emotion, elsewhere = (
@@ -386,9 +384,8 @@ def test_a_corpus_that_is_left_out_is_named_on_the_page(recordings: Path, tmp_pa
         'features = "mfcc-stats"\n[search]\ntrials = 1\nfolds = 2\nmetric = "uar"\n'
         "[models.logistic_regression]\nC = 1.0\n"
     )
-    command = Bench(study, recordings, tmp_path).command("explore", str(study))
-    options = ["--corpora", str(recordings), "--allow-missing", "jl"]
-    subprocess.run([*command, *options], capture_output=True, text=True, check=True)
+    options = ("--corpora", str(recordings), "--allow-missing", "jl")
+    Bench(study, recordings, tmp_path).invoke("explore", str(study), *options)
     page = (tmp_path / "reports" / "with_jl_data.md").read_text()
     assert "JL is left out: 50 of 2,400 clips were found." in page
     assert "This page describes only SAVEE." in page

@@ -145,7 +145,7 @@ def test_one_speaker_under_two_names_is_refused_and_on_the_page_if_allowed(own: 
     refused = own.run(check=False)
     assert refused.returncode == 2
     assert "differ only in case, blanks, punctuation or leading zeros" in refused.stderr
-    own.run("--allow", "similar-speakers", "--set", "search.trials=1", "--workers", "1")
+    own.run("--allow", "similar-speakers", "--set", "search.trials=1")
     (page,) = (own.project / "reports").glob("small@*.md")
     assert "`--allow similar-speakers`" in page.read_text()
 

@@ -3,8 +3,6 @@
 from __future__ import annotations
 
 import shutil
-import subprocess
-import sys
 from pathlib import Path
 
 import numpy as np
@@ -30,7 +28,7 @@ from benchmark.report.pages.speaker_independent import (
     select_per_fold,
     speaker_independent_page,
 )
-from tests.support.bench import SMALL_STUDY, Bench, changed_bench
+from tests.support.bench import SMALL_STUDY, Bench, changed_bench, refused_line
 
 FOLDS = 3
 PROTOCOLS = 'protocols = ["speaker-dependent", "speaker-independent"]'
@@ -180,12 +178,10 @@ def test_own_tables_are_refused_for_repeats_normalisation_and_auxiliary_corpora(
     folder = folded.project / "features_cache/small/speaker-independent/f1"
     study = tmp_path / "own.toml"
     study.write_text(SMALL_STUDY)
-    command = [sys.executable, "-m", "benchmark", "run-study", str(study), "--set", change]
-    command += ["--train", str(folder / "train.csv"), "--test", str(folder / "test.csv")]
-    command += ["--project", str(tmp_path)]
-    refused = subprocess.run(command, capture_output=True, text=True, check=False)
-    assert refused.returncode == 2
-    assert "does not apply to your own tables" in refused.stderr
+    tables = ("--train", str(folder / "train.csv"), "--test", str(folder / "test.csv"))
+    place = ("--project", str(tmp_path))
+    line = refused_line("run-study", str(study), "--set", change, *tables, *place)
+    assert "does not apply to your own tables" in line
 
 
 def test_pages_of_folds_are_reproduced_from_the_stored_result(
@@ -212,10 +208,8 @@ def test_the_parts_of_a_result_are_results_of_one_split_each(result: Result) -> 
 def test_a_model_of_normalised_features_is_refused_for_single_recordings(folded: Bench) -> None:
     card = folded.project / "features_cache/small/speaker-independent/f1/models/ensemble.json"
     recording = folded.table.parent / "0_low_0.wav"
-    command = folded.command("predict", str(recording), "--model", str(card))
-    refused = subprocess.run(command, capture_output=True, text=True, check=False)
-    assert refused.returncode == 2
-    assert "features normalised by speaker, which needs more than one recording" in refused.stderr
+    line = refused_line("predict", str(recording), "--model", str(card))
+    assert "features normalised by speaker, which needs more than one recording" in line
 
 
 SAVEE = SETUPS[1]

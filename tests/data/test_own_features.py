@@ -10,7 +10,7 @@ import pytest
 
 from benchmark.evaluation.results import read_result
 from benchmark.features import feature_set
-from tests.support.bench import SMALL_STUDY, Bench, make_bench, refused_line
+from tests.support.bench import SMALL_STUDY, Bench, make_ready, refused_line
 
 EMOTIONS = ["low", "middle", "high"]
 
@@ -40,7 +40,7 @@ def own(tones: Path, tmp_path_factory: pytest.TempPathFactory) -> Bench:
     """The small study on an own table, run once; read-only."""
     folder = tmp_path_factory.mktemp("own")
     embeddings(tones, seed=0).to_parquet(folder / "emb.parquet")
-    bench = make_bench(folder, tones, STUDY)
+    bench = make_ready(folder, tones, STUDY)
     with pytest.MonkeyPatch.context() as patch:
         patch.chdir(folder)
         bench.run()
@@ -79,7 +79,7 @@ def test_the_same_table_gives_the_same_bytes_and_other_content_another_result(
     own: Bench, tones: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.chdir(tmp_path)
-    bench = make_bench(tmp_path, tones, STUDY)
+    bench = make_ready(tmp_path, tones, STUDY)
     embeddings(tones, seed=0)[::-1].to_parquet("emb.parquet")
     ended = bench.run("--workers", "2")
     assert "2 of 74 rows are of clips that the study does not use" in ended.stderr
@@ -127,7 +127,7 @@ def test_a_column_that_tells_the_emotion_of_every_clip_is_refused(
     tones: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.chdir(tmp_path)
-    bench = make_bench(tmp_path, tones, STUDY)
+    bench = make_ready(tmp_path, tones, STUDY)
     label = pd.read_csv(tones)["emotion"].map(EMOTIONS.index)
     table = embeddings(tones, seed=0)
     table.assign(label=[*label, 0, 0]).to_parquet("emb.parquet")

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import shutil
-import subprocess
 import tomllib
 from dataclasses import replace
 from pathlib import Path
@@ -453,14 +452,9 @@ def test_the_published_page_comes_from_the_stored_records(tmp_path: Path) -> Non
 SMALL = ("--draws", "2", "--seeds", "3", "--settings", "3")
 
 
-def ablate(bench: Bench, *arguments: str) -> subprocess.CompletedProcess[str]:
-    corpus = ("--corpus", f"csv={bench.table}")
-    return subprocess.run(
-        bench.command("leakage", str(bench.study), *corpus, *SMALL, *arguments),
-        capture_output=True,
-        text=True,
-        check=True,
-    )
+def ablate(bench: Bench, workers: int) -> None:
+    given = ("--corpus", f"csv={bench.table}", "--workers", str(workers))
+    bench.invoke("leakage", str(bench.study), *given, *SMALL)
 
 
 def test_an_ablation_writes_its_own_pages_and_changes_nothing_else(
@@ -470,23 +464,23 @@ def test_an_ablation_writes_its_own_pages_and_changes_nothing_else(
     shutil.copytree(finished.project / "reports", tmp_path / "two/reports")
     one, two = (Bench(finished.study, finished.table, tmp_path / n) for n in ("one", "two"))
     before = one.bytes_of("reports")
-    ablate(one, "--workers", "1")
+    ablate(one, workers=1)
     made = one.bytes_of("reports")
     assert {name: made[name] for name in before} == before
     new = {name.split("/small")[0] for name in set(made) - set(before)}
     assert new == {"leakage", "leakage.md", "figures/leakage"}
     assert not list(one.project.glob("*.db"))
 
-    ablate(two, "--workers", "2")
+    ablate(two, workers=2)
     assert two.bytes_of("reports") == made
     for path in sorted((two.project / "features_cache/leakage/fits").iterdir())[::2]:
         path.write_bytes(b"damaged")
-    ablate(two, "--workers", "1")
+    ablate(two, workers=1)
     assert two.bytes_of("reports") == made
 
     (one.project / "reports/leakage.md").unlink()
     shutil.rmtree(one.project / "reports/figures/leakage")
-    subprocess.run(one.command("report"), check=True, capture_output=True)
+    one.invoke("report")
     assert one.bytes_of("reports") == made
 
     found = read_ablation(one.project / "reports/leakage/small")
@@ -552,7 +546,7 @@ def test_the_ablation_of_outer_folds_starts_from_the_scores_of_the_study(
     protocols = 'protocols = ["speaker-dependent", "speaker-independent"]'
     changes = {protocols: f"{protocols}\nfolds = 3", "trials = 6": "trials = 2"}
     bench = changed_bench(tmp_path, tones, changes)
-    ablate(bench)
+    ablate(bench, workers=1)
     found = read_ablation(bench.project / "reports/leakage/small")
     own = found.cumulative[0]
     stored = pd.read_parquet(bench.project / "reports/results/small/predictions.parquet")

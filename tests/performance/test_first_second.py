@@ -1,7 +1,8 @@
-"""How soon the tool answers: help, a refusal, and the first trial of a study with known features.
+"""How soon the tool answers: help, the list, refusals, and the first trial of known features.
 
 Run with ``pytest tests/performance/test_first_second.py``. Whole processes, median of five, with
-their bytecode kept as it is for any user. Aims: half a second, a second and a half, six seconds.
+their bytecode kept as it is for any user. Aims: half a second, also for an unknown study; a second
+and a half; six seconds.
 """
 
 from __future__ import annotations
@@ -27,6 +28,8 @@ ENVIRONMENT = {name: v for name, v in os.environ.items() if name != "PYTHONDONTW
 COMMANDS = {
     "--help": (["--help"], 0),
     "run-study --help": (["run-study", "--help"], 0),
+    "list": (["list"], 0),
+    "an unknown study": (["run-study", "nosuch"], 2),
     "a refused study": (["run-study", "capstone", "--set", "models.logistic_regresion.C=1"], 2),
     "a refused value": (["run-study", "capstone", "--set", "models.logistic_regression.C=-1"], 2),
 }

@@ -11,7 +11,7 @@ import pytest
 from benchmark.evaluation import looks
 from benchmark.evaluation.leaderboard import Leaderboard, leaderboard
 from benchmark.evaluation.looks import read_looks
-from benchmark.evaluation.results import FORMAT, read_result, read_results
+from benchmark.evaluation.results import FORMAT, Result, read_results
 from benchmark.evaluation.summaries import read_summary
 from benchmark.report import study_page, update_readme
 from benchmark.report.pages import claims, speaker_independent
@@ -31,25 +31,42 @@ def test_every_study_is_published() -> None:
     assert PUBLISHED == STUDIES
 
 
+@pytest.fixture(scope="module")
+def boards() -> list[Leaderboard]:
+    results, refusals = read_results(REPORTS / "results")
+    assert refusals == []
+    return [leaderboard(result, LOOKS) for result in results if "@" not in result.name]
+
+
+@pytest.fixture(scope="module")
+def by_name(boards: list[Leaderboard]) -> dict[str, Leaderboard]:
+    return {board.result.name: board for board in boards}
+
+
 @pytest.mark.parametrize("name", PUBLISHED)
-def test_a_published_page_comes_from_its_stored_result(name: str) -> None:
-    result = read_result(REPORTS / "results" / name)
+def test_a_published_page_comes_from_its_stored_result(
+    by_name: dict[str, Leaderboard], name: str
+) -> None:
     figures = sorted(path.name for path in (REPORTS / "figures" / name).glob("*.png"))
-    page = study_page.study_page(leaderboard(result, LOOKS), figures)
+    page = study_page.study_page(by_name[name], figures)
     assert page == (REPORTS / f"{name}.md").read_text(encoding="utf-8")
 
 
-def test_each_published_result_is_of_todays_study_file_and_format() -> None:
-    stale = {name: reason for name in PUBLISHED if (reason := stale_because(name))}
+def test_each_published_result_is_of_todays_study_file_and_format(
+    by_name: dict[str, Leaderboard],
+) -> None:
+    found = {name: stale_because(by_name[name].result) for name in PUBLISHED}
+    stale = {name: reason for name, reason in found.items() if reason}
     assert stale == {}, "run these studies again: `python -m benchmark run-study NAME`"
 
 
-def stale_because(name: str) -> str:
+def stale_because(result: Result) -> str:
     """Why a published result is not of today's study; empty if it is."""
-    record = json.loads((REPORTS / "results" / name / "study.json").read_text(encoding="utf-8"))
+    file = REPORTS / "results" / result.name / "study.json"
+    record = json.loads(file.read_text(encoding="utf-8"))
     # Not checked, since a check asks for the extras that a study needs; it only adds the baseline.
-    today = read_study(FILES[name]).settings()
-    stored = read_result(REPORTS / "results" / name).study.settings()
+    today = read_study(FILES[result.name]).settings()
+    stored = result.study.settings()
     stored["models"].pop(BASELINE)
     reasons = [f"format {record['format']}"] * (record["format"] != FORMAT)
     code = record["versions"]["search_code"]
@@ -59,8 +76,8 @@ def stale_because(name: str) -> str:
 
 
 @pytest.mark.parametrize("name", PUBLISHED)
-def test_a_published_result_is_among_the_looks(name: str) -> None:
-    result = read_result(REPORTS / "results" / name)
+def test_a_published_result_is_among_the_looks(by_name: dict[str, Leaderboard], name: str) -> None:
+    result = by_name[name].result
     assert set(looks.places(result, LOOKS)) == set(result.predictions["protocol"])
 
 
@@ -70,13 +87,6 @@ def test_a_published_summary_comes_from_its_result(boards: list[Leaderboard]) ->
         assert stored is not None, board.result.name
         quick = replace(board, standings=stored.standings, stored=stored)
         assert leaderboard_page([quick]) == leaderboard_page([board])
-
-
-@pytest.fixture(scope="module")
-def boards() -> list[Leaderboard]:
-    results, refusals = read_results(REPORTS / "results")
-    assert refusals == []
-    return [leaderboard(result, LOOKS) for result in results if "@" not in result.name]
 
 
 def test_the_published_leaderboard_comes_from_the_stored_results(boards: list[Leaderboard]) -> None:

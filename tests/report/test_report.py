@@ -55,11 +55,27 @@ def result() -> Result:
 
 
 @pytest.fixture(scope="module")
-def folder(result: Result, tmp_path_factory: pytest.TempPathFactory) -> Path:
+def board(result: Result) -> Leaderboard:
+    return leaderboard(result)
+
+
+@pytest.fixture(scope="module")
+def small() -> Leaderboard:
+    return leaderboard(make(**SMALL))
+
+
+STALE = Path("figures/capstone/search_svm.png")
+"""A figure of an earlier version of the study."""
+
+
+@pytest.fixture(scope="module")
+def folder(board: Leaderboard, tmp_path_factory: pytest.TempPathFactory) -> Path:
     folder = tmp_path_factory.mktemp("reports")
+    (folder / STALE).parent.mkdir(parents=True)
+    (folder / STALE).write_bytes(b"")
     synthetic = make(**SMALL | {"name": "quickstart", "corpora": ["synthetic"]})
     changed = make((THREE_TRIALS,), run_name="small@12ab", **SMALL)
-    write_pages(leaderboards([synthetic, changed, result]), folder)
+    write_pages([*leaderboards([synthetic, changed]), board], folder)
     return folder
 
 
@@ -89,15 +105,16 @@ def test_the_headline_has_the_computed_figures_of_the_selected_models(
     assert "The gap of the two selected models is **" in page
 
 
-def test_the_model_is_selected_on_the_inner_folds_not_on_the_test_rows(result: Result) -> None:
-    board = leaderboard(result)
+def test_the_model_is_selected_on_the_inner_folds_not_on_the_test_rows(
+    result: Result, board: Leaderboard
+) -> None:
     assert board.selected["speaker-dependent"].model == "forest_and_mlp"
     assert board.selected["speaker-independent"].model == "mlp"
     best_inside = [
         w.model_copy(update={"score": 0.99}) if w.model == "mlp" else w for w in result.winners
     ]
-    board = leaderboard(replace(result, winners=tuple(best_inside)))
-    assert board.selected["speaker-dependent"].model == "mlp"
+    other = leaderboard(replace(result, winners=tuple(best_inside)))
+    assert other.selected["speaker-dependent"].model == "mlp"
 
 
 def test_the_baseline_is_never_selected(result: Result) -> None:
@@ -108,15 +125,15 @@ def test_the_baseline_is_never_selected(result: Result) -> None:
     assert {one.model for one in board.selected.values()} == {"forest_and_mlp", "mlp"}
 
 
-def test_the_leaderboard_is_sorted_by_the_speaker_independent_score(result: Result) -> None:
-    board = leaderboard(result)
+def test_the_leaderboard_is_sorted_by_the_speaker_independent_score(board: Leaderboard) -> None:
     values = [one.evaluations["speaker-independent"].scores["uar"].value for one in board.standings]
     assert values == sorted(values, reverse=True)
     assert board.standings[-1].model == "majority"
 
 
-def test_the_gap_is_of_the_clips_that_both_protocols_tested(result: Result, page: str) -> None:
-    board = leaderboard(result)
+def test_the_gap_is_of_the_clips_that_both_protocols_tested(
+    result: Result, board: Leaderboard, page: str
+) -> None:
     standing = board.standings[0]
     rows = result.predictions[result.predictions["model"] == standing.model]
     known, unseen = (
@@ -246,11 +263,12 @@ def test_two_runs_give_the_same_bytes(folder: Path, result: Result, tmp_path: Pa
 
 
 def test_a_result_that_was_stored_and_read_gives_the_same_page(
-    result: Result, page: str, tmp_path: Path
+    result: Result, page: str, folder: Path, tmp_path: Path
 ) -> None:
     write_result(result, tmp_path / "results")
-    write_pages(leaderboards([read_result(tmp_path / "results" / "capstone")]), tmp_path)
-    assert (tmp_path / "capstone.md").read_text(encoding="utf-8") == page
+    stored = leaderboard(read_result(tmp_path / "results" / "capstone"))
+    figures = [path.name for path in (folder / "figures" / "capstone").iterdir()]
+    assert study_page(stored, figures) == page
 
 
 def test_figures_are_small_png_files_without_metadata(folder: Path) -> None:
@@ -261,17 +279,16 @@ def test_figures_are_small_png_files_without_metadata(folder: Path) -> None:
         assert b"matplotlib" not in content
 
 
-def test_figures_of_an_earlier_version_of_the_study_are_taken_away(tmp_path: Path) -> None:
-    stale = tmp_path / "figures" / "small" / "search_svm.png"
-    stale.parent.mkdir(parents=True)
-    stale.write_bytes(b"")
-    write_pages(leaderboards([make(**SMALL)]), tmp_path)
-    assert not stale.exists()
+def test_figures_of_an_earlier_version_of_the_study_are_taken_away(folder: Path) -> None:
+    assert list((folder / STALE).parent.iterdir())
+    assert not (folder / STALE).exists()
 
 
-def test_one_page_alone_can_be_written_beside_the_whole_leaderboard(tmp_path: Path) -> None:
-    results = [make(**SMALL), make(**SMALL | {"name": "other"})]
-    written = write_pages(leaderboards(results), tmp_path, only=["other"])
+def test_one_page_alone_can_be_written_beside_the_whole_leaderboard(
+    small: Leaderboard, tmp_path: Path
+) -> None:
+    other = leaderboard(make(**SMALL | {"name": "other"}))
+    written = write_pages([small, other], tmp_path, only=["other"])
     assert [path.name for path in written] == ["other.md", "reading.md", "README.md"]
     assert "small.md" in (tmp_path / "README.md").read_text(encoding="utf-8")
 
@@ -282,15 +299,14 @@ def test_pages_of_generated_speech_say_so(folder: Path, page: str) -> None:
     assert "**Generated speech.**" not in page
 
 
-def test_an_incomplete_corpus_and_a_change_are_said_at_the_top(tmp_path: Path) -> None:
+def test_an_incomplete_corpus_and_a_change_are_said_at_the_top() -> None:
     lacking = Change(kind="incomplete", value="ravdess: 1439 of 1440 clips")
     changed = make((THREE_TRIALS, lacking), run_name="small@1", **SMALL)
     corpora = changed.data.corpora
     corpora["ravdess"] = corpora["ravdess"].model_copy(
         update={"found": 1439, "missing": ("03-01-06",)}
     )
-    write_pages(leaderboards([changed]), tmp_path)
-    top = (tmp_path / "small@1.md").read_text(encoding="utf-8").split("## ", maxsplit=1)[0]
+    top = study_page(leaderboard(changed), ()).split("## ", maxsplit=1)[0]
     assert "**Incomplete corpus.** RAVDESS: 1,439 of 1,440 clips" in top
     assert "**Changed run.**" in top
     assert "`search.trials=3`" in top
@@ -305,13 +321,14 @@ def test_a_changed_run_is_never_among_the_studies_own(folder: Path) -> None:
 
 
 def test_the_overview_links_the_page_on_the_recordings_where_there_is_one(
-    result: Result, tmp_path: Path
+    board: Leaderboard, tmp_path: Path
 ) -> None:
-    write_pages(leaderboards([result]), tmp_path, only=["none"])
+    name = board.result.name
+    write_pages([board], tmp_path, only=["none"])
     assert "_data.md" not in (tmp_path / "README.md").read_text()
-    (tmp_path / f"{result.name}_data.md").write_text("# What the data are like")
-    write_pages(leaderboards([result]), tmp_path, only=["none"])
-    assert f"({result.name}_data.md)" in (tmp_path / "README.md").read_text()
+    (tmp_path / f"{name}_data.md").write_text("# What the data are like")
+    write_pages([board], tmp_path, only=["none"])
+    assert f"({name}_data.md)" in (tmp_path / "README.md").read_text()
 
 
 def test_a_study_without_claims_votes_or_curves_has_no_such_section(folder: Path) -> None:
@@ -324,9 +341,8 @@ def test_a_study_without_claims_votes_or_curves_has_no_such_section(folder: Path
 @pytest.mark.parametrize(
     "protocol", ["speaker-dependent", "speaker-independent", "published_folds"]
 )
-def test_a_study_of_one_protocol_has_no_gap(tmp_path: Path, protocol: str) -> None:
-    write_pages(leaderboards([make(**SMALL, split={"protocols": [protocol]})]), tmp_path)
-    text = (tmp_path / "small.md").read_text(encoding="utf-8")
+def test_a_study_of_one_protocol_has_no_gap(protocol: str) -> None:
+    text = study_page(leaderboard(make(**SMALL, split={"protocols": [protocol]})), ())
     assert "SD–SI gap" not in text
     assert "reaches UAR **" in text
 
@@ -391,7 +407,8 @@ def test_studies_of_the_same_clips_stand_together_transductive_ones_in_a_table_o
         rows.loc[:, f"p_{emotion}"] = (rows["emotion"] == emotion).astype("float32")
     scaled = make(**SMALL | {"name": "scaled", "normalise": "speaker"})
     other = make(**SMALL | {"name": "other", "corpora": ["tess"]})
-    write_pages(leaderboards([weak, strong, scaled, other]), tmp_path, only=["none"])
+    boards = leaderboards([weak, strong, scaled, other])
+    write_pages(boards, tmp_path, only=["none"])
     page = (tmp_path / "README.md").read_text(encoding="utf-8")
     glance = page.partition("## Studies by test clips")[2].partition("\n## ")[0]
     own, apart = glance.split("emotions of TESS")
@@ -407,7 +424,7 @@ def test_studies_of_the_same_clips_stand_together_transductive_ones_in_a_table_o
     readme = tmp_path / "above.md"
     readme.write_text("a\n<!-- glance:small -->\n<!-- /glance -->\nb\n", encoding="utf-8")
     for _ in range(2):
-        update_readme(readme, leaderboards([weak, strong, scaled, other]))
+        update_readme(readme, boards)
         written = readme.read_text(encoding="utf-8")
         assert written.index("](reports/small.md)") < written.index("](reports/scaled.md)")
         assert written.count("mix of the corpus; acted corpora are balanced, a call is not") == 1
@@ -416,11 +433,11 @@ def test_studies_of_the_same_clips_stand_together_transductive_ones_in_a_table_o
         assert written.endswith("<!-- /glance -->\nb\n")
 
 
-def test_a_marker_without_an_end_is_refused(tmp_path: Path) -> None:
+def test_a_marker_without_an_end_is_refused(small: Leaderboard, tmp_path: Path) -> None:
     readme = tmp_path / "README.md"
     readme.write_text("<!-- leaderboard:small -->\ntext\n", encoding="utf-8")
     with pytest.raises(BenchmarkError, match="has no end"):
-        update_readme(readme, leaderboards([make(**SMALL)]))
+        update_readme(readme, [small])
 
 
 def test_a_search_is_rebuilt_with_its_failed_and_its_first_trials(result: Result) -> None:
@@ -485,10 +502,17 @@ def without_jl() -> Result:
 
 
 @pytest.fixture(scope="module")
-def claimed(result: Result, tmp_path_factory: pytest.TempPathFactory) -> Path:
+def desktop() -> Leaderboard:
+    return leaderboard(without_jl())
+
+
+@pytest.fixture(scope="module")
+def claimed(
+    board: Leaderboard, desktop: Leaderboard, tmp_path_factory: pytest.TempPathFactory
+) -> Path:
     folder = tmp_path_factory.mktemp("claims")
-    changed = make((THREE_TRIALS,), run_name="desktop@12ab", **DESKTOP)
-    write_pages(leaderboards([result, without_jl(), changed]), folder, only=["desktop"])
+    changed = leaderboard(make((THREE_TRIALS,), run_name="desktop@12ab", **DESKTOP))
+    write_pages([board, desktop, changed], folder, only=["desktop"])
     return folder
 
 
@@ -558,11 +582,11 @@ def test_every_source_is_cited_by_address_and_date_of_reading(claimed: Path, pag
     assert f"Source: {cited}." in page
 
 
-def test_the_means_leave_out_what_is_not_comparable(claimed: Path, result: Result) -> None:
+def test_the_means_leave_out_what_is_not_comparable(claimed: Path, board: Leaderboard) -> None:
     text = (claimed / "claims.md").read_text(encoding="utf-8")
     pairs = [
         (claim.measured.value, claim.independent.value)
-        for claim in claims(leaderboard(result))
+        for claim in claims(board)
         if claim.measured and claim.independent
     ]
     known, unseen = np.mean(pairs, axis=0)
@@ -572,21 +596,23 @@ def test_the_means_leave_out_what_is_not_comparable(claimed: Path, result: Resul
     assert f"**{unseen:.3f}** speaker-independent (3 comparable figures measured under both" in text
 
 
-def test_without_claims_there_is_no_page_of_them(tmp_path: Path) -> None:
+def test_without_claims_there_is_no_page_of_them(small: Leaderboard, tmp_path: Path) -> None:
     (tmp_path / "claims.md").write_text("of an earlier study", encoding="utf-8")
-    write_pages(leaderboards([make(**SMALL)]), tmp_path)
+    write_pages([small], tmp_path, only=["none"])
     assert not (tmp_path / "claims.md").exists()
     assert "claims.md" not in (tmp_path / "README.md").read_text(encoding="utf-8")
 
 
-def test_the_readme_gets_every_claim_between_its_markers(tmp_path: Path, claimed: Path) -> None:
+def test_the_readme_gets_every_claim_between_its_markers(
+    small: Leaderboard, desktop: Leaderboard, tmp_path: Path
+) -> None:
     readme = tmp_path / "README.md"
     readme.write_text("a\n<!-- claims -->\nstale\n<!-- /claims -->\nb\n", encoding="utf-8")
-    update_readme(readme, leaderboards([make(**SMALL)]))
+    update_readme(readme, [small])
     assert "stale" in readme.read_text(encoding="utf-8")
-    update_readme(readme, leaderboards([without_jl()]))
+    update_readme(readme, [desktop])
     once = readme.read_text(encoding="utf-8")
-    update_readme(readme, leaderboards([without_jl()]))
+    update_readme(readme, [desktop])
     assert readme.read_text(encoding="utf-8") == once
     assert "stale" not in once
     assert len(claim_lines(once)) == 2
@@ -616,7 +642,7 @@ def test_a_speaker_independent_claim_has_no_gap() -> None:
 
 @pytest.mark.parametrize("page_name", ["desktop.md", "README.md"])
 def test_a_corpus_that_was_left_out_is_said_wherever_figures_stand(
-    claimed: Path, page_name: str
+    claimed: Path, desktop: Leaderboard, page_name: str
 ) -> None:
     text = (claimed / page_name).read_text(encoding="utf-8")
     said = (
@@ -624,7 +650,7 @@ def test_a_corpus_that_was_left_out_is_said_wherever_figures_stand(
         "All figures describe RAVDESS, SAVEE and TESS only."
     )
     assert said in text
-    assert said in headline_table(leaderboard(without_jl()))
+    assert said in headline_table(desktop)
 
 
 def test_a_study_with_a_corpus_left_out_is_the_studys_own(claimed: Path) -> None:
@@ -638,7 +664,7 @@ def test_a_study_with_a_corpus_left_out_is_the_studys_own(claimed: Path) -> None
 
 
 def test_a_section_from_outside_the_package_is_on_the_page_with_its_figure(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    small: Leaderboard, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     def picture(_board: Leaderboard, facts: int) -> bytes:
         return png_of_pixels(np.full((8, facts, 3), 255, dtype=np.uint8))
@@ -650,10 +676,10 @@ def test_a_section_from_outside_the_package_is_on_the_page_with_its_figure(
         template='## Toy\n\n{{ facts | counted("trial") }}\n\n{{ picture("toy.png", "a toy") }}\n',
     )
     monkeypatch.setitem(SECTIONS, "toy", toy)
-    write_pages(leaderboards([make(**SMALL)]), tmp_path)
+    write_pages([small], tmp_path)
     page = (tmp_path / "small.md").read_text(encoding="utf-8")
     assert page.endswith("## Toy\n\n3 trials\n\n![a toy](figures/small/toy.png)\n")
-    assert (tmp_path / "figures/small/toy.png").read_bytes() == picture(leaderboard(make()), 3)
+    assert (tmp_path / "figures/small/toy.png").read_bytes() == picture(small, 3)
 
 
 def test_compared_models_are_said_to_differ_only_where_a_test_says_so(page: str) -> None:
@@ -664,8 +690,7 @@ def test_compared_models_are_said_to_differ_only_where_a_test_says_so(page: str)
     assert "Nadeau & Bengio 2003" in section
 
 
-def test_a_compared_pair_differs_by_what_the_leaderboard_says(result: Result) -> None:
-    board = leaderboard(result)
+def test_a_compared_pair_differs_by_what_the_leaderboard_says(board: Leaderboard) -> None:
     pairs = comparisons(board)
     assert pairs
     for one in pairs:
@@ -701,9 +726,9 @@ def test_an_intervals_ends_are_rounded_outwards(ends: tuple[float, float], text:
 
 
 def test_compared_models_are_judged_by_p_corrected_for_the_number_of_tests(
-    page: str, result: Result
+    page: str, board: Leaderboard
 ) -> None:
-    found = comparisons(leaderboard(result))
+    found = comparisons(board)
     assert len(found) == 2
     assert [one.clips_p for one in found] == holm([one.clips.p for one in found])
     assert [one.folds_p for one in found] == holm([one.folds.p for one in found if one.folds])

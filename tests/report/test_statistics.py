@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 from dataclasses import replace
-from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -16,8 +15,8 @@ from benchmark.evaluation.calibration import tempered
 from benchmark.evaluation.intervals import bootstrap_seed, evaluate
 from benchmark.evaluation.leaderboard import Leaderboard, leaderboard
 from benchmark.evaluation.results import Result
-from benchmark.report import write_pages
 from benchmark.report.markdown import figure, interval, number, probability, span
+from benchmark.report.pages.leaderboard import leaderboard_page
 from benchmark.report.sections import SECTIONS, calibration, selection_optimism
 from benchmark.report.sections.calibration import Reliability, reliability_title
 from benchmark.report.sections.selection_optimism import Curve, draw_curve
@@ -84,15 +83,14 @@ def test_the_section_names_what_is_worse_and_what_is_not_significantly_different
 
 
 def test_a_model_that_cannot_be_told_from_the_selected_one_shares_its_rank(
-    result: Result, tmp_path: Path
+    result: Result,
 ) -> None:
     rows = result.predictions
     like = rows[rows["model"] == "mlp"].assign(model="random_forest")
     twin = pd.concat([rows[rows["model"] != "random_forest"], like], ignore_index=True)
-    write_pages([leaderboard(replace(result, predictions=twin))], tmp_path)
-    page = (tmp_path / "small.md").read_text(encoding="utf-8")
-    overview = (tmp_path / "README.md").read_text(encoding="utf-8")
-    shared = leaderboard(replace(result, predictions=twin)).ranks["mlp"]
+    board = leaderboard(replace(result, predictions=twin))
+    page, overview = study_page(board, ()), leaderboard_page([board])
+    shared = board.ranks["mlp"]
     assert shared.last > shared.first
     for title in ("MLP (selected)", "random forest"):
         row = f"| {title} | {shared.first}–{shared.last} | "

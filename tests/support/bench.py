@@ -2,19 +2,23 @@
 
 from __future__ import annotations
 
-import os
 import subprocess
 import sys
 import time
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
+from functools import cache
 from pathlib import Path
+from tempfile import TemporaryDirectory
 
 import numpy as np
 import pandas as pd
 import pytest
+from typer.testing import CliRunner
 
 from benchmark import models
+from benchmark.cli import app
+from benchmark.tracking.store import DATABASE, check_store
 
 SMALL_STUDY = """
 question = "Can tones be told apart?"
@@ -49,23 +53,32 @@ class Bench:
     study: Path
     table: Path
     project: Path
-    whole_s: float = 0.0  # duration of the last run
+    whole_s: float = 0.0  # duration of the last run in a process of its own
 
     def command(self, *arguments: str) -> list[str]:
-        """The command line of one of the tool's commands in this project."""
+        """The command line of one of the tool's commands in this project, for a new process."""
         return [sys.executable, "-m", "benchmark", *arguments, "--project", str(self.project)]
 
-    def run(self, *arguments: str, check: bool = True) -> subprocess.CompletedProcess[str]:
-        """Run the small study to its end."""
-        began = time.monotonic()
-        ended = subprocess.run(
-            self.command("run-study", str(self.study), "--corpus", f"csv={self.table}", *arguments),
-            capture_output=True,
-            text=True,
-            check=check,
-        )
-        self.whole_s = time.monotonic() - began
+    def invoke(self, *arguments: str, check: bool = True) -> subprocess.CompletedProcess[str]:
+        """Run one of the tool's commands in this project to its end."""
+        ended = run_command(*arguments, "--project", str(self.project))
+        assert not check or ended.returncode == 0, ended.stderr
         return ended
+
+    def run(self, *arguments: str, check: bool = True) -> subprocess.CompletedProcess[str]:
+        """Run the small study to its end, by one worker unless the arguments say otherwise."""
+        return self.invoke("run-study", *self._study_arguments, *arguments, check=check)
+
+    def run_apart(self, *arguments: str) -> None:
+        """Run the small study to its end in a process of its own, as users do."""
+        began = time.monotonic()
+        command = self.command("run-study", *self._study_arguments, *arguments)
+        subprocess.run(command, check=True, capture_output=True)
+        self.whole_s = time.monotonic() - began
+
+    @property
+    def _study_arguments(self) -> tuple[str, ...]:
+        return (str(self.study), "--corpus", f"csv={self.table}", "--workers", "1")
 
     def card(self, split: str = "speaker-independent", model: str = "ensemble") -> Path:
         """The card of one of the small study's fitted models."""
@@ -89,6 +102,15 @@ class Bench:
         }
 
 
+@cache
+def empty_store() -> bytes:
+    """MLflow's database without any run; to make one takes a second or two, to copy it none."""
+    with TemporaryDirectory() as folder:
+        file = Path(folder) / DATABASE
+        check_store(f"sqlite:///{file}")
+        return file.read_bytes()
+
+
 def make_bench(folder: Path, table: Path, text: str = SMALL_STUDY) -> Bench:
     """A study, by default the small one, and an empty project in a folder."""
     (folder / "project").mkdir(parents=True)
@@ -97,26 +119,32 @@ def make_bench(folder: Path, table: Path, text: str = SMALL_STUDY) -> Bench:
     return Bench(study, table, folder / "project")
 
 
+def make_ready(folder: Path, table: Path, text: str = SMALL_STUDY) -> Bench:
+    """The same, but the project has MLflow's database, without any run."""
+    bench = make_bench(folder, table, text)
+    (bench.project / DATABASE).write_bytes(empty_store())
+    return bench
+
+
 def changed_bench(folder: Path, table: Path, changes: Mapping[str, str]) -> Bench:
     """The small study with some lines replaced, run once in a project below a folder."""
     text = SMALL_STUDY
     for before, after in changes.items():
         assert before in text
         text = text.replace(before, after)
-    bench = make_bench(folder, table, text)
+    bench = make_ready(folder, table, text)
     bench.run()
     return bench
 
 
 def run_command(*arguments: str, **variables: str) -> subprocess.CompletedProcess[str]:
-    """Run a command of the tool to its end, with further environment variables."""
-    return subprocess.run(
-        [sys.executable, "-m", "benchmark", *arguments],
-        capture_output=True,
-        text=True,
-        check=False,
-        env={**os.environ, "COLUMNS": "200", **variables},
-    )
+    """Run a command of the tool to its end, with further environment variables.
+
+    In this process: a new one would first import for seconds. A bug is raised here.
+    """
+    runner = CliRunner(env={"COLUMNS": "200", **variables})
+    ended = runner.invoke(app, arguments, catch_exceptions=False)
+    return subprocess.CompletedProcess(arguments, ended.exit_code, ended.stdout, ended.stderr)
 
 
 def refused_line(*arguments: str, **variables: str) -> str:

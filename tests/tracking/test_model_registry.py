@@ -24,8 +24,8 @@ from benchmark.errors import BenchmarkError
 from benchmark.tracking.cards import load_model, read_card
 from benchmark.tracking.model_registry import REGISTERED, Promotion, find, promote
 from benchmark.tracking.registered_model import DEEP_LIBRARIES
-from benchmark.tracking.store import SETTINGS, check_store
-from tests.support.bench import Bench
+from benchmark.tracking.store import SETTINGS
+from tests.support.bench import Bench, empty_store
 from tests.support.imports import DOORS
 from tests.support.tracking import client_of, running_server, served
 from tests.support.waiting import free_port
@@ -67,17 +67,9 @@ class Store:
         return list(self.client.search_model_versions(f"name = '{REGISTERED}'"))
 
 
-@pytest.fixture(scope="module")
-def empty(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A database without any run; to make one takes seconds, to copy it none."""
-    file = tmp_path_factory.mktemp("empty") / "mlflow.db"
-    check_store(f"sqlite:///{file}")
-    return file
-
-
 @pytest.fixture
-def store(finished: Bench, empty: Path, tmp_path: Path) -> Store:
-    shutil.copy(empty, tmp_path)
+def store(finished: Bench, tmp_path: Path) -> Store:
+    (tmp_path / "mlflow.db").write_bytes(empty_store())
     source = (
         finished.project
         / "features_cache"
