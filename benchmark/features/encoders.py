@@ -179,6 +179,20 @@ ENCODERS: dict[str, Encoder] = {
             trained_on="read, recorded and telephone English without labels (Libri-Light, Common "
             "Voice, Switchboard, Fisher)",
         ),
+        Encoder(
+            name="wav2vec2-large-robust-12-ft-emotion-msp-dim",
+            hub="audeering/wav2vec2-large-robust-12-ft-emotion-msp-dim",
+            revision="6eba34a2485ea31cb03600241787c3a5edab8626",
+            sample_rate_hz=16_000,
+            n_layers=12,
+            width=1024,
+            n_parameters=164_284_032,
+            download_mb=661,
+            licence="CC-BY-NC-SA-4.0",
+            trained_on="as wav2vec2-large-robust, of which it has 12 layers, tuned to arousal, "
+            "dominance and valence",
+            tuned_on=("msp_podcast",),
+        ),
     )
 }
 """Encoders by name. Parameters are counted in the architecture of each by transformers 5."""

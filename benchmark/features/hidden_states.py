@@ -222,9 +222,30 @@ def _whisper_states(
 
 @cache
 def _loaded(network: Network, top: int) -> tuple[Any, Any]:
-    """Return the feature extractor and the network; of Whisper, the encoder alone.
+    """Return the feature extractor and the network of a folder that is whole."""
+    where = f"features: {network.folder}: the weights"
+    try:
+        extractor, model, missing = _read(network, top)
+    except MemoryError:
+        raise
+    except Exception as error:  # a damaged file raises errors of many kinds
+        line = str(error).strip().partition("\n")[0]
+        raise BenchmarkError(
+            f"{where} can't be read ({type(error).__name__}: {line}). Download the network again."
+        ) from error
+    if absent := set(missing) - UNUSED_WEIGHTS:
+        raise BenchmarkError(
+            f"{where} lack {len(absent):,} of the network's tensors, such as {min(absent)}. "
+            "Download the network again."
+        )
+    return extractor, model.eval()
 
-    One layer above `top` is loaded, too: the last one is normalised, which must not be `top`.
+
+def _read(network: Network, top: int) -> tuple[Any, Any, list[str]]:
+    """Return the feature extractor, the network, and the names of missing weights.
+
+    Of Whisper, the encoder alone is read, and of any network, the layers up to the one above
+    `top`: transformers normalises the last layer of some, which must not be `top`.
     """
     import torch
     from transformers import AutoFeatureExtractor, AutoModel
@@ -246,13 +267,7 @@ def _loaded(network: Network, top: int) -> tuple[Any, Any]:
             num_hidden_layers=min(network.n_layers, top + 1),
             output_loading_info=True,
         )
-    absent = set(report["missing_keys"]) - UNUSED_WEIGHTS
-    if absent:
-        raise BenchmarkError(
-            f"{network.folder}: {len(absent)} weights are missing, such as {min(absent)}. Download "
-            "the network again."
-        )
-    return extractor, model.eval()
+    return extractor, model, report["missing_keys"]
 
 
 @contextmanager
