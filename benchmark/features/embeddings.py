@@ -43,11 +43,13 @@ class Statistic:
 
 
 def _mean(frames: np.ndarray) -> np.ndarray:
-    return frames.mean(axis=0, dtype=np.float64)[None]
+    mean: np.ndarray = frames.mean(axis=0, keepdims=True, dtype=np.float64)
+    return mean
 
 
 def _std(frames: np.ndarray) -> np.ndarray:
-    return frames.std(axis=0, dtype=np.float64)[None]
+    std: np.ndarray = frames.std(axis=0, keepdims=True, dtype=np.float64)
+    return std
 
 
 def _thirds(frames: np.ndarray) -> np.ndarray:

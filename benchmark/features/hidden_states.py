@@ -273,8 +273,9 @@ def _read(network: Network, top: int) -> tuple[Any, Any, list[str]]:
 @contextmanager
 def _quiet() -> Iterator[None]:
     """Silence transformers' progress bars and reports within the block."""
-    from transformers.utils import logging
+    from transformers import utils
 
+    logging: Any = utils.logging  # untyped
     level, bars = logging.get_verbosity(), logging.is_progress_bar_enabled()
     logging.set_verbosity_error()
     logging.disable_progress_bar()
