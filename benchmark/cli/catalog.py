@@ -21,8 +21,9 @@ def list_entries(
     section: Annotated[
         str | None,
         typer.Argument(
-            help="studies, corpora, features, augmentations, models, protocols, metrics, samplers "
-            "or plugins: list this section with descriptions. Default: the names of all sections.",
+            help="studies, corpora, features, encoders, augmentations, models, protocols, metrics, "
+            "samplers or plugins: list this section with descriptions. Default: the names of all "
+            "sections.",
             show_default=False,
         ),
     ] = None,
@@ -30,7 +31,7 @@ def list_entries(
     corpus: CorpusOption = None,
     project: ProjectOption = CURRENT_FOLDER,
 ) -> None:
-    """List studies, corpora, features, augmentations, models, protocols, metrics and plug-ins.
+    """List studies, corpora, features, encoders, augmentations, models, protocols and so on.
 
     - `list`: the names, and which corpora are present and complete
     - `list models`: one section, with descriptions

@@ -149,7 +149,7 @@ def table(argument: str) -> FeatureSet:
     if not path.is_file():
         raise BenchmarkError(
             f"features: {name}: no such file in {Path.cwd()}. A relative path starts at the "
-            "current folder; a + in a path would begin another feature set."
+            "current folder; a + joins another feature set if the name of one follows."
         )
     files = [path, _index_of(path)] if path.suffix.lower() == ".npy" else [path]
     states = [one.stat() for one in files]

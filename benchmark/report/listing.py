@@ -14,6 +14,7 @@ from benchmark.engine.registry import PREFIX, Registry, by_package
 from benchmark.errors import BenchmarkError, unknown
 from benchmark.evaluation.metrics import METRICS
 from benchmark.features import AUGMENTATIONS, FEATURE_SETS, OPTIONAL_FEATURE_SETS
+from benchmark.features.encoders import ENCODERS, Encoder
 from benchmark.models import MODELS
 from benchmark.project import Sources, study_files
 from benchmark.report import sections
@@ -132,6 +133,19 @@ def _features(_: Sources) -> Rows:
     ]
 
 
+def _encoders(_: Sources) -> Rows:
+    return [
+        (e.name, f"{e.n_layers} x {e.width}", f"{e.download_mb:,} MB", e.licence, _learnt(e))
+        for e in ENCODERS.values()
+    ]
+
+
+def _learnt(encoder: Encoder) -> str:
+    """Return what an encoder was trained on, and whose emotion labels it knows."""
+    tuned = f"; learnt emotion labels of {', '.join(encoder.tuned_on)}" if encoder.tuned_on else ""
+    return encoder.trained_on + tuned
+
+
 REGISTRIES: tuple[Registry[Any], ...] = (
     CORPORA, FEATURE_SETS, AUGMENTATIONS, MODELS, PROTOCOLS, METRICS, SAMPLERS, CHECKS,
     sections.SECTIONS,
@@ -152,6 +166,12 @@ SECTIONS = {
         lambda _: [*FEATURE_SETS, *(one.title for one in OPTIONAL_FEATURE_SETS.values())],
         "join with +",
         FEATURE_SETS,
+    ),
+    "encoders": Section(
+        ("name", "layers x width", "download", "licence", "trained on"),
+        _encoders,
+        lambda _: list(ENCODERS),
+        'features = "embedding:NAME"',
     ),
     "augmentations": Section(
         ("name", "default", "description"),
