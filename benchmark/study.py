@@ -546,9 +546,17 @@ def _flatten_weights(table: dict[str, Any]) -> None:
     tables = models.values() if isinstance(models, dict) else ()
     settings = [one for one in tables if isinstance(one, dict)]
     for one in (*settings, *(each.get("initial") for each in settings)):
-        if isinstance(one, dict) and isinstance(one.get(WEIGHT[:-1]), dict):
-            weights = one.pop(WEIGHT[:-1])
-            one |= {f"{WEIGHT}{name}": weight for name, weight in weights.items()}
+        if isinstance(one, dict) and "weight" in one:
+            one |= dict(_flattened("weight", one.pop("weight")))
+
+
+def _flattened(key: str, value: Any) -> Iterator[tuple[str, Any]]:
+    """Yield the values below a key, and their dotted keys: a name may have dots of its own."""
+    if isinstance(value, dict) and value.keys().isdisjoint(Range.model_fields):
+        for name, below in value.items():
+            yield from _flattened(f"{key}.{name}", below)
+    else:
+        yield key, value
 
 
 def _mend(table: dict[str, Any], problem: Problem) -> set[str]:

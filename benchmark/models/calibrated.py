@@ -73,8 +73,8 @@ MODELS = (
     ),
     Model(
         "ridge",
-        "Ridge",
-        "ridge regression to the emotions on standardised features, calibrated as the SVM is",
+        "Ridge regression",
+        "least squares with a penalty on standardised features, calibrated as the SVM is",
         _calibrated_ridge,
         search_pipeline=_ridge,
         fit_params=_calibrate_on_inner_folds,

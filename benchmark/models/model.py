@@ -210,6 +210,7 @@ class Model:
         reserved = RESERVED.union(self.reserved)
         allowed = [key for key in classifier.get_params(deep=False) if key not in reserved]
         allowed += [SELECT] if self.selects_features else []
+        allowed += [f"{WEIGHT}NAME"] if self.standardises else []
         for key in dict.fromkeys((*settings.initial, *settings.fixed, *settings.space)):
             if key not in allowed and not key.startswith(WEIGHT):
                 yield str(unknown("parameter", key, allowed, place))
@@ -223,7 +224,7 @@ class Model:
         if not weights:
             return
         if not self.standardises:
-            yield f"{weights[0]}: the model does not standardise features. Remove the weight."
+            yield f"{weights[0]}: the model does not standardise features. Remove it."
         if any(SELECT in part for part in table.values()):
             yield f"{weights[0]} and {SELECT} exclude each other. Remove one of them."
         names = [name for joined in settings.weights for name in joined.split("+")]
