@@ -44,6 +44,9 @@ RENAMED_KEYS = {
 BASELINE = "majority"
 """The baseline, a model of every study: it always predicts the most frequent emotion."""
 
+WEIGHT = "weight."
+"""Prefix of the parameters that weight feature sets: ``weight.functionals``."""
+
 ENSEMBLE = "ensemble"
 """Name of the soft voting of all models, in a study without ensembles of its own."""
 
@@ -119,6 +122,12 @@ class ModelSettings(Record):
     initial: dict[str, Any] = {}
     fixed: dict[str, Any] = {}
     space: dict[str, Range | Choices] = {}
+
+    @property
+    def weights(self) -> tuple[str, ...]:
+        """The feature sets that have a weight, as the study names them."""
+        keys = dict.fromkeys((*self.initial, *self.fixed, *self.space))
+        return tuple(key.removeprefix(WEIGHT) for key in keys if key.startswith(WEIGHT))
 
     @model_validator(mode="before")
     @classmethod
@@ -497,6 +506,7 @@ def draft_study(path: Path, overrides: tuple[str, ...] = ()) -> Draft:
     table = _read_toml(path)
     for override in overrides:
         _override(table, override)
+    _flatten_weights(table)
     problems = []
     if "name" in table:
         problems.append("a study's name is its file's stem; remove the key 'name'.")
@@ -528,6 +538,25 @@ def _read_toml(path: Path) -> dict[str, Any]:
         ) from error
     except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
         raise BenchmarkError(f"{path}: not valid TOML: {error}.") from error
+
+
+def _flatten_weights(table: dict[str, Any]) -> None:
+    """Make each weight a parameter: TOML reads ``weight.functionals`` as a table in a table."""
+    models = table.get("models")
+    tables = models.values() if isinstance(models, dict) else ()
+    settings = [one for one in tables if isinstance(one, dict)]
+    for one in (*settings, *(each.get("initial") for each in settings)):
+        if isinstance(one, dict) and "weight" in one:
+            one |= dict(_flattened("weight", one.pop("weight")))
+
+
+def _flattened(key: str, value: Any) -> Iterator[tuple[str, Any]]:
+    """Yield the values below a key, and their dotted keys: a name may have dots of its own."""
+    if isinstance(value, dict) and value.keys().isdisjoint(Range.model_fields):
+        for name, below in value.items():
+            yield from _flattened(f"{key}.{name}", below)
+    else:
+        yield key, value
 
 
 def _mend(table: dict[str, Any], problem: Problem) -> set[str]:

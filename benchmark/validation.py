@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 from benchmark.corpora import CORPORA, known_emotions
+from benchmark.data.covariates import with_covariate_blocks
 from benchmark.data.outer_folds import OUTER_FOLDS
 from benchmark.data.protocols import PROTOCOLS, RENAMED_PROTOCOLS
 from benchmark.engine.registry import Registry
@@ -190,6 +191,16 @@ def _settings(study: Study) -> Iterator[str]:
             yield from MODELS[name].problems(spec)
 
 
+def _weights(study: Study) -> Iterator[str]:
+    """Yield weights of feature sets that the study does not have."""
+    blocks = feature_set(study.features, study.sample_rate_hz).blocks
+    allowed = [block.name for block in with_covariate_blocks(blocks, study.covariates)]
+    for model, settings in study.models.items():
+        names = dict.fromkeys(name for key in settings.weights for name in key.split("+"))
+        place = f"[models.{model}] weight"
+        yield from _unknown("feature set", names, list(dict.fromkeys(allowed)), place)
+
+
 def _grids(study: Study) -> Iterator[str]:
     points = SAMPLERS[study.search.sampler].points
     if points is None:
@@ -321,8 +332,9 @@ RULES = (
     Rule(_chains),
     Rule(_renamed, ("corpora", "auxiliary"), "rename"),
     Rule(_emotions, ("emotions", "corpora", "rename")),
-    Rule(_features, ("features", "sample_rate_hz")),
+    Rule(_features, ("features", "sample_rate_hz"), "features"),
     Rule(_settings),
+    Rule(_weights, ("features", "sample_rate_hz", "models")),
     Rule(_grids, ("search.sampler",)),
     Rule(_labels),
     Rule(_inner_folds),

@@ -9,6 +9,8 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
+from benchmark.features.recipe import Block
+
 
 class Covariate(NamedTuple):
     """The name of a covariate's column, and how it is computed from a table's rows."""
@@ -23,6 +25,11 @@ def with_covariates(
     """Return the features of rows with the named covariates as further columns."""
     numbers = [COVARIATES[name].compute(rows) for name in names]
     return np.column_stack([values, *numbers]).astype(np.float32) if numbers else values
+
+
+def with_covariate_blocks(blocks: Sequence[Block], names: Sequence[str]) -> tuple[Block, ...]:
+    """Return the blocks of features with one more for each covariate."""
+    return (*blocks, *(Block(name, 1) for name in names))
 
 
 def _gender(rows: pd.DataFrame) -> NDArray[np.float32]:

@@ -114,12 +114,13 @@ def _refuse_unsupported(study: Study) -> None:
         "auxiliary": bool(study.auxiliary),
         "conditions": bool(study.conditions),
         "[split] repeats": study.split.repeats > 1,
+        "weight": any(settings.weights for settings in study.models.values()),
     }
     for key, wanted in unsupported.items():
         if wanted:
             raise BenchmarkError(
                 f"study {study.name}: {key} does not apply to your own tables, which are already "
-                "measured, split and scaled. Remove the key."
+                "measured, joined, split and scaled. Remove the key."
             )
 
 

@@ -20,7 +20,7 @@ from benchmark.corpora import (
     locate,
     read_corpus,
 )
-from benchmark.data.covariates import COVARIATES, with_covariates
+from benchmark.data.covariates import COVARIATES, with_covariate_blocks, with_covariates
 from benchmark.data.guards import check_clips, check_own_features, check_sides, copies_across
 from benchmark.data.near_duplicates import find_copies
 from benchmark.data.normalisation import normalised, normalised_tests
@@ -472,7 +472,8 @@ def _condition_table(study: Study, frame: pd.DataFrame, condition: str, heard: E
     rows = rows[list(IDENTITY)].reset_index(drop=True)
     columns = (*heard.features.columns, *(COVARIATES[name].column for name in study.covariates))
     values = with_covariates(scaled.values, rows, study.covariates)
-    return Table(rows, values, columns, heard.features.shape)
+    blocks = with_covariate_blocks(heard.features.blocks, study.covariates)
+    return Table(rows, values, columns, heard.features.shape, blocks)
 
 
 def _write_split(
@@ -518,7 +519,8 @@ def _table(
     table = pd.concat(rows, ignore_index=True)
     joined = with_covariates(_joined(values), table, study.covariates)
     columns = (*features.columns, *(COVARIATES[name].column for name in study.covariates))
-    return Table(table, joined, columns, features.shape), np.concatenate(row_of)
+    blocks = with_covariate_blocks(features.blocks, study.covariates)
+    return Table(table, joined, columns, features.shape, blocks), np.concatenate(row_of)
 
 
 def _joined(

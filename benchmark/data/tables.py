@@ -15,6 +15,7 @@ from numpy.typing import NDArray
 from benchmark.engine.arrays import TrainingArrays
 from benchmark.engine.table_file import read_numbers
 from benchmark.errors import BenchmarkError, unknown
+from benchmark.features.recipe import Block
 
 IDENTITY = ("clip", "corpus", "speaker", "gender", "emotion", "augmentation")
 """Columns before the features; `augmentation` is empty for an original clip."""
@@ -39,12 +40,15 @@ class Table:
         Names of the features.
     shape : tuple of int, or None
         (n_frames, n_coefficients) of features over time, listed frame by frame.
+    blocks : tuple of Block
+        The blocks of the features, in the order of columns; empty for a user's own table.
     """
 
     rows: pd.DataFrame
     values: NDArray[np.float32]
     columns: tuple[str, ...]
     shape: tuple[int, int] | None = None
+    blocks: tuple[Block, ...] = ()
 
     @property
     def originals(self) -> NDArray[np.bool_]:
@@ -136,5 +140,7 @@ def training_arrays(
         corpora=pd.factorize(table.rows["corpus"], sort=True)[0],
         clips=pd.factorize(table.rows["clip"])[0],
         frames=np.array(table.shape or (), dtype=np.intp),
+        block_names=np.array([block.name for block in table.blocks], dtype=np.str_),
+        block_widths=np.array([block.width for block in table.blocks], dtype=np.intp),
         apart=np.empty((len(fold), 0), dtype=np.intp) if apart is None else apart,
     )

@@ -32,6 +32,9 @@ class TrainingArrays:
         Equal for a clip and its copies.
     frames : ndarray of int, shape (2,) or (0,)
         n_frames and n_coefficients of features over time; empty for other features.
+    block_names : ndarray of str, shape (n_blocks,)
+    block_widths : ndarray of int, shape (n_blocks,)
+        Names and widths of the blocks of features, in the order of columns; empty if unknown.
     apart : ndarray of int, shape (n_rows, n_columns)
         Numbers of the speaker and the sentence, of a protocol whose inner folds keep both apart:
         rows that share one of them with a validation row are not trained on. -1 where nothing is
@@ -46,6 +49,8 @@ class TrainingArrays:
     corpora: NDArray[np.intp]
     clips: NDArray[np.intp]
     frames: NDArray[np.intp]
+    block_names: NDArray[np.str_]
+    block_widths: NDArray[np.intp]
     apart: NDArray[np.intp]
 
     @property

@@ -15,7 +15,7 @@ import numpy as np
 from benchmark.corpora import CORPORA
 from benchmark.engine.table_file import read_list, read_numbers
 from benchmark.errors import BenchmarkError
-from benchmark.features.recipe import FeatureSet, OptionalFeatureSet, numbered
+from benchmark.features.recipe import Block, FeatureSet, OptionalFeatureSet, numbered
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -159,6 +159,7 @@ def table(argument: str) -> FeatureSet:
         description=DESCRIPTION,
         columns=own.columns,
         compute=partial(_refuse, name),
+        own_blocks=(Block(path.stem, len(own.columns)),),
         table=own,
     )
 

@@ -315,6 +315,7 @@ class Plan:
             part=winner.part,
             tried=(best, *list(others.values())[::-1])[: self.extent.settings],
             shape=self.table.shape,
+            blocks=self.table.blocks,
             n_clips=self.table.rows.loc[self.table.originals, "emotion"].value_counts().to_dict(),
             metric=metric,
             reported=reported,

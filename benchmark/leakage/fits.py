@@ -20,6 +20,7 @@ from benchmark.data.tables import IDENTITY, Table
 from benchmark.engine.arrays import write_arrays
 from benchmark.errors import BenchmarkError
 from benchmark.evaluation.metrics import METRICS, score
+from benchmark.features.recipe import Block
 from benchmark.leakage.leaks import Procedure, Setting
 from benchmark.models import MODELS, FitContext
 from benchmark.study import Split, derive_seed, digest_of
@@ -136,6 +137,7 @@ class Recordings:
     frame: pd.DataFrame
     values: Floats
     shape: tuple[int, int] | None
+    blocks: tuple[Block, ...] = ()
 
     @cached_property
     def emotions(self) -> Words:
@@ -157,7 +159,9 @@ def store_rows(table: Table, samples: Words, folder: Path) -> StoredRows:
     columns = {name: table.rows[name].to_numpy(dtype=np.str_) for name in IDENTITY}
     shape = np.array(table.shape or (), dtype=np.intp)
     arrays: dict[str, NDArray[Any]] = {
-        "values": table.values, "samples": samples, "shape": shape, **columns
+        "values": table.values, "samples": samples, "shape": shape, **columns,
+        "block_names": np.array([block.name for block in table.blocks], dtype=np.str_),
+        "block_widths": np.array([block.width for block in table.blocks], dtype=np.intp),
     }  # fmt: skip
     write_arrays(folder, arrays)
     return StoredRows(folder, digest_of([table.digest, list(map(str, samples))]))
@@ -170,7 +174,11 @@ def load_rows(rows: StoredRows) -> Recordings:
     frame = pd.DataFrame({name: np.load(rows.folder / f"{name}.npy") for name in names})
     shape = tuple(np.load(rows.folder / "shape.npy").tolist())
     values = np.load(rows.folder / "values.npy", mmap_mode="r")
-    return Recordings(frame, values, (shape[0], shape[1]) if shape else None)
+    described = (
+        np.load(rows.folder / f"block_{name}.npy").tolist() for name in ("names", "widths")
+    )
+    blocks = tuple(map(Block, *described))
+    return Recordings(frame, values, (shape[0], shape[1]) if shape else None, blocks)
 
 
 def run_fit(rows: StoredRows, plan: FitPlan) -> FitResult:
@@ -335,7 +343,8 @@ def _pipeline(recordings: Recordings, plan: FitPlan, all_values: Floats) -> Any:
     # A model that decides without probabilities does not need the fits that calibrate them.
     model = MODELS[plan.model]
     engine = "scikit-learn" if model.labels_only else None
-    pipeline = model.build(params, plan.seed, engine=engine, shape=recordings.shape)
+    shape, blocks = recordings.shape, recordings.blocks
+    pipeline = model.build(params, plan.seed, engine=engine, shape=shape, blocks=blocks)
     if plan.procedure.scaled == "all":
         from sklearn.frozen import FrozenEstimator
         from sklearn.preprocessing import StandardScaler

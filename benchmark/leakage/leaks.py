@@ -6,7 +6,9 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field, replace
 from typing import Any, Literal
 
+from benchmark.features.recipe import Block
 from benchmark.models import MODELS, Model
+from benchmark.study import WEIGHT
 
 Rows = Literal["none", "training", "all"]
 """The rows that a step uses: none, those of the training set, or the test rows as well."""
@@ -87,6 +89,8 @@ class Candidate:
         (n_frames, n_coefficients) of features over time.
     n_clips : dict of str to int
         Clips of each emotion.
+    blocks : tuple of Block
+        The blocks of the features.
     metric : str
         Metric of selection on the test set: the study's, or that of the reported figure.
     reported : float or None
@@ -102,6 +106,7 @@ class Candidate:
     tried: tuple[Setting, ...]
     shape: tuple[int, int] | None
     n_clips: Mapping[str, int]
+    blocks: tuple[Block, ...] = ()
     metric: str = field(default="uar", repr=False)  # equal fits of two candidates run once
     reported: float | None = field(default=None, repr=False)
 
@@ -113,7 +118,7 @@ class Candidate:
     @property
     def pipeline(self) -> Any:
         """The unfitted pipeline."""
-        return self.entry.build(self.setting.params, 0, shape=self.shape)
+        return self.entry.build(self.setting.params, 0, shape=self.shape, blocks=self.blocks)
 
 
 def _balanced(candidate: Candidate) -> str:
@@ -130,7 +135,9 @@ def _unscaled(candidate: Candidate) -> str:
     return "" if scaled else "the model has no scaler"
 
 
-def _framed(candidate: Candidate) -> str:
+def _bound(candidate: Candidate) -> str:
+    if any(name.startswith(WEIGHT) for name in candidate.setting.params):
+        return "columns of weighted feature sets cannot be removed"
     return "columns of features over time cannot be removed" if candidate.shape else ""
 
 
@@ -203,7 +210,7 @@ LEAKS: dict[str, Leak] = {
         "scaler fitted on all rows", "scaled", "all", not_applicable=_unscaled
     ),
     "selected-on-everything": Leak(
-        "features selected on all rows", "selected", "all", not_applicable=_framed, cumulative=False
+        "features selected on all rows", "selected", "all", not_applicable=_bound, cumulative=False
     ),
     "settings-by-test": Leak(
         "hyperparameters selected on the test set", "settings", "test", not_applicable=_one_setting

@@ -15,12 +15,12 @@ from numpy.typing import NDArray
 from benchmark.engine.registry import Registry
 from benchmark.models import (
     baseline,
+    calibrated,
     convolutional,
     gender,
     linear,
     mlp,
     neighbours,
-    svm,
     trees,
 )
 from benchmark.models.model import (
@@ -43,7 +43,7 @@ __all__ = [
     "probabilities",
 ]
 
-_FAMILIES = (baseline, linear, trees, mlp, svm, neighbours, gender, convolutional)
+_FAMILIES = (baseline, linear, trees, mlp, calibrated, neighbours, gender, convolutional)
 
 MODELS: Registry[Model] = Registry(
     "model", "models", Model, (model for family in _FAMILIES for model in family.MODELS)

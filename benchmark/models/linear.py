@@ -10,7 +10,7 @@ if TYPE_CHECKING:
     from sklearn.pipeline import Pipeline
 
 STOCHASTIC_SOLVERS = {"saga", "sag", "liblinear"}
-"""Solvers of scikit-learn's logistic regression that draw random numbers."""
+"""Solvers of scikit-learn's logistic and ridge regression that draw random numbers."""
 
 
 def _logistic_regression() -> Pipeline:
@@ -20,7 +20,7 @@ def _logistic_regression() -> Pipeline:
 
 
 def is_deterministic(classifier: Any) -> bool:
-    """Whether a logistic regression's solver draws no random numbers."""
+    """Whether the solver of a logistic or ridge regression draws no random numbers."""
     return classifier.solver not in STOCHASTIC_SOLVERS
 
 

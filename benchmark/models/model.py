@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Collection, Iterator, Mapping
+import json
+import math
+from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from importlib.metadata import version
 from importlib.util import find_spec
@@ -12,7 +14,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from benchmark.errors import unknown
-from benchmark.study import ModelSettings, Range
+from benchmark.features.recipe import Block
+from benchmark.study import WEIGHT, ModelSettings, Range
 
 if TYPE_CHECKING:
     from sklearn.pipeline import Pipeline
@@ -128,6 +131,7 @@ class Model:
         *,
         engine: str | None = None,
         shape: tuple[int, int] | None = None,
+        blocks: Sequence[Block] = (),
     ) -> Pipeline:
         """Return the unfitted pipeline.
 
@@ -136,17 +140,26 @@ class Model:
         params : mapping
             Parameters of the classifier by scikit-learn's names. ``select`` puts a feature
             selection before it: the features with the highest F value of an analysis of variance
-            over the emotions; of fewer features it keeps all.
+            over the emotions; of fewer features it keeps all. ``weight.functionals`` weights a
+            feature set: with any weight a `BlockScaler` takes the place of the scaler.
         seed : int
             The classifier's ``random_state``, if it has one.
         engine : str or None
             The study's search engine for a fit of the search; None for the model that is kept.
         shape : tuple of int, or None
             (n_frames, n_coefficients) of features over time.
+        blocks : sequence of Block
+            The blocks of the features, for their weights.
         """
         searched = self.search_pipeline or self.pipeline
         pipeline = (self.pipeline if engine is None else self.engines.get(engine, searched))()
-        own = dict(params)
+        weights = {key: value for key, value in params.items() if key.startswith(WEIGHT)}
+        own = {key: value for key, value in params.items() if key not in weights}
+        if weights:
+            from benchmark.models.block_scaler import block_scaler
+
+            by_name = {key.removeprefix(WEIGHT): value for key, value in weights.items()}
+            pipeline.steps[0] = ("blockscaler", block_scaler(blocks, by_name))
         if self.selects_features and SELECT in own:
             from sklearn.feature_selection import SelectKBest, f_classif
 
@@ -197,11 +210,38 @@ class Model:
         reserved = RESERVED.union(self.reserved)
         allowed = [key for key in classifier.get_params(deep=False) if key not in reserved]
         allowed += [SELECT] if self.selects_features else []
+        allowed += [f"{WEIGHT}NAME"] if self.standardises else []
         for key in dict.fromkeys((*settings.initial, *settings.fixed, *settings.space)):
-            if key not in allowed:
+            if key not in allowed and not key.startswith(WEIGHT):
                 yield str(unknown("parameter", key, allowed, place))
+        yield from (f"{place}: {problem}" for problem in self._weight_problems(settings))
         refusals = (self._refusal(params) for params in _examples(settings, allowed))
         yield from (f"{place}: {refusal}" for refusal in dict.fromkeys(refusals) if refusal)
+
+    def _weight_problems(self, settings: ModelSettings) -> Iterator[str]:
+        """Yield what is wrong with the weights of feature sets, whatever sets there are."""
+        weights, table = [f"{WEIGHT}{name}" for name in settings.weights], settings.model_dump()
+        if not weights:
+            return
+        if not self.standardises:
+            yield f"{weights[0]}: the model does not standardise features. Remove it."
+        if any(SELECT in part for part in table.values()):
+            yield f"{weights[0]} and {SELECT} exclude each other. Remove one of them."
+        names = [name for joined in settings.weights for name in joined.split("+")]
+        if twice := [name for name in names if names.count(name) > 1]:
+            yield f"{twice[0]} has two weights. Remove one of them."
+        for key in weights:
+            if settings.initial and key not in settings.initial and key not in settings.fixed:
+                yield f"initial: needs {key}, too, which is searched. Add it."
+            if wrong := [value for value in _values(settings, key) if not _is_weight(value)]:
+                yield f"{key}: must be a number from 0 on, not {json.dumps(wrong[0])}."
+
+    @property
+    def standardises(self) -> bool:
+        """Whether the pipeline standardises features first, so that their sets may be weighted."""
+        from sklearn.preprocessing import StandardScaler
+
+        return isinstance(self.pipeline()[0], StandardScaler)
 
     def _refusal(self, params: Mapping[str, Any]) -> str:
         """Return why fit would refuse parameters; empty if it takes them."""
@@ -262,6 +302,17 @@ def finite(classifier: Any) -> Pipeline:
 def _classifier(pipeline: Pipeline) -> Any:
     """Return the classifier whose parameters a study sets: the last step, or what it wraps."""
     return pipeline[-1].get_params(deep=False).get("estimator", pipeline[-1])
+
+
+def _values(settings: ModelSettings, key: str) -> list[Any]:
+    """Return the values of a parameter: each choice, and the ends of a range."""
+    entry = settings.space.get(key, ())
+    ends = [entry.low, entry.high] if isinstance(entry, Range) else list(entry)
+    return ends + [part[key] for part in (settings.fixed, settings.initial) if key in part]
+
+
+def _is_weight(value: Any) -> bool:
+    return isinstance(value, int | float) and not isinstance(value, bool) and 0 <= value < math.inf
 
 
 def _examples(settings: ModelSettings, allowed: Collection[str]) -> list[dict[str, Any]]:

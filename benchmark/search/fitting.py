@@ -17,6 +17,7 @@ from numpy.typing import NDArray
 
 from benchmark.engine.arrays import StoredArrays, TrainingArrays, load_arrays
 from benchmark.evaluation.metrics import CorpusWeights, fold_weights
+from benchmark.features.recipe import Block
 from benchmark.models import FitContext, Model
 from benchmark.search.pruning import RUNGS
 
@@ -85,7 +86,8 @@ def fit_rows(  # noqa: PLR0913 - what, with what, on what
     thresholds : mapping of int to float, optional
         By epoch, the score below which training is pruned.
     """
-    pipeline = model.build(params, seed, engine=engine, shape=data.shape)
+    blocks = tuple(map(Block, data.block_names.tolist(), data.block_widths.tolist()))
+    pipeline = model.build(params, seed, engine=engine, shape=data.shape, blocks=blocks)
     stopping = np.zeros(rows.sum(), dtype=np.bool_) if stop is None else data.fold[rows] == stop
     context = FitContext(data.fold[rows], data.genders[rows], stopping, thresholds or {})
     with warnings.catch_warnings():

@@ -8,7 +8,7 @@ from functools import cached_property
 from importlib.metadata import version
 from typing import Any
 
-from benchmark.engine.arrays import StoredArrays
+from benchmark.engine.arrays import StoredArrays, load_arrays
 from benchmark.models import MODELS, Model
 from benchmark.search import pruning
 from benchmark.search.samplers import SAMPLERS
@@ -77,6 +77,9 @@ class Plan:
             optional["rungs"] = [*pruning.RUNGS, pruning.REDUCTION]
         if self.prunes_folds:
             optional["paired"] = [pruning.FEWEST, pruning.CHANCE]
+        if self.spec.weights:
+            data = load_arrays(self.arrays)
+            optional["blocks"] = [data.block_names.tolist(), data.block_widths.tolist()]
         if self.entry.version > 1:
             optional["model version"] = self.entry.version
         return {

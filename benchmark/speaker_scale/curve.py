@@ -127,9 +127,10 @@ def _predicted(
     """Fit a model on a training side and yield its predictions for each source."""
     entry, train = MODELS[model], split.train
     emotions = frame["emotion"].to_numpy(dtype=np.str_)
-    shape = feature_set(study.features, study.sample_rate_hz).shape
+    features = feature_set(study.features, study.sample_rate_hz)
     seed = derive_seed(study.seed, "scale-curve", model, split.name)
-    pipeline = entry.build(study.models[model].fixed, seed, shape=shape)
+    params, blocks = study.models[model].fixed, features.blocks
+    pipeline = entry.build(params, seed, shape=features.shape, blocks=blocks)
     context = FitContext(
         fold=split.fold[train],
         genders=frame["gender"].to_numpy(dtype=np.str_)[train],

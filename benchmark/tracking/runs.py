@@ -16,7 +16,7 @@ from typing import Any, NamedTuple
 
 from benchmark.search.trial import Trial
 from benchmark.tracking.records import ModelRecord, StudyRecord
-from benchmark.tracking.views import log_axis, study_views, view_address
+from benchmark.tracking.views import log_axis, logged_name, study_views, view_address
 
 MAX_TEXT = 5000  # MLflow allows 8,000 characters for a tag and 6,000 for a parameter
 
@@ -198,18 +198,17 @@ class StudyRuns:
     ) -> None:
         """Log a run's parameters and metrics.
 
-        Split and model are parameters as well, as axes of the parallel-coordinates plot. The name
-        of a parameter starts with its model's, because equal names of two models mean two things.
+        Split and model are parameters as well, as axes of the parallel-coordinates plot.
         """
         from mlflow.entities import Metric, Param
 
         now = int(1000 * time.time())
         logarithmic = self.study.parameters.get(key.model, {})
         named: dict[str, object] = {"split": key.split, "model": key.model}
-        named |= {f"{key.model}.{name}": value for name, value in params.items()}
+        named |= {logged_name(key.model, name): value for name, value in params.items()}
         for name, value in params.items():
             if logarithmic.get(name) and isinstance(value, int | float) and value > 0:
-                named[f"{key.model}.{log_axis(name)}"] = round(math.log10(value), 4)
+                named[logged_name(key.model, log_axis(name))] = round(math.log10(value), 4)
         self.client.log_batch(
             run,
             [Metric(name, v, now, 0) for name, v in metrics.items() if not math.isnan(v)],

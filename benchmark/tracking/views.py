@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import base64
 import json
+import re
 import zlib
 from dataclasses import dataclass
 from typing import Any
@@ -108,6 +109,19 @@ def view_address(key: str, experiment: str, *, plot: bool = False) -> str:
     return f"#/experiments/{experiment}/runs?{kind}&viewStateShareKey={key}{mode}"
 
 
+def logged_name(model: str, parameter: str) -> str:
+    """Return the name of a model's parameter in MLflow, which refuses signs such as ``+``.
+
+    It starts with the model's name, because equal names of two models mean two things.
+
+    Examples
+    --------
+    >>> logged_name("lda", "weight.functionals+dynamics")
+    'lda.weight.functionals and dynamics'
+    """
+    return re.sub(r"[^\w./: -]", "_", f"{model}.{parameter}".replace("+", " and "))
+
+
 def log_axis(parameter: str) -> str:
     """Return the name of a parameter's logarithm; MLflow's plots have linear axes only."""
     return f"log10_{parameter}"
@@ -134,10 +148,13 @@ def study_views(study: StudyRecord) -> list[View]:
             name=f"Trials of {model}",
             where=f"{runs_of}'trial' and tags.model = '{model}'",
             order=study.cv_metric,
-            params=("split", *(f"{model}.{name}" for name in searched)),
+            params=("split", *(logged_name(model, name) for name in searched)),
             axes=(
                 "split",
-                *(f"{model}.{log_axis(name) if log else name}" for name, log in searched.items()),
+                *(
+                    logged_name(model, log_axis(name) if log else name)
+                    for name, log in searched.items()
+                ),
             ),
         )
         for model, searched in study.parameters.items()

@@ -170,9 +170,14 @@ def test_repeats_are_shown_with_their_std_and_corpora_without(
 
 @pytest.mark.parametrize(
     "change",
-    ["normalise=speaker", "split.repeats=2", 'auxiliary=["synthetic"]'],
+    [
+        "normalise=speaker",
+        "split.repeats=2",
+        'auxiliary=["synthetic"]',
+        "models.logistic_regression.weight.mfcc-stats=2",
+    ],
 )
-def test_own_tables_are_refused_for_repeats_normalisation_and_auxiliary_corpora(
+def test_own_tables_are_refused_for_what_needs_features_of_recordings(
     folded: Bench, tmp_path: Path, change: str
 ) -> None:
     folder = folded.project / "features_cache/small/speaker-independent/f1"

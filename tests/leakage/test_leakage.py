@@ -21,6 +21,7 @@ from sklearn.svm import SVC
 from benchmark.data.tables import IDENTITY, Table
 from benchmark.errors import BenchmarkError
 from benchmark.evaluation.metrics import score
+from benchmark.features.recipe import Block
 from benchmark.leakage.ablation import stored_result
 from benchmark.leakage.fits import (
     FitPlan,
@@ -253,6 +254,21 @@ def test_a_fit_without_leaks_is_that_of_plain_scikit_learn(
     assert np.array_equal(np.array(EMOTIONS)[found.predicted], plain.predict(test.values))
 
 
+@pytest.mark.parametrize("scaled", ["training", "all"])
+def test_a_fit_weights_the_feature_sets_of_the_study(tmp_path: Path, scaled: str) -> None:
+    table, samples = noise()
+    table = replace(table, blocks=(Block("left out", 10), Block("kept", 10)))
+    shuffled = table.values.copy()
+    shuffled[:, :10] = np.random.default_rng(1).permutation(shuffled[:, :10])
+    order = plan_of(replace(Procedure(), scaled=scaled), "logistic_regression")
+    order = replace(order, setting=Setting({"weight.left out": 0}))
+    answers = [
+        run_fit(store_rows(replace(table, values=values), samples, tmp_path / str(number)), order)
+        for number, values in enumerate((table.values, shuffled))
+    ]
+    assert np.array_equal(answers[0].predicted, answers[1].predicted)
+
+
 def test_features_selected_on_all_rows_recognise_noise(tmp_path: Path) -> None:
     rng = np.random.default_rng(0)
     table, samples = noise(copies=0)
@@ -316,6 +332,11 @@ def test_a_network_selects_its_epoch_on_test_rows_and_does_not_train_on_them(
         ("logistic_regression", {}, {"settings-by-test", "epoch-by-test", "best-of-seeds"}),
         ("logistic_regression", {"solver": "saga"}, {"settings-by-test", "epoch-by-test"}),
         ("svc", {}, {"settings-by-test", "epoch-by-test", "best-of-seeds"}),
+        (
+            "svc",
+            {"weight.functionals": 2},
+            {"settings-by-test", "epoch-by-test", "best-of-seeds", "selected-on-everything"},
+        ),
         ("mlp", {}, {"settings-by-test"}),
         ("mlp", {"solver": "lbfgs"}, {"settings-by-test", "epoch-by-test"}),
         ("mlp_unscaled", {}, {"scaled-on-everything", "settings-by-test"}),

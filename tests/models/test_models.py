@@ -455,6 +455,8 @@ def test_votes_are_joined_fold_by_fold() -> None:
         ("knn", {}, True),
         ("lda", {}, True),
         ("svc", {}, True),
+        ("ridge", {}, True),
+        ("ridge", {"solver": "sag"}, False),
         ("logistic_regression", {}, True),
         ("logistic_regression", {"solver": "saga"}, False),
         ("gender_first_logistic_regression", {}, True),

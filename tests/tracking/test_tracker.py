@@ -70,6 +70,17 @@ def test_the_run_of_a_trial_has_its_parameters_scores_and_tags(
     }
 
 
+def test_weights_of_feature_sets_are_parameters(project: Path, experiment: str) -> None:
+    tracker = tracker_of(project, experiment)
+    params = {"weight.functionals+dynamics": 2, "weight.whisper-tiny.en": 1, "weight.a@é#": 4}
+    split, model, trial = TRIALS[0]
+    log(tracker, [(split, model, replace(trial, params=params))])
+    logged = runs_of(tracker)["mlp speaker-dependent 000"].data.params
+    assert logged["mlp.weight.functionals and dynamics"] == "2"
+    assert logged["mlp.weight.whisper-tiny.en"] == "1"
+    assert logged["mlp.weight.a_é_"] == "4"
+
+
 def test_a_failed_trial_has_a_reason(project: Path, experiment: str) -> None:
     failed = replace(TRIAL, scores=(), reason="no memory")
     tracker = tracker_of(project, experiment)
