@@ -11,6 +11,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from benchmark.corpora import CORPORA
+from benchmark.features import names_of
 from benchmark.features.encoders import ENCODERS
 
 EMOBOX = (
@@ -86,12 +87,12 @@ def tuned_encoders(features: str) -> Iterator[Tuned]:
 
     Examples
     --------
-    >>> [one.corpora for one in tuned_encoders("functionals+embedding:me/wav2vec2-ravdess@layer=3")]
+    >>> [one.corpora for one in tuned_encoders("prosody+embedding:me/wav2vec2-ravdess@layers=3")]
     [('ravdess',)]
     >>> [one.name for one in tuned_encoders("table:emotion2vec_plus_base.parquet")]
     ['emotion2vec_plus']
     """
-    for part in features.split("+"):
+    for part in names_of(features):
         kind, _, argument = part.partition(":")
         if kind == "table":
             yield from known_as_tuned(Path(argument).stem)

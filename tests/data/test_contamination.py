@@ -35,13 +35,14 @@ metric = "uar"
 @pytest.mark.parametrize(
     ("features", "corpora"),
     [
-        ("embedding:emotion2vec/emotion2vec_plus_large@layer=3", {"ravdess", "savee", "jl"}),
+        ("embedding:emotion2vec/emotion2vec_plus_large@pool=mean+std", {"ravdess", "savee", "jl"}),
         ("table:data/savee_emotion2vec-plus-base_mean.parquet", {"ravdess", "savee"}),
+        ("table:emotion2vec+base.csv+functionals", {"ravdess", "savee"}),
         ("functionals+table:Emotion2Vec_Plus.npy", {"ravdess", "savee"}),
         ("embedding:ehcalabres/wav2vec2-lg-xlsr-en-speech-emotion-recognition", {"ravdess"}),
         ("embedding:me/wav2vec2-lg-xlsr-en-speech-emotion-recognition-tess", {"ravdess", "tess"}),
         ("embedding:audeering/wav2vec2-large-robust-12-ft-emotion-msp-dim", {"msp_podcast"}),
-        ("embedding:superb/hubert-large-superb-er@layer=2", {"iemocap"}),
+        ("embedding:superb/hubert-large-superb-er@layers=2", {"iemocap"}),
         ("means-184+embedding:me/hubert-RAVDESS_2", {"ravdess"}),
         ("embedding:me/WavLM-IEMOCAP-CremaD", {"iemocap", "cremad"}),
         ("embedding:me/wav2vec2_msp-podcast-v1.7", {"msp_podcast"}),
@@ -61,11 +62,11 @@ def test_an_encoder_tuned_on_corpora_is_known_by_its_name(features: str, corpora
         "functionals+dynamics",
         "table:ravdess_whisper.parquet",  # a table of a corpus, as tables are
         "table:data/emotion2vec_base.parquet",  # learnt without labels
-        "embedding:/data/ravdess/whisper-base@layer=3",
+        "embedding:/data/ravdess/whisper-base@layers=3",
         "embedding:me/hubert-large-resd",  # another corpus than ESD
         "embedding:me/tessera-base",
         *(f"embedding:{one.hub}" for one in ENCODERS.values() if not one.tuned_on),
-        *(f"embedding:{name}@layer=1" for name, one in ENCODERS.items() if not one.tuned_on),
+        *(f"embedding:{name}@layers=1" for name, one in ENCODERS.items() if not one.tuned_on),
     ],
 )
 def test_another_encoder_is_not_suspected(features: str) -> None:

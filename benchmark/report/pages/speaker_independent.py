@@ -24,6 +24,7 @@ from benchmark.evaluation.leaderboard import (
 from benchmark.evaluation.metrics import METRICS
 from benchmark.evaluation.results import Result, Winner
 from benchmark.evaluation.text import TextAssociation
+from benchmark.features import names_of
 from benchmark.features.encoders import ENCODERS
 from benchmark.report import wording
 from benchmark.report.markdown import (
@@ -433,10 +434,10 @@ def n_parameters(features: str) -> int | None:
     --------
     >>> n_parameters("functionals+dynamics"), n_parameters("table:embeddings.parquet")
     (0, None)
-    >>> n_parameters("embedding:whisper-base@layer=1+embedding:openai/whisper-base@layer=3")
+    >>> n_parameters("embedding:whisper-base@pool=mean+std+embedding:openai/whisper-base")
     20590592
     """
-    parts = [part.partition(":") for part in features.split("+")]
+    parts = [part.partition(":") for part in names_of(features)]
     if any(kind == "table" for kind, _, _ in parts):
         return None
     names = {argument.partition("@")[0] for kind, _, argument in parts if kind == "embedding"}
