@@ -15,6 +15,7 @@ from benchmark.cli.options import (
     make_sources,
 )
 from benchmark.cli.status import command_console
+from benchmark.errors import unknown
 
 if TYPE_CHECKING:
     from benchmark.console import Console
@@ -74,12 +75,15 @@ def fetch(
     - `fetch whisper-base`: for the features embedding:whisper-base
     """
     with command_console() as console:
+        from benchmark.corpora import CORPORA
         from benchmark.features.encoders import ENCODERS
 
         if name in ENCODERS:
             _fetch_encoder(name, into, console)
-        else:
+        elif name in CORPORA:
             _fetch_corpus(name, into or Path("corpora"), console)
+        else:
+            raise unknown("corpus or encoder", name, (*CORPORA, *ENCODERS), "fetch")
 
 
 def _fetch_corpus(name: str, into: Path, console: Console) -> None:
