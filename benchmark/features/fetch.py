@@ -121,7 +121,9 @@ def _is_complete(folder: Path) -> bool:
 def _download(encoder: Encoder, folder: Path | None, say: Callable[[str], None]) -> Path:
     """Return the folder of the downloaded files; None stands for Hugging Face's cache."""
     from huggingface_hub import HfApi, hf_hub_download
-    from huggingface_hub.errors import HTTPError
+
+    # The base of all errors of the HTTP library that the installed version of the hub uses.
+    from huggingface_hub.errors import HTTPError  # type: ignore[attr-defined]
 
     try:
         info = HfApi().model_info(encoder.hub, revision=encoder.revision, files_metadata=True)
