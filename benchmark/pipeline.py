@@ -9,6 +9,7 @@ from functools import partial
 from pathlib import Path
 
 from benchmark.console import Console
+from benchmark.data.guards import check_encoders
 from benchmark.data.prepare import prepare, read_corpora
 from benchmark.data.prepared import Prepared
 from benchmark.data.record import Change
@@ -20,6 +21,7 @@ from benchmark.evaluation import looks
 from benchmark.evaluation.leaderboard import METRIC, leaderboard
 from benchmark.evaluation.results import Result, by_split, read_results, write_result
 from benchmark.evaluation.summaries import write_summary
+from benchmark.features.contamination import tuned_encoders
 from benchmark.models import MODELS
 from benchmark.project import Job, Project
 from benchmark.search.budget import Budget
@@ -50,6 +52,7 @@ def run_study(study: Study, job: Job, console: Console) -> Result:
     Finished work of an interrupted run is reused; the same study on the same recordings gives the
     same bytes.
     """
+    _check_encoders(study, job)
     project = job.project
     uri, artifacts = tracking_uri(project.folder), project.folder / ARTIFACTS
     check_server(uri)
@@ -106,9 +109,17 @@ def run_study(study: Study, job: Job, console: Console) -> Result:
 
 def extract_study(study: Study, job: Job, console: Console) -> Prepared:
     """Run the feature stage of a validated study: its tables are written, nothing is fitted."""
+    _check_encoders(study, job)
     recordings = read_corpora(study, job.sources, console)
     with job.project.exclusive(study.name), make_workers(job, console) as workers:
         return prepare(study, job.sources, recordings, _changes(job), workers, console)
+
+
+def _check_encoders(study: Study, job: Job) -> None:
+    """Refuse a study that tests what its encoder was tuned on, before any recording is read."""
+    if job.sources.tables is None:
+        tested = [name for name in study.corpora if name not in job.sources.allow_missing]
+        check_encoders(tuned_encoders(study.features), tested, job.sources.allow)
 
 
 def explore_study(study: Study, job: Job, console: Console) -> Path:

@@ -1,9 +1,9 @@
-"""Commands on what is available: list the registries, fetch a corpus."""
+"""Commands on what is available: list the registries, fetch a corpus or an encoder."""
 
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
@@ -15,6 +15,10 @@ from benchmark.cli.options import (
     make_sources,
 )
 from benchmark.cli.status import command_console
+from benchmark.errors import unknown
+
+if TYPE_CHECKING:
+    from benchmark.console import Console
 
 
 def list_entries(
@@ -48,19 +52,54 @@ def list_entries(
 
 
 def fetch(
-    corpus: Annotated[str, typer.Argument(help="Name of a corpus. Only ravdess can be fetched.")],
+    name: Annotated[
+        str,
+        typer.Argument(
+            help="Name of a corpus, of which only ravdess can be fetched, or of an encoder.",
+            show_default=False,
+        ),
+    ],
     into: Annotated[
-        Path, typer.Option("--into", metavar="DIR", help="Folder that receives DIR/ravdess.")
-    ] = Path("corpora"),
+        Path | None,
+        typer.Option(
+            "--into",
+            metavar="DIR",
+            help="Folder that receives DIR/NAME. Default: corpora; of an encoder, the folder in "
+            "SER_ENCODERS, else Hugging Face's cache.",
+            show_default=False,
+        ),
+    ] = None,
 ) -> None:
-    """Download a corpus, verify its checksum and unpack it; for others, tell where to get them.
+    """Download a corpus or an encoder and verify its checksum; of other corpora, tell the source.
 
     - `fetch ravdess --into ~/corpora`
+    - `fetch whisper-base`: for the features embedding:whisper-base
     """
     with command_console() as console:
-        from benchmark.corpora.fetch import fetch as fetch_corpus
+        from benchmark.corpora import CORPORA
+        from benchmark.features.encoders import ENCODERS
 
-        with console.bars() as bars:
-            folder = fetch_corpus(corpus, into, progress=bars.add(f"fetching {corpus}", 0).update)
-        console.print(str(folder))
-        console.info(f"Use it with --corpora {into} or SER_CORPORA={into}.")
+        if name in ENCODERS:
+            _fetch_encoder(name, into, console)
+        elif name in CORPORA:
+            _fetch_corpus(name, into or Path("corpora"), console)
+        else:
+            raise unknown("corpus or encoder", name, (*CORPORA, *ENCODERS), "fetch")
+
+
+def _fetch_corpus(name: str, into: Path, console: Console) -> None:
+    from benchmark.corpora.fetch import fetch as fetch_corpus
+
+    with console.bars() as bars:
+        folder = fetch_corpus(name, into, progress=bars.add(f"fetching {name}", 0).update)
+    console.print(str(folder))
+    console.info(f"Use it with --corpora {into} or SER_CORPORA={into}.")
+
+
+def _fetch_encoder(name: str, into: Path | None, console: Console) -> None:
+    from benchmark.features.fetch import fetch_encoder
+
+    folder = fetch_encoder(name, into, console.info)
+    console.print(str(folder))
+    found = f" if SER_ENCODERS={into}" if into else ""
+    console.info(f'Use it with features = "embedding:{name}"{found}.')

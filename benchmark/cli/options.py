@@ -79,9 +79,9 @@ AllowOption = Annotated[
     typer.Option(
         "--allow",
         metavar="GUARD",
-        help="Run although this guard found something; every page says so: similar-speakers, "
-        "single-clip-speakers, contradicting-recordings, near-duplicates, equal-rows, "
-        "label-columns. Can be repeated.",
+        help="Run although this guard found something; every page says so: contaminated, "
+        "similar-speakers, single-clip-speakers, contradicting-recordings, near-duplicates, "
+        "equal-rows, label-columns. Can be repeated.",
     ),
 ]
 WorkersOption = Annotated[

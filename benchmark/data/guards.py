@@ -7,7 +7,7 @@ says so.
 from __future__ import annotations
 
 import re
-from collections.abc import Collection, Iterator, Sequence
+from collections.abc import Collection, Iterable, Iterator, Sequence
 
 import numpy as np
 import pandas as pd
@@ -19,6 +19,7 @@ from benchmark.data.splits import Split
 from benchmark.data.tables import Table
 from benchmark.errors import BenchmarkError
 from benchmark.features import Extracted
+from benchmark.features.contamination import Tuned
 
 SPEAKER = "speaker"
 MOST_SINGLE = 0.5
@@ -26,6 +27,28 @@ MOST_SINGLE = 0.5
 
 FEWEST_ROWS = 20
 """With fewer rows, a feature may separate the emotions by chance."""
+
+
+def check_encoders(
+    encoders: Iterable[Tuned], tested: Collection[str], allowed: Collection[str]
+) -> list[Change]:
+    """Return what was found in the encoders of a study and is allowed.
+
+    Parameters
+    ----------
+    encoders : iterable of Tuned
+        Those that were tuned on emotion labels.
+    tested : collection of str
+        The corpora of the test clips.
+    allowed : collection of str
+        Names in `GUARDS`.
+
+    Raises
+    ------
+    BenchmarkError
+        If an encoder was tuned on the emotion labels of a tested corpus, which is not allowed.
+    """
+    return _allowed({"contaminated": contaminated_encoders(encoders, tested)}, allowed)
 
 
 def check_clips(
@@ -118,6 +141,19 @@ def _allowed(found: dict[str, str], allowed: Collection[str]) -> list[Change]:
                 f"{problem} To run nevertheless: --allow {name}; every page then says so."
             )
     return [Change(kind="allowed", value=name) for name, problem in found.items() if problem]
+
+
+def contaminated_encoders(encoders: Iterable[Tuned], tested: Collection[str]) -> str:
+    """Return which encoder was tuned on the emotion labels of which tested corpora."""
+    for encoder in encoders:
+        if seen := [name for name in tested if encoder.knows(name)]:
+            source = f" ({encoder.address})" if encoder.address else ""
+            return (
+                f"the encoder {encoder.name} was tuned on emotion labels of {', '.join(seen)}"
+                f"{source}: tests of {'it' if len(seen) == 1 else 'them'} would measure what the "
+                "encoder remembers. Choose another encoder or another corpus."
+            )
+    return ""
 
 
 def similar_speakers(clips: pd.DataFrame) -> str:
@@ -266,7 +302,7 @@ def alike(names: Sequence[str]) -> Iterator[tuple[str, ...]]:
 
 
 GUARDS = (
-    "similar-speakers", "single-clip-speakers", "contradicting-recordings", "near-duplicates",
-    "equal-rows", "label-columns",
+    "contaminated", "similar-speakers", "single-clip-speakers", "contradicting-recordings",
+    "near-duplicates", "equal-rows", "label-columns",
 )  # fmt: skip
 """The names that `--allow` takes."""

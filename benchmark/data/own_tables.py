@@ -10,7 +10,7 @@ import pandas as pd
 
 from benchmark.console import Console
 from benchmark.data.covariates import COVARIATES, with_covariates
-from benchmark.data.guards import check_clips, check_tables
+from benchmark.data.guards import check_clips, check_encoders, check_tables
 from benchmark.data.prepared import Prepared, counts, result_name
 from benchmark.data.protocols import INNER, PROTOCOLS
 from benchmark.data.record import Change, CorpusRecord, DataRecord
@@ -19,6 +19,7 @@ from benchmark.data.splits import Split, check_split
 from benchmark.data.tables import Table, read_csv
 from benchmark.errors import BenchmarkError, unknown
 from benchmark.features import feature_set
+from benchmark.features.contamination import known_as_tuned
 from benchmark.project import Sources
 from benchmark.study import Study
 
@@ -46,7 +47,9 @@ def prepare_tables(
         + f", so the protocol is {protocol}"
     )
     frame = _own_clips(train, test, paths[0])
-    allowed = check_clips(frame, [protocol], sources.allow)
+    tuned = [one for path in paths for one in known_as_tuned(path.stem)]
+    allowed = check_encoders(tuned, sorted(set(test.rows["corpus"])), sources.allow)
+    allowed += check_clips(frame, [protocol], sources.allow)
     allowed += check_tables(train, test, sources.allow)
     trained = frame["side"] == "train"
     rule = PROTOCOLS[protocol]

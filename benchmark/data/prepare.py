@@ -21,7 +21,14 @@ from benchmark.corpora import (
     read_corpus,
 )
 from benchmark.data.covariates import COVARIATES, with_covariate_blocks, with_covariates
-from benchmark.data.guards import check_clips, check_own_features, check_sides, copies_across
+from benchmark.data.guards import (
+    check_clips,
+    check_encoders,
+    check_own_features,
+    check_sides,
+    contaminated_encoders,
+    copies_across,
+)
 from benchmark.data.near_duplicates import find_copies
 from benchmark.data.normalisation import normalised, normalised_tests
 from benchmark.data.own_tables import prepare_tables
@@ -34,6 +41,7 @@ from benchmark.data.tables import IDENTITY, Table
 from benchmark.engine.processes import Workers
 from benchmark.errors import BenchmarkError, unknown
 from benchmark.features import Extracted, extract, feature_set
+from benchmark.features.contamination import tuned_encoders
 from benchmark.models import MODELS
 from benchmark.project import Job, Sources
 from benchmark.study import Study, digest_of
@@ -72,6 +80,8 @@ def prepare(
         return prepare_tables(study, sources, overrides, console)
     cache = sources.cache
     changes = [*overrides, *shortfalls(recordings)]
+    tuned = tuned_encoders(study.features)
+    changes += check_encoders(tuned, _tested(study, recordings), sources.allow)
     clips = study_clips(study, recordings)
     # Most impossible splits are found from names alone, before features are extracted.
     _check_emotions(study, recordings)
@@ -125,6 +135,18 @@ def prepare(
     )
 
 
+def _tested(study: Study, recordings: Mapping[str, Recordings]) -> list[str]:
+    """Return the corpora of the test clips; those of a user's table by their own names."""
+    return [name for name, one in by_corpus(study.corpora, recordings).items() if one.clips]
+
+
+def _refuse_contaminated(study: Study, recordings: Mapping[str, Recordings]) -> None:
+    """Refuse what `check_encoders` finds; a command that measures no result can't allow it."""
+    found = contaminated_encoders(tuned_encoders(study.features), _tested(study, recordings))
+    if found:
+        raise BenchmarkError(found)
+
+
 def _report_unusable(copies: Mapping[str, Extracted], console: Console) -> None:
     for augmentation, copy in copies.items():
         for clip, reason in copy.unusable:
@@ -152,6 +174,7 @@ def measure(
     samples : ndarray of str, shape (n_rows,)
         Digest of each row's recording, equal for a clip and its copies.
     """
+    _refuse_contaminated(study, recordings)
     clips = study_clips(study, recordings)
     _check_emotions(study, recordings)
     with console.bars() as bars:
@@ -176,6 +199,7 @@ def recorded(study: Study, job: Job, console: Console) -> tuple[Extracted, pd.Da
         If recordings are missing, an emotion has none, or too few are usable.
     """
     recordings = read_corpora(study, job.sources, console)
+    _refuse_contaminated(study, recordings)
     clips = study_clips(study, recordings)
     _check_emotions(study, recordings)
     with Workers(job.workers) as workers, console.bars() as bars:

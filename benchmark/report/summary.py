@@ -37,6 +37,8 @@ def print_summary(result: Result, project: Project, console: Console) -> None:
         ],
     )
     console.print("; ".join(f"{p.abbreviation}: {p.title}" for p in protocols) + "\n")
+    if result.changes:
+        console.warning(f"changed run: {', '.join(one.text for one in result.changes)}")
     for label, path in (
         ("report", project.reports / f"{result.name}.md"),
         ("leaderboard", project.reports / "README.md"),

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import shutil
 from pathlib import Path
 
@@ -22,6 +23,7 @@ from benchmark.evaluation.results import (
 from benchmark.report import read_boards, write_pages
 from benchmark.report.markdown import number
 from benchmark.report.pages.speaker_independent import (
+    SECONDS,
     SETUPS,
     Kind,
     has_comparison,
@@ -268,6 +270,35 @@ def test_a_study_on_published_folds_is_compared_with_published_figures(
     assert "Whisper" not in transductive
     assert "| **Ours: transductive" in transductive
     assert speaker_independent_page([leaderboard(result)], tmp_path) == ""
+
+
+@pytest.mark.parametrize(
+    ("features", "parameters", "seconds"),
+    [
+        ("mfcc-stats", "none", "0.012"),
+        ("functionals", "none", "–"),
+        ("mfcc-stats+embedding:whisper-base@pool=mean+std", "21 M", "–"),
+        ("embedding:whisper-base+embedding:openai/whisper-tiny.en@layers=1", "29 M", "0.25"),
+        ("embedding:me/network", "–", "–"),
+        ("mfcc-stats+table:embeddings.parquet", "–", "–"),
+    ],
+)
+def test_results_stand_with_the_parameters_of_their_encoders_and_the_seconds_of_a_clip(
+    features: str, parameters: str, seconds: str, result: Result, tmp_path: Path
+) -> None:
+    known = {
+        "mfcc-stats": 0.0123,
+        "embedding:whisper-base+embedding:openai/whisper-tiny.en@layers=1": 0.25,
+    }
+    (tmp_path / SECONDS).write_text(json.dumps(known))
+    of_task = of_savee(result)
+    study = of_task.study.model_copy(update={"features": features})
+    page = speaker_independent_page(
+        [leaderboard(Result(**(vars(of_task) | {"study": study})))], tmp_path
+    )
+    (own,) = (line for line in page.splitlines() if line.startswith("| **Ours"))
+    assert f" | {parameters} | {seconds} | `{features}`" in own
+    assert "| Whisper large v3 | 0.741 | 0.772 | 0.753 | 637 M | – | frozen" in page
 
 
 def test_a_study_with_an_auxiliary_corpus_has_a_row_of_its_own(

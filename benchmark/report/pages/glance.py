@@ -11,6 +11,7 @@ from typing import Any
 
 import pandas as pd
 
+from benchmark.data.guards import contaminated_encoders
 from benchmark.data.protocols import stream
 from benchmark.evaluation.external import External
 from benchmark.evaluation.intervals import FEWEST_SPEAKERS, Evaluation, bootstrap_seed, evaluate
@@ -20,6 +21,7 @@ from benchmark.evaluation.leaderboard import (
     SPEAKER_INDEPENDENT,
     Leaderboard,
 )
+from benchmark.features.contamination import known_as_tuned
 from benchmark.report import wording
 from benchmark.report.markdown import NOTHING, counted, link, plain, table
 from benchmark.report.template import render
@@ -141,7 +143,10 @@ def external_table(boards: Sequence[Leaderboard], externals: Sequence[External])
             seed = bootstrap_seed(boards[0].result.study.seed, stream(one.protocol))
             shown = _cell(evaluate(own, one.emotions, seed))
         column = wording.protocol_words(one.protocol).column
-        rows.append([link(plain(one.name), SCORES, f"{one.name}.md"), column, shown])
+        contaminated = contaminated_encoders(known_as_tuned(one.name), set(own["corpus"]))
+        system = link(plain(one.name), SCORES, f"{one.name}.md")
+        system += " (contaminated encoder)" if contaminated else ""
+        rows.append([system, column, shown])
     return table(["System", "Protocol, as stated", "UAR"], rows, words=range(2)) if rows else ""
 
 

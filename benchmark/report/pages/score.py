@@ -9,12 +9,14 @@ from functools import cached_property
 from pathlib import Path
 from typing import Any
 
+from benchmark.data.guards import contaminated_encoders
 from benchmark.engine.files import write_bytes, write_text
 from benchmark.evaluation.intervals import Evaluation, Score
 from benchmark.evaluation.leaderboard import METRIC
 from benchmark.evaluation.metrics import METRICS
 from benchmark.evaluation.scoring import Extra, Scored
 from benchmark.evaluation.subgroups import FEWEST_CLIPS, SPEAKER, Division, Group
+from benchmark.features.contamination import known_as_tuned
 from benchmark.report import wording
 from benchmark.report.figures import COLOURS, without_glyph
 from benchmark.report.latex import latex as as_latex
@@ -92,6 +94,8 @@ class ScorePage:
         """What is doubtful in the table, for the terminal."""
         answers = self.scored.predictions
         found = [f"speakers whose names are alike: {', '.join(one)}" for one in self.scored.alike]
+        if self.contaminated:
+            found.append(self.contaminated)
         if self.set_aside:
             found.append(f"set aside, without a majority of votes: {self.set_aside}")
         if answers.unanswered:
@@ -155,6 +159,11 @@ class ScorePage:
             return []
         both = [(self.name, one.name, one.extra_here), (one.name, self.name, one.extra_there)]
         return [pair for pair in both if pair[2].emotions]
+
+    @property
+    def contaminated(self) -> str:
+        """Which encoder, known by the system's name, was tuned on which scored corpora."""
+        return contaminated_encoders(known_as_tuned(self.name), self.evaluation.corpora)
 
     @property
     def set_aside(self) -> str:
@@ -370,6 +379,7 @@ def score_record(page: ScorePage) -> dict[str, Any]:
             "only_here": asdict(comparison.extra_here),
             "only_there": asdict(comparison.extra_there),
         },
+        "contaminated": page.contaminated,
         "unanswered": scored.predictions.unanswered,
         "never_true": scored.predictions.never_true,
         "never_predicted": scored.predictions.never_predicted,

@@ -24,6 +24,8 @@ from benchmark.evaluation.leaderboard import (
 from benchmark.evaluation.metrics import METRICS
 from benchmark.evaluation.results import Result, Winner
 from benchmark.evaluation.text import TextAssociation
+from benchmark.features import names_of
+from benchmark.features.encoders import ENCODERS
 from benchmark.report import wording
 from benchmark.report.markdown import (
     NOTHING,
@@ -42,8 +44,8 @@ from benchmark.study import BASELINE
 NAME = "speaker_independent.md"
 """File name of the page."""
 
-SPEED = "speed.json"
-"""File of clips per second by feature set; written by tests/performance/feature_speed.py."""
+SECONDS = "seconds.json"
+"""File of seconds a clip by feature set; written by tests/performance/feature_seconds.py."""
 
 
 @dataclass(frozen=True)
@@ -61,6 +63,8 @@ class Published:
         Authors or name, and where it was read.
     read : str
         Date of reading.
+    encoder : str
+        Name of its encoder among `ENCODERS`, whose number of parameters is shown.
     """
 
     system: str
@@ -69,15 +73,26 @@ class Published:
     source: str
     address: str
     read: str
+    encoder: str
 
 
 EMOBOX = ("Ma et al. 2024, EmoBox", "https://arxiv.org/abs/2406.07162", "2026-11")
 """Source, address and date of reading."""
 
 
-def _emobox(system: str, uar: float, accuracy: float, macro_f1: float) -> Published:
+EMOBOX_METHOD = "frozen pretrained network, small classifier"
+
+# Name and encoder of the networks of EmoBox.
+WHISPER = ("Whisper large v3", "whisper-large-v3")
+WAVLM = ("WavLM large", "wavlm-large")
+HUBERT = ("HuBERT large", "hubert-large")
+WAV2VEC = ("wav2vec 2.0 base", "wav2vec2-base")
+
+
+def _emobox(network: tuple[str, str], uar: float, accuracy: float, macro_f1: float) -> Published:
+    system, encoder = network
     scores = {"uar": uar, "accuracy": accuracy, "macro_f1": macro_f1}
-    return Published(system, scores, "frozen pretrained network, small classifier", *EMOBOX)
+    return Published(system, scores, EMOBOX_METHOD, *EMOBOX, encoder)
 
 
 @dataclass(frozen=True)
@@ -119,10 +134,10 @@ SETUPS = (
         8,
         ("emobox",),
         (
-            _emobox("Whisper large v3", 0.7532, 0.7587, 0.7519),
-            _emobox("WavLM large", 0.7200, 0.7222, 0.7142),
-            _emobox("HuBERT large", 0.7000, 0.7029, 0.6954),
-            _emobox("wav2vec 2.0 base", 0.5433, 0.5540, 0.5399),
+            _emobox(WHISPER, 0.7532, 0.7587, 0.7519),
+            _emobox(WAVLM, 0.7200, 0.7222, 0.7142),
+            _emobox(HUBERT, 0.7000, 0.7029, 0.6954),
+            _emobox(WAV2VEC, 0.5433, 0.5540, 0.5399),
         ),
     ),
     Setup(
@@ -130,10 +145,10 @@ SETUPS = (
         7,
         ("emobox", "leave-one-speaker-out"),
         (
-            _emobox("Whisper large v3", 0.7407, 0.7724, 0.7531),
-            _emobox("HuBERT large", 0.7191, 0.7505, 0.7183),
-            _emobox("WavLM large", 0.6674, 0.7080, 0.6637),
-            _emobox("wav2vec 2.0 base", 0.4489, 0.4983, 0.4207),
+            _emobox(WHISPER, 0.7407, 0.7724, 0.7531),
+            _emobox(HUBERT, 0.7191, 0.7505, 0.7183),
+            _emobox(WAVLM, 0.6674, 0.7080, 0.6637),
+            _emobox(WAV2VEC, 0.4489, 0.4983, 0.4207),
         ),
     ),
 )  # fmt: skip
@@ -299,12 +314,12 @@ def speaker_independent_page(boards: Sequence[Leaderboard], folder: Path) -> str
     ----------
     boards : sequence of Leaderboard
     folder : Path
-        Folder of the pages, with or without the file `SPEED`.
+        Folder of the pages, with or without the file `SECONDS`.
     """
-    path = folder / SPEED
-    speed = json.loads(path.read_text(encoding="utf-8")) if path.is_file() else {}
+    path = folder / SECONDS
+    seconds = json.loads(path.read_text(encoding="utf-8")) if path.is_file() else {}
     sections = [
-        _section(setup, own, speed)
+        _section(setup, own, seconds)
         for setup in SETUPS
         if (own := [board for board in boards if setup.matches(board.result)])
     ]
@@ -317,7 +332,7 @@ def speaker_independent_page(boards: Sequence[Leaderboard], folder: Path) -> str
     return render("pages/speaker_independent", **facts) + "\n"
 
 
-def _section(setup: Setup, boards: Sequence[Leaderboard], speed: Mapping[str, float]) -> Section:
+def _section(setup: Setup, boards: Sequence[Leaderboard], seconds: Mapping[str, float]) -> Section:
     by_kind: dict[Kind, list[Leaderboard]] = {}
     for board in boards:
         by_kind.setdefault(_kind(board), []).append(board)
@@ -332,7 +347,7 @@ def _section(setup: Setup, boards: Sequence[Leaderboard], speed: Mapping[str, fl
             one
             for inductive in (True, False)
             if (
-                one := _comparison(setup, boards, [ours for ours, _ in found], speed, inductive)
+                one := _comparison(setup, boards, [ours for ours, _ in found], seconds, inductive)
             ).rows
         ],
         left_out=[board.result.name for _, others in found for board in others],
@@ -345,12 +360,12 @@ def _comparison(
     setup: Setup,
     boards: Sequence[Leaderboard],
     best: Sequence[BestResult],
-    speed: Mapping[str, float],
+    seconds: Mapping[str, float],
     inductive: bool,
 ) -> Comparison:
     """Return the results of one kind; a transductive one never stands among inductive ones."""
     rows = [
-        (ours.evaluation.scores[METRIC].value, _own_row(ours, speed))
+        (ours.evaluation.scores[METRIC].value, _own_row(ours, seconds))
         for ours in best
         if inductive is not bool(ours.kind.normalisation)
     ]
@@ -367,15 +382,15 @@ def _kind(board: Leaderboard) -> Kind:
     return Kind(wording.normalisation(study), tuple(wording.auxiliary_corpora(board.result)))
 
 
-def _own_row(ours: BestResult, speed: Mapping[str, float]) -> list[str]:
+def _own_row(ours: BestResult, seconds: Mapping[str, float]) -> list[str]:
     results = ours.results
     (within,) = ours.evaluation.corpora.values()
-    clips_per_second = [speed.get(result.study.features) for result in results]
-    known = [clips for clips in clips_per_second if clips is not None]
+    features = [result.study.features for result in results]
     return [
         f"**Ours: {ours.kind.title}**",
         *(wording.cell(within, metric, bold=True) for metric in SHOWN),
-        f"{min(known):.0f}" if len(known) == len(results) else NOTHING,
+        _parameters(features),
+        _seconds(features, seconds),
         _method(ours),
         listed([link(f"study {plain(one.name)}", f"{one.name}.md") for one in results]),
     ]
@@ -399,7 +414,47 @@ def _method(ours: BestResult) -> str:
 
 def _published_row(one: Published) -> list[str]:
     shown = [number(one.scores[name]) if name in one.scores else NOTHING for name in SHOWN]
-    return [plain(one.system), *shown, NOTHING, plain(one.method), _cited(one)]
+    parameters = _millions(ENCODERS[one.encoder].n_parameters)
+    return [plain(one.system), *shown, parameters, NOTHING, plain(one.method), _cited(one)]
+
+
+def _parameters(features: Sequence[str]) -> str:
+    """Return the parameters of the encoders of the largest feature set; a dash if unknown."""
+    numbers = [n_parameters(name) for name in features]
+    known = [number for number in numbers if number is not None]
+    if len(known) < len(numbers):
+        return NOTHING
+    return _millions(max(known)) if any(known) else "none"
+
+
+def n_parameters(features: str) -> int | None:
+    """Return the number of parameters of the encoders of a feature set; None if unknown.
+
+    Examples
+    --------
+    >>> n_parameters("functionals+dynamics"), n_parameters("table:embeddings.parquet")
+    (0, None)
+    >>> n_parameters("embedding:whisper-base@pool=mean+std+embedding:openai/whisper-base")
+    20590592
+    """
+    parts = [part.partition(":") for part in names_of(features)]
+    if any(kind == "table" for kind, _, _ in parts):
+        return None
+    names = {argument.partition("@")[0] for kind, _, argument in parts if kind == "embedding"}
+    known = {one for one in ENCODERS.values() if names & {one.name, one.hub}}
+    if names - {name for one in known for name in (one.name, one.hub)}:
+        return None
+    return sum(one.n_parameters for one in known)
+
+
+def _millions(parameters: int) -> str:
+    return f"{parameters / 1e6:.0f} M"
+
+
+def _seconds(features: Sequence[str], seconds: Mapping[str, float]) -> str:
+    """Return the seconds a clip of the slowest feature set; a dash if one was not measured."""
+    known = [seconds[name] for name in features if name in seconds]
+    return f"{max(known):.2g}" if len(known) == len(features) else NOTHING
 
 
 def _cited(one: Published) -> str:

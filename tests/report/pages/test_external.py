@@ -54,6 +54,11 @@ def test_a_system_that_lacks_clips_has_no_score(board: Leaderboard, system: Exte
     assert "| [part](scores/part.md) | SI | lacks 3 clips |" in group.external
 
 
+def test_an_encoder_tuned_on_these_clips_is_marked(board: Leaderboard, system: External) -> None:
+    (group,) = groups([board], [External("emotion2vec_plus_large", SI, system.rows)])
+    assert "(scores/emotion2vec_plus_large.md) (contaminated encoder) | SI |" in group.external
+
+
 @pytest.mark.parametrize("change", ["clips", "truth", "protocol"])
 def test_a_system_of_other_clips_or_another_truth_is_left_out(
     change: str, board: Leaderboard, system: External
