@@ -89,6 +89,12 @@ class ScorePage:
         if answers.unanswered:
             clips = counted(len(answers.unanswered), "clip")
             found.append(f"{clips} without an answer; each counts as wrong")
+        if answers.unlike:
+            clips = counted(len(answers.unlike), "clip")
+            found.append(
+                f"{clips} whose prediction is not the emotion with the highest probability: the "
+                "predictions are scored, without the probabilities"
+            )
         if answers.never_true:
             found.append(f"predicted, but true of no clip: {', '.join(answers.never_true)}")
         if answers.never_predicted:
