@@ -47,7 +47,8 @@ def audit(
     corpora: CorporaOption = None,
     corpus: CorpusOption = None,
     train: Annotated[
-        Path | None, typer.Option(metavar="CSV", help="Your own training table of features.")
+        Path | None,
+        typer.Option(metavar="CSV", help="Your own training table, of features or of clips only."),
     ] = None,
     test: Annotated[
         Path | None, typer.Option(metavar="CSV", help="Your own test table; requires --train.")

@@ -445,7 +445,8 @@ def _of_probabilities(
         raise _wrong(
             unlike, where, " + ".join(table.columns),
             f"the probabilities sum to {sums[unlike.idxmax()]:.3f}, not to 1. Give a distribution "
-            f"over all emotions that the system knows, each as p_<emotion>.{advice}",
+            "over all emotions that the system knows, each as p_<emotion>; a pipeline of Hugging "
+            f"Face needs top_k=None.{advice}",
         )  # fmt: skip
     values = values.fillna(0.0)
     unlike = pd.Series(data=False, index=table.index)
