@@ -28,7 +28,7 @@ from benchmark.data.prepare import (
 )
 from benchmark.data.protocols.given import FOLD, GIVEN, SPLIT, given_sides
 from benchmark.data.splits import Split
-from benchmark.data.tables import read_csv
+from benchmark.data.tables import read_clips
 from benchmark.engine.processes import Workers
 from benchmark.engine.table_file import read_table
 from benchmark.errors import BenchmarkError
@@ -36,6 +36,9 @@ from benchmark.evaluation.predictions import check_predictions
 from benchmark.features import Extracted, extract, feature_set
 from benchmark.project import Job
 from benchmark.study import Study
+
+TIMES = {"start", "end", "duration"}
+"""Columns of numbers that tables of clips have, as audformat's: alone, they are no features."""
 
 PROSODY = "prosody"
 NUMBERS = {
@@ -83,38 +86,42 @@ def of_corpora(names: Sequence[str], job: Job, console: Console) -> Evidence:
     return replace(evidence, splits=tuple(splits))
 
 
-def of_tables(train: Path, test: Path, protocol: str = "") -> Evidence:
-    """Return the evidence of a user's own tables of features.
+def of_tables(
+    train: Path, test: Path, columns: Mapping[str, str] | None = None, protocol: str = ""
+) -> Evidence:
+    """Return the evidence of a user's own tables: of features, or of clips only.
 
     Parameters
     ----------
     train, test : Path
+    columns : mapping of str to str, or None
+        The tables' own names of columns, by ours.
     protocol : str
-        As its user states it; empty for the one that follows from the speakers.
+        As its user states it; empty if unknown.
 
     Raises
     ------
     BenchmarkError
         If a table can't be read, or the two have different features.
     """
-    tables = [read_csv(path) for path in (train, test)]
-    check_same_features(tables[0], tables[1], (train, test))
-    clips = pd.concat([table.rows for table in tables], ignore_index=True)
-    values = np.concatenate([table.values for table in tables])
-    clips["samples"] = [blake2b(row.tobytes(), digest_size=16).hexdigest() for row in values]
+    tables = [read_clips(path, columns, facts=True) for path in (train, test)]
+    measured = bool({*tables[0].columns, *tables[1].columns} - TIMES)
+    if measured:
+        check_same_features(tables[0], tables[1], (train, test))
+    clips = pd.concat([table.rows for table in tables], ignore_index=True).fillna("")
     tested = np.arange(len(clips)) >= len(tables[0].rows)
-    evidence = Evidence(
-        f"{train.stem}-{test.stem}",
-        clips,
-        features=values,
-        columns=tables[0].columns,
-        own_features=True,
-    )
-    if not protocol:
-        speakers = clips["speaker"]
-        shared = set(speakers[tested]) & set(speakers[~tested])
-        protocol = "speaker-dependent" if shared else "speaker-independent"
-    return replace(evidence, splits=(_given(protocol, tested),))
+    evidence = Evidence(f"{train.stem}-{test.stem}", clips.assign(samples=""))
+    if measured:
+        values = np.concatenate([table.values for table in tables])
+        digests = [blake2b(row.tobytes(), digest_size=16).hexdigest() for row in values]
+        evidence = replace(
+            evidence,
+            clips=clips.assign(samples=digests),
+            features=values,
+            columns=tables[0].columns,
+            own_features=True,
+        )
+    return replace(evidence, splits=(_given(protocol or GIVEN.name, tested),))
 
 
 def of_predictions(path: Path, columns: Mapping[str, str], protocol: str = "") -> Evidence:

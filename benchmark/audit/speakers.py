@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Iterator
 
 import numpy as np
@@ -38,15 +39,15 @@ def shared_speakers(evidence: Evidence) -> Iterator[Finding]:
     for protocol, splits in evidence.protocols.items():
         shared = [np.intersect1d(speakers[one.test], speakers[one.train]) for one in splits]
         of_shared = [np.isin(speakers, some) for some in shared]
-        pairs = list(zip(splits, of_shared, strict=True))
-        n_known = sum(int((split.test & known).sum()) for split, known in pairs)
+        pairs = zip(splits, of_shared, strict=True)
+        known = Counter(str(name) for split, both in pairs for name in speakers[split.test & both])
         n_tested = sum(int(split.test.sum()) for split in splits)
-        if not n_known:
+        if not known:
             continue
-        names = sorted({str(name) for some in shared for name in some})
         problem = (
-            f"{n_known:,} of {n_tested:,} test clips are of speakers who are in training, too "
-            f"({_count(len(names), 'speaker')})."
+            f"{known.total():,} of {n_tested:,} test clips are of speakers who are in training, "
+            f"too ({_count(len(known), 'speaker')}). A score of these clips is speaker-dependent: "
+            "it does not hold for other speakers."
         )
         effect = effect_of(evidence, splits, of_shared) or effect_of_random_folds(evidence)
         yield Finding(
@@ -57,8 +58,11 @@ def shared_speakers(evidence: Evidence) -> Iterator[Finding]:
             "Test on speakers who are not in training, or state beside the figure that it is "
             "speaker-dependent.",
             effect,
-            ("Speaker",),
-            tuple((name,) for name in names),
+            ("Speaker", "Test clips"),
+            tuple(
+                (name, f"{n_clips:,}")
+                for name, n_clips in sorted(known.items(), key=lambda pair: (-pair[1], pair[0]))
+            ),
         )
 
 

@@ -47,7 +47,8 @@ def audit(
     corpora: CorporaOption = None,
     corpus: CorpusOption = None,
     train: Annotated[
-        Path | None, typer.Option(metavar="CSV", help="Your own training table of features.")
+        Path | None,
+        typer.Option(metavar="CSV", help="Your own training table, of features or of clips only."),
     ] = None,
     test: Annotated[
         Path | None, typer.Option(metavar="CSV", help="Your own test table; requires --train.")
@@ -102,7 +103,7 @@ def audit(
             case (None, list(), None, None, None):
                 evidence = gather.of_corpora(list(job.sources.given), job, console)
             case (None, None, Path(), Path(), None):
-                evidence = gather.of_tables(train, test, protocol or "")
+                evidence = gather.of_tables(train, test, columns_of(column), protocol or "")
             case (None, None, None, None, Path()):
                 evidence = gather.of_predictions(predictions, columns_of(column), protocol or "")
             case _:
@@ -143,7 +144,7 @@ def published_audits(
 
 def _show(page: AuditPage, path: Path, console: Console, *, as_json: bool) -> None:
     from benchmark.audit import CHECKS
-    from benchmark.report.markdown import counted
+    from benchmark.report.markdown import counted, listed
     from benchmark.report.pages.audit import audit_record
 
     if as_json:
@@ -151,10 +152,14 @@ def _show(page: AuditPage, path: Path, console: Console, *, as_json: bool) -> No
         return
     for finding in page.audit.findings:
         place = f", {finding.where}" if finding.where else ""
-        added = f" It adds {finding.effect.added:+.3f} UAR." if finding.effect else ""
+        added = f" Effect on UAR: {finding.effect.added:+.3f}." if finding.effect else ""
         text = f"{CHECKS[finding.check].title}{place}: {finding.problem}{added}"
         console.item(finding.severity, STYLES[finding.severity], text)
     counts = [counted(len(page.of(name)), name) for name in STYLES]
     passed = counted(len(page.audit.passed), "check")
     console.print(f"{', '.join(counts)}; {passed} found nothing")
+    if page.audit.skipped:
+        lacking = dict.fromkeys(lack for _, lack in page.audit.skipped)
+        skipped = counted(len(page.audit.skipped), "check")
+        console.print(f"{skipped} not possible; needed: {listed(list(lacking))}")
     console.print(str(path))

@@ -106,8 +106,8 @@ ColumnOption = Annotated[
     list[str] | None,
     typer.Option(
         metavar="NAME=COLUMN",
-        help="Your name of a column: --column emotion=gold. file, truth and predicted are "
-        "known. Can be repeated.",
+        help="Your name of a column: --column emotion=gold. Common names, such as file, truth "
+        "and predicted, are known. Can be repeated.",
     ),
 ]
 ProjectOption = Annotated[

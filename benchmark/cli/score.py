@@ -145,7 +145,7 @@ def _show(page: ScorePage, written: list[Path], console: Console, *, as_json: bo
             else (f"p {probability(comparison.test.p)}")
         )
         console.print(
-            f"minus {comparison.name}, on {comparison.own.clips:,} common clips: "
+            f"minus {page.other}, on {comparison.own.clips:,} common clips: "
             f"{figure(comparison.test.difference)}, {p}"
         )
     for warning in page.warnings:

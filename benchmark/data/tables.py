@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from functools import cached_property
 from pathlib import Path
@@ -20,8 +20,26 @@ from benchmark.features.recipe import Block
 IDENTITY = ("clip", "corpus", "speaker", "gender", "emotion", "augmentation")
 """Columns before the features; `augmentation` is empty for an original clip."""
 
+OTHER_NAMES: Mapping[str, tuple[str, ...]] = {
+    "clip": ("file", "path", "filename", "file_name", "filepath", "file_path", "audio"),
+    "speaker": ("speaker_id", "actor"),
+    "emotion": (
+        *("truth", "true", "true_label", "y_true", "y_test"),
+        *("actual", "actual_label", "actual_labels", "label", "labels"),
+    ),
+    "prediction": (
+        *("predicted", "pred", "predicted_label", "y_pred"),
+        *("predictions", "predicted_labels", "predicted_emotion"),
+    ),
+}
+"""Names that common tools give to columns of a user's table, by ours, the first of which counts.
+Nkululeko writes file, truth and predicted or predictions; notebooks Actual and Predicted Labels."""
+
 ROWS_AT_ONCE = 5000
 """Rows written at a time, to bound memory."""
+
+SHOWN = 8
+"""Columns of a table that a message names."""
 
 OWN = "table"
 """Corpus of a user's own table without a column `corpus`."""
@@ -33,8 +51,8 @@ class Table:
 
     Attributes
     ----------
-    rows : DataFrame, shape (n_rows, 6)
-        The columns of `IDENTITY`.
+    rows : DataFrame, shape (n_rows, 6 or more)
+        The columns of `IDENTITY`, then further facts if they were asked for.
     values : ndarray of float32, shape (n_rows, n_features)
     columns : tuple of str
         Names of the features.
@@ -96,34 +114,67 @@ def write_csv(table: Table, path: Path) -> None:
 def read_csv(path: Path) -> Table:
     """Return the table of a CSV or Parquet file: the columns of `IDENTITY`, and any features.
 
-    The columns `corpus`, `gender` and `augmentation` are optional.
+    The columns `corpus`, `gender` and `augmentation` are optional; `OTHER_NAMES` are known.
 
     Raises
     ------
     BenchmarkError
         If the file can't be read, lacks a column, or has a feature that is not a finite number.
     """
-    frame = read_numbers(path, IDENTITY)
-    if "" in frame:
-        raise BenchmarkError(
-            f"{path}: a column has no name; it looks like the row numbers that pandas writes. "
-            "Write the table with to_csv(index=False)."
-        )
+    table = read_clips(path)
+    if not table.columns:
+        raise BenchmarkError(f"{path}: the table has no features.")
+    return table
+
+
+def read_clips(
+    path: Path, columns: Mapping[str, str] | None = None, *, facts: bool = False
+) -> Table:
+    """Return a table as `read_csv` does; it may have no features.
+
+    Parameters
+    ----------
+    path : Path
+    columns : mapping of str to str, or None
+        The table's own names of columns of `IDENTITY`, by ours.
+    facts : bool
+        Whether further columns of text are allowed, as facts of a clip.
+
+    Raises
+    ------
+    BenchmarkError
+        As `read_csv`.
+    """
+    known = {name: (name, *OTHER_NAMES.get(name, ())) for name in IDENTITY}
+    for ours, theirs in (columns or {}).items():
+        if ours not in IDENTITY:
+            raise unknown("column", ours, IDENTITY, "--column")
+        known[ours] = (theirs.lower().replace(" ", "_"),)
+    frame = read_numbers(path, known, facts=facts)
     for name in ("clip", "speaker", "emotion"):
         if name not in frame:
-            raise unknown("column", name, list(frame), str(path))
+            raise _no_column(name, frame, path)
         empty = frame.index[frame[name] == ""]
         if len(empty):
             raise BenchmarkError(f"{path}: row {empty[0]}: the {name} is empty.")
-    columns = tuple(column for column in frame if column not in IDENTITY)
-    if not columns or frame.empty:
-        raise BenchmarkError(f"{path}: the table has no {'rows' if columns else 'features'}.")
+    if frame.empty:
+        raise BenchmarkError(f"{path}: the table has no rows.")
     fillers = {"corpus": OWN, "gender": "unknown", "augmentation": ""}
     rows = frame.assign(**{name: text for name, text in fillers.items() if name not in frame})
+    features = tuple(name for name in frame if frame[name].dtype == np.float32)
+    others = [name for name in frame if name not in (*IDENTITY, *features)]
     return Table(
-        rows[list(IDENTITY)].reset_index(drop=True),
-        frame[list(columns)].to_numpy(dtype=np.float32),
-        columns,
+        rows[[*IDENTITY, *others]].reset_index(drop=True),
+        frame[list(features)].to_numpy(dtype=np.float32),
+        features,
+    )
+
+
+def _no_column(name: str, frame: pd.DataFrame, path: Path) -> BenchmarkError:
+    there = list(frame)
+    shown = ", ".join(there[:SHOWN]) + (", ..." if len(there) > SHOWN else "")
+    return BenchmarkError(
+        f"{path}: no column {name!r} (or {', '.join(OTHER_NAMES[name])}). Columns: {shown}."
     )
 
 

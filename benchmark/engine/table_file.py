@@ -5,8 +5,9 @@ from __future__ import annotations
 import csv
 import io
 import json
+import re
 from collections import Counter
-from collections.abc import Callable, Collection, Hashable, Iterable, Sequence
+from collections.abc import Callable, Hashable, Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -22,6 +23,8 @@ WORKBOOK = b"PK\x03\x04"
 """How a workbook of a spreadsheet program begins."""
 DELIMITERS = ",;\t"
 LONGEST_SHOWN = 40  # characters of a wrong cell
+ROW_NUMBERS = re.compile(r"(unnamed: \d+)?")
+"""Lowercase name of the column in which pandas writes row numbers, and reads them again."""
 BYTE_ORDER_MARKS = {b"\xef\xbb\xbf": "utf-8-sig", b"\xff\xfe": "utf-16", b"\xfe\xff": "utf-16"}
 
 
@@ -29,6 +32,7 @@ def read_table(path: Path) -> pd.DataFrame:
     """Return the rows of a table, each cell as stripped text; an absent cell is empty.
 
     The index is the number of each row in the file, the header being row 1; empty rows are skipped.
+    The row numbers of pandas, a column without a name, are left out.
 
     Parameters
     ----------
@@ -52,10 +56,37 @@ def read_table(path: Path) -> pd.DataFrame:
     except (ValueError, csv.Error) as error:
         reason = str(error).splitlines()[0]
         raise BenchmarkError(f"{path}: not a table ({reason}). Give {KINDS}.") from error
-    return table.set_axis(_distinct(table.columns, path), axis=1)
+    return _without_row_numbers(table.set_axis(_distinct(table.columns, path), axis=1))
 
 
-def read_numbers(path: Path, text: Collection[str]) -> pd.DataFrame:
+def our_names(columns: Iterable[str], known: Mapping[str, Sequence[str]]) -> dict[str, str]:
+    """Return our name of each column that has one.
+
+    Parameters
+    ----------
+    columns : iterable of str
+        Of a table. Case does not matter, and a blank is an underscore.
+    known : mapping of str to sequence of str
+        By our name: the lowercase names under which a column may be written, the first of which
+        that is there counts.
+
+    Examples
+    --------
+    >>> our_names(["Actual Labels", "label"], {"emotion": ("emotion", "actual_labels", "label")})
+    {'Actual Labels': 'emotion'}
+    """
+    written = {name.lower().replace(" ", "_"): name for name in columns}
+    found: dict[str, str] = {}
+    for ours, names in known.items():
+        theirs = next((written[name] for name in names if name in written), None)
+        if theirs is not None:
+            found.setdefault(theirs, ours)
+    return found
+
+
+def read_numbers(
+    path: Path, text: Mapping[str, Sequence[str]], *, facts: bool = False
+) -> pd.DataFrame:
     """Return the rows of a wide table: some columns as text, all others as float32.
 
     Rows are numbered as in `read_table`. A CSV file may have decimal commas if its delimiter is
@@ -65,8 +96,10 @@ def read_numbers(path: Path, text: Collection[str]) -> pd.DataFrame:
     ----------
     path : Path
         As `read_table` takes it.
-    text : collection of str
-        Lowercase names of the columns of text, in the table in any case. They are optional.
+    text : mapping of str to sequence of str
+        The columns of text, as `our_names` takes them. They are optional, and come first.
+    facts : bool
+        Whether other columns without any number are text, too.
 
     Raises
     ------
@@ -78,9 +111,13 @@ def read_numbers(path: Path, text: Collection[str]) -> pd.DataFrame:
 
     typed = _typed(path, text)
     table = read_table(path) if typed is None else typed
-    names = {name: name.lower() for name in table if name.lower() in text}
+    names = our_names(table.columns, text)
     cells = table.drop(columns=list(names))
     numbers = _parsed(cells, path) if typed is None else cells
+    if facts:
+        words = numbers.columns[numbers.isna().all()]
+        names |= {name: name for name in words}
+        cells, numbers = cells.drop(columns=words), numbers.drop(columns=words)
     values = _float32(numbers)
     wrong = np.argwhere(~np.isfinite(values))
     if len(wrong):
@@ -105,7 +142,11 @@ def _float32(numbers: pd.DataFrame) -> NDArray[np.float32]:
     return values
 
 
-def _typed(path: Path, text: Collection[str]) -> pd.DataFrame | None:
+def _without_row_numbers(table: pd.DataFrame) -> pd.DataFrame:
+    return table[[name for name in table if not ROW_NUMBERS.fullmatch(name.lower())]]
+
+
+def _typed(path: Path, text: Mapping[str, Sequence[str]]) -> pd.DataFrame | None:
     """Return a table whose columns of numbers are read as such, which is five times as fast.
 
     None if anything else is in them: `read_table` then says what.
@@ -120,9 +161,9 @@ def _typed(path: Path, text: Collection[str]) -> pd.DataFrame | None:
         table = _columns(content) if suffix == ".parquet" else _numeric_text(content, text)
     except (OSError, ValueError):
         return None
-    table = table.set_axis(_distinct(table.columns, path), axis=1)
+    table = _without_row_numbers(table.set_axis(_distinct(table.columns, path), axis=1))
     table = table.set_axis(range(2, len(table) + 2), axis=0)
-    named = [name for name in table if name.lower() in text]
+    named = list(our_names(table.columns, text))
     numbers = table.drop(columns=named)
     if any(dtype.kind not in "fiu" for dtype in numbers.dtypes):
         return None
@@ -131,7 +172,7 @@ def _typed(path: Path, text: Collection[str]) -> pd.DataFrame | None:
     return table.assign(**_as_text(table[named]))
 
 
-def _numeric_text(content: bytes, text: Collection[str]) -> pd.DataFrame:
+def _numeric_text(content: bytes, text: Mapping[str, Sequence[str]]) -> pd.DataFrame:
     """Return a CSV file in which all columns but those named in `text` are float64."""
     import pyarrow as pa
     from pyarrow import csv as arrow
@@ -141,7 +182,8 @@ def _numeric_text(content: bytes, text: Collection[str]) -> pd.DataFrame:
         raise ValueError("pyarrow does not count empty rows")
     header, separator = lines.partition("\n")[0], delimiter(lines)
     names = next(csv.reader([header], delimiter=separator), [])
-    types = {n: pa.string() if n.strip().lower() in text else pa.float64() for n in names}
+    named = our_names(map(str.strip, names), text)
+    types = {n: pa.string() if n.strip() in named else pa.float64() for n in names}
     table: pd.DataFrame = arrow.read_csv(
         io.BytesIO(lines.encode()),
         parse_options=arrow.ParseOptions(delimiter=separator),

@@ -221,8 +221,31 @@ def evaluate(
         If there are no rows, or one has an emotion that is not among `emotions`.
     """
     corpora = _strata([predictions], emotions, seed, resamples)
+    whole = _evaluation(corpora, emotions)
+    if len(corpora) == 1:
+        return replace(whole, corpora={corpora[0].corpus: whole})
     parts = {one.corpus: _evaluation([one], emotions) for one in corpora}
-    return replace(_evaluation(corpora, emotions), corpora=parts)
+    return replace(whole, corpora=parts)
+
+
+def score_of(predictions: pd.DataFrame, emotions: Sequence[str], metric: str, seed: int) -> Score:
+    """Return the mean over corpora of one metric, as `evaluate` does, without all other figures.
+
+    Parameters
+    ----------
+    predictions : DataFrame of shape (n_rows, ...)
+    emotions : sequence of str
+    metric : str
+        A name in `METRICS`.
+    seed : int
+        From `bootstrap_seed`.
+
+    Raises
+    ------
+    BenchmarkError
+        As `evaluate`.
+    """
+    return _mean(_strata([predictions], emotions, seed, RESAMPLES), METRICS[metric])
 
 
 def paired_difference(

@@ -11,9 +11,9 @@ from benchmark.corpora.raters import FACT
 from benchmark.evaluation.intervals import (
     Score,
     bootstrap_seed,
-    evaluate,
     independent_difference,
     paired_difference,
+    score_of,
 )
 
 SPEAKER = "speaker"
@@ -144,5 +144,5 @@ def _divide(
 
 
 def _group(name: str, rows: pd.DataFrame, emotions: Sequence[str], metric: str, seed: int) -> Group:
-    evaluation = evaluate(rows, emotions, seed)
-    return Group(name, evaluation.clips, evaluation.speakers, evaluation.scores[metric])
+    clips, speakers = rows["clip"].nunique(), rows["speaker"].nunique()
+    return Group(name, clips, speakers, score_of(rows, emotions, metric, seed))

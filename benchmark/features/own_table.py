@@ -176,13 +176,13 @@ def _refuse(name: str, _samples: np.ndarray, _sample_rate_hz: int) -> np.ndarray
 def _read(name: str, files: tuple[Path, ...], _states: tuple[tuple[int, int], ...]) -> OwnTable:
     """Return the content of files; they are read once, unless they change."""
     path = files[0]
-    frame = read_numbers(path, CLIP_COLUMNS) if len(files) == 1 else _array(*files)
+    names = {name: (name,) for name in CLIP_COLUMNS}
+    frame = read_numbers(path, names) if len(files) == 1 else _array(*files)
     clips = _clips(frame, path)
     values = frame.drop(columns=[column for column in CLIP_COLUMNS if column in frame])
-    for column in ("", *NOT_FEATURES):
+    for column in NOT_FEATURES:
         if column in values:
-            what = f"the column {column!r}" if column else "a column without a name"
-            raise BenchmarkError(f"{path}: {what} is not a feature. Remove it.")
+            raise BenchmarkError(f"{path}: the column {column!r} is not a feature. Remove it.")
     if values.empty:
         lacking = "rows" if len(values.columns) else "features"
         raise BenchmarkError(f"{path}: the table has no {lacking}.")

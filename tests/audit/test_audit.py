@@ -199,10 +199,57 @@ def tables(folder: Path, **changes: object) -> tuple[Path, Path]:
 )
 def test_leaks_of_own_tables_are_found(change: str, check: str, tmp_path: Path) -> None:
     claimed = "speaker-independent"
-    honest = run_audit(of_tables(*tables(tmp_path), claimed))
+    honest = run_audit(of_tables(*tables(tmp_path), protocol=claimed))
     assert [one.check for one in honest.leaks] == []
-    audit = run_audit(of_tables(*tables(tmp_path, **{change: True}), claimed))
+    audit = run_audit(of_tables(*tables(tmp_path, **{change: True}), protocol=claimed))
     assert check in {one.check for one in audit.leaks}
+
+
+def test_a_notebooks_random_split_is_doubted_and_says_what_it_means(tmp_path: Path) -> None:
+    """As `train_test_split` and `to_csv` leave it: numbered features, own names, no protocol."""
+    rng = np.random.default_rng(0)
+    rows = pd.DataFrame(rng.normal(size=(60, 4)))
+    rows["labels"] = np.resize(["sad", "happy"], 60)
+    rows["path"] = [f"/data/{n}.wav" for n in range(60)]
+    rows["who"] = np.repeat(range(10), 6)
+    drawn = rng.permutation(60)
+    paths = tmp_path / "train.csv", tmp_path / "test.csv"
+    for path, part in zip(paths, (drawn[:45], drawn[45:]), strict=True):
+        rows.iloc[part].to_csv(path)
+    evidence = of_tables(*paths, {"speaker": "who"})
+    assert evidence.columns == ("0", "1", "2", "3")
+    (finding,) = found(run_audit(evidence), "shared-speakers")
+    assert finding.severity == "doubt"
+    assert "15 of 15 test clips are of speakers who are in training" in finding.problem
+    assert "does not hold for other speakers" in finding.problem
+    assert sum(int(n) for _, n in finding.rows) == 15
+    claimed = of_tables(*paths, {"speaker": "who"}, "speaker-independent")
+    assert [one.check for one in run_audit(claimed).leaks] == ["shared-speakers"]
+
+
+@pytest.mark.parametrize(("speaker", "checks"), [(9, []), (1, ["shared-speakers"])])
+def test_the_sides_of_another_tool_need_no_features(
+    speaker: int, checks: list[str], tmp_path: Path
+) -> None:
+    """Nkululeko's tables of clips: their durations are equal by chance, and no features."""
+    paths = tmp_path / "traindf.csv", tmp_path / "testdf.csv"
+    for path, own in zip(paths, (1, speaker), strict=True):
+        files = [f"/data/{path.stem}/{n}.wav" for n in range(10)]
+        pd.DataFrame(
+            {
+                "file": files,
+                "start": "0 days",
+                "end": "0 days 00:00:02.5",
+                "speaker": own,
+                "gender": "male",
+                "emotion": np.resize(["sad", "happy"], 10),
+                "duration": 2.5,
+                "source_db": path.stem,
+            }
+        ).to_csv(path, index=False)
+    audit = run_audit(of_tables(*paths, protocol="speaker-independent"))
+    assert [one.check for one in audit.leaks] == checks
+    assert audit.evidence.features is None
 
 
 def test_a_leak_says_what_it_adds(tmp_path: Path) -> None:

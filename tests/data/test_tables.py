@@ -79,9 +79,8 @@ def test_a_worker_validates_on_clips_as_they_were_recorded(table: Table, tmp_pat
             "clip,speeker,emotion,f\na,s,sad,1\n",
             ["column 'speeker'", "may stand in clip"],
         ),
-        (",clip,speaker,emotion,f\n0,a,s,sad,1\n", ["a column has no name"]),
         ("clip,speaker,emotion,f\na,s,sad,1\nb,,sad,1\n", ["row 3", "speaker is empty"]),
-        ("clip,speaker,f\na,s,1\n", ["unknown column 'emotion'"]),
+        ("clip,speaker,f\na,s,1\n", ["no column 'emotion' (or truth, "]),
         ("clip,speaker,emotion\na,s,sad\n", ["no features"]),
         ("clip,speaker,emotion,f\n", ["no rows"]),
         ("", ["column 'clip'"]),
@@ -95,3 +94,16 @@ def test_a_wrong_table_is_refused_with_the_place(
     with pytest.raises(BenchmarkError) as refusal:
         read_csv(path)
     assert [word for word in words if word not in str(refusal.value)] == []
+
+
+@pytest.mark.parametrize("header", [",clip,speaker,emotion,f", "Unnamed: 0,path,Actor,labels,f"])
+def test_a_notebooks_table_is_read_without_its_row_numbers(header: str, tmp_path: Path) -> None:
+    (tmp_path / "mine.csv").write_text(f"{header}\n0,a,07,sad,1\n")
+    table = read_csv(tmp_path / "mine.csv")
+    assert table.columns == ("f",)
+    assert table.rows.loc[0, ["clip", "speaker", "emotion"]].tolist() == ["a", "07", "sad"]
+
+
+def test_a_column_label_beside_the_emotion_is_a_feature(tmp_path: Path) -> None:
+    (tmp_path / "mine.csv").write_text("clip,speaker,emotion,label,f\na,s,sad,3,1\n")
+    assert read_csv(tmp_path / "mine.csv").columns == ("label", "f")

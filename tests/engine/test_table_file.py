@@ -108,7 +108,7 @@ def test_a_wide_table_reads_as_the_same_float32_from_any_kind_of_file(
         "json": lambda: table.to_json(path, orient="records", double_precision=15),
     }
     write[kind]()
-    read = read_numbers(path, ["clip"])
+    read = read_numbers(path, {"clip": ("clip",)})
     assert read["clip"].tolist() == ["007", "NA"]
     numbers = read.drop(columns="clip")
     assert list(numbers) == [*table.columns.drop(["Clip", "n"]), "n"]

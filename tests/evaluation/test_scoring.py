@@ -211,6 +211,71 @@ def test_scores_that_are_no_distribution_stand_back_for_the_prediction(
     pd.testing.assert_frame_equal(found.rows, check_predictions(table).rows)
 
 
+def test_predictions_count_where_a_few_differ_from_the_highest_probability(
+    table: pd.DataFrame, tmp_path: Path
+) -> None:
+    """Those of scikit-learn's SVC do, and Nkululeko writes both, as here."""
+    given = {e: np.where(table["prediction"] == e, 0.6, 0.2) for e in ("angry", "happy", "sad")}
+    other = table["prediction"].map(AFTER).where(table.index < 3, table["prediction"])
+    written = pd.DataFrame(
+        {
+            "file": "/data/" + table["clip"] + ".wav",
+            "start": "0 days",
+            "end": "0 days 00:00:03.837188209",
+            **given,
+            "predicted": other,
+            "truth": table["emotion"],
+            "uncertainty": 0.8,
+            "correct": other == table["emotion"],
+        }
+    )
+    clips = pd.DataFrame(
+        {
+            "file": written["file"],
+            "start": "0 days",
+            "speaker": table["speaker"],
+            "emotion": table["emotion"],
+            "class_label": table["emotion"],
+            "source_db": "test",
+        }
+    )
+    written.to_csv(tmp_path / "pred.csv", index=False)
+    clips.to_csv(tmp_path / "testdf.csv", index=False)
+    found = check_predictions(
+        read_table(tmp_path / "pred.csv"), clips=read_table(tmp_path / "testdf.csv")
+    )
+    assert found.unlike == tuple(written["file"][:3])
+    assert not found.probabilities
+    assert list(found.facts) == ["clip", "source_db"]
+    expected = check_predictions(table.assign(prediction=other)).rows
+    pd.testing.assert_frame_equal(found.rows.drop(columns="clip"), expected.drop(columns="clip"))
+    place = ("--clips", str(tmp_path / "testdf.csv"), "--project", str(tmp_path))
+    run("score", str(tmp_path / "pred.csv"), *place)
+    page = (tmp_path / "reports" / "scores" / "pred.md").read_text()
+    assert "In 3 clips, the prediction is not the emotion with the highest probability" in page
+    assert "## Calibration" not in page
+
+
+@pytest.mark.parametrize(
+    "names",
+    [
+        {"clip": "path", "speaker": "actor", "emotion": "Actual Labels"},
+        {"clip": "file", "speaker": "speaker_id", "emotion": "true_label"},
+        {"clip": "filename", "emotion": "y_test"},
+    ],
+)
+@pytest.mark.parametrize("prediction", ["Predicted Labels", "y_pred", "predictions"])
+def test_a_notebooks_table_with_its_row_numbers_is_read(
+    names: dict[str, str], prediction: str, table: pd.DataFrame, tmp_path: Path
+) -> None:
+    path = tmp_path / "y.csv"
+    table.rename(columns=names | {"prediction": prediction}).to_csv(path)
+    pd.read_csv(path).to_csv(path)  # a second column of row numbers
+    found = check_predictions(read_table(path))
+    assert list(found.facts) == ["clip"]
+    pd.testing.assert_frame_equal(found.rows, check_predictions(table).rows)
+
+
 def test_a_decimal_comma_is_read(table: pd.DataFrame, tmp_path: Path) -> None:
     given = {f"p_{e}": np.where(table["prediction"] == e, 0.6, 0.2) for e in ("angry", "happy")}
     rows = table.drop(columns="prediction").assign(**given)
@@ -309,7 +374,7 @@ def wrong(table: pd.DataFrame, name: str) -> pd.DataFrame:
         "not a number": without.assign(**{**given, "p_sad": "much"}),
         "percent": without.assign(**{name: 100 * values for name, values in given.items()}),
         "sigmoids": without.assign(**{**given, "p_sad": 0.9}),
-        "both": table.assign(**given),
+        "both": table.assign(**given, prediction=table["emotion"].map(AFTER)),
         "training": table.assign(side=np.where(first, "train", "test")),
         "other words": table.assign(prediction="label_1"),
         "no answers": table.assign(prediction=""),
@@ -324,20 +389,21 @@ def wrong(table: pd.DataFrame, name: str) -> pd.DataFrame:
 
 
 NEEDED = ("clip", "speaker", "emotion")
+AFTER = {"angry": "happy", "happy": "sad", "sad": "angry"}
 
 
 @pytest.mark.parametrize(
     ("name", "complaint"),
     [
-        ("no speaker", "no column 'speaker'. Required: clip, speaker, emotion"),
-        ("no answer at all", "no column 'prediction' and no probabilities"),
+        ("no speaker", "no column 'speaker' (or speaker_id, actor). Required: clip, speaker"),
+        ("no answer at all", "no column 'prediction' (or predicted, pred, "),
         ("empty emotion", "row 0, column 'emotion': the cell is empty"),
         ("clip twice", "a-0 is listed twice"),
         ("case", "the emotions 'Angry' and 'angry' differ by case only"),
         ("not a number", "'much' is not a probability between 0 and 1. 95 more such rows"),
         ("percent", "'100.0' is not a probability between 0 and 1"),
         ("sigmoids", "the probabilities sum to 1.900, not to 1"),
-        ("both", "'sad', but the probabilities are highest for 'angry'"),
+        ("both", "'happy', but the probabilities are highest for 'angry'"),
         ("training", "row 0, column 'side': a training clip"),
         ("other words", "no predicted emotion (label_1) is one of the true ones (angry, happy"),
         ("no answers", "no clip has an answer"),

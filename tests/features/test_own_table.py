@@ -232,7 +232,6 @@ def test_augmented_copies_and_new_recordings_are_refused(
         ("clip,x,who\na,1,s\n", "column 'who': 's' is not a finite number, one of 1 such cells. "
          "Text may stand in clip, file, path only"),
         ("clip,emotion,x\na,3,1\n", "the column 'emotion' is not a feature. Remove it."),
-        (",clip,x\n0,a,1\n", "a column without a name is not a feature"),
         ("name,x\n1,1\n", "no column names the clips: clip or file or path is missing"),
         ("clip,x\na,1\n ,1\n", "row 3: the clip is empty"),
         ("clip,x,X\na,1,2\n", "the column 'x' occurs twice"),

@@ -9,9 +9,12 @@ from typing import Any
 
 from benchmark.audit import CHECKS, Audit
 from benchmark.audit.evidence import Finding
+from benchmark.data.tables import OWN
 from benchmark.engine.files import write_bytes, write_text
+from benchmark.evaluation.predictions import ONE_CORPUS
 from benchmark.report.figures import BLUE, GREY, VERMILLION, WIDTH_IN, house_style, png_bytes
 from benchmark.report.markdown import address
+from benchmark.report.pages.audits import PAGE as PUBLISHED
 from benchmark.report.template import render
 
 FOLDER = "audit"
@@ -43,6 +46,11 @@ class AuditPage:
         return self.audit.evidence.name
 
     @property
+    def corpora(self) -> list[str]:
+        """The names of the corpora, if a user knows any."""
+        return sorted(set(self.audit.evidence.clips["corpus"]) - {OWN, ONE_CORPUS})
+
+    @property
     def measured(self) -> list[Finding]:
         """The findings with a measured effect."""
         return [finding for finding in self.audit.findings if finding.effect is not None]
@@ -52,8 +60,8 @@ class AuditPage:
         return [finding for finding in self.audit.findings if finding.severity == severity]
 
 
-def audit_page(page: AuditPage) -> str:
-    """Return the text of a page."""
+def audit_page(page: AuditPage, *, published: bool) -> str:
+    """Return the text of a page; `published` tells whether that of `published-audits` is there."""
     evidence = page.audit.evidence
     return (
         render(
@@ -66,6 +74,7 @@ def audit_page(page: AuditPage) -> str:
             place=address(page.name),
             figure=FIGURE,
             shown=SHOWN,
+            published=published,
         )
         + "\n"
     )
@@ -111,7 +120,7 @@ def write_audit(page: AuditPage, reports: Path) -> Path:
         folder.mkdir(parents=True, exist_ok=True)
         picture.unlink(missing_ok=True)
     path = folder / f"{page.name}.md"
-    write_text(path, audit_page(page))
+    write_text(path, audit_page(page, published=(reports / PUBLISHED).exists()))
     return path
 
 

@@ -6,7 +6,7 @@ from collections import Counter
 from collections.abc import Iterable
 from dataclasses import asdict, dataclass
 from functools import cached_property
-from pathlib import Path
+from pathlib import Path, PurePath
 from typing import Any
 
 from benchmark.data.guards import contaminated_encoders
@@ -14,6 +14,7 @@ from benchmark.engine.files import write_bytes, write_text
 from benchmark.evaluation.intervals import Evaluation, Score
 from benchmark.evaluation.leaderboard import METRIC
 from benchmark.evaluation.metrics import METRICS
+from benchmark.evaluation.predictions import stem
 from benchmark.evaluation.scoring import Extra, Scored
 from benchmark.evaluation.subgroups import FEWEST_CLIPS, SPEAKER, Division, Group
 from benchmark.features.contamination import known_as_tuned
@@ -101,6 +102,12 @@ class ScorePage:
         if answers.unanswered:
             clips = counted(len(answers.unanswered), "clip")
             found.append(f"{clips} without an answer; each counts as wrong")
+        if answers.unlike:
+            clips = counted(len(answers.unlike), "clip")
+            found.append(
+                f"{clips} whose prediction is not the emotion with the highest probability: the "
+                "predictions are scored, without the probabilities"
+            )
         if answers.never_true:
             found.append(f"predicted, but true of no clip: {', '.join(answers.never_true)}")
         if answers.never_predicted:
@@ -152,12 +159,23 @@ class ScorePage:
         return meanings(self.scored.predictions.conditions)
 
     @property
+    def other(self) -> str:
+        """Name of the compared system: a study, or a table without its folders."""
+        one = self.scored.comparison
+        name = "" if one is None else PurePath(one.name).stem
+        return name if one is None or name != self.name else one.name
+
+    def named(self, clips: Iterable[str]) -> list[str]:
+        """Return clips as the page names them: without the folders and suffix of a file."""
+        return [stem(clip) for clip in clips]
+
+    @property
     def extras(self) -> list[tuple[str, str, Extra]]:
         """The emotions that one of two compared systems has alone: its name, the other's, these."""
         one = self.scored.comparison
         if one is None:
             return []
-        both = [(self.name, one.name, one.extra_here), (one.name, self.name, one.extra_there)]
+        both = [(self.name, self.other, one.extra_here), (self.other, self.name, one.extra_there)]
         return [pair for pair in both if pair[2].emotions]
 
     @property
