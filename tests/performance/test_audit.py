@@ -15,7 +15,6 @@ from collections.abc import Callable
 from pathlib import Path
 
 import numpy as np
-import pytest
 
 from benchmark.data.near_duplicates import near_duplicates
 from benchmark.features.fingerprint import BANDS, FRAMES
