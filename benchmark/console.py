@@ -24,6 +24,7 @@ from rich.text import Text
 from benchmark.errors import escape_control
 
 PROGRESS_INTERVAL_S = 15.0  # between progress lines if there is no terminal for bars
+SHORT = 12  # characters of a cell, a word or a number, that is never wrapped
 
 
 class Bar:
@@ -125,7 +126,8 @@ class Console:
     ) -> None:
         """Print a table to standard output.
 
-        `words`: the columns after the first hold words, aligned left, rather than numbers.
+        `words`: the columns after the first hold words, aligned left, rather than numbers. Columns
+        of short cells never wrap.
         """
         table = Table(
             title=Text(escape_control(title)),
@@ -135,11 +137,13 @@ class Console:
             pad_edge=False,
             collapse_padding=True,
         )
+        cells = [tuple(row) for row in rows]
         for index, column in enumerate(columns):
             left = words or index == 0
+            whole = index == 0 or all(len(row[index]) <= SHORT for row in (columns, *cells))
             table.add_column(
-                column, justify="left" if left else "right", no_wrap=index == 0, overflow="fold"
+                column, justify="left" if left else "right", no_wrap=whole, overflow="fold"
             )
-        for row in rows:
+        for row in cells:
             table.add_row(*(Text(escape_control(cell)) for cell in row))
         self.output.print(table)

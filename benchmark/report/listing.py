@@ -135,7 +135,11 @@ def _features(_: Sources) -> Rows:
 
 def _encoders(_: Sources) -> Rows:
     return [
-        (e.name, f"{e.n_layers} x {e.width}", f"{e.download_mb:,} MB", e.licence, _learnt(e))
+        (
+            e.name,
+            f"{e.download_mb:,} MB",
+            f"{e.licence}, {e.n_layers} layers of {e.width}: {_learnt(e)}",
+        )
         for e in ENCODERS.values()
     ]
 
@@ -168,7 +172,7 @@ SECTIONS = {
         FEATURE_SETS,
     ),
     "encoders": Section(
-        ("name", "layers x width", "download", "licence", "trained on"),
+        ("name", "download", "licence, size: what it was trained on"),
         _encoders,
         lambda _: list(ENCODERS),
         'features = "embedding:NAME"',
