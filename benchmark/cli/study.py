@@ -281,6 +281,14 @@ def text_ablation(
         str,
         typer.Argument(help="A study file, or the name of a study in studies/."),
     ] = "savee_text",
+    features: Annotated[
+        list[str] | None,
+        typer.Option(
+            "--features",
+            metavar="SET",
+            help="A further feature set beside the study's own; may be repeated.",
+        ),
+    ] = None,
     corpora: CorporaOption = None,
     corpus: CorpusOption = None,
     workers: WorkersOption = None,
@@ -293,16 +301,19 @@ def text_ablation(
     leakage ablation and enters no leaderboard.
 
     - `text-ablation savee_text --corpora ~/corpora`: seconds, once features are extracted
+    - `text-ablation savee_text --features egemaps --features embedding:whisper-base@layers=6`: the
+      same clips and arms with further feature sets, compared on the page
     """
     with command_console() as console:
         sources = make_sources(project, corpora, corpus)
-        checked = read_study(study, None)
+        studies = [read_study(study, None)]
+        studies += [read_study(study, [f"features={name}"]) for name in features or ()]
         from benchmark.leakage.stored import FOLDER
         from benchmark.leakage.text import run_text_ablation, write_text_ablation
         from benchmark.report.pages.leakage import write_page
 
         job = make_job(project, sources, None, workers)
-        ablation = run_text_ablation(checked, job, console)
+        ablation = run_text_ablation(studies, job, console)
         write_text_ablation(ablation, job.project.reports / FOLDER)
         console.print(str(write_page(job.project.reports)))
 
