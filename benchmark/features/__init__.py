@@ -67,7 +67,7 @@ RENAMED_FEATURE_SETS = {"courses": "dynamics"}
 def feature_set(name: str, sample_rate_hz: int | None = None) -> FeatureSet:
     """Return a feature set by its name, at its own sample rate or at another.
 
-    Names joined by ``+`` give the joined feature set.
+    Names joined by ``+`` give the joined feature set, see `names_of`.
 
     Raises
     ------
@@ -82,8 +82,9 @@ def feature_set(name: str, sample_rate_hz: int | None = None) -> FeatureSet:
     >>> feature_set("functionals+dynamics").sample_rate_hz
     16000
     """
-    if "+" in name:
-        return join(tuple(feature_set(part, sample_rate_hz) for part in name.split("+")))
+    names = names_of(name)
+    if len(names) > 1:
+        return join(tuple(feature_set(part, sample_rate_hz) for part in names))
     found = _plain(name) if name in FEATURE_SETS else _optional(name)
     if sample_rate_hz in (None, found.sample_rate_hz) or found.table is not None:
         return found
@@ -94,6 +95,28 @@ def feature_set(name: str, sample_rate_hz: int | None = None) -> FeatureSet:
             "at another rate. Remove the key."
         )
     return replace(found, sample_rate_hz=sample_rate_hz)
+
+
+def names_of(joined: str) -> list[str]:
+    """Return the names that ``+`` joins.
+
+    In an argument, which follows a colon, a ``+`` belongs to the argument unless the name of a
+    feature set follows.
+
+    Examples
+    --------
+    >>> names_of("functionals+embedding:whisper-base@pool=mean+std+dynamics")
+    ['functionals', 'embedding:whisper-base@pool=mean+std', 'dynamics']
+    """
+    names: list[str] = []
+    for part in joined.split("+"):
+        kind = part.partition(":")[0]
+        begins = kind in FEATURE_SETS or kind in OPTIONAL_FEATURE_SETS
+        if names and ":" in names[-1] and not (begins or kind in RENAMED_FEATURE_SETS):
+            names[-1] += f"+{part}"
+        else:
+            names.append(part)
+    return names
 
 
 def _plain(name: str) -> FeatureSet:

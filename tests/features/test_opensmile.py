@@ -100,8 +100,8 @@ def test_a_joined_recipe_changes_with_each_of_its_parts(monkeypatch: pytest.Monk
         ("functional", "Did you mean 'functionals'"),
         ("egemap", "Did you mean 'egemaps'"),
         ("egemaps:88", "unknown feature set 'egemaps:88'"),
-        ("embedding", "embedding:NETWORK"),
-        ("embedding:", "embedding:NETWORK"),
+        ("embedding", "embedding:ENCODER"),
+        ("embedding:", "embedding:ENCODER"),
     ],
 )
 def test_a_name_that_no_feature_set_has_is_refused(name: str, words: str) -> None:

@@ -27,9 +27,9 @@ DOORS = {
     "rich": ("console.py",),
     "sklearnex": ("models/",),
     "opensmile": ("features/opensmile.py",),
-    "transformers": ("features/embeddings.py",),
-    "huggingface_hub": ("features/embeddings.py",),
-    "torch": ("models/networks.py", "features/embeddings.py"),
+    "transformers": ("features/hidden_states.py",),
+    "huggingface_hub": ("features/hidden_states.py",),
+    "torch": ("models/networks.py", "features/hidden_states.py"),
     "skorch": ("models/networks.py",),
     "safetensors": ("models/networks.py",),
 }
