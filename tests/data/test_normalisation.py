@@ -14,7 +14,7 @@ from benchmark.data.normalisation import normalised, normalised_tests, training_
 from benchmark.errors import BenchmarkError
 from benchmark.features import FEATURE_SETS, Extracted
 from benchmark.study import Scale, Study, read_study
-from tests.support.bench import changed_bench
+from tests.support.bench import Bench, changed_bench
 
 EMOTIONS = ("angry", "happy", "neutral", "sad")
 N_FEATURES = 2
@@ -251,3 +251,63 @@ def test_a_study_with_a_scale_of_few_clips_tests_rows_of_that_scale_and_says_so(
     means = [rows.groupby("speaker")[features].mean().abs().to_numpy() for rows in (train, test)]
     assert means[0].max() < 1e-3  # training speakers are scaled by all their clips
     assert means[1].mean() > 0.05
+
+
+@pytest.fixture
+def two_corpora(tones: Path, tmp_path: Path) -> Path:
+    """The table of tones, its speakers divided among two corpora."""
+    table = pd.read_csv(tones, dtype=str)
+    table["path"] = [str(tones.parent / path) for path in table["path"]]
+    table["corpus"] = np.where(table["speaker"].isin(["s0", "s1", "s2"]), "Office", "calls")
+    table.to_csv(tmp_path / "two.csv", index=False)
+    return tmp_path / "two.csv"
+
+
+def by_corpus(protocols: str, scale: str = "") -> dict[str, str]:
+    return {
+        'augment  = ["noise"]': 'normalise = "corpus"',
+        "[split]": f"{scale}\n[split]",
+        'protocols = ["speaker-dependent", "speaker-independent"]': f"protocols = {protocols}",
+        "trials = 6\nfolds  = 3": "trials = 1\nfolds  = 2",
+    }
+
+
+def sides(bench: Bench, split: str) -> pd.DataFrame:
+    """Features of both sides of a split, with their corpus and side."""
+    folder = bench.project / "features_cache/small" / split
+    rows = pd.concat(
+        pd.read_csv(folder / f"{side}.csv").assign(side=side) for side in ("train", "test")
+    )
+    return rows.set_index(["side", "corpus"]).filter(like="mfcc")
+
+
+def test_each_corpus_is_standardised_over_its_own_clips_and_the_page_says_transductive(
+    two_corpora: Path, tmp_path: Path
+) -> None:
+    protocols = '["speaker-dependent", "speaker-independent", "cross-corpus"]'
+    bench = changed_bench(tmp_path, two_corpora, by_corpus(protocols))
+    for split in ("speaker-dependent", "speaker-independent", "cross-corpus/calls"):
+        values = sides(bench, split).groupby("corpus")
+        assert values.mean().abs().to_numpy().max() < 1e-4
+        assert values.std(ddof=0).to_numpy() == pytest.approx(1, abs=1e-3)
+    alone = sides(bench, "cross-corpus/calls").groupby(["side", "corpus"]).mean()
+    assert list(alone.index) == [("test", "calls"), ("train", "Office")]
+    assert "**transductive** (normalised by corpus)" in page_of(bench)
+
+
+def test_the_first_clips_of_a_test_corpus_set_its_scale_and_the_page_says_so(
+    two_corpora: Path, tmp_path: Path
+) -> None:
+    scale = '[scale]\nclips = "first"\nn_clips = 4\nn_prior_clips = 5\n'
+    bench = changed_bench(tmp_path, two_corpora, by_corpus('["cross-corpus"]', scale))
+    means = sides(bench, "cross-corpus/calls").groupby("side").mean().abs()
+    assert means.loc["train"].max() < 1e-4
+    assert means.loc["test"].mean() > 0.05
+    page = page_of(bench)
+    words = "scale of test corpora: first 4 clips and training statistics as 5 more"
+    assert f"**transductive** (normalised by corpus, {words})" in page
+    assert "the first clips are those of an order drawn once from the seed" in page
+
+
+def page_of(bench: Bench) -> str:
+    return (bench.project / "reports/small.md").read_text(encoding="utf-8")
