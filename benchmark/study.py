@@ -198,24 +198,33 @@ class Search(Record):
 class Scale(Record):
     """The clips of a test speaker that set the scale of the speaker's features.
 
-    Training speakers are always scaled by all their clips. Except with ``all``, a test clip never
-    takes part in its own scale.
+    With ``normalise = "corpus"``, the clips of a test corpus. Training speakers and corpora are
+    always scaled by all their clips. Except with ``all`` and ``first``, a test clip never takes
+    part in its own scale.
     """
 
-    clips: Literal["all", "neutral", "others", "skewed", "call"] = "all"
-    """``all`` clips of the speaker; the ``neutral`` ones, which must be known to be neutral;
-    ``others``, drawn at random; a ``skewed`` draw of others, most of it of one emotion; or the rest
-    of a ``call`` that the test clip is part of, most of it of one emotion."""
+    clips: Literal["all", "first", "neutral", "others", "skewed", "call"] = "all"
+    """``all`` clips of the speaker; the ``first`` ones, the same for each test clip, in an order
+    that is drawn once; the ``neutral`` ones, which must be known to be neutral; ``others``, drawn
+    at random; a ``skewed`` draw of others, most of it of one emotion; or the rest of a ``call``
+    that the test clip is part of, most of it of one emotion."""
     n_clips: int | None = Field(default=None, ge=2)
-    """Number of clips that are drawn anew for each test clip; None for all others. Of a call, its
-    clips with the test clip."""
+    """Number of first clips; else of clips that are drawn anew for each test clip, None for all
+    others. Of a call, its clips with the test clip."""
     fraction_of_one_emotion: float | None = Field(default=None, gt=0, lt=1)
     """Of a skewed draw or a call; which emotion is drawn too."""
+    n_prior_clips: int = Field(default=0, ge=0)
+    """Number of clips for which the statistics of the training speakers count beside those drawn:
+    they shrink the scale of few clips towards that of a training speaker."""
 
     @model_validator(mode="after")
     def _complete(self) -> Scale:
         if self.clips in ("all", "neutral") and self.n_clips is not None:
             raise ValueError(f'clips = "{self.clips}" takes no n_clips; remove it')
+        if self.clips == "all" and self.n_prior_clips:
+            raise ValueError('clips = "all" takes no n_prior_clips; remove it')
+        if self.clips == "first" and self.n_clips is None:
+            raise ValueError('clips = "first" needs n_clips')
         mixed = self.clips in ("skewed", "call")
         if mixed and None in (self.n_clips, self.fraction_of_one_emotion):
             raise ValueError(f'clips = "{self.clips}" needs n_clips and fraction_of_one_emotion')
@@ -233,13 +242,16 @@ class Scale(Record):
         """The clips in words."""
         drawn = "all" if self.n_clips is None else f"{self.n_clips} random"
         mix = f"{100 * (self.fraction_of_one_emotion or 0):.0f} % of one emotion"
-        return {
+        prior = f" and training statistics as {self.n_prior_clips} more"
+        words = {
             "all": "all clips",
+            "first": f"first {self.n_clips} clips",
             "neutral": "other neutral clips",
             "others": f"{drawn} other clips",
             "skewed": f"{self.n_clips} other clips, {mix}",
             "call": f"rest of a call of {self.n_clips} clips, {mix}",
         }[self.clips]
+        return words + prior * (self.n_prior_clips > 0)
 
 
 class LearningCurves(Record):
@@ -367,8 +379,7 @@ class Study(Record):
         (transductive: a test speaker's other clips are used), or ``none`` (inductive: one clip is
         enough).
     scale : Scale or None
-        With ``normalise = "speaker"``: the clips that set the scale of a test speaker; None for all
-        clips.
+        The clips that set the scale of a test speaker, or of a test corpus; None for all clips.
     seed : int
         All randomness derives from it.
     models : dict of str to ModelSettings
@@ -423,9 +434,11 @@ class Study(Record):
 
     @field_validator("scale")
     @classmethod
-    def _scale_of_speakers(cls, scale: Scale | None, info: ValidationInfo) -> Scale | None:
-        if scale is not None and info.data.get("normalise", "speaker") != "speaker":
-            raise ValueError('needs normalise = "speaker"; set it, or remove [scale]')
+    def _scale_of_groups(cls, scale: Scale | None, info: ValidationInfo) -> Scale | None:
+        if scale is not None and info.data.get("normalise") == "none":
+            raise ValueError(
+                'needs normalise = "speaker" or normalise = "corpus"; set one, or remove [scale]'
+            )
         return scale
 
     @property

@@ -175,7 +175,14 @@ def test_a_condition_differs_if_the_interval_over_speakers_excludes_0() -> None:
     assert "The interval of the difference includes 0 under: `level`." in page
 
 
-@pytest.mark.parametrize("scale", ["", '[scale]\nclips = "others"\nn_clips = 4\n'])
+@pytest.mark.parametrize(
+    "scale",
+    [
+        "",
+        '[scale]\nclips = "others"\nn_clips = 4\n',
+        '[scale]\nclips = "first"\nn_clips = 4\nn_prior_clips = 5\n',
+    ],
+)
 def test_test_clips_are_normalised_by_clips_under_the_same_condition(
     scale: str, tones: Path, tmp_path: Path
 ) -> None:

@@ -2,10 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from hashlib import blake2b
-from itertools import compress
 from pathlib import Path
 
 import numpy as np
@@ -33,7 +32,7 @@ from benchmark.engine.processes import Workers
 from benchmark.engine.table_file import read_table
 from benchmark.errors import BenchmarkError
 from benchmark.evaluation.predictions import check_predictions
-from benchmark.features import Extracted, extract, feature_set
+from benchmark.features import extract, feature_set
 from benchmark.project import Job
 from benchmark.study import Study
 
@@ -176,7 +175,10 @@ def _measured(name: str, clips: Sequence[Clip], job: Job, console: Console) -> E
         both = {clip.id for clip in prosody.clips} & {clip.id for clip in features.clips}
         if not both:
             raise BenchmarkError(f"{name}: none of the {len(clips):,} recordings can be used.")
-        prosody, features = _kept(prosody, both), _kept(features, both)
+        prosody, features = (
+            found.select(np.array([clip.id in both for clip in found.clips]))
+            for found in (prosody, features)
+        )
         frame = clip_frame(prosody.clips, prosody.samples_digests)
         copies = find_copies(prosody.clips, frame, cache, workers, bars)
     numbers = pd.DataFrame(prosody.values, columns=list(feature_set(PROSODY).columns))
@@ -186,15 +188,4 @@ def _measured(name: str, clips: Sequence[Clip], job: Job, console: Console) -> E
         sound=Sound(tuple(copies), numbers[list(NUMBERS)].rename(columns=NUMBERS)),
         features=features.values,
         columns=feature_set(FEATURES).columns,
-    )
-
-
-def _kept(found: Extracted, clips: Collection[str]) -> Extracted:
-    """Return the features of some clips, in their order."""
-    kept = [clip.id in clips for clip in found.clips]
-    return replace(
-        found,
-        clips=tuple(compress(found.clips, kept)),
-        values=found.values if all(kept) else found.values[kept],
-        samples_digests=tuple(compress(found.samples_digests, kept)),
     )

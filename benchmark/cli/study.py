@@ -259,8 +259,9 @@ def scale_curve(
 
     The study is normalised by speaker, speaker-independent with outer folds, and has fixed
     hyperparameters. Its models are fitted once per fold; the test rows are scaled by all clips of
-    the speaker, all others, 20, 10, 5 or 3 random others, the neutral ones, or ten clips that are
-    mostly of one emotion. No score of this command enters a leaderboard.
+    the speaker, all others, 20, 10, 5 or 3 random others, the first 20, 10, 5 or 3 with and without
+    the training statistics, the neutral ones, or ten clips that are mostly of one emotion. No score
+    of this command enters a leaderboard.
 
     - `scale-curve studies/scale/ravdess.toml --corpora ~/corpora`: a few minutes
     """
@@ -281,6 +282,14 @@ def text_ablation(
         str,
         typer.Argument(help="A study file, or the name of a study in studies/."),
     ] = "savee_text",
+    features: Annotated[
+        list[str] | None,
+        typer.Option(
+            "--features",
+            metavar="SET",
+            help="A further feature set beside the study's own; may be repeated.",
+        ),
+    ] = None,
     corpora: CorporaOption = None,
     corpus: CorpusOption = None,
     workers: WorkersOption = None,
@@ -293,16 +302,19 @@ def text_ablation(
     leakage ablation and enters no leaderboard.
 
     - `text-ablation savee_text --corpora ~/corpora`: seconds, once features are extracted
+    - `text-ablation savee_text --features egemaps --features embedding:whisper-base@layers=6`: the
+      same clips and arms with further feature sets, compared on the page
     """
     with command_console() as console:
         sources = make_sources(project, corpora, corpus)
-        checked = read_study(study, None)
+        studies = [read_study(study, None)]
+        studies += [read_study(study, [f"features={name}"]) for name in features or ()]
         from benchmark.leakage.stored import FOLDER
         from benchmark.leakage.text import run_text_ablation, write_text_ablation
         from benchmark.report.pages.leakage import write_page
 
         job = make_job(project, sources, None, workers)
-        ablation = run_text_ablation(checked, job, console)
+        ablation = run_text_ablation(studies, job, console)
         write_text_ablation(ablation, job.project.reports / FOLDER)
         console.print(str(write_page(job.project.reports)))
 

@@ -30,7 +30,7 @@ from benchmark.data.guards import (
     copies_across,
 )
 from benchmark.data.near_duplicates import find_copies
-from benchmark.data.normalisation import normalised, normalised_tests
+from benchmark.data.normalisation import normalised, normalised_tests, training_statistics
 from benchmark.data.own_tables import prepare_tables
 from benchmark.data.prepared import Prepared, counts, result_name
 from benchmark.data.protocols import PROTOCOLS
@@ -103,12 +103,13 @@ def prepare(
     _report_unusable(copies, console)
     recorded = originals
     originals, copies = normalised(study, recorded, copies)
-    tested = normalised_tests(study, recorded, study.scale) if study.scale else originals
     name, distinct = result_name(study.name, changes)
     features = originals.features
     normalisation = {} if study.normalise == "none" else {"normalise": study.normalise}
     splits = tuple(
-        _write_split(split, study, frame, {"": originals, **copies}, tested, cache / name)
+        _write_split(
+            split, study, frame, {"": originals, **copies}, {"": recorded, **heard}, cache / name
+        )
         for split in drawn
     )
     return Prepared(
@@ -128,10 +129,6 @@ def prepare(
         },
         recipe=None if features.tables else features.recipe() | normalisation,
         clips=frame.drop(columns=["corpus", "speaker", "gender", "emotion", "samples"]),
-        conditions={
-            condition: _condition_table(study, frame, condition, part)
-            for condition, part in heard.items()
-        },
     )
 
 
@@ -488,32 +485,36 @@ def _under_conditions(
     return heard
 
 
-def _condition_table(study: Study, frame: pd.DataFrame, condition: str, heard: Extracted) -> Table:
-    """Return clips as measured under a condition, scaled as test clips are."""
-    scaled = normalised_tests(study, heard, study.scale)
-    known = frame.set_index("clip", drop=False)
-    rows = known.loc[[clip.id for clip in heard.clips]].assign(augmentation=condition)
-    rows = rows[list(IDENTITY)].reset_index(drop=True)
-    columns = (*heard.features.columns, *(COVARIATES[name].column for name in study.covariates))
-    values = with_covariates(scaled.values, rows, study.covariates)
-    blocks = with_covariate_blocks(heard.features.blocks, study.covariates)
-    return Table(rows, values, columns, heard.features.shape, blocks)
-
-
 def _write_split(
     split: Split,
     study: Study,
     frame: pd.DataFrame,
     parts: Mapping[str, Extracted],
-    tested: Extracted,
+    heard: Mapping[str, Extracted],
     folder: Path,
 ) -> SplitTables:
-    """Return the two tables of a split, written to its folder."""
+    """Return the tables of a split, training and test table written to its folder.
+
+    Parameters
+    ----------
+    split, study, frame
+    parts : mapping of str to Extracted
+        By augmentation, normalised features for training; "" for the clips as recorded.
+    heard : mapping of str to Extracted
+        By condition, features for the test side, not normalised; "" for the clips as recorded.
+    folder : Path
+    """
     train, row_of = _table(study, frame, parts, split.train)
-    test, _ = _table(study, frame, {"": tested}, split.test)
+    training = training_statistics(study, heard[""], split.train) if study.scale else None
+    tests = {}
+    for condition, part in heard.items():
+        tested = np.isin([clip.id for clip in part.clips], frame["clip"][split.test])
+        scaled = normalised_tests(study, part, study.scale, tested, training)
+        tests[condition], _ = _table(study, frame, {condition: scaled}, split.test)
     fold, target = split.fold[row_of], folder / split.name
     apart = None if split.apart is None else split.apart[row_of]
-    return write_tables(SplitTables(split, train, test, fold, target, apart))
+    test = tests.pop("")
+    return write_tables(SplitTables(split, train, test, fold, target, apart, tests))
 
 
 def _table(
@@ -527,11 +528,11 @@ def _table(
     frame : DataFrame
         One row per clip.
     parts : mapping of str to Extracted
-        Features by augmentation; "" for the clips as recorded.
+        Features by augmentation or condition; "" for the clips as recorded.
     side : ndarray of bool, shape (n_clips,)
         The rows of `frame` whose clips are in the table.
     """
-    features = parts[""].features
+    features = next(iter(parts.values())).features
     index = {clip: number for number, clip in enumerate(frame["clip"])}
     row_of, rows, values = [], [], []
     for augmentation, part in parts.items():

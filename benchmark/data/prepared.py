@@ -2,15 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from collections.abc import Sequence
+from dataclasses import dataclass
 from typing import Any
 
 import pandas as pd
 
 from benchmark.data.record import Change, ClipCount, DataRecord
 from benchmark.data.split_tables import SplitTables
-from benchmark.data.tables import Table
 from benchmark.study import digest_of
 
 
@@ -33,8 +32,6 @@ class Prepared:
         Of the features; None where a user's own, which no recording has, are among them.
     clips : DataFrame or None
         One row per clip: all that its corpus tells of it beside speaker and emotion.
-    conditions : mapping of str to Table
-        By condition, the clips of all test sides as measured under it.
     """
 
     name: str
@@ -44,7 +41,6 @@ class Prepared:
     origin: dict[str, Any]
     recipe: dict[str, Any] | None = None
     clips: pd.DataFrame | None = None
-    conditions: Mapping[str, Table] = field(default_factory=dict)
 
     @property
     def clips_digests(self) -> dict[str, str]:

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import hashlib
-from dataclasses import dataclass, replace
+from collections.abc import Mapping
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 import numpy as np
@@ -32,6 +33,8 @@ class SplitTables:
         Where train.csv and test.csv lie, and the workers' arrays in ``arrays``.
     apart : ndarray of int, shape (n_train_rows, n_columns), or None
         What the inner folds keep apart beside the folds themselves, see `TrainingArrays`.
+    conditions : mapping of str to Table
+        By condition, the test clips as measured under it.
     """
 
     split: Split
@@ -40,6 +43,7 @@ class SplitTables:
     fold: NDArray[np.intp]
     folder: Path
     apart: NDArray[np.intp] | None = None
+    conditions: Mapping[str, Table] = field(default_factory=dict)
 
     @property
     def name(self) -> str:

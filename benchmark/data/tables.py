@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, replace
+from collections.abc import Mapping
+from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
 
@@ -72,13 +72,6 @@ class Table:
     def originals(self) -> NDArray[np.bool_]:
         """Which rows are original clips, shape (n_rows,)."""
         return np.asarray(self.rows["augmentation"] == "", dtype=np.bool_)
-
-    def of_clips(self, clips: Sequence[str]) -> Table:
-        """Return the rows of some clips in their order; each clip has one row here."""
-        rows = pd.Index(self.rows["clip"]).get_indexer(pd.Index(clips))
-        return replace(
-            self, rows=self.rows.iloc[rows].reset_index(drop=True), values=self.values[rows]
-        )
 
     @cached_property
     def digest(self) -> str:

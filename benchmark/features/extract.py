@@ -9,7 +9,7 @@ from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass, replace
 from functools import partial
 from hashlib import blake2b
-from itertools import accumulate, groupby
+from itertools import accumulate, compress, groupby
 from pathlib import Path
 from typing import IO, TYPE_CHECKING
 
@@ -75,6 +75,16 @@ class Extracted:
     computed: int
     cached: int
     notes: tuple[str, ...] = ()
+
+    def select(self, kept: np.ndarray) -> Extracted:
+        """Return the features of those clips for which `kept`, shape (n_clips,), is true."""
+        return replace(
+            self,
+            clips=tuple(compress(self.clips, kept)),
+            values=self.values if kept.all() else self.values[kept],
+            samples_digests=tuple(compress(self.samples_digests, kept)),
+            durations_s=tuple(compress(self.durations_s, kept)),
+        )
 
 
 @dataclass(frozen=True, slots=True)

@@ -3,20 +3,24 @@
 Each part of the protocol speaker+text-independent is a test side: one group of sentences, spoken by
 the speakers of one fold. Both arms train on other speakers, without one group of sentences. Without
 the tested group, no test sentence is in training; without another group, each is. Both arms
-train on as many clips of each emotion and on as many groups of sentences.
+train on as many clips of each emotion and on as many groups of sentences. Further feature sets are
+measured on the same clips and arms, for example each layer of an encoder.
 
 ``reports/leakage/<study>/`` gets two files:
 
 text.json
-    The study's settings, the libraries that decide the fits, and the digest of the table.
-text_predictions.csv
-    A row for each clip, normalisation and left-out group: clip, speaker, emotion, statement, group
-    (of the sentence), normalise, left_out (group), predicted.
+    The study's settings, the feature sets, the libraries that decide the fits, and the digest of
+    the table.
+text_predictions.parquet
+    A row for each clip, feature set, normalisation and left-out group: clip, speaker, emotion,
+    statement, group (of the sentence), normalise, left_out (group), predicted, features.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+import io
+from collections import Counter
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -32,10 +36,10 @@ from benchmark.data.protocols.speaker_independent import voices_of
 from benchmark.data.splits import draw_splits
 from benchmark.errors import BenchmarkError
 from benchmark.evaluation.metrics import Floats
-from benchmark.evaluation.records import read_record, text_table, write_record
+from benchmark.evaluation.records import read_record, write_record
 from benchmark.models import MODELS
 from benchmark.project import Job
-from benchmark.study import Study
+from benchmark.study import Study, digest_of
 
 PROTOCOL = "speaker+text-independent"
 MODEL, SHRINKAGE = "lda", 0.3
@@ -43,9 +47,8 @@ MODEL, SHRINKAGE = "lda", 0.3
 
 NORMALISATIONS = ("none", "speaker")
 
-FORMAT = 2
-RECORD, TABLE = "text.json", "text_predictions.csv"
-NUMBERS = ("group", "left_out")
+FORMAT = 3
+RECORD, TABLE = "text.json", "text_predictions.parquet"
 
 
 @dataclass(frozen=True)
@@ -56,34 +59,64 @@ class TextAblation:
     ----------
     study : Study
         Corpus, emotions, features, folds and seed are taken from it; its models are not.
+    features : dict of str to str
+        By feature set, the study's first, a digest of all that decides its numbers.
     libraries : str
         That decide the fits, with their versions.
     predictions : DataFrame
-        clip, speaker, emotion, statement, group, normalise, left_out, predicted.
+        clip, speaker, emotion, statement, group, normalise, left_out, predicted, features.
     """
 
     study: Study
+    features: Mapping[str, str]
     libraries: str
     predictions: pd.DataFrame
 
 
-def run_text_ablation(study: Study, job: Job, console: Console) -> TextAblation:
+def run_text_ablation(studies: Sequence[Study], job: Job, console: Console) -> TextAblation:
     """Return the text ablation of a study's corpus.
+
+    Parameters
+    ----------
+    studies : sequence of Study
+        The study, then the same one with each further feature set.
+    job : Job
+    console : Console
 
     Raises
     ------
     BenchmarkError
-        If the study has several corpora, no outer folds, or not the protocol of the ablation; if
-        recordings are missing or unusable, or their sentences do not allow equal arms.
+        If the study has several corpora, no outer folds, or not the protocol of the ablation; if a
+        feature set is repeated; if recordings are missing or unusable, or their sentences do not
+        allow equal arms.
     """
+    study = studies[0]
     _check(study)
-    originals, clips = recorded(study, job, console)
-    _check_corpora(study, len(set(clips["corpus"])) > 1)
-    values = {
-        how: normalised(study.model_copy(update={"normalise": how}), originals, {})[0].values
-        for how in NORMALISATIONS
-    }
-    return TextAblation(study, MODELS[MODEL].engine_version(), predict(study, clips, values))
+    for name, times in Counter(one.features for one in studies).items():
+        if times > 1:
+            raise BenchmarkError(
+                f"--features {name}: this set is measured already. Name each further set once; the "
+                "study's own is always measured."
+            )
+    features: dict[str, str] = {}
+    parts: list[pd.DataFrame] = []
+    for one in studies:
+        originals, clips = recorded(one, job, console)
+        _check_corpora(study, len(set(clips["corpus"])) > 1)
+        name = originals.features.name
+        values = {
+            how: normalised(one.model_copy(update={"normalise": how}), originals, {})[0].values
+            for how in NORMALISATIONS
+        }
+        features[name] = digest_of(originals.features.recipe())
+        parts.append(predict(study, clips, values).assign(features=name))
+        if set(parts[-1]["clip"]) != set(parts[0]["clip"]):
+            raise BenchmarkError(
+                f"--features {name}: other clips are usable than with {study.features}. Remove the "
+                "clips that one of them can't use from the corpus."
+            )
+    predictions = pd.concat(parts, ignore_index=True)
+    return TextAblation(study, features, MODELS[MODEL].engine_version(), predictions)
 
 
 def _check(study: Study) -> None:
@@ -196,6 +229,7 @@ def write_text_ablation(ablation: TextAblation, folder: Path) -> None:
         "format": FORMAT,
         "name": ablation.study.name,
         "settings": ablation.study.settings(),
+        "features": dict(ablation.features),
         "libraries": ablation.libraries,
     }
     write_record(folder / ablation.study.name / RECORD, record, {TABLE: ablation.predictions})
@@ -216,8 +250,9 @@ def read_text_ablation(folder: Path) -> TextAblation:
 def _ablation(record: dict[str, Any], tables: dict[str, bytes]) -> TextAblation:
     return TextAblation(
         study=Study.model_validate(record["settings"]),
+        features={str(name): str(digest) for name, digest in record["features"].items()},
         libraries=str(record["libraries"]),
-        predictions=text_table(tables[TABLE]).astype(dict.fromkeys(NUMBERS, int)),
+        predictions=pd.read_parquet(io.BytesIO(tables[TABLE])),
     )
 
 

@@ -537,7 +537,8 @@ def normalisation(study: Study) -> str:
     """Return how the features of a study are normalised; empty for an inductive study."""
     if study.normalise == "none":
         return ""
-    source = f", scale of test speakers: {study.scale.words}" if study.scale else ""
+    tested = {"speaker": "speakers", "corpus": "corpora"}[study.normalise]
+    source = f", scale of test {tested}: {study.scale.words}" if study.scale else ""
     return f"normalised by {study.normalise}{source}"
 
 

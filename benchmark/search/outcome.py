@@ -33,7 +33,7 @@ from benchmark.search.refit import (
     make_ensemble,
     out_of_fold_predictions,
     predict,
-    predict_under,
+    predict_under_conditions,
     winners_of,
 )
 from benchmark.search.search import ModelSearch
@@ -93,8 +93,8 @@ def evaluate(
         predictions += [
             predict(model, name, tables, study.emotions) for name, model in fitted.items()
         ]
-        under_conditions += predict_under(
-            prepared.conditions, fitted[best.model], best.model, tables, study.emotions
+        under_conditions += predict_under_conditions(
+            fitted[best.model], best.model, tables, study.emotions
         )
         winners += own
     return Outcome(

@@ -6,7 +6,7 @@ predicted once, here.
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
@@ -16,7 +16,6 @@ import pandas as pd
 
 from benchmark.console import Console
 from benchmark.data.split_tables import SplitTables
-from benchmark.data.tables import Table
 from benchmark.engine.arrays import StoredArrays, TrainingArrays, load_arrays
 from benchmark.engine.files import write_bytes
 from benchmark.engine.processes import Task, Workers
@@ -329,18 +328,13 @@ def best_out_of_fold(search: ModelSearch, workers: Workers) -> list[Probabilitie
     return search.out_of_fold([_best(search).number], workers)[0]
 
 
-def predict_under(
-    conditions: Mapping[str, Table],
-    model: Any,
-    name: str,
-    tables: SplitTables,
-    emotions: Sequence[str],
+def predict_under_conditions(
+    model: Any, name: str, tables: SplitTables, emotions: Sequence[str]
 ) -> list[pd.DataFrame]:
     """Return a model's predictions of the test clips under each condition, named in a column."""
     predictions = []
-    for condition, table in conditions.items():
-        heard = replace(tables, test=table.of_clips(tables.test.rows["clip"]))
-        rows = predict(model, name, heard, emotions)
+    for condition, table in tables.conditions.items():
+        rows = predict(model, name, replace(tables, test=table), emotions)
         rows.insert(rows.columns.get_loc("model"), "condition", condition)
         predictions.append(rows)
     return predictions

@@ -21,6 +21,8 @@ from benchmark.leakage.text import (
     sides,
     write_text_ablation,
 )
+from benchmark.report.markdown import number
+from benchmark.report.pages.leakage import write_page
 from benchmark.report.pages.text_ablation import TextCase
 from benchmark.study import read_study
 from tests.support.bench import refused_line
@@ -28,6 +30,7 @@ from tests.support.bench import refused_line
 PROJECT = Path(__file__).parents[2]
 RECORDS = PROJECT / "reports" / "leakage"
 SAVEE = read_study(PROJECT / "studies" / "savee_text.toml", ())
+OWN = {SAVEE.features: "digest"}
 NAMES = ("savee_text", "ravdess_text")
 
 
@@ -69,8 +72,8 @@ def test_features_that_tell_only_the_sentence_help_only_if_it_was_heard() -> Non
     rng = np.random.default_rng(0)
     codes, names = pd.factorize(clips["statement"])
     values = rng.normal(size=(len(names), 150))[codes]
-    rows = predict(SAVEE, clips, {"none": values})
-    case = TextCase(TextAblation(SAVEE, "", rows))
+    rows = predict(SAVEE, clips, {"none": values}).assign(features=SAVEE.features)
+    case = TextCase(TextAblation(SAVEE, OWN, "", rows))
     (row,) = case.overall
     assert row.not_heard < 0.25  # chance is 1 in 7
     assert row.heard > 0.7
@@ -79,12 +82,33 @@ def test_features_that_tell_only_the_sentence_help_only_if_it_was_heard() -> Non
     assert common.heard < 0.4
 
 
+def test_further_feature_sets_stand_beside_the_study_s_own_on_the_page(tmp_path: Path) -> None:
+    clips = clips_of("savee")
+    rng = np.random.default_rng(0)
+    codes, names = pd.factorize(clips["statement"])
+    values = {"noise": rng.normal(size=(len(clips), 20)), "text": rng.normal(size=(87, 150))[codes]}
+    rows = [predict(SAVEE, clips, {"none": values[one]}).assign(features=one) for one in values]
+    ablation = TextAblation(SAVEE, dict.fromkeys(values, "digest"), "", pd.concat(rows))
+    case = TextCase(ablation)
+    assert len(names) == 87
+    assert [row.heard for row in case.overall] == [case.by_features["noise"][0].heard]
+    assert case.most_text == "text"
+    write_text_ablation(ablation, tmp_path / "leakage")
+    page = write_page(tmp_path)
+    assert page is not None
+    text = page.read_text(encoding="utf-8")
+    row = case.by_features["text"][0]
+    assert f"| `text` | {number(row.heard)} | {number(row.not_heard)} | " in text
+    assert "`python -m benchmark text-ablation savee_text --features text --corpora DIR`" in text
+    assert (tmp_path / "figures/leakage/savee_text_features.png").is_file()
+
+
 @pytest.mark.parametrize(("more", "listed"), [(0, False), (30, True)])
 def test_speakers_are_listed_where_one_has_most_of_the_clips(more: int, listed: bool) -> None:
     speakers = [*map(str, range(6)), *["0"] * more]
     rows = pd.DataFrame({"speaker": speakers, "emotion": "sad", "statement": "s"})
     rows = rows.rename_axis("clip").reset_index()
-    assert TextCase(TextAblation(SAVEE, "", rows)).listed == listed
+    assert TextCase(TextAblation(SAVEE, OWN, "", rows)).listed == listed
 
 
 @pytest.mark.parametrize("name", NAMES)
@@ -92,7 +116,7 @@ def test_published_figures_follow_from_the_stored_predictions(name: str) -> None
     ablation = read_text_ablation(RECORDS / name)
     table = ablation.predictions
     for how, row in zip(("none", "speaker"), TextCase(ablation).overall, strict=True):
-        own = table[table["normalise"] == how]
+        own = table[(table["normalise"] == how) & (table["features"] == ablation.study.features)]
         heard = own["left_out"] != own["group"]
         expected = [
             recall_score(part["emotion"], part["predicted"], average="macro")
@@ -108,8 +132,8 @@ def test_a_record_is_read_as_it_was_written_and_refused_if_changed(tmp_path: Pat
     write_text_ablation(ablation, tmp_path)
     folder = tmp_path / "savee_text"
     pd.testing.assert_frame_equal(read_text_ablation(folder).predictions, ablation.predictions)
-    table = folder / "text_predictions.csv"
-    table.write_text(table.read_text().replace("angry", "happy"))
+    table = folder / "text_predictions.parquet"
+    table.write_bytes(table.read_bytes().replace(b"angry", b"happy"))
     with pytest.raises(BenchmarkError, match="do not match their digests"):
         read_text_ablation(folder)
 
@@ -118,6 +142,21 @@ def test_arms_of_different_size_are_refused() -> None:
     clips = clips_of("savee")
     with pytest.raises(BenchmarkError, match="different numbers of clips"):
         list(sides(SAVEE, clips[clips["clip"] != "savee/DC_a07"].reset_index(drop=True)))
+
+
+@pytest.mark.parametrize(
+    ("features", "words"),
+    [
+        ("functionals+dynamics", "--features functionals+dynamics: this set is measured already."),
+        ("functionalz", "Did you mean 'functionals'?"),
+    ],
+)
+def test_a_repeated_or_unknown_feature_set_is_refused_in_one_line(
+    features: str, words: str, tmp_path: Path
+) -> None:
+    study = str(PROJECT / "studies" / "savee_text.toml")
+    line = refused_line("text-ablation", study, "--features", features, "--project", str(tmp_path))
+    assert words in line
 
 
 def test_a_study_without_the_protocol_is_refused_in_one_line(tmp_path: Path) -> None:

@@ -20,7 +20,7 @@ from benchmark.models import MODELS
 from benchmark.report.leakage_figure import Bar, Frame, waterfall_figure
 from benchmark.report.markdown import NO_BREAK, address, interval, number, plain, signed, title
 from benchmark.report.measured import registered, spoken
-from benchmark.report.pages.text_ablation import TextCase
+from benchmark.report.pages.text_ablation import TextCase, features_figure
 from benchmark.report.template import render
 from benchmark.report.wording import constants
 
@@ -237,6 +237,7 @@ def write_page(reports: Path) -> Path | None:
     texts = [TextCase(ablation) for ablation in read_text_ablations(reports / FOLDER)]
     folder = reports.joinpath(*FIGURES)
     drawn = {case.picture: draw(case) for cases in studies for case in cases}
+    drawn |= {case.picture: features_figure(case) for case in texts if case.picture}
     for stale in folder.glob("*.png"):
         if stale.name not in drawn:
             stale.unlink()

@@ -21,6 +21,7 @@ from benchmark.report.markdown import NOTHING, address, capitalised, figure, tit
 from benchmark.report.measured import registered, spoken
 from benchmark.report.template import render
 from benchmark.speaker_scale.stored import FOLDER, INDUCTIVE, Curve, read_curves
+from benchmark.study import Scale
 
 NAME = "speaker_scale.md"
 """File of the page."""
@@ -77,6 +78,11 @@ class CurveScores:
         """Number of test clips of each speaker."""
         rows = self.curve.predictions.drop_duplicates("clip")
         return rows["speaker"].value_counts()
+
+    @property
+    def priors(self) -> list[int]:
+        """Numbers of clips for which training statistics count in a scale."""
+        return sorted({source.scale.n_prior_clips for source in self.curve.sources} - {0})
 
     @cached_property
     def neutral_clips(self) -> float:
@@ -178,24 +184,17 @@ def scale_figure(curve: CurveScores) -> bytes:
         for model, name, colour in zip(curve.models, curve.model_titles, COLOURS, strict=False):
             base = curve.score(model, INDUCTIVE)
             axes.axhline(base.value, color=colour, ls=(0, (4, 3)), lw=1.2)
-            others = sorted(
-                (source.scale.n_clips or most - 1, curve.score(model, source.name))
-                for source in curve.curve.sources
-                if source.scale.clips == "others"
-            )
-            ticks |= {number for number, _ in others if number != most - 1}
-            axes.plot(
-                [number for number, _ in others],
-                [one.value for _, one in others],
-                color=colour, marker="o", lw=2, label=name,
-            )  # fmt: skip
-            limits = [(number, one.interval) for number, one in others if one.interval]
-            axes.fill_between(
-                [number for number, _ in limits],
-                [interval.low for _, interval in limits],
-                [interval.high for _, interval in limits],
-                color=colour, alpha=0.12, lw=0,
-            )  # fmt: skip
+            axes.plot([], [], color=colour, lw=2, label=name)
+            for line in LINES:
+                points = sorted(
+                    (source.scale.n_clips or most - 1, curve.score(model, source.name))
+                    for source in curve.curve.sources
+                    if line.has(source.scale)
+                )
+                numbers = [number for number, _ in points]
+                ticks |= set(numbers) - {most - 1}
+                values = [one.value for _, one in points]
+                axes.plot(numbers, values, color=colour, marker=line.marker, ls=line.style, lw=2)
             for source in curve.curve.sources:
                 if source.scale.clips in SINGLE:
                     at = source.scale.n_drawn or curve.neutral_clips
@@ -210,7 +209,10 @@ def scale_figure(curve: CurveScores) -> bytes:
         axes.grid(axis="y", zorder=0)
         axes.set_axisbelow(True)
         marks = [
-            Line2D([], [], color=GREY, marker="o", lw=2, label="random other clips"),
+            *(
+                Line2D([], [], color=GREY, marker=line.marker, ls=line.style, lw=2, label=line.name)
+                for line in LINES
+            ),
             Line2D([], [], color=GREY, marker=SINGLE["skewed"], ls="", ms=9,
                    label="mostly of one emotion"),
             Line2D([], [], color=GREY, marker=SINGLE["call"], ls="", ms=9,
@@ -223,6 +225,27 @@ def scale_figure(curve: CurveScores) -> bytes:
         axes.legend(handles=[*models, *marks], loc="lower right", frameon=False, ncols=2)
         return png_bytes(drawing)
 
+
+@dataclass(frozen=True)
+class Line:
+    """A line of the figure: scales that differ in the number of clips alone."""
+
+    name: str
+    clips: str
+    with_prior: bool
+    style: str
+    marker: str
+
+    def has(self, scale: Scale) -> bool:
+        """Whether a scale is on the line."""
+        return (scale.clips, scale.n_prior_clips > 0) == (self.clips, self.with_prior)
+
+
+LINES = (
+    Line("random other clips", "others", with_prior=False, style="-", marker="o"),
+    Line("first clips", "first", with_prior=False, style=":", marker="v"),
+    Line("first clips and training statistics", "first", with_prior=True, style="--", marker="D"),
+)
 
 SINGLE = {"skewed": "s", "call": "X", "neutral": "^"}
 """Markers of the sources that are no part of the curve."""
