@@ -112,7 +112,7 @@ class Calibrator:
         return self.space.distances(values) / np.float32(self.limit)
 
     def calibrated(self, probabilities: Singles, distances: Singles) -> Singles:
-        """Return calibrated probabilities; see `tempered_towards`.
+        """Return calibrated probabilities; see `tempered_at`.
 
         Parameters
         ----------
@@ -122,9 +122,9 @@ class Calibrator:
             See `distances`.
         """
         reached = np.maximum(distances.astype(np.float64), self.nearest)
-        temperatures = self.temperature * reached**self.growth
         raw = probabilities.astype(np.float64)
-        return tempered_towards(raw, self.frequencies, temperatures).astype(np.float32)
+        served = tempered_at(raw, self.frequencies, reached, self.temperature, self.growth)
+        return served.astype(np.float32)
 
 
 @dataclass(frozen=True)
@@ -151,26 +151,36 @@ class FittedCalibrator:
     test_distances: Singles
 
 
-def tempered_towards(probabilities: Floats, frequencies: Floats, temperatures: Floats) -> Floats:
-    """Return probabilities that move towards class frequencies as the temperature grows.
+def tempered_at(
+    probabilities: Floats,
+    frequencies: Floats,
+    distances: Floats,
+    temperature: float,
+    growth: float,
+) -> Floats:
+    """Return probabilities that move towards class frequencies as the distance grows.
 
-    The ratio of each probability to its frequency is raised to the power of 1 / temperature: at 1
-    probabilities stay, at infinity they are the frequencies. Where all frequencies are equal, this
-    is temperature scaling (Guo et al. 2017, On calibration of modern neural networks, ICML).
+    The ratio of each probability to its frequency is raised to the power of 1 / T, where T is
+    temperature * distance ** growth: at T = 1 probabilities stay, at infinity they are the
+    frequencies. Where all frequencies are equal, this is temperature scaling (Guo et al. 2017, On
+    calibration of modern neural networks, ICML).
 
     Parameters
     ----------
     probabilities : ndarray of shape (n_rows, n_emotions)
     frequencies : ndarray of shape (n_emotions,)
-    temperatures : ndarray of shape (n_rows,)
+    distances : ndarray of shape (n_rows,)
+        Above 0.
+    temperature, growth : float
 
     Examples
     --------
-    >>> tempered_towards(np.array([[0.9, 0.1]]), np.array([0.5, 0.5]), np.array([2.0])).round(2)
+    >>> even = np.array([0.5, 0.5])
+    >>> tempered_at(np.array([[0.9, 0.1]]), even, np.array([2.0]), 1.0, 1.0).round(2)
     array([[0.75, 0.25]])
     """
     base = np.log(frequencies)
     ratios = np.log(np.clip(probabilities, SMALLEST, 1)) - base
-    logits = base + ratios / temperatures[:, None]
+    logits = base + ratios / (temperature * distances**growth)[:, None]
     powers = np.exp(logits - logits.max(axis=1, keepdims=True))
     return np.asarray(powers / powers.sum(axis=1, keepdims=True), dtype=np.float64)

@@ -23,7 +23,7 @@ from benchmark.models.calibrator import (
     Calibrator,
     FittedCalibrator,
     TrainingSpace,
-    tempered_towards,
+    tempered_at,
 )
 from benchmark.search.fitting import Probabilities, fit_without_corpus
 from benchmark.search.refit import Ensemble, Member, best_out_of_fold, best_trial
@@ -143,7 +143,7 @@ def fit_calibrator(
 
     def loss(logarithms: NDArray[np.float64]) -> float:
         temperature, growth = np.exp(logarithms)
-        served = tempered_towards(raw, geometry.frequencies, temperature * distances**growth)
+        served = tempered_at(raw, geometry.frequencies, distances, temperature, growth)
         return float(-(weights * np.log(np.maximum(served[rows, truth], 1e-12))).sum())
 
     bounds = [tuple(np.log(ends)) for ends in (TEMPERATURES, GROWTHS)]

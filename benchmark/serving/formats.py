@@ -14,15 +14,15 @@ import numpy as np
 
 from benchmark.report.figures import WIDTH_IN
 from benchmark.report.timeline_figure import ChannelPanel, clock, timeline_figure
-from benchmark.serving.predictor import Prediction
-from benchmark.serving.timeline import Timeline, channel_title
+from benchmark.serving.predictor import UNLIKE, Prediction
+from benchmark.serving.timeline import Timeline, Window, channel_title
 from benchmark.tracking.cards import Card
 
-COLUMNS = ("emotion", "probability", "next", "recording", "length", "file")
+COLUMNS = ("emotion", "probability", "next", "familiarity", "length", "file")
 FAMILIAR = ("distance", "familiarity")
 """Columns of CSV that say how far a recording is from the training recordings."""
 
-TIMELINE_COLUMNS = ("time", "channel", "emotion", "probability")
+TIMELINE_COLUMNS = ("time", "channel", "emotion", "probability", "familiarity")
 
 
 T_co = TypeVar("T_co", covariant=True)
@@ -119,8 +119,16 @@ def timeline_rows(timeline: Timeline) -> list[tuple[str, ...]]:
             run = list(group)
             values = [window.probabilities[window.emotion] for *_, window in run if window.emotion]
             probability = _percent(float(np.mean(values))) if values else ""
-            rows.append((f"{clock(run[0][0])} to {clock(run[-1][1])}", title, label, probability))
+            time = f"{clock(run[0][0])} to {clock(run[-1][1])}"
+            rows.append((time, title, label, probability, _familiarity_of(run)))
     return rows
+
+
+def _familiarity_of(run: Sequence[tuple[float, float, Window]]) -> str:
+    """Return the words of consecutive windows: those of all, or how many are unlike training."""
+    words = [window.familiarity for *_, window in run]
+    unlike = words.count(UNLIKE)
+    return f"{UNLIKE}: {unlike} of {len(words)} windows" if 0 < unlike < len(words) else words[0]
 
 
 def timelines_to_csv(timelines: Iterable[FileResult[Timeline]], emotions: Sequence[str]) -> str:
