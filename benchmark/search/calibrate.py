@@ -159,9 +159,7 @@ def fit_calibrator(
     )
 
 
-def _quantile(
-    values: NDArray[np.float32], weights: NDArray[np.float64], fraction: float
-) -> float:
+def _quantile(values: NDArray[np.float32], weights: NDArray[np.float64], fraction: float) -> float:
     """Return the smallest value up to which clips have a fraction of all weight."""
     order = np.argsort(values, kind="stable")
     reached = np.cumsum(weights[order])

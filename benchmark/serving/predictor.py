@@ -18,7 +18,6 @@ from benchmark.models.calibrator import Calibrator
 from benchmark.models.single_row import SingleRowModel, for_single_rows
 from benchmark.tracking.cards import Card, feature_set_of, load_calibrator, load_model
 
-
 LIKE = "like the training recordings"
 UNLIKE = "unlike the training recordings"
 NOT_CALIBRATED = "not calibrated"

@@ -1,7 +1,9 @@
 """Model cards: what a stored model is, how it was made, and its test scores.
 
 The fitted models of a study are in ``features_cache/<study>/<split>/models/``: a skops file with a
-card (JSON) beside it. A card is made from results alone; a model is loaded only through its card.
+card (JSON) beside it, a calibrator (skops) and the calibrated predictions of the test clips
+(Parquet). A card is made from results and the calibrator alone; a model is loaded only through its
+card.
 """
 
 from __future__ import annotations
@@ -13,6 +15,7 @@ from pathlib import Path
 from typing import Annotated, Any, Self
 
 import numpy as np
+import pandas as pd
 from pydantic import (
     BaseModel,
     ConfigDict,
@@ -24,12 +27,13 @@ from pydantic import (
 
 from benchmark.data.protocols import PROTOCOLS
 from benchmark.data.protocols.cross_corpus import CROSS_CORPUS
-from benchmark.engine.files import write_text
+from benchmark.engine.files import write_bytes, write_text
 from benchmark.engine.registry import check_installed
 from benchmark.errors import BenchmarkError, unknown
 from benchmark.evaluation.calibration import calibration
 from benchmark.evaluation.leaderboard import Leaderboard, leaderboard
-from benchmark.evaluation.results import Result, Winner, of_split
+from benchmark.evaluation.parquet import to_parquet
+from benchmark.evaluation.results import CLIP, Result, Winner, of_split
 from benchmark.features import FEATURE_SETS, FeatureSet, feature_set
 from benchmark.models import MODELS
 from benchmark.models.calibrator import WITHIN, Calibrator, FittedCalibrator
@@ -357,7 +361,10 @@ def write_cards(
 def _write_calibrator(
     result: Result, winner: Winner, fitted: FittedCalibrator, stored: Path
 ) -> Calibration:
-    """Write a calibrator beside its model, and return what the card says of it."""
+    """Write a calibrator and the calibrated test predictions; return what the card says of it.
+
+    Both are beside the model. The stored results hold the probabilities of the model itself.
+    """
     calibrator = fitted.calibrator
     target = stored.with_name(f"{winner.model}.calibrator.skops")
     rows = of_split(result.predictions, winner.split)
@@ -365,6 +372,10 @@ def _write_calibrator(
     raw = rows[[f"p_{name}" for name in fitted.emotions]].to_numpy(dtype=np.float32)
     truth = np.searchsorted(fitted.emotions, rows["emotion"].to_numpy(dtype=np.str_))
     served = calibrator.calibrated(raw, fitted.test_distances)
+    columns = pd.DataFrame(served, columns=[f"p_{name}" for name in fitted.emotions])
+    table = rows[list(CLIP)].reset_index(drop=True).join(columns)
+    table["distance"] = fitted.test_distances
+    write_bytes(stored.with_name(f"{winner.model}.predictions.parquet"), to_parquet(table))
     protocol = winner.protocol
     return Calibration(
         held_out_clips=fitted.n_clips,

@@ -66,7 +66,7 @@ def predictions(folder: Path, card: Path, tmp_path: Path) -> tuple[FileResult[Pr
 def test_predictions_of_test_clips_equal_the_stored_results(
     finished: Bench, tmp_path: Path, split: str, model: str
 ) -> None:
-    stored = finished.stored(split, model)
+    stored = finished.served(split, model)
     card = finished.card(split, model)
     result = predict_files(list(stored.index), card, tmp_path / "cache", Workers(1), QUIET)
     table = pd.read_csv(io.StringIO(to_csv(result, EMOTIONS)))
