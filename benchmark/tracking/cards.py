@@ -282,7 +282,7 @@ class Card(_Part):
             else "speaker-dependent; speaker-independent performance was not measured"
         )
         cross = self.cross_corpus
-        further = "" if cross in {None, self.trust} else f"; UAR {_uar(cross)}, cross-corpus"
+        further = f"; UAR {_uar(cross)}, {cross.title}" if cross and cross != self.trust else ""
         synthetic = " It was trained on synthetic speech, not on people." if self.generated else ""
         return (
             f"UAR {_uar(self.trust)}, {protocol}{further}; chance level "

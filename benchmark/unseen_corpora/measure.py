@@ -24,6 +24,8 @@ from benchmark.search.fitting import Probabilities, fit_fold, fit_rows, fit_with
 from benchmark.study import BASELINE, Study, derive_seed
 from benchmark.unseen_corpora.stored import Fitted, Measurement
 
+MIN_CORPORA = 3
+
 IDENTITY = ["clip", "corpus", "speaker", "emotion"]
 
 
@@ -44,6 +46,12 @@ def measure_unseen_corpora(study: Study, job: Job, console: Console) -> Measurem
     """
     _check(study)
     originals, frame = recorded(study, job, console)
+    if frame["corpus"].nunique() < MIN_CORPORA:
+        raise BenchmarkError(
+            f"study {study.name} has {frame['corpus'].nunique()} corpora, and needs "
+            f"{MIN_CORPORA} or more: without one of them, another one is left out of training for "
+            "the calibration. Name more in corpora."
+        )
     rule, seed = study.split, study.seed
     splits = draw_splits(CROSS_CORPUS.name, frame, rule, study.search.folds, seed)
     shape = feature_set(study.features, study.sample_rate_hz).shape
@@ -79,19 +87,25 @@ class _Fit:
         of_corpora = np.concatenate(corpora) if corpora else None
         self.calibrator: Calibrator = fit_calibrator(geometry, self.of_speakers, of_corpora)
 
+    @property
+    def _engine(self) -> str | None:
+        """The engine of held-out fits, as in a study: that of the search if it has probabilities."""
+        return None if MODELS[self._model].labels_only else self._study.search.engine
+
     def _seed(self, *purpose: str | int) -> int:
         return derive_seed(
             self._study.seed, "unseen-corpora", self._model, self._split.name, *purpose
         )
 
     def _fold(self, fold: int) -> Probabilities:
-        entry, params = MODELS[self._model], dict(self._params)
-        return fit_fold(self._arrays, entry, params, self._seed("fold", fold), fold).probabilities
+        entry, seed = MODELS[self._model], self._seed("fold", fold)
+        found = fit_fold(self._arrays, entry, dict(self._params), seed, fold, engine=self._engine)
+        return found.probabilities
 
     def _without(self, corpus: int) -> Probabilities:
-        entry, params = MODELS[self._model], dict(self._params)
-        seed = self._seed("without", corpus)
-        return fit_without_corpus(self._arrays, entry, params, seed, corpus)
+        entry, seed = MODELS[self._model], self._seed("without", corpus)
+        params = dict(self._params)
+        return fit_without_corpus(self._arrays, entry, params, seed, corpus, self._engine)
 
     def numbers(self) -> Fitted:
         """Return the numbers of the calibrator."""
@@ -175,8 +189,6 @@ def _check(study: Study) -> None:
         "has augmented copies, covariates or auxiliary corpora, which this measurement does not "
         "support. Remove them.": bool(study.augment or study.covariates or study.auxiliary),
         f"searches hyperparameters of {', '.join(searched)}. Give single values.": bool(searched),
-        "has fewer than three corpora: without one of them, another one must be left out of "
-        "training for the calibration. Name another one in corpora.": len(study.corpora) < 3,
     }
     for obstacle, present in obstacles.items():
         if present:
