@@ -89,7 +89,7 @@ class _Fit:
 
     @property
     def _engine(self) -> str | None:
-        """The engine of held-out fits, as in a study: that of the search if it has probabilities."""
+        """The engine of held-out fits, as in a study: the search's if it has probabilities."""
         return None if MODELS[self._model].labels_only else self._study.search.engine
 
     def _seed(self, *purpose: str | int) -> int:
