@@ -77,7 +77,8 @@ class TrainingSpace:
         rows = (values.astype(np.float64) - self.center) @ self.axes.T
         squares = np.square(rows[:, None, :] - self.means[None, :, :]).mean(axis=2)
         # Rounded before anything is computed from it: sums differ by the number of rows at once.
-        return np.sqrt(squares.min(axis=1)).astype(np.float32)
+        distances: Singles = np.sqrt(squares.min(axis=1)).astype(np.float32)
+        return distances
 
 
 @dataclass(frozen=True)

@@ -153,8 +153,10 @@ class MeasuredCases:
 
     @property
     def corpora(self) -> list[str]:
-        """Names of the corpora, in the order of the study."""
-        return list(self.measurement.study.corpora)
+        """Names of the corpora left out, in the order of the study."""
+        left_out = [one.left_out for one in self.measurement.fitted]
+        in_order = dict.fromkeys([*self.measurement.study.corpora, *left_out])
+        return [name for name in in_order if name in left_out]
 
     @cached_property
     def cases(self) -> list[Case]:
