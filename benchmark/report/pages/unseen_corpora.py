@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 from benchmark.engine.files import write_bytes, write_text
 from benchmark.evaluation.calibration import Calibration, calibration
 from benchmark.models import MODELS
-from benchmark.models.calibrator import WITHIN, tempered_at
+from benchmark.models.calibrator import N_COMPONENTS, WITHIN, tempered_at
 from benchmark.report import wording
 from benchmark.report.figures import COLOURS, GREY, WIDTH_IN, house_style, png_bytes
 from benchmark.report.markdown import address, number, title
@@ -272,6 +272,7 @@ def unseen_corpora_page(measured: Sequence[MeasuredCases]) -> str:
             figures=address(*FIGURES),
             aim=AIM,
             within=WITHIN,
+            n_components=N_COMPONENTS,
         )
         + "\n"
     )
