@@ -130,6 +130,17 @@ def test_a_card_tells_how_its_probabilities_were_calibrated(card: Path) -> None:
     assert "Expected calibration error on these test clips" in text
 
 
+def test_the_cross_corpus_uar_is_told_beside_the_speaker_independent_one(card: Path) -> None:
+    read = read_card(card)
+    assert read.cross_corpus is None
+    uar = {"value": 0.299, "low": 0.28, "high": 0.32}
+    measured = [one.model_dump(mode="json") for one in read.measured]
+    cross = measured[-1] | {"protocol": "cross-corpus", "title": "cross-corpus"}
+    cross |= {"scores": measured[-1]["scores"] | {"uar": uar}}
+    told = read_card(change(card, measured=[*measured, cross])).performance
+    assert "speaker-independent; UAR 0.299 [0.280, 0.320], cross-corpus; chance level" in told
+
+
 class Hostile:
     """Leaves a file behind where it is unpickled."""
 
