@@ -16,8 +16,12 @@ from numpy.typing import NDArray
 Floats = NDArray[np.float64]
 Singles = NDArray[np.float32]
 
-N_COMPONENTS = 50
-"""Principal components that span the space of distances."""
+N_COMPONENTS = 20
+"""Principal components that span the space of distances.
+
+With 50, the calibration error on a corpus left out was at most 0.10 in 3 of the 9 cases of
+reports/unseen_corpora.md instead of 6; right answers were ranked better in 5 cases instead of 4.
+"""
 
 ROWS_PER_COMPONENT = 10
 """Fewest training rows for each of them: the variance of the last ones would be noise."""
