@@ -19,9 +19,10 @@ from benchmark.engine.processes import Workers
 from benchmark.evaluation.metrics import METRICS
 from benchmark.evaluation.results import Result, Versions, Winner, selected
 from benchmark.models import MODELS
+from benchmark.models.calibrator import FittedCalibrator
 from benchmark.models.stored import load
 from benchmark.project import Project
-from benchmark.search.calibrate import FittedCalibrator, calibrate
+from benchmark.search.calibrate import calibrate
 from benchmark.search.learning_curves import learning_curves
 from benchmark.search.plan import VERSION
 from benchmark.search.plugins import plugins_of

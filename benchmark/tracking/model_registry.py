@@ -1,8 +1,8 @@
 """MLflow's model registry: promotion of a champion, and the files of a registered version.
 
-A version contains a model, its calibrator and its card, besides what MLflow's own server needs. Only
-these are read here: the card is checked against the digest in the registry, the others against the
-card.
+A version contains a model, its calibrator and its card, besides what MLflow's own server needs.
+Only these are read here: the card is checked against the digest in the registry, the others against
+the card.
 Nothing else in a registry is loaded.
 """
 
