@@ -87,7 +87,9 @@ def store(finished: Bench, empty: Path, tmp_path: Path) -> Store:
         / "ensemble.json"
     )
     (tmp_path / "models").mkdir()
-    shutil.copy(source.with_name(read_card(source).file), tmp_path / "models")
+    card = read_card(source)
+    for file in (card.file, card.calibration.file):
+        shutil.copy(source.with_name(file), tmp_path / "models")
     return Store(tmp_path, Path(shutil.copy(source, tmp_path / "models")))
 
 
