@@ -318,8 +318,9 @@ def predict(
     Returns
     -------
     DataFrame
-        One row per file: path, prediction, p_<emotion> for each emotion; reason, empty unless the
-        file can't be used.
+        One row per file: path, prediction, p_<emotion> for each emotion; distance from the training
+        recordings (1 is the limit) and familiarity in words; reason, empty unless the file can't be
+        used.
     """
     import pandas as pd
 
@@ -337,5 +338,6 @@ def predict(
             rows.append(row | {"reason": str(error)})
             continue
         probabilities = {f"p_{name}": value for name, value in answer.probabilities.items()}
-        rows.append(row | {"prediction": answer.emotion} | probabilities)
+        row |= {"prediction": answer.emotion, **probabilities}
+        rows.append(row | {"distance": answer.distance, "familiarity": answer.familiarity})
     return pd.DataFrame(rows)

@@ -94,7 +94,7 @@ def run_study(study: Study, job: Job, console: Console) -> Result:
             _submit_artifacts(outcome, local)
             publish(result, project, console)
             log_models(tracker, result, files, _confusion_matrices(local))
-            write_cards(result, prepared.recipe, prepared.clips_digests, files)
+            write_cards(result, prepared.recipe, prepared.clips_digests, files, outcome.calibrators)
         except BaseException as error:
             tracker.finish("KILLED" if isinstance(error, KeyboardInterrupt) else "FAILED")
             raise

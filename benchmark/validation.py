@@ -29,6 +29,7 @@ PAGES = (
     "scale",
     "speaker_independent",
     "speaker_scale",
+    "unseen_corpora",
 )
 """Names of pages over all studies, which a study cannot have."""
 

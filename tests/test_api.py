@@ -63,7 +63,7 @@ def test_predictions_without_a_needed_column_are_refused() -> None:
 
 
 def test_features_and_predictions_of_files(finished: Bench, tmp_path: Path) -> None:
-    stored = finished.stored().iloc[0]
+    stored = finished.served().iloc[0]
     recording = Path(stored.name)
     features = benchmark.extract_features(recording, "mfcc-stats")
     assert features.notna().all()

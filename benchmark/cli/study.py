@@ -277,6 +277,35 @@ def scale_curve(
         console.print(str(write_page(job.project.reports)))
 
 
+def unseen_corpora(
+    study: StudyArgument = "studies/unseen_corpora/seven_emotions.toml",
+    corpora: CorporaOption = None,
+    corpus: CorpusOption = None,
+    workers: WorkersOption = None,
+    project: ProjectOption = CURRENT_FOLDER,
+) -> None:
+    """Measure calibration and distance on corpora that are not in training.
+
+    Each corpus of the study is left out once. Models with fixed hyperparameters are trained on the
+    others, and calibrated on held-out speakers and corpora of these. The page shows the expected
+    calibration error on the corpus left out, with and without the calibrator. No score of this
+    command enters a leaderboard.
+
+    - `unseen-corpora studies/unseen_corpora/seven_emotions.toml --corpora ~/corpora`: minutes
+    """
+    with command_console() as console:
+        sources = make_sources(project, corpora, corpus)
+        checked = read_study(study, None)
+        from benchmark.report.pages.unseen_corpora import write_page
+        from benchmark.unseen_corpora.measure import measure_unseen_corpora
+        from benchmark.unseen_corpora.stored import FOLDER, write_measurement
+
+        job = make_job(project, sources, None, workers)
+        measured = measure_unseen_corpora(checked, job, console)
+        write_measurement(measured, job.project.reports / FOLDER)
+        console.print(str(write_page(job.project.reports)))
+
+
 def text_ablation(
     study: Annotated[
         str,
@@ -343,11 +372,11 @@ def report(
     with command_console() as console:
         from benchmark import pipeline
         from benchmark.project import Project
-        from benchmark.report.pages import audits, leakage, speaker_scale
+        from benchmark.report.pages import audits, leakage, speaker_scale, unseen_corpora
 
         for page in pipeline.write_reports(Project(project), console, latex=latex):
             console.print(str(page))
-        for one in (leakage, speaker_scale, audits):
+        for one in (leakage, speaker_scale, unseen_corpora, audits):
             written = one.write_page(Project(project).reports)
             if written is not None:
                 console.print(str(written))

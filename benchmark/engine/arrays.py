@@ -81,6 +81,22 @@ class TrainingArrays:
         rows: NDArray[np.bool_] = (self.fold == fold) & self.originals
         return rows
 
+    @property
+    def left_out_corpora(self) -> list[int]:
+        """Numbers of the corpora without which each emotion still has training rows."""
+        validated = np.unique(self.corpora[self.originals & (self.fold >= 0)])
+        emotions = set(self.emotions)
+        return [
+            int(corpus)
+            for corpus in validated
+            if set(self.emotions[self.corpora != corpus]) == emotions
+        ]
+
+    def corpus_rows(self, corpus: int) -> NDArray[np.bool_]:
+        """Return the mask of a corpus's rows that inner folds validate."""
+        rows: NDArray[np.bool_] = (self.corpora == corpus) & self.originals & (self.fold >= 0)
+        return rows
+
 
 def training_part(
     fold: NDArray[np.intp], apart: NDArray[np.intp], number: int

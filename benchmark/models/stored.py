@@ -20,11 +20,14 @@ from benchmark.models import MODELS
 
 ENSEMBLE_TYPES = {
     "benchmark.models.block_scaler.BlockScaler",
+    "benchmark.models.calibrator.Calibrator",
+    "benchmark.models.calibrator.TrainingSpace",
     "benchmark.models.stacking.LogProbabilities",
     "sklearn.feature_selection._univariate_selection.f_classif",
     "sklearn.utils._bunch.Bunch",
 }
-"""Types in ensembles, and in the scaler of blocks and the feature selection of any model."""
+"""Types in ensembles, in the scaler of blocks and the feature selection of any model, and in
+calibrators."""
 
 MAX_MEMBERS = 100_000  # a forest of 1,000 trees has some 20,000
 MAX_BYTES = 4 << 30  # unpacked; the largest forest of our studies has 300 MB

@@ -260,6 +260,13 @@ class Assembly:
         named = dict(zip(self.names, members, strict=True))
         return soft_vote(named, emotions, members[0].n_features_in_, self.weights)
 
+    def combine(self, library: Floats) -> Floats:
+        """Return (n_clips, n_emotions) for members' (n_members, n_clips, n_emotions)."""
+        if self.final is not None:
+            return Stacked(self.final).combine(library).astype(np.float32)
+        weights = self.weights or np.ones(len(self.names), dtype=np.intp)
+        return Weighted(np.asarray(weights)).combine(library).astype(np.float32)
+
 
 def mean_by_fold(
     members: Sequence[Sequence[NDArray[np.float32]]],

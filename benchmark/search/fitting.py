@@ -129,6 +129,23 @@ def fit_fold(  # noqa: PLR0913 - the arguments of a task
     return FoldResult(probabilities, seconds, network.n_epochs_, network.history_, network.pruned_)
 
 
+def fit_without_corpus(
+    arrays: StoredArrays | TrainingArrays,
+    model: Model,
+    params: dict[str, Any],
+    seed: int,
+    corpus: int,
+    engine: str | None = None,
+) -> Probabilities:
+    """Fit a model on all corpora but one and return its probabilities on that one.
+
+    Epochs are those of `params`, as in a refit: no clip stops the training early.
+    """
+    data = load_arrays(arrays)
+    fitted = fit_rows(data, model, params, seed, data.corpora != corpus, engine=engine)
+    return _probabilities(fitted, data.values[data.corpus_rows(corpus)])
+
+
 def validated_corpora(data: TrainingArrays, fold: int) -> CorpusWeights:
     """Return the corpora of a fold's validation rows, with their `fold_weights`."""
     validated = (data.fold >= 0) & data.originals

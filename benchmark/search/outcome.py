@@ -19,8 +19,10 @@ from benchmark.engine.processes import Workers
 from benchmark.evaluation.metrics import METRICS
 from benchmark.evaluation.results import Result, Versions, Winner, selected
 from benchmark.models import MODELS
+from benchmark.models.calibrator import FittedCalibrator
 from benchmark.models.stored import load
 from benchmark.project import Project
+from benchmark.search.calibrate import calibrate
 from benchmark.search.learning_curves import learning_curves
 from benchmark.search.plan import VERSION
 from benchmark.search.plugins import plugins_of
@@ -51,11 +53,14 @@ class Outcome:
         Fitted models by split and model; those of ensembles are not stored yet.
     unstored : list of tuple
         Arguments of `store_ensemble` for each ensemble.
+    calibrators : dict of (str, str) to FittedCalibrator
+        By split and model.
     """
 
     result: Result
     files: dict[tuple[str, str], Path]
     unstored: list[tuple[Any, ...]]
+    calibrators: dict[tuple[str, str], FittedCalibrator]
 
 
 def evaluate(
@@ -73,6 +78,7 @@ def evaluate(
     files = fit_winners(searches, workers, folder, console)
     curves = _learning_curves(study, searches, workers, project, console)
     predictions, out_of_fold, under_conditions, unstored = [], [], [], []
+    calibrators: dict[tuple[str, str], FittedCalibrator] = {}
     for tables in prepared.splits:
         by_model = {s.plan.model: s for s in searches if s.plan.split == tables.name}
         read = cache(load)  # a member of several ensembles is read once
@@ -85,6 +91,10 @@ def evaluate(
             fitted[name] = one.assembly.of([read(path) for path in members], tables.emotions)
             files[tables.name, name] = target
             unstored.append((one.assembly, members, tables.emotions, target))
+        # A time budget leaves no time for the fits without a corpus.
+        leave_out = searched.unfinished is None
+        calibrated = calibrate(tables, by_model, made, workers, leave_out=leave_out)
+        calibrators |= {(tables.name, name): one for name, one in calibrated.items()}
         own = [*winners_of(tables, list(by_model.values())), *(one.entry for one in made)]
         best = selected(own)
         ensembled = {one.entry.model: one.out_of_fold for one in made}
@@ -115,6 +125,7 @@ def evaluate(
         ),
         files,
         unstored,
+        calibrators,
     )
 
 

@@ -55,6 +55,12 @@ class Member:
         """A name that is unique on the split."""
         return f"{self.search.plan.model}_{self.trial.number}"
 
+    @property
+    def params(self) -> dict[str, Any]:
+        """Parameters of a fit without early stopping."""
+        trial = self.trial
+        return trial.params | ({"max_epochs": trial.mean_epochs} if trial.epochs else {})
+
     def file(self, folder: Path) -> Path:
         """Return the file of the refitted model, below a study's folder."""
         plan = self.search.plan
@@ -97,11 +103,12 @@ def winners_of(tables: SplitTables, searches: Sequence[ModelSearch]) -> list[Win
             epochs=best.mean_epochs if best.epochs else None,
         )
         for search in searches
-        for best in [_best(search)]
+        for best in [best_trial(search)]
     ]
 
 
-def _best(search: ModelSearch) -> Trial:
+def best_trial(search: ModelSearch) -> Trial:
+    """Return the selected trial of a finished search."""
     best = search.best
     assert best is not None
     return best
@@ -132,7 +139,7 @@ class Refits:
 
     def begin(self, search: ModelSearch, workers: Workers) -> None:
         """Submit the refit of a finished search, with a lower priority than all folds."""
-        winner = Member(search, _best(search))
+        winner = Member(search, best_trial(search))
         target = winner.file(self._folder)
         if not is_whole(target):
             _submit(winner, workers, (self, target), priority=(float("inf"),))
@@ -152,8 +159,9 @@ def _submit(
 ) -> None:
     plan, trial = member.search.plan, member.trial
     seed = derive_seed(trial.seed, "refit")
-    params = trial.params | ({"max_epochs": trial.mean_epochs} if trial.epochs else {})
-    workers.submit(refit, plan.arrays, plan.entry, params, seed, label=label, priority=priority)
+    workers.submit(
+        refit, plan.arrays, plan.entry, member.params, seed, label=label, priority=priority
+    )
 
 
 def _write(target: Path, fitted: bytes) -> None:
@@ -165,7 +173,7 @@ def fit_winners(
     searches: Sequence[ModelSearch], workers: Workers, folder: Path, console: Console
 ) -> dict[tuple[str, str], Path]:
     """Refit the best trial of each search, and return the files by split and model."""
-    winners = [Member(search, _best(search)) for search in searches]
+    winners = [Member(search, best_trial(search)) for search in searches]
     paths = fit_members(winners, workers, folder, console, always_shown=True)
     names = [(member.search.plan.split, member.search.plan.model) for member in winners]
     return dict(zip(names, paths, strict=True))
@@ -231,7 +239,7 @@ def make_ensemble(
     by_model = {search.plan.model: search for search in searches}
     voting = [by_model[model] for model in how]
     out_of_fold = mean_by_fold([best_out_of_fold(search, workers) for search in voting])
-    members = tuple(Member(search, _best(search)) for search in voting)
+    members = tuple(Member(search, best_trial(search)) for search in voting)
     entry = _entry(name, tables, members, voting[0].fold_scores(out_of_fold))
     return Ensemble(entry, members, Assembly(tuple(how)), out_of_fold)
 
@@ -325,7 +333,7 @@ def out_of_fold_predictions(
 
 def best_out_of_fold(search: ModelSearch, workers: Workers) -> list[Probabilities]:
     """Return the out-of-fold probabilities of a search's best trial, by fold."""
-    return search.out_of_fold([_best(search).number], workers)[0]
+    return search.out_of_fold([best_trial(search).number], workers)[0]
 
 
 def predict_under_conditions(

@@ -388,6 +388,10 @@ class ModelSearch:
         name = f"trial_{number:04d}_fold_{fold}{'' if searching else '_refit'}.npz"
         return self._cache / name
 
+    def left_out_path(self, number: int, corpus: int) -> Path:
+        """Return the file for a trial's probabilities of a corpus it was fitted without."""
+        return self._cache / f"trial_{number:04d}_without_{corpus}.npz"
+
     def _save_fold(
         self, number: int, fold: int, result: FoldResult, searching: bool = True
     ) -> None:

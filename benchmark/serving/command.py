@@ -137,6 +137,8 @@ def introduce(card: Card, console: Console) -> None:
     """Print which model predicts, and its measured performance."""
     console.info(f"model: {card.title} ({card.reference})")
     console.info(card.performance, style="bold")
+    if card.calibration is None:
+        console.info(card.calibrated)
 
 
 def _report_unusable(

@@ -14,12 +14,15 @@ import numpy as np
 
 from benchmark.report.figures import WIDTH_IN
 from benchmark.report.timeline_figure import ChannelPanel, clock, timeline_figure
-from benchmark.serving.predictor import Prediction
-from benchmark.serving.timeline import Timeline, channel_title
+from benchmark.serving.predictor import UNLIKE, Prediction
+from benchmark.serving.timeline import Timeline, Window, channel_title
 from benchmark.tracking.cards import Card
 
-COLUMNS = ("emotion", "probability", "next", "length", "file")
-TIMELINE_COLUMNS = ("time", "channel", "emotion", "probability")
+COLUMNS = ("emotion", "probability", "next", "familiarity", "length", "file")
+FAMILIAR = ("distance", "familiarity")
+"""Columns of CSV that say how far a recording is from the training recordings."""
+
+TIMELINE_COLUMNS = ("time", "channel", "emotion", "probability", "familiarity")
 
 
 T_co = TypeVar("T_co", covariant=True)
@@ -50,11 +53,12 @@ def table_rows(predictions: Iterable[FileResult[Prediction]]) -> list[tuple[str,
 
 def _cells(one: FileResult[Prediction]) -> tuple[str, ...]:
     if one.result is None:
-        return "none", "", one.reason, ""
+        return "none", "", one.reason, "", ""
     ranked = sorted(one.result.probabilities.items(), key=lambda item: -item[1])
     second = ", ".join(f"{name} {_percent(value)}" for name, value in ranked[1:2])
     first = _percent(one.result.probabilities[one.result.emotion])
-    return one.result.emotion, first, second, f"{one.result.duration_s:.1f} s"
+    length = f"{one.result.duration_s:.1f} s"
+    return one.result.emotion, first, second, one.result.familiarity, length
 
 
 def _percent(probability: float) -> str:
@@ -62,20 +66,24 @@ def _percent(probability: float) -> str:
 
 
 def to_csv(predictions: Iterable[FileResult[Prediction]], emotions: Sequence[str]) -> str:
-    """Return predictions as CSV: file, emotion, p_<emotion>..., duration_s and reason.
+    """Return predictions as CSV, with a row for each file.
+
+    The columns are file, emotion, p_<emotion>..., duration_s, distance, familiarity and reason.
 
     Each probability is the shortest number that reads back as the same float32, as in the stored
     predictions of a study.
     """
     rows: list[list[object]] = [
-        ["file", "emotion", *(f"p_{name}" for name in emotions), "duration_s", "reason"]
+        ["file", "emotion", *(f"p_{name}" for name in emotions), "duration_s", *FAMILIAR, "reason"]
     ]
     for one in predictions:
-        emotion, probabilities, duration_s = "", dict[str, float](), ""
-        if one.result is not None:
-            emotion, probabilities = one.result.emotion, one.result.probabilities
-            duration_s = str(one.result.duration_s)
-        rows.append([one.file, emotion, *_exact(probabilities, emotions), duration_s, one.reason])
+        if one.result is None:
+            rows.append([one.file, "", *_exact({}, emotions), "", "", "", one.reason])
+            continue
+        exact = _exact(one.result.probabilities, emotions)
+        familiar = [_single(one.result.distance), one.result.familiarity]
+        duration_s = str(one.result.duration_s)
+        rows.append([one.file, one.result.emotion, *exact, duration_s, *familiar, ""])
     return _csv(rows)
 
 
@@ -88,6 +96,7 @@ def to_json(card: Card, key: str, results: Iterable[FileResult[Prediction | Time
         "model": card.reference,
         "emotions": card.emotions,
         "measured": card.trust.model_dump(mode="json"),
+        "calibrated": card.calibrated,
         key: [
             {"file": one.file}
             | ({"reason": one.reason} if one.result is None else one.result.to_dict())
@@ -110,22 +119,32 @@ def timeline_rows(timeline: Timeline) -> list[tuple[str, ...]]:
             run = list(group)
             values = [window.probabilities[window.emotion] for *_, window in run if window.emotion]
             probability = _percent(float(np.mean(values))) if values else ""
-            rows.append((f"{clock(run[0][0])} to {clock(run[-1][1])}", title, label, probability))
+            time = f"{clock(run[0][0])} to {clock(run[-1][1])}"
+            rows.append((time, title, label, probability, _familiarity_of(run)))
     return rows
+
+
+def _familiarity_of(run: Sequence[tuple[float, float, Window]]) -> str:
+    """Return the words of consecutive windows: those of all, or how many are unlike training."""
+    words = [window.familiarity for *_, window in run]
+    unlike = words.count(UNLIKE)
+    return f"{UNLIKE}: {unlike} of {len(words)} windows" if 0 < unlike < len(words) else words[0]
 
 
 def timelines_to_csv(timelines: Iterable[FileResult[Timeline]], emotions: Sequence[str]) -> str:
     """Return timelines as CSV, with a row for each window."""
     header = ["file", "start_s", "end_s", "channel", "emotion"]
-    rows: list[list[object]] = [[*header, *(f"p_{name}" for name in emotions), "reason"]]
+    numbers = [f"p_{name}" for name in emotions]
+    rows: list[list[object]] = [[*header, *numbers, *FAMILIAR, "reason"]]
     for one in timelines:
         if one.result is None:
-            rows.append([one.file, "", "", "", "", *_exact({}, emotions), one.reason])
+            rows.append([one.file, "", "", "", "", *_exact({}, emotions), "", "", one.reason])
             continue
         for window in one.result.windows:
             exact = _exact(window.probabilities, emotions)
             position = [one.file, window.start_s, window.end_s, window.channel]
-            rows.append([*position, window.emotion, *exact, window.reason])
+            familiar = [_single(window.distance), window.familiarity]
+            rows.append([*position, window.emotion, *exact, *familiar, window.reason])
     return _csv(rows)
 
 
@@ -162,7 +181,12 @@ def _panel(timeline: Timeline, emotions: Sequence[str], channel: int) -> Channel
 
 def _exact(probabilities: dict[str, float], emotions: Sequence[str]) -> list[str]:
     """Return probabilities as the shortest text that reads back as the same float32."""
-    return [str(np.float32(probabilities[name])) if probabilities else "" for name in emotions]
+    return [_single(probabilities.get(name)) for name in emotions]
+
+
+def _single(value: float | None) -> str:
+    """Return a float32 as the shortest text that reads back as the same; empty for None."""
+    return "" if value is None else str(np.float32(value))
 
 
 def _csv(rows: Iterable[Sequence[object]]) -> str:

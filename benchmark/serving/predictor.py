@@ -14,8 +14,20 @@ from benchmark.features import FeatureSet
 from benchmark.features.audio import decode
 from benchmark.features.extract import features_of
 from benchmark.models import probabilities
+from benchmark.models.calibrator import Calibrator
 from benchmark.models.single_row import SingleRowModel, for_single_rows
-from benchmark.tracking.cards import Card, feature_set_of, load_model
+from benchmark.tracking.cards import Card, feature_set_of, load_calibrator, load_model
+
+LIKE = "like the training recordings"
+UNLIKE = "unlike the training recordings"
+NOT_CALIBRATED = "not calibrated"
+
+
+def familiarity(distance: float | None) -> str:
+    """Return a distance in words."""
+    if distance is None:
+        return NOT_CALIBRATED
+    return LIKE if distance <= 1 else UNLIKE
 
 
 @dataclass(frozen=True)
@@ -27,12 +39,21 @@ class Prediction:
     emotion : str
         The most probable emotion; of equal ones the first.
     probabilities : dict of str to float
-        By emotion, in sorted order; exact float32 values.
+        By emotion, in sorted order; exact float32 values. Calibrated, unless `familiarity` is
+        `NOT_CALIBRATED`.
+    duration_s : float
+    distance : float or None
+        From the training recordings, exact float32 value; 1 is the limit beyond which a recording
+        is unlike them. None if the model is not calibrated.
+    familiarity : str
+        `LIKE`, `UNLIKE` or `NOT_CALIBRATED`.
     """
 
     emotion: str
     probabilities: dict[str, float]
     duration_s: float
+    distance: float | None
+    familiarity: str
 
     def to_dict(self) -> dict[str, Any]:
         """Return the prediction for JSON."""
@@ -41,11 +62,12 @@ class Prediction:
 
 @dataclass(frozen=True)
 class Predictor:
-    """A stored model with its card and its feature set."""
+    """A stored model with its card, its feature set and its calibrator, if it has one."""
 
     card: Card
     features: FeatureSet
     model: SingleRowModel
+    calibrator: Calibrator | None
 
     @classmethod
     def load(cls, card: Path) -> Predictor:
@@ -60,8 +82,10 @@ class Predictor:
             See `cards.load_model`.
         """
         loaded, model = load_model(card)
+        calibrator = load_calibrator(card, loaded)
         threadpool_limits(1)
-        return cls(loaded, feature_set_of(loaded, str(card)), for_single_rows(model))
+        features = feature_set_of(loaded, str(card))
+        return cls(loaded, features, for_single_rows(model), calibrator)
 
     def predict(self, content: bytes, longest_s: float | None = None) -> Prediction:
         """Return the prediction for the content of an audio file.
@@ -80,11 +104,19 @@ class Predictor:
     def predict_rows(self, rows: NDArray[np.float32], durations_s: list[float]) -> list[Prediction]:
         """Return the predictions for feature rows of shape (n_rows, n_features)."""
         emotions = self.card.emotions
+        predicted = probabilities(self.model, rows)
+        distances: list[float | None] = [None] * len(rows)
+        if self.calibrator is not None:
+            measured = self.calibrator.distances(rows)
+            predicted = self.calibrator.calibrated(predicted, measured)
+            distances = measured.tolist()
         return [
             Prediction(
-                emotions[int(row.argmax())],
-                dict(zip(emotions, row.tolist(), strict=True)),
-                duration_s,
+                emotion=emotions[int(row.argmax())],
+                probabilities=dict(zip(emotions, row.tolist(), strict=True)),
+                duration_s=duration_s,
+                distance=distance,
+                familiarity=familiarity(distance),
             )
-            for row, duration_s in zip(probabilities(self.model, rows), durations_s, strict=True)
+            for row, duration_s, distance in zip(predicted, durations_s, distances, strict=True)
         ]

@@ -42,7 +42,9 @@ class SpeechEmotionModel(PythonModel):
         model_input: pd.DataFrame,
         params: dict[str, Any] | None = None,
     ) -> pd.DataFrame:
-        """Return a row for each recording: emotion, p_<emotion> for each emotion, duration_s.
+        """Return a row for each recording.
+
+        The columns are emotion, p_<emotion> for each emotion, duration_s, distance and familiarity.
 
         Parameters
         ----------
@@ -66,14 +68,20 @@ class SpeechEmotionModel(PythonModel):
             ]
         )
 
-    def _row(self, content: bytes, title: str) -> dict[str, str | float]:
+    def _row(self, content: bytes, title: str) -> dict[str, str | float | None]:
         try:
             prediction = self.predictor.predict(content, Limits().clip_s)
         except UnusableError as error:
             message = f"{title} can't be used ({error.fault}): {error}"
             raise MlflowException(message, BAD_REQUEST) from error
         columns = {f"p_{emotion}": value for emotion, value in prediction.probabilities.items()}
-        return {"emotion": prediction.emotion, **columns, "duration_s": prediction.duration_s}
+        return {
+            "emotion": prediction.emotion,
+            **columns,
+            "duration_s": prediction.duration_s,
+            "distance": prediction.distance,
+            "familiarity": prediction.familiarity,
+        }
 
 
 set_model(SpeechEmotionModel())

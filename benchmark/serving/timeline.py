@@ -54,8 +54,8 @@ class Window:
     ----------
     channel : int
         Index from 0.
-    emotion, probabilities
-        As in `Prediction`; empty if there is no prediction.
+    emotion, probabilities, distance, familiarity
+        As in `Prediction`; empty or None if there is no prediction.
     reason : str
         Why there is no prediction (`UnusableError.fault`), for example ``silent``; else empty.
     """
@@ -65,6 +65,8 @@ class Window:
     channel: int
     emotion: str
     probabilities: dict[str, float]
+    distance: float | None = None
+    familiarity: str = ""
     reason: Fault | Literal[""] = ""
 
 
@@ -366,7 +368,13 @@ def predict_windows(predictor: Predictor, rows: Sequence[WindowRow]) -> list[Win
         durations_s = [window.end_s - window.start_s for window, _ in usable]
         predictions = predictor.predict_rows(np.stack([row for _, row in usable]), durations_s)
         windows += [
-            replace(window, emotion=one.emotion, probabilities=one.probabilities)
+            replace(
+                window,
+                emotion=one.emotion,
+                probabilities=one.probabilities,
+                distance=one.distance,
+                familiarity=one.familiarity,
+            )
             for (window, _), one in zip(usable, predictions, strict=True)
         ]
     return windows

@@ -1,7 +1,9 @@
 """Model cards: what a stored model is, how it was made, and its test scores.
 
 The fitted models of a study are in ``features_cache/<study>/<split>/models/``: a skops file with a
-card (JSON) beside it. A card is made from results alone; a model is loaded only through its card.
+card (JSON) beside it, a calibrator (skops) and the calibrated predictions of the test clips
+(Parquet). A card is made from results and the calibrator alone; a model is loaded only through its
+card.
 """
 
 from __future__ import annotations
@@ -12,6 +14,8 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Annotated, Any, Self
 
+import numpy as np
+import pandas as pd
 from pydantic import (
     BaseModel,
     ConfigDict,
@@ -21,24 +25,35 @@ from pydantic import (
     model_validator,
 )
 
-from benchmark.data.protocols import protocol_of
-from benchmark.engine.files import write_text
+from benchmark.data.protocols import PROTOCOLS, protocol_of
+from benchmark.data.protocols.cross_corpus import CROSS_CORPUS
+from benchmark.engine.files import write_bytes, write_text
 from benchmark.engine.registry import check_installed
 from benchmark.errors import BenchmarkError, unknown
 from benchmark.evaluation import intervals
+from benchmark.evaluation.calibration import calibration
 from benchmark.evaluation.conditions import UnderCondition, under_conditions
 from benchmark.evaluation.leaderboard import Leaderboard, leaderboard
 from benchmark.evaluation.overlap import speaker_independent
-from benchmark.evaluation.results import Result
+from benchmark.evaluation.parquet import to_parquet
+from benchmark.evaluation.results import CLIP, Result, Winner, of_split
 from benchmark.features import FEATURE_SETS, FeatureSet, feature_set
 from benchmark.models import MODELS
-from benchmark.models.stored import load
+from benchmark.models.calibrator import WITHIN, Calibrator, FittedCalibrator
+from benchmark.models.stored import dump, load
 from benchmark.project import study_files
 from benchmark.report.markdown import listed
 from benchmark.report.wording import model_title, protocol_words
 from benchmark.study import digest_of
 
 FORMAT = 3
+
+
+def plain_name(file: str) -> str:
+    """Return a file name; ValueError if it has a folder."""
+    if Path(file).name != file or file in {"", ".."} or "\0" in file:
+        raise ValueError("must be a file name without a folder")
+    return file
 
 
 class _Part(BaseModel):
@@ -95,6 +110,66 @@ class Features(_Part):
     digest: str
 
 
+class Calibration(_Part):
+    """How the probabilities of a model are calibrated, and when a recording is unlike its training.
+
+    Attributes
+    ----------
+    held_out_clips : int
+        Training clips whose out-of-fold predictions the calibrator was fitted on.
+    speaker_independent : bool
+        Whether these are predictions of unseen speakers.
+    left_out : tuple of str
+        Titles of the corpora whose clips were also predicted after training without them.
+    temperature, growth : float
+        The temperature of a recording is temperature * distance ** growth.
+    within : float
+        Fraction of the held-out clips whose distance is at most 1, the limit.
+    test_clips : int
+    test_unlike : float
+        Fraction of the test clips beyond the limit.
+    test_error_raw, test_error : float
+        Expected calibration error on the test clips, without the calibrator and with it.
+    file, sha256 : str
+        Name of the calibrator's file, which is beside the card, and its digest.
+    """
+
+    held_out_clips: int
+    speaker_independent: bool
+    left_out: tuple[str, ...]
+    temperature: float
+    growth: float
+    within: float
+    test_clips: int
+    test_unlike: float
+    test_error_raw: float
+    test_error: float
+    file: str
+    sha256: str
+
+    @field_validator("file")
+    @classmethod
+    def _has_no_folder(cls, file: str) -> str:
+        return plain_name(file)
+
+    @property
+    def words(self) -> str:
+        """How the probabilities were calibrated, in sentences."""
+        speakers = "unseen speakers" if self.speaker_independent else "speakers also in training"
+        corpora = f", and on {listed(self.left_out)}, each left out of training" * bool(
+            self.left_out
+        )
+        return (
+            f"Probabilities are calibrated on {self.held_out_clips:,} held-out clips of "
+            f"{speakers}{corpora}. The temperature is {self.temperature:.2f} at distance 1 and "
+            f"grows with the distance to the power of {self.growth:.2f}. {self.within:.0%} of the "
+            "held-out clips have a distance of at most 1; a recording beyond is called "
+            f"unlike the training recordings ({self.test_unlike:.0%} of {self.test_clips:,} test "
+            "clips). Expected calibration error on these test clips: "
+            f"{self.test_error:.3f}, without calibration {self.test_error_raw:.3f}."
+        )
+
+
 class Card(_Part):
     """What a stored model is, how it was made, and its test scores.
 
@@ -121,6 +196,8 @@ class Card(_Part):
         model tuned and fitted on that protocol's training side.
     plugins : dict of str to str
         Versions of the packages of other authors whose models and features it takes.
+    calibration : Calibration or None
+        None in cards of early versions: the probabilities are those of the model.
     file, sha256 : str
         Name of the model's file, which is beside the card, and its digest.
     """
@@ -144,6 +221,7 @@ class Card(_Part):
     measured: Annotated[tuple[ProtocolScores, ...], Field(min_length=1)]
     versions: dict[str, str]
     plugins: dict[str, str] = {}
+    calibration: Calibration | None = None
     file: str
     sha256: str
 
@@ -157,9 +235,7 @@ class Card(_Part):
     @field_validator("file")
     @classmethod
     def _has_no_folder(cls, file: str) -> str:
-        if Path(file).name != file or file in {"", ".."} or "\0" in file:
-            raise ValueError("must be a file name without a folder")
-        return file
+        return plain_name(file)
 
     @model_validator(mode="after")
     def _has_scores(self) -> Self:
@@ -195,25 +271,46 @@ class Card(_Part):
         )
 
     @property
+    def cross_corpus(self) -> ProtocolScores | None:
+        """The scores on corpora that are not in training; None if the study did not measure them.
+
+        The model is the same one, tuned and fitted on the other corpora.
+        """
+        return next((one for one in self.measured if one.protocol == CROSS_CORPUS.name), None)
+
+    @property
     def performance(self) -> str:
-        """The UAR in a sentence, speaker-independent if that was measured."""
-        uar = self.trust.scores["uar"]
+        """The UAR in a sentence, speaker-independent if that was measured, and cross-corpus."""
         protocol = (
             self.trust.title
             if self.trust.speaker_independent
             else "speaker-dependent; speaker-independent performance was not measured"
         )
-        no_limits = uar.low is None or uar.high is None
-        limits = "" if no_limits else f" [{uar.low:.3f}, {uar.high:.3f}]"
+        cross = self.cross_corpus
+        further = f"; UAR {_uar(cross)}, {cross.title}" if cross and cross != self.trust else ""
         synthetic = " It was trained on synthetic speech, not on people." if self.generated else ""
         return (
-            f"UAR {uar.value:.3f}{limits}, {protocol}; chance level "
+            f"UAR {_uar(self.trust)}, {protocol}{further}; chance level "
             f"{1 / len(self.emotions):.3f}.{synthetic}"
         )
+
+    @property
+    def calibrated(self) -> str:
+        """How its probabilities were calibrated, in sentences."""
+        if self.calibration is None:
+            return "Its probabilities are not calibrated: they may be far too high."
+        return self.calibration.words
 
     def text(self) -> str:
         """Return the card as it is stored."""
         return json.dumps(self.model_dump(mode="json"), indent=1, ensure_ascii=False) + "\n"
+
+
+def _uar(measured: ProtocolScores) -> str:
+    """Return the UAR, with its confidence interval if there is one."""
+    uar = measured.scores["uar"]
+    no_limits = uar.low is None or uar.high is None
+    return f"{uar.value:.3f}" if no_limits else f"{uar.value:.3f} [{uar.low:.3f}, {uar.high:.3f}]"
 
 
 def write_cards(
@@ -221,6 +318,7 @@ def write_cards(
     recipe: dict[str, Any] | None,
     data: Mapping[str, str],
     files: Mapping[tuple[str, str], Path],
+    calibrators: Mapping[tuple[str, str], FittedCalibrator],
 ) -> None:
     """Write the card of each fitted model of a study, the baseline included, beside its file.
 
@@ -230,7 +328,7 @@ def write_cards(
         `FeatureSet.recipe` and the normalisation; None for a user's own tables.
     data : mapping of str to str
         By split: the digest of its clips, sides and folds.
-    files : mapping of (str, str) to Path
+    files, calibrators : mapping of (str, str)
         By split and model.
     """
     board, study = leaderboard(result), result.study
@@ -258,10 +356,46 @@ def write_cards(
             measured=_measured(board, model),
             versions=result.versions.libraries,
             plugins=plugins,
+            calibration=_write_calibrator(result, winner, calibrators[split, model], stored),
             file=stored.name,
             sha256=hashlib.sha256(stored.read_bytes()).hexdigest(),
         )
         write_text(stored.with_name(f"{model}.json"), card.text())
+
+
+def _write_calibrator(
+    result: Result, winner: Winner, fitted: FittedCalibrator, stored: Path
+) -> Calibration:
+    """Write a calibrator and the calibrated test predictions; return what the card says of it.
+
+    Both are beside the model. The stored results hold the probabilities of the model itself.
+    """
+    calibrator = fitted.calibrator
+    target = stored.with_name(f"{winner.model}.calibrator.skops")
+    rows = of_split(result.predictions, winner.split)
+    rows = rows[rows["model"] == winner.model]
+    raw = rows[[f"p_{name}" for name in fitted.emotions]].to_numpy(dtype=np.float32)
+    truth = np.searchsorted(fitted.emotions, rows["emotion"].to_numpy(dtype=np.str_))
+    served = calibrator.calibrated(raw, fitted.test_distances)
+    columns = pd.DataFrame(served, columns=[f"p_{name}" for name in fitted.emotions])
+    table = rows[list(CLIP)].reset_index(drop=True).join(columns)
+    table["distance"] = fitted.test_distances
+    write_bytes(stored.with_name(f"{winner.model}.predictions.parquet"), to_parquet(table))
+    protocol = winner.protocol
+    return Calibration(
+        held_out_clips=fitted.n_clips,
+        speaker_independent=protocol in PROTOCOLS and PROTOCOLS[protocol].speaker_independent,
+        left_out=tuple(result.data.corpora[name].title for name in fitted.left_out),
+        temperature=calibrator.temperature,
+        growth=calibrator.growth,
+        within=WITHIN,
+        test_clips=len(rows),
+        test_unlike=float((fitted.test_distances > 1).mean()),
+        test_error_raw=calibration(raw.astype(np.float64), truth).error,
+        test_error=calibration(served.astype(np.float64), truth).error,
+        file=target.name,
+        sha256=dump(calibrator, target),
+    )
 
 
 def _features_of(recipe: dict[str, Any]) -> Features:
@@ -395,6 +529,22 @@ def load_model(path: Path) -> tuple[Card, Any]:
             f"{path}: the model has {len(model.classes_)} emotions, the card {len(card.emotions)}."
         )
     return card, model
+
+
+def load_calibrator(path: Path, card: Card) -> Calibrator | None:
+    """Return the calibrator beside the card in a file; None for a card of an early version.
+
+    Raises
+    ------
+    BenchmarkError
+        If it can't be read, or is not the card's.
+    """
+    if card.calibration is None:
+        return None
+    found = load(path.with_name(card.calibration.file), card.calibration.sha256)
+    if not isinstance(found, Calibrator) or len(found.frequencies) != len(card.emotions):
+        raise BenchmarkError(f"{path}: {card.calibration.file} is not a calibrator of this model.")
+    return found
 
 
 def find_card(folder: Path, study: str, split: str | None, model: str | None) -> Path:

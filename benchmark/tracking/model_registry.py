@@ -1,7 +1,8 @@
 """MLflow's model registry: promotion of a champion, and the files of a registered version.
 
-A version contains a model and its card, besides what MLflow's own server needs. Only these two are
-read here: the card is checked against the digest in the registry, the model against the card.
+A version contains a model, its calibrator and its card, besides what MLflow's own server needs.
+Only these are read here: the card is checked against the digest in the registry, the others against
+the card.
 Nothing else in a registry is loaded.
 """
 
@@ -23,7 +24,7 @@ from urllib.parse import unquote, urlsplit
 
 from benchmark.errors import BenchmarkError, unknown
 from benchmark.project import Project
-from benchmark.tracking.cards import Card, load_model, read_card
+from benchmark.tracking.cards import Card, load_calibrator, load_model, read_card
 from benchmark.tracking.registered_model import (
     MODEL_DESCRIPTION,
     logged_metrics,
@@ -92,6 +93,7 @@ def promote(card: Path, uri: str, artifacts: Path, *, force: bool = False) -> Pr
         If the model can't be loaded or served, or the store can't be used.
     """
     model, _ = load_model(card)
+    load_calibrator(card, model)
     with store_errors(uri):
         client = connect(uri)
         version = _same_version(client, uri, _digest(card))
@@ -273,8 +275,12 @@ def _problem(folder: Path, digest: str) -> str:
         if _digest(path) != digest:
             return f"{path} is not the card that was registered: its digest differs."
         card = read_card(path)
-        if _digest(folder / card.file) != card.sha256:
-            return f"{folder / card.file} is not the model of its card: its digest differs."
+        files = {card.file: card.sha256}
+        if card.calibration is not None:
+            files[card.calibration.file] = card.calibration.sha256
+        for file, expected in files.items():
+            if _digest(folder / file) != expected:
+                return f"{folder / file} does not belong to its card: its digest differs."
     except OSError as error:
         return f"{error.filename}: {error.strerror}."
     return ""

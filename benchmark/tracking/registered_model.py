@@ -94,6 +94,7 @@ def version_description(card: Card) -> str:
         *(_scores(measured, card) for measured in _trusted_first(card)[1:]),
         f"Training corpora: {plain(listed(card.corpora))}. Emotions: "
         f"{plain(listed(card.emotions))}. Features: {features}.",
+        plain(card.calibrated),
     ]
     return "\n\n".join(paragraphs)
 
@@ -136,15 +137,25 @@ def write_model(path: Path, card: Card, folder: Path) -> None:
     from mlflow.types import ColSpec, Schema
 
     numbers = [*(f"p_{emotion}" for emotion in card.emotions), "duration_s"]
-    outputs = Schema([ColSpec("string", "emotion"), *(ColSpec("double", one) for one in numbers)])
+    outputs = Schema(
+        [
+            ColSpec("string", "emotion"),
+            *(ColSpec("double", one) for one in numbers),
+            ColSpec("double", "distance", required=False),
+            ColSpec("string", "familiarity"),
+        ]
+    )
     tone = synthetic.wav(0.25 * np.sin(2 * np.pi * 220 * np.arange(2000) / 8000), 8000)
+    files = {"model": str(path.with_name(card.file))}
+    if card.calibration is not None:
+        files["calibrator"] = str(path.with_name(card.calibration.file))
     with tempfile.TemporaryDirectory() as staged:
         copy = Path(staged) / "card.json"
         shutil.copyfile(path, copy)
         save_model(
             folder,
             python_model=PACKAGE / "serving" / "pyfunc.py",
-            artifacts={"card": str(copy), "model": str(path.with_name(card.file))},
+            artifacts={"card": str(copy), **files},
             code_paths=[str(PACKAGE)],
             signature=ModelSignature(Schema([ColSpec("binary", "audio")]), outputs),
             input_example=pd.DataFrame({"audio": [tone]}),

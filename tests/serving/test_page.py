@@ -216,7 +216,7 @@ def test_a_file_is_chosen_and_its_bars_appear(page: Page, emotion: str) -> None:
 
 @needs_browser
 def test_predictions_of_test_clips_equal_the_stored_results(page: Page, finished: Bench) -> None:
-    stored = finished.stored()
+    stored = finished.served()
     for path in stored.index[:6]:
         page.set_input_files("#voice-file", path)
         shown(page, path.name)

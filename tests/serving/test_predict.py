@@ -66,12 +66,56 @@ def predictions(folder: Path, card: Path, tmp_path: Path) -> tuple[FileResult[Pr
 def test_predictions_of_test_clips_equal_the_stored_results(
     finished: Bench, tmp_path: Path, split: str, model: str
 ) -> None:
-    stored = finished.stored(split, model)
+    stored = finished.served(split, model)
     card = finished.card(split, model)
     result = predict_files(list(stored.index), card, tmp_path / "cache", Workers(1), QUIET)
     table = pd.read_csv(io.StringIO(to_csv(result, EMOTIONS)))
     assert len(stored) > 10
     assert np.array_equal(table[list(stored)].astype(np.float32), stored)
+
+
+def test_a_recording_unlike_the_training_recordings_is_named_and_its_answer_is_less_sure(
+    finished: Bench, tmp_path: Path
+) -> None:
+    noise = np.random.default_rng(0).normal(0, 0.3, 44_100)
+    soundfile.write(tmp_path / "noise.wav", noise, 22_050)
+    tone = finished.table.parent / "0_low_0.wav"
+    card = finished.card(model="logistic_regression")
+    result = predict_files([tone, tmp_path / "noise.wav"], card, tmp_path / "c", Workers(1), QUIET)
+    like, unlike = (one.result for one in result)
+    assert like is not None
+    assert unlike is not None
+    assert like.familiarity == "like the training recordings"
+    assert unlike.familiarity == "unlike the training recordings"
+    assert like.distance <= 1 < unlike.distance
+    table = pd.read_csv(io.StringIO(to_csv(result, EMOTIONS)))
+    assert list(table["familiarity"]) == [like.familiarity, unlike.familiarity]
+    assert table["distance"].astype(np.float32).to_list() == [like.distance, unlike.distance]
+    raw = without_calibration(card, tmp_path / "old")
+    [old] = predict_files([tmp_path / "noise.wav"], raw, tmp_path / "c", Workers(1), QUIET)
+    assert max(unlike.probabilities.values()) < max(old.result.probabilities.values())
+
+
+def without_calibration(card: Path, folder: Path) -> Path:
+    """A copy of a card and its model, as early versions wrote them."""
+    shutil.copytree(card.parent, folder)
+    content = json.loads(card.read_text())
+    content.pop("calibration")
+    (folder / card.name).write_text(json.dumps(content))
+    return folder / card.name
+
+
+def test_a_model_of_an_early_version_gives_its_own_probabilities_and_says_so(
+    finished: Bench, tmp_path: Path
+) -> None:
+    card = without_calibration(finished.card(model="logistic_regression"), tmp_path / "old")
+    stored = finished.stored(model="logistic_regression")
+    result = predict_files(list(stored.index), card, tmp_path / "cache", Workers(1), QUIET)
+    table = pd.read_csv(io.StringIO(to_csv(result, EMOTIONS)))
+    assert np.array_equal(table[list(stored)].astype(np.float32), stored)
+    assert set(table["familiarity"]) == {"not calibrated"}
+    assert table["distance"].isna().all()
+    assert "not calibrated" in read_card(card).calibrated
 
 
 def test_workers_and_the_cache_change_no_prediction(
@@ -163,8 +207,8 @@ def test_the_table_shows_the_two_most_probable_emotions(
     assert {len(row) for row in rows.values()} == {len(COLUMNS)}
     assert rows["b.wav"][0] == "high"
     assert rows["b.wav"][1].endswith(" %")
-    assert rows["b.wav"][3] == "0.3 s"
-    assert rows["empty.wav"][:-1] == ("none", "", "empty file", "")
+    assert rows["b.wav"][3:5] == ("like the training recordings", "0.3 s")
+    assert rows["empty.wav"][:-1] == ("none", "", "empty file", "", "")
 
 
 def test_csv_and_json_hold_the_exact_probabilities(

@@ -97,6 +97,8 @@ def test_a_recording_is_predicted_as_by_the_predictor(rest: TestClient, small_ca
                 "emotion": expected.emotion,
                 "probabilities": expected.probabilities,
                 "duration_s": 1.0,
+                "distance": expected.distance,
+                "familiarity": expected.familiarity,
             }
         ],
     }
@@ -105,7 +107,7 @@ def test_a_recording_is_predicted_as_by_the_predictor(rest: TestClient, small_ca
 def test_predictions_of_test_clips_equal_the_stored_results(
     rest: TestClient, finished: Bench
 ) -> None:
-    for path, stored in finished.stored(model="logistic_regression").iterrows():
+    for path, stored in finished.served(model="logistic_regression").iterrows():
         answer = rest.post("/predict", files=upload(path.read_bytes()))
         [found] = answer.json()["predictions"]
         assert np.array_equal(np.float32(list(found["probabilities"].values())), stored)

@@ -272,7 +272,7 @@ def test_the_number_of_workers_does_not_change_a_timeline(
 def test_the_table_joins_consecutive_windows_of_one_emotion(predictor: Predictor) -> None:
     samples = np.concatenate([tone(6, 200), np.zeros(8 * RATE_HZ, np.float32), tone(6, 200)])
     rows = timeline_rows(timeline(predictor, written(samples)))
-    assert ("0:07 to 0:13", "", "silent", "") in rows
+    assert ("0:07 to 0:13", "", "silent", "", "") in rows
     assert rows[0][0].startswith("0:00 to ")
     assert rows[-1][0].endswith(" to 0:20")
 

@@ -92,6 +92,13 @@ class Bench:
         columns = [column for column in rows if column.startswith("p_")]
         return rows[columns].astype(np.float32).set_index(pd.Index(paths))
 
+    def served(self, split: str = "speaker-independent", model: str = "ensemble") -> pd.DataFrame:
+        """The calibrated test predictions beside a model, float32, by the path of the recording."""
+        table = pd.read_parquet(self.card(split, model).with_name(f"{model}.predictions.parquet"))
+        paths = [self.table.parent / f"{clip.removeprefix('csv/')}.wav" for clip in table["clip"]]
+        columns = [column for column in table if column.startswith("p_")]
+        return table[columns].set_index(pd.Index(paths))
+
     def bytes_of(self, folder: str) -> dict[str, bytes]:
         """Every file below a folder of the project, by its path there."""
         root = self.project / folder

@@ -13,7 +13,7 @@ import pandas as pd
 import pytest
 
 from benchmark.errors import BenchmarkError
-from benchmark.tracking.cards import find_card, load_model, read_card
+from benchmark.tracking.cards import find_card, load_calibrator, load_model, read_card
 from tests.support.bench import Bench, changed_bench
 
 
@@ -21,7 +21,9 @@ from tests.support.bench import Bench, changed_bench
 def card(finished: Bench, tmp_path: Path) -> Path:
     """A card of the small study with the model beside it, to be changed."""
     source = finished.card(model="logistic_regression")
-    shutil.copy(source.parent / read_card(source).file, tmp_path)
+    read = read_card(source)
+    for file in (read.file, read.calibration.file):
+        shutil.copy(source.parent / file, tmp_path)
     return Path(shutil.copy(source, tmp_path))
 
 
@@ -125,6 +127,40 @@ def test_a_changed_model_file_is_refused(card: Path) -> None:
     model.write_bytes(model.read_bytes() + b"\0")
     with pytest.raises(BenchmarkError, match="its digest differs"):
         load_model(card)
+
+
+def test_a_changed_calibrator_is_refused(card: Path) -> None:
+    read = read_card(card)
+    file = card.with_name(read.calibration.file)
+    file.write_bytes(file.read_bytes() + b"\0")
+    with pytest.raises(BenchmarkError, match="its digest differs"):
+        load_calibrator(card, read)
+
+
+def test_a_calibrator_of_another_kind_is_refused(card: Path) -> None:
+    read = read_card(card)
+    other = {"file": read.file, "sha256": read.sha256}
+    changed = change(card, calibration=read.calibration.model_dump(mode="json") | other)
+    with pytest.raises(BenchmarkError, match="is not a calibrator of this model"):
+        load_calibrator(changed, read_card(changed))
+
+
+def test_a_card_tells_how_its_probabilities_were_calibrated(card: Path) -> None:
+    text = read_card(card).calibrated
+    assert "held-out clips of unseen speakers" in text
+    assert "unlike the training recordings" in text
+    assert "Expected calibration error on these test clips" in text
+
+
+def test_the_cross_corpus_uar_is_told_beside_the_speaker_independent_one(card: Path) -> None:
+    read = read_card(card)
+    assert read.cross_corpus is None
+    uar = {"value": 0.299, "low": 0.28, "high": 0.32}
+    measured = [one.model_dump(mode="json") for one in read.measured]
+    cross = measured[-1] | {"protocol": "cross-corpus", "title": "cross-corpus"}
+    cross |= {"scores": measured[-1]["scores"] | {"uar": uar}}
+    told = read_card(change(card, measured=[*measured, cross])).performance
+    assert "speaker-independent; UAR 0.299 [0.280, 0.320], cross-corpus; chance level" in told
 
 
 class Hostile:

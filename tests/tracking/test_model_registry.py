@@ -79,7 +79,9 @@ def store(finished: Bench, tmp_path: Path) -> Store:
         / "ensemble.json"
     )
     (tmp_path / "models").mkdir()
-    shutil.copy(source.with_name(read_card(source).file), tmp_path / "models")
+    card = read_card(source)
+    for file in (card.file, card.calibration.file):
+        shutil.copy(source.with_name(file), tmp_path / "models")
     return Store(tmp_path, Path(shutil.copy(source, tmp_path / "models")))
 
 
@@ -350,12 +352,11 @@ def ask(address: str, recordings: list[bytes]) -> tuple[int, Any]:
         return error.code, json.load(error)
 
 
-def test_mlflows_own_server_returns_the_stored_test_predictions(
+def test_mlflows_own_server_returns_the_calibrated_test_predictions(
     store: Store, finished: Bench
 ) -> None:
-    stored = pd.read_parquet(finished.project / "reports/results/small/predictions.parquet")
-    stored = stored[(stored["protocol"] == "speaker-independent") & (stored["model"] == "ensemble")]
-    clips = [finished.table.parent / f"{Path(clip).name}.wav" for clip in stored["clip"]]
+    stored = finished.served()
+    clips = list(stored.index)
     shares = ["p_high", "p_low", "p_middle"]
     store.promote()
     with scoring_server(store, free_port()) as address:
@@ -365,7 +366,7 @@ def test_mlflows_own_server_returns_the_stored_test_predictions(
         status, answer = ask(address, [clip.read_bytes() for clip in clips])
         assert status == 200
     answers = pd.DataFrame(answer["predictions"])
-    assert list(answers.columns) == ["emotion", *shares, "duration_s"]
+    assert list(answers.columns) == ["emotion", *shares, "duration_s", "distance", "familiarity"]
     found, expected = (table[shares].to_numpy(np.float32) for table in (answers, stored))
     assert found.tobytes() == expected.tobytes()
     assert np.allclose(answers["duration_s"], 6000 / 22_050, atol=1e-3)

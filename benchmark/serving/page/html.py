@@ -11,7 +11,7 @@ from jinja2 import Environment, FileSystemLoader, StrictUndefined
 from benchmark.features.audio import SILENCE_PEAK
 from benchmark.report.data_figures import emotion_colours
 from benchmark.serving.limits import Limits
-from benchmark.serving.predictor import Prediction
+from benchmark.serving.predictor import UNLIKE, Prediction
 from benchmark.serving.timeline import Analysis, channel_title
 from benchmark.tracking.cards import Card, Score
 
@@ -41,6 +41,18 @@ def _wave_peaks(envelope: Sequence[float]) -> list[float]:
     return [max(1 / 60, peak / highest) for peak in peaks]
 
 
+def _familiar(prediction: Prediction) -> str:
+    """Return in plain words how sure the prediction may be."""
+    if prediction.distance is None:
+        return "These probabilities are not calibrated: they may be far too high."
+    if prediction.familiarity == UNLIKE:
+        return (
+            "This recording is unlike the training recordings "
+            f"({prediction.distance:.1f} times as far as the limit): do not rely on the prediction."
+        )
+    return f"This recording is like the training recordings (distance {prediction.distance:.1f})."
+
+
 _TEMPLATES = Environment(
     loader=FileSystemLoader(Path(__file__).with_name("templates")),
     autoescape=True,
@@ -49,9 +61,13 @@ _TEMPLATES = Environment(
     lstrip_blocks=True,
 )
 _TEMPLATES.filters.update(
-    percent=_percent, interval=_interval, wave_peaks=_wave_peaks, channel_title=channel_title
+    percent=_percent,
+    interval=_interval,
+    wave_peaks=_wave_peaks,
+    channel_title=channel_title,
+    familiar=_familiar,
 )
-_TEMPLATES.globals.update(live_s=LIVE_S, every_s=EVERY_S)
+_TEMPLATES.globals.update(live_s=LIVE_S, every_s=EVERY_S, unlike=UNLIKE)
 
 
 def _render(template: str, **context: object) -> str:

@@ -10,6 +10,7 @@ from starlette.responses import JSONResponse
 
 from benchmark.report.markdown import code, plain
 from benchmark.serving.limits import Limits
+from benchmark.serving.predictor import familiarity
 from benchmark.tracking.cards import Card
 
 FIELD = "file"
@@ -98,6 +99,16 @@ class Problem(BaseModel):
     detail: str
 
 
+DISTANCE = (
+    "From the training recordings; 1 is the limit that 95 % of held-out recordings keep. Null if "
+    "the model is not calibrated."
+)
+FAMILIARITY = (
+    '"like the training recordings", "unlike the training recordings" (distance above 1: the '
+    'probabilities say little), or "not calibrated".'
+)
+
+
 class RecordingPrediction(BaseModel):
     """The prediction for one recording."""
 
@@ -105,6 +116,8 @@ class RecordingPrediction(BaseModel):
     emotion: str = Field(description="The most probable emotion.")
     probabilities: dict[str, float] = Field(description="By emotion; exact float32 values.")
     duration_s: float
+    distance: float | None = Field(description=DISTANCE)
+    familiarity: str = Field(description=FAMILIARITY)
 
 
 class RecordingProblem(BaseModel):
@@ -129,6 +142,8 @@ class TimelineWindow(BaseModel):
     channel: int = Field(description="Index from 0.")
     emotion: str = Field(description="Empty if there is no prediction, for example in silence.")
     probabilities: dict[str, float]
+    distance: float | None = Field(description=DISTANCE)
+    familiarity: str = Field(description=f"{FAMILIARITY} Empty if there is no prediction.")
     reason: str = Field(description="Why there is no prediction, in a word; else empty.")
 
 
@@ -203,7 +218,8 @@ def timeline_example(card: Card) -> dict[str, Any]:
 def _prediction_example(card: Card) -> dict[str, Any]:
     first, *others = card.emotions
     probabilities = {first: 1.0 - 0.125 * len(others)} | dict.fromkeys(others, 0.125)
-    return {"emotion": first, "probabilities": probabilities}
+    familiar = {"distance": 0.75, "familiarity": familiarity(0.75)}
+    return {"emotion": first, "probabilities": probabilities, **familiar}
 
 
 def ok(media_type: str, schema: dict[str, Any], example: Any = None) -> dict[int | str, Any]:
@@ -235,6 +251,8 @@ def introduction(card: Card, limits: Limits, address: str, *, token: bool) -> st
     return f"""{plain(card.title)} of the study {code(card.study)}: {code(card.reference)}.
 
 Measured performance with its 95 % CI: {card.performance}
+
+{plain(card.calibrated)}
 
 To try it, download [example.wav](example.wav), open *POST /predict* below, *Try it out*, choose the
 file, *Execute*. On the command line:
