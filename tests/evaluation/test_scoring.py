@@ -627,6 +627,7 @@ def test_a_comparison_tells_of_emotions_that_one_system_has_alone(
     assert found["comparison"]["only_there"] == {"emotions": ["bored", "calm"], "predicted": times}
     page = (tmp_path / "reports/scores/mine.md").read_text()
     assert "has the emotions bored and calm, which no common clip has. It predicts them for" in page
+    assert "## Comparison with other\n" in page
 
 
 def test_names_in_any_script_and_with_markup_are_text_on_the_page(
