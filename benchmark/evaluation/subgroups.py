@@ -125,8 +125,8 @@ def _divide(
     fewest = 1 if by == SPEAKER else 2
     if len(measured) < fewest or len(shared) < 2:
         return
-    part = known[known["emotion"].isin(shared)]
-    by_name = {str(name): part[part[by] == name] for name in measured.index}
+    part = known[known["emotion"].isin(shared) & known[by].isin(measured.index)]
+    by_name = {str(name): members for name, members in part.groupby(by)}
     groups = tuple(
         _group(name, members, emotions, metric, bootstrap_seed(seed, corpus, by, name))
         for name, members in by_name.items()
