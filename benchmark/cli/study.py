@@ -260,7 +260,8 @@ def scale_curve(
     The study is normalised by speaker, speaker-independent with outer folds, and has fixed
     hyperparameters. Its models are fitted once per fold; the test rows are scaled by all clips of
     the speaker, all others, 20, 10, 5 or 3 random others, the first 20, 10, 5 or 3 with and without
-    the training statistics, the neutral ones, or ten clips that are mostly of one emotion. No score of this command enters a leaderboard.
+    the training statistics, the neutral ones, or ten clips that are mostly of one emotion. No score
+    of this command enters a leaderboard.
 
     - `scale-curve studies/scale/ravdess.toml --corpora ~/corpora`: a few minutes
     """
