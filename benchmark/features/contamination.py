@@ -1,6 +1,6 @@
 """Contamination: which encoders were tuned on the emotion labels of which corpora.
 
-A test on such a corpus measures what the encoder remembers. The weights don't tell; their names do.
+A test on such a corpus measures what the encoder remembers. Tuned encoders are recognised by name.
 """
 
 from __future__ import annotations
@@ -12,7 +12,7 @@ from pathlib import Path
 
 from benchmark.corpora import CORPORA
 from benchmark.features import names_of
-from benchmark.features.encoders import ENCODERS
+from benchmark.features.encoders import ENCODERS, folders
 
 EMOBOX = (
     "ravdess", "tess", "savee", "jl", "cremad", "emodb", "iemocap", "msp_podcast", "emovo", "esd",
@@ -107,7 +107,8 @@ def known_as_tuned(name: str) -> Iterator[Tuned]:
 
 def _tuned_network(written: str) -> Iterator[Tuned]:
     """Yield what is known of a network, and what its own name says; perhaps it is a folder."""
-    for name in dict.fromkeys([_own_name(written), _own_name(str(Path(written).resolve()))]):
+    paths = [written, *map(str, folders(written))]
+    for name in dict.fromkeys(map(_own_name, paths)):
         yield from known_as_tuned(name)
         if corpora := tuple(_corpora_in(name)):
             yield Tuned(name, corpora)

@@ -1,11 +1,17 @@
-"""Encoders: pretrained networks that hear, by name; where each comes from and what it learnt.
+"""Pretrained speech encoders by name: repository, commit, size, licence and training data.
 
 Importing this module imports nothing heavy: lists, checks and downloads read it without the extra.
 """
 
 from __future__ import annotations
 
+import os
+from collections.abc import Iterator
 from dataclasses import dataclass
+from pathlib import Path
+
+FOLDER_VARIABLE = "SER_ENCODERS"
+"""Environment variable of the folder in which each network has a folder of its name."""
 
 ENGLISH_960_H = "960 h of read English without labels (LibriSpeech)"
 ENGLISH_60000_H = "60,000 h of read English without labels (Libri-Light)"
@@ -196,3 +202,14 @@ ENCODERS: dict[str, Encoder] = {
     )
 }
 """Encoders by name. Parameters are counted in the architecture of each by transformers 5."""
+
+
+def folders(name: str) -> Iterator[Path]:
+    """Yield the folders that a name in a study may mean: its own path, then in `FOLDER_VARIABLE`.
+
+    The name of one of our encoders is no path.
+    """
+    if name not in ENCODERS:
+        yield Path(name).expanduser().resolve()
+    if root := os.environ.get(FOLDER_VARIABLE):
+        yield (Path(root).expanduser() / name).resolve()

@@ -16,10 +16,9 @@ from filelock import FileLock, Timeout
 
 from benchmark.engine.files import write_text
 from benchmark.errors import BenchmarkError, unknown
-from benchmark.features.encoders import ENCODERS, Encoder
+from benchmark.features.encoders import ENCODERS, FOLDER_VARIABLE, Encoder
 from benchmark.features.hidden_states import (
     CONFIG,
-    FOLDER_VARIABLE,
     INPUT_CONFIG,
     WEIGHTS,
     find,

@@ -9,7 +9,6 @@ which gets single clips, must return the same numbers.
 from __future__ import annotations
 
 import json
-import os
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -21,10 +20,7 @@ from typing import Any
 import numpy as np
 
 from benchmark.errors import BenchmarkError
-from benchmark.features.encoders import ENCODERS
-
-FOLDER_VARIABLE = "SER_ENCODERS"
-"""Environment variable of the folder in which each network has a folder of its name."""
+from benchmark.features.encoders import ENCODERS, FOLDER_VARIABLE, folders
 
 CONFIG = "config.json"
 INPUT_CONFIG = "preprocessor_config.json"
@@ -80,10 +76,9 @@ def find(name: str, where: str) -> Path:
         If the network is not on this machine.
     """
     encoder = ENCODERS.get(name)
-    if encoder is None and Path(name).is_dir():
-        return Path(name).resolve()
-    if (root := os.environ.get(FOLDER_VARIABLE)) and (Path(root) / name).is_dir():
-        return (Path(root) / name).resolve()
+    for folder in folders(name):
+        if folder.is_dir():
+            return folder
     from huggingface_hub import snapshot_download
     from huggingface_hub.errors import HFValidationError, LocalEntryNotFoundError
 

@@ -1,9 +1,9 @@
 """Calibrated probabilities of a stored model, and how far a recording is from its training rows.
 
 A probability of 0.99 from a recording with another microphone is wrong more often than not. A
-calibrator is fitted on held-out clips, of unseen speakers and of unseen corpora, and stored beside
-the model. It tempers the probabilities of each recording, the more the farther it is from the
-training rows (`search.calibrate` fits it).
+calibrator is fitted on held-out clips, of inner folds and of corpora left out of training, and
+stored beside the model. It tempers the probabilities of each recording, the more the farther it is
+from the training rows (`search.calibrate` fits it).
 """
 
 from __future__ import annotations
@@ -27,7 +27,7 @@ ROWS_PER_COMPONENT = 10
 """Fewest training rows for each of them: the variance of the last ones would be noise."""
 
 WITHIN = 0.95
-"""Fraction of the held-out clips of unseen speakers that are within the limit."""
+"""Fraction of the held-out clips of inner folds within the limit, each corpus of equal weight."""
 
 SMALLEST = 1e-7
 """Lower bound of a probability in logarithms; float32 has zeros."""
@@ -142,7 +142,7 @@ class FittedCalibrator:
     emotions : tuple of str
         Of the training side, in the order of the probabilities.
     n_clips : int
-        Held-out clips of unseen speakers.
+        Held-out clips of the inner folds.
     left_out : tuple of str
         Corpora that were left out.
     test_distances : ndarray of float32, shape (n_test_clips,)

@@ -1,9 +1,9 @@
 """Calibrators of selected models, fitted on held-out clips.
 
-Held-out clips are those of unseen speakers, from the out-of-fold predictions of the search, and
-those of unseen corpora: where the training side has several, each model is fitted again without
-each of them. Both kinds have the same weight, and so has each corpus within a kind. Test clips are
-not used.
+Held-out clips are those of the inner folds, by the out-of-fold predictions of the search (of unseen
+speakers, if the protocol keeps them apart), and those of unseen corpora: where the training side
+has several, each model is fitted again without each of them. Both kinds have the same weight, and
+so has each corpus within a kind. Test clips are not used.
 """
 
 from __future__ import annotations

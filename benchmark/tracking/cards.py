@@ -124,7 +124,7 @@ class Calibration(_Part):
     temperature, growth : float
         The temperature of a recording is temperature * distance ** growth.
     within : float
-        Fraction of the held-out clips whose distance is at most 1, the limit.
+        Fraction of the held-out clips, each corpus of equal weight, whose distance is at most 1.
     test_clips : int
     test_unlike : float
         Fraction of the test clips beyond the limit.
@@ -163,7 +163,8 @@ class Calibration(_Part):
             f"Probabilities are calibrated on {self.held_out_clips:,} held-out clips of "
             f"{speakers}{corpora}. The temperature is {self.temperature:.2f} at distance 1 and "
             f"grows with the distance to the power of {self.growth:.2f}. {self.within:.0%} of the "
-            "held-out clips have a distance of at most 1; a recording beyond is called "
+            "held-out clips, each corpus with the same weight, have a distance of at most 1; a "
+            "recording beyond is called "
             f"unlike the training recordings ({self.test_unlike:.0%} of {self.test_clips:,} test "
             "clips). Expected calibration error on these test clips: "
             f"{self.test_error:.3f}, without calibration {self.test_error_raw:.3f}."

@@ -91,7 +91,10 @@ class Case:
     @property
     def row(self) -> list[str]:
         """The row of the case in the table of calibration."""
-        right = self.corpus.right(self.corpus.own)
+        right, served_right = (
+            self.corpus.right(one) for one in (self.corpus.own, self.corpus.served)
+        )
+        unlike = self.corpus.distances > 1
         speakers = calibration(self.speakers.own, self.speakers.truth).error
         tempered = calibration(self.speakers.served, self.speakers.truth).error
         served = number(self.served.error)
@@ -99,6 +102,8 @@ class Case:
             title(self.fitted.left_out),
             MODELS[self.fitted.model].title,
             number(float(right.mean())),
+            number(float(served_right.mean())),
+            *(number(float(served_right[some].mean())) for some in (~unlike, unlike)),
             number(float(self.corpus.own.max(axis=1).mean())),
             number(float(self.corpus.served.max(axis=1).mean())),
             number(self.own.error),
@@ -180,6 +185,11 @@ class MeasuredCases:
     def n_reached(self) -> int:
         """Number of cases that reach the aim."""
         return sum(case.reached for case in self.cases)
+
+    @property
+    def n_worse(self) -> int:
+        """Number of cases in which the calibrator increases the error."""
+        return sum(case.served.error > case.own.error for case in self.cases)
 
     @property
     def n_better(self) -> int:
@@ -301,8 +311,8 @@ def calibration_figure(measured: MeasuredCases) -> bytes:
             axes.set_title(f"{title(corpus)} left out")
             axes.set_xlim(0, 1)
             axes.set_ylim(0, 1)
-            axes.set_xlabel("probability of the answer")
-        panels[0].set_ylabel("fraction right")
+            axes.set_xlabel("probability of the prediction")
+        panels[0].set_ylabel("fraction correct")
         lines = [
             *(Line2D([], [], color=colours[name], lw=2, label=MODELS[name].title)
               for name in measured.models),

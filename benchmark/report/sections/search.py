@@ -154,7 +154,7 @@ def _looser(board: Leaderboard) -> Iterator[str]:
             continue
         if entry.sides is not None:
             yield f"those of {column} keep speakers apart, but no corpus"
-        elif lacking := _lacking(board.result, name):
+        elif "speaker" in entry.kept_apart and (lacking := _lacking(board.result, name)):
             yield f"those of {column} lack {listed(lacking)} in training or in validation"
         if entry.text_independent and single:
             yield f"those of {column} validate on the one training sentence of {listed(single)}"

@@ -50,7 +50,10 @@ def _familiar(prediction: Prediction) -> str:
             "This recording is unlike the training recordings "
             f"({prediction.distance:.1f} times as far as the limit): do not rely on the prediction."
         )
-    return f"This recording is like the training recordings (distance {prediction.distance:.1f})."
+    return (
+        "This recording is within the range of the training recordings (distance "
+        f"{prediction.distance:.1f}), which does not mean that the prediction is correct."
+    )
 
 
 _TEMPLATES = Environment(

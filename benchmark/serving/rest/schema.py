@@ -100,8 +100,8 @@ class Problem(BaseModel):
 
 
 DISTANCE = (
-    "From the training recordings; 1 is the limit that 95 % of held-out recordings keep. Null if "
-    "the model is not calibrated."
+    "From the training recordings; 1 is the limit that 95 % of held-out recordings keep, each "
+    "corpus with the same weight. Null if the model is not calibrated."
 )
 FAMILIARITY = (
     '"like the training recordings", "unlike the training recordings" (distance above 1: the '
