@@ -32,10 +32,15 @@ def test_every_study_is_published() -> None:
 
 
 @pytest.fixture(scope="module")
-def boards() -> list[Leaderboard]:
-    results, refusals = read_results(REPORTS / "results")
+def results() -> dict[str, Result]:
+    found, refusals = read_results(REPORTS / "results")
     assert refusals == []
-    return [leaderboard(result, LOOKS) for result in results if "@" not in result.name]
+    return {result.name: result for result in found if "@" not in result.name}
+
+
+@pytest.fixture(scope="module")
+def boards(results: dict[str, Result]) -> list[Leaderboard]:
+    return [leaderboard(result, LOOKS) for result in results.values()]
 
 
 @pytest.fixture(scope="module")
@@ -53,9 +58,9 @@ def test_a_published_page_comes_from_its_stored_result(
 
 
 def test_each_published_result_is_of_todays_study_file_and_format(
-    by_name: dict[str, Leaderboard],
+    results: dict[str, Result],
 ) -> None:
-    found = {name: stale_because(by_name[name].result) for name in PUBLISHED}
+    found = {name: stale_because(results[name]) for name in PUBLISHED}
     stale = {name: reason for name, reason in found.items() if reason}
     assert stale == {}, "run these studies again: `python -m benchmark run-study NAME`"
 
@@ -76,8 +81,8 @@ def stale_because(result: Result) -> str:
 
 
 @pytest.mark.parametrize("name", PUBLISHED)
-def test_a_published_result_is_among_the_looks(by_name: dict[str, Leaderboard], name: str) -> None:
-    result = by_name[name].result
+def test_a_published_result_is_among_the_looks(results: dict[str, Result], name: str) -> None:
+    result = results[name]
     assert set(looks.places(result, LOOKS)) == set(result.predictions["protocol"])
 
 

@@ -42,6 +42,8 @@ def arrays_of(corpora: Sequence[int], n_rows: int = 240) -> TrainingArrays:
         corpora=np.repeat(np.arange(len(corpora)), n_rows),
         clips=np.arange(total),
         frames=np.array((), dtype=np.intp),
+        block_names=np.array((), dtype=np.str_),
+        block_widths=np.array((), dtype=np.intp),
         apart=np.empty((total, 0), dtype=np.intp),
     )
 

@@ -28,7 +28,7 @@ DOORS = {
     "sklearnex": ("models/",),
     "opensmile": ("features/opensmile.py",),
     "transformers": ("features/hidden_states.py",),
-    "huggingface_hub": ("features/hidden_states.py",),
+    "huggingface_hub": ("features/hidden_states.py", "features/fetch.py"),
     "torch": ("models/networks.py", "features/hidden_states.py"),
     "skorch": ("models/networks.py",),
     "safetensors": ("models/networks.py",),
