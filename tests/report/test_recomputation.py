@@ -755,7 +755,7 @@ def check_steps(audit: Audit, studies: list[Study], text: str) -> None:
         ):
             assert figure is not None
             audit.same("model", row[1], title)
-            audit.same(f"{title}, features", row[0].split(",")[0], f"`{features}`")
+            audit.same(f"{title}, features", row[0].partition("`,")[0].strip("`"), features)
             audit.number(f"{title}, CV score", row[2], cv_score)
             audit.cell(f"{title}, UAR", row[3], figure._replace(own=()))
             audit.number(f"{title}, difference", row[4].lstrip("+"), figure.value - cv_score)
