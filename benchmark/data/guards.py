@@ -19,7 +19,7 @@ from benchmark.data.splits import Split
 from benchmark.data.tables import Table
 from benchmark.errors import BenchmarkError
 from benchmark.features import Extracted
-from benchmark.features.contamination import Tuned
+from benchmark.features.contamination import Tuned, contaminated_encoders
 
 SPEAKER = "speaker"
 MOST_SINGLE = 0.5
@@ -141,19 +141,6 @@ def _allowed(found: dict[str, str], allowed: Collection[str]) -> list[Change]:
                 f"{problem} To run nevertheless: --allow {name}; every page then says so."
             )
     return [Change(kind="allowed", value=name) for name, problem in found.items() if problem]
-
-
-def contaminated_encoders(encoders: Iterable[Tuned], tested: Collection[str]) -> str:
-    """Return which encoder was tuned on the emotion labels of which tested corpora."""
-    for encoder in encoders:
-        if seen := [name for name in tested if encoder.knows(name)]:
-            source = f" ({encoder.address})" if encoder.address else ""
-            return (
-                f"the encoder {encoder.name} was tuned on emotion labels of {', '.join(seen)}"
-                f"{source}: tests of {'it' if len(seen) == 1 else 'them'} would measure what the "
-                "encoder remembers. Choose another encoder or another corpus."
-            )
-    return ""
 
 
 def similar_speakers(clips: pd.DataFrame) -> str:

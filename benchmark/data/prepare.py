@@ -26,7 +26,6 @@ from benchmark.data.guards import (
     check_encoders,
     check_own_features,
     check_sides,
-    contaminated_encoders,
     copies_across,
 )
 from benchmark.data.near_duplicates import find_copies
@@ -41,7 +40,7 @@ from benchmark.data.tables import IDENTITY, Table
 from benchmark.engine.processes import Workers
 from benchmark.errors import BenchmarkError, unknown
 from benchmark.features import Extracted, extract, feature_set
-from benchmark.features.contamination import tuned_encoders
+from benchmark.features.contamination import contaminated_encoders, tuned_encoders
 from benchmark.models import MODELS
 from benchmark.project import Job, Sources
 from benchmark.study import Study, digest_of

@@ -6,7 +6,7 @@ A test on such a corpus measures what the encoder remembers. Tuned encoders are 
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator
+from collections.abc import Collection, Iterable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -76,6 +76,19 @@ TUNED = (
     Tuned("superb-er", ("iemocap",), "https://huggingface.co/superb/hubert-large-superb-er"),
 )
 """Networks that are known to be tuned on emotion labels, as their authors say."""
+
+
+def contaminated_encoders(encoders: Iterable[Tuned], tested: Collection[str]) -> str:
+    """Return which encoder was tuned on the emotion labels of which tested corpora."""
+    for encoder in encoders:
+        if seen := [name for name in tested if encoder.knows(name)]:
+            source = f" ({encoder.address})" if encoder.address else ""
+            return (
+                f"the encoder {encoder.name} was tuned on emotion labels of {', '.join(seen)}"
+                f"{source}: tests of {'it' if len(seen) == 1 else 'them'} would measure what the "
+                "encoder remembers. Choose another encoder or another corpus."
+            )
+    return ""
 
 
 def tuned_encoders(features: str) -> Iterator[Tuned]:

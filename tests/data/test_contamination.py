@@ -12,8 +12,12 @@ from typer.testing import CliRunner
 
 from benchmark.cli import app
 from benchmark.corpora import CORPORA
-from benchmark.data.guards import contaminated_encoders
-from benchmark.features.contamination import TUNED, known_as_tuned, tuned_encoders
+from benchmark.features.contamination import (
+    TUNED,
+    contaminated_encoders,
+    known_as_tuned,
+    tuned_encoders,
+)
 from benchmark.features.encoders import ENCODERS
 from tests.support.bench import SMALL_STUDY, Bench, make_bench, refused_line
 

@@ -321,8 +321,9 @@ def test_a_model_predicts_with_only_its_requirements_installed(
         [sys.executable, "-c", WITHOUT, str(store.card), str(clip), *others],
         capture_output=True,
         text=True,
-        check=True,
+        check=False,
     )
+    assert answer.returncode == 0, answer.stderr
     assert answer.stdout.strip() in read_card(store.card).emotions
 
 

@@ -11,7 +11,6 @@ from typing import Any
 
 import pandas as pd
 
-from benchmark.data.guards import contaminated_encoders
 from benchmark.data.protocols import stream
 from benchmark.evaluation.external import External
 from benchmark.evaluation.intervals import FEWEST_SPEAKERS, Evaluation, bootstrap_seed, evaluate
@@ -21,7 +20,7 @@ from benchmark.evaluation.leaderboard import (
     SPEAKER_INDEPENDENT,
     Leaderboard,
 )
-from benchmark.features.contamination import known_as_tuned
+from benchmark.features.contamination import contaminated_encoders, known_as_tuned
 from benchmark.report import wording
 from benchmark.report.markdown import NOTHING, counted, link, plain, table
 from benchmark.report.template import render

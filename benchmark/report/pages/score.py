@@ -9,7 +9,6 @@ from functools import cached_property
 from pathlib import Path, PurePath
 from typing import Any
 
-from benchmark.data.guards import contaminated_encoders
 from benchmark.engine.files import write_bytes, write_text
 from benchmark.evaluation.intervals import Evaluation, Score
 from benchmark.evaluation.leaderboard import METRIC
@@ -17,7 +16,7 @@ from benchmark.evaluation.metrics import METRICS
 from benchmark.evaluation.predictions import stem
 from benchmark.evaluation.scoring import Extra, Scored
 from benchmark.evaluation.subgroups import FEWEST_CLIPS, SPEAKER, Division, Group
-from benchmark.features.contamination import known_as_tuned
+from benchmark.features.contamination import contaminated_encoders, known_as_tuned
 from benchmark.report import wording
 from benchmark.report.figures import COLOURS, without_glyph
 from benchmark.report.latex import latex as as_latex
