@@ -121,3 +121,9 @@ def test_the_readme_comes_from_the_stored_results(
     readme.write_text(before, encoding="utf-8")
     update_readme(readme, boards)
     assert readme.read_text(encoding="utf-8") == before
+
+
+def test_only_inner_folds_that_keep_speakers_apart_lack_a_corpus_of_two_speakers() -> None:
+    page = (REPORTS / "capstone.md").read_text(encoding="utf-8")
+    assert "those of SI lack TESS in training or in validation" in page
+    assert "those of SD lack" not in page
