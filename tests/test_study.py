@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import sys
 from pathlib import Path
 
@@ -9,9 +10,11 @@ import pytest
 
 from benchmark.errors import BenchmarkError
 from benchmark.features import OPTIONAL_FEATURE_SETS
+from benchmark.features.encoders import ENCODERS
 from benchmark.models import EXTRAS, MODELS, is_installed
 from benchmark.study import EXAMPLES, Range, Study, derive_seed, effective, read_study
 from benchmark.validation import check, read_checked
+from tests.support.encoders import save_whisper
 
 STUDIES = sorted((Path(__file__).parent.parent / "studies").glob("*.toml"))
 
@@ -40,13 +43,18 @@ def study_file(tmp_path: Path) -> Path:
 
 
 @pytest.mark.parametrize("path", STUDIES, ids=lambda path: path.stem)
-def test_a_study_that_comes_with_the_project_is_accepted(path: Path) -> None:
+def test_a_study_that_comes_with_the_project_is_accepted(
+    path: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     study = read_study(path)
     names = [part.partition(":")[0] for part in study.features.split("+")]
     sets = all(OPTIONAL_FEATURE_SETS[n].available for n in names if n in OPTIONAL_FEATURE_SETS)
     installed = is_installed(study.search.engine)
     if not (sets and installed and all(MODELS[name].available for name in study.models)):
         pytest.skip("names models or features of an extra that is not installed")
+    for name in re.findall("embedding:([^@+]+)", study.features):
+        save_whisper(tmp_path / name, n_layers=ENCODERS[name].n_layers)  # for the real one
+    monkeypatch.setenv("SER_ENCODERS", str(tmp_path))
     study = check(study, str(path))
     assert study.name == path.stem
     assert study.question.endswith("?")

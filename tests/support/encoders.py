@@ -49,7 +49,7 @@ def save_wav2vec2_like(kind: str, folder: Path, seed: int = 0, **config: Any) ->
     return folder
 
 
-def save_whisper(folder: Path, head: str = "Model") -> Path:
+def save_whisper(folder: Path, head: str = "Model", n_layers: int = N_LAYERS) -> Path:
     """Save a thin Whisper with random weights; its input is 30 s."""
     import torch
     import transformers
@@ -57,7 +57,7 @@ def save_whisper(folder: Path, head: str = "Model") -> Path:
     torch.manual_seed(0)
     config = transformers.WhisperConfig(
         d_model=WIDTH,
-        encoder_layers=N_LAYERS,
+        encoder_layers=n_layers,
         decoder_layers=1,
         encoder_attention_heads=2,
         decoder_attention_heads=2,
