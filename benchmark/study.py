@@ -149,6 +149,10 @@ class ModelSettings(Record):
         return {"initial": table.get("initial", {}), "fixed": fixed, "space": ranges | choices}
 
 
+BY_CORPUS = "corpus"
+"""Inner folds that are the corpora of the training side."""
+
+
 class Split(Record):
     """Protocols, and the size and number of their test sides."""
 
@@ -176,7 +180,9 @@ class Search(Record):
     """The hyperparameter search."""
 
     trials: int = Field(ge=1, le=100_000)
-    folds: int = Field(ge=2, le=100)
+    folds: int | str
+    """Inner folds of the training side: a number, or ``corpus``, which validates on each training
+    corpus after training on the others."""
     metric: str
     sampler: str = "tpe"
     engine: Literal["scikit-learn", "intelex"] = "scikit-learn"
@@ -193,6 +199,13 @@ class Search(Record):
     """Trials without improvement after which a model's search ends; None for all trials."""
     fit_timeout_s: float | None = Field(default=None, gt=0)
     """Time limit of the fit of one fold, after which its trial fails; None for no limit."""
+
+    @field_validator("folds")
+    @classmethod
+    def _several_folds(cls, folds: int | str) -> int | str:
+        if folds != BY_CORPUS and not (isinstance(folds, int) and 2 <= folds <= 100):
+            raise ValueError(f"must be 2 to 100, or {BY_CORPUS}")
+        return folds
 
 
 class Scale(Record):

@@ -223,8 +223,11 @@ def _labels(study: Study) -> Iterator[str]:
 
 
 def _inner_folds(study: Study) -> Iterator[str]:
+    folds = study.search.folds
+    if not isinstance(folds, int):
+        return  # the training sides tell how many
     for name in study.models:
-        if name in MODELS and study.search.folds < MODELS[name].min_folds:
+        if name in MODELS and folds < MODELS[name].min_folds:
             yield (
                 f"[models.{name}] needs a fold for early stopping or calibration; set search.folds "
                 f"to {MODELS[name].min_folds} or more."
@@ -232,11 +235,12 @@ def _inner_folds(study: Study) -> Iterator[str]:
 
 
 def _ensembles(study: Study) -> Iterator[str]:
+    folds = study.search.folds
     voters = [name for name in study.models if name != BASELINE]
     for vote, members in study.ensembles.items():
         if not isinstance(members, str):
             yield from _unknown("member", members, voters, f"[ensembles] {vote}")
-        elif members == "stacking" and (len(voters) < 2 or study.search.folds < 3):
+        elif members == "stacking" and (len(voters) < 2 or not isinstance(folds, int) or folds < 3):
             yield (
                 f"[ensembles] {vote}: stacking needs two models beside the baseline, and "
                 "search.folds of 3 or more. Add to them, or make it greedy."

@@ -179,6 +179,7 @@ def test_a_model_that_is_calibrated_by_folds_is_refused_beside_auxiliary_corpora
         ("features", 'compare = [["mlp", "svc"]]\nfeatures', ["compare", "model 'svc'"]),
         ("features", 'covariates = ["age"]\nfeatures', ["covariates", "'gender'"]),
         ("[search]", '[rename]\nangri = "sad"\n[search]', ["[rename]", "Did you mean 'angry'?"]),
+        ("folds = 2", 'folds = "corpora"', ["folds", "must be 2 to 100, or corpus"]),
         ("folds = 2", 'folds = 2\npruner = "median"', ["pruner", "'paired'"]),
         ("[search]", "[learning_curves]\nfractions = [1.0, 0.5]\n[search]", ["rising numbers"]),
         ("means-184", 'mfcc-frames-13"\nsample_rate_hz = 16000 #', ["at another rate"]),

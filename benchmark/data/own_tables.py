@@ -12,10 +12,10 @@ from benchmark.console import Console
 from benchmark.data.covariates import COVARIATES, with_covariates
 from benchmark.data.guards import check_clips, check_encoders, check_tables
 from benchmark.data.prepared import Prepared, counts, result_name
-from benchmark.data.protocols import INNER, PROTOCOLS
+from benchmark.data.protocols import PROTOCOLS
 from benchmark.data.record import Change, CorpusRecord, DataRecord
 from benchmark.data.split_tables import SplitTables, write_tables
-from benchmark.data.splits import Split, check_split
+from benchmark.data.splits import Split, check_split, inner_folds
 from benchmark.data.tables import Table, read_csv
 from benchmark.errors import BenchmarkError, unknown
 from benchmark.features import feature_set
@@ -54,8 +54,8 @@ def prepare_tables(
     trained = frame["side"] == "train"
     rule = PROTOCOLS[protocol]
     with rule.named_errors():
-        divided = rule.divide(
-            frame[trained].reset_index(drop=True), study.search.folds, study.seed, INNER
+        divided = inner_folds(
+            rule, frame[trained].reset_index(drop=True), study.search.folds, study.seed
         )
     fold = np.full(len(frame), -1, dtype=np.intp)
     fold[trained.to_numpy()] = divided

@@ -27,7 +27,7 @@ from benchmark.data.protocols import (
 from benchmark.data.protocols.identities import SENTENCE, codes, identities
 from benchmark.engine.arrays import training_part
 from benchmark.errors import BenchmarkError
-from benchmark.study import derive_seed
+from benchmark.study import BY_CORPUS, derive_seed
 
 
 class LeakError(BenchmarkError):
@@ -89,7 +89,7 @@ class Split:
 
 
 def draw_splits(
-    protocol: str, clips: pd.DataFrame, rule: settings.Split, n_folds: int, seed: int
+    protocol: str, clips: pd.DataFrame, rule: settings.Split, n_folds: int | str, seed: int
 ) -> list[Split]:
     """Return the splits of a protocol: one, or one per outer fold and repeat.
 
@@ -99,8 +99,8 @@ def draw_splits(
         One row per clip, see `Protocol`.
     rule : settings.Split
         Outer folds or size of the test side, and repeats.
-    n_folds : int
-        Inner folds of the training side.
+    n_folds : int or str
+        Inner folds of the training side, see `inner_folds`.
     seed : int
         The study's.
 
@@ -172,7 +172,7 @@ def _divided(
     part: str,
     clips: pd.DataFrame,
     sides: tuple[Mask, Mask],
-    n_folds: int,
+    n_folds: int | str,
     seed: int,
 ) -> Split:
     """Return a checked split whose training side is divided into inner folds."""
@@ -181,10 +181,10 @@ def _divided(
     learned = clips[train].reset_index(drop=True)
     rule = PROTOCOLS[protocol]
     within = rule.inner_protocol(learned, clips[test]) if rule.inner_protocol else rule
-    if rule.sides is not None and within.speaker_independent:  # no more folds than speakers
-        n_folds = max(2, min(n_folds, learned["speaker"].nunique()))
+    if rule.sides is not None and within.speaker_independent and isinstance(n_folds, int):
+        n_folds = max(2, min(n_folds, learned["speaker"].nunique()))  # no more folds than speakers
     with rule.named_errors(part):
-        inner = within.divide(learned, n_folds, seed, INNER)
+        inner = inner_folds(within, learned, n_folds, seed)
         if rule.crossed_with is not None:
             groups = rule.crossed_with(learned, seed)
             inner = np.unique(inner * len(clips) + groups, return_inverse=True)[1]
@@ -196,6 +196,40 @@ def _divided(
     split = Split(protocol, test, fold, part, apart=apart)
     check_split(split, clips)
     return split
+
+
+def inner_folds(rule: Protocol, clips: pd.DataFrame, n_folds: int | str, seed: int) -> Positions:
+    """Return the inner fold of each training clip.
+
+    Parameters
+    ----------
+    rule : Protocol
+        It divides the clips where `n_folds` is a number.
+    clips : DataFrame
+        The training side, see `Protocol`.
+    n_folds : int or str
+        A number of folds, or `BY_CORPUS`: each corpus is a fold.
+    seed : int
+        Of the draw.
+
+    Raises
+    ------
+    BenchmarkError
+        If the clips can't be divided so.
+    """
+    if isinstance(n_folds, int):
+        return rule.divide(clips, n_folds, seed, INNER)
+    corpora, fold = np.unique(clips["corpus"].to_numpy(str), return_inverse=True)
+    if len(corpora) < 2:
+        raise BenchmarkError(
+            f"search.folds: {BY_CORPUS} needs two training corpora or more, and there is only "
+            f"{corpora[0]}. Give a number, or name another one in corpora."
+        )
+    if rule.text_independent:
+        raise BenchmarkError(
+            f"search.folds: {BY_CORPUS} does not keep sentences apart. Give a number."
+        )
+    return fold
 
 
 def _tested(protocol: str, clips: pd.DataFrame, rule: settings.Split, seed: int) -> dict[str, Mask]:

@@ -59,7 +59,7 @@ class FitPlan:
     procedure : Procedure
         Its `settings` and `seed` have no effect on a single fit.
     split_seed : int
-    test_size, outer_folds, n_folds : float, int or str or None, int
+    test_size, outer_folds, n_folds : float, int or str or None, int or str
         Of the study: its test side or outer folds, and its inner folds.
     outer_fold : int
         The place of the tested one among the outer folds; 0 without outer folds.
@@ -74,7 +74,7 @@ class FitPlan:
     split_seed: int
     test_size: float
     outer_folds: int | str | None
-    n_folds: int
+    n_folds: int | str
     outer_fold: int
     metric: str
 

@@ -391,3 +391,26 @@ def test_a_shared_sentence_stops_the_run() -> None:
     split = draw_split("speaker-independent", clips, 0.25, 3, 0)
     with pytest.raises(LeakError, match=r"sentence .* is on both sides of the test side"):
         check_split(Split("text-independent", split.test, split.fold), clips)
+
+
+@pytest.mark.parametrize("protocol", ["speaker-independent", "cross-corpus"])
+def test_inner_folds_by_corpus_validate_on_each_training_corpus(
+    clips: pd.DataFrame, protocol: str
+) -> None:
+    for split in draw_splits(protocol, clips, study.Split(), study.BY_CORPUS, 0):
+        validated = [set(clips["corpus"][split.fold == n]) for n in range(split.n_folds)]
+        assert validated == [{name} for name in sorted(set(clips["corpus"][split.train]))]
+
+
+def test_inner_folds_by_corpus_need_two_training_corpora(clips: pd.DataFrame) -> None:
+    two = clips[clips["corpus"] != "men"].reset_index(drop=True)
+    with pytest.raises(BenchmarkError, match="corpus needs two training corpora or more"):
+        draw_splits("cross-corpus", two, study.Split(), study.BY_CORPUS, 0)
+
+
+@pytest.mark.parametrize("protocol", TEXT)
+def test_inner_folds_by_corpus_are_refused_where_sentences_are_kept_apart(
+    clips: pd.DataFrame, protocol: str
+) -> None:
+    with pytest.raises(BenchmarkError, match="does not keep sentences apart"):
+        draw_splits(protocol, clips, study.Split(), study.BY_CORPUS, 0)

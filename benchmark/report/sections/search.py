@@ -26,7 +26,7 @@ from benchmark.report.figures import (
 from benchmark.report.markdown import NO_BREAK, code, listed, number, plain, shortened, title
 from benchmark.report.sections.section import Section
 from benchmark.search.samplers import SAMPLERS
-from benchmark.study import BASELINE, Choices, ModelSettings, Range
+from benchmark.study import BASELINE, BY_CORPUS, Choices, ModelSettings, Range
 
 if TYPE_CHECKING:
     import optuna
@@ -150,7 +150,7 @@ def _looser(board: Leaderboard) -> Iterator[str]:
     single = [title(one.corpus) for one in board.texts if one.sentences == 2]
     for name in board.protocols:
         entry, column = protocol_of(name), wording.protocol_words(name).column
-        if entry.inner_protocol is not None:
+        if entry.inner_protocol is not None or board.result.study.search.folds == BY_CORPUS:
             continue
         if entry.sides is not None:
             yield f"those of {column} keep speakers apart, but no corpus"
