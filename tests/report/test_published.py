@@ -127,3 +127,13 @@ def test_only_inner_folds_that_keep_speakers_apart_lack_a_corpus_of_two_speakers
     page = (REPORTS / "capstone.md").read_text(encoding="utf-8")
     assert "those of SI lack TESS in training or in validation" in page
     assert "those of SD lack" not in page
+
+
+@pytest.mark.parametrize(
+    ("study", "looser"), [("capstone_whisper", True), ("cross_corpus_whisper", False)]
+)
+def test_cross_corpus_pages_say_whether_inner_folds_keep_corpora_apart(
+    study: str, looser: bool
+) -> None:
+    page = (REPORTS / f"{study}.md").read_text(encoding="utf-8")
+    assert ("those of CC keep speakers apart, but no corpus" in page) is looser
