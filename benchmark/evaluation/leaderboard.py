@@ -133,10 +133,14 @@ class Summary:
     ----------
     standings : tuple of Standing
     comparisons : tuple of Comparison
+    texts : tuple of TextAssociation
+    selected_gap : Difference or None
     """
 
-    standings: tuple[Standing, ...]
-    comparisons: tuple[Comparison, ...]
+    standings: tuple[Standing, ...] = ()
+    comparisons: tuple[Comparison, ...] = ()
+    texts: tuple[TextAssociation, ...] = ()
+    selected_gap: Difference | None = None
 
 
 @dataclass(frozen=True)
@@ -169,7 +173,7 @@ class Leaderboard:
     @property
     def summary(self) -> Summary:
         """What takes long to compute, to be stored."""
-        return Summary(self.standings, self.comparisons)
+        return Summary(self.standings, self.comparisons, self.texts, self.selected_gap)
 
     @property
     def corpora(self) -> list[str]:
@@ -249,6 +253,8 @@ class Leaderboard:
     @cached_property
     def selected_gap(self) -> Difference | None:
         """The SD-SI gap of the selected models, on the clips tested under both protocols."""
+        if self.stored is not None:
+            return self.stored.selected_gap
         if not self.has_gap:
             return None
         rows = self.result.predictions
@@ -261,19 +267,19 @@ class Leaderboard:
     @cached_property
     def gap_clips(self) -> int:
         """Number of clips tested under both protocols of the SD-SI gap."""
-        return len(set.intersection(*map(set, self._tested))) if self.has_gap else 0
+        return len(set.intersection(*self._tested)) if self.has_gap else 0
 
     @property
     def gap_restricted(self) -> bool:
         """Whether the SD-SI gap is of fewer clips than the two scores."""
-        return self.has_gap and any(set(one) != set(self._tested[0]) for one in self._tested)
+        return self.has_gap and any(one != self._tested[0] for one in self._tested)
 
     @cached_property
-    def _tested(self) -> list[pd.Series]:
+    def _tested(self) -> list[set[str]]:
         """The test clips of the two protocols of the SD-SI gap."""
         rows = self.result.predictions
         return [
-            rows.loc[rows["protocol"] == protocol, "clip"].drop_duplicates()
+            set(rows.loc[rows["protocol"] == protocol, "clip"].unique())
             for protocol in (SPEAKER_DEPENDENT, SPEAKER_INDEPENDENT)
         ]
 
@@ -288,9 +294,11 @@ class Leaderboard:
         return divisions(predictions[own], self.result.clips, self.result.emotions, METRIC, seed)
 
     @cached_property
-    def texts(self) -> list[TextAssociation]:
+    def texts(self) -> tuple[TextAssociation, ...]:
         """The association of sentence and emotion in each corpus whose sentences are known."""
-        return list(text_associations(self.result))
+        if self.stored is not None:
+            return self.stored.texts
+        return tuple(text_associations(self.result))
 
     def evaluation(self, protocol: str, model: str) -> Evaluation | None:
         """Return a model's figures under a protocol; None if there are none."""
@@ -529,7 +537,7 @@ def _rank(standing: Standing, protocol: str) -> tuple[float, str]:
 
 def _protocols(result: Result) -> list[str]:
     """Return the protocols that were measured, in the study's order."""
-    present = set(result.predictions["protocol"])
+    present = set(result.predictions["protocol"].unique())
     named = [name for name in result.study.split.protocols if name in present]
     return named + sorted(present - set(named))
 

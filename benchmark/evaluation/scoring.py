@@ -326,7 +326,7 @@ def selected_predictions(result: Result, protocol: str = "") -> Predictions:
     BenchmarkError
         If the study has no such protocol, or tests a clip several times under it.
     """
-    board = leaderboard(result, summary=Summary((), ()))
+    board = leaderboard(result, summary=Summary())
     if protocol and protocol not in board.protocols:
         raise unknown("protocol", protocol, board.protocols, f"study {result.name}")
     protocol = protocol or board.leading

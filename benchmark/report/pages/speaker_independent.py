@@ -304,7 +304,7 @@ class Section:
     comparisons: list[Comparison]
     left_out: list[str]
     speakers: list[list[str]]
-    associations: list[TextAssociation]
+    associations: tuple[TextAssociation, ...]
 
 
 def speaker_independent_page(boards: Sequence[Leaderboard], folder: Path) -> str:
