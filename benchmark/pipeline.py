@@ -18,7 +18,7 @@ from benchmark.engine.environment import __version__
 from benchmark.engine.processes import WorkerLostError, Workers
 from benchmark.errors import BenchmarkError
 from benchmark.evaluation import looks
-from benchmark.evaluation.leaderboard import METRIC, leaderboard
+from benchmark.evaluation.leaderboard import METRIC, Leaderboard, leaderboard
 from benchmark.evaluation.results import Result, by_split, read_results, write_result
 from benchmark.evaluation.summaries import write_summary
 from benchmark.features.contamination import tuned_encoders
@@ -92,9 +92,11 @@ def run_study(study: Study, job: Job, console: Console) -> Result:
             result, files = outcome.result, outcome.files
             write_result(result, project.results)
             _submit_artifacts(outcome, local)
-            publish(result, project, console)
+            board = leaderboard(result)
+            publish(result, board, project, console)
             log_models(tracker, result, files, _confusion_matrices(local))
-            write_cards(result, prepared.recipe, prepared.clips_digests, files, outcome.calibrators)
+            recipe, data = prepared.recipe, prepared.clips_digests
+            write_cards(result, board, recipe, data, files, outcome.calibrators)
         except BaseException as error:
             tracker.finish("KILLED" if isinstance(error, KeyboardInterrupt) else "FAILED")
             raise
@@ -136,13 +138,13 @@ def explore_study(study: Study, job: Job, console: Console) -> Path:
     return write_data_page(explore(study, job, console), job.project.reports)
 
 
-def publish(result: Result, project: Project, console: Console) -> list[Path]:
+def publish(result: Result, board: Leaderboard, project: Project, console: Console) -> list[Path]:
     """Record a stored result's looks at its test clips, and write the pages that it changes.
 
     They are its own page, those of results on the same test clips, whose looks are counted on
     them, and the pages over all results.
     """
-    return write_reports(project, console, only=_record_looks(result, project))
+    return write_reports(project, console, only=_record_looks(result, board, project))
 
 
 def write_reports(
@@ -192,10 +194,9 @@ def write_reports(
     return pages
 
 
-def _record_looks(result: Result, project: Project) -> set[str]:
+def _record_looks(result: Result, board: Leaderboard, project: Project) -> set[str]:
     """Record a result's looks at its test clips; return the studies whose pages tell of them."""
     file = project.reports / looks.NAME
-    board = leaderboard(result)
     write_summary(board, project.results / result.name)
     own = [
         looks.Look(

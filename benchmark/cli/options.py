@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from benchmark.console import Console
 from benchmark.errors import BenchmarkError, unknown
 
 if TYPE_CHECKING:
@@ -129,11 +130,15 @@ ModelOption = Annotated[
 ]
 
 
-def read_study(study: str | None, changes: list[str] | None) -> Study:
-    """Return the study of a name or path with its changes, validated."""
+def read_study(
+    study: str | None, changes: list[str] | None, console: Console | None = None
+) -> Study:
+    """Return the study of a name or path with its changes, validated; a console names it first."""
     from benchmark.project import find_study
 
     path = find_study(study or "quickstart")  # a wrong name is refused before heavy imports
+    if console is not None:
+        console.info(f"study {path}")
     from benchmark.validation import read_checked
 
     return read_checked(path, tuple(changes or ()))

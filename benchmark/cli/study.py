@@ -82,7 +82,7 @@ def run_study(
         sources = make_sources(
             project, corpora, corpus, allow_incomplete, allow_missing, tables, allow
         )
-        checked = read_study(study, changes)
+        checked = read_study(study, changes, console)
         from benchmark import pipeline
         from benchmark.report.summary import print_summary
 

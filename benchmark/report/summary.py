@@ -11,6 +11,7 @@ from benchmark.engine.databases import without_user
 from benchmark.evaluation.leaderboard import Leaderboard, Standing, leaderboard
 from benchmark.evaluation.metrics import METRICS
 from benchmark.evaluation.results import Result
+from benchmark.evaluation.summaries import read_summary
 from benchmark.project import Project
 from benchmark.report.markdown import figure
 from benchmark.report.wording import rank, row_title
@@ -18,7 +19,7 @@ from benchmark.report.wording import rank, row_title
 
 def print_summary(result: Result, project: Project, console: Console) -> None:
     """Print the leaderboard of a result and the paths of its pages, tables and runs."""
-    board = leaderboard(result)
+    board = leaderboard(result, summary=read_summary(project.results / result.name))
     metric = result.study.search.metric
     protocols = [PROTOCOLS[name] for name in board.protocols]
     generated = " (generated speech)" if result.generated else ""

@@ -33,7 +33,7 @@ from benchmark.errors import BenchmarkError, unknown
 from benchmark.evaluation import intervals
 from benchmark.evaluation.calibration import calibration
 from benchmark.evaluation.conditions import UnderCondition, under_conditions
-from benchmark.evaluation.leaderboard import Leaderboard, leaderboard
+from benchmark.evaluation.leaderboard import Leaderboard
 from benchmark.evaluation.overlap import speaker_independent
 from benchmark.evaluation.parquet import to_parquet
 from benchmark.evaluation.results import CLIP, Result, Winner, of_split
@@ -316,6 +316,7 @@ def _uar(measured: ProtocolScores) -> str:
 
 def write_cards(
     result: Result,
+    board: Leaderboard,
     recipe: dict[str, Any] | None,
     data: Mapping[str, str],
     files: Mapping[tuple[str, str], Path],
@@ -325,6 +326,8 @@ def write_cards(
 
     Parameters
     ----------
+    board : Leaderboard
+        Of the result.
     recipe : dict or None
         `FeatureSet.recipe` and the normalisation; None for a user's own tables.
     data : mapping of str to str
@@ -332,7 +335,7 @@ def write_cards(
     files, calibrators : mapping of (str, str)
         By split and model.
     """
-    board, study = leaderboard(result), result.study
+    study = result.study
     plugins = MODELS.versions(study.models) | FEATURE_SETS.versions(study.features.split("+"))
     for winner in result.winners:
         split, model = winner.split, winner.model
