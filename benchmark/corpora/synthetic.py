@@ -13,6 +13,7 @@ import io
 import wave
 import zlib
 from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
 from itertools import product
 from pathlib import Path
 from typing import TYPE_CHECKING, NamedTuple
@@ -97,11 +98,15 @@ def read(folder: Path) -> Recordings:
     source = Path(__file__).read_bytes() + Path(synthetic_voice.__file__).read_bytes()
     home = folder / hashlib.sha256(source).hexdigest()[:12]
     clips = [_clip(name, home) for name in sorted(official())]
+
+    def generate(clip: Clip) -> None:
+        if not _is_whole(clip.path):
+            clip.path.parent.mkdir(parents=True, exist_ok=True)
+            write_bytes(clip.path, _with_checksum(wav(synthetic_voice.samples(clip))))
+
     try:
-        for clip in clips:
-            if not _is_whole(clip.path):
-                clip.path.parent.mkdir(parents=True, exist_ok=True)
-                write_bytes(clip.path, _with_checksum(wav(synthetic_voice.samples(clip))))
+        with ThreadPoolExecutor() as threads:  # NumPy computes outside the interpreter's lock
+            list(threads.map(generate, clips))
     except OSError as error:
         raise BenchmarkError(
             f"{home}: can't write the synthetic speech ({error.strerror}). "
