@@ -181,6 +181,7 @@ def test_ctrl_c_reports_that_finished_work_is_saved(bench: Bench, after_s: float
         text=True,
     )
     assert process.stderr is not None
+    assert process.stderr.readline() == f"study {bench.study}\n"  # before any work
     assert process.stderr.readline().startswith("csv: 72 of 72 clips")
     time.sleep(after_s)
     process.send_signal(signal.SIGINT)
