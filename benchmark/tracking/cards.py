@@ -171,6 +171,43 @@ class Calibration(_Part):
         )
 
 
+class Cost(_Part):
+    """What a prediction costs: CPU time of one core, once model and libraries are loaded.
+
+    Decoding and resampling are included. The time depends on the machine; on another one, the
+    parts keep roughly their proportions.
+
+    Attributes
+    ----------
+    clip_s : float
+        Length of the measured clip, generated speech without pauses.
+    seconds : float
+        CPU time for this clip.
+    features_seconds : float
+        The part of `seconds` that decoding and features take.
+    per_second : float
+        CPU time for each second of audio of a longer clip.
+    processor : str
+        Name of the processor that it was measured on.
+    """
+
+    clip_s: float
+    seconds: float
+    features_seconds: float
+    per_second: float
+    processor: str
+
+    @property
+    def words(self) -> str:
+        """What a prediction costs, in a sentence."""
+        return (
+            f"A prediction for a clip of {self.clip_s:g} s takes {self.seconds:.2g} s of one core, "
+            f"of which features {self.features_seconds:.2g} s; a longer clip takes "
+            f"{self.per_second:.2g} s for each second of audio (CPU time, measured when the model "
+            f"was promoted, on {self.processor})."
+        )
+
+
 class Card(_Part):
     """What a stored model is, how it was made, and its test scores.
 
@@ -199,6 +236,8 @@ class Card(_Part):
         Versions of the packages of other authors whose models and features it takes.
     calibration : Calibration or None
         None in cards of early versions: the probabilities are those of the model.
+    cost : Cost or None
+        None until the model is promoted: a study's cards hold nothing that depends on the machine.
     file, sha256 : str
         Name of the model's file, which is beside the card, and its digest.
     """
@@ -223,6 +262,7 @@ class Card(_Part):
     versions: dict[str, str]
     plugins: dict[str, str] = {}
     calibration: Calibration | None = None
+    cost: Cost | None = None
     file: str
     sha256: str
 
@@ -301,6 +341,13 @@ class Card(_Part):
         if self.calibration is None:
             return "Its probabilities are not calibrated: they may be far too high."
         return self.calibration.words
+
+    @property
+    def costs(self) -> str:
+        """What a prediction costs, in a sentence."""
+        if self.cost is None:
+            return "What a prediction costs was not measured: `promote` measures it."
+        return self.cost.words
 
     def text(self) -> str:
         """Return the card as it is stored."""
