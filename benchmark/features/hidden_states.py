@@ -19,7 +19,7 @@ from typing import Any
 
 import numpy as np
 
-from benchmark.errors import BenchmarkError
+from benchmark.errors import BenchmarkError, nearest
 from benchmark.features.encoders import ENCODERS, FOLDER_VARIABLE, folders
 
 CONFIG = "config.json"
@@ -97,10 +97,13 @@ def _missing(name: str) -> str:
             f"({encoder.download_mb:,} MB, licence {encoder.licence}), or set {FOLDER_VARIABLE} to "
             "the folder that holds it."
         )
+    near = nearest(name, ENCODERS)
+    hint = f" Did you mean {near!r}?" if near else ""
     return (
         f"{name} is neither an encoder ({', '.join(ENCODERS)}), nor a folder, nor a network in "
-        f"{FOLDER_VARIABLE} or Hugging Face's cache on this machine. Download it once with "
-        f"`hf download {name}`, or give its folder."
+        f"{FOLDER_VARIABLE} or Hugging Face's cache on this machine.{hint} Give its folder, set "
+        f"{FOLDER_VARIABLE} to the folder that holds it, or download it once with "
+        f"`hf download {name}`."
     )
 
 

@@ -27,6 +27,7 @@ from pydantic import (
 
 from benchmark.data.protocols import PROTOCOLS, protocol_of
 from benchmark.data.protocols.cross_corpus import CROSS_CORPUS
+from benchmark.engine.environment import __version__
 from benchmark.engine.files import write_bytes, write_text
 from benchmark.engine.registry import check_installed
 from benchmark.errors import BenchmarkError, unknown
@@ -97,6 +98,9 @@ class Features(_Part):
         Group whose statistics normalise the features.
     versions : dict of str to str
         Of the packages of an extra that compute the features.
+    weights : dict of str to str
+        Digests of the files of pretrained networks, by feature set; empty in cards of early
+        versions.
     digest : str
         Of the whole recipe, the names of the columns included.
     """
@@ -107,6 +111,7 @@ class Features(_Part):
     columns: int
     normalise: str | None = None
     versions: dict[str, str] = {}
+    weights: dict[str, str] = {}
     digest: str
 
 
@@ -455,6 +460,11 @@ def _features_of(recipe: dict[str, Any]) -> Features:
         columns=len(recipe["columns"]),
         normalise=recipe.get("normalise"),
         versions=recipe.get("versions", {}),
+        weights={
+            part["name"]: part["weights"]
+            for part in recipe.get("parts", [recipe])
+            if "weights" in part
+        },
         digest=digest_of(recipe),
     )
 
@@ -547,17 +557,37 @@ def feature_set_of(card: Card, where: str) -> FeatureSet:
         own = feature_set(features.name)
         if own.shape is None and not own.weights:
             own = feature_set(features.name, features.sample_rate_hz)
-        reason = "" if _features_of(own.recipe()) == features else "its recipe has changed"
+        reason = _difference(_features_of(own.recipe()), features)
     except BenchmarkError as error:
         reason = str(error)
     if reason:
+        by = card.versions.get("ser-benchmark")
+        other = "" if by == __version__ else f" It was made by ser-benchmark {by}."
         raise BenchmarkError(
-            f"{model} takes features {features.name} version {features.version}, which this "
-            f"version of the benchmark can't compute ({reason}). "
-            f"Install ser-benchmark {card.versions.get('ser-benchmark')}, or run the study again "
-            "and promote its selected model."
+            f"{model} takes features {features.name} version {features.version}, which can't be "
+            f"computed here: {reason}{other}"
         )
     return own
+
+
+def _difference(here: Features, stored: Features) -> str:
+    """Return how features computed here differ from those of a model; empty if they are equal."""
+    if here == stored.model_copy(update={"weights": here.weights}):  # the digest includes them
+        return ""
+    for name, digest in here.weights.items():
+        if stored.weights.get(name, digest) != digest:
+            return (
+                f"the weights of {name} on this machine have the digest {digest}, those of the "
+                f"model {stored.weights[name]}. Put the weights there that the model was fitted "
+                "with."
+            )
+    for name, version in stored.versions.items():
+        if here.versions.get(name) != version:
+            return (
+                f"{name} {here.versions.get(name)} is installed, the model was fitted with "
+                f"{version}. Install it (pip install {name}=={version})."
+            )
+    return "their recipe has changed. Run the study again and promote its selected model."
 
 
 def load_model(path: Path) -> tuple[Card, Any]:

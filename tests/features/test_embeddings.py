@@ -298,6 +298,7 @@ def test_a_plus_in_an_argument_belongs_to_it_unless_a_feature_set_follows(
     [
         ("someone/never-fetched", "hf download someone/never-fetched"),
         ("no such/folder/anywhere", "no such/folder/anywhere is neither an encoder ("),
+        ("whisper-bas@layers=1", "Did you mean 'whisper-base'?"),
         ("{folder}@layers=4", "layers=4 are not layers of this network. Allowed: 0 to 3"),
         ("{folder}@layers=-1", "layers=-1 are not layers"),
         ("{folder}@layers=3-1", "layers=3-1 are not layers"),
