@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import pickle
 import shutil
+from collections.abc import Callable
 from pathlib import Path
 
 import numpy as np
@@ -400,6 +401,42 @@ def test_damaged_weights_are_refused(networks: Path, tmp_path: Path) -> None:
     (folder / "model.safetensors").write_bytes(b"damaged" * 9)
     with pytest.raises(BenchmarkError, match="the weights can't be read"):
         features_of(voice(200.0), feature_set(f"embedding:{folder}"))
+
+
+@pytest.fixture(params=SAVE)
+def sharded(request: pytest.FixtureRequest, networks: Path, tmp_path: Path) -> tuple[Path, Path]:
+    """A network in one file, and the same in several."""
+    from transformers import AutoModel
+
+    folder = networks / request.param
+    shutil.copytree(folder, tmp_path / "sharded" / request.param)
+    (tmp_path / "sharded" / request.param / "model.safetensors").unlink()
+    model = AutoModel.from_pretrained(folder)
+    model.save_pretrained(tmp_path / "sharded" / request.param, max_shard_size="20KB")
+    return folder, tmp_path / "sharded" / request.param
+
+
+def test_weights_in_several_files_give_the_same_row(sharded: tuple[Path, Path]) -> None:
+    whole, parts = (feature_set(f"embedding:{folder}") for folder in sharded)
+    assert not (sharded[1] / "model.safetensors").exists()
+    samples = voice(200.0)
+    assert features_of(samples, parts).tobytes() == features_of(samples, whole).tobytes()
+
+
+@pytest.mark.parametrize("spoil", [Path.unlink, lambda shard: shard.write_bytes(b"")])
+def test_each_of_several_files_of_weights_counts(
+    sharded: tuple[Path, Path], spoil: Callable[[Path], object]
+) -> None:
+    shards = sorted(sharded[1].glob("model-*.safetensors"))
+    assert len(shards) > 1
+    whole = feature_set(f"embedding:{sharded[1]}").weights
+    moved = sharded[1].rename(sharded[1].with_name("moved"))
+    spoil(moved / shards[-1].name)
+    with pytest.raises(BenchmarkError, match=r"missing|can't be read"):
+        feature_set(f"embedding:{moved}").compute(voice(200.0), RATE_HZ)
+    (moved / shards[-1].name).write_bytes(b"other")
+    other = feature_set(f"embedding:{moved.rename(moved.with_name('other'))}")
+    assert other.weights != whole
 
 
 def test_weights_that_lack_a_tensor_are_refused(networks: Path, tmp_path: Path) -> None:

@@ -241,6 +241,45 @@ def test_weights_are_pickles_only_where_there_is_nothing_else(machine: Machine) 
     assert set(machine.hub.got) == {*SETTINGS, "pytorch_model.bin"}
 
 
+SHARDS = {
+    "model-00001-of-00002.safetensors": SAFE,
+    "model-00002-of-00002.safetensors": SAFE[::-1],
+}
+
+
+def index_of(*names: str) -> bytes:
+    return json.dumps({"weight_map": {f"layer{i}": name for i, name in enumerate(names)}}).encode()
+
+
+def test_weights_in_several_files_are_fetched_with_their_index(machine: Machine) -> None:
+    del machine.hub.files["model.safetensors"]
+    machine.hub.files |= SHARDS | {"model.safetensors.index.json": index_of(*SHARDS)}
+    done = machine.fetch(PINNED.name)
+    assert done.returncode == 0, done.stderr
+    assert "2 MB in 5 files" in done.stderr
+    assert set(machine.hub.got) == {*SETTINGS, *SHARDS, "model.safetensors.index.json"}
+    again = machine.fetch(PINNED.name, HF_ENDPOINT="http://127.0.0.1:9")
+    assert "complete already; nothing to do" in again.stderr
+    (machine.encoders / PINNED.name / min(SHARDS)).unlink()
+    assert "exists, but lacks" in machine.refused(PINNED.name)
+
+
+@pytest.mark.parametrize(
+    ("index", "words"),
+    [
+        (index_of(*SHARDS, "model-00003-of-00002.safetensors"), "names model-00003-of-00002"),
+        (b"{", "model.safetensors.index.json is damaged"),
+    ],
+)
+def test_a_repository_without_all_its_weights_is_refused(
+    index: bytes, words: str, machine: Machine
+) -> None:
+    del machine.hub.files["model.safetensors"]
+    machine.hub.files |= SHARDS | {"model.safetensors.index.json": index}
+    assert words in machine.refused(PINNED.name)
+    assert not (machine.encoders / PINNED.name).exists()
+
+
 @pytest.mark.parametrize("encoder", [PINNED, NEWEST], ids=["pinned", "newest"])
 def test_without_a_folder_it_goes_to_the_cache_of_the_hub_where_features_find_it(
     encoder: Encoder, machine: Machine
