@@ -138,9 +138,8 @@ def _download(encoder: Encoder, folder: Path | None, say: Callable[[str], None])
         info = HfApi().model_info(encoder.hub, revision=encoder.revision, files_metadata=True)
         files = _needed(encoder, info.siblings or [])
         megabytes = sum(file.size or 0 for file in files) / 1e6
-        pinned = "" if encoder.revision else ", the newest"
         say(
-            f"{encoder.hub}, commit {info.sha}{pinned}: {megabytes:,.0f} MB in {len(files)} files, "
+            f"{encoder.hub}, commit {info.sha}: {megabytes:,.0f} MB in {len(files)} files, "
             f"licence {encoder.licence}."
         )
         for file in files:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import pickle
+import re
 import shutil
 from collections.abc import Callable
 from pathlib import Path
@@ -253,7 +254,7 @@ def test_an_encoder_is_found_in_the_hubs_cache_at_its_revision_only(
     with pytest.raises(BenchmarkError, match="hubert-base is not on this machine"):
         feature_set("embedding:hubert-base")
     shutil.rmtree(tmp_path / "hub")
-    put_in_hub(tmp_path / "hub", networks / "hubert-base", encoder.hub, str(encoder.revision))
+    put_in_hub(tmp_path / "hub", networks / "hubert-base", encoder.hub, encoder.revision)
     assert feature_set("embedding:hubert-base").weights
 
 
@@ -270,7 +271,7 @@ def test_a_missing_encoder_says_in_one_line_what_to_fetch(encoder: Encoder) -> N
 @pytest.mark.parametrize("encoder", ENCODERS.values(), ids=list(ENCODERS))
 def test_encoders_name_what_others_rely_on(encoder: Encoder) -> None:
     assert NAME.fullmatch(encoder.name)
-    assert len(encoder.revision or "0" * 40) == 40
+    assert re.fullmatch("[0-9a-f]{40}", encoder.revision)
     assert set(encoder.tuned_on) <= set(CORPORA)
     one = f"embedding:{encoder.name}@layers=1+3,pool=mean+std"
     assert names_of(f"functionals+{one}+dynamics") == ["functionals", one, "dynamics"]

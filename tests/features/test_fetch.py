@@ -19,12 +19,12 @@ from pathlib import Path
 
 import pytest
 
-from benchmark.features.encoders import ENCODERS, Encoder
+from benchmark.features.encoders import ENCODERS
 from tests.support.waiting import wait_until
 
 pytest.importorskip("huggingface_hub")
 
-PINNED, NEWEST = ENCODERS["whisper-base"], ENCODERS["wav2vec2-large-robust"]
+PINNED = ENCODERS["whisper-base"]
 COMMIT = "5" * 40
 SETTINGS = {"config.json": b'{"model_type": "whisper"}', "preprocessor_config.json": b"{}"}
 SAFE = bytes(range(256)) * 4000  # 1 MB
@@ -210,7 +210,7 @@ def below(folder: Path) -> set[str]:
 
 
 def test_an_encoder_is_fetched_with_what_it_needs_and_nothing_else(machine: Machine) -> None:
-    machine.hub.commit = str(PINNED.revision)
+    machine.hub.commit = PINNED.revision
     done = machine.fetch(PINNED.name)
     assert done.returncode == 0, done.stderr
     assert done.stdout.splitlines() == [str(machine.encoders / PINNED.name)]
@@ -228,11 +228,11 @@ def test_an_encoder_is_fetched_with_what_it_needs_and_nothing_else(machine: Mach
     assert "complete already; nothing to do" in again.stderr
 
 
-def test_without_a_pinned_commit_the_newest_is_told_and_stored(machine: Machine) -> None:
-    done = machine.fetch(NEWEST.name)
-    assert f"commit {COMMIT}, the newest" in done.stderr
-    stored = (machine.encoders / NEWEST.name / "revision.txt").read_text()
-    assert stored == f"{NEWEST.hub} {COMMIT}\n"
+def test_the_commit_is_stored_beside_the_weights(machine: Machine) -> None:
+    machine.hub.commit = PINNED.revision
+    machine.fetch(PINNED.name)
+    stored = (machine.encoders / PINNED.name / "revision.txt").read_text()
+    assert stored == f"{PINNED.hub} {PINNED.revision}\n"
 
 
 def test_weights_are_pickles_only_where_there_is_nothing_else(machine: Machine) -> None:
@@ -280,17 +280,16 @@ def test_a_repository_without_all_its_weights_is_refused(
     assert not (machine.encoders / PINNED.name).exists()
 
 
-@pytest.mark.parametrize("encoder", [PINNED, NEWEST], ids=["pinned", "newest"])
 def test_without_a_folder_it_goes_to_the_cache_of_the_hub_where_features_find_it(
-    encoder: Encoder, machine: Machine
+    machine: Machine,
 ) -> None:
-    machine.hub.commit = encoder.revision or COMMIT
-    done = machine.fetch(encoder.name, SER_ENCODERS="")
+    machine.hub.commit = PINNED.revision
+    done = machine.fetch(PINNED.name, SER_ENCODERS="")
     assert done.returncode == 0, done.stderr
     folder = Path(done.stdout.strip())
     assert folder.is_relative_to(machine.folder / "hf")
     assert below(folder) == NEEDED
-    code = f"from benchmark.features.hidden_states import find; print(find({encoder.name!r}, ''))"
+    code = f"from benchmark.features.hidden_states import find; print(find({PINNED.name!r}, ''))"
     found = subprocess.run(
         [sys.executable, "-c", code],
         env=machine.environment(SER_ENCODERS="", HF_HUB_OFFLINE="1"),
@@ -299,7 +298,7 @@ def test_without_a_folder_it_goes_to_the_cache_of_the_hub_where_features_find_it
         check=True,
     )
     assert Path(found.stdout.strip()) == folder
-    again = machine.fetch(encoder.name, SER_ENCODERS="", HF_ENDPOINT="http://127.0.0.1:9")
+    again = machine.fetch(PINNED.name, SER_ENCODERS="", HF_ENDPOINT="http://127.0.0.1:9")
     assert "complete already; nothing to do" in again.stderr
 
 
@@ -326,7 +325,7 @@ def test_after_a_kill_the_same_command_fetches_what_is_missing(
     how: signal.Signals, cached: bool, machine: Machine
 ) -> None:
     variables = {"SER_ENCODERS": ""} if cached else {}
-    machine.hub.commit = str(PINNED.revision)
+    machine.hub.commit = PINNED.revision
     machine.hub.waits = True
     process = subprocess.Popen(
         machine.command(PINNED.name), env=machine.environment(**variables), stderr=subprocess.PIPE
@@ -349,7 +348,7 @@ def test_another_content_than_the_hub_states_is_refused_and_removed(
     name: str, cached: bool, machine: Machine
 ) -> None:
     variables = {"SER_ENCODERS": ""} if cached else {}
-    machine.hub.commit = str(PINNED.revision)
+    machine.hub.commit = PINNED.revision
     machine.hub.served[name] = FILES[name][:-1] + b"x"
     line = machine.refused(PINNED.name, **variables)
     assert f"{PINNED.hub}: {name} is not the published file" in line
