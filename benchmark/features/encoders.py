@@ -40,7 +40,7 @@ class Encoder:
     download_mb : int
         Size of the weights to download (1 MB = 10^6 bytes), with a decoder where there is one.
     licence : str
-        Of the weights, as SPDX names it.
+        Of the weights, as their page on the hub states or links it, by its SPDX name.
     trained_on : str
         What it learnt from, in plain words.
     tuned_on : tuple of str

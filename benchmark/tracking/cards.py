@@ -579,7 +579,8 @@ def _difference(here: Features, stored: Features) -> str:
             return (
                 f"the weights of {name} on this machine have the digest {digest}, those of the "
                 f"model {stored.weights[name]}. Put the weights there that the model was fitted "
-                "with."
+                "with (`python -m benchmark fetch` has those of named encoders), or run the study "
+                "again and promote its selected model."
             )
     for name, version in stored.versions.items():
         if here.versions.get(name) != version:
