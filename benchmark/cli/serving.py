@@ -68,7 +68,7 @@ def promote(
     """Register a study's selected model in MLflow and make it the champion, which is served.
 
     A model replaces the champion if its CV score on the same clips is higher. Test scores are not
-    used.
+    used. What a prediction costs on this machine is measured and stored with it.
 
     - `promote capstone`: the selected model, speaker-independent
     - `promote capstone --model mlp --split speaker-dependent`: another model
@@ -85,6 +85,7 @@ def promote(
         from benchmark.tracking.store import ARTIFACTS, tracking_uri
 
         introduce(read_card(card), console)
+        console.info("Measuring what a prediction costs ...")
         cost, uri = measure_cost(card), tracking_uri(project)
         done = model_registry.promote(card, cost, uri, project / ARTIFACTS, force=force)
         console.info(done.card.costs)
