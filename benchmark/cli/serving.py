@@ -68,7 +68,7 @@ def promote(
     """Register a study's selected model in MLflow and make it the champion, which is served.
 
     A model replaces the champion if its CV score on the same clips is higher. Test scores are not
-    used.
+    used. What a prediction costs on this machine is measured and stored with it.
 
     - `promote capstone`: the selected model, speaker-independent
     - `promote capstone --model mlp --split speaker-dependent`: another model
@@ -80,11 +80,15 @@ def promote(
         folder = Project(project).features_cache / Path(study).stem
         card = find_card(folder, study, split, model)  # refused before heavy imports
         from benchmark.serving.command import introduce
+        from benchmark.serving.cost import measure_cost
         from benchmark.tracking import model_registry
         from benchmark.tracking.store import ARTIFACTS, tracking_uri
 
         introduce(read_card(card), console)
-        done = model_registry.promote(card, tracking_uri(project), project / ARTIFACTS, force=force)
+        console.info("Measuring what a prediction costs ...")
+        cost, uri = measure_cost(card), tracking_uri(project)
+        done = model_registry.promote(card, cost, uri, project / ARTIFACTS, force=force)
+        console.info(done.card.costs)
         state = "new" if done.new else "already registered"
         console.print(
             f"{model_registry.REGISTERED} version {done.version} ({state}). {done.reason}"

@@ -70,6 +70,16 @@ def _version(package: str) -> str:
         return ABSENT
 
 
+def processor() -> str:
+    """Return the name of this machine's processor; its architecture where the name is unknown."""
+    try:
+        lines = Path("/proc/cpuinfo").read_text(encoding="utf-8", errors="replace").splitlines()
+    except OSError:
+        lines = []  # another system than Linux
+    names = [line.partition(":")[2].strip() for line in lines if line.startswith("model name")]
+    return next(iter(names), platform.processor() or platform.machine())
+
+
 @lru_cache(maxsize=1)
 def kernels() -> str:
     """Return OpenBLAS's names of the processor kernels used on this machine.

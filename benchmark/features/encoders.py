@@ -29,8 +29,8 @@ class Encoder:
         Name in study files, after ``embedding:``.
     hub : str
         Its repository on the Hugging Face Hub.
-    revision : str or None
-        Commit of the repository, so that the weights never change; None: the newest.
+    revision : str
+        Commit of the repository, so that the weights never change.
     sample_rate_hz : int
         Sample rate of its input.
     n_layers, width : int
@@ -40,7 +40,7 @@ class Encoder:
     download_mb : int
         Size of the weights to download (1 MB = 10^6 bytes), with a decoder where there is one.
     licence : str
-        Of the weights, as SPDX names it.
+        Of the weights, as their page on the hub states or links it, by its SPDX name.
     trained_on : str
         What it learnt from, in plain words.
     tuned_on : tuple of str
@@ -49,7 +49,7 @@ class Encoder:
 
     name: str
     hub: str
-    revision: str | None
+    revision: str
     sample_rate_hz: int
     n_layers: int
     width: int
@@ -175,7 +175,7 @@ ENCODERS: dict[str, Encoder] = {
         Encoder(
             name="wav2vec2-large-robust",
             hub="facebook/wav2vec2-large-robust",
-            revision=None,
+            revision="2493a2c576276145c3e066d9243b0e391fab673a",
             sample_rate_hz=16_000,
             n_layers=24,
             width=1024,

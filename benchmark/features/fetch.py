@@ -19,13 +19,20 @@ from benchmark.errors import BenchmarkError, unknown
 from benchmark.features.encoders import ENCODERS, FOLDER_VARIABLE, Encoder
 from benchmark.features.hidden_states import (
     CONFIG,
+    INDEX,
     INPUT_CONFIG,
     WEIGHTS,
     find,
+    weights_in,
 )
 
 REVISION = "revision.txt"
 """File with repository and commit of an encoder, in its folder."""
+
+KINDS = tuple(
+    kind for name in WEIGHTS for kind in ((name,), (f"{name}{INDEX}", name.replace(".", "-*.", 1)))
+)
+"""Weights as a repository may hold them, best first: one file, or an index and its shards."""
 
 CHUNK = 1 << 20  # bytes
 
@@ -113,8 +120,11 @@ def _present(encoder: Encoder, root: Path | None) -> Path | None:
 
 
 def _is_complete(folder: Path) -> bool:
-    weights = any(any(folder.glob(pattern)) for pattern in WEIGHTS)
-    return weights and (folder / CONFIG).is_file() and (folder / INPUT_CONFIG).is_file()
+    try:
+        weights_in(folder)
+    except ValueError:
+        return False
+    return (folder / CONFIG).is_file() and (folder / INPUT_CONFIG).is_file()
 
 
 def _download(encoder: Encoder, folder: Path | None, say: Callable[[str], None]) -> Path:
@@ -128,9 +138,8 @@ def _download(encoder: Encoder, folder: Path | None, say: Callable[[str], None])
         info = HfApi().model_info(encoder.hub, revision=encoder.revision, files_metadata=True)
         files = _needed(encoder, info.siblings or [])
         megabytes = sum(file.size or 0 for file in files) / 1e6
-        pinned = "" if encoder.revision else ", the newest"
         say(
-            f"{encoder.hub}, commit {info.sha}{pinned}: {megabytes:,.0f} MB in {len(files)} files, "
+            f"{encoder.hub}, commit {info.sha}: {megabytes:,.0f} MB in {len(files)} files, "
             f"licence {encoder.licence}."
         )
         for file in files:
@@ -144,6 +153,10 @@ def _download(encoder: Encoder, folder: Path | None, say: Callable[[str], None])
         if isinstance(error, OSError) and error.errno is not None:
             raise _disk_error(folder and folder.parent, encoder, error) from error
         raise _download_error(encoder, error) from error
+    try:
+        weights_in(path.parent)
+    except ValueError as error:
+        raise BenchmarkError(f"{encoder.hub}: incomplete at this commit: {error}.") from error
     if folder is not None:
         write_text(folder / REVISION, f"{encoder.hub} {info.sha}\n")
     return path.parent
@@ -152,22 +165,23 @@ def _download(encoder: Encoder, folder: Path | None, say: Callable[[str], None])
 def _needed(encoder: Encoder, files: Sequence[Any]) -> list[Any]:
     """Return the files that are needed of a repository: two of settings, and one kind of weights.
 
+    Weights are one file, or an index and its shards.
+
     Raises
     ------
     BenchmarkError
         If the repository lacks one of them.
     """
     names = [file.rfilename for file in files]
-    weights = next((p for p in WEIGHTS if any(fnmatch(name, p) for name in names)), WEIGHTS[0])
-    needed = [file for file in files if file.rfilename in (CONFIG, INPUT_CONFIG)]
-    needed += [file for file in files if fnmatch(file.rfilename, weights)]
-    for pattern in (CONFIG, INPUT_CONFIG, weights):
-        if not any(fnmatch(file.rfilename, pattern) for file in needed):
+    weights = next((kind for kind in KINDS if kind[0] in names), KINDS[0])
+    patterns = (CONFIG, INPUT_CONFIG, *weights)
+    for pattern in patterns:
+        if not any(fnmatch(name, pattern) for name in names):
             raise BenchmarkError(
                 f"{encoder.hub} has no {pattern} at this commit, which {encoder.name} needs. "
                 "Nothing was downloaded."
             )
-    return needed
+    return [file for file in files if any(fnmatch(file.rfilename, one) for one in patterns)]
 
 
 def _check(path: Path, file: Any, encoder: Encoder) -> None:

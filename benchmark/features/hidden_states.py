@@ -19,13 +19,17 @@ from typing import Any
 
 import numpy as np
 
-from benchmark.errors import BenchmarkError
+from benchmark.errors import BenchmarkError, nearest
 from benchmark.features.encoders import ENCODERS, FOLDER_VARIABLE, folders
 
 CONFIG = "config.json"
 INPUT_CONFIG = "preprocessor_config.json"
-WEIGHTS = ("model.safetensors", "model-*.safetensors", "pytorch_model.bin", "pytorch_model-*.bin")
-"""Files of weights, the first kind that is there; pickles are read as plain tensors only."""
+WEIGHTS = ("model.safetensors", "pytorch_model.bin")
+"""Files of weights, the first that is there, itself or as the index of its shards; pickles are read
+as plain tensors only."""
+
+INDEX = ".index.json"
+"""End of the name of an index: ``model.safetensors.index.json`` names ``model-*.safetensors``."""
 
 UNUSED_WEIGHTS = {"masked_spec_embed"}
 """Weights that only training uses."""
@@ -97,10 +101,13 @@ def _missing(name: str) -> str:
             f"({encoder.download_mb:,} MB, licence {encoder.licence}), or set {FOLDER_VARIABLE} to "
             "the folder that holds it."
         )
+    near = nearest(name, ENCODERS)
+    hint = f" Did you mean {near!r}?" if near else ""
     return (
         f"{name} is neither an encoder ({', '.join(ENCODERS)}), nor a folder, nor a network in "
-        f"{FOLDER_VARIABLE} or Hugging Face's cache on this machine. Download it once with "
-        f"`hf download {name}`, or give its folder."
+        f"{FOLDER_VARIABLE} or Hugging Face's cache on this machine.{hint} Give its folder, set "
+        f"{FOLDER_VARIABLE} to the folder that holds it, or download it once with "
+        f"`hf download {name}`."
     )
 
 
@@ -136,18 +143,38 @@ def describe(folder: Path, where: str) -> Network:
         ) from error
 
 
-def _weights(folder: Path) -> list[Path]:
-    """Return the files of a network's weights."""
-    for pattern in WEIGHTS:
-        if found := sorted(folder.glob(pattern)):
-            return found
+def weights_in(folder: Path) -> list[Path]:
+    """Return the files of a network's weights: one, or all shards that an index names.
+
+    Raises
+    ------
+    ValueError
+        If there are none, a shard is missing, or the index is damaged.
+    """
+    for name in WEIGHTS:
+        if (folder / name).is_file():
+            return [folder / name]
+        if (folder / f"{name}{INDEX}").is_file():
+            return _shards(folder / f"{name}{INDEX}")
     raise ValueError(f"none of {', '.join(WEIGHTS)}")
+
+
+def _shards(index: Path) -> list[Path]:
+    try:
+        named = set(json.loads(index.read_text(encoding="utf-8"))["weight_map"].values())
+        shards = [index.parent / name for name in sorted(named)]
+    except (ValueError, KeyError, TypeError, AttributeError) as error:
+        raise ValueError(f"{index.name} is damaged") from error
+    missing = [path.name for path in shards if path.parent != index.parent or not path.is_file()]
+    if missing or not shards:
+        raise ValueError(f"{index.name} names {', '.join(missing) or 'nothing'}, which is missing")
+    return shards
 
 
 def _digest(folder: Path) -> str:
     """Return the digest of the files that decide a network's numbers."""
     digest = blake2b(digest_size=16)
-    for path in (folder / CONFIG, folder / INPUT_CONFIG, *_weights(folder)):
+    for path in (folder / CONFIG, folder / INPUT_CONFIG, *weights_in(folder)):
         digest.update(path.name.encode() + b"\0")
         with path.open("rb") as file:
             while block := file.read(1 << 20):
@@ -256,7 +283,7 @@ def _read(network: Network, top: int) -> tuple[Any, Any, list[str]]:
             local_files_only=True,
             trust_remote_code=False,
             key_mapping={r"^(model\.)?encoder\.": ""} if of_whisper else None,
-            use_safetensors=_weights(network.folder)[0].suffix == ".safetensors",
+            use_safetensors=weights_in(network.folder)[0].suffix == ".safetensors",
             weights_only=True,
             dtype=torch.float32,
             num_hidden_layers=min(network.n_layers, top + 1),

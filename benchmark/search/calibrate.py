@@ -33,7 +33,13 @@ from benchmark.study import derive_seed
 TEMPERATURES = (1 / 20, 50.0)
 GROWTHS = (0.5, 4.0)
 """Ranges of the two fitted numbers. Above 0, so that probabilities move towards the class
-frequencies with the distance also where no corpus could be left out."""
+frequencies with the distance also where no corpus could be left out.
+
+Inside the training sides of reports/unseen_corpora.md, with each training corpus held back from the
+calibrator once, the mean calibration error was 0.134. Other forms had more: with a growth of at
+most 1 0.138, fitted on left-out corpora alone 0.147, a mixture of two temperatures weighted by the
+distance 0.174, without growth 0.180.
+"""
 
 
 @dataclass(frozen=True)

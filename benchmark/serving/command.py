@@ -134,11 +134,13 @@ def predict_over_time(
 
 
 def introduce(card: Card, console: Console) -> None:
-    """Print which model predicts, and its measured performance."""
+    """Print which model predicts, its measured performance, and what a prediction costs."""
     console.info(f"model: {card.title} ({card.reference})")
     console.info(card.performance, style="bold")
     if card.calibration is None:
         console.info(card.calibrated)
+    if card.cost is not None:
+        console.info(card.costs)
 
 
 def _report_unusable(

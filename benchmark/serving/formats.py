@@ -97,6 +97,7 @@ def to_json(card: Card, key: str, results: Iterable[FileResult[Prediction | Time
         "emotions": card.emotions,
         "measured": card.trust.model_dump(mode="json"),
         "calibrated": card.calibrated,
+        "cost": card.cost and card.cost.model_dump(mode="json"),
         key: [
             {"file": one.file}
             | ({"reason": one.reason} if one.result is None else one.result.to_dict())

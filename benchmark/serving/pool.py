@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import contextlib
 import logging
 import os
 import threading
@@ -18,8 +17,6 @@ from typing import Any, Concatenate, ParamSpec, TypeVar
 
 from benchmark.engine.processes import Worker, data_bytes
 from benchmark.errors import BenchmarkError
-from benchmark.features.audio import UnusableError
-from benchmark.serving.example_clip import example_wav
 from benchmark.serving.limits import Limits
 from benchmark.serving.predictor import Predictor
 from benchmark.tracking.cards import read_card
@@ -250,8 +247,7 @@ def _predictor(card: Path) -> Predictor:
 def _load(card: Path, memory_bytes: int) -> int:
     """Load the model in a worker, limit its memory, and return its data segments in bytes."""
     predictor = _predictor(card)
-    with contextlib.suppress(UnusableError):  # the first prediction takes seven times as long
-        predictor.predict(example_wav())
+    predictor.warm_up()
     held = data_bytes("self")
     if held:
         import resource

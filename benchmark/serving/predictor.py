@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
@@ -11,11 +12,12 @@ from numpy.typing import NDArray
 from threadpoolctl import threadpool_limits
 
 from benchmark.features import FeatureSet
-from benchmark.features.audio import decode
+from benchmark.features.audio import UnusableError, decode
 from benchmark.features.extract import features_of
 from benchmark.models import probabilities
 from benchmark.models.calibrator import Calibrator
 from benchmark.models.single_row import SingleRowModel, for_single_rows
+from benchmark.serving.example_clip import example_wav
 from benchmark.tracking.cards import Card, feature_set_of, load_calibrator, load_model
 
 LIKE = "like the training recordings"
@@ -86,6 +88,17 @@ class Predictor:
         threadpool_limits(1)
         features = feature_set_of(loaded, str(card))
         return cls(loaded, features, for_single_rows(model), calibrator)
+
+    def warm_up(self) -> None:
+        """Predict an example clip: the first prediction loads libraries and networks.
+
+        Raises
+        ------
+        BenchmarkError
+            If a network can't be loaded.
+        """
+        with contextlib.suppress(UnusableError):
+            self.predict(example_wav())
 
     def predict(self, content: bytes, longest_s: float | None = None) -> Prediction:
         """Return the prediction for the content of an audio file.

@@ -33,8 +33,9 @@ class SpeechEmotionModel(PythonModel):
     """A registered model as MLflow calls it."""
 
     def load_context(self, context: PythonModelContext) -> None:
-        """Load the model by its card."""
+        """Load the model by its card, and all that its first prediction needs."""
         self.predictor = Predictor.load(Path(context.artifacts["card"]))
+        self.predictor.warm_up()
 
     def predict(
         self,

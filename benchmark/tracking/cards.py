@@ -27,6 +27,7 @@ from pydantic import (
 
 from benchmark.data.protocols import PROTOCOLS, protocol_of
 from benchmark.data.protocols.cross_corpus import CROSS_CORPUS
+from benchmark.engine.environment import __version__
 from benchmark.engine.files import write_bytes, write_text
 from benchmark.engine.registry import check_installed
 from benchmark.errors import BenchmarkError, unknown
@@ -97,6 +98,9 @@ class Features(_Part):
         Group whose statistics normalise the features.
     versions : dict of str to str
         Of the packages of an extra that compute the features.
+    weights : dict of str to str
+        Digests of the files of pretrained networks, by feature set; empty in cards of early
+        versions.
     digest : str
         Of the whole recipe, the names of the columns included.
     """
@@ -107,6 +111,7 @@ class Features(_Part):
     columns: int
     normalise: str | None = None
     versions: dict[str, str] = {}
+    weights: dict[str, str] = {}
     digest: str
 
 
@@ -171,6 +176,43 @@ class Calibration(_Part):
         )
 
 
+class Cost(_Part):
+    """What a prediction costs: CPU time of one core, once model and libraries are loaded.
+
+    Decoding and resampling are included. The time depends on the machine; on another one, the
+    parts keep roughly their proportions.
+
+    Attributes
+    ----------
+    clip_s : float
+        Length of the measured clip, generated speech without pauses.
+    seconds : float
+        CPU time for this clip.
+    features_seconds : float
+        The part of `seconds` that decoding and features take.
+    per_second : float
+        CPU time for each second of audio of a longer clip.
+    processor : str
+        Name of the processor that it was measured on.
+    """
+
+    clip_s: float
+    seconds: float
+    features_seconds: float
+    per_second: float
+    processor: str
+
+    @property
+    def words(self) -> str:
+        """What a prediction costs, in a sentence."""
+        return (
+            f"A prediction for a clip of {self.clip_s:g} s takes {self.seconds:.2g} s of one core, "
+            f"of which features {self.features_seconds:.2g} s; a longer clip takes "
+            f"{self.per_second:.2g} s for each second of audio (CPU time, measured when the model "
+            f"was promoted, on {self.processor})."
+        )
+
+
 class Card(_Part):
     """What a stored model is, how it was made, and its test scores.
 
@@ -199,6 +241,8 @@ class Card(_Part):
         Versions of the packages of other authors whose models and features it takes.
     calibration : Calibration or None
         None in cards of early versions: the probabilities are those of the model.
+    cost : Cost or None
+        None until the model is promoted: a study's cards hold nothing that depends on the machine.
     file, sha256 : str
         Name of the model's file, which is beside the card, and its digest.
     """
@@ -223,6 +267,7 @@ class Card(_Part):
     versions: dict[str, str]
     plugins: dict[str, str] = {}
     calibration: Calibration | None = None
+    cost: Cost | None = None
     file: str
     sha256: str
 
@@ -301,6 +346,13 @@ class Card(_Part):
         if self.calibration is None:
             return "Its probabilities are not calibrated: they may be far too high."
         return self.calibration.words
+
+    @property
+    def costs(self) -> str:
+        """What a prediction costs, in a sentence."""
+        if self.cost is None:
+            return "What a prediction costs was not measured: `promote` measures it."
+        return self.cost.words
 
     def text(self) -> str:
         """Return the card as it is stored."""
@@ -411,6 +463,11 @@ def _features_of(recipe: dict[str, Any]) -> Features:
         columns=len(recipe["columns"]),
         normalise=recipe.get("normalise"),
         versions=recipe.get("versions", {}),
+        weights={
+            part["name"]: part["weights"]
+            for part in recipe.get("parts", [recipe])
+            if "weights" in part
+        },
         digest=digest_of(recipe),
     )
 
@@ -503,17 +560,38 @@ def feature_set_of(card: Card, where: str) -> FeatureSet:
         own = feature_set(features.name)
         if own.shape is None and not own.weights:
             own = feature_set(features.name, features.sample_rate_hz)
-        reason = "" if _features_of(own.recipe()) == features else "its recipe has changed"
+        reason = _difference(_features_of(own.recipe()), features)
     except BenchmarkError as error:
         reason = str(error)
     if reason:
+        by = card.versions.get("ser-benchmark")
+        other = "" if by == __version__ else f" It was made by ser-benchmark {by}."
         raise BenchmarkError(
-            f"{model} takes features {features.name} version {features.version}, which this "
-            f"version of the benchmark can't compute ({reason}). "
-            f"Install ser-benchmark {card.versions.get('ser-benchmark')}, or run the study again "
-            "and promote its selected model."
+            f"{model} takes features {features.name} version {features.version}, which can't be "
+            f"computed here: {reason}{other}"
         )
     return own
+
+
+def _difference(here: Features, stored: Features) -> str:
+    """Return how features computed here differ from those of a model; empty if they are equal."""
+    if here == stored.model_copy(update={"weights": here.weights}):  # the digest includes them
+        return ""
+    for name, digest in here.weights.items():
+        if stored.weights.get(name, digest) != digest:
+            return (
+                f"the weights of {name} on this machine have the digest {digest}, those of the "
+                f"model {stored.weights[name]}. Put the weights there that the model was fitted "
+                "with (`python -m benchmark fetch` has those of named encoders), or run the study "
+                "again and promote its selected model."
+            )
+    for name, version in stored.versions.items():
+        if here.versions.get(name) != version:
+            return (
+                f"{name} {here.versions.get(name)} is installed, the model was fitted with "
+                f"{version}. Install it (pip install {name}=={version})."
+            )
+    return "their recipe has changed. Run the study again and promote its selected model."
 
 
 def load_model(path: Path) -> tuple[Card, Any]:

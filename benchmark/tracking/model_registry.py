@@ -24,8 +24,9 @@ from urllib.parse import unquote, urlsplit
 
 from benchmark.errors import BenchmarkError, unknown
 from benchmark.project import Project
-from benchmark.tracking.cards import Card, load_calibrator, load_model, read_card
+from benchmark.tracking.cards import Card, Cost, load_calibrator, load_model, read_card
 from benchmark.tracking.registered_model import (
+    CARD,
     MODEL_DESCRIPTION,
     logged_metrics,
     logged_params,
@@ -63,16 +64,18 @@ class Promotion:
         Whether it is the champion now.
     reason : str
         Why it is or is not the champion, in a sentence.
+    card : Card
+        As registered: with its cost.
     """
 
     version: int
-    reference: str
     new: bool
     champion: bool
     reason: str
+    card: Card
 
 
-def promote(card: Path, uri: str, artifacts: Path, *, force: bool = False) -> Promotion:
+def promote(card: Path, cost: Cost, uri: str, artifacts: Path, *, force: bool = False) -> Promotion:
     """Register a model, and make it the champion if its CV score on the same data is higher.
 
     Test scores do not decide. The alias moves last: a failure before leaves the champion unchanged.
@@ -81,6 +84,8 @@ def promote(card: Path, uri: str, artifacts: Path, *, force: bool = False) -> Pr
     ----------
     card : Path
         From `cards.find_card`; the model is beside it.
+    cost : Cost
+        Stored with a new version; a model that is registered already keeps the one it has.
     uri, artifacts
         The store or server, from `store.tracking_uri`, and the folder of artifacts if it is a
         database.
@@ -96,14 +101,16 @@ def promote(card: Path, uri: str, artifacts: Path, *, force: bool = False) -> Pr
     load_calibrator(card, model)
     with store_errors(uri):
         client = connect(uri)
-        version = _same_version(client, uri, _digest(card))
-        new = version is None
-        if version is None:
-            version = _register(client, uri, artifacts, card)
+        same = _same_version(client, uri, model)
+        if same is None:
+            model = model.model_copy(update={"cost": cost})
+            version = _register(client, uri, artifacts, card, model)
+        else:
+            version, model = same
         champion, reason = _decide(model, version, _champion(client), force)
         if champion:
             client.set_registered_model_alias(REGISTERED, CHAMPION, version.version)
-    return Promotion(int(version.version), model.reference, new, champion, reason)
+    return Promotion(int(version.version), same is None, champion, reason, model)
 
 
 def find(uri: str, cache: Path, which: str = CHAMPION) -> Path:
@@ -123,7 +130,7 @@ def find(uri: str, cache: Path, which: str = CHAMPION) -> Path:
         client = connect(uri)
         version = _find_version(client, which)
         try:
-            return _verified_folder(client, uri, version, cache) / "card.json"
+            return _verified_folder(client, uri, version, cache) / CARD
         except Exception as error:
             line = str(error) if isinstance(error, BenchmarkError) else root_cause(error)
             raise BenchmarkError(
@@ -146,16 +153,18 @@ def resolve(which: str, project: Path) -> Path:
     return find(tracking_uri(project), cache, which)
 
 
-def _same_version(client: Any, uri: str, digest: str) -> Any:
-    """Return a version with the same card and unchanged files; None if there is none."""
+def _same_version(client: Any, uri: str, card: Card) -> tuple[Any, Card] | None:
+    """Return a version with unchanged files and the same card, but for its cost, and this card."""
+    versions = client.search_model_versions(f"name = '{REGISTERED}'")
     with tempfile.TemporaryDirectory() as folder:
-        for version in client.search_model_versions(
-            f"name = '{REGISTERED}' and tags.card_sha256 = '{digest}'"
-        ):
+        for version in versions:
+            if version.tags.get("reference") != card.reference:
+                continue
             # An unreadable version counts as absent: the model is registered again.
             with contextlib.suppress(Exception):
-                _verified_folder(client, uri, version, Path(folder))
-                return version
+                found = read_card(_verified_folder(client, uri, version, Path(folder)) / CARD)
+                if found == card.model_copy(update={"cost": found.cost}):
+                    return version, found
     return None
 
 
@@ -270,7 +279,7 @@ def _download(address: str, uri: str, folder: Path) -> None:
 
 def _problem(folder: Path, digest: str) -> str:
     """Return what is wrong with the files of a version; empty if they are unchanged."""
-    path = folder / "card.json"
+    path = folder / CARD
     try:
         if _digest(path) != digest:
             return f"{path} is not the card that was registered: its digest differs."
@@ -291,10 +300,9 @@ def _digest(path: Path) -> str:
         return hashlib.file_digest(file, "sha256").hexdigest()
 
 
-def _register(client: Any, uri: str, artifacts: Path, path: Path) -> Any:
-    """Return a new version of the registered model."""
-    card = read_card(path)
-    digest = _digest(path)
+def _register(client: Any, uri: str, artifacts: Path, path: Path, card: Card) -> Any:
+    """Return a new version of the registered model; `path` is beside its files."""
+    digest = hashlib.sha256(card.text().encode()).hexdigest()
     experiment = find_or_create_experiment(client, uri, card.study, artifacts)
     with _run(client, experiment, card, digest) as run:
         model = _log_model(client, experiment, run, path, card)

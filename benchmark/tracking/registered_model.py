@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import shutil
 import tempfile
 from importlib.metadata import distributions
 from pathlib import Path
@@ -10,6 +9,7 @@ from pathlib import Path
 import numpy as np
 
 from benchmark.corpora import synthetic
+from benchmark.engine.files import write_text
 from benchmark.evaluation.metrics import METRICS
 from benchmark.report.markdown import code, counted, listed, number, plain, span, title
 from benchmark.tracking.cards import Card, ProtocolScores, Score
@@ -28,6 +28,9 @@ The last command serves recordings in base64:
     echo '{"dataframe_split": {"columns": ["audio"], "data": [["'$(base64 -w0 call.wav)'"]]}}' |
       curl http://127.0.0.1:5000/invocations -H 'Content-Type: application/json' -d @-
 """
+
+CARD = "card.json"
+"""Name of the card's file in a version."""
 
 PACKAGE = Path(__file__).parent.parent
 
@@ -95,6 +98,7 @@ def version_description(card: Card) -> str:
         f"Training corpora: {plain(listed(card.corpora))}. Emotions: "
         f"{plain(listed(card.emotions))}. Features: {features}.",
         plain(card.calibrated),
+        plain(card.costs),
     ]
     return "\n\n".join(paragraphs)
 
@@ -111,7 +115,7 @@ def logged_params(card: Card) -> dict[str, str]:
 
 
 def logged_metrics(card: Card) -> dict[str, float]:
-    """Return the CV score and the test scores, which are named after their protocols."""
+    """Return CV score, test scores, which are named after their protocols, and the cost."""
     scores = {
         f"{measured.protocol}_{name}{end}": value
         for measured in _trusted_first(card)
@@ -121,11 +125,17 @@ def logged_metrics(card: Card) -> dict[str, float]:
     }
     metric = METRICS.get(card.metric)
     name = metric.utility_name if metric else card.metric
-    return scores | {f"cv_{name}": card.cv_score, "cv_std": card.cv_std}
+    values = scores | {f"cv_{name}": card.cv_score, "cv_std": card.cv_std}
+    if card.cost is None:
+        return values
+    cost = {"seconds_per_clip": card.cost.seconds, "seconds_per_second": card.cost.per_second}
+    return values | cost
 
 
 def write_model(path: Path, card: Card, folder: Path) -> None:
     """Write what MLflow's server loads: card, model, this package and its requirements.
+
+    `path` is the study's card, which is beside the model's files.
 
     The package is included because it may be in no package index, and because a version should be
     served by the code that made it. The requirements are given, because MLflow would load the model
@@ -150,8 +160,8 @@ def write_model(path: Path, card: Card, folder: Path) -> None:
     if card.calibration is not None:
         files["calibrator"] = str(path.with_name(card.calibration.file))
     with tempfile.TemporaryDirectory() as staged:
-        copy = Path(staged) / "card.json"
-        shutil.copyfile(path, copy)
+        copy = Path(staged) / CARD
+        write_text(copy, card.text())
         save_model(
             folder,
             python_model=PACKAGE / "serving" / "pyfunc.py",

@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import json
 import pickle
+import re
 import shutil
+from collections.abc import Callable
 from pathlib import Path
 
 import numpy as np
@@ -252,7 +254,7 @@ def test_an_encoder_is_found_in_the_hubs_cache_at_its_revision_only(
     with pytest.raises(BenchmarkError, match="hubert-base is not on this machine"):
         feature_set("embedding:hubert-base")
     shutil.rmtree(tmp_path / "hub")
-    put_in_hub(tmp_path / "hub", networks / "hubert-base", encoder.hub, str(encoder.revision))
+    put_in_hub(tmp_path / "hub", networks / "hubert-base", encoder.hub, encoder.revision)
     assert feature_set("embedding:hubert-base").weights
 
 
@@ -269,7 +271,7 @@ def test_a_missing_encoder_says_in_one_line_what_to_fetch(encoder: Encoder) -> N
 @pytest.mark.parametrize("encoder", ENCODERS.values(), ids=list(ENCODERS))
 def test_encoders_name_what_others_rely_on(encoder: Encoder) -> None:
     assert NAME.fullmatch(encoder.name)
-    assert len(encoder.revision or "0" * 40) == 40
+    assert re.fullmatch("[0-9a-f]{40}", encoder.revision)
     assert set(encoder.tuned_on) <= set(CORPORA)
     one = f"embedding:{encoder.name}@layers=1+3,pool=mean+std"
     assert names_of(f"functionals+{one}+dynamics") == ["functionals", one, "dynamics"]
@@ -298,6 +300,7 @@ def test_a_plus_in_an_argument_belongs_to_it_unless_a_feature_set_follows(
     [
         ("someone/never-fetched", "hf download someone/never-fetched"),
         ("no such/folder/anywhere", "no such/folder/anywhere is neither an encoder ("),
+        ("whisper-bas@layers=1", "Did you mean 'whisper-base'?"),
         ("{folder}@layers=4", "layers=4 are not layers of this network. Allowed: 0 to 3"),
         ("{folder}@layers=-1", "layers=-1 are not layers"),
         ("{folder}@layers=3-1", "layers=3-1 are not layers"),
@@ -399,6 +402,42 @@ def test_damaged_weights_are_refused(networks: Path, tmp_path: Path) -> None:
     (folder / "model.safetensors").write_bytes(b"damaged" * 9)
     with pytest.raises(BenchmarkError, match="the weights can't be read"):
         features_of(voice(200.0), feature_set(f"embedding:{folder}"))
+
+
+@pytest.fixture(params=SAVE)
+def sharded(request: pytest.FixtureRequest, networks: Path, tmp_path: Path) -> tuple[Path, Path]:
+    """A network in one file, and the same in several."""
+    from transformers import AutoModel
+
+    folder = networks / request.param
+    shutil.copytree(folder, tmp_path / "sharded" / request.param)
+    (tmp_path / "sharded" / request.param / "model.safetensors").unlink()
+    model = AutoModel.from_pretrained(folder)
+    model.save_pretrained(tmp_path / "sharded" / request.param, max_shard_size="20KB")
+    return folder, tmp_path / "sharded" / request.param
+
+
+def test_weights_in_several_files_give_the_same_row(sharded: tuple[Path, Path]) -> None:
+    whole, parts = (feature_set(f"embedding:{folder}") for folder in sharded)
+    assert not (sharded[1] / "model.safetensors").exists()
+    samples = voice(200.0)
+    assert features_of(samples, parts).tobytes() == features_of(samples, whole).tobytes()
+
+
+@pytest.mark.parametrize("spoil", [Path.unlink, lambda shard: shard.write_bytes(b"")])
+def test_each_of_several_files_of_weights_counts(
+    sharded: tuple[Path, Path], spoil: Callable[[Path], object]
+) -> None:
+    shards = sorted(sharded[1].glob("model-*.safetensors"))
+    assert len(shards) > 1
+    whole = feature_set(f"embedding:{sharded[1]}").weights
+    moved = sharded[1].rename(sharded[1].with_name("moved"))
+    spoil(moved / shards[-1].name)
+    with pytest.raises(BenchmarkError, match=r"missing|can't be read"):
+        feature_set(f"embedding:{moved}").compute(voice(200.0), RATE_HZ)
+    (moved / shards[-1].name).write_bytes(b"other")
+    other = feature_set(f"embedding:{moved.rename(moved.with_name('other'))}")
+    assert other.weights != whole
 
 
 def test_weights_that_lack_a_tensor_are_refused(networks: Path, tmp_path: Path) -> None:

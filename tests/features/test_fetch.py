@@ -19,12 +19,12 @@ from pathlib import Path
 
 import pytest
 
-from benchmark.features.encoders import ENCODERS, Encoder
+from benchmark.features.encoders import ENCODERS
 from tests.support.waiting import wait_until
 
 pytest.importorskip("huggingface_hub")
 
-PINNED, NEWEST = ENCODERS["whisper-base"], ENCODERS["wav2vec2-large-robust"]
+PINNED = ENCODERS["whisper-base"]
 COMMIT = "5" * 40
 SETTINGS = {"config.json": b'{"model_type": "whisper"}', "preprocessor_config.json": b"{}"}
 SAFE = bytes(range(256)) * 4000  # 1 MB
@@ -210,7 +210,7 @@ def below(folder: Path) -> set[str]:
 
 
 def test_an_encoder_is_fetched_with_what_it_needs_and_nothing_else(machine: Machine) -> None:
-    machine.hub.commit = str(PINNED.revision)
+    machine.hub.commit = PINNED.revision
     done = machine.fetch(PINNED.name)
     assert done.returncode == 0, done.stderr
     assert done.stdout.splitlines() == [str(machine.encoders / PINNED.name)]
@@ -228,11 +228,11 @@ def test_an_encoder_is_fetched_with_what_it_needs_and_nothing_else(machine: Mach
     assert "complete already; nothing to do" in again.stderr
 
 
-def test_without_a_pinned_commit_the_newest_is_told_and_stored(machine: Machine) -> None:
-    done = machine.fetch(NEWEST.name)
-    assert f"commit {COMMIT}, the newest" in done.stderr
-    stored = (machine.encoders / NEWEST.name / "revision.txt").read_text()
-    assert stored == f"{NEWEST.hub} {COMMIT}\n"
+def test_the_commit_is_stored_beside_the_weights(machine: Machine) -> None:
+    machine.hub.commit = PINNED.revision
+    machine.fetch(PINNED.name)
+    stored = (machine.encoders / PINNED.name / "revision.txt").read_text()
+    assert stored == f"{PINNED.hub} {PINNED.revision}\n"
 
 
 def test_weights_are_pickles_only_where_there_is_nothing_else(machine: Machine) -> None:
@@ -241,17 +241,55 @@ def test_weights_are_pickles_only_where_there_is_nothing_else(machine: Machine) 
     assert set(machine.hub.got) == {*SETTINGS, "pytorch_model.bin"}
 
 
-@pytest.mark.parametrize("encoder", [PINNED, NEWEST], ids=["pinned", "newest"])
-def test_without_a_folder_it_goes_to_the_cache_of_the_hub_where_features_find_it(
-    encoder: Encoder, machine: Machine
+SHARDS = {
+    "model-00001-of-00002.safetensors": SAFE,
+    "model-00002-of-00002.safetensors": SAFE[::-1],
+}
+
+
+def index_of(*names: str) -> bytes:
+    return json.dumps({"weight_map": {f"layer{i}": name for i, name in enumerate(names)}}).encode()
+
+
+def test_weights_in_several_files_are_fetched_with_their_index(machine: Machine) -> None:
+    del machine.hub.files["model.safetensors"]
+    machine.hub.files |= SHARDS | {"model.safetensors.index.json": index_of(*SHARDS)}
+    done = machine.fetch(PINNED.name)
+    assert done.returncode == 0, done.stderr
+    assert "2 MB in 5 files" in done.stderr
+    assert set(machine.hub.got) == {*SETTINGS, *SHARDS, "model.safetensors.index.json"}
+    again = machine.fetch(PINNED.name, HF_ENDPOINT="http://127.0.0.1:9")
+    assert "complete already; nothing to do" in again.stderr
+    (machine.encoders / PINNED.name / min(SHARDS)).unlink()
+    assert "exists, but lacks" in machine.refused(PINNED.name)
+
+
+@pytest.mark.parametrize(
+    ("index", "words"),
+    [
+        (index_of(*SHARDS, "model-00003-of-00002.safetensors"), "names model-00003-of-00002"),
+        (b"{", "model.safetensors.index.json is damaged"),
+    ],
+)
+def test_a_repository_without_all_its_weights_is_refused(
+    index: bytes, words: str, machine: Machine
 ) -> None:
-    machine.hub.commit = encoder.revision or COMMIT
-    done = machine.fetch(encoder.name, SER_ENCODERS="")
+    del machine.hub.files["model.safetensors"]
+    machine.hub.files |= SHARDS | {"model.safetensors.index.json": index}
+    assert words in machine.refused(PINNED.name)
+    assert not (machine.encoders / PINNED.name).exists()
+
+
+def test_without_a_folder_it_goes_to_the_cache_of_the_hub_where_features_find_it(
+    machine: Machine,
+) -> None:
+    machine.hub.commit = PINNED.revision
+    done = machine.fetch(PINNED.name, SER_ENCODERS="")
     assert done.returncode == 0, done.stderr
     folder = Path(done.stdout.strip())
     assert folder.is_relative_to(machine.folder / "hf")
     assert below(folder) == NEEDED
-    code = f"from benchmark.features.hidden_states import find; print(find({encoder.name!r}, ''))"
+    code = f"from benchmark.features.hidden_states import find; print(find({PINNED.name!r}, ''))"
     found = subprocess.run(
         [sys.executable, "-c", code],
         env=machine.environment(SER_ENCODERS="", HF_HUB_OFFLINE="1"),
@@ -260,7 +298,7 @@ def test_without_a_folder_it_goes_to_the_cache_of_the_hub_where_features_find_it
         check=True,
     )
     assert Path(found.stdout.strip()) == folder
-    again = machine.fetch(encoder.name, SER_ENCODERS="", HF_ENDPOINT="http://127.0.0.1:9")
+    again = machine.fetch(PINNED.name, SER_ENCODERS="", HF_ENDPOINT="http://127.0.0.1:9")
     assert "complete already; nothing to do" in again.stderr
 
 
@@ -287,7 +325,7 @@ def test_after_a_kill_the_same_command_fetches_what_is_missing(
     how: signal.Signals, cached: bool, machine: Machine
 ) -> None:
     variables = {"SER_ENCODERS": ""} if cached else {}
-    machine.hub.commit = str(PINNED.revision)
+    machine.hub.commit = PINNED.revision
     machine.hub.waits = True
     process = subprocess.Popen(
         machine.command(PINNED.name), env=machine.environment(**variables), stderr=subprocess.PIPE
@@ -310,7 +348,7 @@ def test_another_content_than_the_hub_states_is_refused_and_removed(
     name: str, cached: bool, machine: Machine
 ) -> None:
     variables = {"SER_ENCODERS": ""} if cached else {}
-    machine.hub.commit = str(PINNED.revision)
+    machine.hub.commit = PINNED.revision
     machine.hub.served[name] = FILES[name][:-1] + b"x"
     line = machine.refused(PINNED.name, **variables)
     assert f"{PINNED.hub}: {name} is not the published file" in line

@@ -228,10 +228,11 @@ def test_a_plain_handler(card: Path, clip: bytes, cores: int) -> None:
 
 
 def test_mlflows_server(card: Path, clip: bytes, cores: int, tmp_path: Path) -> None:
+    from benchmark.serving.cost import measure_cost
     from benchmark.tracking.model_registry import REGISTERED, promote
 
     uri, port = f"sqlite:///{tmp_path}/mlflow.db", free_port()
-    promote(card, uri, tmp_path / "mlruns")
+    promote(card, measure_cost(card), uri, tmp_path / "mlruns")
     command = [sys.executable, "-m", "mlflow", "models", "serve", "--env-manager", "local"]
     command += ["-m", f"models:/{REGISTERED}@champion", "--port", str(port)]
     with serving(command, port, cores, MLFLOW_TRACKING_URI=uri) as group:

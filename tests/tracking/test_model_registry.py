@@ -21,7 +21,7 @@ import pandas as pd
 import pytest
 
 from benchmark.errors import BenchmarkError
-from benchmark.tracking.cards import load_model, read_card
+from benchmark.tracking.cards import Card, Cost, load_model, read_card
 from benchmark.tracking.model_registry import REGISTERED, Promotion, find, promote
 from benchmark.tracking.registered_model import DEEP_LIBRARIES
 from benchmark.tracking.store import SETTINGS
@@ -29,6 +29,8 @@ from tests.support.bench import Bench, empty_store
 from tests.support.imports import DOORS
 from tests.support.tracking import client_of, running_server, served
 from tests.support.waiting import free_port
+
+COST = Cost(clip_s=3.0, seconds=0.12, features_seconds=0.11, per_second=0.04, processor="Abacus")
 
 
 @dataclass(frozen=True)
@@ -58,7 +60,7 @@ class Store:
         """Promote the card with some of its entries changed."""
         card = self.card.with_name("changed.json")
         card.write_text(json.dumps(json.loads(self.card.read_text()) | changes))
-        return promote(card, self.uri, self.artifacts, force=force)
+        return promote(card, COST, self.uri, self.artifacts, force=force)
 
     def find(self, which: str = "champion") -> Path:
         return find(self.uri, self.folder / "cache", which)
@@ -85,18 +87,22 @@ def store(finished: Bench, tmp_path: Path) -> Store:
     return Store(tmp_path, Path(shutil.copy(source, tmp_path / "models")))
 
 
+def priced(card: Path) -> Card:
+    return read_card(card).model_copy(update={"cost": COST})
+
+
 def test_the_first_model_is_the_champion_and_is_found(store: Store) -> None:
     promotion = store.promote()
     assert promotion == Promotion(
         version=1,
-        reference=read_card(store.card).reference,
         new=True,
         champion=True,
         reason="It is the first champion.",
+        card=priced(store.card),
     )
     found = store.find()
-    assert found.read_bytes() == store.card.with_name("changed.json").read_bytes()
     card, _ = load_model(found)
+    assert card == priced(store.card)
     assert found.with_name(card.file).read_bytes() == store.card.with_name(card.file).read_bytes()
     assert store.find("1") == found
 
@@ -141,6 +147,25 @@ def test_the_same_model_is_registered_once(store: Store) -> None:
     assert store.promote(cv_score=0.8).champion
     assert len(store.versions()) == 2
     assert store.champion == 1
+
+
+def test_a_registered_model_keeps_the_cost_that_was_measured_first(store: Store) -> None:
+    promote(store.card, COST, store.uri, store.artifacts)
+    slower = COST.model_copy(update={"seconds": 9.0})
+    again = promote(store.card, slower, store.uri, store.artifacts)
+    assert (again.new, again.card.cost) == (False, COST)
+
+
+def test_a_version_tells_what_a_prediction_costs(store: Store) -> None:
+    store.promote()
+    (version,) = store.versions()
+    assert COST.words in version.description
+    assert "takes 0.12 s of one core, of which features 0.11 s" in COST.words
+    (run,) = runs_of(store)
+    assert (run.data.metrics["seconds_per_clip"], run.data.metrics["seconds_per_second"]) == (
+        COST.seconds,
+        COST.per_second,
+    )
 
 
 def test_a_failed_promotion_leaves_the_champion(store: Store) -> None:
@@ -254,7 +279,7 @@ def test_finding_a_model_creates_no_database(tmp_path: Path) -> None:
 def test_an_unusable_store_is_refused_in_one_line(store: Store) -> None:
     for uri in ("http://127.0.0.1:9", str(store.folder / "mlruns")):
         with pytest.raises(BenchmarkError) as refused:
-            promote(store.card, uri, store.artifacts)
+            promote(store.card, COST, uri, store.artifacts)
         assert "MLFLOW_TRACKING_URI" in str(refused.value)
         assert "\n" not in str(refused.value)
 
@@ -279,13 +304,13 @@ def test_a_model_is_registered_on_a_server_and_downloaded_from_it(
 ) -> None:
     cache = tmp_path / "cache"
     with served(store.folder, free_port()) as uri:
-        assert promote(store.card, uri, store.artifacts).champion
-        again = promote(store.card, uri, store.artifacts)
+        assert promote(store.card, COST, uri, store.artifacts).champion
+        again = promote(store.card, COST, uri, store.artifacts)
         assert (again.version, again.new) == (1, False)
         assert again.reason == "It is already the champion."
         found = find(uri, cache)
-        assert found.read_bytes() == store.card.read_bytes()
         card, _ = load_model(found)
+        assert card == priced(store.card)
         found.with_name(card.file).write_bytes(b"damaged")
         assert find(uri, cache) == found
         load_model(found)

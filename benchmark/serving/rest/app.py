@@ -122,7 +122,7 @@ def _add_service_routes(app: FastAPI, pool: Pool) -> None:
     @app.get(
         "/model",
         tags=["service"],
-        summary="Model card: origin and measured performance of the model",
+        summary="Model card: origin, measured performance and cost of the model",
         responses=schema.ok("application/json", {"type": "object"}, card) | schema.problems(),
     )
     async def model() -> JSONResponse:

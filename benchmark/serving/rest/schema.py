@@ -254,6 +254,8 @@ Measured performance with its 95 % CI: {card.performance}
 
 {plain(card.calibrated)}
 
+{plain(card.costs)}
+
 To try it, download [example.wav](example.wav), open *POST /predict* below, *Try it out*, choose the
 file, *Execute*. On the command line:
 
