@@ -139,7 +139,7 @@ class ModelSearch:
         self._enqueue()
 
     def _enqueue(self) -> None:
-        """Enqueue the initial parameters, and all trials of a sampler that enumerates them."""
+        """Enqueue the initial parameters, then the portfolio or the points of a grid."""
         initial = self.plan.spec.initial
         stored = {name: storable(value) for name, value in initial.items()}
         # Initial parameters outside the space are a trial too, which the sampler cannot learn from.
@@ -147,7 +147,7 @@ class ModelSearch:
         if initial and not self._outside:
             self._sampler_study.enqueue_trial(stored)
         points = self.plan.points
-        for params in points:
+        for params in (*self.plan.portfolio, *points):
             if params != stored:
                 self._sampler_study.enqueue_trial(params)
         extra = bool(points) and bool(initial) and stored not in points

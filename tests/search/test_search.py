@@ -24,6 +24,7 @@ from benchmark.models import MODELS
 from benchmark.models.stored import is_whole, load
 from benchmark.search.fitting import FoldResult, fit_fold, warm_up
 from benchmark.search.plan import Plan
+from benchmark.search.portfolios import portfolio
 from benchmark.search.refit import Member, Refits, fit_winners
 from benchmark.search.samplers import SAMPLERS, grid
 from benchmark.search.search import (
@@ -310,6 +311,21 @@ def test_a_fit_that_memory_cannot_hold_ends_the_search_and_leaves_no_failed_tria
     with sqlite3.connect(tmp_path / "optuna.db") as database:
         states = [state for (state,) in database.execute("SELECT state FROM trials")]
     assert states == ["COMPLETE"]
+
+
+@pytest.mark.parametrize("workers", [1, 2])
+def test_the_first_trials_are_the_portfolio_and_belong_to_the_search(
+    arrays: StoredArrays, tmp_path: Path, workers: int
+) -> None:
+    search = Search(trials=5, folds=3, metric="uar", initial="portfolio")
+    with_portfolio = plan(arrays, search=search)
+    first = [setting["C"] for setting in portfolio("logistic_regression", "toy", SPEC)]
+    found = searched(with_portfolio, tmp_path, workers)
+    assert [trial.params["C"] for trial in found.trials[: len(first)]] == first
+    assert len({trial.params["C"] for trial in found.trials}) == 5
+    assert with_portfolio.ingredients["portfolio"] == with_portfolio.portfolio
+    assert with_portfolio.key != plan(arrays, trials=5).key
+    assert not {"portfolio", "search.initial"} & set(plan(arrays).ingredients)
 
 
 def test_a_limit_for_fits_belongs_to_a_search_and_no_limit_changes_no_earlier_one(
