@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from collections.abc import Collection
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import ExitStack
@@ -102,6 +103,9 @@ def run_study(study: Study, job: Job, console: Console) -> Result:
             tracker.finish("KILLED" if isinstance(error, KeyboardInterrupt) else "FAILED")
             raise
         tracker.finish()
+    if job.minutes is not None:
+        seconds = time.monotonic() - job.began
+        console.info(f"time budget of {60 * job.minutes:.0f} s: ended after {seconds:.0f} s")
     if tracker.lost:
         console.warning(
             f"MLflow: {tracker.lost} records could not be logged ({tracker.reason}) They are "

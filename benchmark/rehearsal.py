@@ -19,27 +19,31 @@ from benchmark.search.search import ModelSearch
 from benchmark.study import Study
 
 
-def rehearse(result: Result, tables: Sequence[StoredArrays]) -> float:
+def rehearse(result: Result, tables: Sequence[StoredArrays]) -> tuple[float, float]:
     """Return the seconds in which a provisional result is evaluated and its pages are written.
 
-    Nothing of it remains. A task of workers.
+    First those that any result takes, for imports and the first figure, then all others. Nothing of
+    it remains. A task of workers.
     """
+    began = time.monotonic()
     from benchmark.report import write_pages
     from benchmark.report.sections.selected_model import confusion_png
 
-    began = time.monotonic()
+    parts = by_split(result)
+    first = result.winners[0]
+    confusion_png(parts[first.split], first.protocol, first.model)
+    ready = time.monotonic()
     with TemporaryDirectory() as name:
         folder = Path(name)
         for one in tables:
             measure_geometry(one, leave_out=False)
         write_result(result, folder / "results")
         write_pages([leaderboard(result)], folder)
-        parts = by_split(result)
         for part in (*parts.values(), *parts.values()):  # for MLflow, and for the cards
             leaderboard(part)
         for winner in result.winners:
             confusion_png(parts[winner.split], winner.protocol, winner.model)
-    return time.monotonic() - began
+    return ready - began, time.monotonic() - ready
 
 
 @dataclass
@@ -70,8 +74,15 @@ class Rehearsal:
     def estimate(self, n_models: int) -> float:
         """Return the estimated seconds for so many models, ensembles included.
 
-        While the rehearsal goes on, by its time so far: it takes no less.
+        While the rehearsal goes on, by its time so far: it takes no less. Where it failed too; the
+        run itself then ends with the error.
         """
         if self.task is None:
             return 0.0
-        return self.task.seconds * n_models / self.n_models
+        any_s, models_s = self.task.result or (0.0, self.task.seconds)
+        return float(any_s + models_s * n_models / self.n_models)
+
+    @property
+    def running(self) -> bool:
+        """Whether it takes the time of a core."""
+        return self.task is not None and self.task.ended == float("inf")

@@ -23,10 +23,14 @@ class Closing(Protocol):
     """What follows the search: it is tried once, so that its duration is known."""
 
     def begin(self, searches: Sequence[ModelSearch]) -> None:
-        """Try it, beside the search, on the first models with complete trials."""
+        """Try it beside the search, on the first models with complete trials."""
 
     def estimate(self, n_models: int) -> float:
-        """Return its estimated seconds with so many models."""
+        """Return its estimated seconds with so many models, ensembles included."""
+
+    @property
+    def running(self) -> bool:
+        """Whether the trial goes on, and takes the time of a core."""
 
 
 @dataclass(frozen=True)
@@ -89,7 +93,7 @@ class TimedWorkers:
             ends=budget.began + 60 * budget.minutes,
             budget_s=60 * budget.minutes,
             clock=time.monotonic,
-            closing=lambda n: budget.closing.estimate(n + 1 + budget.n_ensembles),
+            closing=lambda n: budget.closing.estimate(1 + n + budget.n_ensembles * (n > 1)),
             refits=self._refits_of(entries, n_folds),
             fits_after=n_folds * sum(budget.fractions),
             voters=budget.voters,
@@ -106,6 +110,11 @@ class TimedWorkers:
         if not self._learners and not all(one.done for one in self._baselines):
             return float("inf")
         return self.schedule.until
+
+    @property
+    def after_s(self) -> float:
+        """The estimated seconds of what follows the search."""
+        return self.schedule.after_s
 
     def submit(
         self,
@@ -173,7 +182,9 @@ class TimedWorkers:
     def _fill(self) -> None:
         """Start fits while a worker is free."""
         self.schedule.n_workers = self._workers.count
-        while self._workers.pending < self._workers.count:
+        # The rehearsal takes a core, as what it rehearses will.
+        free = max(1, self._workers.count - self._budget.closing.running)
+        while self._workers.pending < free:
             fit = self.schedule.start_next()
             if fit is None:
                 return

@@ -94,7 +94,13 @@ def search(
                 f"{one.plan.split} {one.plan.model}: all {one.total} trials failed, the first "
                 f"with: {one.trials[0].reason}. Change [models.{one.plan.model}] or the recordings."
             )
-    return Searched(searches) if budget is None else _within_budget(searches, console)
+    if budget is None or timed is None:
+        return Searched(searches)
+    console.info(
+        f"time budget of {60 * budget.minutes:.0f} s: the search ends after "
+        f"{time.monotonic() - budget.began:.0f} s; what follows takes about {timed.after_s:.0f} s"
+    )
+    return _within_budget(searches, console)
 
 
 def _report_resumed(searches: Sequence[ModelSearch], console: Console) -> None:

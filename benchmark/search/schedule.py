@@ -169,12 +169,17 @@ class Schedule:
     @property
     def _planned(self) -> float:
         """The end of the budget without what follows the search."""
+        return self._ends - self.after_s
+
+    @property
+    def after_s(self) -> float:
+        """The estimated seconds of what follows the search: fits, then votes, tests and pages."""
         whole = self.whole
         refits_s = [self._refit_s(model) for model in whole]
         total_s = sum(self._after_s(model) for model in whole)
         total_s += self._voters * self._n_splits * (fmean(refits_s) if whole else 0.0)
         fits_s = max(total_s / self.n_workers, *refits_s, 0.0)
-        return self._ends - self._closing(len(whole)) - fits_s
+        return self._closing(len(whole)) + fits_s
 
     def _after_s(self, model: str) -> float:
         """Return the seconds of work on a model after the search."""
