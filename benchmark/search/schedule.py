@@ -195,7 +195,7 @@ class Schedule:
     def hopeless(self) -> list[Fit]:
         """Return the running fits that are to be stopped, since their model does not fit."""
         left, whole = self._planned - self._clock(), self.whole
-        if not whole and not self._others_to_try():
+        if not whole and not self._others_to_try(left):
             return []
         return [
             fit
@@ -205,11 +205,15 @@ class Schedule:
             and not self._admits(fit.model, left)
         ]
 
-    def _others_to_try(self) -> bool:
-        """Whether, while no model is whole, another one could be before those that run."""
+    def _others_to_try(self, left: float) -> bool:
+        """Whether, while no model is whole, another one could be before those that run.
+
+        One of known cost could; one of unknown cost only while there is time to try it.
+        """
         running = {fit.model for fit in self._running}
-        return self._first() is not None or any(
-            self._unknown(fit.model) and fit.model not in running for fit in self._waiting
+        return self._first() is not None or (
+            left > 0
+            and any(self._unknown(fit.model) and fit.model not in running for fit in self._waiting)
         )
 
     def _unknown(self, model: str) -> bool:
@@ -220,7 +224,7 @@ class Schedule:
         """Return the seconds of a fit, at least those that one has run for; 0 if unknown."""
         costs, now = self._costs[model], self._clock()
         so_far = [now - began for fit, began in self._running.items() if fit.model == model]
-        return max([costs.known or costs.at_least or 0.0, *so_far])
+        return max(costs.known or 0.0, costs.at_least or 0.0, *so_far)
 
     def _entry(self, model: str) -> list[Fit]:
         """Return the fits that the model needs to be whole, waiting and running."""

@@ -54,6 +54,7 @@ class Run:
     whole: list[str] = field(default_factory=list)
     completed: dict[tuple[str, str], int] = field(default_factory=dict)
     busy_s: dict[str, float] = field(default_factory=dict)
+    stops: dict[str, int] = field(default_factory=dict)
     searched_s: float = 0.0
 
     def __post_init__(self) -> None:
@@ -90,6 +91,7 @@ class Run:
         while self.now < self.schedule.until:
             for fit in self.schedule.hopeless():
                 self.schedule.stop(fit)
+                self.stops[fit.model] = self.stops.get(fit.model, 0) + 1
                 (entry,) = (one for one in ends if one[1] == fit)
                 ends.remove(entry)
                 self._had(fit.model, self.now - entry[2])
@@ -187,6 +189,20 @@ def test_a_budget_that_preparation_has_used_up_still_ends_with_the_cheapest_mode
     ended = run(15, n_workers, CHEAPEST_FIRST, began_s=began_s)
     assert ended.whole == ["lda"]
     assert ended.now <= ended.least_s("lda") + COSTS["logistic_regression"]
+
+
+@orders
+@workers
+@pytest.mark.parametrize("budget_s", [15, 60])
+def test_fits_that_the_budget_does_not_hold_end_with_one_model_all_the_same(
+    budget_s: float, n_workers: int, order: Sequence[str]
+) -> None:
+    slow = {model: 200 * seconds for model, seconds in COSTS.items()}
+    ended = Run(budget_s, n_workers, slow, order).to_its_end()
+    all_of_one = [model for model in COSTS if ended.completed.get((model, "0"))]
+    assert len(ended.whole) == 1
+    assert ended.whole[0] in all_of_one
+    assert sum(ended.stops.values()) <= len(COSTS) * n_workers
 
 
 @workers
