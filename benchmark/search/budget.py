@@ -170,7 +170,7 @@ class TimedWorkers:
                 self.schedule.stop(fit)
                 continue
             self._calls.pop(fit, None)
-            self.schedule.end(fit, task.seconds)
+            self.schedule.end(fit, task.seconds, failed=task.error is not None)
             self._fill()  # before the result is looked at: the worker is free
             return task
 

@@ -45,6 +45,7 @@ class _Costs:
     at_least: float | None = None  # of a fit that was stopped
     refit: float | None = None
     spent: float = 0.0
+    failures: int = 0
 
     @property
     def known(self) -> float | None:
@@ -126,11 +127,13 @@ class Schedule:
             self._begun.add(fit[:3])
         return fit
 
-    def end(self, fit: Fit, seconds: float) -> None:
-        """Learn what a fit took."""
+    def end(self, fit: Fit, seconds: float, *, failed: bool = False) -> None:
+        """Learn what a fit took. One that failed does not tell the cost of its model."""
         self._running.pop(fit, None)
-        self._costs[fit.model].measured.append(seconds)
-        self._costs[fit.model].spent += seconds
+        costs = self._costs[fit.model]
+        costs.spent += seconds
+        costs.failures += failed
+        costs.measured += [] if failed else [seconds]
 
     def stop(self, fit: Fit) -> None:
         """Learn that a fit was stopped, and waits again: its model takes at least that long."""
@@ -147,11 +150,6 @@ class Schedule:
     def refitted(self, model: str, seconds: float) -> None:
         """Learn what a refit of a model took."""
         self._costs[model].refit = seconds
-
-    @property
-    def running(self) -> int:
-        """Number of fits that run."""
-        return len(self._running)
 
     @property
     def whole(self) -> list[str]:
@@ -220,6 +218,10 @@ class Schedule:
         costs = self._costs[model]
         return costs.known is None and costs.at_least is None
 
+    def _fails(self, model: str) -> bool:
+        """Whether a model has failed so far: while others are whole, it waits for its share."""
+        return self._costs[model].failures > 0 and not self._costs[model].measured
+
     def _cost(self, model: str) -> float:
         """Return the seconds of a fit, at least those that one has run for; 0 if unknown."""
         costs, now = self._costs[model], self._clock()
@@ -258,7 +260,7 @@ class Schedule:
         if self.whole:
             return None
         known = [m for m in self._models if self._costs[m].known is not None and self._entry(m)]
-        return min(known, key=self._entry_s, default=None)
+        return min(known, key=lambda m: (self._costs[m].failures, self._entry_s(m)), default=None)
 
     def _next(self) -> Fit | None:
         left, whole = self._planned - self._clock(), self.whole
@@ -286,12 +288,12 @@ class Schedule:
 
     def _probe(self) -> Fit | None:
         """Return the first fit of the first model of unknown cost, none of which runs."""
-        running = {fit.model for fit in self._running}
-        fits = (
-            self._waiting_entry(model)
-            for model in self._models
-            if self._unknown(model) and model not in running
-        )
+        busy = {fit.model for fit in self._running}
+        if self.whole:
+            busy |= set(filter(self._fails, self._models))
+        unknown = [one for one in self._models if self._unknown(one) and one not in busy]
+        unknown.sort(key=lambda model: self._costs[model].failures)
+        fits = (self._waiting_entry(model) for model in unknown)
         return next((fit for fit in fits if fit is not None), None)
 
     def _next_entry(self, left: float) -> Fit | None:
@@ -307,7 +309,7 @@ class Schedule:
 
     def _next_trial(self, left: float) -> Fit | None:
         """Return the next fit of the whole model that had the least time, if it fits."""
-        for model in sorted(self.whole, key=self._spent):
+        for model in sorted([*self.whole, *filter(self._fails, self._models)], key=self._spent):
             fits = [fit for fit in self._waiting if fit.model == model]
             fit = min(fits, key=lambda one: (one.trial, one.split, one.fold), default=None)
             if fit is not None and self._rest_s(fit) <= left:

@@ -42,6 +42,8 @@ class Run:
         In which models are tried first.
     slower : float
         Factor of all durations after the first third of the budget: a load comes.
+    failing : str
+        The model all of whose fits fail.
     """
 
     budget_s: float
@@ -50,6 +52,7 @@ class Run:
     order: Sequence[str]
     began_s: float = 0.0
     slower: float = 1.0
+    failing: str = ""
     now: float = 0.0
     whole: list[str] = field(default_factory=list)
     completed: dict[tuple[str, str], int] = field(default_factory=dict)
@@ -105,13 +108,15 @@ class Run:
             if ends[0][0] > self.now:
                 continue
             _, fit, began = heapq.heappop(ends)
-            self.schedule.end(fit, self.now - began)
+            failed = fit.model == self.failing
+            self.schedule.end(fit, self.now - began, failed=failed)
             self._had(fit.model, self.now - began)
             model, split, trial, _ = fit
             open_folds[model, split, trial] -= 1
             if open_folds[model, split, trial] == 0:
-                self.completed[model, split] = trial + 1
-                self.schedule.complete(model, split, self.now - began)
+                if not failed:
+                    self.completed[model, split] = trial + 1
+                    self.schedule.complete(model, split, self.now - began)
                 if trial + 1 < N_TRIALS:
                     submit(model, split, trial + 1)
             self.whole += [one for one in self.schedule.whole if one not in self.whole]
@@ -203,6 +208,15 @@ def test_fits_that_the_budget_does_not_hold_end_with_one_model_all_the_same(
     assert len(ended.whole) == 1
     assert ended.whole[0] in all_of_one
     assert sum(ended.stops.values()) <= len(COSTS) * n_workers
+
+
+@workers
+def test_a_model_whose_trials_fail_has_no_more_than_its_share(n_workers: int) -> None:
+    ended = Run(60, n_workers, COSTS, CHEAPEST_FIRST, failing="lda").to_its_end()
+    assert "lda" not in ended.whole
+    assert ended.whole[0] == "logistic_regression"
+    assert ended.busy_s["lda"] <= 1.5 * ended.busy_s["logistic_regression"]
+    assert ended.now <= 66
 
 
 @workers
