@@ -6,7 +6,8 @@ import os
 import signal
 import sqlite3
 import sys
-from collections.abc import Callable, Iterator
+import time
+from collections.abc import Callable, Iterator, Sequence
 from functools import partial
 from pathlib import Path
 
@@ -22,6 +23,7 @@ from benchmark.engine.processes import Task, WorkerLostError, Workers
 from benchmark.errors import BenchmarkError
 from benchmark.models import MODELS
 from benchmark.models.stored import is_whole, load
+from benchmark.search.budget import Budget, TimedWorkers
 from benchmark.search.fitting import FoldResult, fit_fold, warm_up
 from benchmark.search.plan import Plan
 from benchmark.search.portfolios import portfolio
@@ -359,6 +361,40 @@ def test_the_baseline_is_measured_first_however_slow_the_others_are(
         search.open()
     run_searches(searches, POOLS[1], lambda one, _: finished.append(one.plan.model), until)
     assert finished == ["majority"]
+
+
+class NothingToClose:
+    """The end of a run that takes no time."""
+
+    running = False
+
+    def begin(self, searches: Sequence[ModelSearch]) -> None:
+        del searches
+
+    def estimate(self, n_models: int) -> float:
+        return 0.0 * n_models
+
+
+@pytest.mark.parametrize("workers", [1, 2])
+@pytest.mark.parametrize("seconds", [0, 5])
+def test_a_budget_ends_with_the_model_that_fits_and_stores_no_failure_of_the_one_that_does_not(
+    arrays: StoredArrays, tmp_path: Path, workers: int, seconds: int
+) -> None:
+    store = TrialStorage(f"sqlite:///{tmp_path / 'optuna.db'}")
+    store.open()
+    shrinkage = ModelSettings.model_validate({"shrinkage": {"low": 0.01, "high": 1.0}})
+    plans = [plan(arrays, SLOW, trials=1), plan(arrays, shrinkage, model="lda", trials=6)]
+    searches = [ModelSearch(one_plan, store, tmp_path / "folds") for one_plan in plans]
+    for search in searches:
+        search.open()
+    budget = Budget(seconds / 60, time.monotonic(), NothingToClose(), Refits(tmp_path / "study"))
+    timed = TimedWorkers(POOLS[workers], searches, budget)
+    run_searches(searches, timed, lambda *_: None, lambda: timed.until)
+    slow, fast = searches
+    assert fast.best is not None
+    assert slow.trials == []
+    first = searched(plans[1], tmp_path)
+    assert facts(first)[: len(fast.trials)] == facts(fast)
 
 
 def test_the_best_trial_is_refitted_as_soon_as_its_search_is_done(
