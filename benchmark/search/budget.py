@@ -148,15 +148,19 @@ class TimedWorkers:
         self._workers.withdraw(unwanted)
 
     def next_done(self, until: float = float("inf")) -> Task | None:
-        """Return the next finished task; None if no task is left or may start, or at `until`."""
+        """Return the next finished task; None if no task is left or may start, or at the end.
+
+        The end is `until`, or that of the schedule, which moves while a task is waited for.
+        """
         while True:
             self._learn()
             self._stopped.update(self.schedule.hopeless())
             self._workers.stop(lambda label: _fit(label) in self._stopped)
             self._fill()
-            task = self._workers.next_done(min(until, time.monotonic() + LOOK_S))
+            ends = min(until, self.until)
+            task = self._workers.next_done(min(ends, time.monotonic() + LOOK_S))
             if task is None:
-                if time.monotonic() >= until or not self._workers.pending:
+                if time.monotonic() >= ends or not self._workers.pending:
                     return None
                 continue
             fit = _fit(task.label)

@@ -67,10 +67,6 @@ def search(
     _report_resumed(searches, console)
     timed = None if budget is None else TimedWorkers(workers, searches, budget)
     queue: TaskQueue = timed or workers
-
-    def until() -> float:
-        return timed.until if timed else float("inf")
-
     with console.bars(timed=False) as bars:
         overall = bars.add("all searches", sum(one.total for one in searches))
         by_search: dict[int, Bar] = {
@@ -83,11 +79,12 @@ def search(
             by_search[id(one)].update(len(one.trials), one.total, note)
             done, total = sum(len(s.trials) for s in searches), sum(s.total for s in searches)
             left_s = _seconds_left(searches, workers.count)
-            left_s = min(left_s, until() - time.monotonic())
+            if timed is not None:
+                left_s = min(left_s, timed.until - time.monotonic())
             overall.update(done, total, _time_left(left_s) if done < total else "refitting")
             on_trial(one, trial)
 
-        run_searches(searches, queue, show, until)
+        run_searches(searches, queue, show)
     for one in searches:
         if one.best is None and one.done:
             raise BenchmarkError(

@@ -5,8 +5,8 @@ costs and a simulated clock.
 
 The budget ends with fitted models: the cheapest model's first trial is completed on every split
 before anything else may take its time. A model's cost is learned from its first fit: measured when
-the fit ends, and estimated by its time so far while it runs. A model whose first trial does not fit
-into half of what is left, on every split, gets no more time. All others share the time equally.
+the fit ends, and estimated by its time so far while it runs. A model whose first trial, on every
+split, does not fit into half of what is left gets no more time. All others share the time equally.
 """
 
 from __future__ import annotations

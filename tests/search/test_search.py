@@ -389,7 +389,7 @@ def test_a_budget_ends_with_the_model_that_fits_and_stores_no_failure_of_the_one
         search.open()
     budget = Budget(seconds / 60, time.monotonic(), NothingToClose(), Refits(tmp_path / "study"))
     timed = TimedWorkers(POOLS[workers], searches, budget)
-    run_searches(searches, timed, lambda *_: None, lambda: timed.until)
+    run_searches(searches, timed, lambda *_: None)
     slow, fast = searches
     assert fast.best is not None
     assert slow.trials == []
