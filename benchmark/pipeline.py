@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from collections.abc import Collection
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import ExitStack
@@ -24,6 +25,7 @@ from benchmark.evaluation.summaries import write_summary
 from benchmark.features.contamination import tuned_encoders
 from benchmark.models import MODELS
 from benchmark.project import Job, Project
+from benchmark.rehearsal import Rehearsal
 from benchmark.search.budget import Budget
 from benchmark.search.ensemble import VOTES
 from benchmark.search.fitting import warm_up
@@ -80,7 +82,8 @@ def run_study(study: Study, job: Job, console: Console) -> Result:
         tracker.begin(study_record(study, prepared, searches, project))
         try:
             refits = Refits(folder)
-            budget = _budget(study, job, workers)
+            rehearsal = Rehearsal(study, prepared, held.enter_context(Workers(1)))
+            budget = _budget(study, job, rehearsal, refits)
 
             def on_trial(one: ModelSearch, trial: Trial) -> None:
                 tracker.log_trial(one.plan.split, one.plan.model, trial)
@@ -88,6 +91,7 @@ def run_study(study: Study, job: Job, console: Console) -> Result:
                     refits.begin(one, workers)
 
             searched = search(searches, workers, budget, on_trial, console)
+            rehearsal.apart.close()
             outcome = evaluate(study, prepared, searched, workers, project, console)
             result, files = outcome.result, outcome.files
             write_result(result, project.results)
@@ -101,6 +105,9 @@ def run_study(study: Study, job: Job, console: Console) -> Result:
             tracker.finish("KILLED" if isinstance(error, KeyboardInterrupt) else "FAILED")
             raise
         tracker.finish()
+    if job.minutes is not None:
+        seconds = time.monotonic() - job.began
+        console.info(f"time budget of {60 * job.minutes:.0f} s: ended after {seconds:.0f} s")
     if tracker.lost:
         console.warning(
             f"MLflow: {tracker.lost} records could not be logged ({tracker.reason}) They are "
@@ -252,12 +259,15 @@ def _changes(job: Job) -> tuple[Change, ...]:
     return (*overrides, Change(kind="budget", value=f"{job.minutes:g}"))
 
 
-def _budget(study: Study, job: Job, workers: Workers) -> Budget | None:
+def _budget(study: Study, job: Job, closing: Rehearsal, refits: Refits) -> Budget | None:
     if job.minutes is None:
         return None
     fractions = study.learning_curves.fractions if study.learning_curves else ()
-    greedy = sum(how == "greedy" for how in study.all_ensembles.values())
-    return Budget(job.minutes, job.began, workers.count, fractions, refits=greedy * VOTES)
+    ensembles = study.all_ensembles
+    greedy = sum(how == "greedy" for how in ensembles.values())
+    return Budget(
+        job.minutes, job.began, closing, refits, fractions, len(ensembles), voters=greedy * VOTES
+    )
 
 
 def _submit_artifacts(outcome: Outcome, workers: Workers) -> None:

@@ -22,9 +22,11 @@ from pydantic import (
     BaseModel,
     ConfigDict,
     Field,
+    SerializerFunctionWrapHandler,
     ValidationError,
     ValidationInfo,
     field_validator,
+    model_serializer,
     model_validator,
 )
 
@@ -199,6 +201,17 @@ class Search(Record):
     """Trials without improvement after which a model's search ends; None for all trials."""
     fit_timeout_s: float | None = Field(default=None, gt=0)
     """Time limit of the fit of one fold, after which its trial fails; None for no limit."""
+    initial: Literal["study", "portfolio"] = "study"
+    """Trials before the sampler's: the study's own; with `portfolio` also a few settings of each
+    model that did well in other studies."""
+
+    @model_serializer(mode="wrap")
+    def _without_default(self, plain: SerializerFunctionWrapHandler) -> dict[str, Any]:
+        """Leave out `initial` by default: such a study is the same as before there was the key."""
+        table: dict[str, Any] = plain(self)
+        if self.initial == "study":
+            table.pop("initial", None)
+        return table
 
     @field_validator("folds")
     @classmethod

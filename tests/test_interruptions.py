@@ -30,7 +30,9 @@ def test_a_run_with_a_budget_of_time_says_what_it_cut_and_leaves_its_trials_to_t
     assert {"kind": "budget", "value": "0.4"} in record["changes"]
     told = {(one["protocol"], one["model"]): one for one in record["unfinished"]}
     assert set(told) == {(split, model) for split in SPLITS for model in MODELS}
-    assert all(1 <= one["completed"] < one["requested"] == 100_000 for one in told.values())
+    assert all(one["completed"] < one["requested"] == 100_000 for one in told.values())
+    # On a busy machine the slower model may have none; the cheaper one has some.
+    assert all(told[split, "logistic_regression"]["completed"] for split in SPLITS)
     page = (bench.project / f"reports/{record['name']}.md").read_text()
     assert "**Unfinished searches**" in page
     assert "--minutes 0.4" in page

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import shlex
+import time
 from dataclasses import replace
 from pathlib import Path
 from typing import Annotated
@@ -77,6 +78,7 @@ def run_study(
     - `run-study capstone --corpora ~/corpora`: a study on recordings
     - `run-study capstone --set search.trials=10`: the study with one key changed
     """
+    began = time.monotonic()
     with command_console() as console:
         tables = _own_tables(train, test)
         sources = make_sources(
@@ -87,7 +89,7 @@ def run_study(
         from benchmark.report.summary import print_summary
 
         job = make_job(project, sources, changes, workers, cluster)
-        job = replace(job, storage=storage, minutes=minutes)
+        job = replace(job, storage=storage, minutes=minutes, began=began)
         print_summary(pipeline.run_study(checked, job, console), job.project, console)
 
 

@@ -22,7 +22,7 @@ from functools import partial
 from itertools import islice
 from multiprocessing.connection import wait as wait_for
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import Any, Protocol, TypeVar
 
 from benchmark.errors import BenchmarkError
 
@@ -87,6 +87,8 @@ class Task:
         Number of workers that died while they ran it.
     until : float
         Time by the monotonic clock at which it is stopped.
+    began, ended : float
+        Times by the monotonic clock; infinity before.
     """
 
     function: Callable[..., Any]
@@ -98,11 +100,19 @@ class Task:
     losses: int = 0
     until: float = field(default=float("inf"), repr=False)
     stopped: bool = False
+    began: float = field(default=float("inf"), repr=False)
+    ended: float = field(default=float("inf"), repr=False)
+
+    @property
+    def seconds(self) -> float:
+        """Its duration so far, without the start of its process; 0 before it began."""
+        return max(0.0, min(self.ended, time.monotonic()) - self.began)
 
     def begin(self) -> None:
         """Start its time limit now."""
+        self.began = time.monotonic()
         if self.limit_s is not None and not self.stopped:
-            self.until = min(self.until, time.monotonic() + self.limit_s)
+            self.until = min(self.until, self.began + self.limit_s)
 
     def failure(self, what: str, advice: str = "") -> BenchmarkError:
         """Return a one-line error: what failed, why, and what to do."""
@@ -122,6 +132,29 @@ class WorkerLostError(Exception):
 
 class LimitError(Exception):
     """A task exceeded its time limit and was stopped."""
+
+
+class TaskQueue(Protocol):
+    """What a search needs of workers; see `Workers`."""
+
+    def submit(
+        self,
+        function: Callable[..., Any],
+        *arguments: Any,
+        label: Any = None,
+        limit_s: float | None = None,
+        priority: tuple[float, ...] = (0.0,),
+    ) -> object:
+        """Queue one call."""
+
+    def withdraw(self, unwanted: Callable[[Any], bool]) -> None:
+        """Remove the waiting tasks whose labels are `unwanted`."""
+
+    def next_done(self, until: float = float("inf")) -> Task | None:
+        """Wait for the next finished task and return it."""
+
+    def abandon(self) -> None:
+        """Remove all waiting tasks and stop the running ones."""
 
 
 class Workers:
@@ -235,14 +268,20 @@ class Workers:
         while (task := self.next_done()) is not None:
             yield task
 
+    def stop(self, unwanted: Callable[[Any], bool]) -> None:
+        """Stop the running tasks whose labels are `unwanted`; each returns with a `LimitError`."""
+        with self._lock:
+            for task in self._running:
+                if unwanted(task.label) and not task.stopped:
+                    task.stopped = True
+                    task.losses = self.attempts  # one whose worker has died is not run again
+                    self._stop(task)
+
     def abandon(self) -> None:
         """Remove all waiting tasks and stop the running ones; the workers stay usable."""
         with self._lock:
             self._waiting.clear()
-            for task in self._running:
-                task.stopped = True
-                task.losses = self.attempts  # one whose worker has died is not run again
-                self._stop(task)
+        self.stop(lambda _: True)
         for _ in self.drain():
             pass
 
@@ -331,6 +370,7 @@ class Workers:
     def _end(self, task: Task) -> None:
         """Return a task whose result or error is set, and start the next."""
         with self._lock:
+            task.ended = time.monotonic()
             self._finished.put(task)
             self._fill()
 

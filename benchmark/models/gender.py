@@ -41,6 +41,7 @@ MODELS = (
         _logistic_regression,
         fit_params=_genders,
         is_deterministic=linear.is_deterministic,
+        relative_cost=10,
         trusted_types=(TYPE,),
     ),
     Model(
@@ -50,5 +51,6 @@ MODELS = (
         _mlp,
         fit_params=_genders,
         trusted_types=(TYPE, *mlp.OPTIMIZERS),
+        relative_cost=60,
     ),
 )

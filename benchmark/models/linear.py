@@ -49,6 +49,7 @@ MODELS = (
         "multinomial logistic regression on standardised features",
         _logistic_regression,
         is_deterministic=is_deterministic,
+        relative_cost=5,
     ),
     Model(
         "lda",
@@ -56,6 +57,7 @@ MODELS = (
         "linear discriminant analysis with a shrunk covariance, on standardised features",
         _lda,
         search_pipeline=_cholesky_lda,
+        relative_cost=1,
         version=2,
     ),
 )

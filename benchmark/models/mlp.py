@@ -34,6 +34,7 @@ MODELS = (
         "multi-layer perceptron on standardised features",
         _mlp,
         trusted_types=OPTIMIZERS,
+        relative_cost=30,
     ),
     Model(
         "mlp_unscaled",
@@ -41,5 +42,6 @@ MODELS = (
         "multi-layer perceptron on features as they are",
         _mlp_unscaled,
         trusted_types=OPTIMIZERS,
+        relative_cost=30,
     ),
 )

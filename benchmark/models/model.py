@@ -97,6 +97,9 @@ class Model:
         Distributions whose versions decide a fit.
     trusted_types : tuple of str
         Types in the stored model beside those that skops trusts: plain records of numbers.
+    relative_cost : float
+        Roughly how long a fit takes, in fits of LDA. With a time budget, models start in its order;
+        from then on their costs are measured.
     version : int
         Raised whenever fits change, so that stored trials of the older fits are not reused.
     """
@@ -117,6 +120,7 @@ class Model:
     extra: str = ""
     libraries: tuple[str, ...] = ("scikit-learn",)
     trusted_types: tuple[str, ...] = ()
+    relative_cost: float = 100.0
     version: int = 1
 
     @property

@@ -25,5 +25,6 @@ MODELS = (
         "k nearest neighbours on standardised features",
         _knn,
         reserved=("algorithm", "leaf_size"),
+        relative_cost=1,
     ),
 )

@@ -37,6 +37,7 @@ MODELS = (
         _random_forest,
         engines={"intelex": _random_forest_intelex},
         trusted_types=("sklearn.tree._tree.Tree",),
+        relative_cost=15,
     ),
     Model(
         "gradient_boosting",

@@ -9,6 +9,7 @@ from importlib.metadata import version
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pandas as pd
 
 from benchmark.console import Console
@@ -22,6 +23,7 @@ from benchmark.models import MODELS
 from benchmark.models.calibrator import FittedCalibrator
 from benchmark.models.stored import load
 from benchmark.project import Project
+from benchmark.search.budget import unfinished_searches
 from benchmark.search.calibrate import calibrate
 from benchmark.search.learning_curves import learning_curves
 from benchmark.search.plan import VERSION
@@ -36,6 +38,7 @@ from benchmark.search.refit import (
     out_of_fold_predictions,
     predict,
     predict_under_conditions,
+    prediction_rows,
     winners_of,
 )
 from benchmark.search.search import ModelSearch
@@ -139,6 +142,38 @@ def _ensembles(
         for name, how in study.all_ensembles.items()
         if available and (isinstance(how, str) or available.issuperset(how))
     ]
+
+
+def provisional_result(study: Study, prepared: Prepared, searches: Sequence[ModelSearch]) -> Result:
+    """Return a result as it would be now, for a rehearsal: its test predictions are drawn.
+
+    No model is fitted, and no test clip is looked at.
+    """
+    rng = np.random.default_rng(study.seed)
+    winners, predictions = [], []
+    for tables in prepared.splits:
+        own = winners_of(tables, [one for one in searches if one.plan.split == tables.name])
+        winners += own
+        for winner in own:
+            drawn = rng.dirichlet(np.ones(len(tables.emotions)), len(tables.test.rows))
+            rows = tables.test.rows
+            predictions.append(
+                prediction_rows(
+                    winner.model, tables, rows, drawn.astype(np.float32), study.emotions
+                )
+            )
+    return Result(
+        name=prepared.name,
+        study=study,
+        changes=prepared.changes,
+        data=prepared.data,
+        versions=_versions(study),
+        winners=tuple(winners),
+        trials=_trials(prepared, searches),
+        predictions=_joined(predictions),
+        clips=prepared.clips,
+        unfinished=unfinished_searches(searches),
+    )
 
 
 def _learning_curves(

@@ -11,6 +11,7 @@ from typing import Any
 from benchmark.engine.arrays import StoredArrays, load_arrays
 from benchmark.models import MODELS, Model
 from benchmark.search import pruning
+from benchmark.search.portfolios import portfolio
 from benchmark.search.samplers import SAMPLERS
 from benchmark.study import ModelSettings, Search, digest_of
 
@@ -80,6 +81,8 @@ class Plan:
         if self.spec.weights:
             data = load_arrays(self.arrays)
             optional["blocks"] = [data.block_names.tolist(), data.block_widths.tolist()]
+        if self.portfolio:
+            optional["portfolio"] = self.portfolio
         if self.entry.version > 1:
             optional["model version"] = self.entry.version
         return {
@@ -113,6 +116,13 @@ class Plan:
     def prunes_folds(self) -> bool:
         """Whether trials may be pruned by their first folds."""
         return "paired" in self.search.pruner
+
+    @cached_property
+    def portfolio(self) -> list[dict[str, Any]]:
+        """Settings of other studies that are tried before the sampler's; empty if not requested."""
+        if self.search.initial != "portfolio" or self.points:
+            return []
+        return portfolio(self.model, self.study, self.spec)
 
     @property
     def points(self) -> list[dict[str, Any]]:

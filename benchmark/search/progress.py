@@ -3,18 +3,18 @@
 from __future__ import annotations
 
 import time
+from collections import defaultdict
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from functools import partial
 
 import numpy as np
 
 from benchmark.console import Bar, Console
-from benchmark.engine.processes import Workers
+from benchmark.engine.processes import TaskQueue, Workers
 from benchmark.errors import BenchmarkError
 from benchmark.evaluation.metrics import METRICS
 from benchmark.evaluation.results import UnfinishedSearch
-from benchmark.search.budget import Budget, unfinished_searches
+from benchmark.search.budget import Budget, TimedWorkers, unfinished_searches
 from benchmark.search.search import ModelSearch, run_searches
 from benchmark.search.trial import Trial
 
@@ -65,6 +65,8 @@ def search(
         If all trials of a model failed.
     """
     _report_resumed(searches, console)
+    timed = None if budget is None else TimedWorkers(workers, searches, budget)
+    queue: TaskQueue = timed or workers
     with console.bars(timed=False) as bars:
         overall = bars.add("all searches", sum(one.total for one in searches))
         by_search: dict[int, Bar] = {
@@ -77,20 +79,25 @@ def search(
             by_search[id(one)].update(len(one.trials), one.total, note)
             done, total = sum(len(s.trials) for s in searches), sum(s.total for s in searches)
             left_s = _seconds_left(searches, workers.count)
-            if budget is not None:
-                left_s = min(left_s, budget.search_until(searches) - time.monotonic())
+            if timed is not None:
+                left_s = min(left_s, timed.until - time.monotonic())
             overall.update(done, total, _time_left(left_s) if done < total else "refitting")
             on_trial(one, trial)
 
-        until = budget.search_until if budget else lambda _: float("inf")
-        run_searches(searches, workers, show, partial(until, searches))
+        run_searches(searches, queue, show)
     for one in searches:
         if one.best is None and one.done:
             raise BenchmarkError(
                 f"{one.plan.split} {one.plan.model}: all {one.total} trials failed, the first "
                 f"with: {one.trials[0].reason}. Change [models.{one.plan.model}] or the recordings."
             )
-    return Searched(searches) if budget is None else _within_budget(searches, console)
+    if budget is None or timed is None:
+        return Searched(searches)
+    console.info(
+        f"time budget of {60 * budget.minutes:.0f} s: the search ends after "
+        f"{time.monotonic() - budget.began:.0f} s; what follows takes about {timed.after_s:.0f} s"
+    )
+    return _within_budget(searches, console)
 
 
 def _report_resumed(searches: Sequence[ModelSearch], console: Console) -> None:
@@ -110,14 +117,20 @@ def _report_resumed(searches: Sequence[ModelSearch], console: Console) -> None:
 def _within_budget(searches: Sequence[ModelSearch], console: Console) -> Searched:
     """Return the searches with a complete trial, and report what the budget left unfinished."""
     unfinished = unfinished_searches(searches)
-    for one in unfinished:
-        console.warning(
-            f"not finished in time: {one.protocol} {one.model}, {one.completed} of {one.requested} "
-            "trials"
-        )
     missing = {one.plan.model for one in searches if one.best is None}
-    for model in sorted(missing):
-        console.warning(f"left out, without a complete trial: {model}")
+    by_model: dict[str, list[UnfinishedSearch]] = defaultdict(list)
+    for one in unfinished:
+        by_model[one.model].append(one)
+    for model, left in by_model.items():
+        if model in missing:
+            console.warning(f"left out, without a complete trial on every split: {model}")
+            continue
+        fewest, most = (pick(one.completed for one in left) for pick in (min, max))
+        completed = f"{fewest}" if fewest == most else f"{fewest} to {most}"
+        splits = f" on {len(left)} splits" if len(left) > 1 else ""
+        console.warning(
+            f"not finished in time: {model}, {completed} of {left[0].requested} trials{splits}"
+        )
     return Searched([one for one in searches if one.plan.model not in missing], unfinished)
 
 

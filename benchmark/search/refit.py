@@ -18,7 +18,7 @@ from benchmark.console import Console
 from benchmark.data.split_tables import SplitTables
 from benchmark.engine.arrays import StoredArrays, TrainingArrays, load_arrays
 from benchmark.engine.files import write_bytes
-from benchmark.engine.processes import Task, Workers
+from benchmark.engine.processes import Task, TaskQueue, Workers
 from benchmark.errors import BenchmarkError
 from benchmark.evaluation.results import CLIP, Winner
 from benchmark.models import Model, probabilities
@@ -124,7 +124,9 @@ def refit(
 
 
 class Refits:
-    """Refits of finished searches while other searches go on, so that no core is idle at the end.
+    """Refits while searches go on: of finished ones, so that no core is idle at the end.
+
+    With a time budget, of the first trial of each model, so that the duration of a refit is known.
 
     A refit that fails here is repeated by `fit_winners`, which raises the error.
 
@@ -137,25 +139,26 @@ class Refits:
     def __init__(self, folder: Path) -> None:
         self._folder = folder
 
-    def begin(self, search: ModelSearch, workers: Workers) -> None:
-        """Submit the refit of a finished search, with a lower priority than all folds."""
+    def begin(self, search: ModelSearch, workers: TaskQueue) -> None:
+        """Submit the refit of a search's best trial, with a lower priority than all folds."""
         winner = Member(search, best_trial(search))
         target = winner.file(self._folder)
         if not is_whole(target):
-            _submit(winner, workers, (self, target), priority=(float("inf"),))
+            label = (self, target, search.plan.model)
+            _submit(winner, workers, label, priority=(float("inf"),))
 
-    def accept(self, task: Task, _workers: Workers) -> None:
+    def accept(self, task: Task, _workers: TaskQueue) -> None:
         """Write a refitted model."""
         if task.error is None:
             _write(task.label[1], task.result)
 
-    def advance(self, _workers: Workers) -> Iterator[Trial]:
+    def advance(self, _workers: TaskQueue) -> Iterator[Trial]:
         """Yield nothing, since a refit completes no trial."""
         return iter(())
 
 
 def _submit(
-    member: Member, workers: Workers, label: Any, priority: tuple[float, ...] = (0.0,)
+    member: Member, workers: TaskQueue, label: Any, priority: tuple[float, ...] = (0.0,)
 ) -> None:
     plan, trial = member.search.plan, member.trial
     seed = derive_seed(trial.seed, "refit")
@@ -325,7 +328,7 @@ def out_of_fold_predictions(
     parts = []
     for fold, predicted in enumerate(out_of_fold):
         rows = tables.train.rows[data.validation_rows(fold)]
-        part = _predictions(winner.model, tables, rows, predicted, emotions)
+        part = prediction_rows(winner.model, tables, rows, predicted, emotions)
         part.insert(part.columns.get_loc("emotion") + 1, "fold", fold)
         parts.append(part)
     return pd.concat(parts, ignore_index=True)
@@ -362,10 +365,10 @@ def predict(model: Any, name: str, tables: SplitTables, emotions: Sequence[str])
             f"{tables.name} {name}: its probabilities for the test clips are not finite, since "
             "its fit on the whole training table diverged. Narrow its space in the study."
         )
-    return _predictions(name, tables, tables.test.rows, predicted, emotions)
+    return prediction_rows(name, tables, tables.test.rows, predicted, emotions)
 
 
-def _predictions(
+def prediction_rows(
     model: str,
     tables: SplitTables,
     rows: pd.DataFrame,

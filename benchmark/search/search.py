@@ -21,7 +21,7 @@ from benchmark.data.prepared import Prepared
 from benchmark.data.split_tables import SplitTables
 from benchmark.engine import npz_cache
 from benchmark.engine.arrays import load_arrays
-from benchmark.engine.processes import Task, WorkerLostError, Workers
+from benchmark.engine.processes import Task, TaskQueue, WorkerLostError, Workers
 from benchmark.errors import BenchmarkError
 from benchmark.evaluation.metrics import score
 from benchmark.search import pruning
@@ -139,7 +139,7 @@ class ModelSearch:
         self._enqueue()
 
     def _enqueue(self) -> None:
-        """Enqueue the initial parameters, and all trials of a sampler that enumerates them."""
+        """Enqueue the initial parameters, then the portfolio or the points of a grid."""
         initial = self.plan.spec.initial
         stored = {name: storable(value) for name, value in initial.items()}
         # Initial parameters outside the space are a trial too, which the sampler cannot learn from.
@@ -147,7 +147,7 @@ class ModelSearch:
         if initial and not self._outside:
             self._sampler_study.enqueue_trial(stored)
         points = self.plan.points
-        for params in points:
+        for params in (*self.plan.portfolio, *points):
             if params != stored:
                 self._sampler_study.enqueue_trial(params)
         extra = bool(points) and bool(initial) and stored not in points
@@ -182,7 +182,7 @@ class ModelSearch:
         """The complete trial with the highest score, the earliest of equals; None without one."""
         return self._best
 
-    def advance(self, workers: Workers) -> Iterator[Trial]:
+    def advance(self, workers: TaskQueue) -> Iterator[Trial]:
         """Request the trials that may start, and yield each trial as it is completed."""
         while not self.done:
             concurrent = self.plan.search.concurrent_trials
@@ -196,7 +196,7 @@ class ModelSearch:
         # Trials that were requested before patience ended the search are dropped.
         workers.withdraw(lambda label: label[0] is self)
 
-    def accept(self, task: Task, workers: Workers) -> None:
+    def accept(self, task: Task, workers: TaskQueue) -> None:
         """Take the result or the error of a fold.
 
         Raises
@@ -262,7 +262,7 @@ class ModelSearch:
         complete = [trial for trial in self.trials if trial.state == "complete"]
         return sorted(complete, key=lambda trial: trial.rank, reverse=True)[:count]
 
-    def _request(self, number: int, workers: Workers) -> None:
+    def _request(self, number: int, workers: TaskQueue) -> None:
         """Sample a trial and submit its folds, unless it is stored."""
         spec, offset = self.plan.spec, int(self._outside)
         if number < offset:
@@ -318,7 +318,7 @@ class ModelSearch:
 
     def _submit(
         self,
-        workers: Workers,
+        workers: TaskQueue,
         number: int,
         params: dict[str, Any],
         fold: int,
@@ -416,7 +416,7 @@ class ModelSearch:
 
 def run_searches(
     searches: Sequence[ModelSearch],
-    workers: Workers,
+    workers: TaskQueue,
     on_trial: Callable[[ModelSearch, Trial], None],
     until: Callable[[], float] = lambda: float("inf"),
 ) -> None:
@@ -426,7 +426,7 @@ def run_searches(
     ----------
     searches : sequence of ModelSearch
         Opened.
-    workers : Workers
+    workers : TaskQueue
         May run other tasks too, if their labels begin with an object with `accept` and `advance`.
     on_trial : callable
         Called with each stored trial, in each search's order.

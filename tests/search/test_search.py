@@ -6,7 +6,8 @@ import os
 import signal
 import sqlite3
 import sys
-from collections.abc import Callable, Iterator
+import time
+from collections.abc import Callable, Iterator, Sequence
 from functools import partial
 from pathlib import Path
 
@@ -22,8 +23,10 @@ from benchmark.engine.processes import Task, WorkerLostError, Workers
 from benchmark.errors import BenchmarkError
 from benchmark.models import MODELS
 from benchmark.models.stored import is_whole, load
+from benchmark.search.budget import Budget, TimedWorkers
 from benchmark.search.fitting import FoldResult, fit_fold, warm_up
 from benchmark.search.plan import Plan
+from benchmark.search.portfolios import portfolio
 from benchmark.search.refit import Member, Refits, fit_winners
 from benchmark.search.samplers import SAMPLERS, grid
 from benchmark.search.search import (
@@ -312,6 +315,21 @@ def test_a_fit_that_memory_cannot_hold_ends_the_search_and_leaves_no_failed_tria
     assert states == ["COMPLETE"]
 
 
+@pytest.mark.parametrize("workers", [1, 2])
+def test_the_first_trials_are_the_portfolio_and_belong_to_the_search(
+    arrays: StoredArrays, tmp_path: Path, workers: int
+) -> None:
+    search = Search(trials=5, folds=3, metric="uar", initial="portfolio")
+    with_portfolio = plan(arrays, search=search)
+    first = [setting["C"] for setting in portfolio("logistic_regression", "toy", SPEC)]
+    found = searched(with_portfolio, tmp_path, workers)
+    assert [trial.params["C"] for trial in found.trials[: len(first)]] == first
+    assert len({trial.params["C"] for trial in found.trials}) == 5
+    assert with_portfolio.ingredients["portfolio"] == with_portfolio.portfolio
+    assert with_portfolio.key != plan(arrays, trials=5).key
+    assert not {"portfolio", "search.initial"} & set(plan(arrays).ingredients)
+
+
 def test_a_limit_for_fits_belongs_to_a_search_and_no_limit_changes_no_earlier_one(
     arrays: StoredArrays,
 ) -> None:
@@ -343,6 +361,40 @@ def test_the_baseline_is_measured_first_however_slow_the_others_are(
         search.open()
     run_searches(searches, POOLS[1], lambda one, _: finished.append(one.plan.model), until)
     assert finished == ["majority"]
+
+
+class NothingToClose:
+    """The end of a run that takes no time."""
+
+    running = False
+
+    def begin(self, searches: Sequence[ModelSearch]) -> None:
+        del searches
+
+    def estimate(self, n_models: int) -> float:
+        return 0.0 * n_models
+
+
+@pytest.mark.parametrize("workers", [1, 2])
+@pytest.mark.parametrize("seconds", [0, 5])
+def test_a_budget_ends_with_the_model_that_fits_and_stores_no_failure_of_the_one_that_does_not(
+    arrays: StoredArrays, tmp_path: Path, workers: int, seconds: int
+) -> None:
+    store = TrialStorage(f"sqlite:///{tmp_path / 'optuna.db'}")
+    store.open()
+    shrinkage = ModelSettings.model_validate({"shrinkage": {"low": 0.01, "high": 1.0}})
+    plans = [plan(arrays, SLOW, trials=1), plan(arrays, shrinkage, model="lda", trials=6)]
+    searches = [ModelSearch(one_plan, store, tmp_path / "folds") for one_plan in plans]
+    for search in searches:
+        search.open()
+    budget = Budget(seconds / 60, time.monotonic(), NothingToClose(), Refits(tmp_path / "study"))
+    timed = TimedWorkers(POOLS[workers], searches, budget)
+    run_searches(searches, timed, lambda *_: None)
+    slow, fast = searches
+    assert fast.best is not None
+    assert slow.trials == []
+    first = searched(plans[1], tmp_path)
+    assert facts(first)[: len(fast.trials)] == facts(fast)
 
 
 def test_the_best_trial_is_refitted_as_soon_as_its_search_is_done(

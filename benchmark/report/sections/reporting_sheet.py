@@ -127,7 +127,8 @@ def _tuned(result: Result) -> str:
         if spec.space
     ]
     what = f"hyperparameters of {listed(searched)}" if searched else "no hyperparameter"
-    trials = f" in up to {counted(search.trials, 'trial')} each ({plain(search.sampler)})"
+    first = ", after settings that did well in other studies" * (search.initial == "portfolio")
+    trials = f" in up to {counted(search.trials, 'trial')} each ({plain(search.sampler)}{first})"
     return (
         f"{what}{trials if searched else ''}; model and ensembles: all by mean "
         f"{METRICS[search.metric].title} over {wording.inner_folds(result)} of the training side"
