@@ -93,14 +93,7 @@ def run_study(study: Study, job: Job, console: Console) -> Result:
             searched = search(searches, workers, budget, on_trial, console)
             rehearsal.apart.close()
             outcome = evaluate(study, prepared, searched, workers, project, console)
-            result, files = outcome.result, outcome.files
-            write_result(result, project.results)
-            _submit_artifacts(outcome, local)
-            board = leaderboard(result)
-            publish(result, board, project, console)
-            log_models(tracker, result, files, _confusion_matrices(local))
-            recipe, data = prepared.recipe, prepared.clips_digests
-            write_cards(result, board, recipe, data, files, outcome.calibrators)
+            _store(outcome, prepared, tracker, local, project, console)
         except BaseException as error:
             tracker.finish("KILLED" if isinstance(error, KeyboardInterrupt) else "FAILED")
             raise
@@ -113,7 +106,26 @@ def run_study(study: Study, job: Job, console: Console) -> Result:
             f"MLflow: {tracker.lost} records could not be logged ({tracker.reason}) They are "
             "stored; run the same command again to log them."
         )
-    return result
+    return outcome.result
+
+
+def _store(
+    outcome: Outcome,
+    prepared: Prepared,
+    tracker: Tracker,
+    local: Workers,
+    project: Project,
+    console: Console,
+) -> None:
+    """Store the result of a run, its pages, its models and their cards."""
+    result, files = outcome.result, outcome.files
+    write_result(result, project.results)
+    _submit_artifacts(outcome, local)
+    board = leaderboard(result)
+    publish(result, board, project, console)
+    log_models(tracker, result, files, _confusion_matrices(local))
+    recipe, data = prepared.recipe, prepared.clips_digests
+    write_cards(result, board, recipe, data, files, outcome.calibrators)
 
 
 def extract_study(study: Study, job: Job, console: Console) -> Prepared:

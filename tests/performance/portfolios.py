@@ -5,7 +5,7 @@ two digits. In every search its CV score is estimated from the three nearest tri
 difference to the best trial of that search. A portfolio grows by the candidate that lowers the loss
 of its best member most, the mean over studies: to two settings, and to four while the gain is 0.001
 or more. It is chosen once from all studies, and once without each of them, for that study. No test
-score is read.
+score is read, and no search on generated speech.
 """
 
 from __future__ import annotations
@@ -21,6 +21,7 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
+from benchmark.corpora import CORPORA
 from benchmark.engine.files import write_text
 from benchmark.search.portfolios import FILE, Setting
 from benchmark.study import BASELINE, WEIGHT
@@ -70,14 +71,13 @@ def size(value: float) -> float:
 
 
 def searches(model: str) -> list[Searched]:
-    """The stored searches of a model, of parameters that the study searched."""
+    """The stored searches of a model on recordings, of parameters that the study searched."""
     found = []
     for path in sorted(RESULTS.glob("*/trials.csv")):
-        stored = json.loads((path.parent / "study.json").read_text())["settings"]["models"]
-        searched = [
-            key for key in stored.get(model, {}).get("space", ()) if not key.startswith(WEIGHT)
-        ]
-        if not searched:
+        settings = json.loads((path.parent / "study.json").read_text())["settings"]
+        space = settings["models"].get(model, {}).get("space", ())
+        searched = [key for key in space if not key.startswith(WEIGHT)]
+        if not searched or all(CORPORA[name].generated for name in settings["corpora"]):
             continue
         table = pd.read_csv(path).fillna({"part": ""})
         table = table[(table["model"] == model) & (table["state"] == "complete")]
