@@ -11,6 +11,10 @@ from typing import TYPE_CHECKING, Literal
 
 import numpy as np
 
+from benchmark.features.foreign import foreign_kind
+from benchmark.features.headers import CONTAINERS, ends_early, with_size
+from benchmark.features.media import MediaError, can_decode, to_sound_file
+
 if TYPE_CHECKING:
     from mmap import mmap
 
@@ -23,8 +27,8 @@ TRUNCATED = "truncated: the file ends before its own header says"
 SILENCE_PEAK = 1e-4
 """A recording whose largest sample is below it (-80 dB of full scale) is silent."""
 
-LOUDEST_PEAK = 1e10
-"""Above the scale of any integer format; sums of larger squares overflow float32."""
+LOUDEST_PEAK = 16.0
+"""24 dB above full scale: float recorders come near it. Larger samples are of an integer scale."""
 
 MOST_SAMPLES = 60_000_000
 """Limit over all channels if the duration is limited: 240 MB while decoding."""
@@ -141,8 +145,7 @@ def open_sound(
     if not content:
         raise UnusableError("not-audio", "empty file")
     try:
-        source = _Source(content) if isinstance(content, bytes) else content
-        with soundfile.SoundFile(source) as file:
+        with _sound_file(content, longest_s) as file:
             # soundfile seeks after each read of a seekable file: that changes the samples of MP3
             # read in blocks, and fails for FLAC from a pipe.
             file.seekable = lambda: False
@@ -151,6 +154,23 @@ def open_sound(
             yield file
     except soundfile.LibsndfileError as error:
         raise _unreadable(content, str(error.error_string)) from error
+
+
+def _sound_file(content: bytes | mmap, longest_s: float | None) -> soundfile.SoundFile:
+    """Return a recording, opened by libsndfile; one that it does not read is decoded before."""
+    import soundfile
+
+    known = with_size(content)
+    try:
+        return soundfile.SoundFile(_Source(known) if isinstance(known, bytes) else known)
+    except soundfile.LibsndfileError:
+        kind = foreign_kind(content)
+        if kind is None or not kind.demuxer or not can_decode():
+            raise
+    try:
+        return soundfile.SoundFile(to_sound_file(content, kind.demuxer, longest_s))
+    except MediaError as error:
+        raise UnusableError("damaged", f"damaged or truncated {kind.title} ({error})") from error
 
 
 class _Source(io.BytesIO):
@@ -263,7 +283,11 @@ def check_samples(samples: np.ndarray) -> None:
         raise UnusableError("damaged", "samples that are not numbers (NaN or infinite)")
     peak = np.abs(samples).max()
     if peak > LOUDEST_PEAK:
-        raise UnusableError("damaged", f"a sample of {peak:.0e}; full scale is 1")
+        raise UnusableError(
+            "damaged",
+            f"a sample of {peak:.6g}, where full scale is 1: a float file with an integer scale. "
+            "Divide the samples by that scale (32768 for 16 bits), or write them as integers",
+        )
     if peak < SILENCE_PEAK:
         raise UnusableError("silent", "silent: no sample above -80 dB of full scale")
 
@@ -280,36 +304,16 @@ def resample(samples: np.ndarray, from_hz: float, to_hz: float) -> np.ndarray:
 
 
 def _unreadable(content: bytes | mmap, message: str) -> UnusableError:
-    """Return the reason for an error of libsndfile: damaged, or not audio."""
-    if content[:4] in {b"RIFF", b"fLaC", b"OggS", b"FORM"}:
+    """Return the reason for an error of libsndfile: another kind of file, damaged, or not audio."""
+    kind = foreign_kind(content)
+    if kind is not None and kind.demuxer:
+        return UnusableError(
+            "not-audio",
+            f"{kind.title}, which needs the extra `media` (PyAV) or ffmpeg: install one of them, "
+            "or convert the recording to WAV or FLAC",
+        )
+    if kind is not None:
+        return UnusableError("not-audio", f"not audio but {kind.title}: {kind.advice}")
+    if content[:4] in CONTAINERS:
         return UnusableError("damaged", f"damaged or truncated ({message.strip().rstrip('.')})")
     return UnusableError("not-audio", "not audio")
-
-
-def ends_early(content: bytes | mmap) -> bool:
-    """Whether a file is shorter than its own header states; libsndfile ignores that."""
-    kind = content[:4]
-    if kind == b"OggS":
-        return _ogg_ends_early(content)
-    if kind not in {b"RIFF", b"FORM"}:
-        return False
-    order = "little" if kind == b"RIFF" else "big"
-    samples_chunk = b"data" if kind == b"RIFF" else b"SSND"
-    offset = 12
-    while offset + 8 <= len(content):
-        size = int.from_bytes(content[offset + 4 : offset + 8], order)  # type: ignore[arg-type]
-        if content[offset : offset + 4] == samples_chunk:
-            # Programs that write to a pipe don't know the size and write all ones.
-            return size < 0xFFFFFF00 and offset + 8 + size > len(content)
-        offset += 8 + size + size % 2
-    return True
-
-
-def _ogg_ends_early(content: bytes | mmap) -> bool:
-    """Whether the last page lacks the end-of-stream flag (4), or is itself truncated."""
-    page = content.rfind(b"OggS")
-    if page + 27 > len(content) or not content[page + 5] & 4:
-        return True
-    segments = content[page + 26]
-    table = content[page + 27 : page + 27 + segments]
-    return len(table) < segments or page + 27 + segments + sum(table) > len(content)

@@ -21,12 +21,12 @@ from benchmark.features.audio import (
     Fault,
     UnusableError,
     check_samples,
-    ends_early,
     open_sound,
     read_blocks,
     resample,
 )
 from benchmark.features.extract import features_of
+from benchmark.features.headers import ends_early
 from benchmark.serving.limits import Limits
 from benchmark.serving.predictor import Prediction, Predictor
 
