@@ -94,7 +94,14 @@ def run_study(study: Study, job: Job, console: Console) -> Result:
             _submit_artifacts(outcome, local)
             publish(result, project, console)
             log_models(tracker, result, files, _confusion_matrices(local))
-            write_cards(result, prepared.recipe, prepared.clips_digests, files, outcome.calibrators)
+            write_cards(
+                result,
+                prepared.recipe,
+                prepared.clips_digests,
+                files,
+                outcome.calibrators,
+                prepared.longest_clip_s,
+            )
         except BaseException as error:
             tracker.finish("KILLED" if isinstance(error, KeyboardInterrupt) else "FAILED")
             raise

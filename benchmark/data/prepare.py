@@ -128,6 +128,7 @@ def prepare(
         },
         recipe=None if features.tables else features.recipe() | normalisation,
         clips=frame.drop(columns=["corpus", "speaker", "gender", "emotion", "samples"]),
+        longest_clip_s=max(originals.durations_s),
     )
 
 

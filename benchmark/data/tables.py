@@ -12,6 +12,7 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
+from benchmark.corpora.segments import TIMES, named_segments
 from benchmark.engine.arrays import TrainingArrays
 from benchmark.engine.table_file import read_numbers
 from benchmark.errors import BenchmarkError, unknown
@@ -143,7 +144,8 @@ def read_clips(
         if ours not in IDENTITY:
             raise unknown("column", ours, IDENTITY, "--column")
         known[ours] = (theirs.lower().replace(" ", "_"),)
-    frame = read_numbers(path, known, facts=facts)
+    times = {name: (name,) for name in TIMES}
+    frame = named_segments(path, read_numbers(path, known | times, facts=facts), "clip")
     for name in ("clip", "speaker", "emotion"):
         if name not in frame:
             raise _no_column(name, frame, path)

@@ -17,6 +17,7 @@ from benchmark.features.media import MediaError, can_decode, to_sound_file
 
 if TYPE_CHECKING:
     from mmap import mmap
+    from pathlib import Path
 
     import soundfile
 
@@ -41,7 +42,7 @@ BLOCK_FRAMES = 1 << 20
 LATE_S = 0.1
 """Time by which a segment may end after its recording: other decoders pad, and tables round."""
 
-Fault = Literal["not-audio", "damaged", "silent", "too-short", "too-long"]
+Fault = Literal["not-audio", "damaged", "silent", "too-short", "too-long", "too-little-speech"]
 
 
 class UnusableError(Exception):
@@ -74,11 +75,14 @@ class Decoded:
         Rate of the recording.
     duration_s : float
         Duration of the samples.
+    channels : int
+        Of the recording; the samples are their mean.
     """
 
     samples: np.ndarray
     sample_rate_hz: int
     duration_s: float
+    channels: int = 1
 
     @property
     def digest(self) -> str:
@@ -114,12 +118,23 @@ def decode(
     with open_sound(content, longest_s) as file:
         if ends_early(content):
             raise UnusableError("damaged", TRUNCATED)
-        own_rate_hz = file.samplerate
+        own_rate_hz, channels = file.samplerate, file.channels
         samples = read_segment(file, segment) if segment else read_samples(file, longest_s)
     duration_s = len(samples) / own_rate_hz
     samples = np.mean(samples.T, axis=0)
     check_samples(samples)
-    return Decoded(resample(samples, own_rate_hz, sample_rate_hz), own_rate_hz, duration_s)
+    resampled = resample(samples, own_rate_hz, sample_rate_hz)
+    return Decoded(resampled, own_rate_hz, duration_s, channels)
+
+
+def channels_of(path: Path) -> int:
+    """Return the number of channels that the header of a file states; 1 if it can't be read."""
+    import soundfile
+
+    try:
+        return int(soundfile.info(path).channels)
+    except (OSError, soundfile.LibsndfileError):
+        return 1
 
 
 @contextmanager

@@ -186,6 +186,8 @@ class Card(_Part):
         None if the model was fitted on a user's own tables.
     covariates : tuple of str
         Further inputs, which a recording does not contain.
+    longest_clip_s : float or None
+        Duration of the longest recording of the study; None in cards of early versions.
     generated : bool
         Whether any training recording is generated speech.
     data : str
@@ -214,6 +216,7 @@ class Card(_Part):
     features: Features | None
     covariates: tuple[str, ...]
     corpora: tuple[str, ...]
+    longest_clip_s: float | None = None
     generated: bool
     data: str
     metric: str
@@ -320,6 +323,7 @@ def write_cards(
     data: Mapping[str, str],
     files: Mapping[tuple[str, str], Path],
     calibrators: Mapping[tuple[str, str], FittedCalibrator],
+    longest_clip_s: float | None = None,
 ) -> None:
     """Write the card of each fitted model of a study, the baseline included, beside its file.
 
@@ -331,6 +335,8 @@ def write_cards(
         By split: the digest of its clips, sides and folds.
     files, calibrators : mapping of (str, str)
         By split and model.
+    longest_clip_s : float or None
+        Duration of the longest recording; None if recordings were not read.
     """
     board, study = leaderboard(result), result.study
     plugins = MODELS.versions(study.models) | FEATURE_SETS.versions(study.features.split("+"))
@@ -349,6 +355,7 @@ def write_cards(
             features=None if recipe is None else _features_of(recipe),
             covariates=tuple(result.study.covariates),
             corpora=tuple(c.title for c in result.data.corpora.values() if c.used),
+            longest_clip_s=longest_clip_s,
             generated=result.generated,
             data=data[split],
             metric=result.study.search.metric,
