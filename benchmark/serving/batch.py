@@ -12,7 +12,7 @@ from mmap import ACCESS_READ, mmap
 from pathlib import Path
 from typing import Any
 
-from benchmark.console import Bars, Console
+from benchmark.console import Bar, Bars, Console
 from benchmark.corpora.clip import Clip, Segment
 from benchmark.corpora.folder import AUDIO_SUFFIXES, files_below
 from benchmark.corpora.manifest import PATHS
@@ -97,21 +97,21 @@ def predict_files(
     measure = partial(extract, cache=cache, workers=ThisProcess() if few else workers)
     with ThreadPoolExecutor(1) as thread, console.bars() as bars:
         loading = thread.submit(Predictor.load, card)
-        bar = bars.add(f"features {features.name}", 2 * len(parts))
 
-        def progress(first: int, completed: int, total: int) -> None:
+        def progress(bar: Bar, completed: int, total: int) -> None:
             if loading.done():
                 loading.result()  # raises at once if the model cannot be loaded
-            bar.update(first + completed, first + total)
+            bar.update(completed, total)
 
         voiced = measure(
             [part.clip for part in parts],
             replace(VOICED, sample_rate_hz=features.sample_rate_hz),
-            progress=partial(progress, 0),
+            progress=partial(progress, bars.add("speech", len(parts))),
         )
         reasons = dict(voiced.unusable) | _without_speech(voiced)
         spoken = [clip for clip in voiced.clips if clip.id not in reasons]
-        extracted = measure(spoken, features, progress=partial(progress, len(parts)))
+        bar = bars.add(f"features {features.name}", len(spoken))
+        extracted = measure(spoken, features, progress=partial(progress, bar))
         reasons |= dict(extracted.unusable)
         rows = _predict_rows(extracted, loading.result(), bars)
     predictions = {

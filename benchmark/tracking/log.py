@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import re
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 
@@ -18,6 +19,9 @@ from benchmark.search.search import ModelSearch
 from benchmark.study import Study, digest_of
 from benchmark.tracking.records import ModelRecord, StudyRecord, TableRecord
 from benchmark.tracking.tracker import Tracker
+
+NOT_IN_NAMES = re.compile(r"[^\w .-]")
+"""What the name of a corpus has and that of a metric has not."""
 
 BLANKS = str.maketrans("=+", "  ")
 """What MLflow does not allow in names of metrics: ``snr=10`` is ``test_uar/snr 10``."""
@@ -88,24 +92,23 @@ def log_models(
             if score.interval:
                 metrics[f"test_{name}_low"], metrics[f"test_{name}_high"] = score.interval
         for corpus, part in found.corpora.items():
-            metrics |= {f"test_{corpus}_{name}": s.value for name, s in part.scores.items()}
+            named = NOT_IN_NAMES.sub("_", corpus)
+            metrics |= {f"test_{named}_{name}": s.value for name, s in part.scores.items()}
         if boards[split].selected[winner.protocol].model == model:
             metrics |= {
                 f"test_{METRIC}/{one.condition.translate(BLANKS)}": one.score.value
                 for one in under_conditions(boards[split], winner.protocol)
             }
         params = winner.params | ({"members": members} if members else {})
-        stored = files[split, model]
+        stored, picture = files[split, model], pictures.get((split, model))
         tracker.log_model(
             ModelRecord(
                 split=split,
                 model=model,
                 params=params,
                 metrics=metrics,
-                files={
-                    "model/model.skops": stored,
-                    "figures/confusion.png": pictures[split, model],
-                },
+                files={"model/model.skops": stored}
+                | ({"figures/confusion.png": picture} if picture else {}),
                 trial=winner.trial,
                 tags={"model_sha256": hashlib.sha256(stored.read_bytes()).hexdigest()},
             )
