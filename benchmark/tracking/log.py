@@ -20,9 +20,6 @@ from benchmark.study import Study, digest_of
 from benchmark.tracking.records import ModelRecord, StudyRecord, TableRecord
 from benchmark.tracking.tracker import Tracker
 
-NOT_IN_NAMES = re.compile(r"[^\w .-]")
-"""What the name of a corpus has and that of a metric has not."""
-
 BLANKS = str.maketrans("=+", "  ")
 """What MLflow does not allow in names of metrics: ``snr=10`` is ``test_uar/snr 10``."""
 
@@ -92,8 +89,7 @@ def log_models(
             if score.interval:
                 metrics[f"test_{name}_low"], metrics[f"test_{name}_high"] = score.interval
         for corpus, part in found.corpora.items():
-            named = NOT_IN_NAMES.sub("_", corpus)
-            metrics |= {f"test_{named}_{name}": s.value for name, s in part.scores.items()}
+            metrics |= {corpus_metric(corpus, name): s.value for name, s in part.scores.items()}
         if boards[split].selected[winner.protocol].model == model:
             metrics |= {
                 f"test_{METRIC}/{one.condition.translate(BLANKS)}": one.score.value
@@ -113,6 +109,16 @@ def log_models(
                 tags={"model_sha256": hashlib.sha256(stored.read_bytes()).hexdigest()},
             )
         )
+
+
+def corpus_metric(corpus: str, name: str) -> str:
+    """Return MLflow's name of a test score within a corpus, without the signs that it refuses.
+
+    >>> corpus_metric("my | corpus+", "uar")
+    'test_my _ corpus__uar'
+    """
+    allowed = re.sub(r"[^\w .-]", "_", corpus)
+    return f"test_{allowed}_{name}"
 
 
 def _members(winner: Winner) -> str:
