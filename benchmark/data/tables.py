@@ -139,13 +139,12 @@ def read_clips(
     BenchmarkError
         As `read_csv`.
     """
-    known = {name: (name, *OTHER_NAMES.get(name, ())) for name in IDENTITY}
+    known = {name: (name, *OTHER_NAMES.get(name, ())) for name in (*IDENTITY, *TIMES)}
     for ours, theirs in (columns or {}).items():
         if ours not in IDENTITY:
             raise unknown("column", ours, IDENTITY, "--column")
         known[ours] = (theirs.lower().replace(" ", "_"),)
-    times = {name: (name,) for name in TIMES}
-    frame = named_segments(path, read_numbers(path, known | times, facts=facts), "clip")
+    frame = named_segments(path, read_numbers(path, known, facts=facts), "clip")
     for name in ("clip", "speaker", "emotion"):
         if name not in frame:
             raise _no_column(name, frame, path)

@@ -167,4 +167,4 @@ def with_size(content: bytes | mmap) -> bytes | mmap:
         return content
     size = min(len(content) - stated.first, 256**stated.width - 1)
     known = size.to_bytes(stated.width, stated.order)
-    return content[: stated.at] + known + content[stated.at + stated.width :]
+    return bytes(content[: stated.at]) + known + bytes(content[stated.at + stated.width :])
