@@ -133,7 +133,8 @@ def ends_early(content: bytes | mmap) -> bool:
     kind = content[:4]
     if kind == b"OggS":
         return _ogg_ends_early(content)
-    if kind not in LAYOUTS and kind != SUN:
+    other = kind == b"FORM" and not content[8:12].startswith(b"AIF")  # 8SVX has other chunks
+    if other or (kind not in LAYOUTS and kind != SUN):
         return False
     stated = stated_size(content)
     if stated is None:
@@ -165,6 +166,6 @@ def with_size(content: bytes | mmap) -> bytes | mmap:
     copes = kind in {b"RIFF", b"RIFX"} and stated is not None and stated.size > 0
     if stated is None or copes or not stated.unknown(len(content)):
         return content
-    size = min(len(content) - stated.first, 256**stated.width - 1)
+    size: int = min(len(content) - stated.first, 256**stated.width - 1)
     known = size.to_bytes(stated.width, stated.order)
     return bytes(content[: stated.at]) + known + bytes(content[stated.at + stated.width :])

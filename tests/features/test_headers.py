@@ -94,3 +94,9 @@ def test_a_float_file_of_an_integer_scale_is_refused(scale: float) -> None:
 def test_a_float_file_may_go_beyond_full_scale() -> None:
     content = audio_file(10.0 * SAMPLES, subtype="FLOAT")
     assert audio.decode(content, RATE_HZ).samples.max() > 1.0
+
+
+@pytest.mark.parametrize("container", ["SVX", "VOC", "NIST", "IRCAM", "PVF", "MAT5"])
+def test_other_containers_have_no_size_that_is_checked(container: str) -> None:
+    content = audio_file(SAMPLES, RATE_HZ, container, "PCM_16")
+    assert len(audio.decode(content, RATE_HZ).samples) == len(SAMPLES)
