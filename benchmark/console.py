@@ -142,7 +142,10 @@ class Console:
             left = words or index == 0
             whole = index == 0 or all(len(row[index]) <= SHORT for row in (columns, *cells))
             table.add_column(
-                column, justify="left" if left else "right", no_wrap=whole, overflow="fold"
+                Text(escape_control(column)),
+                justify="left" if left else "right",
+                no_wrap=whole,
+                overflow="fold",
             )
         for row in cells:
             table.add_row(*(Text(escape_control(cell)) for cell in row))

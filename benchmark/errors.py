@@ -4,8 +4,11 @@ import difflib
 import re
 from collections.abc import Iterable, Mapping, Sequence
 
-CONTROL_CHARACTERS = re.compile("[\x00-\x08\x0b-\x1f\x7f-\x9f\ud800-\udfff]")
-"""Characters that a terminal would execute or could not show; file names may contain them."""
+CONTROL_CHARACTERS = re.compile(
+    "[\x00-\x08\x0b-\x1f\x7f-\x9f\u202a-\u202e\u2066-\u2069\ud800-\udfff]"
+)
+"""Characters that a terminal would execute or could not show, and those that turn the direction of
+what follows; file names may contain them."""
 
 
 class BenchmarkError(Exception):

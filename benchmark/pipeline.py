@@ -124,8 +124,7 @@ def _store(
     board = leaderboard(result)
     publish(result, board, project, console)
     log_models(tracker, result, files, _confusion_matrices(local))
-    recipe, data = prepared.recipe, prepared.clips_digests
-    write_cards(result, board, recipe, data, files, outcome.calibrators)
+    write_cards(result, board, prepared, files, outcome.calibrators)
 
 
 def extract_study(study: Study, job: Job, console: Console) -> Prepared:
@@ -300,8 +299,8 @@ def _confusion_matrices(workers: Workers) -> dict[tuple[str, str], bytes]:
     for task in workers.drain():
         if isinstance(task.error, MemoryError | WorkerLostError):
             raise task.failure("an ensemble or a figure could not be made") from task.error
-        if task.error is not None:
+        if task.error is not None and task.label is None:
             raise task.error
-        if task.label is not None:
+        if task.label is not None and task.error is None:  # a page names what can't be drawn
             pictures[task.label] = task.result
     return pictures

@@ -16,7 +16,7 @@ from benchmark.audit.evidence import Evidence, Sound
 from benchmark.console import Console
 from benchmark.corpora import Clip
 from benchmark.data.near_duplicates import find_copies
-from benchmark.data.own_tables import check_same_features
+from benchmark.data.own_tables import with_features_of
 from benchmark.data.prepare import (
     by_corpus,
     clip_frame,
@@ -106,7 +106,7 @@ def of_tables(
     tables = [read_clips(path, columns, facts=True) for path in (train, test)]
     measured = bool({*tables[0].columns, *tables[1].columns} - TIMES)
     if measured:
-        check_same_features(tables[0], tables[1], (train, test))
+        tables[1] = with_features_of(tables[0], tables[1], (train, test))
     clips = pd.concat([table.rows for table in tables], ignore_index=True).fillna("")
     tested = np.arange(len(clips)) >= len(tables[0].rows)
     evidence = Evidence(f"{train.stem}-{test.stem}", clips.assign(samples=""))

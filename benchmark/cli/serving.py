@@ -101,7 +101,8 @@ def predict(
     recordings: Annotated[
         list[str],
         typer.Argument(
-            help="Recordings, folders of recordings, or tables (.csv) with a column `path`.",
+            help="Recordings, folders of recordings, or tables with a column `path`, and perhaps "
+            "`start` and `end`.",
             show_default=False,
         ),
     ],
@@ -151,17 +152,17 @@ def predict(
             raise BenchmarkError(
                 f"--picture {picture}: only timelines have a figure. Add --timeline."
             )
-        files = find_files(recordings)
+        parts = find_files(recordings)
         output = command.Output(as_json, csv, picture)
-        command.check_output(output, [*map(Path, recordings), *files])
+        command.check_output(output, [*map(Path, recordings), *(part.file for part in parts)])
         card = resolve(model, project)
         command.introduce(read_card(card), console)
         cache = Project(project).features_cache
         with Workers(workers or available_cores()) as pool:
             if timeline:
-                complete = command.predict_over_time(files, card, output, pool, console)
+                complete = command.predict_over_time(parts, card, output, pool, console)
             else:
-                complete = command.predict(files, card, output, cache, pool, console)
+                complete = command.predict(parts, card, output, cache, pool, console)
         if not complete:
             raise typer.Exit(USER_ERROR)
 

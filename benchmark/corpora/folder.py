@@ -16,17 +16,23 @@ CONTAINERS = {
     ".wav": ("WAV", "WAVEX", "RF64", "W64"),
     ".flac": ("FLAC",),
     ".ogg": ("OGG",),
+    ".oga": ("OGG",),
     ".opus": ("OGG",),
     ".mp3": ("MP3",),
     ".aif": ("AIFF",),
     ".aiff": ("AIFF",),
+    ".aifc": ("AIFF",),
     ".au": ("AU",),
     ".caf": ("CAF",),
+    ".w64": ("W64",),
 }
-"""Suffixes of recordings, and the containers that belong to them, by libsndfile's names."""
+"""Suffixes of recordings that libsndfile reads, and their containers by its names."""
 
-AUDIO_SUFFIXES = tuple(CONTAINERS)
-"""A recording is known by its stem: users convert their copies, so any of these suffixes do."""
+AUDIO_SUFFIXES = (*CONTAINERS, ".m4a", ".aac", ".webm", ".weba", ".mka", ".amr", ".3gp", ".wma")
+"""A recording is known by its stem: users convert their copies, so any of these suffixes do.
+
+The last need a decoder (`features.media`); without it, they are named as what they are.
+"""
 
 SECOND_COPY = "a second copy, with the same bytes"
 

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import difflib
-import math
 import os
 import re
 from collections import Counter
@@ -12,7 +11,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from benchmark.corpora.clip import Clip, Corpus, Recordings, Segment
+from benchmark.corpora.clip import Clip, Corpus, Recordings
 from benchmark.corpora.raters import (
     FACT,
     Votes,
@@ -21,7 +20,8 @@ from benchmark.corpora.raters import (
     read_votes,
     why_undecided,
 )
-from benchmark.engine.table_file import read_table
+from benchmark.corpora.segments import TIMES, segment_of
+from benchmark.engine.table_file import our_names, read_table
 from benchmark.errors import BenchmarkError
 
 if TYPE_CHECKING:
@@ -31,7 +31,6 @@ REQUIRED = ("path", "emotion", "speaker")
 FACTS = ("split", "fold")
 """Columns of official partitions, which travel with a clip as further facts."""
 
-TIMES = ("start", "end")
 OPTIONAL = ("gender", "statement", "corpus", *FACTS, *TIMES)
 COLUMNS = (*REQUIRED, *OPTIONAL)
 GENDERS = ("female", "male", "unknown")
@@ -40,7 +39,9 @@ ALIKE, NEARLY_EQUAL = 0.7, 0.88
 """Similarity from which a column is named as what a required, or an optional one, may stand for. A
 table has columns of its own, so that only a misspelt optional one is an error."""
 
-AUDFORMAT = {"file": "path"}
+PATHS = ("path", "file", "filename", "file_name", "filepath", "file_path", "audio")
+"""Names of the column of recordings; the first of them that a table has. audformat's is file."""
+
 EMOBOX = {"wav": "path", "emo": "emotion", "dataset": "corpus"}
 """Columns of tables of other tools, by their names there, and as they are called here."""
 
@@ -104,8 +105,7 @@ def read(table: Path) -> Recordings:
         first = next(iter(content["wav"]), "")
         folder = next((f for f in (folder, *folder.parents) if (f / first).is_file()), folder)
         content = _renamed(content, EMOBOX)
-    elif "path" not in content:
-        content = _renamed(content, AUDFORMAT)
+    content = content.rename(columns=our_names(content, {"path": PATHS}))
     rows = _rows(table, content, votes)
     decided = [row for row in rows if not row.aside]
     paths = [Path(os.path.normpath(folder / row.cells["path"])) for row in decided]
@@ -224,46 +224,6 @@ def _clip(table: Path, row: Row, path: Path, name: str) -> Clip:
         more=tuple((fact, value) for fact, value in facts.items() if value),
         segment=segment,
     )
-
-
-def segment_of(table: Path, row: int, cells: Mapping[str, str]) -> Segment | None:
-    """Return the segment of a row with a number and cells; None for all of the recording.
-
-    Raises
-    ------
-    BenchmarkError
-        If a cell is not a time, or the end is not after the start.
-    """
-    start_s, end_s = (_seconds(table, row, column, cells.get(column, "")) for column in TIMES)
-    if not start_s and end_s is None:
-        return None
-    segment = Segment(start_s or 0.0, end_s)
-    if end_s is not None and end_s <= segment.start_s:
-        problem = f"{end_s:g} s is not after the start, {segment.start_s:g} s."
-        raise _row_error(table, row, "end", problem)
-    return segment
-
-
-def _seconds(table: Path, row: int, column: str, text: str) -> float | None:
-    """Return the time in a cell, in seconds; None if it is empty."""
-    import pandas as pd
-
-    if text in {"", "NaT"}:
-        return None
-    try:
-        seconds = float(text)
-    except ValueError:
-        try:
-            seconds = pd.Timedelta(text).total_seconds()
-        except ValueError:
-            seconds = math.nan
-    if math.isfinite(seconds) and seconds >= 0:
-        return seconds
-    problem = (
-        f"{text!r} is not a time within a recording. Allowed: seconds (1.5), a time with a unit "
-        "(1.5s, 1500ms, 0 days 00:00:01.500000), or nothing."
-    )
-    raise _row_error(table, row, column, problem)
 
 
 def _check_clips(table: Path, rows: Sequence[Row], clips: Sequence[Clip]) -> None:

@@ -36,6 +36,10 @@ SENTENCES = {item: item for item in COMMON} | {
 NAME = re.compile(rf"(?P<speaker>{'|'.join(SPEAKERS)})_(?P<code>[adfhn]|sa|su)(?P<item>\d\d)")
 
 
+NUMBERED = re.compile(r"(?:[adfhn]|sa|su)\d\d *(?:\(\d+\)|- ?Copy.*|copy.*|_\d+)$")
+"""Ending of an item that was put into one folder with those of the other speakers."""
+
+
 def official() -> Iterator[str]:
     """Yield the names of the 480 clips: of each speaker 30 neutral, 15 of each other emotion."""
     for speaker in SPEAKERS:
@@ -47,6 +51,8 @@ def official() -> Iterator[str]:
 def parse(name: str) -> Clip | str:
     """Return the clip of a name such as ``DC_sa01``."""
     found = NAME.fullmatch(name)
+    if found is None and NUMBERED.search(name):
+        return "a clash of names, numbered: the folder, and so the speaker, is lost"
     if found is None:
         return "not a SAVEE name"
     code, number = found["code"], found["item"]

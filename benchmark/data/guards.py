@@ -7,7 +7,7 @@ says so.
 from __future__ import annotations
 
 import re
-from collections.abc import Collection, Iterable, Iterator, Sequence
+from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 
 import numpy as np
 import pandas as pd
@@ -17,7 +17,7 @@ from benchmark.data.protocols import PROTOCOLS
 from benchmark.data.record import Change
 from benchmark.data.splits import Split
 from benchmark.data.tables import Table
-from benchmark.errors import BenchmarkError
+from benchmark.errors import BenchmarkError, nearest
 from benchmark.features import Extracted
 from benchmark.features.contamination import Tuned, contaminated_encoders
 
@@ -145,13 +145,72 @@ def _allowed(found: dict[str, str], allowed: Collection[str]) -> list[Change]:
 
 def similar_speakers(clips: pd.DataFrame) -> str:
     """Return which speakers of a corpus have names that differ in their writing only."""
-    for group in speakers_alike(clips):
+    for words in named_alike(clips):
         return (
-            f"speakers {' and '.join(map(repr, group[:3]))} differ only in case, blanks, "
-            "punctuation or leading zeros: one person may be on both sides of a split. Write "
-            "each speaker's name in one way."
+            f"{words}: one person may be on both sides of a split. Write each speaker's name in "
+            "one way."
         )
     return ""
+
+
+def named_alike(clips: pd.DataFrame) -> Iterator[str]:
+    """Yield in words which speakers have names that differ in their writing only, with counts."""
+    n_clips = clips[SPEAKER].value_counts()
+    for group in speakers_alike(clips):
+        numbers = [f"{n_clips[name]:,}" for name in group]
+        yield (
+            f"speakers {_and(list(map(repr, group)))} differ only in case, blanks, "
+            f"punctuation or leading zeros ({_and(numbers)} clips)"
+        )
+
+
+def _and(words: Sequence[str]) -> str:
+    """Return words in a sentence: ``a, b and c``."""
+    *others, last = words
+    return f"{', '.join(others)} and {last}" if others else last
+
+
+def check_emotions(counts: Mapping[str, int], asked: Collection[str], where: str) -> None:
+    """Refuse an emotion that no clip has, and one that some clips have in another writing.
+
+    Parameters
+    ----------
+    counts : mapping of str to int
+        The number of clips by emotion.
+    asked : collection of str
+        The emotions of the study.
+    where : str
+        What is checked, for messages.
+
+    Raises
+    ------
+    BenchmarkError
+        It says how many clips there are of each.
+    """
+    for group in alike(sorted(counts)):
+        used = [name for name in group if name in asked]
+        others = [name for name in group if name not in asked]
+        by_case = len({name.casefold() for name in group}) == 1
+        if used and (others or (by_case and len(used) > 1)):
+            *left, kept = [*others, *used]
+            written = [repr(name) for name in (*left, kept)]
+            numbers = [f"{counts[name]:,}" for name in (*left, kept)]
+            how = "case" if by_case else "case, blanks or punctuation"
+            renamed = ", ".join(f'"{name}" = "{kept}"' for name in left)
+            raise BenchmarkError(
+                f"{where}: the emotions {_and(written)} differ by {how} only ({_and(numbers)} "
+                f"clips), and clips of {left[0]!r} would be left out. Write one of them: "
+                f"[rename] {renamed}."
+            )
+    for emotion in asked:
+        if emotion not in counts:
+            near = nearest(emotion, counts)
+            hint = f" Did you mean {near!r}?" if near else ""
+            found = ", ".join(f"{name} ({counts[name]:,})" for name in sorted(counts)) or "none"
+            raise BenchmarkError(
+                f"{where}: the emotion {emotion!r} is absent: no clip has it.{hint} Clips by "
+                f"emotion: {found}. Remove it from the study's emotions, or add such clips."
+            )
 
 
 def speakers_alike(clips: pd.DataFrame) -> Iterator[tuple[str, ...]]:
@@ -284,7 +343,7 @@ def alike(names: Sequence[str]) -> Iterator[tuple[str, ...]]:
     for name in names:
         runs = re.findall(r"[^\W\d_]+|\d+", name.casefold())
         key = " ".join(run.lstrip("0") or "0" if run.isdigit() else run for run in runs)
-        groups.setdefault(key, []).append(name)
+        groups.setdefault(key or name, []).append(name)
     yield from (tuple(group) for group in groups.values() if len(group) > 1)
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -10,14 +11,20 @@ import pandas as pd
 
 from benchmark.console import Console
 from benchmark.data.covariates import COVARIATES, with_covariates
-from benchmark.data.guards import check_clips, check_encoders, check_tables
+from benchmark.data.guards import (
+    check_clips,
+    check_emotions,
+    check_encoders,
+    check_tables,
+    named_alike,
+)
 from benchmark.data.prepared import Prepared, counts, result_name
 from benchmark.data.protocols import PROTOCOLS
 from benchmark.data.record import Change, CorpusRecord, DataRecord
 from benchmark.data.split_tables import SplitTables, write_tables
 from benchmark.data.splits import Split, check_split, inner_folds
 from benchmark.data.tables import Table, read_csv
-from benchmark.errors import BenchmarkError, unknown
+from benchmark.errors import BenchmarkError
 from benchmark.features import feature_set
 from benchmark.features.contamination import known_as_tuned
 from benchmark.project import Sources
@@ -38,7 +45,7 @@ def prepare_tables(
     assert sources.tables is not None, "the caller has looked"
     paths, cache = sources.tables, sources.cache
     train, test = (_of_study(read_csv(path), study, path, console) for path in paths)
-    check_same_features(train, test, paths)
+    test = with_features_of(train, test, paths)
     shared = set(train.rows["speaker"]) & set(test.rows["speaker"])
     protocol = "speaker-dependent" if shared else "speaker-independent"
     console.info(
@@ -50,6 +57,8 @@ def prepare_tables(
     tuned = [one for path in paths for one in known_as_tuned(path.stem)]
     allowed = check_encoders(tuned, sorted(set(test.rows["corpus"])), sources.allow)
     allowed += check_clips(frame, [protocol], sources.allow)
+    for words in named_alike(frame):
+        console.warning(f"{words}: are they one person?")
     allowed += check_tables(train, test, sources.allow)
     trained = frame["side"] == "train"
     rule = PROTOCOLS[protocol]
@@ -91,19 +100,23 @@ def prepare_tables(
     )
 
 
-def check_same_features(train: Table, test: Table, paths: tuple[Path, Path]) -> None:
-    """Refuse two tables with different features.
+def with_features_of(train: Table, test: Table, paths: tuple[Path, Path]) -> Table:
+    """Return a test table with its features in the order of the training table's.
 
     Raises
     ------
     BenchmarkError
-        It names the first of them.
+        If the tables have different features; it names the first of them.
     """
-    if train.columns != test.columns:
-        differing = sorted(set(train.columns) ^ set(test.columns)) or ["their order"]
+    if differing := sorted(set(train.columns) ^ set(test.columns)):
         raise BenchmarkError(
             f"{paths[0]} and {paths[1]} have different features: {', '.join(differing[:5])}."
         )
+    if test.columns == train.columns:
+        return test
+    place = {name: position for position, name in enumerate(test.columns)}
+    values = test.values[:, [place[name] for name in train.columns]]
+    return replace(test, values=values, columns=train.columns)
 
 
 def _refuse_unsupported(study: Study) -> None:
@@ -130,10 +143,8 @@ def _refuse_unsupported(study: Study) -> None:
 def _of_study(table: Table, study: Study, path: Path, console: Console) -> Table:
     """Return the rows of a user's table with the study's emotions; report the others."""
     rows = table.rows.assign(emotion=table.rows["emotion"].replace(study.rename))
-    there = sorted(set(rows["emotion"]))
-    for emotion in study.emotions:
-        if emotion not in there:
-            raise unknown("emotion", emotion, there, f"study {study.name} on {path}")
+    counts = rows["emotion"].value_counts().to_dict()
+    check_emotions(counts, study.emotions, f"study {study.name} on {path}")
     wanted = rows["emotion"].isin(study.emotions).to_numpy()
     if not wanted.all():
         others = ", ".join(sorted(set(rows.loc[~wanted, "emotion"])))

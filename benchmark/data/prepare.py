@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
@@ -23,10 +24,12 @@ from benchmark.corpora import (
 from benchmark.data.covariates import COVARIATES, with_covariate_blocks, with_covariates
 from benchmark.data.guards import (
     check_clips,
+    check_emotions,
     check_encoders,
     check_own_features,
     check_sides,
     copies_across,
+    named_alike,
 )
 from benchmark.data.near_duplicates import find_copies
 from benchmark.data.normalisation import normalised, normalised_tests, training_statistics
@@ -44,6 +47,8 @@ from benchmark.features.contamination import contaminated_encoders, tuned_encode
 from benchmark.models import MODELS
 from benchmark.project import Job, Sources
 from benchmark.study import Study, digest_of
+
+REASONS_SHOWN = 3  # why files are set aside, in one line
 
 UNUSABLE_FRACTION = 0.01  # of clips that may be unusable without --allow-incomplete
 
@@ -85,7 +90,11 @@ def prepare(
     # Most impossible splits are found from names alone, before features are extracted.
     _check_emotions(study, recordings)
     auxiliary = by_corpus(study.auxiliary, recordings)
-    study_splits(study, clip_frame(clips, [clip.id for clip in clips]), auxiliary)
+    named = clip_frame(clips, [clip.id for clip in clips])
+    check_clips(named, study.split.protocols, sources.allow)
+    for words in named_alike(named):
+        console.warning(f"{words}: are they one person?")
+    study_splits(study, named, auxiliary)
     with console.bars() as bars:
         originals = _extract(study, clips, "", cache, workers, bars)
         changes += _check_usable(originals, len(clips), sources, console)
@@ -128,6 +137,7 @@ def prepare(
         },
         recipe=None if features.tables else features.recipe() | normalisation,
         clips=frame.drop(columns=["corpus", "speaker", "gender", "emotion", "samples"]),
+        longest_clip_s=max(originals.durations_s),
     )
 
 
@@ -285,12 +295,20 @@ def read_named(corpora: Sequence[str], sources: Sources, console: Console) -> di
                 "the report then says so."
             )
             continue
-        aside = len(found[name].set_aside)
-        extra = f", {aside} audio files set aside" if aside else ""
-        console.info(f"{state}{extra}  ({folder})")
+        console.info(f"{state}{_set_aside(found[name])}  ({folder})")
     if refused:
         raise BenchmarkError(" | ".join(refused))
     return found
+
+
+def _set_aside(recordings: Recordings) -> str:
+    """Return how many files were set aside and why, as the end of a line; empty for none."""
+    reasons = Counter(reason for _, reason in recordings.set_aside)
+    if not reasons:
+        return ""
+    shown = [f"{count} × {reason}" for reason, count in reasons.most_common(REASONS_SHOWN)]
+    more = f", {len(reasons) - REASONS_SHOWN} more reasons" * (len(reasons) > REASONS_SHOWN)
+    return f", {reasons.total()} audio files set aside ({', '.join(shown)}{more})"
 
 
 def _refuse_corpora_read_twice(found: Recordings, table: Path, others: Collection[str]) -> None:
@@ -395,18 +413,9 @@ def _check_usable(
 
 
 def _check_emotions(study: Study, recordings: Mapping[str, Recordings]) -> None:
-    """Refuse an emotion that no clip has, and one that some clips have in another case."""
-    there = sorted({clip.emotion for name in study.corpora for clip in recordings[name].clips})
-    for emotion in study.emotions:
-        if emotion not in there:
-            raise unknown("emotion", emotion, there, f"study {study.name}")
-        other = [one for one in there if one.casefold() == emotion.casefold() and one != emotion]
-        if other:
-            raise BenchmarkError(
-                f"study {study.name}: the emotions {other[0]!r} and {emotion!r} differ by case "
-                f"only, and clips of {other[0]!r} would be left out. Write one of them: [rename] "
-                f'"{other[0]}" = "{emotion}".'
-            )
+    """Refuse an emotion that no clip has, and one that some clips have in another writing."""
+    found = Counter(clip.emotion for name in study.corpora for clip in recordings[name].clips)
+    check_emotions(found, study.emotions, f"study {study.name}")
 
 
 def clip_frame(clips: Sequence[Clip], samples: Sequence[str]) -> pd.DataFrame:

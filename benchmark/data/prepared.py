@@ -32,6 +32,8 @@ class Prepared:
         Of the features; None where a user's own, which no recording has, are among them.
     clips : DataFrame or None
         One row per clip: all that its corpus tells of it beside speaker and emotion.
+    longest_clip_s : float or None
+        Duration of the longest recording; None if recordings are not read.
     """
 
     name: str
@@ -41,6 +43,7 @@ class Prepared:
     origin: dict[str, Any]
     recipe: dict[str, Any] | None = None
     clips: pd.DataFrame | None = None
+    longest_clip_s: float | None = None
 
     @property
     def clips_digests(self) -> dict[str, str]:

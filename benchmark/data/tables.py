@@ -12,6 +12,7 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
+from benchmark.corpora.segments import TIMES, named_segments
 from benchmark.engine.arrays import TrainingArrays
 from benchmark.engine.table_file import read_numbers
 from benchmark.errors import BenchmarkError, unknown
@@ -138,12 +139,12 @@ def read_clips(
     BenchmarkError
         As `read_csv`.
     """
-    known = {name: (name, *OTHER_NAMES.get(name, ())) for name in IDENTITY}
+    known = {name: (name, *OTHER_NAMES.get(name, ())) for name in (*IDENTITY, *TIMES)}
     for ours, theirs in (columns or {}).items():
         if ours not in IDENTITY:
             raise unknown("column", ours, IDENTITY, "--column")
         known[ours] = (theirs.lower().replace(" ", "_"),)
-    frame = read_numbers(path, known, facts=facts)
+    frame = named_segments(path, read_numbers(path, known, facts=facts), "clip")
     for name in ("clip", "speaker", "emotion"):
         if name not in frame:
             raise _no_column(name, frame, path)

@@ -19,12 +19,15 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
 KINDS = "a CSV file (comma, semicolon or tab), Parquet (.parquet) or JSON (.json, .jsonl)"
-WORKBOOK = b"PK\x03\x04"
-"""How a workbook of a spreadsheet program begins."""
+WORKBOOKS = (b"PK\x03\x04", b"\xd0\xcf\x11\xe0")
+"""How workbooks of spreadsheet programs begin."""
 DELIMITERS = ",;\t"
 LONGEST_SHOWN = 40  # characters of a wrong cell
 ROW_NUMBERS = re.compile(r"(unnamed: \d+)?")
 """Lowercase name of the column in which pandas writes row numbers, and reads them again."""
+NAMED_DELIMITER = re.compile(r"sep=(.)\n", re.IGNORECASE)
+"""First line by which a spreadsheet is told the delimiter; it is no row."""
+
 BYTE_ORDER_MARKS = {b"\xef\xbb\xbf": "utf-8-sig", b"\xff\xfe": "utf-16", b"\xfe\xff": "utf-16"}
 
 
@@ -177,9 +180,9 @@ def _numeric_text(content: bytes, text: Mapping[str, Sequence[str]]) -> pd.DataF
     import pyarrow as pa
     from pyarrow import csv as arrow
 
-    lines = content.decode(encoding_of(content))
-    if "\n\n" in lines or "\n\r\n" in lines:
-        raise ValueError("pyarrow does not count empty rows")
+    lines = decoded(content)
+    if "\n\n" in lines or NAMED_DELIMITER.match(lines):
+        raise ValueError("pyarrow does not count such rows")
     header, separator = lines.partition("\n")[0], delimiter(lines)
     names = next(csv.reader([header], delimiter=separator), [])
     named = our_names(map(str.strip, names), text)
@@ -196,17 +199,16 @@ def _parsed(cells: pd.DataFrame, path: Path) -> pd.DataFrame:
     """Return the numbers of cells of text; NaN for a cell that is not a number."""
     import pandas as pd
 
-    if path.suffix.lower() not in READERS:
-        content = path.read_bytes()
-        if delimiter(content.decode(encoding_of(content))) != ",":
-            cells = cells.apply(lambda column: column.str.replace(",", "."))
+    if path.suffix.lower() not in READERS and delimiter(decoded(path.read_bytes())) != ",":
+        cells = cells.apply(lambda column: column.str.replace(",", "."))
     return cells.apply(pd.to_numeric, errors="coerce")
 
 
 def _distinct(columns: Iterable[Any], path: Path) -> list[str]:
     """Return the stripped names of columns; refuse one that occurs twice."""
     names = [str(name).strip() for name in columns]
-    twice = [name for name, times in Counter(map(str.lower, names)).items() if times > 1]
+    written = Counter(name.lower() for name in names if name)
+    twice = [name for name, times in written.items() if times > 1]
     if twice:
         raise BenchmarkError(f"{path}: row 1: the column {twice[0]!r} occurs twice.")
     return names
@@ -226,8 +228,7 @@ def read_list(path: Path, columns: Sequence[str]) -> pd.Series[str]:
     import pandas as pd
 
     try:
-        content = path.read_bytes()
-        lines = content.decode(encoding_of(content)).splitlines()
+        lines = decoded(path.read_bytes()).splitlines()
     except OSError as error:
         raise BenchmarkError(f"{path}: can't read the list ({error.strerror}).") from error
     except ValueError as error:
@@ -240,14 +241,30 @@ def read_list(path: Path, columns: Sequence[str]) -> pd.Series[str]:
     return pd.Series({number: name for number, name in names.items() if name}, dtype="str")
 
 
-def encoding_of(content: bytes) -> str:
-    """Return the encoding of a text by its byte order mark; UTF-8 without one."""
+def decoded(content: bytes) -> str:
+    r"""Return a text, UTF-8 unless its byte order mark says another, with lines that end in \n.
+
+    Raises
+    ------
+    ValueError
+        If it has another encoding.
+    """
     marks = BYTE_ORDER_MARKS.items()
-    return next((name for mark, name in marks if content.startswith(mark)), "utf-8")
+    encoding = next((name for mark, name in marks if content.startswith(mark)), "utf-8")
+    try:
+        text = content.decode(encoding)
+    except UnicodeDecodeError as error:
+        line = content[: error.start].count(b"\n") + 1
+        raise ValueError(
+            f"line {line} is not {encoding.upper()[:6].rstrip('-')}: save it as CSV UTF-8"
+        ) from error
+    return text.replace("\r\n", "\n").replace("\r", "\n")
 
 
 def delimiter(text: str) -> str:
-    """Return the delimiter of the header; spreadsheets of many locales write ;."""
+    """Return the delimiter of a table's header; spreadsheets of many locales write ;."""
+    if named := NAMED_DELIMITER.match(text):
+        return named[1]
     header = text.partition("\n")[0]
     return max(DELIMITERS, key=header.count)
 
@@ -255,13 +272,15 @@ def delimiter(text: str) -> str:
 def _text(content: bytes) -> pd.DataFrame:
     import pandas as pd
 
-    if content.startswith(WORKBOOK):
+    if content.startswith(WORKBOOKS):
         raise ValueError("it is a workbook: save the sheet as CSV")
-    text = content.decode(encoding_of(content))
-    lines = list(csv.reader(io.StringIO(text), delimiter=delimiter(text)))
+    text = decoded(content)
+    named = NAMED_DELIMITER.match(text)
+    rest = io.StringIO(text[named.end() :] if named else text)
+    lines = list(csv.reader(rest, delimiter=delimiter(text)))
     header = lines[0] if lines else []
     rows = {}
-    for number, line in enumerate(lines[1:], start=2):
+    for number, line in enumerate(lines[1:], start=3 if named else 2):
         if not any(cell.strip() for cell in line):
             continue
         if len(line) != len(header):
@@ -287,12 +306,12 @@ def _columns(content: bytes) -> pd.DataFrame:
 
 
 def _json_lines(content: bytes) -> pd.DataFrame:
-    lines = content.decode(encoding_of(content)).splitlines()
+    lines = decoded(content).splitlines()
     return _of_objects([json.loads(line) for line in lines if line.strip()])
 
 
 def _json(content: bytes) -> pd.DataFrame:
-    rows = json.loads(content.decode(encoding_of(content)))
+    rows = json.loads(decoded(content))
     if not isinstance(rows, list):
         raise ValueError("it is not a list of rows")
     return _of_objects(rows)
@@ -362,3 +381,6 @@ READERS: dict[str, Callable[[bytes], pd.DataFrame]] = {
     ".json": _json,
 }
 """Readers by suffix; any other file is CSV."""
+
+TABLE_SUFFIXES = (".csv", ".tsv", *READERS, ".xlsx", ".xls", ".ods")
+"""Suffixes by which a file among recordings is a table. Workbooks are refused with what to do."""

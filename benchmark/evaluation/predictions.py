@@ -19,6 +19,7 @@ from benchmark.corpora.raters import (
     vote_columns,
     why_undecided,
 )
+from benchmark.corpora.segments import named_segments
 from benchmark.data.tables import OTHER_NAMES
 from benchmark.engine.table_file import our_names
 from benchmark.errors import BenchmarkError, unknown
@@ -162,15 +163,27 @@ def check_predictions(
         If a column is missing or a row is wrong; it names both and says what is allowed.
     """
     table = _as_text(table if table.index.is_unique else table.reset_index(drop=True))
-    table = _named(table, columns or {}, where)
+    table = _segmented(_named(table, columns or {}, where), where)
     if clips is not None:
-        table = _joined(table, _named(_as_text(clips), {}, where), where)
+        known = _segmented(_named(_as_text(clips), {}, where), "--clips")
+        table = _joined(table, known, where)
     parts = _by_condition(table, where)
     recorded = _checked(parts.pop(AS_RECORDED), where)
     heard = {name: _checked(part, f"{where}, condition {name}") for name, part in parts.items()}
     for name, one in heard.items():
         _check_same_clips(recorded.rows, one.rows, f"{where}, condition {name}")
     return replace(recorded, conditions=heard)
+
+
+def _segmented(table: pd.DataFrame, where: str) -> pd.DataFrame:
+    """Return a table in which several segments of one file have names of their own.
+
+    A file under several conditions is no such file, unless it has several segments under one.
+    """
+    of_clip = [name for name in ("clip", CONDITION) if name in table]
+    if "clip" not in table or not table.duplicated(of_clip).any():
+        return table
+    return named_segments(where, table, "clip")
 
 
 def _by_condition(table: pd.DataFrame, where: str) -> dict[str, pd.DataFrame]:
@@ -395,7 +408,8 @@ def stem(name: str) -> str:
     >>> stem(r"C:\ravdess\Actor_01\03-01-01-01-01-01-01.wav")
     '03-01-01-01-01-01-01'
     """
-    return PurePath(name.replace("\\", "/")).stem
+    path = PurePath(name.replace("\\", "/"))
+    return path.name if path.suffix[1:].isdigit() else path.stem  # a segment ends in its seconds
 
 
 def _speakers(corpora: pd.Series, speakers: pd.Series, *, alone: bool) -> pd.Series:

@@ -11,8 +11,13 @@ from typing import TYPE_CHECKING, Literal
 
 import numpy as np
 
+from benchmark.features.foreign import foreign_kind
+from benchmark.features.headers import CONTAINERS, ends_early, with_size
+from benchmark.features.media import MediaError, can_decode, to_sound_file
+
 if TYPE_CHECKING:
     from mmap import mmap
+    from pathlib import Path
 
     import soundfile
 
@@ -23,8 +28,8 @@ TRUNCATED = "truncated: the file ends before its own header says"
 SILENCE_PEAK = 1e-4
 """A recording whose largest sample is below it (-80 dB of full scale) is silent."""
 
-LOUDEST_PEAK = 1e10
-"""Above the scale of any integer format; sums of larger squares overflow float32."""
+LOUDEST_PEAK = 16.0
+"""24 dB above full scale: float recorders come near it. Larger samples are of an integer scale."""
 
 MOST_SAMPLES = 60_000_000
 """Limit over all channels if the duration is limited: 240 MB while decoding."""
@@ -37,7 +42,7 @@ BLOCK_FRAMES = 1 << 20
 LATE_S = 0.1
 """Time by which a segment may end after its recording: other decoders pad, and tables round."""
 
-Fault = Literal["not-audio", "damaged", "silent", "too-short", "too-long"]
+Fault = Literal["not-audio", "damaged", "silent", "too-short", "too-long", "too-little-speech"]
 
 
 class UnusableError(Exception):
@@ -70,11 +75,14 @@ class Decoded:
         Rate of the recording.
     duration_s : float
         Duration of the samples.
+    channels : int
+        Of the recording; the samples are their mean.
     """
 
     samples: np.ndarray
     sample_rate_hz: int
     duration_s: float
+    channels: int = 1
 
     @property
     def digest(self) -> str:
@@ -110,12 +118,23 @@ def decode(
     with open_sound(content, longest_s) as file:
         if ends_early(content):
             raise UnusableError("damaged", TRUNCATED)
-        own_rate_hz = file.samplerate
+        own_rate_hz, channels = file.samplerate, file.channels
         samples = read_segment(file, segment) if segment else read_samples(file, longest_s)
     duration_s = len(samples) / own_rate_hz
     samples = np.mean(samples.T, axis=0)
     check_samples(samples)
-    return Decoded(resample(samples, own_rate_hz, sample_rate_hz), own_rate_hz, duration_s)
+    resampled = resample(samples, own_rate_hz, sample_rate_hz)
+    return Decoded(resampled, own_rate_hz, duration_s, channels)
+
+
+def channels_of(path: Path) -> int:
+    """Return the number of channels that the header of a file states; 1 if it can't be read."""
+    import soundfile
+
+    try:
+        return int(soundfile.info(path).channels)
+    except (OSError, soundfile.LibsndfileError):
+        return 1
 
 
 @contextmanager
@@ -141,8 +160,7 @@ def open_sound(
     if not content:
         raise UnusableError("not-audio", "empty file")
     try:
-        source = _Source(content) if isinstance(content, bytes) else content
-        with soundfile.SoundFile(source) as file:
+        with _sound_file(content, longest_s) as file:
             # soundfile seeks after each read of a seekable file: that changes the samples of MP3
             # read in blocks, and fails for FLAC from a pipe.
             file.seekable = lambda: False
@@ -151,6 +169,23 @@ def open_sound(
             yield file
     except soundfile.LibsndfileError as error:
         raise _unreadable(content, str(error.error_string)) from error
+
+
+def _sound_file(content: bytes | mmap, longest_s: float | None) -> soundfile.SoundFile:
+    """Return a recording, opened by libsndfile; one that it does not read is decoded before."""
+    import soundfile
+
+    known = with_size(content)
+    try:
+        return soundfile.SoundFile(_Source(known) if isinstance(known, bytes) else known)
+    except soundfile.LibsndfileError:
+        kind = foreign_kind(content)
+        if kind is None or not kind.demuxer or not can_decode():
+            raise
+    try:
+        return soundfile.SoundFile(to_sound_file(content, kind.demuxer, longest_s))
+    except MediaError as error:
+        raise UnusableError("damaged", f"damaged or truncated {kind.title} ({error})") from error
 
 
 class _Source(io.BytesIO):
@@ -263,7 +298,11 @@ def check_samples(samples: np.ndarray) -> None:
         raise UnusableError("damaged", "samples that are not numbers (NaN or infinite)")
     peak = np.abs(samples).max()
     if peak > LOUDEST_PEAK:
-        raise UnusableError("damaged", f"a sample of {peak:.0e}; full scale is 1")
+        raise UnusableError(
+            "damaged",
+            f"a sample of {peak:.6g}, where full scale is 1: a float file with an integer scale. "
+            "Divide the samples by that scale (32768 for 16 bits), or write them as integers",
+        )
     if peak < SILENCE_PEAK:
         raise UnusableError("silent", "silent: no sample above -80 dB of full scale")
 
@@ -280,36 +319,16 @@ def resample(samples: np.ndarray, from_hz: float, to_hz: float) -> np.ndarray:
 
 
 def _unreadable(content: bytes | mmap, message: str) -> UnusableError:
-    """Return the reason for an error of libsndfile: damaged, or not audio."""
-    if content[:4] in {b"RIFF", b"fLaC", b"OggS", b"FORM"}:
+    """Return the reason for an error of libsndfile: another kind of file, damaged, or not audio."""
+    kind = foreign_kind(content)
+    if kind is not None and kind.demuxer:
+        return UnusableError(
+            "not-audio",
+            f"{kind.title}, which needs the extra `media` (PyAV) or ffmpeg: install one of them, "
+            "or convert the recording to WAV or FLAC",
+        )
+    if kind is not None:
+        return UnusableError("not-audio", f"not audio but {kind.title}: {kind.advice}")
+    if content[:4] in CONTAINERS:
         return UnusableError("damaged", f"damaged or truncated ({message.strip().rstrip('.')})")
     return UnusableError("not-audio", "not audio")
-
-
-def ends_early(content: bytes | mmap) -> bool:
-    """Whether a file is shorter than its own header states; libsndfile ignores that."""
-    kind = content[:4]
-    if kind == b"OggS":
-        return _ogg_ends_early(content)
-    if kind not in {b"RIFF", b"FORM"}:
-        return False
-    order = "little" if kind == b"RIFF" else "big"
-    samples_chunk = b"data" if kind == b"RIFF" else b"SSND"
-    offset = 12
-    while offset + 8 <= len(content):
-        size = int.from_bytes(content[offset + 4 : offset + 8], order)  # type: ignore[arg-type]
-        if content[offset : offset + 4] == samples_chunk:
-            # Programs that write to a pipe don't know the size and write all ones.
-            return size < 0xFFFFFF00 and offset + 8 + size > len(content)
-        offset += 8 + size + size % 2
-    return True
-
-
-def _ogg_ends_early(content: bytes | mmap) -> bool:
-    """Whether the last page lacks the end-of-stream flag (4), or is itself truncated."""
-    page = content.rfind(b"OggS")
-    if page + 27 > len(content) or not content[page + 5] & 4:
-        return True
-    segments = content[page + 26]
-    table = content[page + 27 : page + 27 + segments]
-    return len(table) < segments or page + 27 + segments + sum(table) > len(content)

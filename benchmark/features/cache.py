@@ -123,12 +123,15 @@ class Cache:
         self._attempt(lambda: self._insert(values))
 
     def read(self, key: bytes) -> Row | None:
-        """Return the row of a key; None if it is missing or corrupt."""
+        """Return the row of a key; None if it is missing, corrupt, or holds only a reason.
+
+        Earlier versions stored reasons. A later one, or an extra, may be able to use the recording.
+        """
         found = self._attempt(lambda: self._select(key))
         if found is None:
             return None
         row = Row(*found[:5])
-        return row if row.checksum(key) == found[5] else None
+        return row if row.checksum(key) == found[5] and not row.reason else None
 
     def _attempt(self, call: Callable[[], T]) -> T:
         """Return the result of a call, repeated while the file is locked or if it is replaced."""

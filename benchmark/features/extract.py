@@ -266,7 +266,7 @@ def _store(
         caches[part].write(
             (row_key(digest, chain.identity, missing.recordings[index].seed), row)
             for index, digest, row in own
-            if digest
+            if digest and not row.reason
         )
         for index, _, row in own:
             for position in missing.positions[index]:

@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from benchmark.corpora import CORPORA
+from benchmark.corpora.segments import TIMES, named_segments
 from benchmark.engine.table_file import read_list, read_numbers
 from benchmark.errors import BenchmarkError
 from benchmark.features.recipe import Block, FeatureSet, OptionalFeatureSet, numbered
@@ -176,8 +177,10 @@ def _refuse(name: str, _samples: np.ndarray, _sample_rate_hz: int) -> np.ndarray
 def _read(name: str, files: tuple[Path, ...], _states: tuple[tuple[int, int], ...]) -> OwnTable:
     """Return the content of files; they are read once, unless they change."""
     path = files[0]
-    names = {name: (name,) for name in CLIP_COLUMNS}
+    names = {name: (name,) for name in (*CLIP_COLUMNS, *TIMES)}
     frame = read_numbers(path, names) if len(files) == 1 else _array(*files)
+    named = next((name for name in CLIP_COLUMNS if name in frame), "")
+    frame = named_segments(path, frame, named)
     clips = _clips(frame, path)
     values = frame.drop(columns=[column for column in CLIP_COLUMNS if column in frame])
     for column in NOT_FEATURES:

@@ -9,6 +9,8 @@ from typing import TYPE_CHECKING, NamedTuple
 import numpy as np
 
 from benchmark.corpora.folder import CONTAINERS
+from benchmark.features import audio, media
+from benchmark.features.foreign import foreign_kind
 
 if TYPE_CHECKING:
     from benchmark.corpora.clip import Clip, Segment
@@ -59,20 +61,18 @@ def inspect_file(path: Path, segment: Segment | None = None) -> FileFacts:
 
     Raises
     ------
-    soundfile.LibsndfileError
-        If it is not audio. Call it for files that `extract` could use.
+    UnusableError
+        If it can't be decoded. Call it for files that `extract` could use.
     """
-    import soundfile
-
-    with soundfile.SoundFile(path) as file:
-        first, end = segment.frames(file.samplerate) if segment else (0, None)
-        if segment:
-            file.seek(first)
-        absolute = np.abs(file.read(-1 if end is None else end - first, dtype="float32"))
+    content = path.read_bytes()
+    with audio.open_sound(content) as file:
+        samples = audio.read_segment(file, segment) if segment else audio.read_samples(file)
+        foreign = foreign_kind(content) if file.format == media.FORMAT else None
+        absolute = np.abs(samples)
         return FileFacts(
             suffix=path.suffix.lower(),
-            container=file.format,
-            encoding=file.subtype,
+            container=foreign.title if foreign else file.format,
+            encoding="" if foreign else file.subtype,
             channels=file.channels,
             sample_rate_hz=file.samplerate,
             duration_s=len(absolute) / file.samplerate,

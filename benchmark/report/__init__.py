@@ -79,9 +79,9 @@ def write_pages(
             continue
         facts = study_page.present_sections(board)
         drawn = study_page.study_figures(board, facts)
-        _write_figures(drawn, folder / "figures" / board.result.name)
+        _write_figures(drawn.figures, folder / "figures" / board.result.name)
         page = folder / f"{board.result.name}.md"
-        write_text(page, study_page.study_page(board, drawn, facts))
+        write_text(page, study_page.study_page(board, drawn.figures, facts, drawn.failed))
         written.append(page)
         if latex:
             (folder / FOLDER).mkdir(exist_ok=True)

@@ -4,15 +4,16 @@ from __future__ import annotations
 
 import io
 import warnings
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import contextmanager
+from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from numpy.typing import NDArray
 
 from benchmark.evaluation.leaderboard import SPEAKER_DEPENDENT, SPEAKER_INDEPENDENT
-from benchmark.report.markdown import shortened
+from benchmark.report.markdown import code, plain, shortened
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -115,13 +116,65 @@ def without_glyph(texts: Iterable[str]) -> str:
     )
 
 
+@dataclass(frozen=True)
+class Drawn:
+    """Figures by file name.
+
+    Attributes
+    ----------
+    figures : dict of str to bytes
+        As PNG.
+    failed : dict of str to str
+        Why a figure could not be drawn.
+    """
+
+    figures: dict[str, bytes] = field(default_factory=dict)
+    failed: dict[str, str] = field(default_factory=dict)
+
+
+def draw(figures: Mapping[str, bytes | Callable[[], bytes]]) -> Drawn:
+    """Return figures, each drawn on its own: one that fails takes no other with it.
+
+    `figures` has, by file name, a PNG or what draws it. An empty PNG is no figure.
+    """
+    drawn = Drawn()
+    for name, figure in figures.items():
+        try:
+            content = figure if isinstance(figure, bytes) else figure()
+        except Exception as error:
+            drawn.failed[name] = reason_of(error)
+            continue
+        if content:
+            drawn.figures[name] = content
+    return drawn
+
+
+def reason_of(error: Exception) -> str:
+    """Return in a line why a figure could not be drawn."""
+    words = " ".join(str(error).split())
+    return f"{type(error).__name__}: {words}" if words else type(error).__name__
+
+
+def not_drawn(name: str, reason: str) -> str:
+    """Return what stands in a page in a figure's place."""
+    return f"**The figure {code(name)} could not be drawn:** {plain(reason)}"
+
+
 def png_bytes(figure: Figure) -> bytes:
-    """Return a figure as PNG, without the date and the versions that would change its bytes."""
+    """Return a figure as PNG, without the date and the versions that would change its bytes.
+
+    Raises
+    ------
+    UserWarning
+        If its labels leave no room for it.
+    """
     from matplotlib.backends.backend_agg import FigureCanvasAgg
 
     figure.set_dpi(DPI)
     canvas: Any = FigureCanvasAgg(figure)
-    canvas.draw()
+    with warnings.catch_warnings():
+        warnings.filterwarnings("error", "constrained_layout not applied", UserWarning)
+        canvas.draw()
     return png_of_pixels(np.asarray(canvas.buffer_rgba())[:, :, :3])
 
 

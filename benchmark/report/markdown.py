@@ -7,6 +7,7 @@ import re
 from collections.abc import Collection, Iterable, Sequence
 from urllib.parse import quote
 
+from benchmark.errors import escape_control
 from benchmark.evaluation.intervals import Score
 
 ABBREVIATIONS = {
@@ -38,13 +39,13 @@ def plain(text: object) -> str:
     >>> print(plain("very_*sad* | <b>"))
     very\_\*sad\* \| &lt;b>
     """
-    one_line = " ".join(str(text).split())
+    one_line = escape_control(" ".join(str(text).split()))
     return MARKUP.sub(r"\\\g<0>", one_line).replace("<", "&lt;")
 
 
 def code(text: object) -> str:
     """Return text from a user's files as a code span that a table cell can hold."""
-    one_line = " ".join(str(text).split())
+    one_line = escape_control(" ".join(str(text).split()))
     return f"`{one_line.replace('`', chr(39)).replace('|', chr(92) + '|')}`"
 
 

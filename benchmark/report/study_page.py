@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection
+from collections.abc import Collection, Mapping
 from functools import partial
 from typing import Any
 
 from benchmark.evaluation.leaderboard import Leaderboard
 from benchmark.evaluation.metrics import METRICS
 from benchmark.report import wording
+from benchmark.report.figures import Drawn, draw, not_drawn, reason_of
 from benchmark.report.markdown import address
 from benchmark.report.sections import SECTIONS
 from benchmark.report.template import render, render_text
@@ -20,16 +21,24 @@ def present_sections(board: Leaderboard) -> dict[str, Any]:
     return {name: found for name, found in facts.items() if found is not None}
 
 
-def study_figures(board: Leaderboard, facts: dict[str, Any]) -> dict[str, bytes]:
-    """Return the figures of a study by file name, as PNG."""
-    drawn: dict[str, bytes] = {}
+def study_figures(board: Leaderboard, facts: dict[str, Any]) -> Drawn:
+    """Return the figures of a study; a section whose figures all failed is in `failed` by name."""
+    drawn = Drawn()
     for name, found in facts.items():
-        drawn |= SECTIONS[name].figures(board, found)
+        try:
+            own = draw(SECTIONS[name].figures(board, found))
+        except Exception as error:
+            own = Drawn(failed={name: reason_of(error)})
+        drawn.figures.update(own.figures)
+        drawn.failed.update(own.failed)
     return drawn
 
 
 def study_page(
-    board: Leaderboard, figures: Collection[str], facts: dict[str, Any] | None = None
+    board: Leaderboard,
+    figures: Collection[str],
+    facts: dict[str, Any] | None = None,
+    failed: Mapping[str, str] | None = None,
 ) -> str:
     """Return the page of a study.
 
@@ -40,15 +49,19 @@ def study_page(
         File names of the figures in ``figures/<name>/``; the page shows only these.
     facts : dict or None
         Of `present_sections`; None to compute them.
+    failed : mapping of str to str, or None
+        Why figures are missing, see `Drawn`.
     """
     present = present_sections(board) if facts is None else facts
     shared = wording.context(board) | {
-        "picture": partial(_picture, board, figures),
         "packages": board.result.versions.packages
         | METRICS.versions(METRICS)
         | SECTIONS.versions(present),
     }
-    parts = [section_text(name, shared | {"facts": found}) for name, found in present.items()]
+    parts = []
+    for name, found in present.items():
+        picture = partial(_picture, board, figures, failed or {}, name)
+        parts.append(section_text(name, shared | {"facts": found, "picture": picture}))
     return "\n\n".join(part for part in parts if part) + "\n"
 
 
@@ -60,8 +73,18 @@ def section_text(name: str, context: dict[str, Any]) -> str:
     return render_text(text, **context)
 
 
-def _picture(board: Leaderboard, figures: Collection[str], name: str, words: str) -> str:
-    """Return a figure with its alternative text; empty if there is no such figure."""
+def _picture(
+    board: Leaderboard,
+    figures: Collection[str],
+    failed: Mapping[str, str],
+    section: str,
+    name: str,
+    words: str,
+) -> str:
+    """Return a figure with its alternative text, or why it failed; empty if there is none."""
+    reason = failed.get(name) or failed.get(section)
+    if reason and name not in figures:
+        return not_drawn(name, reason)
     place = address("figures", board.result.name, name)
     return f"![{words}]({place})" if name in figures else ""
 

@@ -182,7 +182,7 @@ def _name_emotions(
 
     handles = [Patch(color=colour, label=name) for name, colour in colours.items()]
     if any(np.isnan(panel.probabilities).any() for panel in panels):
-        handles.append(Patch(facecolor=SILENT, edgecolor=UNHEARD, label="silent"))
+        handles.append(Patch(facecolor=SILENT, edgecolor=UNHEARD, label="no prediction"))
     figure.legend(
         handles=handles, loc="outside lower left", ncols=max(2, int(width_in / 1.1)),
         frameon=False, fontsize=9, handlelength=1.1, columnspacing=1.2, labelcolor=INK,

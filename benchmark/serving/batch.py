@@ -6,21 +6,25 @@ import os
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
+from dataclasses import dataclass, replace
+from functools import partial
 from mmap import ACCESS_READ, mmap
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
-from benchmark.console import Bars, Console
-from benchmark.corpora.clip import Clip
+from benchmark.console import Bar, Bars, Console
+from benchmark.corpora.clip import Clip, Segment
 from benchmark.corpora.folder import AUDIO_SUFFIXES, files_below
-from benchmark.corpora.manifest import TIMES, segment_of
+from benchmark.corpora.manifest import PATHS
+from benchmark.corpora.segments import segments_of
 from benchmark.engine.processes import Task, WorkerLostError, Workers
-from benchmark.engine.table_file import read_table
+from benchmark.engine.table_file import TABLE_SUFFIXES, our_names, read_table
 from benchmark.errors import BenchmarkError
-from benchmark.features.audio import UnusableError
+from benchmark.features.audio import UnusableError, channels_of
 from benchmark.features.extract import Extracted, extract
+from benchmark.features.speech import VOICED, check_speech
 from benchmark.serving.formats import FileResult
-from benchmark.serving.predictor import Prediction, Predictor
+from benchmark.serving.predictor import Prediction, Predictor, hint
 from benchmark.serving.timeline import (
     HOP_S,
     WINDOW_S,
@@ -32,10 +36,6 @@ from benchmark.serving.timeline import (
 )
 from benchmark.tracking.cards import feature_set_of, read_card
 
-if TYPE_CHECKING:
-    import pandas as pd
-
-TABLE_SUFFIX = ".csv"
 PATH_COLUMN = "path"
 
 FEW_FILES, FEW_WINDOWS = 24, 100
@@ -43,6 +43,20 @@ FEW_FILES, FEW_WINDOWS = 24, 100
 
 ROWS_PER_STEP = 256
 """Predicted between two updates of the progress bar."""
+
+
+@dataclass(frozen=True, slots=True)
+class Part:
+    """A recording to predict, or a segment of it; None for all of it."""
+
+    file: Path
+    segment: Segment | None = None
+
+    @property
+    def clip(self) -> Clip:
+        """The part as a clip without metadata, whose name is its own."""
+        name = f"{self.file} {self.segment.name}" if self.segment else str(self.file)
+        return Clip("", name, self.file, "", "unknown", "", segment=self.segment)
 
 
 class ThisProcess(Workers):
@@ -60,7 +74,7 @@ class ThisProcess(Workers):
 
 
 def predict_files(
-    files: Sequence[Path],
+    parts: Sequence[Part],
     card: Path,
     cache: Path,
     workers: Workers,
@@ -68,43 +82,62 @@ def predict_files(
 ) -> tuple[FileResult[Prediction], ...]:
     """Return the predictions for recordings, in the given order.
 
-    Features are extracted in parallel and cached, while the model is loaded. A file that cannot be
-    used has a reason in its result. The files have no duplicates, as those of `find_files`.
+    Features are extracted in parallel and cached, while the model is loaded. A recording that
+    cannot be used, or has too little speech, has a reason in its result. The parts have no
+    duplicates, as those of `find_files`.
 
     Raises
     ------
     BenchmarkError
         If the model cannot be loaded, or the cache cannot be written.
     """
-    features = feature_set_of(read_card(card), str(card))
+    loaded = read_card(card)
+    features = feature_set_of(loaded, str(card))
+    few = len(parts) <= FEW_FILES
+    measure = partial(extract, cache=cache, workers=ThisProcess() if few else workers)
     with ThreadPoolExecutor(1) as thread, console.bars() as bars:
         loading = thread.submit(Predictor.load, card)
-        bar = bars.add(f"features {features.name}", len(files))
 
-        def progress(completed: int, total: int) -> None:
+        def progress(bar: Bar, completed: int, total: int) -> None:
             if loading.done():
                 loading.result()  # raises at once if the model cannot be loaded
             bar.update(completed, total)
 
-        extracted = extract(
-            [_clip(file) for file in files],
-            features,
-            cache=cache,
-            workers=workers if len(files) > FEW_FILES else ThisProcess(),
-            progress=progress,
+        voiced = measure(
+            [part.clip for part in parts],
+            replace(VOICED, sample_rate_hz=features.sample_rate_hz),
+            progress=partial(progress, bars.add("speech", len(parts))),
         )
+        reasons = dict(voiced.unusable) | _without_speech(voiced)
+        spoken = [clip for clip in voiced.clips if clip.id not in reasons]
+        bar = bars.add(f"features {features.name}", len(spoken))
+        extracted = measure(spoken, features, progress=partial(progress, bar))
+        reasons |= dict(extracted.unusable)
         rows = _predict_rows(extracted, loading.result(), bars)
-    predictions = {clip.name: row for clip, row in zip(extracted.clips, rows, strict=True)}
-    reasons = dict(extracted.unusable)
+    predictions = {
+        clip.id: replace(row, hint=hint(loaded, row.duration_s, channels_of(clip.path)))
+        for clip, row in zip(extracted.clips, rows, strict=True)
+    }
     return tuple(
-        FileResult(str(file), predictions.get(str(file)), reasons.get(_clip(file).id, ""))
-        for file in files
+        FileResult(
+            str(part.file),
+            predictions.get(part.clip.id),
+            reasons.get(part.clip.id, ""),
+            part.segment,
+        )
+        for part in parts
     )
 
 
-def _clip(file: Path) -> Clip:
-    """Return a file as a clip without metadata."""
-    return Clip("", str(file), file, speaker="", gender="unknown", emotion="")
+def _without_speech(voiced: Extracted) -> dict[str, str]:
+    """Return why recordings have too little speech, by the ids of their clips."""
+    reasons = {}
+    for clip, row, duration_s in zip(voiced.clips, voiced.values, voiced.durations_s, strict=True):
+        try:
+            check_speech(float(row[0]), duration_s)
+        except UnusableError as error:
+            reasons[clip.id] = str(error)
+    return reasons
 
 
 def _predict_rows(extracted: Extracted, predictor: Predictor, bars: Bars) -> list[Prediction]:
@@ -121,17 +154,29 @@ def _predict_rows(extracted: Extracted, predictor: Predictor, bars: Bars) -> lis
 
 
 def timeline_files(
-    files: Sequence[Path], predictor: Predictor, workers: Workers, console: Console
+    parts: Sequence[Part], predictor: Predictor, workers: Workers, console: Console
 ) -> tuple[FileResult[Timeline], ...]:
-    """Return the timelines of recordings, in the given order; unusable files have a reason."""
+    """Return the timelines of recordings, in the given order; unusable files have a reason.
+
+    Raises
+    ------
+    BenchmarkError
+        If a part is a segment of a recording.
+    """
+    for part in parts:
+        if part.segment is not None:
+            raise BenchmarkError(
+                f"{part.file}: the segment {part.segment.name} s. Timelines are of whole "
+                "recordings: leave --timeline out, or remove start and end from the table."
+            )
     timelines: list[FileResult[Timeline]] = []
     with console.bars() as bars:
-        for file in files:
+        for part in parts:
             try:
-                timeline = timeline_file(file, predictor, workers, bars)
-                timelines.append(FileResult(str(file), timeline))
+                timeline = timeline_file(part.file, predictor, workers, bars)
+                timelines.append(FileResult(str(part.file), timeline))
             except UnusableError as error:
-                timelines.append(FileResult(str(file), None, str(error)))
+                timelines.append(FileResult(str(part.file), None, str(error)))
     return tuple(timelines)
 
 
@@ -181,22 +226,24 @@ def _content(file: Path) -> Iterator[bytes | mmap]:
                 yield content
 
 
-def find_files(arguments: Sequence[str]) -> tuple[Path, ...]:
+def find_files(arguments: Sequence[str]) -> tuple[Part, ...]:
     """Return the recordings named by command-line arguments, without duplicates, in order.
 
-    An argument is a recording, a folder (searched at any depth, sorted by path), or a ``.csv``
-    table whose column ``path`` has paths relative to the table's folder.
+    An argument is a recording, a folder (searched at any depth, sorted by path), or a table whose
+    column ``path`` has paths relative to the table's folder; with columns ``start`` and ``end``, a
+    row is a segment of its recording.
 
     Raises
     ------
     BenchmarkError
         If a file or folder does not exist, or a folder or table has no recordings.
     """
-    files: dict[str, Path] = {}
+    parts: dict[tuple[str, Segment | None], Part] = {}
     for argument in arguments:
-        for file in _expand(_path(argument)):
-            files.setdefault(os.path.abspath(file), file)  # noqa: PTH100 - links are not resolved
-    return tuple(files.values())
+        for part in _expand(_path(argument)):
+            whole = os.path.abspath(part.file)  # noqa: PTH100 - links are not resolved
+            parts.setdefault((whole, part.segment), part)
+    return tuple(parts.values())
 
 
 def _path(argument: str) -> Path:
@@ -209,7 +256,7 @@ def _path(argument: str) -> Path:
     return path
 
 
-def _expand(path: Path) -> Sequence[Path]:
+def _expand(path: Path) -> list[Part]:
     if path.is_dir():
         files = files_below(path, AUDIO_SUFFIXES)
         if not files:
@@ -217,19 +264,20 @@ def _expand(path: Path) -> Sequence[Path]:
                 f"{path}: no recordings in this folder or below it. Suffixes: "
                 f"{', '.join(AUDIO_SUFFIXES)}; other files must be named one by one."
             )
-        return files
+        return [Part(file) for file in files]
     if not path.exists():
         raise BenchmarkError(
             f"{path}: no such file or folder. Allowed: recordings, folders of recordings, and "
-            f"tables ({TABLE_SUFFIX}) with a column {PATH_COLUMN!r}."
+            f"tables ({', '.join(TABLE_SUFFIXES)}) with a column {PATH_COLUMN!r}."
         )
-    return _listed(path) if path.suffix.lower() == TABLE_SUFFIX else [path]
+    return _listed(path) if path.suffix.lower() in TABLE_SUFFIXES else [Part(path)]
 
 
-def _listed(table: Path) -> list[Path]:
-    """Return the recordings that a table lists."""
+def _listed(table: Path) -> list[Part]:
+    """Return the recordings that a table lists, or segments of them."""
     content = read_table(table)
     content.columns = content.columns.str.lower()
+    content = content.rename(columns=our_names(content, {PATH_COLUMN: (*PATHS, "wav")}))
     if PATH_COLUMN not in content:
         columns = ", ".join(content) or "none"
         raise BenchmarkError(f"{table}: row 1: no column {PATH_COLUMN!r}. Columns: {columns}.")
@@ -240,18 +288,6 @@ def _listed(table: Path) -> list[Path]:
             )
     if content.empty:
         raise BenchmarkError(f"{table}: lists no recordings.")
-    _refuse_segments(table, content)
-    return [table.parent / name for name in content[PATH_COLUMN]]
-
-
-def _refuse_segments(table: Path, content: pd.DataFrame) -> None:
-    """Refuse a table that lists parts of recordings: each file is predicted as a whole."""
-    times = [name for name in TIMES if name in content]
-    for number, *cells in content[times].itertuples():
-        segment = segment_of(table, number, dict(zip(times, cells, strict=True)))
-        if segment is not None:
-            raise BenchmarkError(
-                f"{table}: row {number}, {' and '.join(times)}: the segment {segment.name} s. "
-                "Only whole recordings are predicted: cut segments into files of their own, or "
-                f"remove {' and '.join(times)} from the table."
-            )
+    segments = segments_of(table, content)
+    names = content[PATH_COLUMN]
+    return [Part(table.parent / name, one) for name, one in zip(names, segments, strict=True)]

@@ -13,7 +13,7 @@ from benchmark.engine.files import write_bytes, write_text
 from benchmark.engine.processes import Workers
 from benchmark.errors import BenchmarkError, escape_control
 from benchmark.serving import formats
-from benchmark.serving.batch import predict_files, timeline_files
+from benchmark.serving.batch import Part, predict_files, timeline_files
 from benchmark.serving.formats import FileResult
 from benchmark.serving.predictor import Prediction, Predictor
 from benchmark.serving.timeline import Timeline
@@ -66,7 +66,7 @@ def check_output(output: Output, inputs: Iterable[Path]) -> None:
 
 
 def predict(
-    files: Sequence[Path],
+    parts: Sequence[Part],
     card: Path,
     output: Output,
     cache: Path,
@@ -75,7 +75,7 @@ def predict(
 ) -> bool:
     """Predict the emotion of recordings; return whether all could be used.
 
-    `files` are those of `batch.find_files`, and `cache` is the folder of the features cache.
+    `parts` are those of `batch.find_files`, and `cache` is the folder of the features cache.
 
     Raises
     ------
@@ -83,7 +83,7 @@ def predict(
         If the model cannot be loaded.
     """
     model = read_card(card)
-    predictions = predict_files(files, card, cache, workers, console)
+    predictions = predict_files(parts, card, cache, workers, console)
     if output.as_json:
         _print_json(formats.to_json(model, "predictions", predictions), console)
     if output.csv is not None:
@@ -91,11 +91,14 @@ def predict(
     elif not output.as_json:
         rows = formats.table_rows(predictions)
         console.table("predictions", formats.COLUMNS, rows, words=True)
+    for one in predictions:
+        if one.result is not None and one.result.hint:
+            console.info(f"{one.title}: {one.result.hint} (--timeline)")
     return _report_unusable(predictions, console)
 
 
 def predict_over_time(
-    files: Sequence[Path], card: Path, output: Output, workers: Workers, console: Console
+    parts: Sequence[Part], card: Path, output: Output, workers: Workers, console: Console
 ) -> bool:
     """Predict and draw the timelines of recordings; return whether all could be used.
 
@@ -106,15 +109,15 @@ def predict_over_time(
     BenchmarkError
         If the model cannot be loaded, or one figure is requested for several recordings.
     """
-    if output.picture is not None and len(files) > 1:
+    if output.picture is not None and len(parts) > 1:
         raise BenchmarkError(
-            f"--picture {output.picture}: one file for the figures of {len(files)} recordings. "
+            f"--picture {output.picture}: one file for the figures of {len(parts)} recordings. "
             "Leave the option out, or name one recording."
         )
     form = _picture_format(output.picture)
     predictor = Predictor.load(card)
     model = predictor.card
-    timelines = timeline_files(files, predictor, workers, console)
+    timelines = timeline_files(parts, predictor, workers, console)
     if output.as_json:
         _print_json(formats.to_json(model, "timelines", timelines), console)
     if output.csv is not None:
@@ -124,7 +127,7 @@ def predict_over_time(
             if one.result is not None:
                 rows = formats.timeline_rows(one.result)
                 console.table(one.file, formats.TIMELINE_COLUMNS, rows, words=True)
-    for one, target in zip(timelines, _picture_paths(files, output.picture), strict=True):
+    for one, target in zip(timelines, _picture_paths(parts, output.picture), strict=True):
         if one.result is not None:
             heading = escape_control(Path(one.file).name)
             picture = formats.figure(one.result, model.emotions, heading=heading, form=form)
@@ -148,7 +151,7 @@ def _report_unusable(
 ) -> bool:
     unusable = [one for one in results if one.reason]
     for one in unusable:
-        console.warning(f"{one.file}: {one.reason}")
+        console.warning(f"{one.title}: {one.reason}")
     if unusable:
         console.info(
             f"{len(unusable)} of {len(results)} files could not be used.", style="bold red"
@@ -163,16 +166,16 @@ def _picture_format(picture: Path | None) -> Literal["png", "svg"]:
     return "svg" if suffix == ".svg" else "png"
 
 
-def _picture_paths(files: Sequence[Path], picture: Path | None) -> list[Path]:
+def _picture_paths(parts: Sequence[Part], picture: Path | None) -> list[Path]:
     """Return a file for the figure of each recording; files of the same name are numbered."""
     if picture is not None:
         return [picture]
     counts: dict[str, int] = {}
     paths = []
-    for file in files:
-        counts[file.stem] = counts.get(file.stem, 0) + 1
-        number = f"_{counts[file.stem]}" if counts[file.stem] > 1 else ""
-        paths.append(Path(f"{file.stem}_timeline{number}.png"))
+    for stem in (part.file.stem for part in parts):
+        counts[stem] = counts.get(stem, 0) + 1
+        number = f"_{counts[stem]}" if counts[stem] > 1 else ""
+        paths.append(Path(f"{stem}_timeline{number}.png"))
     return paths
 
 

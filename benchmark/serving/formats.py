@@ -12,6 +12,8 @@ from typing import Generic, Literal, TypeVar
 
 import numpy as np
 
+from benchmark.corpora.clip import Segment
+from benchmark.corpora.segments import TIMES
 from benchmark.report.figures import WIDTH_IN
 from benchmark.report.timeline_figure import ChannelPanel, clock, timeline_figure
 from benchmark.serving.predictor import UNLIKE, Prediction
@@ -39,16 +41,24 @@ class FileResult(Generic[T_co]):
     result : Prediction, Timeline or None
     reason : str
         Empty if there is a result.
+    segment : Segment or None
+        The part of the file; None for all of it.
     """
 
     file: str
     result: T_co | None
     reason: str = ""
+    segment: Segment | None = None
+
+    @property
+    def title(self) -> str:
+        """The file, with start and end of a segment."""
+        return f"{self.file} ({self.segment.name} s)" if self.segment else self.file
 
 
 def table_rows(predictions: Iterable[FileResult[Prediction]]) -> list[tuple[str, ...]]:
     """Return predictions as rows of `COLUMNS`."""
-    return [(*_cells(one), one.file) for one in predictions]
+    return [(*_cells(one), one.title) for one in predictions]
 
 
 def _cells(one: FileResult[Prediction]) -> tuple[str, ...]:
@@ -68,23 +78,34 @@ def _percent(probability: float) -> str:
 def to_csv(predictions: Iterable[FileResult[Prediction]], emotions: Sequence[str]) -> str:
     """Return predictions as CSV, with a row for each file.
 
-    The columns are file, emotion, p_<emotion>..., duration_s, distance, familiarity and reason.
+    The columns are file, emotion, p_<emotion>..., duration_s, distance, familiarity and reason;
+    where a prediction is of a segment, start and end, in seconds, follow file.
 
     Each probability is the shortest number that reads back as the same float32, as in the stored
     predictions of a study.
     """
+    predictions = list(predictions)
+    segmented = any(one.segment for one in predictions)
+    names = [f"p_{name}" for name in emotions]
+    files = ["file", *TIMES] if segmented else ["file"]
     rows: list[list[object]] = [
-        ["file", "emotion", *(f"p_{name}" for name in emotions), "duration_s", *FAMILIAR, "reason"]
+        [*files, "emotion", *names, "duration_s", *FAMILIAR, "reason"],
     ]
     for one in predictions:
+        part = [one.file, *_times(one.segment)] if segmented else [one.file]
         if one.result is None:
-            rows.append([one.file, "", *_exact({}, emotions), "", "", "", one.reason])
+            rows.append([*part, "", *_exact({}, emotions), "", "", "", one.reason])
             continue
         exact = _exact(one.result.probabilities, emotions)
         familiar = [_single(one.result.distance), one.result.familiarity]
         duration_s = str(one.result.duration_s)
-        rows.append([one.file, one.result.emotion, *exact, duration_s, *familiar, ""])
+        rows.append([*part, one.result.emotion, *exact, duration_s, *familiar, ""])
     return _csv(rows)
+
+
+def _times(segment: Segment | None) -> tuple[float | None, float | None]:
+    """Return start and end in seconds, None where they are those of the recording."""
+    return (None, None) if segment is None else (segment.start_s, segment.end_s)
 
 
 def to_json(card: Card, key: str, results: Iterable[FileResult[Prediction | Timeline]]) -> str:
@@ -100,6 +121,7 @@ def to_json(card: Card, key: str, results: Iterable[FileResult[Prediction | Time
         "cost": card.cost and card.cost.model_dump(mode="json"),
         key: [
             {"file": one.file}
+            | ({} if one.segment is None else dict(zip(TIMES, _times(one.segment), strict=True)))
             | ({"reason": one.reason} if one.result is None else one.result.to_dict())
             for one in results
         ],
@@ -116,13 +138,17 @@ def timeline_rows(timeline: Timeline) -> list[tuple[str, ...]]:
     for channel in range(timeline.channels):
         title = channel_title(channel, timeline.channels)
         segments = timeline.segments(channel)
-        for label, group in groupby(segments, lambda one: one[2].emotion or one[2].reason):
+        for label, group in groupby(segments, lambda one: _label(one[2])):
             run = list(group)
             values = [window.probabilities[window.emotion] for *_, window in run if window.emotion]
             probability = _percent(float(np.mean(values))) if values else ""
             time = f"{clock(run[0][0])} to {clock(run[-1][1])}"
             rows.append((time, title, label, probability, _familiarity_of(run)))
     return rows
+
+
+def _label(window: Window) -> str:
+    return window.emotion or window.reason.replace("-", " ")
 
 
 def _familiarity_of(run: Sequence[tuple[float, float, Window]]) -> str:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import contextlib
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -14,6 +14,7 @@ from threadpoolctl import threadpool_limits
 from benchmark.features import FeatureSet
 from benchmark.features.audio import UnusableError, decode
 from benchmark.features.extract import features_of
+from benchmark.features.speech import check_speech, voiced_s
 from benchmark.models import probabilities
 from benchmark.models.calibrator import Calibrator
 from benchmark.models.single_row import SingleRowModel, for_single_rows
@@ -24,12 +25,28 @@ LIKE = "like the training recordings"
 UNLIKE = "unlike the training recordings"
 NOT_CALIBRATED = "not calibrated"
 
+FAR_LONGER = 2.0
+"""A recording so many times as long as the longest training recording is better cut in windows."""
+
 
 def familiarity(distance: float | None) -> str:
     """Return a distance in words."""
     if distance is None:
         return NOT_CALIBRATED
     return LIKE if distance <= 1 else UNLIKE
+
+
+def hint(card: Card, duration_s: float, channels: int) -> str:
+    """Return when a timeline says more than one prediction for all of a recording; else empty."""
+    longest_s = card.longest_clip_s
+    reasons = []
+    if longest_s is not None and duration_s > FAR_LONGER * longest_s:
+        reasons.append(
+            f"it has {duration_s:.0f} s, and the longest training recording {longest_s:.1f} s"
+        )
+    if channels > 1:
+        reasons.append(f"its {channels} channels are mixed into one")
+    return f"a timeline says more: {'; '.join(reasons)}" if reasons else ""
 
 
 @dataclass(frozen=True)
@@ -49,6 +66,8 @@ class Prediction:
         is unlike them. None if the model is not calibrated.
     familiarity : str
         `LIKE`, `UNLIKE` or `NOT_CALIBRATED`.
+    hint : str
+        When a timeline says more; else empty, see `hint`.
     """
 
     emotion: str
@@ -56,6 +75,7 @@ class Prediction:
     duration_s: float
     distance: float | None
     familiarity: str
+    hint: str = ""
 
     def to_dict(self) -> dict[str, Any]:
         """Return the prediction for JSON."""
@@ -112,7 +132,9 @@ class Predictor:
         """
         decoded = decode(content, self.features.sample_rate_hz, longest_s)
         row = features_of(decoded.samples, self.features)
-        return self.predict_rows(row[np.newaxis], [decoded.duration_s])[0]
+        check_speech(voiced_s(decoded.samples, self.features.sample_rate_hz), decoded.duration_s)
+        prediction = self.predict_rows(row[np.newaxis], [decoded.duration_s])[0]
+        return replace(prediction, hint=hint(self.card, decoded.duration_s, decoded.channels))
 
     def predict_rows(self, rows: NDArray[np.float32], durations_s: list[float]) -> list[Prediction]:
         """Return the predictions for feature rows of shape (n_rows, n_features)."""

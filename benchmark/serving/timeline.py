@@ -21,12 +21,13 @@ from benchmark.features.audio import (
     Fault,
     UnusableError,
     check_samples,
-    ends_early,
     open_sound,
     read_blocks,
     resample,
 )
 from benchmark.features.extract import features_of
+from benchmark.features.headers import ends_early
+from benchmark.features.speech import check_speech, voiced_s
 from benchmark.serving.limits import Limits
 from benchmark.serving.predictor import Prediction, Predictor
 
@@ -57,7 +58,8 @@ class Window:
     emotion, probabilities, distance, familiarity
         As in `Prediction`; empty or None if there is no prediction.
     reason : str
-        Why there is no prediction (`UnusableError.fault`), for example ``silent``; else empty.
+        Why there is no prediction (`UnusableError.fault`), for example
+        ``too-little-speech``; else empty.
     """
 
     start_s: float
@@ -275,7 +277,7 @@ class Recording:
         ordered = sorted(windows, key=lambda window: (window.start_s, window.channel))
         reason = ordered[0].reason
         if reason and not any(window.emotion for window in ordered):
-            raise UnusableError(reason, f"{reason}: no window can be used")
+            raise UnusableError(reason, f"{reason.replace('-', ' ')}: no window can be used")
         peaks = np.concatenate(self._peaks).T
         return Timeline(
             duration_s=self._n_frames / self.grid.rate_hz,
@@ -353,7 +355,10 @@ def _extract_window(
     try:
         check_samples(samples)
         resampled = resample(samples, grid.rate_hz, feature_set.sample_rate_hz)
-        return window, features_of(resampled, feature_set)
+        row = features_of(resampled, feature_set)
+        voiced = voiced_s(resampled, feature_set.sample_rate_hz)
+        check_speech(voiced, window.end_s - window.start_s)
+        return window, row
     except UnusableError as error:
         if error.fault == "damaged":
             raise

@@ -25,6 +25,7 @@ from pydantic import (
     model_validator,
 )
 
+from benchmark.data.prepared import Prepared
 from benchmark.data.protocols import PROTOCOLS, protocol_of
 from benchmark.data.protocols.cross_corpus import CROSS_CORPUS
 from benchmark.engine.environment import __version__
@@ -228,6 +229,8 @@ class Card(_Part):
         None if the model was fitted on a user's own tables.
     covariates : tuple of str
         Further inputs, which a recording does not contain.
+    longest_clip_s : float or None
+        Duration of the longest recording of the study; None in cards of early versions.
     generated : bool
         Whether any training recording is generated speech.
     data : str
@@ -258,6 +261,7 @@ class Card(_Part):
     features: Features | None
     covariates: tuple[str, ...]
     corpora: tuple[str, ...]
+    longest_clip_s: float | None = None
     generated: bool
     data: str
     metric: str
@@ -369,8 +373,7 @@ def _uar(measured: ProtocolScores) -> str:
 def write_cards(
     result: Result,
     board: Leaderboard,
-    recipe: dict[str, Any] | None,
-    data: Mapping[str, str],
+    prepared: Prepared,
     files: Mapping[tuple[str, str], Path],
     calibrators: Mapping[tuple[str, str], FittedCalibrator],
 ) -> None:
@@ -380,14 +383,12 @@ def write_cards(
     ----------
     board : Leaderboard
         Of the result.
-    recipe : dict or None
-        `FeatureSet.recipe` and the normalisation; None for a user's own tables.
-    data : mapping of str to str
-        By split: the digest of its clips, sides and folds.
+    prepared : Prepared
+        What its models were fitted on.
     files, calibrators : mapping of (str, str)
         By split and model.
     """
-    study = result.study
+    study, recipe, data = result.study, prepared.recipe, prepared.clips_digests
     plugins = MODELS.versions(study.models) | FEATURE_SETS.versions(study.features.split("+"))
     for winner in result.winners:
         split, model = winner.split, winner.model
@@ -404,6 +405,7 @@ def write_cards(
             features=None if recipe is None else _features_of(recipe),
             covariates=tuple(result.study.covariates),
             corpora=tuple(c.title for c in result.data.corpora.values() if c.used),
+            longest_clip_s=prepared.longest_clip_s,
             generated=result.generated,
             data=data[split],
             metric=result.study.search.metric,

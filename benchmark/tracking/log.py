@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import re
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 
@@ -88,28 +89,36 @@ def log_models(
             if score.interval:
                 metrics[f"test_{name}_low"], metrics[f"test_{name}_high"] = score.interval
         for corpus, part in found.corpora.items():
-            metrics |= {f"test_{corpus}_{name}": s.value for name, s in part.scores.items()}
+            metrics |= {corpus_metric(corpus, name): s.value for name, s in part.scores.items()}
         if boards[split].selected[winner.protocol].model == model:
             metrics |= {
                 f"test_{METRIC}/{one.condition.translate(BLANKS)}": one.score.value
                 for one in under_conditions(boards[split], winner.protocol)
             }
         params = winner.params | ({"members": members} if members else {})
-        stored = files[split, model]
+        stored, picture = files[split, model], pictures.get((split, model))
         tracker.log_model(
             ModelRecord(
                 split=split,
                 model=model,
                 params=params,
                 metrics=metrics,
-                files={
-                    "model/model.skops": stored,
-                    "figures/confusion.png": pictures[split, model],
-                },
+                files={"model/model.skops": stored}
+                | ({"figures/confusion.png": picture} if picture else {}),
                 trial=winner.trial,
                 tags={"model_sha256": hashlib.sha256(stored.read_bytes()).hexdigest()},
             )
         )
+
+
+def corpus_metric(corpus: str, name: str) -> str:
+    """Return MLflow's name of a test score within a corpus, without the signs that it refuses.
+
+    >>> corpus_metric("my | corpus+", "uar")
+    'test_my _ corpus__uar'
+    """
+    allowed = re.sub(r"[^\w .-]", "_", corpus)
+    return f"test_{allowed}_{name}"
 
 
 def _members(winner: Winner) -> str:

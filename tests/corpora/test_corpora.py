@@ -25,6 +25,7 @@ from benchmark.corpora import (
 )
 from benchmark.corpora.clip import Segment
 from benchmark.corpora.folder import AUDIO_SUFFIXES, CONTAINERS
+from benchmark.corpora.manifest import PATHS
 from benchmark.errors import BenchmarkError
 from benchmark.features.audio import decode
 
@@ -695,3 +696,19 @@ def test_the_real_clips_of_jl_are_read_with_the_facts_in_their_names(recordings:
         speaker, emotion, _, _ = clip.path.stem.split("_")
         assert (clip.speaker, clip.emotion) == (f"jl/{speaker}", emotion)
         assert speaker.startswith(clip.gender)
+
+
+@pytest.mark.parametrize("column", PATHS)
+def test_the_column_of_recordings_may_have_the_names_of_other_tools(
+    column: str, tmp_path: Path
+) -> None:
+    fill(tmp_path, "a.wav")
+    (tmp_path / "table.csv").write_text(f"{column.title()};emotion;speaker\r\na.wav;sad;1\r\n")
+    assert [clip.name for clip in read_corpus("csv", tmp_path / "table.csv").clips] == ["a"]
+
+
+@pytest.mark.parametrize("name", ["a01 (2)", "sa03 (4)", "n12 - Copy", "h01_2"])
+def test_numbered_names_of_savee_have_lost_their_speaker(name: str, tmp_path: Path) -> None:
+    fill(tmp_path, "DC_a01.wav", f"RawData/{name}.wav")
+    (aside,) = read_corpus("savee", tmp_path).set_aside
+    assert "so the speaker, is lost" in aside[1]

@@ -13,6 +13,7 @@ from benchmark.corpora import locate, read_corpus
 from benchmark.data.guards import (
     GUARDS,
     check_clips,
+    check_emotions,
     check_sides,
     check_tables,
     copies_across,
@@ -158,7 +159,45 @@ def test_labels_that_differ_by_case_only_are_refused(case: str, own: Bench) -> N
     table.to_csv(own.table, index=False)
     refused = own.run(check=False)
     assert refused.returncode == 2
-    assert f"the emotions '{case}' and 'low' differ by case only" in refused.stderr
+    assert f"the emotions '{case}' and 'low' differ by case only (3 and" in refused.stderr
+    assert f'[rename] "{case}" = "low"' in refused.stderr
+    assert "features" not in refused.stderr
+
+
+ASKED = ("angry", "very sad")
+WRITTEN = {
+    "case": (
+        ("Angry", "ANGRY", "angry", "very sad"),
+        "'ANGRY', 'Angry' and 'angry' differ by case only \\(2, 2 and 2 clips\\)",
+    ),
+    "blanks": (
+        ("angry", "very  sad", "very sad"),
+        "'very  sad' and 'very sad' differ by case, blanks or punctuation only",
+    ),
+    "underscores": (
+        ("angry", "very_sad", "very sad"),
+        r"\[rename\] \"very_sad\" = \"very sad\"",
+    ),
+    "absent": (
+        ("angry", "calm"),
+        r"'very sad' is absent: no clip has it. Clips by emotion: angry \(2\), calm \(2\)",
+    ),
+    "absent but for its case": (
+        ("Angry", "very sad"),
+        "'angry' is absent.*Did you mean 'Angry'",
+    ),
+}
+
+
+@pytest.mark.parametrize("kind", WRITTEN)
+def test_emotions_that_would_be_left_out_or_are_absent_are_named_with_counts(kind: str) -> None:
+    there, words = WRITTEN[kind]
+    with pytest.raises(BenchmarkError, match=words):
+        check_emotions(dict.fromkeys(there, 2), ASKED, "study toy")
+
+
+def test_other_emotions_and_those_that_are_asked_for_in_two_ways_are_no_matter() -> None:
+    check_emotions({"a+": 1, "a-": 1, "Calm": 1, "calm": 1, "!": 1, "?": 1}, ("a+", "a-"), "toy")
 
 
 @pytest.mark.recordings

@@ -8,6 +8,7 @@ import numpy as np
 import pandas as pd
 import pytest
 
+from benchmark.data.own_tables import with_features_of
 from benchmark.data.tables import (
     IDENTITY,
     Table,
@@ -107,3 +108,32 @@ def test_a_notebooks_table_is_read_without_its_row_numbers(header: str, tmp_path
 def test_a_column_label_beside_the_emotion_is_a_feature(tmp_path: Path) -> None:
     (tmp_path / "mine.csv").write_text("clip,speaker,emotion,label,f\na,s,sad,3,1\n")
     assert read_csv(tmp_path / "mine.csv").columns == ("label", "f")
+
+
+@pytest.mark.parametrize("times", [("0", "0.5"), ("0 days", "0 days 00:00:00.5")])
+def test_segments_of_one_file_are_clips_of_their_own(
+    times: tuple[str, str], tmp_path: Path
+) -> None:
+    first, second = times
+    (tmp_path / "table.csv").write_text(
+        f"file,start,end,speaker,emotion,f0\na.wav,{first},{second},1,sad,1\n"
+        f"a.wav,{second},,1,sad,2\nb.wav,,,2,sad,3\n"
+    )
+    table = read_csv(tmp_path / "table.csv")
+    assert list(table.rows["clip"]) == ["a_0-0.5", "a_0.5-end", "b.wav"]
+    assert table.columns == ("f0",)
+
+
+def test_times_of_whole_files_are_no_features_and_change_no_name(tmp_path: Path) -> None:
+    (tmp_path / "table.csv").write_text("file,start,end,speaker,emotion,f0\na.wav,0,1.5,1,sad,1\n")
+    table = read_csv(tmp_path / "table.csv")
+    assert (list(table.rows["clip"]), table.columns) == (["a.wav"], ("f0",))
+
+
+def test_the_features_of_a_test_table_may_stand_in_another_order(tmp_path: Path) -> None:
+    (tmp_path / "train.csv").write_text("clip,speaker,emotion,f0,f1\na,1,sad,1,2\n")
+    (tmp_path / "test.csv").write_text("clip,speaker,emotion,f1,f0\nb,2,sad,4,3\n")
+    paths = tmp_path / "train.csv", tmp_path / "test.csv"
+    train, test = map(read_csv, paths)
+    ordered = with_features_of(train, test, paths)
+    assert (ordered.columns, ordered.values.tolist()) == (("f0", "f1"), [[3.0, 4.0]])

@@ -27,6 +27,28 @@ def test_a_csv_of_any_spreadsheet_reads_as_the_same_text(
     pd.testing.assert_frame_equal(read_table(path).reset_index(drop=True), ROWS)
 
 
+@pytest.mark.parametrize("line_end", ["\n", "\r\n", "\r"])
+@pytest.mark.parametrize("first", ["", "sep=;"])
+def test_every_line_end_and_the_line_that_names_the_delimiter_are_read(
+    first: str, line_end: str, tmp_path: Path
+) -> None:
+    path = tmp_path / "table.csv"
+    text = ROWS.to_csv(index=False, sep=";")
+    path.write_text((first and f"{first}\n" + text) or text, newline=line_end)
+    found = read_table(path)
+    pd.testing.assert_frame_equal(found.reset_index(drop=True), ROWS)
+    assert list(found.index) == [2 + bool(first), 3 + bool(first)]
+    numbers = read_numbers(path, {name: (name,) for name in ROWS})
+    pd.testing.assert_frame_equal(numbers.reset_index(drop=True), ROWS, check_dtype=False)
+
+
+def test_another_encoding_is_refused_with_what_to_do(tmp_path: Path) -> None:
+    path = tmp_path / "table.csv"
+    path.write_bytes("clip,speaker\na,1\nb,Jürgen\n".encode("cp1252"))
+    with pytest.raises(BenchmarkError, match="line 3 is not UTF-8: save it as CSV UTF-8"):
+        read_table(path)
+
+
 def test_parquet_and_json_read_as_the_same_text(tmp_path: Path) -> None:
     ROWS.to_parquet(tmp_path / "table.parquet")
     ROWS.to_json(tmp_path / "table.jsonl", orient="records", lines=True)

@@ -649,3 +649,26 @@ def test_names_in_any_script_and_with_markup_are_text_on_the_page(
         r"话者 \*\*a",
     ):
         assert shown in page
+
+
+def test_segments_of_one_file_are_scored_as_clips_of_their_own(tmp_path: Path) -> None:
+    (tmp_path / "found.csv").write_text(
+        "file;start;end;speaker;emotion;prediction\n"
+        "a.wav;0 days;0 days 00:00:01.5;1;sad;sad\na.wav;0 days 00:00:01.5;NaT;1;happy;sad\n"
+        "b.wav;0;1,5;2;happy;happy\n"
+    )
+    predictions = check_predictions(read_table(tmp_path / "found.csv"))
+    assert list(predictions.rows["clip"]) == ["a_0-1.5", "a_1.5-end", "b_0-1.5"]
+    with pytest.raises(BenchmarkError, match="a_0-2 is listed twice"):
+        check_predictions(
+            pd.DataFrame(
+                {
+                    "clip": ["a.wav"] * 2,
+                    "start": ["0"] * 2,
+                    "end": ["2"] * 2,
+                    "speaker": ["1"] * 2,
+                    "emotion": ["sad"] * 2,
+                    "prediction": ["sad"] * 2,
+                }
+            )
+        )

@@ -360,12 +360,3 @@ UNUSABLE = {
 def test_what_holds_no_voice_is_refused_with_its_reason(reason: str) -> None:
     with pytest.raises(audio.UnusableError, match=reason):
         audio.decode(UNUSABLE[reason], RATE_HZ)
-
-
-def test_a_wav_written_to_a_pipe_without_its_length_is_taken() -> None:
-    content = bytearray(encoded(voice(200.0)))
-    expected = audio.decode(bytes(content), RATE_HZ)
-    place = content.index(b"data")
-    content[place + 4 : place + 8] = b"\xff\xff\xff\xff"
-    content[4:8] = b"\xff\xff\xff\xff"
-    assert audio.decode(bytes(content), RATE_HZ).digest == expected.digest

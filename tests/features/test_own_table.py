@@ -230,7 +230,7 @@ def test_augmented_copies_and_new_recordings_are_refused(
         ("clip;x\na;0,5\nb;loud\n", "row 3, column 'x': 'loud' is not a finite number"),
         ('clip,x\na,"1,5"\n', "row 2, column 'x': '1,5' is not a finite number"),
         ("clip,x,who\na,1,s\n", "column 'who': 's' is not a finite number, one of 1 such cells. "
-         "Text may stand in clip, file, path only"),
+         "Text may stand in clip, file, path, start, end only"),
         ("clip,emotion,x\na,3,1\n", "the column 'emotion' is not a feature. Remove it."),
         ("name,x\n1,1\n", "no column names the clips: clip or file or path is missing"),
         ("clip,x\na,1\n ,1\n", "row 3: the clip is empty"),
@@ -282,3 +282,11 @@ def test_a_missing_file_is_refused_with_the_folder_it_was_looked_for_in(
     with pytest.raises(BenchmarkError) as refused:
         feature_set("table:emb.csv")
     assert f"no such file in {tmp_path}" in str(refused.value)
+
+
+def test_rows_of_segments_are_those_of_the_clips_of_a_segmented_table(tmp_path: Path) -> None:
+    (tmp_path / "f.csv").write_text("file,start,end,f0\nx/a.wav,0,0.5,1\nx/a.wav,0.5,1,2\n")
+    table = own(tmp_path / "f.csv")
+    assert table.columns == ("f0",)
+    clips = [clip("csv", name) for name in ("x/a_0-0.5", "x/a_0.5-1")]
+    assert list(table.find(clips).values()) == [0, 1]

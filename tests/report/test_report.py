@@ -20,7 +20,7 @@ from benchmark.evaluation.leaderboard import Leaderboard, claims, leaderboard
 from benchmark.evaluation.results import Result, read_result, write_result
 from benchmark.evaluation.significance import holm
 from benchmark.report import update_readme, write_pages
-from benchmark.report.figures import png_of_pixels
+from benchmark.report.figures import Drawn, draw, png_of_pixels
 from benchmark.report.markdown import claimed as claimed_figure
 from benchmark.report.markdown import (
     code,
@@ -39,7 +39,7 @@ from benchmark.report.sections import SECTIONS, Section
 from benchmark.report.sections.comparisons import comparisons
 from benchmark.report.sections.reproduction import run_command
 from benchmark.report.sections.search import comparable_trials, importances, rebuilt_study
-from benchmark.report.sections.selected_model import confusion_png
+from benchmark.report.sections.selected_model import Confusion, confusion_figure, confusion_png
 from benchmark.report.study_page import study_page
 from benchmark.report.wording import model_title
 from tests.support.results import EMOTIONS, SKILL, SMALL, THREE_TRIALS, TITLES, make
@@ -735,3 +735,30 @@ def test_compared_models_are_judged_by_p_corrected_for_the_number_of_tests(
     assert "p is adjusted for 2 comparisons (Holm)" in page
     for one in found:
         assert f"| {figure(one.clips.difference)} | {probability(one.clips_p, '')} |" in page
+
+
+def test_a_figure_that_fails_is_named_on_its_page_and_takes_no_other_with_it(
+    result: Result,
+) -> None:
+    def fail() -> bytes:
+        raise ValueError("no room\nfor `a|b`")
+
+    drawn = draw({"good.png": b"PNG", "bad.png": fail, "none.png": b""})
+    assert drawn == Drawn({"good.png": b"PNG"}, {"bad.png": "ValueError: no room for `a|b`"})
+    board = leaderboard(result)
+    whole = study_page(board, ["gap.png", "confusion.png", "calibration.png"])
+    failed = {"confusion.png": drawn.failed["bad.png"], "calibration": "MemoryError"}
+    page = study_page(board, ["gap.png"], failed=failed)
+    assert (
+        "**The figure `confusion.png` could not be drawn:** ValueError: no room for \\`a\\|b\\`"
+        in page
+    )
+    assert "**The figure `calibration.png` could not be drawn:** MemoryError" in page
+    assert len(page.splitlines()) == len(whole.splitlines())
+
+
+def test_labels_that_leave_no_room_are_a_reason() -> None:
+    name = "m" * 400
+    drawn = draw({"c.png": lambda: confusion_figure([Confusion("SI", np.eye(2))], (name, "x"))})
+    assert not drawn.figures
+    assert drawn.failed["c.png"].startswith("UserWarning: ")

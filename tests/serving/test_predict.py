@@ -6,6 +6,7 @@ import csv
 import io
 import json
 import os
+import re
 import shutil
 from pathlib import Path
 
@@ -17,8 +18,9 @@ import soundfile
 from benchmark.console import Console
 from benchmark.engine.processes import Workers
 from benchmark.errors import BenchmarkError
-from benchmark.serving.batch import find_files, predict_files, timeline_files
-from benchmark.serving.command import Output, check_output, predict_over_time
+from benchmark.features.audio import UnusableError
+from benchmark.serving.batch import Part, find_files, predict_files, timeline_files
+from benchmark.serving.command import Output, check_output, predict, predict_over_time
 from benchmark.serving.formats import (
     COLUMNS,
     FileResult,
@@ -31,8 +33,16 @@ from benchmark.serving.predictor import Prediction, Predictor
 from benchmark.serving.timeline import Timeline
 from benchmark.tracking.cards import read_card
 from tests.support.bench import Bench
+from tests.support.sounds import sine
 
 QUIET = Console(quiet=True)
+
+
+def parts(*files: Path) -> tuple[Part, ...]:
+    """Return whole recordings to predict."""
+    return tuple(map(Part, files))
+
+
 EMOTIONS = ("high", "low", "middle")
 
 
@@ -68,7 +78,7 @@ def test_predictions_of_test_clips_equal_the_stored_results(
 ) -> None:
     stored = finished.served(split, model)
     card = finished.card(split, model)
-    result = predict_files(list(stored.index), card, tmp_path / "cache", Workers(1), QUIET)
+    result = predict_files(parts(*stored.index), card, tmp_path / "cache", Workers(1), QUIET)
     table = pd.read_csv(io.StringIO(to_csv(result, EMOTIONS)))
     assert len(stored) > 10
     assert np.array_equal(table[list(stored)].astype(np.float32), stored)
@@ -77,11 +87,13 @@ def test_predictions_of_test_clips_equal_the_stored_results(
 def test_a_recording_unlike_the_training_recordings_is_named_and_its_answer_is_less_sure(
     finished: Bench, tmp_path: Path
 ) -> None:
-    noise = np.random.default_rng(0).normal(0, 0.3, 44_100)
-    soundfile.write(tmp_path / "noise.wav", noise, 22_050)
+    noise = np.random.default_rng(0).normal(0, 0.1, 44_100)
+    soundfile.write(tmp_path / "unlike.wav", sine(2.0, 110.0) + noise, 22_050)
     tone = finished.table.parent / "0_low_0.wav"
     card = finished.card(model="logistic_regression")
-    result = predict_files([tone, tmp_path / "noise.wav"], card, tmp_path / "c", Workers(1), QUIET)
+    result = predict_files(
+        parts(tone, tmp_path / "unlike.wav"), card, tmp_path / "c", Workers(1), QUIET
+    )
     like, unlike = (one.result for one in result)
     assert like is not None
     assert unlike is not None
@@ -92,7 +104,7 @@ def test_a_recording_unlike_the_training_recordings_is_named_and_its_answer_is_l
     assert list(table["familiarity"]) == [like.familiarity, unlike.familiarity]
     assert table["distance"].astype(np.float32).to_list() == [like.distance, unlike.distance]
     raw = without_calibration(card, tmp_path / "old")
-    [old] = predict_files([tmp_path / "noise.wav"], raw, tmp_path / "c", Workers(1), QUIET)
+    [old] = predict_files(parts(tmp_path / "unlike.wav"), raw, tmp_path / "c", Workers(1), QUIET)
     assert max(unlike.probabilities.values()) < max(old.result.probabilities.values())
 
 
@@ -110,7 +122,7 @@ def test_a_model_of_an_early_version_gives_its_own_probabilities_and_says_so(
 ) -> None:
     card = without_calibration(finished.card(model="logistic_regression"), tmp_path / "old")
     stored = finished.stored(model="logistic_regression")
-    result = predict_files(list(stored.index), card, tmp_path / "cache", Workers(1), QUIET)
+    result = predict_files(parts(*stored.index), card, tmp_path / "cache", Workers(1), QUIET)
     table = pd.read_csv(io.StringIO(to_csv(result, EMOTIONS)))
     assert np.array_equal(table[list(stored)].astype(np.float32), stored)
     assert set(table["familiarity"]) == {"not calibrated"}
@@ -129,7 +141,7 @@ def test_workers_and_the_cache_change_no_prediction(
     assert many == cached
     assert many[30:40] == few
     predictor = Predictor.load(card)
-    assert [predictor.predict(file.read_bytes()) for file in files[:3]] == [
+    assert [predictor.predict(part.file.read_bytes()) for part in files[:3]] == [
         one.result for one in many[:3]
     ]
 
@@ -138,9 +150,9 @@ def test_files_folders_and_tables_are_found_in_the_order_they_are_named(folder: 
     first, deep = folder / "b.wav", folder / "deep" / "a.WAV"
     table = folder.parent / "list.csv"
     table.write_text("speaker;Path\n1;clips/deep/a.WAV\n\n2;clips/none.wav\n")
-    assert find_files([str(folder)]) == (first, deep)
-    assert find_files([str(table), str(folder)]) == (deep, folder / "none.wav", first)
-    assert find_files([str(first), str(deep), str(first)]) == (first, deep)
+    assert find_files([str(folder)]) == parts(first, deep)
+    assert find_files([str(table), str(folder)]) == parts(deep, folder / "none.wav", first)
+    assert find_files([str(first), str(deep), str(first)]) == parts(first, deep)
 
 
 def test_a_file_is_predicted_once_however_it_is_named(
@@ -148,11 +160,11 @@ def test_a_file_is_predicted_once_however_it_is_named(
 ) -> None:
     monkeypatch.chdir(folder)
     found = find_files(["deep/../b.wav", "b.wav", str(folder / "b.wav"), "."])
-    assert [file.name for file in found] == ["b.wav", "a.WAV"]
+    assert [part.file.name for part in found] == ["b.wav", "a.WAV"]
 
 
 def test_a_file_that_is_named_may_have_any_ending(folder: Path) -> None:
-    assert find_files([str(folder / "notes.txt")]) == (folder / "notes.txt",)
+    assert find_files([str(folder / "notes.txt")]) == parts(folder / "notes.txt")
 
 
 TABLES = {
@@ -160,7 +172,7 @@ TABLES = {
     "": "row 1: no column 'path'. Columns: none.",
     "path\n": "lists no recordings",
     "path,speaker\na.wav,1\n,2\n": "row 3, column 'path': '' is not a file name",
-    "path,start,end\na.wav,,\nb.wav,1.5,3\n": "row 3, start and end: the segment 1.5-3 s. Only",
+    "path,start,end\na.wav,,\nb.wav,3,1.5\n": "row 3, column 'end': 1.5 s is not after the start",
     "path,end\na.wav,loud\n": "row 2, column 'end': 'loud' is not a time within a recording",
     "path\na\0.wav\n": "row 2, column 'path': 'a\\\\x00.wav' is not a file name",
 }
@@ -176,7 +188,7 @@ def test_a_table_without_paths_is_refused(content: str, tmp_path: Path) -> None:
 def test_a_table_may_state_times_of_whole_recordings(tmp_path: Path) -> None:
     (tmp_path / "list.csv").write_text("path,start,end\na.wav,0 days,NaT\nb.wav,,\n")
     found = find_files([str(tmp_path / "list.csv")])
-    assert found == (tmp_path / "a.wav", tmp_path / "b.wav")
+    assert found == parts(tmp_path / "a.wav", tmp_path / "b.wav")
 
 
 def test_a_missing_file_is_refused_with_what_is_allowed(tmp_path: Path) -> None:
@@ -283,7 +295,7 @@ def test_any_file_name_is_printed_and_drawn(
     table, picture = folder.parent / "predictions.csv", folder.parent / "picture.svg"
     for as_json in (False, True):
         output = Output(as_json, table if as_json else None, picture)
-        assert predict_over_time([strange], card, output, Workers(1), Console())
+        assert predict_over_time(parts(strange), card, output, Workers(1), Console())
         printed = capsys.readouterr()
         assert "\x1b[31m" not in printed.out + printed.err
     assert json.loads(printed.out)["timelines"][0]["file"] == str(strange)
@@ -304,3 +316,97 @@ def test_a_model_that_cannot_be_loaded_is_an_error(
             Workers(1),
             QUIET,
         )
+
+
+def test_segments_of_a_recording_are_predicted_as_clips_of_their_own(
+    tones: Path, card: Path, tmp_path: Path
+) -> None:
+    low, high = (soundfile.read(tones.parent / f"0_{name}_0.wav") for name in ("low", "high"))
+    soundfile.write(tmp_path / "both.wav", np.concatenate([low[0], high[0]]), low[1])
+    for name, (samples, rate_hz) in (("low", low), ("high", high)):
+        soundfile.write(tmp_path / f"{name}.wav", samples, rate_hz)
+    middle_s = len(low[0]) / low[1]
+    (tmp_path / "list.csv").write_text(
+        f"file;start;end\nboth.wav;0;{str(middle_s).replace('.', ',')}\n"
+        f"both.wav;0 days 00:00:0{middle_s:.9f};NaT\nlow.wav;;\nhigh.wav;;\n"
+    )
+    found = find_files([str(tmp_path / "list.csv")])
+    result = predict_files(found, card, tmp_path / "cache", Workers(1), QUIET)
+    first, second, low_alone, high_alone = (one.result for one in result)
+    assert (first, second) == (low_alone, high_alone)
+    table = pd.read_csv(io.StringIO(to_csv(result, EMOTIONS)))
+    assert list(table.columns[:4]) == ["file", "start", "end", "emotion"]
+    assert table["start"].isna().to_list() == [False, False, True, True]
+    printed = json.loads(to_json(read_card(card), "predictions", result))["predictions"]
+    assert [one.get("end") for one in printed] == [middle_s, None, None, None]
+    assert table_rows(result)[0][-1].endswith(f"both.wav (0-{middle_s:.10g} s)")
+    with pytest.raises(BenchmarkError, match="Timelines are of whole recordings"):
+        timeline_files(found, Predictor.load(card), Workers(1), QUIET)
+
+
+@pytest.mark.parametrize("suffix", [".tsv", ".parquet", ".jsonl", ".json"])
+def test_a_list_may_be_any_kind_of_table(folder: Path, suffix: str) -> None:
+    table = folder.parent / f"list{suffix}"
+    rows = pd.DataFrame({"Filename": ["clips/b.wav"]})
+    {
+        ".tsv": lambda: rows.to_csv(table, sep="\t", index=False, encoding="utf-16"),
+        ".parquet": lambda: rows.to_parquet(table),
+        ".jsonl": lambda: rows.to_json(table, orient="records", lines=True),
+        ".json": lambda: rows.to_json(table, orient="records"),
+    }[suffix]()
+    assert find_files([str(table)]) == parts(folder / "b.wav")
+
+
+def spoken(seconds: float, whole_s: float = 3.0, rate_hz: int = 22_050) -> np.ndarray:
+    """Return some seconds of a sine, and silence."""
+    silence = np.zeros(round((whole_s - seconds) * rate_hz))
+    return np.concatenate([sine(seconds, 150.0), silence])
+
+
+RNG = np.random.default_rng(0)
+NO_SPEECH = {
+    "a dead line": np.full(60_000, 0.3),
+    "a dead line with noise": 0.3 + 1e-3 * RNG.standard_normal(60_000),
+    "a click": np.eye(1, 60_000, 30_000)[0],
+    "a switch": np.repeat([0.0, 0.5], 30_000),
+    "noise": 0.1 * RNG.standard_normal(60_000),
+    "a little noise": np.concatenate([0.1 * RNG.standard_normal(6_000), np.zeros(60_000)]),
+    "hum": 0.1 * np.sin(2 * np.pi * 50 * np.arange(60_000) / 22_050),
+    "mostly silence": spoken(0.3),
+}
+
+
+@pytest.mark.parametrize("kind", NO_SPEECH)
+def test_what_holds_too_little_speech_has_no_emotion_at_any_door(
+    kind: str, small_card: Path, tmp_path: Path
+) -> None:
+    file = tmp_path / "sound.wav"
+    soundfile.write(file, NO_SPEECH[kind], 22_050)
+    [one] = predict_files(parts(file), small_card, tmp_path / "cache", Workers(1), QUIET)
+    [over_time] = timeline_files(parts(file), Predictor.load(small_card), Workers(1), QUIET)
+    assert one.reason.startswith("too little speech: ")
+    assert over_time.reason == "too little speech: no window can be used"
+    with pytest.raises(UnusableError, match=re.escape(one.reason)):
+        Predictor.load(small_card).predict(file.read_bytes())
+
+
+def test_stereo_and_a_recording_far_longer_than_those_learned_from_hint_at_a_timeline(
+    small_card: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    files = {"short": spoken(1.0, 1.0), "long": spoken(9.0, 9.0)}
+    files["stereo"] = np.stack([files["short"]] * 2, axis=1)
+    for name, samples in files.items():
+        soundfile.write(tmp_path / f"{name}.wav", samples, 22_050)
+    assert read_card(small_card).longest_clip_s == pytest.approx(0.3, abs=0.1)
+    content = json.loads(small_card.read_text()) | {"longest_clip_s": 1.5}
+    shutil.copytree(small_card.parent, tmp_path / "models")
+    card = tmp_path / "models" / small_card.name
+    card.write_text(json.dumps(content))
+    found = parts(*(tmp_path / f"{name}.wav" for name in files))
+    assert predict(found, card, Output(), tmp_path / "cache", Workers(1), Console())
+    said = [line for line in capsys.readouterr().err.splitlines() if "--timeline" in line]
+    assert [Path(line.partition(":")[0]).stem for line in said] == ["long", "stereo"]
+    assert "it has 9 s, and the longest training recording 1.5 s" in said[0]
+    assert "its 2 channels are mixed into one" in said[1]
+    hints = [Predictor.load(card).predict(part.file.read_bytes()).hint for part in found]
+    assert [bool(one) for one in hints] == [False, True, True]

@@ -99,6 +99,7 @@ def test_a_recording_is_predicted_as_by_the_predictor(rest: TestClient, small_ca
                 "duration_s": 1.0,
                 "distance": expected.distance,
                 "familiarity": expected.familiarity,
+                "hint": expected.hint,
             }
         ],
     }

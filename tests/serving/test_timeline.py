@@ -16,7 +16,7 @@ from benchmark.engine.processes import Workers
 from benchmark.errors import BenchmarkError
 from benchmark.features.audio import UnusableError, decode
 from benchmark.report.timeline_figure import MOST_STEPS, ChannelPanel, clock, shown_steps
-from benchmark.serving.batch import FEW_WINDOWS, timeline_files
+from benchmark.serving.batch import FEW_WINDOWS, Part, timeline_files
 from benchmark.serving.formats import figure, timeline_rows
 from benchmark.serving.predictor import Predictor
 from benchmark.serving.timeline import (
@@ -259,7 +259,9 @@ def test_the_number_of_workers_does_not_change_a_timeline(
     (tmp_path / "empty.wav").write_bytes(b"")
     files = [tmp_path / name for name in ("cut.wav", "call.wav", "empty.wav", "none.wav")]
     with Workers(2) as workers:
-        cut, result, empty, none = timeline_files(files, predictor, workers, Console(quiet=True))
+        cut, result, empty, none = timeline_files(
+            [Part(file) for file in files], predictor, workers, Console(quiet=True)
+        )
     assert result.result == timeline(predictor, files[1].read_bytes())
     assert [one.reason for one in (cut, result, empty, none)] == [
         "truncated: the file ends before its own header says",

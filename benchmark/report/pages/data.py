@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
+from functools import partial
 from pathlib import Path
 from typing import NamedTuple
 
@@ -12,6 +13,7 @@ from benchmark.data.exploration import Exploration
 from benchmark.data.record import CorpusRecord
 from benchmark.engine.files import write_bytes, write_text
 from benchmark.report import data_figures
+from benchmark.report.figures import draw, not_drawn
 from benchmark.report.markdown import (
     NOTHING,
     address,
@@ -70,21 +72,24 @@ def write_data_page(study: Exploration, folder: Path) -> Path:
     figures = folder / "figures" / f"{study.name}_data"
     figures.mkdir(parents=True, exist_ok=True)
     corpora = study.used_corpora
-    drawn = {
-        "plane.png": data_figures.map_figure(study.map, study.emotions),
-        "durations.png": data_figures.durations_figure(study.clips, corpora),
-        "voices.png": data_figures.voices_figure(study.clips, corpora, study.emotions),
-        "examples.png": data_figures.examples_figure(study.examples),
-    }
-    for name, content in drawn.items():
+    drawn = draw(
+        {
+            "plane.png": partial(data_figures.map_figure, study.map, study.emotions),
+            "durations.png": partial(data_figures.durations_figure, study.clips, corpora),
+            "voices.png": partial(data_figures.voices_figure, study.clips, corpora, study.emotions),
+            "examples.png": partial(data_figures.examples_figure, study.examples),
+        }
+    )
+    for name, content in drawn.figures.items():
         write_bytes(figures / name, content)
     page = folder / f"{study.name}_data.md"
-    write_text(page, data_page(study))
+    write_text(page, data_page(study, drawn.failed))
     return page
 
 
-def data_page(study: Exploration) -> str:
-    """Return the page on a study's recordings."""
+def data_page(study: Exploration, failed: Mapping[str, str] | None = None) -> str:
+    """Return the page on a study's recordings; `failed` says why figures are missing."""
+    lost = {name: not_drawn(name, reason) for name, reason in (failed or {}).items()}
     clips, corpora = study.clips, study.used_corpora
     genders = sorted(set(clips["gender"]))
     columns = [name for name in NEIGHBOUR_COLUMNS if name != "corpus" or len(corpora) > 1]
@@ -94,6 +99,7 @@ def data_page(study: Exploration) -> str:
             study=study,
             facts=study.feature_facts,
             figures=address("figures", f"{study.name}_data"),
+            lost=lost,
             n_clips=len(clips),
             n_mapped=len(study.map),
             n_speakers=clips["speaker"].nunique(),

@@ -6,6 +6,7 @@ import json
 import warnings
 from collections.abc import Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from functools import partial
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 import pandas as pd
@@ -24,7 +25,7 @@ from benchmark.report.figures import (
     png_bytes,
 )
 from benchmark.report.markdown import NO_BREAK, code, listed, number, plain, shortened, title
-from benchmark.report.sections.section import Section
+from benchmark.report.sections.section import Figures, Section
 from benchmark.search.samplers import SAMPLERS
 from benchmark.study import BASELINE, BY_CORPUS, Choices, ModelSettings, Range
 
@@ -253,9 +254,8 @@ def _members(result: Result, winner: Winner) -> str:
     return f"mean probability of {listed(titles)}"
 
 
-def _figures(board: Leaderboard, facts: Facts) -> dict[str, bytes]:
-    drawn = {name: _figure(board.result, model) for name, model in facts.pictures.items()}
-    return {name: content for name, content in drawn.items() if content}
+def _figures(board: Leaderboard, facts: Facts) -> Figures:
+    return {name: partial(_figure, board.result, model) for name, model in facts.pictures.items()}
 
 
 def _figure(result: Result, model: str) -> bytes:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from functools import partial
 from textwrap import fill
 from typing import NamedTuple
 
@@ -17,7 +18,7 @@ from benchmark.evaluation.results import Result
 from benchmark.report import wording
 from benchmark.report.figures import WIDTH_IN, house_style, png_bytes
 from benchmark.report.markdown import title
-from benchmark.report.sections.section import Section
+from benchmark.report.sections.section import Figures, Section
 
 
 class Confusion(NamedTuple):
@@ -56,13 +57,13 @@ def _facts(board: Leaderboard) -> Facts:
     return Facts(selections, parts, corpora if several else {})
 
 
-def _figures(board: Leaderboard, facts: Facts) -> dict[str, bytes]:
+def _figures(board: Leaderboard, facts: Facts) -> Figures:
     emotions = board.result.emotions
     panels = [
         Confusion(panel_title(board, one.protocol), part.confusion)
         for one, part in zip(facts.selections, facts.evaluations.values(), strict=True)
     ]
-    drawn = {"confusion.png": confusion_figure(panels, emotions)}
+    drawn = {"confusion.png": partial(confusion_figure, panels, emotions)}
     if facts.corpora:
         by_corpus = [
             Confusion(f"{title(name)}, {words.column}", part.confusion)
@@ -70,7 +71,7 @@ def _figures(board: Leaderboard, facts: Facts) -> dict[str, bytes]:
             for name, part in evaluation.corpora.items()
         ]
         across = min(3, len(facts.corpora))
-        drawn["confusion_by_corpus.png"] = confusion_figure(by_corpus, emotions, across)
+        drawn["confusion_by_corpus.png"] = partial(confusion_figure, by_corpus, emotions, across)
     return drawn
 
 

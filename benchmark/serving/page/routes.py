@@ -22,7 +22,7 @@ from benchmark.serving.timeline import analyse
 T = TypeVar("T")
 
 MAX_LIVE_S = 10.0
-PAUSES = ("silent", "too-short")
+PAUSES = ("silent", "too-short", "too-little-speech")
 """Problems of a recording that in live mode are pauses of the speaker."""
 
 

@@ -46,6 +46,7 @@ PROBLEMS = {
     "damaged": ProblemKind(422, "The recording is damaged"),
     "silent": ProblemKind(422, "The recording is silent"),
     "too-short": ProblemKind(422, "The recording is too short"),
+    "too-little-speech": ProblemKind(422, "The recording has too little speech"),
     "too-heavy": ProblemKind(422, "The recording needs too much memory"),
     "busy": ProblemKind(429, "Too many requests at once"),
     "bug": ProblemKind(500, "Internal error"),
@@ -55,7 +56,10 @@ PROBLEMS = {
 """By the last part of their type."""
 
 GENERAL = ("unauthorized", "foreign-origin", "slow-upload", "too-large", "unknown-host", "slow")
-RECORDING = ("not-audio", "too-long", "damaged", "silent", "too-short", "too-heavy")
+RECORDING = (
+    *("not-audio", "too-long", "damaged", "silent", "too-short", "too-little-speech"),
+    "too-heavy",
+)
 
 
 def problem(name: str, detail: str) -> dict[str, Any]:
@@ -118,6 +122,11 @@ class RecordingPrediction(BaseModel):
     duration_s: float
     distance: float | None = Field(description=DISTANCE)
     familiarity: str = Field(description=FAMILIARITY)
+    hint: str = Field(
+        "",
+        description="When POST /timeline says more: a recording far longer than those learned "
+        "from, or with several channels; else empty.",
+    )
 
 
 class RecordingProblem(BaseModel):
