@@ -1,10 +1,29 @@
-"""Atomic writes: a reader sees the old file or the new one, never a part of it."""
+"""Paths as users write them, and atomic writes: a reader sees the old file or the new one."""
 
 from __future__ import annotations
 
 import os
 from glob import escape
 from pathlib import Path
+
+from benchmark.errors import BenchmarkError, shortened
+
+
+def user_path(text: str | Path) -> Path:
+    """Return a path that a user wrote, with the home folder for ``~``.
+
+    Raises
+    ------
+    BenchmarkError
+        If it can't be a path: the user of ``~user`` is unknown, or the system refuses the name.
+    """
+    try:
+        path = Path(text).expanduser()
+        path.exists()
+    except (OSError, RuntimeError, ValueError) as error:
+        reason = error.strerror if isinstance(error, OSError) else error
+        raise BenchmarkError(f"{shortened(str(text))}: not a valid path ({reason}).") from error
+    return path
 
 
 def write_text(path: Path, text: str) -> None:

@@ -95,7 +95,7 @@ def read_looks(path: Path) -> list[Look]:
         return [Look.model_validate(row) for row in csv.DictReader(io.StringIO(text), strict=True)]
     except FileNotFoundError:
         return []
-    except (OSError, ValueError, csv.Error, ValidationError) as error:
+    except (ValueError, csv.Error, ValidationError) as error:
         raise BenchmarkError(
             f"{path}: the table of looks can't be read ({str(error).splitlines()[0]}). It has the "
             f"columns {', '.join(Look.model_fields)}. Restore it from version control."

@@ -8,6 +8,7 @@ from itertools import count
 from typing import TYPE_CHECKING, Any
 
 from benchmark.engine.databases import (
+    check_address,
     engine_options,
     is_locked_or_initializing,
     raise_when_unavailable,
@@ -52,10 +53,13 @@ class TrialStorage:
             If the storage can't be reached, is locked, or belongs to another version of Optuna.
         """
         import optuna
+        from sqlalchemy.engine import make_url
 
         optuna.logging.set_verbosity(optuna.logging.ERROR)
-        url = with_driver(self.url)
+        check_address(self.url)
         with _plain_errors(self.url):
+            # Rendered, since Optuna takes braces in an address for a template.
+            url = make_url(with_driver(self.url)).render_as_string(hide_password=False)
             options = engine_options(url)
 
             def connect() -> optuna.storages.RDBStorage:
@@ -180,22 +184,21 @@ class TrialStorage:
 
 @contextmanager
 def _plain_errors(url: str) -> Iterator[None]:
-    """Turn database errors into one line that a user can act on."""
-    from optuna.exceptions import OptunaError
-    from sqlalchemy.engine import make_url
-    from sqlalchemy.exc import ArgumentError, SQLAlchemyError
+    """Turn an error of Optuna or a database into one line that a user can act on."""
+    from sqlalchemy.exc import ArgumentError
 
-    try:
-        shown = make_url(url).render_as_string(hide_password=True)
-    except (ArgumentError, ValueError) as error:
-        raise BenchmarkError(
-            f"{without_user(url)}: the trial storage can't be used: not the address of a database. "
-            "Examples: sqlite:///optuna.db, postgresql://user@host/name."
-        ) from error
+    shown = without_user(url)
     try:
         yield
-    except (OptunaError, SQLAlchemyError, UnavailableError, ImportError, RuntimeError) as error:
+    except BenchmarkError:
+        raise
+    except ArgumentError as error:
         raise BenchmarkError(
-            f"{shown}: the trial storage can't be used: {cause_of(error)}. Finished trials are "
-            "safe; fix this and run the same command again."
+            f"{shown}: the trial storage can't be used: not the address of a database. "
+            "Examples: sqlite:///optuna.db, postgresql://user@host/name."
+        ) from error
+    except Exception as error:  # a damaged database raises errors of many kinds
+        raise BenchmarkError(
+            f"{shown}: the trial storage can't be used: {cause_of(error).rstrip('.')}. Finished "
+            "trials are safe; fix this and run the same command again."
         ) from error

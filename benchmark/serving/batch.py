@@ -14,6 +14,7 @@ from benchmark.console import Bars, Console
 from benchmark.corpora.clip import Clip
 from benchmark.corpora.folder import AUDIO_SUFFIXES, files_below
 from benchmark.corpora.manifest import TIMES, segment_of
+from benchmark.engine.files import user_path
 from benchmark.engine.processes import Task, WorkerLostError, Workers
 from benchmark.engine.table_file import read_table
 from benchmark.errors import BenchmarkError
@@ -194,19 +195,9 @@ def find_files(arguments: Sequence[str]) -> tuple[Path, ...]:
     """
     files: dict[str, Path] = {}
     for argument in arguments:
-        for file in _expand(_path(argument)):
+        for file in _expand(user_path(argument)):
             files.setdefault(os.path.abspath(file), file)  # noqa: PTH100 - links are not resolved
     return tuple(files.values())
-
-
-def _path(argument: str) -> Path:
-    try:
-        path = Path(argument).expanduser()
-        path.exists()
-    except (OSError, RuntimeError) as error:  # the name is too long, or the user is unknown
-        reason = error.strerror if isinstance(error, OSError) else error
-        raise BenchmarkError(f"{argument}: not a valid path ({reason}).") from error
-    return path
 
 
 def _expand(path: Path) -> Sequence[Path]:

@@ -15,6 +15,7 @@ from ipaddress import ip_address
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from benchmark.engine.files import user_path
 from benchmark.errors import BenchmarkError
 from benchmark.serving.limits import Limits
 
@@ -124,7 +125,7 @@ def read_token(file: Path | None) -> str | None:
     if file is None:
         return from_environment or None
     try:
-        token = file.expanduser().read_text(encoding="utf-8").partition("\n")[0].strip()
+        token = user_path(file).read_text(encoding="utf-8").partition("\n")[0].strip()
     except (OSError, UnicodeDecodeError) as error:
         raise BenchmarkError(f"--token-file {file}: can't be read ({error}).") from error
     if not token:

@@ -7,9 +7,9 @@ import socket
 import sys
 from pathlib import Path
 
-from benchmark.engine.databases import without_user
+from benchmark.engine.databases import sqlite_file, without_user
 from benchmark.errors import BenchmarkError
-from benchmark.tracking.store import ARTIFACTS, SETTINGS, connect, sqlite_file
+from benchmark.tracking.store import ARTIFACTS, SETTINGS, connect
 from benchmark.tracking.views import TAG, view_address
 
 
