@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager, suppress
 from itertools import count
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 from benchmark.engine.databases import (
     check_address,
@@ -20,12 +20,33 @@ from benchmark.errors import BenchmarkError
 from benchmark.search.plan import Plan
 from benchmark.search.samplers import distributions
 from benchmark.search.trial import Trial
-from benchmark.study import derive_seed
+from benchmark.study import derive_seed, digest_of
 
 if TYPE_CHECKING:
     import optuna
 
 NAME = "The trial storage"
+
+DIGEST = "digest"
+"""User attribute of a trial: the digest of all others and of its parameters."""
+
+
+class StoredTrial(NamedTuple):
+    """A trial as the storage has it.
+
+    Attributes
+    ----------
+    number : str
+        Its number in the search.
+    trial : Trial or None
+        None if it was changed after it was stored.
+    has_digest : bool
+        False for a trial of an early version, which only its fold files can confirm.
+    """
+
+    number: str
+    trial: Trial | None
+    has_digest: bool
 
 
 class TrialStorage:
@@ -138,20 +159,24 @@ class TrialStorage:
             study.set_user_attr("ingredients", plan.ingredients)
         return study
 
-    def trials(self, study: optuna.Study) -> list[Trial]:
-        """Return the stored trials of a study by number.
+    def trials(self, study: optuna.Study, plan: Plan) -> Iterator[StoredTrial]:
+        """Yield the stored trials of a study, in the order in which they were added.
 
         Optuna's own numbers count trials that anything has added, such as a dashboard or a second
-        process. Ours are stored with each trial, and the first trial of each number counts.
+        process. Ours are stored with each trial, and a number may occur twice.
         """
         with _plain_errors(self.url):
             stored = retry(NAME, lambda: study.get_trials(deepcopy=False))
-        trials = [
-            Trial.from_attributes(frozen.user_attrs, frozen.params)
-            for frozen in stored
-            if "number" in frozen.user_attrs
-        ]
-        return list({trial.number: trial for trial in reversed(trials)}.values())[::-1]
+        for frozen in stored:
+            if "number" not in frozen.user_attrs:
+                continue
+            attributes = dict(frozen.user_attrs)
+            digest = attributes.pop(DIGEST, None)
+            trial = None
+            if digest in {None, _digest(plan, attributes, frozen.params)}:
+                with suppress(KeyError, TypeError, ValueError, AttributeError):
+                    trial = Trial.from_attributes(attributes, frozen.params)
+            yield StoredTrial(str(attributes["number"]), trial, digest is not None)
 
     def add(self, study: optuna.Study, plan: Plan, trial: Trial) -> None:
         """Store a finished trial in one transaction."""
@@ -162,13 +187,17 @@ class TrialStorage:
             "pruned": optuna.trial.TrialState.PRUNED,
             "complete": optuna.trial.TrialState.COMPLETE,
         }
-        space = distributions(plan.spec)
+        space, attributes = distributions(plan.spec), trial.attributes()
+        sampled = {  # as it is read back: 1 may become 1.0
+            name: space[name].to_external_repr(space[name].to_internal_repr(value))
+            for name, value in trial.sampled.items()
+        }
         frozen = optuna.trial.create_trial(
             state=states[trial.state],
             value=None if trial.reason else trial.score,
             params=trial.sampled,
             distributions={name: space[name] for name in trial.sampled},
-            user_attrs=trial.attributes(),
+            user_attrs=attributes | {DIGEST: _digest(plan, attributes, sampled)},
         )
         attempts = count(1)
 
@@ -180,6 +209,11 @@ class TrialStorage:
 
         with _plain_errors(self.url):
             retry(NAME, add)
+
+
+def _digest(plan: Plan, attributes: Mapping[str, Any], sampled: Mapping[str, Any]) -> str:
+    """Return the digest of a trial's record, which no other search has."""
+    return digest_of([plan.key, sorted(attributes.items()), sorted(sampled.items())])
 
 
 @contextmanager
@@ -200,5 +234,6 @@ def _plain_errors(url: str) -> Iterator[None]:
     except Exception as error:  # a damaged database raises errors of many kinds
         raise BenchmarkError(
             f"{shown}: the trial storage can't be used: {cause_of(error).rstrip('.')}. Finished "
-            "trials are safe; fix this and run the same command again."
+            "trials are safe: fix this, or move a damaged file away, and run the same command "
+            "again; trials are restored from their folds in features_cache."
         ) from error
