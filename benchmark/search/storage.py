@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager, suppress
+from importlib.metadata import version
 from itertools import count
 from typing import TYPE_CHECKING, Any, NamedTuple
 
@@ -87,7 +88,15 @@ class TrialStorage:
                 return optuna.storages.RDBStorage(url, engine_kwargs=options)
 
             # A server that does not answer at first is probably a wrong address: no retry.
-            self._storage = retry(NAME, connect, is_locked_or_initializing)
+            try:
+                self._storage = retry(NAME, connect, is_locked_or_initializing)
+            except RuntimeError as error:
+                raise BenchmarkError(
+                    f"{without_user(url)}: the trial storage was made by another version of Optuna "
+                    f"than {version('optuna')}, which is installed here. Install that version, or "
+                    "choose another storage with --storage: trials are restored from their folds "
+                    "in features_cache."
+                ) from error
             raise_when_unavailable(self._storage.engine)
 
     @contextmanager
