@@ -61,7 +61,7 @@ def sqlite_url(file: Path) -> str:
     """
     from sqlalchemy import URL
 
-    url = URL.create("sqlite+pysqlite", database=str(file.resolve()))
+    url = URL.create("sqlite+pysqlite", database=str(file.absolute()))
     return url.render_as_string(hide_password=False)
 
 

@@ -26,6 +26,14 @@ def user_path(text: str | Path) -> Path:
     return path
 
 
+def is_file(path: Path) -> bool:
+    """Return whether a file is there; False for a name that the system refuses."""
+    try:
+        return path.is_file()
+    except OSError:
+        return False
+
+
 def write_text(path: Path, text: str) -> None:
     """Write a text file atomically."""
     write_bytes(path, text.encode())

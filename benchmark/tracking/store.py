@@ -137,7 +137,7 @@ def find_or_create_experiment(client: Any, uri: str, name: str, artifacts: Path)
     """
     experiment = client.get_experiment_by_name(name)
     if experiment is None:
-        location = None if is_server(uri) else (artifacts.resolve() / name).as_uri()
+        location = None if is_server(uri) else (artifacts.absolute() / name).as_uri()
         try:
             return str(client.create_experiment(name, artifact_location=location))
         except Exception:
