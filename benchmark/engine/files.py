@@ -54,7 +54,7 @@ def replace_bytes(path: Path, content: bytes) -> None:
         while not _moved(partial, path):
             partial.write_bytes(content)
     except OSError as error:
-        error.filename = error.filename or str(path)  # missing if the disk is full
+        error.filename = str(path)  # not the partial file, whose name says nothing to a user
         raise
     finally:
         partial.unlink(missing_ok=True)

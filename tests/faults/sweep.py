@@ -17,6 +17,7 @@ import argparse
 import random
 import re
 import shutil
+import subprocess
 import sys
 import tempfile
 import time
@@ -114,9 +115,9 @@ def prepare(folder: Path) -> Bench:
     return bench
 
 
-def _predicted(bench: Bench) -> tuple[str, ...]:
+def _predicted(bench: Bench, model: object = "champion") -> tuple[str, ...]:
     recording = sorted(bench.table.parent.glob("*.wav"))[0]
-    return (str(recording), "--json")
+    return (str(recording), "--json", "--model", str(model))
 
 
 def commands_for(name: str) -> tuple[str, ...]:
@@ -149,67 +150,69 @@ def answers_of(bench: Bench) -> dict[str, object]:
     """Return what must not change: results, pages, and a prediction."""
     return {
         "results": _results(bench),
-        "prediction": bench.invoke("predict", *_predicted(bench)).stdout,
+        "predict": bench.invoke("predict", *_predicted(bench)).stdout,
+        "predict CARD": bench.invoke("predict", *_predicted(bench, bench.card())).stdout,
     }
 
 
 def _run(bench: Bench, command: str, right: dict[str, object]) -> tuple[str, str]:
     """Run a command after a damage; return how it ended, and its last line."""
-    card = str(bench.card())
+    study = ("run-study", str(bench.study), "--corpus", f"csv={bench.table}", "--workers", "1")
     arguments = {
         "report": ("report",),
         "predict": ("predict", *_predicted(bench)),
-        "predict CARD": ("predict", *_predicted(bench), "--model", card),
-        "resume": (
-            "run-study",
-            str(bench.study),
-            "--corpus",
-            f"csv={bench.table}",
-            "--workers",
-            "1",
-        ),
+        "predict CARD": ("predict", *_predicted(bench, bench.card())),
+        "resume": study,
     }[command]
     try:
         ended = run_command(*arguments, "--project", str(bench.project))
     except Exception:
         return TRACEBACK, traceback.format_exc()
-    errors = [line for line in ended.stderr.splitlines() if line.startswith("error: ")]
-    last = (ended.stderr.strip().splitlines() or [""])[-1]
+    lines = ended.stderr.splitlines() or [""]
+    errors = [line for line in lines if line.startswith("error: ")]
     if "Traceback" in ended.stderr:
         return TRACEBACK, ended.stderr
     if ended.returncode == 2 and len(errors) == 1:
         return ONE_LINE, errors[0]
     if ended.returncode != 0:
-        return WRONG, f"status {ended.returncode}: {last}"
-    if command == "resume":
-        return _compare(bench, right, last)
-    if command == "report":
-        return (RIGHT, last) if _results(bench) == right["results"] else _left_out(ended.stderr)
-    if command == "predict":
-        return (RIGHT, last) if ended.stdout == right["prediction"] else (WRONG, ended.stdout[:300])
-    return RIGHT, last
+        return WRONG, f"status {ended.returncode}: {lines[-1]}"
+    return CHECKS[command](bench, ended, right)
 
 
-def _left_out(said: str) -> tuple[str, str]:
-    """A report without a result is right if it tells why the result is left out."""
-    lines = [line for line in said.splitlines() if "left out" in line]
-    return (ONE_LINE, lines[0]) if lines else (WRONG, "the pages differ")
+def _results(bench: Bench) -> dict[str, bytes]:
+    shown = (".md", ".parquet", ".csv", "study.json")
+    found = bench.bytes_of("reports")
+    return {name: content for name, content in found.items() if name.endswith(shown)}
 
 
-def _results(bench: Bench) -> object:
-    return {
-        name: content
-        for name, content in bench.bytes_of("reports").items()
-        if name.endswith((".md", ".parquet", ".csv", "study.json"))
-    }
-
-
-def _compare(bench: Bench, right: dict[str, object], last: str) -> tuple[str, str]:
+def _check_resumed(bench: Bench, _: object, right: dict[str, object]) -> tuple[str, str]:
     ours, theirs = _results(bench), right["results"]
-    assert isinstance(ours, dict)
     assert isinstance(theirs, dict)
     different = [name for name in {**ours, **theirs} if ours.get(name) != theirs.get(name)]
-    return (RIGHT, last) if not different else (WRONG, f"differs: {', '.join(sorted(different))}")
+    return (WRONG, f"differs: {', '.join(sorted(different))}") if different else (RIGHT, "")
+
+
+def _check_report(
+    bench: Bench, ended: subprocess.CompletedProcess[str], right: dict[str, object]
+) -> tuple[str, str]:
+    """A report without a result is right if it tells why the result is left out."""
+    left_out = [line for line in ended.stderr.splitlines() if "left out" in line]
+    return (ONE_LINE, left_out[0]) if left_out else _check_resumed(bench, ended, right)
+
+
+def _check_prediction(
+    _: Bench, ended: subprocess.CompletedProcess[str], right: dict[str, object]
+) -> tuple[str, str]:
+    same = ended.stdout in {right["predict"], right["predict CARD"]}
+    return (RIGHT, "") if same else (WRONG, ended.stdout[:300])
+
+
+CHECKS = {
+    "report": _check_report,
+    "predict": _check_prediction,
+    "predict CARD": _check_prediction,
+    "resume": _check_resumed,
+}
 
 
 def _say(line: str) -> None:
