@@ -27,7 +27,7 @@ from pydantic import (
 
 from benchmark.data.protocols import PROTOCOLS, protocol_of
 from benchmark.data.protocols.cross_corpus import CROSS_CORPUS
-from benchmark.engine.digests import with_digest, without_digest
+from benchmark.engine.digests import DIGEST, with_digest, without_digest
 from benchmark.engine.files import write_bytes, write_text
 from benchmark.engine.registry import check_installed
 from benchmark.errors import BenchmarkError, unknown
@@ -462,9 +462,12 @@ def read_card(path: Path) -> Card:
     """
     try:
         content = json.loads(path.read_bytes())
-        return Card.model_validate(
-            without_digest(content) if isinstance(content, dict) else content
-        )
+        if not isinstance(content, dict):
+            raise ValueError("it is not a table of names and values")
+        # A wrong entry is named before the digest of all.
+        card = Card.model_validate({key: content[key] for key in content if key != DIGEST})
+        without_digest(content)
+        return card
     except OSError as error:
         raise BenchmarkError(f"{path}: can't read the model card ({error.strerror}).") from error
     except ValidationError as error:

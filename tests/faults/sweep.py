@@ -102,7 +102,9 @@ def kinds_of(project: Path) -> dict[str, list[str]]:
             name = path.relative_to(project).as_posix()
             kind = re.sub(r"[0-9a-f]{8,}(-[0-9a-f]{4,}){0,4}", "*", name)
             kind = re.sub(r"(?<=[/_-])\d+(?=[/_.])", "N", kind)
-            kind = re.sub(r"(?:(?<=/arrays/)|(?<=/models/)|(?<=figures/small/))[^/.]+(?=[.][^/]+$)", "*", kind)
+            kind = re.sub(
+                r"(?:(?<=/arrays/)|(?<=/models/)|(?<=figures/small/))[^/.]+(?=[.][^/]+$)", "*", kind
+            )
             kind = re.sub("/code/benchmark/.*", "/code/benchmark/*", kind)  # of MLflow's own server
             kinds.setdefault(kind, []).append(name)
     return kinds

@@ -57,7 +57,7 @@ class Store:
     def promote(self, *, force: bool = False, **changes: Any) -> Promotion:
         """Promote the card with some of its entries changed."""
         card = self.card.with_name("changed.json")
-        card.write_text(json.dumps(json.loads(self.card.read_text()) | changes))
+        write_sealed(card, read_sealed(self.card) | changes)
         return promote(card, self.uri, self.artifacts, force=force)
 
     def find(self, which: str = "champion") -> Path:
@@ -308,6 +308,7 @@ class Refusing(importlib.abc.MetaPathFinder):
 
 sys.meta_path.insert(0, Refusing())
 from benchmark.serving.predictor import Predictor
+from tests.support.records import read_sealed, write_sealed
 print(Predictor.load(Path(sys.argv[1])).predict(Path(sys.argv[2]).read_bytes()).emotion)
 """
 
