@@ -27,6 +27,7 @@ from benchmark.tracking.registered_model import DEEP_LIBRARIES
 from benchmark.tracking.store import SETTINGS
 from tests.support.bench import Bench, empty_store
 from tests.support.imports import DOORS
+from tests.support.records import read_sealed, write_sealed
 from tests.support.tracking import client_of, running_server, served
 from tests.support.waiting import free_port
 
@@ -308,7 +309,6 @@ class Refusing(importlib.abc.MetaPathFinder):
 
 sys.meta_path.insert(0, Refusing())
 from benchmark.serving.predictor import Predictor
-from tests.support.records import read_sealed, write_sealed
 print(Predictor.load(Path(sys.argv[1])).predict(Path(sys.argv[2]).read_bytes()).emotion)
 """
 
