@@ -24,6 +24,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from benchmark.engine.environment import __version__
+from benchmark.errors import plain_errors
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -48,6 +49,7 @@ __all__ = [
 ]
 
 
+@plain_errors()
 def read_study(study: str | Path, changes: Sequence[str] = ()) -> Study:
     """Return a validated study.
 
@@ -74,6 +76,7 @@ def read_study(study: str | Path, changes: Sequence[str] = ()) -> Study:
     return read_checked(find_study(str(study)), tuple(changes))
 
 
+@plain_errors()
 def run_study(
     study: str | Path,
     *,
@@ -121,6 +124,7 @@ def run_study(
     return run(read_study(study, changes), job, Console(quiet=True))
 
 
+@plain_errors()
 def read_result(study: str, project: str | Path = ".") -> Result:
     """Return the stored result of a study.
 
@@ -271,6 +275,7 @@ def compare(
     return compare_on_clips(one, other, emotions, metric, (seed, seed + 1))
 
 
+@plain_errors()
 def extract_features(path: str | Path, features: str = "functionals") -> pd.Series[float]:
     """Return the features of a recording, by name.
 
@@ -300,6 +305,7 @@ def extract_features(path: str | Path, features: str = "functionals") -> pd.Seri
     return pd.Series(row, index=list(entry.columns), name=Path(path).name)
 
 
+@plain_errors()
 def predict(
     paths: Sequence[str | Path], model: str | Path = "champion", project: str | Path = "."
 ) -> pd.DataFrame:
@@ -336,6 +342,9 @@ def predict(
             answer = predictor.predict(Path(path).read_bytes())
         except UnusableError as error:
             rows.append(row | {"reason": str(error)})
+            continue
+        except OSError as error:
+            rows.append(row | {"reason": f"can't be read ({error.strerror})"})
             continue
         probabilities = {f"p_{name}": value for name, value in answer.probabilities.items()}
         row |= {"prediction": answer.emotion, **probabilities}

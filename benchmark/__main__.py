@@ -1,5 +1,6 @@
 """``python -m benchmark``."""
 
+import io
 import sys
 import threading
 from _thread import interrupt_main
@@ -10,6 +11,9 @@ from benchmark.engine.processes import prepare_libraries
 def main() -> None:
     """Run the command line; numerical libraries, imported later, use one thread each."""
     prepare_libraries()
+    for stream in (sys.stdout, sys.stderr):
+        if isinstance(stream, io.TextIOWrapper):  # a terminal may not have all characters
+            stream.reconfigure(errors="backslashreplace")
     sys.unraisablehook = interrupt_again
     from benchmark.cli import app
 

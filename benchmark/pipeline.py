@@ -14,7 +14,7 @@ from benchmark.data.guards import check_encoders
 from benchmark.data.prepare import prepare, read_corpora
 from benchmark.data.prepared import Prepared
 from benchmark.data.record import Change
-from benchmark.engine.databases import check_intact
+from benchmark.engine.databases import check_intact, sqlite_file
 from benchmark.engine.environment import __version__
 from benchmark.engine.processes import WorkerLostError, Workers
 from benchmark.errors import BenchmarkError
@@ -42,7 +42,6 @@ from benchmark.tracking.store import (
     ARTIFACTS,
     check_server,
     check_store,
-    sqlite_file,
     tracking_uri,
 )
 from benchmark.tracking.tracker import Tracker

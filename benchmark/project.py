@@ -9,6 +9,8 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from benchmark.engine.databases import sqlite_url
+from benchmark.engine.files import user_path
 from benchmark.engine.processes import available_cores
 from benchmark.errors import BenchmarkError, unknown
 
@@ -40,7 +42,7 @@ class Project:
     @property
     def storage_url(self) -> str:
         """The default storage of trials."""
-        return f"sqlite:///{self.folder.resolve() / 'optuna.db'}"
+        return sqlite_url(self.folder / "optuna.db")
 
     def lock(self, name: str) -> FileLock:
         """Return a lock between processes; it ends with its process, however that ends."""
@@ -70,8 +72,8 @@ class Project:
             ) from error
         except OSError as error:
             raise BenchmarkError(
-                f"{self.features_cache}: can't be written ({error.strerror}). Use another folder, "
-                "for example with --project DIR."
+                f"{error.filename or self.features_cache}: can't be written ({error.strerror}). "
+                "Use another folder, for example with --project DIR."
             ) from error
         try:
             yield
@@ -160,10 +162,14 @@ def find_study(study: str) -> Path:
     BenchmarkError
         If there is no such file.
     """
-    path = Path(study).expanduser()
+    path = user_path(study)
+    if not path.name:
+        raise BenchmarkError(f"{study or repr(study)}: a folder; give a study file or its name.")
     for candidate in (path, path.with_suffix(".toml")):
         if candidate.is_file():
             return candidate
+        if candidate.is_dir() and candidate.suffix == ".toml":
+            raise BenchmarkError(f"{candidate}: a folder; give a study file or its name.")
     files = study_files()
     if path.stem in files and path.parent in {Path(), Path("studies")}:
         return files[path.stem]

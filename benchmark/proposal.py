@@ -23,7 +23,7 @@ from benchmark.data.protocols.given import FOLD, GIVEN, SPLIT
 from benchmark.data.protocols.identities import SENTENCE
 from benchmark.data.splits import draw_splits
 from benchmark.engine.files import write_text
-from benchmark.errors import BenchmarkError
+from benchmark.errors import BenchmarkError, shortened
 from benchmark.evaluation.text import TextAssociation, association
 from benchmark.project import Project, Sources, study_files
 from benchmark.report.markdown import counted, listed, percent, title
@@ -208,10 +208,10 @@ def new_path(name: str, project: Project) -> Path:
     BenchmarkError
         If a study of this name exists, or the name can't be one.
     """
-    if not re.fullmatch(r"[A-Za-z0-9][A-Za-z0-9_-]*", name):
+    if not re.fullmatch(r"[A-Za-z0-9][A-Za-z0-9_-]{0,99}", name):
         raise BenchmarkError(
-            f"new: {name!r} can't be the name of a study. Use letters, digits, - and _, for "
-            "example my_study."
+            f"new: {shortened(name)!r} can't be the name of a study. Use letters, digits, - and "
+            "_, at most 100, for example my_study."
         )
     path = project.folder / "studies" / f"{name}.toml"
     existing = path if path.exists() else study_files().get(name)

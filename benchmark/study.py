@@ -30,7 +30,7 @@ from pydantic import (
     model_validator,
 )
 
-from benchmark.errors import BenchmarkError, mistakes, nearest, unknown
+from benchmark.errors import BenchmarkError, mistakes, nearest, shortened, unknown
 
 Scalar = bool | int | float | str
 LEARNED_ENSEMBLES = ("greedy", "stacking")
@@ -62,6 +62,10 @@ LeakName = Literal[
     "epoch-by-test",
     "best-of-seeds",
 ]
+
+
+MOST_VALUES = 100_000
+"""Values of a range with a step, and settings of a grid: as many as a search may have trials."""
 
 
 def _distinct(names: tuple[str, ...]) -> tuple[str, ...]:
@@ -96,6 +100,11 @@ class Range(Record):
             raise ValueError("log and step exclude each other")
         if self.step is not None and self.step <= 0:
             raise ValueError(f"step must be above 0, not {self.step}")
+        if self.step is not None and self.high - self.low > MOST_VALUES * self.step:
+            raise ValueError(
+                f"step = {self.step} makes more than {MOST_VALUES:,} values from {self.low} to "
+                f"{self.high}. Choose a larger step, or leave it out"
+            )
         return self
 
     @property
@@ -181,7 +190,7 @@ class Split(Record):
 class Search(Record):
     """The hyperparameter search."""
 
-    trials: int = Field(ge=1, le=100_000)
+    trials: int = Field(ge=1, le=MOST_VALUES)
     folds: int | str
     """Inner folds of the training side: a number, or ``corpus``, which validates on each training
     corpus after training on the others."""
@@ -564,19 +573,46 @@ def draft_study(path: Path, overrides: tuple[str, ...] = ()) -> Draft:
 
 def source(path: Path, overrides: tuple[str, ...]) -> str:
     """Return what is to blame for a mistake: the file and its overrides."""
-    return f"{path}{''.join(f' --set {override}' for override in overrides)}"
+    return f"{path}{''.join(f' --set {shortened(override)}' for override in overrides)}"
 
 
 def _read_toml(path: Path) -> dict[str, Any]:
     try:
-        return tomllib.loads(path.read_text(encoding="utf-8"))
+        table = tomllib.loads(path.read_text(encoding="utf-8"))
+        _check_values(table)
+        return table
     except OSError as error:
         raise BenchmarkError(
             f"{path}: can't read the study file ({error.strerror}). "
             "`python -m benchmark list` shows all studies."
         ) from error
-    except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
-        raise BenchmarkError(f"{path}: not valid TOML: {error}.") from error
+    except (ValueError, RecursionError) as error:  # of TOML, its encoding, its numbers, its nesting
+        raise BenchmarkError(f"{path}: not valid TOML: {_reason(error)}.") from error
+
+
+DEEPEST = 20
+"""Tables and lists in each other that a study file may have; ours have five."""
+
+
+def _check_values(value: Any, key: str = "", depth: int = 0) -> None:
+    """Refuse what TOML does not have: whole numbers beyond 64 bits; and endless nesting."""
+    if depth > DEEPEST:
+        raise ValueError(f"{shortened(key)} nests more than {DEEPEST} tables or lists")
+    if isinstance(value, int) and not -(2**63) <= value < 2**63:
+        raise ValueError(f"{shortened(key)}: a whole number must fit into 64 bits")
+    if isinstance(value, dict):
+        for name, below in value.items():
+            _check_values(below, f"{key}.{name}" if key else name, depth + 1)
+    elif isinstance(value, list):
+        for below in value:
+            _check_values(below, key, depth + 1)
+
+
+def _reason(error: Exception) -> str:
+    """Return why text is not TOML."""
+    if isinstance(error, RecursionError):
+        return f"it nests more than {DEEPEST} tables or lists"
+    return "a number has thousands of digits" if "digits" in str(error) else str(error)
 
 
 def _flatten_weights(table: dict[str, Any]) -> None:
@@ -625,15 +661,25 @@ def _override(table: dict[str, Any], text: str) -> None:
             f"--set {text}: expected KEY=VALUE, for example --set search.trials=10."
         )
     try:
-        parsed = tomllib.loads(f"value = {value}")["value"]
-    except tomllib.TOMLDecodeError:
-        parsed = value.strip()
+        parsed = _value(value)
+        _check_values(parsed, key, len(parts))
+    except (ValueError, RecursionError) as error:
+        raise BenchmarkError(f"--set {shortened(text)}: {_reason(error)}.") from error
     *parents, last = parts
     for part in parents:
         table = table.setdefault(part, {})
         if not isinstance(table, dict):
             raise BenchmarkError(f"--set {text}: {part!r} is a value, not a table.")
     table[last] = parsed
+
+
+def _value(text: str) -> Any:
+    """Return a value of TOML; other text is a string."""
+    try:
+        table = tomllib.loads(f"value = {text}")
+    except tomllib.TOMLDecodeError:
+        return text.strip()
+    return table["value"] if len(table) == 1 else text.strip()
 
 
 WORDS = {
@@ -720,7 +766,7 @@ def _text(place: tuple[str, ...], found: Any) -> str:
     message = message.format(**found.get("ctx", {}))
     if isinstance(found["input"], dict) or not message.startswith(("must", "needs")):
         return f"{key}: {message}."
-    return f"{key}: {message}, not {json.dumps(found['input'], default=str)}."
+    return f"{key}: {message}, not {shortened(json.dumps(found['input'], default=str))}."
 
 
 def _example(place: tuple[str, ...]) -> str:

@@ -11,7 +11,7 @@ from benchmark.data.covariates import with_covariate_blocks
 from benchmark.data.outer_folds import OUTER_FOLDS
 from benchmark.data.protocols import PROTOCOLS, RENAMED_PROTOCOLS
 from benchmark.engine.registry import Registry
-from benchmark.errors import BenchmarkError, mistakes, unknown
+from benchmark.errors import BenchmarkError, mistakes, name_problem, unknown
 from benchmark.evaluation.metrics import METRICS
 from benchmark.features import chain_problems, feature_set
 from benchmark.features.extract import no_copies
@@ -91,6 +91,8 @@ def _covers(place: str, need: str) -> bool:
 def _name(study: Study) -> Iterator[str]:
     if study.name in PAGES or study.name.endswith(DATA_PAGE):
         yield "this name belongs to another page of reports/; rename the file."
+    if problem := name_problem(study.name):
+        yield f"{problem}: rename the file."
 
 
 def _corpora(study: Study) -> Iterator[str]:
@@ -245,7 +247,9 @@ def _ensembles(study: Study) -> Iterator[str]:
                 f"[ensembles] {vote}: stacking needs two models beside the baseline, and "
                 "search.folds of 3 or more. Add to them, or make it greedy."
             )
-        if vote in MODELS or not vote.isidentifier():
+        if problem := name_problem(vote):
+            yield f"[ensembles]: {problem}."
+        elif vote in MODELS or not vote.isidentifier():
             yield (
                 f"[ensembles] {vote}: must be an identifier such as forest_and_mlp, not the name "
                 "of a model."

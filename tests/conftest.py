@@ -6,18 +6,16 @@ from benchmark.engine.processes import prepare_libraries
 
 prepare_libraries()
 
-import csv  # noqa: E402
 import os  # noqa: E402
 import signal  # noqa: E402
 from collections.abc import Callable, Iterator  # noqa: E402
 from pathlib import Path  # noqa: E402
 
-import numpy as np  # noqa: E402
 import pytest  # noqa: E402
-import soundfile  # noqa: E402
 
 from tests.support.bench import Bench, make_bench, make_ready  # noqa: E402
 from tests.support.postgres import Postgres, running  # noqa: E402
+from tests.support.tones import write_tones  # noqa: E402
 
 # In the background of a shell, the tests and their child processes ignore Ctrl-C by default.
 signal.signal(signal.SIGINT, signal.default_int_handler)
@@ -35,22 +33,7 @@ def recordings() -> Path:
 @pytest.fixture(scope="session")
 def tones(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """Table of tones: six speakers, three emotions (pitches), four clips of each."""
-    folder = tmp_path_factory.mktemp("tones")
-    rng = np.random.default_rng(0)
-    rows = []
-    for speaker in range(6):
-        for emotion, pitch_hz in {"low": 200, "middle": 240, "high": 290}.items():
-            for take in range(4):
-                name = f"{speaker}_{emotion}_{take}.wav"
-                time_s = np.arange(6000) / 22_050
-                voice = pitch_hz * rng.normal(1.0, 0.08) * (1 + 0.05 * speaker)
-                tone = np.sin(2 * np.pi * voice * time_s) + rng.normal(0, 0.2, len(time_s))
-                soundfile.write(folder / name, 0.2 * tone, 22_050)
-                gender = "female" if speaker % 2 else "male"
-                rows.append((name, emotion, f"s{speaker}", gender))
-    with (folder / "table.csv").open("w", newline="") as file:
-        csv.writer(file).writerows([("path", "emotion", "speaker", "gender"), *rows])
-    return folder / "table.csv"
+    return write_tones(tmp_path_factory.mktemp("tones"))
 
 
 @pytest.fixture

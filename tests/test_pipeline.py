@@ -17,6 +17,7 @@ from benchmark.evaluation.results import read_result
 from benchmark.models import probabilities
 from benchmark.tracking.cards import load_model
 from tests.support.bench import Bench
+from tests.support.records import read_sealed, write_sealed
 from tests.support.stores import runs_in_mlflow, trials_in_optuna
 
 SPLITS = ("speaker-dependent", "speaker-independent")
@@ -192,8 +193,8 @@ def test_a_changed_run_is_stored_apart_with_its_looks_and_writes_only_the_pages_
     copy = Bench(finished.study, finished.table, tmp_path / "project")
     stranger = copy.project / "reports/results/stranger"
     shutil.copytree(copy.project / "reports/results/small", stranger)
-    record = (stranger / "study.json").read_text()
-    (stranger / "study.json").write_text(record.replace('"name": "small"', '"name": "stranger"', 1))
+    record = read_sealed(stranger / "study.json")
+    write_sealed(stranger / "study.json", record | {"name": "stranger"})
     copy.invoke("report")
     before = copy.bytes_of("reports")
     page = copy.project / "reports/stranger.md"

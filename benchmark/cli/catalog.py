@@ -89,9 +89,12 @@ def fetch(
 
 def _fetch_corpus(name: str, into: Path, console: Console) -> None:
     from benchmark.corpora.fetch import fetch as fetch_corpus
+    from benchmark.engine.files import user_path
 
     with console.bars() as bars:
-        folder = fetch_corpus(name, into, progress=bars.add(f"fetching {name}", 0).update)
+        folder = fetch_corpus(
+            name, user_path(into), progress=bars.add(f"fetching {name}", 0).update
+        )
     console.print(str(folder))
     console.info(f"Use it with --corpora {into} or SER_CORPORA={into}.")
 

@@ -12,7 +12,8 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from benchmark.console import Console
-from benchmark.errors import BenchmarkError, unknown
+from benchmark.engine.files import user_path
+from benchmark.errors import LONGEST_NAME, BenchmarkError, name_problem, shortened, unknown
 
 if TYPE_CHECKING:
     from benchmark.project import Job, Sources
@@ -136,7 +137,8 @@ def read_study(
     """Return the study of a name or path with its changes, validated; a console names it first."""
     from benchmark.project import find_study
 
-    path = find_study(study or "quickstart")  # a wrong name is refused before heavy imports
+    # A wrong name is refused before heavy imports.
+    path = find_study("quickstart" if study is None else study)
     if console is not None:
         console.info(f"study {path}")
     from benchmark.validation import read_checked
@@ -171,10 +173,10 @@ def make_sources(
             )
         if name not in CORPORA:
             raise CORPORA.unknown(name, "--corpus")
-        given[name] = Path(path).expanduser()
+        given[name] = user_path(path)
     return Sources(
         cache=Project(project).features_cache,
-        root=corpora.expanduser() if corpora else None,
+        root=user_path(corpora) if corpora else None,
         given=given,
         tables=tables,
         allow_incomplete=allow_incomplete,
@@ -235,10 +237,10 @@ def columns_of(given: list[str] | None) -> dict[str, str]:
 
 def page_name(name: str) -> str:
     """Return the name of a page, which is that of its file."""
-    if not re.fullmatch(r"\w[\w .+-]{0,99}", name):
+    if name_problem(name) or not re.fullmatch(r"\w[\w .+-]*", name):
         raise BenchmarkError(
-            f"--name: {name!r} can't be the name of a page. Allowed: letters, digits, blanks and "
-            ". + - _, at most 100, a letter or digit first."
+            f"--name: {shortened(name)!r} can't be the name of a page. Allowed: letters, digits, "
+            f"blanks and . + - _, at most {LONGEST_NAME} bytes, a letter or digit first."
         )
     return name
 

@@ -170,6 +170,8 @@ def splits(
     - `splits ravdess_inductive --out folds`
     """
     with command_console() as console:
+        from benchmark.engine.files import write_text
+        from benchmark.engine.table_file import table_csv
         from benchmark.evaluation.scoring import finished_study, split_tables
         from benchmark.project import Project
 
@@ -177,7 +179,7 @@ def splits(
         for name, table in split_tables(result).items():
             path = out / f"{name}.csv"
             path.parent.mkdir(parents=True, exist_ok=True)
-            table.to_csv(path, index=False, lineterminator="\n")
+            write_text(path, table_csv(table))
             console.print(str(path))
 
 
@@ -221,7 +223,9 @@ def degrade(
     with command_console() as console:
         from benchmark.data.degraded import write_degraded
         from benchmark.data.prepare import read_corpora, read_named, study_clips
+        from benchmark.engine.files import write_text
         from benchmark.engine.processes import Workers, available_cores
+        from benchmark.engine.table_file import table_csv
         from benchmark.features import chain_problems, feature_set
 
         sources = make_sources(project, corpora, corpus)
@@ -259,5 +263,5 @@ def degrade(
         if written.table.empty:
             raise BenchmarkError(f"none of the {len(clips):,} recordings can be used.")
         path = out / "clips.csv"
-        written.table.to_csv(path, index=False, lineterminator="\n")
+        write_text(path, table_csv(written.table))
         console.print(f"{path}: {len(written.table):,} files")

@@ -27,8 +27,7 @@ def ui(
     - `ui --port 5001`
     """
     with command_console() as console:
-        import subprocess
-
+        from benchmark.engine.signals import ended_by_signals, run_child
         from benchmark.tracking.store import tracking_uri
         from benchmark.tracking.ui import ui_addresses, ui_command
 
@@ -38,8 +37,13 @@ def ui(
         for study, address in ui_addresses(uri, port):
             console.print(f"{study}: {address}")
         console.print(f"registered models: http://127.0.0.1:{port}/#/models")
-        process = subprocess.run(command, env=environment, cwd=project, check=False)
-        raise typer.Exit(process.returncode)
+        try:
+            with ended_by_signals():
+                status = run_child(command, environment, project)
+        except KeyboardInterrupt:
+            console.info("The MLflow UI has stopped.")
+        else:
+            raise typer.Exit(status)
 
 
 def promote(
@@ -77,7 +81,10 @@ def promote(
         from benchmark.project import Project
         from benchmark.tracking.cards import find_card, read_card
 
-        folder = Project(project).features_cache / Path(study).stem
+        name = Path(study).stem
+        if name in {"", ".."}:
+            raise BenchmarkError(f"promote {study}: a folder; give the name of a study.")
+        folder = Project(project).features_cache / name
         card = find_card(folder, study, split, model)  # refused before heavy imports
         from benchmark.serving.command import introduce
         from benchmark.serving.cost import measure_cost

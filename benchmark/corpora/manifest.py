@@ -21,6 +21,7 @@ from benchmark.corpora.raters import (
     why_undecided,
 )
 from benchmark.corpora.segments import TIMES, segment_of
+from benchmark.engine.files import is_file
 from benchmark.engine.table_file import our_names, read_table
 from benchmark.errors import BenchmarkError
 
@@ -103,7 +104,7 @@ def read(table: Path) -> Recordings:
     folder = Path(os.path.normpath(table.absolute().parent))
     if "path" not in content and "wav" in content:
         first = next(iter(content["wav"]), "")
-        folder = next((f for f in (folder, *folder.parents) if (f / first).is_file()), folder)
+        folder = next((f for f in (folder, *folder.parents) if is_file(f / first)), folder)
         content = _renamed(content, EMOBOX)
     content = content.rename(columns=our_names(content, {"path": PATHS}))
     rows = _rows(table, content, votes)
@@ -127,7 +128,7 @@ def read(table: Path) -> Recordings:
 
 def _recordings(clips: Sequence[Clip], rows: Sequence[Row]) -> Recordings:
     """Return the recordings of clips, and what the rows of a table tell of others."""
-    present = {clip for clip in clips if clip.path.is_file()}
+    present = {clip for clip in clips if is_file(clip.path)}
     return Recordings(
         tuple(sorted(present, key=lambda clip: (clip.corpus, clip.name))),
         tuple(sorted(clip.name for clip in clips if clip not in present)),

@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 
 from benchmark.corpora.segments import TIMES, named_segments
 from benchmark.engine.arrays import TrainingArrays
-from benchmark.engine.table_file import read_numbers
+from benchmark.engine.table_file import guarded, read_numbers
 from benchmark.errors import BenchmarkError, unknown
 from benchmark.features.recipe import Block
 
@@ -90,7 +90,7 @@ def write_csv(table: Table, path: Path) -> None:
     import pyarrow as pa
     from pyarrow import csv
 
-    names = (*IDENTITY, *table.columns)
+    names = (*IDENTITY, *map(guarded, table.columns))
     types = [*(pa.string() for _ in IDENTITY), *(pa.float32() for _ in table.columns)]
     schema = pa.schema(list(zip(names, types, strict=True)))
     partial = path.with_name(f".{path.name}.partial")
@@ -99,7 +99,7 @@ def write_csv(table: Table, path: Path) -> None:
         for first in range(0, max(1, len(table.rows)), ROWS_AT_ONCE):
             rows = table.rows.iloc[first : first + ROWS_AT_ONCE]
             values = table.values[first : first + ROWS_AT_ONCE]
-            texts = [pa.array(rows[name].tolist(), pa.string()) for name in IDENTITY]
+            texts = [pa.array(map(guarded, rows[name]), pa.string()) for name in IDENTITY]
             numbers = [pa.array(column) for column in np.ascontiguousarray(values.T)]
             file.write_table(pa.Table.from_arrays([*texts, *numbers], schema=schema))
     partial.replace(path)

@@ -50,9 +50,58 @@ def with_driver(url: str) -> str:
     return f"postgresql+psycopg://{rest}"
 
 
+CLEAR = re.compile(r"(?P<scheme>[\w+.-]+)://([^@/?#]*@)?(?P<place>[^@?#]*)(\?[^@#]*)?")
+"""An address of a server in which it is plain where a password ends."""
+
+
+def sqlite_url(file: Path) -> str:
+    """Return the address of a SQLite file, whatever signs its path has.
+
+    The driver is named, since MLflow takes an address without it for a path as it is written.
+    """
+    from sqlalchemy import URL
+
+    url = URL.create("sqlite+pysqlite", database=str(file.absolute()))
+    return url.render_as_string(hide_password=False)
+
+
+def sqlite_file(url: str) -> Path | None:
+    """Return the file of a SQLite database; None for any other store."""
+    if not url.startswith("sqlite"):
+        return None
+    from sqlalchemy.engine import make_url
+
+    file = make_url(url).database
+    return None if not file or file == ":memory:" or file.startswith("file:") else Path(file)
+
+
+def check_address(url: str) -> None:
+    """Refuse the address of a server in which it is unclear where the password ends.
+
+    Raises
+    ------
+    BenchmarkError
+        Without any part of the password.
+    """
+    if "://" in url and not url.startswith(("sqlite", "file:")) and not CLEAR.fullmatch(url):
+        raise BenchmarkError(
+            f"{without_user(url)}: it is unclear where the password ends. In user names, passwords "
+            "and options, write / as %2F, @ as %40, # as %23, ? as %3F and % as %25."
+        )
+
+
 def without_user(url: str) -> str:
-    """Return a store's address without user name and password."""
-    return re.sub("(?<=://)[^/]*@|(?<=[?&])(user|password)=[^&]*&?", "", url)
+    """Return a store's address without user name, password and options; of SQLite, its file.
+
+    Only the scheme is left of an address in which it is unclear where the password ends.
+    """
+    if url.startswith("sqlite"):
+        return str(sqlite_file(url) or url)
+    clear = CLEAR.fullmatch(url)
+    if clear:
+        return f"{clear['scheme']}://{clear['place']}"
+    scheme, found, _ = url.partition("://")
+    return f"{scheme}://…" if found else url
 
 
 def engine_options(url: str) -> dict[str, Any]:

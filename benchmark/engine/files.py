@@ -1,10 +1,37 @@
-"""Atomic writes: a reader sees the old file or the new one, never a part of it."""
+"""Paths as users write them, and atomic writes: a reader sees the old file or the new one."""
 
 from __future__ import annotations
 
 import os
 from glob import escape
 from pathlib import Path
+
+from benchmark.errors import BenchmarkError, shortened
+
+
+def user_path(text: str | Path) -> Path:
+    """Return a path that a user wrote, with the home folder for ``~``.
+
+    Raises
+    ------
+    BenchmarkError
+        If it can't be a path: the user of ``~user`` is unknown, or the system refuses the name.
+    """
+    try:
+        path = Path(text).expanduser()
+        path.exists()
+    except (OSError, RuntimeError, ValueError) as error:
+        reason = error.strerror if isinstance(error, OSError) else error
+        raise BenchmarkError(f"{shortened(str(text))}: not a valid path ({reason}).") from error
+    return path
+
+
+def is_file(path: Path) -> bool:
+    """Return whether a file is there; False for a name that the system refuses."""
+    try:
+        return path.is_file()
+    except OSError:
+        return False
 
 
 def write_text(path: Path, text: str) -> None:
@@ -27,7 +54,7 @@ def replace_bytes(path: Path, content: bytes) -> None:
         while not _moved(partial, path):
             partial.write_bytes(content)
     except OSError as error:
-        error.filename = error.filename or str(path)  # missing if the disk is full
+        error.filename = str(path)  # not the partial file, whose name says nothing to a user
         raise
     finally:
         partial.unlink(missing_ok=True)

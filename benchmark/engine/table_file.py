@@ -1,4 +1,8 @@
-"""The one reader of a user's tables: CSV of any spreadsheet, Parquet or JSON lines."""
+"""The one reader of a user's tables: CSV of any spreadsheet, Parquet or JSON lines.
+
+In CSV files, text that a spreadsheet would run as a formula is written after an apostrophe, and
+read without it.
+"""
 
 from __future__ import annotations
 
@@ -31,6 +35,44 @@ NAMED_DELIMITER = re.compile(r"sep=(.)\n", re.IGNORECASE)
 BYTE_ORDER_MARKS = {b"\xef\xbb\xbf": "utf-8-sig", b"\xff\xfe": "utf-16", b"\xfe\xff": "utf-16"}
 
 
+FORMULA = re.compile(r"'*[=+\-@\t\r]")
+"""How text begins that a spreadsheet takes for a formula, and text that was written after it."""
+
+NUMBER = re.compile(r"[+-]?\d+([.,]\d+)?([eE][+-]?\d+)?")
+
+
+def guarded(text: str) -> str:
+    """Return text for a CSV file: after an apostrophe if it would be a formula in a spreadsheet.
+
+    >>> guarded("=1+1"), guarded("-0.5"), guarded("angry")
+    ("'=1+1", '-0.5', 'angry')
+    """
+    return f"'{text}" if FORMULA.match(text) and not NUMBER.fullmatch(text) else text
+
+
+def unguarded(text: str) -> str:
+    """Return text that `guarded` wrote, as it was.
+
+    >>> unguarded("'=1+1"), unguarded("'quoted'")
+    ('=1+1', "'quoted'")
+    """
+    return text[1:] if text.startswith("'") and FORMULA.match(text) else text
+
+
+def table_csv(table: pd.DataFrame) -> str:
+    """Return a table as CSV, without its index, and with its text guarded."""
+    import pandas as pd
+
+    safe = table.rename(columns=lambda name: guarded(str(name)))
+    for name in safe:
+        if not pd.api.types.is_numeric_dtype(safe[name].dtype):
+            safe[name] = safe[name].map(
+                lambda cell: guarded(cell) if isinstance(cell, str) else cell
+            )
+    text: str = safe.to_csv(index=False, lineterminator="\n")
+    return text
+
+
 def read_table(path: Path) -> pd.DataFrame:
     """Return the rows of a table, each cell as stripped text; an absent cell is empty.
 
@@ -56,8 +98,8 @@ def read_table(path: Path) -> pd.DataFrame:
         raise BenchmarkError(
             f"{path}: can't read the table ({error.strerror}). Give {KINDS}."
         ) from error
-    except (ValueError, csv.Error) as error:
-        reason = str(error).splitlines()[0]
+    except (ValueError, ArithmeticError, csv.Error, RecursionError) as error:
+        reason = (str(error).splitlines() or [type(error).__name__])[0]
         raise BenchmarkError(f"{path}: not a table ({reason}). Give {KINDS}.") from error
     return _without_row_numbers(table.set_axis(_distinct(table.columns, path), axis=1))
 
@@ -172,7 +214,8 @@ def _typed(path: Path, text: Mapping[str, Sequence[str]]) -> pd.DataFrame | None
         return None
     if not np.isfinite(_float32(numbers)).all():
         return None
-    return table.assign(**_as_text(table[named]))
+    texts = _as_text(table[named])
+    return table.assign(**(texts if suffix == ".parquet" else texts.map(unguarded)))
 
 
 def _numeric_text(content: bytes, text: Mapping[str, Sequence[str]]) -> pd.DataFrame:
@@ -206,7 +249,7 @@ def _parsed(cells: pd.DataFrame, path: Path) -> pd.DataFrame:
 
 def _distinct(columns: Iterable[Any], path: Path) -> list[str]:
     """Return the stripped names of columns; refuse one that occurs twice."""
-    names = [str(name).strip() for name in columns]
+    names = [unguarded(str(name).strip()) for name in columns]
     written = Counter(name.lower() for name in names if name)
     twice = [name for name, times in written.items() if times > 1]
     if twice:
@@ -288,7 +331,7 @@ def _text(content: bytes) -> pd.DataFrame:
                 f"row {number} has {len(line)} cells, the header {len(header)}; cells that contain "
                 "the delimiter need quotes"
             )
-        rows[number] = [cell.strip() for cell in line]
+        rows[number] = [unguarded(cell.strip()) for cell in line]
     return pd.DataFrame(list(rows.values()), index=list(rows), columns=header, dtype="str")
 
 

@@ -26,6 +26,9 @@ from benchmark.study import Record, digest_of
 NAME = "looks.csv"
 """File name, beside the pages."""
 
+CHECK = "check"
+"""Column with the first digits of the digest of a row."""
+
 
 class Look(Record):
     """One scoring of a test side.
@@ -92,13 +95,13 @@ def read_looks(path: Path) -> list[Look]:
     """
     try:
         text = path.read_text(encoding="utf-8")
-        return [Look.model_validate(row) for row in csv.DictReader(io.StringIO(text), strict=True)]
+        return [_look(row) for row in csv.DictReader(io.StringIO(text), strict=True)]
     except FileNotFoundError:
         return []
-    except (OSError, ValueError, csv.Error, ValidationError) as error:
+    except (ValueError, csv.Error, ValidationError) as error:
         raise BenchmarkError(
             f"{path}: the table of looks can't be read ({str(error).splitlines()[0]}). It has the "
-            f"columns {', '.join(Look.model_fields)}. Restore it from version control."
+            f"columns {', '.join((*Look.model_fields, CHECK))}. Restore it from version control."
         ) from error
 
 
@@ -111,16 +114,30 @@ def append_looks(path: Path, looks: Sequence[Look]) -> None:
     new = [look for look in looks if not any(look.repeats(one) for one in before)]
     if not new:
         return
-    added = io.StringIO()
-    writer = csv.DictWriter(added, list(Look.model_fields), lineterminator="\n")
-    if not before:
-        writer.writeheader()
-    writer.writerows(look.model_dump() for look in new)
-    written = path.read_text(encoding="utf-8") if before else ""
-    if written and not written.endswith("\n"):
-        written += "\n"
     path.parent.mkdir(parents=True, exist_ok=True)
-    write_text(path, written + added.getvalue())
+    write_text(path, table_of([*before, *new]))
+
+
+def table_of(looks: Sequence[Look]) -> str:
+    """Return looks as CSV."""
+    table = io.StringIO()
+    writer = csv.DictWriter(table, [*Look.model_fields, CHECK], lineterminator="\n")
+    writer.writeheader()
+    writer.writerows(look.model_dump() | {CHECK: _check(look)} for look in looks)
+    return table.getvalue()
+
+
+def _look(row: dict[str, str]) -> Look:
+    """Return the look of a row, which a digest protects except in tables of early versions."""
+    check = row.pop(CHECK, None)
+    look = Look.model_validate(row)
+    if check is not None and check != _check(look):
+        raise ValueError(f"the row of {look.study}, {look.protocol} was changed: its check differs")
+    return look
+
+
+def _check(look: Look) -> str:
+    return digest_of(list(look.model_dump().values()))[:8]
 
 
 def places(result: Result, looks: Sequence[Look]) -> dict[str, Place]:

@@ -11,7 +11,9 @@ from typing import Any, TypeVar
 
 import pandas as pd
 
+from benchmark.engine.digests import with_digest, without_digest
 from benchmark.engine.files import write_bytes, write_text
+from benchmark.engine.table_file import table_csv, unguarded
 from benchmark.errors import BenchmarkError
 from benchmark.evaluation.parquet import to_parquet
 
@@ -34,8 +36,8 @@ def write_record(path: Path, record: Mapping[str, Any], tables: Mapping[str, pd.
     contents = {name: _bytes_of(table, name) for name, table in tables.items()}
     for name, content in contents.items():
         write_bytes(path.parent / name, content)
-    text = json.dumps({**record, "sha256": _digests(contents)}, indent=1, ensure_ascii=False)
-    write_text(path, text + "\n")
+    sealed = with_digest({**record, "sha256": _digests(contents)})
+    write_text(path, json.dumps(sealed, indent=1, ensure_ascii=False) + "\n")
 
 
 def read_record(
@@ -62,7 +64,7 @@ def read_record(
         If a file is missing or changed, or if the record is corrupt or in another format.
     """
     try:
-        record = json.loads(path.read_text(encoding="utf-8"))
+        record = without_digest(json.loads(path.read_text(encoding="utf-8")))
         if record.get("format") not in formats:
             raise BenchmarkError(
                 f"{path}: format {record.get('format')}; this version reads "
@@ -75,21 +77,23 @@ def read_record(
                 f"writing, or they were changed. {advice}"
             )
         return build(record, contents)
-    except (OSError, ValueError, KeyError, TypeError, AttributeError) as error:
+    except BenchmarkError:
+        raise
+    except Exception as error:  # a damaged table raises errors of many kinds
         reason = repr(error).splitlines()[0]
         raise BenchmarkError(f"{path}: the record can't be read ({reason}). {advice}") from error
 
 
 def text_table(content: bytes) -> pd.DataFrame:
     """Return a CSV table whose cells all stay text, whatever they look like: 007, NA, true."""
-    return pd.read_csv(io.BytesIO(content), dtype="str", keep_default_na=False)
+    table = pd.read_csv(io.BytesIO(content), dtype="str", keep_default_na=False)
+    return table.rename(columns=unguarded).map(unguarded)
 
 
 def _bytes_of(table: pd.DataFrame, name: str) -> bytes:
     if name.endswith(".parquet"):
         return to_parquet(table)
-    text: str = table.to_csv(index=False, lineterminator="\n")
-    return text.encode()
+    return table_csv(table).encode()
 
 
 def _digests(contents: Mapping[str, bytes]) -> dict[str, str]:

@@ -37,6 +37,7 @@ import pandas as pd
 
 from benchmark.data.record import Change, DataRecord
 from benchmark.engine.registry import check_installed
+from benchmark.engine.table_file import unguarded
 from benchmark.errors import BenchmarkError
 from benchmark.evaluation import older_results
 from benchmark.evaluation.metrics import METRICS
@@ -346,5 +347,7 @@ def _read_table(content: bytes, name: str) -> pd.DataFrame:
         keep_default_na=False,
         na_values={column: [""] for column in numbers},
     )
+    texts = [column for column in TEXT_COLUMNS if column in table]
+    table[texts] = table[texts].map(unguarded)
     probabilities = [column for column in header if str(column).startswith("p_")]
     return table.astype(dict.fromkeys(probabilities, "float32"))

@@ -13,6 +13,7 @@ from pathlib import Path
 
 from pydantic import TypeAdapter, ValidationError
 
+from benchmark.engine.digests import with_digest, without_digest
 from benchmark.engine.files import write_text
 from benchmark.evaluation.leaderboard import Leaderboard, Summary
 
@@ -26,13 +27,13 @@ def write_summary(board: Leaderboard, folder: Path) -> None:
         "summary": TypeAdapter(Summary).dump_python(board.summary),
     }
     # Floats are written so that they read back exactly; JSON of Python's has NaN and Infinity.
-    write_text(folder / NAME, json.dumps(content, separators=(",", ":")) + "\n")
+    write_text(folder / NAME, json.dumps(with_digest(content), separators=(",", ":")) + "\n")
 
 
 def read_summary(folder: Path) -> Summary | None:
     """Return the summary of the result in a folder; None if it is missing, older or unreadable."""
     try:
-        content = json.loads((folder / NAME).read_text(encoding="utf-8"))
+        content = without_digest(json.loads((folder / NAME).read_text(encoding="utf-8")))
         if content["result"] != _digest(folder):
             return None
         return TypeAdapter(Summary).validate_python(content["summary"])

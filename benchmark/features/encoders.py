@@ -10,6 +10,8 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
+from benchmark.engine.files import user_path
+
 FOLDER_VARIABLE = "SER_ENCODERS"
 """Environment variable of the folder in which each network has a folder of its name."""
 
@@ -210,6 +212,6 @@ def folders(name: str) -> Iterator[Path]:
     The name of one of our encoders is no path.
     """
     if name not in ENCODERS:
-        yield Path(name).expanduser().resolve()
+        yield user_path(name).resolve()
     if root := os.environ.get(FOLDER_VARIABLE):
-        yield (Path(root).expanduser() / name).resolve()
+        yield (user_path(root) / name).resolve()

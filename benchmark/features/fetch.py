@@ -14,7 +14,7 @@ from typing import Any
 
 from filelock import FileLock, Timeout
 
-from benchmark.engine.files import write_text
+from benchmark.engine.files import user_path, write_text
 from benchmark.errors import BenchmarkError, unknown
 from benchmark.features.encoders import ENCODERS, FOLDER_VARIABLE, Encoder
 from benchmark.features.hidden_states import (
@@ -76,7 +76,7 @@ def fetch_encoder(
         return present
     if root is None:
         return _download(encoder, None, say)
-    target = root.expanduser() / name
+    target = user_path(root) / name
     partial = target.with_name(f".{name}.partial")
     try:
         partial.mkdir(parents=True, exist_ok=True)
@@ -108,7 +108,7 @@ def _present(encoder: Encoder, root: Path | None) -> Path | None:
         except BenchmarkError:
             return None
         return folder if _is_complete(folder) else None
-    folder = root.expanduser() / encoder.name
+    folder = user_path(root) / encoder.name
     if not folder.exists():
         return None
     if not _is_complete(folder):

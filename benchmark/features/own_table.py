@@ -14,6 +14,7 @@ import numpy as np
 
 from benchmark.corpora import CORPORA
 from benchmark.corpora.segments import TIMES, named_segments
+from benchmark.engine.files import user_path
 from benchmark.engine.table_file import read_list, read_numbers
 from benchmark.errors import BenchmarkError
 from benchmark.features.recipe import Block, FeatureSet, OptionalFeatureSet, numbered
@@ -146,7 +147,7 @@ def table(argument: str) -> FeatureSet:
     BenchmarkError
         If the file can't be read, has no clips or features, or a feature is not a finite number.
     """
-    name, path = f"table:{argument}", Path(argument).expanduser()
+    name, path = f"table:{argument}", user_path(argument)
     if not path.is_file():
         raise BenchmarkError(
             f"features: {name}: no such file in {Path.cwd()}. A relative path starts at the "

@@ -109,6 +109,12 @@ def _report_resumed(searches: Sequence[ModelSearch], console: Console) -> None:
             f"new searches ({', '.join(names)}), because of: {difference}. Earlier trials stay "
             "stored."
         )
+    distrusted = sum(one.distrusted for one in searches)
+    if distrusted:
+        console.warning(
+            f"{distrusted} stored trials were changed, or differ from their folds in "
+            "features_cache: they are computed again"
+        )
     resumed = sum(one.resumed for one in searches)
     if resumed:
         console.info(f"{resumed} finished trials of an earlier run are reused")

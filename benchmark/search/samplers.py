@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Callable, Mapping
+import math
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, TypeAlias
 
 from benchmark.engine.registry import Registry
 from benchmark.errors import BenchmarkError
-from benchmark.study import ModelSettings, Range
+from benchmark.study import MOST_VALUES, ModelSettings, Range
 
 if TYPE_CHECKING:
     import optuna
@@ -67,7 +68,8 @@ def grid(spec: ModelSettings) -> list[dict[str, Any]]:
     Raises
     ------
     BenchmarkError
-        If a range has no step, so that its values cannot be enumerated.
+        If a range has no step, so that its values cannot be enumerated, or there are more than
+        `MOST_VALUES` combinations.
 
     Examples
     --------
@@ -76,20 +78,33 @@ def grid(spec: ModelSettings) -> list[dict[str, Any]]:
     """
     from sklearn.model_selection import ParameterGrid
 
-    axes: dict[str, list[Any]] = {}
-    for name, entry in spec.space.items():
-        if not isinstance(entry, Range):
-            axes[name] = [storable(value) for value in entry]
-        elif entry.step is None and not (entry.whole and not entry.log):
-            raise BenchmarkError(
-                f"sampler grid: {name} is a range without a step; add a step, or list its values."
-            )
-        else:
-            step = entry.step or 1
-            count = int((entry.high - entry.low) / step + 1e-9) + 1
-            # 0.1 + 2 * 0.1 is a little above 0.3.
-            axes[name] = [round(entry.low + step * index, 12) for index in range(count)]
+    counts = {name: _n_values(name, entry) for name, entry in spec.space.items()}
+    total = math.prod(counts.values())  # counted first: billions could not be listed
+    if total > MOST_VALUES:
+        widest = max(counts, key=lambda name: counts[name])
+        raise BenchmarkError(
+            f"sampler grid: {total:,} combinations, {counts[widest]:,} values of {widest} alone; "
+            f"at most {MOST_VALUES:,} are allowed. Use larger steps or fewer values."
+        )
+    axes = {
+        # Rounded: 0.1 + 2 * 0.1 is a little above 0.3.
+        name: [round(entry.low + index * (entry.step or 1), 12) for index in range(counts[name])]
+        if isinstance(entry, Range)
+        else [storable(value) for value in entry]
+        for name, entry in spec.space.items()
+    }
     return list(ParameterGrid(axes))
+
+
+def _n_values(name: str, entry: Range | Sequence[Any]) -> int:
+    """Return the number of values of a parameter."""
+    if not isinstance(entry, Range):
+        return len(entry)
+    if entry.step is None and not (entry.whole and not entry.log):
+        raise BenchmarkError(
+            f"sampler grid: {name} is a range without a step; add a step, or list its values."
+        )
+    return int((entry.high - entry.low) / (entry.step or 1) + 1e-9) + 1
 
 
 SAMPLERS: Registry[Sampler] = Registry(

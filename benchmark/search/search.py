@@ -10,6 +10,7 @@ depend on the number of workers or on interruptions.
 from __future__ import annotations
 
 import json
+import math
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -37,8 +38,9 @@ if TYPE_CHECKING:
     import optuna
 
 RESAMPLED = 20
-"""Stored trials that are sampled again, to check that they belong to the search. The sampler
-receives the later ones as they are: sampling 10,000 again would take as long as at first."""
+"""Stored trials that are sampled again and compared with their fold files, to check that they
+belong to the search. Later ones are taken as they are if their digests match: sampling 10,000 again
+would take as long as at first."""
 
 
 @dataclass
@@ -110,12 +112,16 @@ class ModelSearch:
         Completed, by number.
     difference : str
         The ingredients that differ from the last stored search of this model on this split.
+    distrusted : int
+        Number of stored trials that were changed, or that their fold files do not confirm. They are
+        computed again.
     """
 
     def __init__(self, plan: Plan, storage: TrialStorage, folds_cache: Path) -> None:
         self.plan = plan
         self.trials: list[Trial] = []
         self.difference = ""
+        self.distrusted = 0
         self._storage = storage
         self._cache = folds_cache / plan.key
         self._running: dict[int, _RunningTrial] = {}
@@ -128,7 +134,7 @@ class ModelSearch:
         import optuna
 
         self._stored, self.difference = self._storage.study_of(self.plan)
-        self._known = {trial.number: trial for trial in self._storage.trials(self._stored)}
+        self._read_known()
         self._space = distributions(self.plan.spec)
         self._decode = {
             name: {storable(value): value for value in entry}
@@ -137,6 +143,33 @@ class ModelSearch:
         }
         self._sampler_study = optuna.create_study(direction="maximize")
         self._enqueue()
+
+    def _read_known(self) -> None:
+        """Read the stored trials that their digests and their fold files confirm."""
+        self._known: dict[int, Trial] = {}
+        numbers = set()
+        for number, trial, has_digest in self._storage.trials(self._stored, self.plan):
+            numbers.add(number)
+            if trial is None or trial.number in self._known:  # the first one counts
+                continue
+            if self._is_confirmed(trial, has_digest=has_digest):
+                self._known[trial.number] = trial
+        self.distrusted = len(numbers - set(map(str, self._known)))
+
+    def _is_confirmed(self, trial: Trial, *, has_digest: bool) -> bool:
+        """Whether the fold files confirm a trial, as far as they are needed and exist."""
+        if has_digest and trial.number >= RESAMPLED:
+            return True
+        found = [self._load_fold(trial.number, fold) for fold in range(len(trial.scores))]
+        if not has_digest and None in found:
+            return False
+        return all(
+            result is None or self._has_score(fold, result, trial.scores[fold])
+            for fold, result in enumerate(found)
+        )
+
+    def _has_score(self, fold: int, result: FoldResult, score: float) -> bool:
+        return math.isclose(self._fold_score(fold, result.probabilities), score, abs_tol=1e-9)
 
     def _enqueue(self) -> None:
         """Enqueue the initial parameters, then the portfolio or the points of a grid."""
@@ -242,6 +275,10 @@ class ModelSearch:
             for number in numbers
             for fold in folds
         }
+        for (number, fold), result in results.items():
+            scores = self.trials[number].scores
+            if searching and result and not self._has_score(fold, result, scores[fold]):
+                results[number, fold] = None  # not the fold that was scored: fitted again
         for (number, fold), result in results.items():
             if result is None:
                 self._submit(workers, number, self.trials[number].params, fold, searching)

@@ -4,10 +4,12 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager, suppress
+from importlib.metadata import version
 from itertools import count
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 from benchmark.engine.databases import (
+    check_address,
     engine_options,
     is_locked_or_initializing,
     raise_when_unavailable,
@@ -19,12 +21,33 @@ from benchmark.errors import BenchmarkError
 from benchmark.search.plan import Plan
 from benchmark.search.samplers import distributions
 from benchmark.search.trial import Trial
-from benchmark.study import derive_seed
+from benchmark.study import derive_seed, digest_of
 
 if TYPE_CHECKING:
     import optuna
 
 NAME = "The trial storage"
+
+DIGEST = "digest"
+"""User attribute of a trial: the digest of all others and of its parameters."""
+
+
+class StoredTrial(NamedTuple):
+    """A trial as the storage has it.
+
+    Attributes
+    ----------
+    number : str
+        Its number in the search.
+    trial : Trial or None
+        None if it was changed after it was stored.
+    has_digest : bool
+        False for a trial of an early version, which only its fold files can confirm.
+    """
+
+    number: str
+    trial: Trial | None
+    has_digest: bool
 
 
 class TrialStorage:
@@ -52,17 +75,28 @@ class TrialStorage:
             If the storage can't be reached, is locked, or belongs to another version of Optuna.
         """
         import optuna
+        from sqlalchemy.engine import make_url
 
         optuna.logging.set_verbosity(optuna.logging.ERROR)
-        url = with_driver(self.url)
+        check_address(self.url)
         with _plain_errors(self.url):
+            # Rendered, since Optuna takes braces in an address for a template.
+            url = make_url(with_driver(self.url)).render_as_string(hide_password=False)
             options = engine_options(url)
 
             def connect() -> optuna.storages.RDBStorage:
                 return optuna.storages.RDBStorage(url, engine_kwargs=options)
 
             # A server that does not answer at first is probably a wrong address: no retry.
-            self._storage = retry(NAME, connect, is_locked_or_initializing)
+            try:
+                self._storage = retry(NAME, connect, is_locked_or_initializing)
+            except RuntimeError as error:
+                raise BenchmarkError(
+                    f"{without_user(url)}: the trial storage was made by another version of Optuna "
+                    f"than {version('optuna')}, which is installed here. Install that version, or "
+                    "choose another storage with --storage: trials are restored from their folds "
+                    "in features_cache."
+                ) from error
             raise_when_unavailable(self._storage.engine)
 
     @contextmanager
@@ -134,20 +168,24 @@ class TrialStorage:
             study.set_user_attr("ingredients", plan.ingredients)
         return study
 
-    def trials(self, study: optuna.Study) -> list[Trial]:
-        """Return the stored trials of a study by number.
+    def trials(self, study: optuna.Study, plan: Plan) -> Iterator[StoredTrial]:
+        """Yield the stored trials of a study, in the order in which they were added.
 
         Optuna's own numbers count trials that anything has added, such as a dashboard or a second
-        process. Ours are stored with each trial, and the first trial of each number counts.
+        process. Ours are stored with each trial, and a number may occur twice.
         """
         with _plain_errors(self.url):
             stored = retry(NAME, lambda: study.get_trials(deepcopy=False))
-        trials = [
-            Trial.from_attributes(frozen.user_attrs, frozen.params)
-            for frozen in stored
-            if "number" in frozen.user_attrs
-        ]
-        return list({trial.number: trial for trial in reversed(trials)}.values())[::-1]
+        for frozen in stored:
+            if "number" not in frozen.user_attrs:
+                continue
+            attributes = dict(frozen.user_attrs)
+            digest = attributes.pop(DIGEST, None)
+            trial = None
+            if digest in {None, _digest(plan, attributes, frozen.params)}:
+                with suppress(KeyError, TypeError, ValueError, AttributeError):
+                    trial = Trial.from_attributes(attributes, frozen.params)
+            yield StoredTrial(str(attributes["number"]), trial, digest is not None)
 
     def add(self, study: optuna.Study, plan: Plan, trial: Trial) -> None:
         """Store a finished trial in one transaction."""
@@ -158,13 +196,17 @@ class TrialStorage:
             "pruned": optuna.trial.TrialState.PRUNED,
             "complete": optuna.trial.TrialState.COMPLETE,
         }
-        space = distributions(plan.spec)
+        space, attributes = distributions(plan.spec), trial.attributes()
+        sampled = {  # as it is read back: 1 may become 1.0
+            name: space[name].to_external_repr(space[name].to_internal_repr(value))
+            for name, value in trial.sampled.items()
+        }
         frozen = optuna.trial.create_trial(
             state=states[trial.state],
             value=None if trial.reason else trial.score,
             params=trial.sampled,
             distributions={name: space[name] for name in trial.sampled},
-            user_attrs=trial.attributes(),
+            user_attrs=attributes | {DIGEST: _digest(plan, attributes, sampled)},
         )
         attempts = count(1)
 
@@ -178,24 +220,29 @@ class TrialStorage:
             retry(NAME, add)
 
 
+def _digest(plan: Plan, attributes: Mapping[str, Any], sampled: Mapping[str, Any]) -> str:
+    """Return the digest of a trial's record, which no other search has."""
+    return digest_of([plan.key, sorted(attributes.items()), sorted(sampled.items())])
+
+
 @contextmanager
 def _plain_errors(url: str) -> Iterator[None]:
-    """Turn database errors into one line that a user can act on."""
-    from optuna.exceptions import OptunaError
-    from sqlalchemy.engine import make_url
-    from sqlalchemy.exc import ArgumentError, SQLAlchemyError
+    """Turn an error of Optuna or a database into one line that a user can act on."""
+    from sqlalchemy.exc import ArgumentError
 
-    try:
-        shown = make_url(url).render_as_string(hide_password=True)
-    except (ArgumentError, ValueError) as error:
-        raise BenchmarkError(
-            f"{without_user(url)}: the trial storage can't be used: not the address of a database. "
-            "Examples: sqlite:///optuna.db, postgresql://user@host/name."
-        ) from error
+    shown = without_user(url)
     try:
         yield
-    except (OptunaError, SQLAlchemyError, UnavailableError, ImportError, RuntimeError) as error:
+    except BenchmarkError:
+        raise
+    except ArgumentError as error:
         raise BenchmarkError(
-            f"{shown}: the trial storage can't be used: {cause_of(error)}. Finished trials are "
-            "safe; fix this and run the same command again."
+            f"{shown}: the trial storage can't be used: not the address of a database. "
+            "Examples: sqlite:///optuna.db, postgresql://user@host/name."
+        ) from error
+    except Exception as error:  # a damaged database raises errors of many kinds
+        raise BenchmarkError(
+            f"{shown}: the trial storage can't be used: {cause_of(error).rstrip('.')}. Finished "
+            "trials are safe: fix this, or move a damaged file away, and run the same command "
+            "again; trials are restored from their folds in features_cache."
         ) from error

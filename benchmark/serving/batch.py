@@ -17,6 +17,7 @@ from benchmark.corpora.clip import Clip, Segment
 from benchmark.corpora.folder import AUDIO_SUFFIXES, files_below
 from benchmark.corpora.manifest import PATHS
 from benchmark.corpora.segments import segments_of
+from benchmark.engine.files import user_path
 from benchmark.engine.processes import Task, WorkerLostError, Workers
 from benchmark.engine.table_file import TABLE_SUFFIXES, our_names, read_table
 from benchmark.errors import BenchmarkError
@@ -240,20 +241,10 @@ def find_files(arguments: Sequence[str]) -> tuple[Part, ...]:
     """
     parts: dict[tuple[str, Segment | None], Part] = {}
     for argument in arguments:
-        for part in _expand(_path(argument)):
+        for part in _expand(user_path(argument)):
             whole = os.path.abspath(part.file)  # noqa: PTH100 - links are not resolved
             parts.setdefault((whole, part.segment), part)
     return tuple(parts.values())
-
-
-def _path(argument: str) -> Path:
-    try:
-        path = Path(argument).expanduser()
-        path.exists()
-    except (OSError, RuntimeError) as error:  # the name is too long, or the user is unknown
-        reason = error.strerror if isinstance(error, OSError) else error
-        raise BenchmarkError(f"{argument}: not a valid path ({reason}).") from error
-    return path
 
 
 def _expand(path: Path) -> list[Part]:

@@ -14,6 +14,7 @@ import numpy as np
 
 from benchmark.corpora.clip import Segment
 from benchmark.corpora.segments import TIMES
+from benchmark.engine.table_file import guarded
 from benchmark.report.figures import WIDTH_IN
 from benchmark.report.timeline_figure import ChannelPanel, clock, timeline_figure
 from benchmark.serving.predictor import UNLIKE, Prediction
@@ -218,7 +219,9 @@ def _single(value: float | None) -> str:
 
 def _csv(rows: Iterable[Sequence[object]]) -> str:
     text = io.StringIO()
-    csv.writer(text, lineterminator="\n").writerows(rows)
+    csv.writer(text, lineterminator="\n").writerows(
+        [guarded(cell) if isinstance(cell, str) else cell for cell in row] for row in rows
+    )
     return _encodable(text.getvalue())
 
 

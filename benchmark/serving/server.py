@@ -5,16 +5,16 @@ from __future__ import annotations
 import contextlib
 import logging
 import os
-import signal
 import socket
 import traceback
-from collections.abc import Iterator
 from dataclasses import dataclass, field, replace
 from importlib.util import find_spec
 from ipaddress import ip_address
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from benchmark.engine.files import user_path
+from benchmark.engine.signals import ended_by_signals
 from benchmark.errors import BenchmarkError
 from benchmark.serving.limits import Limits
 
@@ -80,7 +80,7 @@ class NoMessageFormatter(logging.Formatter):
 
 
 def serve(card: Path, options: Options, console: Console) -> None:
-    """Serve REST and the page until Ctrl-C or SIGTERM.
+    """Serve REST and the page until Ctrl-C, or a signal that ends commands.
 
     Raises
     ------
@@ -98,7 +98,7 @@ def serve(card: Path, options: Options, console: Console) -> None:
         options = replace(options, port=listener.getsockname()[1])
         pool = Pool(card, options.limits, options.workers)
         console.info(f"Loading {pool.card.reference} ...")
-        with _sigterm_as_ctrl_c():
+        with ended_by_signals():
             try:
                 pool.start()
                 app = service(pool, options)
@@ -124,7 +124,7 @@ def read_token(file: Path | None) -> str | None:
     if file is None:
         return from_environment or None
     try:
-        token = file.expanduser().read_text(encoding="utf-8").partition("\n")[0].strip()
+        token = user_path(file).read_text(encoding="utf-8").partition("\n")[0].strip()
     except (OSError, UnicodeDecodeError) as error:
         raise BenchmarkError(f"--token-file {file}: can't be read ({error}).") from error
     if not token:
@@ -253,13 +253,3 @@ def _print_addresses(card: Card, options: Options, console: Console) -> None:
             "Open the page once as /?token=TOKEN; for REST, send `Authorization: Bearer TOKEN`."
         )
     console.info("Ctrl-C stops the service.")
-
-
-@contextlib.contextmanager
-def _sigterm_as_ctrl_c() -> Iterator[None]:
-    """Let SIGTERM end the block as Ctrl-C does, so that all workers are stopped."""
-    before = signal.signal(signal.SIGTERM, signal.default_int_handler)
-    try:
-        yield
-    finally:
-        signal.signal(signal.SIGTERM, before)

@@ -28,6 +28,7 @@ from pydantic import (
 from benchmark.data.prepared import Prepared
 from benchmark.data.protocols import PROTOCOLS, protocol_of
 from benchmark.data.protocols.cross_corpus import CROSS_CORPUS
+from benchmark.engine.digests import DIGEST, with_digest, without_digest
 from benchmark.engine.environment import __version__
 from benchmark.engine.files import write_bytes, write_text
 from benchmark.engine.registry import check_installed
@@ -360,7 +361,8 @@ class Card(_Part):
 
     def text(self) -> str:
         """Return the card as it is stored."""
-        return json.dumps(self.model_dump(mode="json"), indent=1, ensure_ascii=False) + "\n"
+        content = with_digest(self.model_dump(mode="json"))
+        return json.dumps(content, indent=1, ensure_ascii=False) + "\n"
 
 
 def _uar(measured: ProtocolScores) -> str:
@@ -521,7 +523,13 @@ def read_card(path: Path) -> Card:
         If the file can't be read, is not a card, or has another format.
     """
     try:
-        return Card.model_validate_json(path.read_bytes())
+        content = json.loads(path.read_bytes())
+        if not isinstance(content, dict):
+            raise ValueError("it is not a table of names and values")
+        # A wrong entry is named before the digest of all.
+        card = Card.model_validate({key: content[key] for key in content if key != DIGEST})
+        without_digest(content)
+        return card
     except OSError as error:
         raise BenchmarkError(f"{path}: can't read the model card ({error.strerror}).") from error
     except ValidationError as error:
@@ -530,6 +538,11 @@ def read_card(path: Path) -> Card:
         raise BenchmarkError(
             f"{path}: not a model card: {place}: {first['msg']}. If a study made it, run the study "
             "again: it writes its cards anew."
+        ) from error
+    except (ValueError, RecursionError) as error:
+        raise BenchmarkError(
+            f"{path}: not a model card: {error}. If a study made it, run the study again: it "
+            "writes its cards anew."
         ) from error
 
 
@@ -608,6 +621,11 @@ def load_model(path: Path) -> tuple[Card, Any]:
     card = read_card(path)
     feature_set_of(card, str(path))
     model = load(path.with_name(card.file), card.sha256)
+    if not hasattr(model, "predict_proba") or not hasattr(model, "classes_"):
+        raise BenchmarkError(
+            f"{path}: {card.file} holds a {type(model).__name__}, which predicts no emotions. Run "
+            "the study again: it fits a damaged model again."
+        )
     if len(model.classes_) != len(card.emotions):
         raise BenchmarkError(
             f"{path}: the model has {len(model.classes_)} emotions, the card {len(card.emotions)}."

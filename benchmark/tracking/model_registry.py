@@ -22,6 +22,8 @@ from pathlib import Path
 from typing import Any
 from urllib.parse import unquote, urlsplit
 
+from benchmark.engine.databases import sqlite_file
+from benchmark.engine.files import user_path
 from benchmark.errors import BenchmarkError, unknown
 from benchmark.project import Project
 from benchmark.tracking.cards import Card, Cost, load_calibrator, load_model, read_card
@@ -42,7 +44,6 @@ from benchmark.tracking.store import (
     environment,
     find_or_create_experiment,
     root_cause,
-    sqlite_file,
     store_errors,
     tracking_uri,
 )
@@ -148,7 +149,7 @@ def resolve(which: str, project: Path) -> Path:
         As `find` does.
     """
     if which.endswith(".json"):
-        return Path(which).expanduser()
+        return user_path(which)
     cache = Project(project).features_cache / "registry"
     return find(tracking_uri(project), cache, which)
 

@@ -15,7 +15,14 @@ from typing import Any
 
 from filelock import FileLock
 
-from benchmark.engine.databases import engine_options, with_driver, without_user
+from benchmark.engine.databases import (
+    check_address,
+    engine_options,
+    sqlite_file,
+    sqlite_url,
+    with_driver,
+    without_user,
+)
 from benchmark.engine.retry import cause_of, is_locked, retry
 from benchmark.errors import BenchmarkError
 
@@ -42,10 +49,14 @@ def tracking_uri(project: Path) -> str:
     Raises
     ------
     BenchmarkError
-        If it is a PostgreSQL address and no driver is installed.
+        If it is a PostgreSQL address and no driver is installed, or if it is unclear where its
+        password ends.
     """
     uri = os.environ.get("MLFLOW_TRACKING_URI")
-    return with_driver(uri) if uri else f"sqlite:///{project.resolve() / DATABASE}"
+    if not uri:
+        return sqlite_url(project / DATABASE)
+    check_address(uri)
+    return with_driver(uri)
 
 
 @contextlib.contextmanager
@@ -126,7 +137,7 @@ def find_or_create_experiment(client: Any, uri: str, name: str, artifacts: Path)
     """
     experiment = client.get_experiment_by_name(name)
     if experiment is None:
-        location = None if is_server(uri) else (artifacts.resolve() / name).as_uri()
+        location = None if is_server(uri) else (artifacts.absolute() / name).as_uri()
         try:
             return str(client.create_experiment(name, artifact_location=location))
         except Exception:
@@ -139,12 +150,6 @@ def find_or_create_experiment(client: Any, uri: str, name: str, artifacts: Path)
             f"`mlflow experiments restore -x {experiment.experiment_id}`."
         )
     return str(experiment.experiment_id)
-
-
-def sqlite_file(uri: str) -> Path | None:
-    """Return the file of a SQLite database; None for any other store."""
-    path = uri.removeprefix("sqlite:///")
-    return None if path == uri or path in {"", ":memory:"} else Path(path)
 
 
 @contextlib.contextmanager
@@ -187,7 +192,7 @@ def _create_database(file: Path) -> None:
             partial = Path(folder) / file.name
             # Without a pool no connection to the partial file stays open.
             with environment("MLFLOW_SQLALCHEMYSTORE_POOLCLASS", "NullPool"):
-                MlflowClient(f"sqlite:///{partial}").search_experiments(max_results=1)
+                MlflowClient(sqlite_url(partial)).search_experiments(max_results=1)
             with contextlib.closing(sqlite3.connect(partial)) as connection:
                 # Waiting for the disk is a quarter of the cost of logging a trial. With WAL it is
                 # shorter, and readers (the UI) do not block the writer. The setting is persistent.
@@ -233,9 +238,10 @@ def _check_schema(uri: str) -> None:
     migrations = files("mlflow") / "store" / "db_migrations"
     expected = ScriptDirectory(str(migrations)).get_current_head()
     if revision != expected:
+        upgraded = uri if uri.startswith("sqlite") else without_user(uri)
         raise BenchmarkError(
             f"MLflow's database {without_user(uri)} was created by another version of MLflow "
             f"(schema {revision}, expected {expected}). If that version is older: back the "
-            f"database up, then run `mlflow db upgrade {without_user(uri)}`. Otherwise install "
+            f"database up, then run `mlflow db upgrade {upgraded}`. Otherwise install "
             "the newer MLflow, or set MLFLOW_TRACKING_URI to another store."
         )

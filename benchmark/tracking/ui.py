@@ -7,9 +7,9 @@ import socket
 import sys
 from pathlib import Path
 
-from benchmark.engine.databases import without_user
+from benchmark.engine.databases import sqlite_file, without_user
 from benchmark.errors import BenchmarkError
-from benchmark.tracking.store import ARTIFACTS, SETTINGS, connect, sqlite_file
+from benchmark.tracking.store import ARTIFACTS, SETTINGS, connect
 from benchmark.tracking.views import TAG, view_address
 
 
@@ -43,7 +43,7 @@ def ui_command(uri: str, project: Path, port: int) -> tuple[list[str], dict[str,
     command = [sys.executable, "-m", "mlflow", "server", "--host", "127.0.0.1", "--port", str(port)]
     command += ["--workers", "1", "--uvicorn-opts", "--log-level warning"]
     command += ["--allowed-hosts", f"localhost:{port},127.0.0.1:{port}"]
-    command += ["--artifacts-destination", str(project.resolve() / ARTIFACTS)]
+    command += ["--artifacts-destination", str(project.absolute() / ARTIFACTS)]
     environment = {
         **os.environ,
         **SETTINGS,

@@ -76,7 +76,7 @@ def test_a_trial_whose_answer_was_lost_is_stored_once(postgres: Postgres) -> Non
         line.cuts = 1
         store.add(study, PLAN, trial(number))
         assert line.cuts == 0
-    assert [found.number for found in store.trials(study)] == [0, 1, 2, 3]
+    assert [one.trial.number for one in store.trials(study, PLAN) if one.trial] == [0, 1, 2, 3]
     assert len(study.get_trials()) == 4
 
 
@@ -111,7 +111,7 @@ def test_a_storage_that_is_locked_at_the_start_is_waited_for(tmp_path: Path) -> 
     opened(f"sqlite:///{tmp_path / 'optuna.db'}")
     with held(tmp_path / "optuna.db", 4):
         store, study = opened(f"sqlite:///{tmp_path / 'optuna.db'}")
-    assert store.trials(study) == []
+    assert list(store.trials(study, PLAN)) == []
 
 
 def test_a_database_that_stays_away_is_given_up_in_one_line(

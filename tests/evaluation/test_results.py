@@ -24,6 +24,7 @@ from benchmark.evaluation.results import (
     write_result,
 )
 from benchmark.study import Study
+from tests.support.records import read_sealed
 
 STUDY = Study.model_validate(
     {
@@ -114,7 +115,7 @@ def test_a_result_of_format_3_with_tables_of_csv_is_read_and_replaced(
     content = result.predictions.to_csv(index=False, lineterminator="\n").encode()
     (folder / "predictions.csv").write_bytes(content)
     (folder / "predictions.parquet").unlink()
-    record = json.loads((folder / "study.json").read_text())
+    record = read_sealed(folder / "study.json")
     del record["sha256"]["predictions.parquet"]
     record["sha256"]["predictions.csv"] = hashlib.sha256(content).hexdigest()
     (folder / "study.json").write_text(json.dumps(record | {"format": 3}))

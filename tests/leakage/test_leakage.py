@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import shutil
 import tomllib
 from dataclasses import replace
@@ -42,6 +43,7 @@ from benchmark.report.wording import constants
 from benchmark.study import LeakName, Study
 from tests.support.bench import SMALL_STUDY, Bench, changed_bench, needing_extras, refused_line
 from tests.support.imports import imported, modules
+from tests.support.records import read_sealed, write_sealed
 
 EMOTIONS = ("angry", "happy", "sad")
 SPEAKERS = 8
@@ -531,12 +533,10 @@ def test_a_study_without_a_speaker_independent_score_is_refused(
 ) -> None:
     folder = tmp_path / "reports/results/small"
     shutil.copytree(finished.project / "reports/results/small", folder)
-    record = folder / "study.json"
-    record.write_text(
-        record.read_text().replace(
-            '"protocol": "speaker-independent"', '"protocol": "speaker-dependent"'
-        )
+    text = json.dumps(read_sealed(folder / "study.json")).replace(
+        '"protocol": "speaker-independent"', '"protocol": "speaker-dependent"'
     )
+    write_sealed(folder / "study.json", json.loads(text))
     line = refused_line("leakage", str(finished.study), "--project", str(tmp_path))
     assert "no speaker-independent score" in line
 

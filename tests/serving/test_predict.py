@@ -33,6 +33,7 @@ from benchmark.serving.predictor import Prediction, Predictor
 from benchmark.serving.timeline import Timeline
 from benchmark.tracking.cards import read_card
 from tests.support.bench import Bench
+from tests.support.records import read_sealed, write_sealed
 from tests.support.sounds import sine
 
 QUIET = Console(quiet=True)
@@ -111,10 +112,9 @@ def test_a_recording_unlike_the_training_recordings_is_named_and_its_answer_is_l
 def without_calibration(card: Path, folder: Path) -> Path:
     """A copy of a card and its model, as early versions wrote them."""
     shutil.copytree(card.parent, folder)
-    content = json.loads(card.read_text())
+    content = read_sealed(card)
     content.pop("calibration")
-    (folder / card.name).write_text(json.dumps(content))
-    return folder / card.name
+    return write_sealed(folder / card.name, content)
 
 
 def test_a_model_of_an_early_version_gives_its_own_probabilities_and_says_so(

@@ -15,6 +15,7 @@ import pytest
 from benchmark.errors import BenchmarkError
 from benchmark.tracking.cards import find_card, load_calibrator, load_model, read_card
 from tests.support.bench import Bench, changed_bench
+from tests.support.records import read_sealed, write_sealed
 
 
 @pytest.fixture
@@ -29,8 +30,7 @@ def card(finished: Bench, tmp_path: Path) -> Path:
 
 def change(card: Path, **changes: Any) -> Path:
     """Write a card anew with some of its entries changed."""
-    card.write_text(json.dumps(json.loads(card.read_text()) | changes))
-    return card
+    return write_sealed(card, read_sealed(card) | changes)
 
 
 def test_a_card_holds_how_a_model_was_made_and_its_test_scores(card: Path) -> None:

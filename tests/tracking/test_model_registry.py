@@ -27,6 +27,7 @@ from benchmark.tracking.registered_model import DEEP_LIBRARIES
 from benchmark.tracking.store import SETTINGS
 from tests.support.bench import Bench, empty_store
 from tests.support.imports import DOORS
+from tests.support.records import read_sealed, write_sealed
 from tests.support.tracking import client_of, running_server, served
 from tests.support.waiting import free_port
 
@@ -59,7 +60,7 @@ class Store:
     def promote(self, *, force: bool = False, **changes: Any) -> Promotion:
         """Promote the card with some of its entries changed."""
         card = self.card.with_name("changed.json")
-        card.write_text(json.dumps(json.loads(self.card.read_text()) | changes))
+        write_sealed(card, read_sealed(self.card) | changes)
         return promote(card, COST, self.uri, self.artifacts, force=force)
 
     def find(self, which: str = "champion") -> Path:

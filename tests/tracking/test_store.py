@@ -12,6 +12,7 @@ from pathlib import Path
 
 import pytest
 
+from benchmark.engine.databases import sqlite_file
 from benchmark.errors import BenchmarkError
 from benchmark.tracking.store import check_store, tracking_uri
 from tests.support.tracking import (
@@ -102,7 +103,7 @@ def test_the_store_is_mlflows_own_default_unless_the_environment_says_otherwise(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.delenv("MLFLOW_TRACKING_URI", raising=False)
-    assert tracking_uri(tmp_path) == f"sqlite:///{tmp_path / 'mlflow.db'}"
+    assert sqlite_file(tracking_uri(tmp_path)) == tmp_path / "mlflow.db"
     monkeypatch.setenv("MLFLOW_TRACKING_URI", "http://elsewhere:5000")
     assert tracking_uri(tmp_path) == "http://elsewhere:5000"
 

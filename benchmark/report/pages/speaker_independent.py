@@ -14,6 +14,8 @@ import numpy as np
 import pandas as pd
 
 from benchmark.data.protocols import stream
+from benchmark.engine.digests import without_digest
+from benchmark.errors import BenchmarkError
 from benchmark.evaluation.intervals import Evaluation, bootstrap_seed, evaluate
 from benchmark.evaluation.leaderboard import (
     METRIC,
@@ -316,8 +318,7 @@ def speaker_independent_page(boards: Sequence[Leaderboard], folder: Path) -> str
     folder : Path
         Folder of the pages, with or without the file `SECONDS`.
     """
-    path = folder / SECONDS
-    seconds = json.loads(path.read_text(encoding="utf-8")) if path.is_file() else {}
+    seconds = _read_seconds(folder / SECONDS)
     sections = [
         _section(setup, own, seconds)
         for setup in SETUPS
@@ -330,6 +331,19 @@ def speaker_independent_page(boards: Sequence[Leaderboard], folder: Path) -> str
         "metrics": [capitalised(METRICS[name].title) for name in SHOWN],
     }
     return render("pages/speaker_independent", **facts) + "\n"
+
+
+def _read_seconds(path: Path) -> dict[str, float]:
+    """Return the seconds in a file; none if there is no file."""
+    if not path.exists():
+        return {}
+    try:
+        return without_digest(json.loads(path.read_text(encoding="utf-8")))
+    except (ValueError, AttributeError, RecursionError) as error:
+        raise BenchmarkError(
+            f"{path}: the measured seconds can't be read ({error}). Restore the file from version "
+            "control, or delete it."
+        ) from error
 
 
 def _section(setup: Setup, boards: Sequence[Leaderboard], seconds: Mapping[str, float]) -> Section:
