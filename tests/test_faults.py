@@ -5,7 +5,6 @@ The long version, with kills at random moments of every stage, is in tests/fault
 
 from __future__ import annotations
 
-import resource
 import shutil
 import signal
 import subprocess
@@ -17,6 +16,7 @@ import pytest
 from benchmark.errors import BenchmarkError
 from benchmark.pipeline import check_databases
 from tests.support.bench import Bench
+from tests.support.platforms import posix
 from tests.support.stores import runs_in_mlflow, trials_in_optuna
 
 
@@ -98,10 +98,13 @@ def test_intact_and_new_databases_are_accepted(finished: Bench, tmp_path: Path) 
 
 def limit_file_size() -> None:
     """Limit the files of this process to a kilobyte, as a full disk does, on any system."""
+    import resource
+
     signal.signal(signal.SIGXFSZ, signal.SIG_IGN)
     resource.setrlimit(resource.RLIMIT_FSIZE, (1000, 1000))
 
 
+@posix
 def test_a_full_disk_is_an_error_in_one_line_and_leaves_the_pages_unchanged(
     finished: Bench, tmp_path: Path
 ) -> None:

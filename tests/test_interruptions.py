@@ -13,6 +13,7 @@ import pytest
 
 from benchmark.tracking.store import DATABASE
 from tests.support.bench import Bench
+from tests.support.platforms import posix
 from tests.support.stores import runs_in_mlflow, trials_in_optuna
 
 SPLITS = ("speaker-dependent", "speaker-independent")
@@ -42,6 +43,7 @@ def test_a_run_with_a_budget_of_time_says_what_it_cut_and_leaves_its_trials_to_t
     assert bench.bytes_of("reports/results/small") == finished.bytes_of("reports/results/small")
 
 
+@posix
 def test_four_kills_and_a_resume_give_the_bytes_of_an_unbroken_run(
     finished: Bench, bench: Bench
 ) -> None:
@@ -102,6 +104,7 @@ cnn_1d   = 0.99
 """
 
 
+@posix
 def test_a_deep_study_that_is_killed_and_resumed_by_more_workers_gives_the_same_bytes(
     tones: Path, tmp_path: Path
 ) -> None:

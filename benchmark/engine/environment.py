@@ -10,13 +10,11 @@ from pathlib import Path
 
 from benchmark.engine.registry import installed
 
-__version__ = "0.1.0"
+__version__ = "0.2.0"
 
 DECISIVE = (
     "distributed",
     "joblib",
-    "librosa",
-    "numba",
     "numpy",
     "opensmile",
     "safetensors",

@@ -45,16 +45,25 @@ def bin_frequencies_hz(sample_rate_hz: int) -> Floats:
 
 
 @cache
-def mel_bank(sample_rate_hz: int, bands: int = MEL_BANDS) -> Floats:
-    """Return triangular filters of equal area, equally spaced in mel: (bands, 1025)."""
+def mel_edges_hz(sample_rate_hz: int, bands: int = MEL_BANDS) -> Floats:
+    """Return the edges of mel bands, equally spaced in mel: (bands + 2,).
+
+    A band rises from one edge to the next, its centre, and falls to the one after.
+    """
     log_from = MEL_LOG_FROM_HZ / MEL_WIDTH_HZ
     highest = log_from + np.log(sample_rate_hz / 2 / MEL_LOG_FROM_HZ) / MEL_LOG_STEP
     mels = np.linspace(0.0, highest, bands + 2)
-    edges = np.where(
+    return np.where(
         mels < log_from,
         MEL_WIDTH_HZ * mels,
         MEL_LOG_FROM_HZ * np.exp(MEL_LOG_STEP * (mels - log_from)),
     )
+
+
+@cache
+def mel_bank(sample_rate_hz: int, bands: int = MEL_BANDS) -> Floats:
+    """Return triangular filters of equal area, equally spaced in mel: (bands, 1025)."""
+    edges = mel_edges_hz(sample_rate_hz, bands)
     widths = np.diff(edges)[:, np.newaxis]
     distances = np.subtract.outer(edges, bin_frequencies_hz(sample_rate_hz))
     rising, falling = -distances[:-2] / widths[:-1], distances[2:] / widths[1:]

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import colorsys
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
@@ -55,19 +55,29 @@ SHOWN_FRACTION, BINS = 0.995, 40  # longer clips of a corpus are counted in the 
 
 
 class Picture(NamedTuple):
-    """Colours and vertical axis of values over time."""
+    """Colours and vertical axis of values over time; `ticks` are rows, by sample rate."""
 
     lowest: float
     highest: float
     colours: str
-    ticks: tuple[int, ...]
     tick_names: tuple[str, ...]
-    y_axis: str | None = None
+    ticks: Callable[[int], Sequence[float]]
 
 
+def _mel_rows(sample_rate_hz: int) -> list[float]:
+    """Return the rows of the mel spectrogram whose centres are the frequencies of the ticks."""
+    from benchmark.features.filters import mel_edges_hz
+
+    centres = mel_edges_hz(sample_rate_hz)[1:-1]
+    return np.interp(MEL_TICKS_HZ, centres, np.arange(len(centres))).tolist()
+
+
+MAX_COLUMNS = 500  # of a waveform; each is drawn from its lowest to its highest sample
 N_MFCC = 20
-MEL = Picture(-70.0, 0.0, "magma", (512, 2048, 8192), ("512", "2048", "8192"), "mel")  # dB
-MFCC = Picture(-2.5, 2.5, "RdBu_r", (0, 9, N_MFCC - 1), ("1", "10", "20"))  # standard deviations
+MEL_TICKS_HZ = (512, 2048, 8192)
+MEL = Picture(-70.0, 0.0, "magma", tuple(map(str, MEL_TICKS_HZ)), _mel_rows)  # dB
+MFCC = Picture(-2.5, 2.5, "RdBu_r", ("1", "10", "20"), lambda _: (0, 9, N_MFCC - 1))
+"""In standard deviations."""
 
 
 def map_figure(clips: pd.DataFrame, emotions: Sequence[str]) -> bytes:
@@ -309,7 +319,7 @@ def _boxes(
 def examples_figure(examples: Sequence[Example]) -> bytes:
     """Return waveform, spectrogram and MFCC, a row per clip.
 
-    Spectrogram and MFCC are those of the features (`spectral.Frames`), drawn by librosa.
+    Spectrogram and MFCC are those of the features (`spectral.Frames`).
     """
     with house_style():
         from matplotlib.figure import Figure
@@ -342,25 +352,27 @@ def _standardised(tables: Sequence[NDArray[np.float32]]) -> list[NDArray[np.floa
 
 
 def _draw_waveform(axes: Axes, example: Example, colour: str) -> None:
-    from librosa.display import waveshow
-
     peak = float(np.abs(example.samples).max()) or 1.0
-    waveshow(example.samples / peak, sr=example.sample_rate_hz, ax=axes, color=colour)
-    axes.set(xlabel="", ylim=(-1.05, 1.05), yticks=[])
+    width = -(-len(example.samples) // MAX_COLUMNS)
+    starts = np.arange(0, len(example.samples), width)
+    lows = np.minimum.reduceat(example.samples, starts) / peak
+    highs = np.maximum.reduceat(example.samples, starts) / peak
+    axes.fill_between(
+        starts / example.sample_rate_hz, lows, highs, step="post", color=colour, lw=0.5
+    )
+    axes.set(ylim=(-1.05, 1.05), yticks=[])
     axes.set_ylabel(example.emotion, fontsize=10, fontweight="bold")
     axes.tick_params(labelsize=8)
 
 
 def _draw_frames(axes: Axes, values: NDArray[Any], example: Example, kind: Picture) -> None:
     """Draw values per frame, of shape (n_rows, n_frames)."""
-    from librosa.display import specshow
-
     from benchmark.features.spectral import HOP_LENGTH
 
-    specshow(
-        values, sr=example.sample_rate_hz, hop_length=HOP_LENGTH, x_axis="time", ax=axes,
-        y_axis=kind.y_axis, cmap=kind.colours, vmin=kind.lowest, vmax=kind.highest,
+    n_rows, n_frames = values.shape
+    axes.pcolormesh(
+        np.arange(n_frames) * HOP_LENGTH / example.sample_rate_hz, np.arange(n_rows), values,
+        cmap=kind.colours, vmin=kind.lowest, vmax=kind.highest,
     )  # fmt: skip
-    axes.set(xlabel="", ylabel="")
-    axes.set_yticks(kind.ticks, list(kind.tick_names))
+    axes.set_yticks(kind.ticks(example.sample_rate_hz), kind.tick_names)
     axes.tick_params(labelsize=8)

@@ -221,7 +221,7 @@ def _joined(tables: Sequence[pd.DataFrame]) -> pd.DataFrame:
 
 def _versions(study: Study) -> Versions:
     """Return the versions that decide scores, and the engine of each model in the search."""
-    libraries = ["librosa", "numpy", "optuna", "scikit-learn", "scipy", "soundfile", "soxr"]
+    libraries = ["numpy", "optuna", "scikit-learn", "scipy", "soundfile", "soxr"]
     if any(MODELS[name].by_epochs for name in study.models):
         libraries += ["skorch", "torch"]
     claimed = METRICS.versions([study.claims.metric] if study.claims else [])

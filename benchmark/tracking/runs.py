@@ -7,6 +7,7 @@ import getpass
 import hashlib
 import json
 import math
+import shutil
 import subprocess
 import tempfile
 import time
@@ -240,7 +241,7 @@ class StudyRuns:
                 if isinstance(content, bytes):
                     target.write_bytes(content)
                 else:
-                    target.symlink_to(content.resolve())
+                    shutil.copyfile(content, target)  # Windows allows few users to make links
             self.client.log_artifacts(run, folder)
 
     def _replace(self, key: RunKey) -> Any:

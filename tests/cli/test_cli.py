@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import fcntl
 import signal
 import subprocess
 import sys
@@ -19,6 +18,7 @@ from benchmark.data.protocols import PROTOCOLS
 from benchmark.features import AUGMENTATIONS, FEATURE_SETS, OPTIONAL_FEATURE_SETS
 from benchmark.models import MODELS
 from tests.support.bench import Bench, refused_line, run_command
+from tests.support.platforms import posix
 
 COMMANDS = [
     name
@@ -128,10 +128,13 @@ def test_an_unreachable_tracking_server_stops_the_study_before_any_fit(bench: Be
     assert not list((bench.project / "features_cache").glob("searches/*"))
 
 
+@posix
 def test_a_second_run_of_one_study_is_refused(bench: Bench) -> None:
     cache = bench.project / "features_cache"
     cache.mkdir()
     with (cache / ".small.lock").open("w") as lock:
+        import fcntl
+
         fcntl.flock(lock, fcntl.LOCK_EX)
         refused = bench.run(check=False)
     assert refused.returncode == 2
@@ -172,6 +175,7 @@ def test_ctrl_c_stops_even_if_python_ignores_it() -> None:
     assert (done.stdout, done.stderr) == ("stopped\n", "")
 
 
+@posix
 @pytest.mark.parametrize("after_s", [0.0, 2.0, 5.0])
 def test_ctrl_c_reports_that_finished_work_is_saved(bench: Bench, after_s: float) -> None:
     arguments = ("run-study", str(bench.study), "--corpus", f"csv={bench.table}")

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import multiprocessing
 import os
 import signal
@@ -14,10 +15,12 @@ import pytest
 
 from benchmark.engine import processes as workers_module
 from benchmark.engine.processes import THREAD_LIMITS, LimitError, WorkerLostError, Workers
+from tests.support.platforms import linux, posix
 from tests.support.waiting import wait_until
 
-CPUINFO = Path("/proc/cpuinfo")
-PROCESSOR = CPUINFO.read_text(errors="replace").split() if CPUINFO.exists() else []
+PROCESSOR: list[str] = []
+with contextlib.suppress(OSError):  # another system than Linux
+    PROCESSOR = Path("/proc/cpuinfo").read_text(errors="replace").split()
 
 
 def double(number: int) -> int:
@@ -93,6 +96,7 @@ def test_openblas_computes_with_the_same_kernels_unless_the_user_names_others(
     assert done.stdout.strip().lower() == used
 
 
+@posix
 def test_tasks_beside_a_killed_worker_run_again(tmp_path: Path) -> None:
     with Workers(2) as workers:
         workers.submit(die_once, str(tmp_path / "mark"))
@@ -105,6 +109,7 @@ def test_tasks_beside_a_killed_worker_run_again(tmp_path: Path) -> None:
     assert sorted(map(str, results)) == sorted(["survived", *map(str, range(0, 12, 2))])
 
 
+@posix
 def test_a_task_alone_has_a_second_try_too(tmp_path: Path) -> None:
     with Workers(2) as workers:
         workers.submit(die_once, str(tmp_path / "mark"))
@@ -113,6 +118,7 @@ def test_a_task_alone_has_a_second_try_too(tmp_path: Path) -> None:
     assert task.result == "survived"
 
 
+@posix
 def test_a_task_that_kills_its_worker_every_time_is_handed_back_as_lost() -> None:
     with Workers(2) as workers:
         workers.submit(die, label="culprit")
@@ -167,6 +173,7 @@ def test_a_withdrawn_task_that_runs_for_long_is_stopped(monkeypatch: pytest.Monk
     assert errors == {"hopeless": LimitError, "wanted": type(None)}
 
 
+@posix
 def test_a_withdrawn_task_whose_worker_dies_is_not_run_again(tmp_path: Path) -> None:
     mark = tmp_path / "mark"
     with Workers(1) as workers:
@@ -231,6 +238,7 @@ def test_abandoned_tasks_are_gone_and_the_workers_ready_for_others() -> None:
         assert [task.result for task in workers.drain()] == [8]
 
 
+@posix
 def test_a_worker_killed_while_idle_costs_nothing() -> None:
     with Workers(1) as workers:
         workers.submit(os.getpid)
@@ -258,6 +266,7 @@ def test_processes_that_end_as_they_start_are_not_started_for_ever(tmp_path: Pat
     assert "worker processes in a row ended as they started" in ended.stderr
 
 
+@linux
 def test_workers_end_with_a_main_process_that_is_killed(tmp_path: Path) -> None:
     script = (
         "import sys, time\n"

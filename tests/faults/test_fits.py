@@ -10,18 +10,17 @@ from __future__ import annotations
 import contextlib
 import json
 import resource
-import sys
 import time
 from collections.abc import Callable
 from pathlib import Path
 
 import pandas as pd
-import pytest
 
 from tests.faults.stages import Watched, differences, is_refusal
 from tests.support.bench import Bench
+from tests.support.platforms import linux
 
-pytestmark = pytest.mark.skipif(sys.platform != "linux", reason="reads /proc")
+pytestmark = linux
 
 HEAD = """
 question = "Can tones be text apart?"

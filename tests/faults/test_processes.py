@@ -12,16 +12,14 @@ import os
 import random
 import shutil
 import signal
-import sys
 import time
 from collections import Counter
 from collections.abc import Callable
 from pathlib import Path
 
-import pytest
-
 from tests.faults.stages import FULL_STUDY, STAGES, Watched, differences, is_refusal, kill
 from tests.support.bench import Bench, make_bench
+from tests.support.platforms import linux
 
 KILLS = int(os.environ.get("FAULTS_KILLS", "100"))
 WORKER_KILLS = int(os.environ.get("FAULTS_WORKER_KILLS", "50"))
@@ -31,7 +29,7 @@ KILLS_A_RUN = 3  # of a worker: each repeats a task, and two on one task end the
 
 PART = 0.5  # of the time in the uninterrupted run: the machine may be faster, and a resumed run is
 
-pytestmark = pytest.mark.skipif(sys.platform != "linux", reason="reads /proc")
+pytestmark = linux
 
 Unbroken = tuple[Bench, dict[str, float]]
 

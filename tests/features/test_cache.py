@@ -5,7 +5,6 @@ from __future__ import annotations
 import dataclasses
 import multiprocessing
 import os
-import resource
 import signal
 import sqlite3
 import subprocess
@@ -17,6 +16,7 @@ import pytest
 from benchmark.errors import BenchmarkError
 from benchmark.features import FEATURE_SETS
 from benchmark.features.cache import Cache, Row, cache_name, row_key
+from tests.support.platforms import posix
 
 FEATURES = FEATURE_SETS["mfcc-stats"]
 ROW = Row("digest", 1.25, 48_000, "", bytes(range(240)))
@@ -166,6 +166,7 @@ def write_and_die(folder: Path) -> None:
     os.kill(os.getpid(), signal.SIGKILL)
 
 
+@posix
 def test_what_a_killed_process_wrote_is_there(tmp_path: Path) -> None:
     process = multiprocessing.get_context("spawn").Process(target=write_and_die, args=(tmp_path,))
     process.start()
@@ -199,6 +200,7 @@ with Cache(Path(sys.argv[1]), FEATURE_SETS["mfcc-stats"]) as cache:
 """
 
 
+@posix
 def test_a_disk_without_space_is_refused_and_what_is_finished_is_kept(tmp_path: Path) -> None:
     shown = subprocess.run(
         [sys.executable, "-c", FILL_UP, tmp_path],
@@ -212,4 +214,3 @@ def test_a_disk_without_space_is_refused_and_what_is_finished_is_kept(tmp_path: 
     assert shown.stdout.count("\n") == 1
     assert read(tmp_path) == ROW
     assert read(tmp_path, row_key(b"10")) == ROW
-    assert resource.getrlimit(resource.RLIMIT_FSIZE)[0] == resource.RLIM_INFINITY

@@ -23,6 +23,7 @@ from benchmark.errors import BenchmarkError
 from benchmark.features import FEATURE_SETS, Extracted, FeatureSet, extract, feature_set
 from benchmark.features.cache import cache_name
 from benchmark.features.recipe import join
+from tests.support.platforms import posix
 from tests.support.sounds import RATE_HZ, make_clips, swelling_tone
 
 FEATURES = FEATURE_SETS["means-184"]
@@ -358,6 +359,7 @@ if __name__ == "__main__":
 """
 
 
+@posix
 def test_a_killed_extraction_goes_on_where_it_was(
     clips: list[Clip], tmp_path: Path, cache: Path, workers: Workers
 ) -> None:

@@ -19,6 +19,7 @@ from benchmark.features.encoders import ENCODERS
 from benchmark.features.extract import features_of
 from tests.support.encoders import RATE_HZ, needs_real_encoder, needs_transformers
 from tests.support.encoders import transformers_states as states_of
+from tests.support.platforms import posix
 from tests.support.sounds import make_clips, voice
 
 pytestmark = [needs_transformers, needs_real_encoder]
@@ -80,6 +81,7 @@ if __name__ == "__main__":
 """
 
 
+@posix
 def test_one_worker_two_workers_and_a_killed_and_resumed_run_give_the_same_bytes(
     tmp_path: Path,
 ) -> None:

@@ -10,7 +10,6 @@ from __future__ import annotations
 
 import os
 import statistics
-import sys
 import time
 from collections import Counter, defaultdict
 from collections.abc import Iterator
@@ -28,6 +27,7 @@ from benchmark.serving.example_clip import example_wav
 from tests.hostile.service import Answer, Service, faults, resident_bytes, service
 from tests.hostile.uploads import FAMILIES, SECRET, Request, file_part, form, posted, uploads
 from tests.support.bench import Bench
+from tests.support.platforms import linux
 
 COUNT = int(os.environ.get("HOSTILE_UPLOADS", "10400"))
 SEED = int(os.environ.get("HOSTILE_SEED", "0"))
@@ -44,7 +44,7 @@ by some percent, while a leak of one upload in a hundred would add half as much 
 
 KNOWN = [posted(address, form(file_part(example_wav()))) for address in ("/predict", "/timeline")]
 
-pytestmark = pytest.mark.skipif(sys.platform != "linux", reason="reads /proc")
+pytestmark = linux
 
 
 @dataclass

@@ -37,6 +37,7 @@ from benchmark.search.search import (
 from benchmark.search.storage import TrialStorage
 from benchmark.search.trial import Trial
 from benchmark.study import ModelSettings, Search
+from tests.support.platforms import posix
 from tests.support.toy_model import NAIVE_BAYES
 
 EMOTIONS = ("angry", "happy", "sad")
@@ -629,6 +630,7 @@ def test_a_storage_that_cannot_be_used_is_refused_in_one_line(url: str) -> None:
     assert "\n" not in str(refusal.value)
 
 
+@posix
 def test_a_worker_that_dies_in_a_fold_costs_no_trial(arrays: StoredArrays, tmp_path: Path) -> None:
     def kill_workers(_: ModelSearch, trial: Trial) -> None:
         import multiprocessing

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import contextlib
 import math
-import sys
 import time
 from collections.abc import Iterator
 
@@ -29,9 +28,10 @@ from tests.hostile.uploads import (
     wav,
 )
 from tests.support.bench import Bench
+from tests.support.platforms import linux
 from tests.support.waiting import wait_until
 
-pytestmark = pytest.mark.skipif(sys.platform != "linux", reason="reads /proc")
+pytestmark = linux
 
 KNOWN = posted("/predict", form(file_part(example_wav())))
 

@@ -20,6 +20,7 @@ from benchmark.serving.example_clip import example_wav
 from benchmark.serving.limits import Limits
 from benchmark.serving.pool import LostError, Pool, SlowError
 from benchmark.serving.predictor import Predictor
+from tests.support.platforms import linux, posix
 
 LIMITS = Limits(concurrent=3, request_s=60.0, memory_bytes=2**28)
 """Time for a worker to be replaced within a request, also on a busy machine."""
@@ -81,6 +82,7 @@ def test_what_a_worker_refuses_comes_with_its_fault(pool: Pool) -> None:
     assert refused.value.fault == "silent"
 
 
+@linux
 def test_a_worker_has_a_bound_of_memory_and_is_replaced_when_it_hits_it(pool: Pool) -> None:
     before = asyncio.run(pool.ask(worker))
     with pytest.raises(LostError):
@@ -101,6 +103,7 @@ def test_a_worker_that_crashes_is_replaced(pool: Pool) -> None:
     assert pool.replaced == before + 1
 
 
+@posix
 def test_a_worker_that_dies_with_nothing_to_do_costs_nobody_an_answer(pool: Pool) -> None:
     before = asyncio.run(pool.ask(worker))
     os.kill(before, signal.SIGKILL)
@@ -146,6 +149,7 @@ def test_a_model_that_can_not_be_loaded_is_said_at_the_start(
     pool.close()
 
 
+@linux
 def test_a_closed_pool_leaves_no_process(small_card: Path) -> None:
     pool = Pool(small_card, LIMITS)
     pool.start()

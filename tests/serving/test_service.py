@@ -39,6 +39,7 @@ from benchmark.serving.rest.middleware import with_middleware
 from benchmark.serving.rest.schema import MEDIA_TYPE, TYPE
 from benchmark.serving.server import Options, listen, serve, server
 from tests.support.bench import Bench
+from tests.support.platforms import linux
 from tests.support.sounds import audio_file, sine
 
 LIMITS = Limits(upload_bytes=8 * 2**20, files=3, clip_s=5.0, timeline_s=20.0, concurrent=2)
@@ -456,6 +457,7 @@ def test_a_port_that_is_taken_is_refused_in_one_line(small_card: Path) -> None:
             serve(small_card, Options(port=port), Console(quiet=True))
 
 
+@linux
 def test_a_service_prints_its_addresses_and_stops_its_workers_on_ctrl_c(small_card: Path) -> None:
     program = (
         "from pathlib import Path\n"

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 import subprocess
 import urllib.request
 from collections.abc import Iterator, Mapping, Sequence
@@ -15,6 +14,7 @@ from benchmark.search.trial import Trial
 from benchmark.tracking.records import ModelRecord, StudyRecord, TableRecord
 from benchmark.tracking.tracker import Tracker
 from benchmark.tracking.ui import ui_command
+from tests.support.platforms import kill_session
 from tests.support.waiting import wait_until
 
 STUDY = StudyRecord(
@@ -135,4 +135,4 @@ def running_server(
             wait_until(healthy)
             yield address
         finally:
-            os.killpg(process.pid, 9)
+            kill_session(process)
