@@ -139,30 +139,29 @@ def _in_repository(uri: str) -> str:
 def study_keys() -> str:
     """Return a table of the keys of each part of a study file."""
     module = griffe.load("benchmark.study", search_paths=[str(ROOT)])
-    return "\n\n".join(
-        f"### {title}\n\n{module[name].docstring.parse('numpy')[0].value}\n\n{_fields(name, module[name])}"
-        for name, title in TABLES.items()
-    )
+    return "\n\n".join(f"### {title}\n\n{_keys(module[name])}" for name, title in TABLES.items())
 
 
-def _fields(name: str, record: griffe.Class) -> str:
-    """Return a table of the fields of a class of `benchmark.study`."""
+def _keys(record: griffe.Class) -> str:
+    """Return what a class of `benchmark.study` says of itself, and a table of its fields."""
+    introduction, *_ = sections = record.docstring.parse("numpy")
     meanings = {
         key.strip(): attribute.description
-        for section in record.docstring.parse("numpy")
+        for section in sections
         if section.kind is griffe.DocstringSectionKind.attributes
         for attribute in section.value
         for key in attribute.name.split(",")
     }
     rows = []
-    for key, field in getattr(study, name).model_fields.items():
+    for key, field in getattr(study, record.name).model_fields.items():
         own = record.members[key].docstring
         meaning = own.value if own else meanings.get(key, "")
         kind = str(record.members[key].annotation).replace(" | ", " or ")
         default = "required" if field.is_required() else code(to_json(field.default).decode())
         limits = ", ".join(code(limit) for limit in field.metadata)
         rows.append([code(key), code(kind), default, limits, " ".join(meaning.split())])
-    return table(["key", "type", "default", "limits", "meaning"], rows, words=range(5))
+    header = ["key", "type", "default", "limits", "meaning"]
+    return f"{introduction.value}\n\n{table(header, rows, words=range(5))}"
 
 
 def commands() -> str:

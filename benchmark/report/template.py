@@ -20,7 +20,8 @@ TEMPLATES = Path(__file__).parent / "templates"
 
 FILTERS = (
     "anchor", "capitalised", "claimed", "code", "count", "counted", "decimals", "figure",
-    "interval", "listed", "number", "percent", "plain", "probability", "shortened", "signed", "span", "title",
+    "interval", "listed", "number", "percent", "plain", "probability", "shortened", "signed",
+    "span", "title",
 )  # fmt: skip
 """Functions of `benchmark.report.markdown` that templates use as filters: ``{{ uar | number }}``.
 
