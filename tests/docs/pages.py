@@ -19,7 +19,7 @@ from tests.support.waiting import free_port, wait_until
 ROOT = Path(__file__).parents[2]
 DOCS = ROOT / "docs"
 BLOCK = re.compile(
-    r"(?:^<!-- test: (?P<how>.+) -->\n)?^```(?P<language>sh|python)\n(?P<code>.*?)^```$",
+    r"(?:^<!-- test: (?P<how>[^\n]+) -->\n)?^```(?P<language>sh|python)\n(?P<code>.*?)^```$",
     re.MULTILINE | re.DOTALL,
 )
 PYTHON = f'python() {{ {shlex.quote(sys.executable)} "$@"; }}\n'
