@@ -18,6 +18,7 @@ from typing import TYPE_CHECKING
 import griffe
 import typer
 from mkdocs.structure.files import File
+from pydantic import BaseModel
 from pydantic_core import to_json
 
 ROOT = Path(__file__).parents[1]
@@ -33,6 +34,7 @@ if TYPE_CHECKING:
     from mkdocs.config.defaults import MkDocsConfig
     from mkdocs.structure.files import Files
     from mkdocs.structure.pages import Page
+    from pydantic.fields import FieldInfo
 
 ELSEWHERE = {"SECURITY.md": "explanation/security.md"}
 """Files outside docs/ and reports/ that are pages of the site."""
@@ -63,6 +65,10 @@ TABLES = {
 """The parts of a study file by their classes in `benchmark.study`."""
 
 
+LIMITS = {"ge": "≥", "gt": ">", "le": "≤", "lt": "<", "min_length": "length ≥"}
+"""Signs of the limits of a value, by pydantic's names for them."""
+
+
 def on_config(config: MkDocsConfig) -> MkDocsConfig:
     """Set the addresses of pyproject.toml, and add the page of each study to the navigation."""
     urls = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]["urls"]
@@ -70,9 +76,9 @@ def on_config(config: MkDocsConfig) -> MkDocsConfig:
     config.repo_name = config.repo_url.removeprefix("https://github.com/")
     studies = sorted(path.name for path in (ROOT / "reports/results").glob("[!.]*"))
     for title, suffix in (("Studies", ""), ("Recordings", "_data")):
-        names = [f"{name}{suffix}.md" for name in studies if "@" not in name]
-        pages = [f"reports/{name}" for name in names if (ROOT / "reports" / name).is_file()]
-        config.nav[-1]["Results"].append({title: pages})
+        pages = [{name: f"reports/{name}{suffix}.md"} for name in studies if "@" not in name]
+        present = [one for one in pages if all((ROOT / page).is_file() for page in one.values())]
+        config.nav[-1]["Results"].append({title: present})
     return config
 
 
@@ -93,6 +99,8 @@ def on_files(files: Files, config: MkDocsConfig) -> Files:
 def on_page_markdown(markdown: str, page: Page, config: MkDocsConfig, files: Files) -> str:
     """Return a page as the site needs it: generated parts, boxes, details and links."""
     uri = page.file.src_uri
+    if uri == "README.md":
+        page.meta["hide"] = ["navigation"]
     parts = FENCE.split(TEST.sub("", markdown))
     for place in range(0, len(parts), 2):  # between blocks of code
         text = GENERATED.sub(lambda found: PARTS[found[1]](), parts[place])
@@ -154,14 +162,29 @@ def _keys(record: griffe.Class) -> str:
     }
     rows = []
     for key, field in getattr(study, record.name).model_fields.items():
-        own = record.members[key].docstring
-        meaning = own.value if own else meanings.get(key, "")
-        kind = str(record.members[key].annotation).replace(" | ", " or ")
-        default = "required" if field.is_required() else code(to_json(field.default).decode())
-        limits = ", ".join(code(limit) for limit in field.metadata)
-        rows.append([code(key), code(kind), default, limits, " ".join(meaning.split())])
-    header = ["key", "type", "default", "limits", "meaning"]
-    return f"{introduction.value}\n\n{table(header, rows, words=range(5))}"
+        if key != "name":  # the file's stem
+            own = record.members[key].docstring
+            meaning = own.value if own else meanings.get(key, "")
+            rows.append([code(key), _values(field, record[key]), " ".join(meaning.split())])
+    return f"{introduction.value}\n\n{table(['key', 'value', 'meaning'], rows, words=range(3))}"
+
+
+def _values(field: FieldInfo, attribute: griffe.Attribute) -> str:
+    """Return the type of a key, its limits and its default."""
+    kind = str(attribute.annotation).replace(" | ", " or ").replace("tuple[str, ...]", "list[str]")
+    limits = [
+        f"{sign} {getattr(limit, name)}"
+        for limit in field.metadata
+        for name, sign in LIMITS.items()
+        if hasattr(limit, name)
+    ]
+    if field.is_required():
+        default = "required"
+    elif isinstance(field.default, BaseModel):
+        default = ""
+    else:
+        default = f"default {code(to_json(field.default).decode())}"
+    return "; ".join(part for part in (code(kind), ", ".join(limits), default) if part)
 
 
 def commands() -> str:

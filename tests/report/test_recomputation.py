@@ -578,7 +578,7 @@ def check_studies_by_clips(audit: Audit, page: str) -> None:
 def check_shared_clips(audit: Audit, text: str) -> list[str]:
     """Check the selected models of several studies on the clips that all of them tested."""
     shown, groups = [], []
-    for table in tables(text, "Study", "Features", "Selected model"):
+    for table in tables(text, "Study"):
         names = [single(r"\((?:.*/)?(.+?)\.md\)$", cell)[1] for cell in table["Study"]]
         studies = [stored(name) for name in names]
         shown += names

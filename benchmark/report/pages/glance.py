@@ -93,22 +93,22 @@ def glance_table(boards: Sequence[Leaderboard]) -> str:
     The scores of a column are on the clips that all its studies tested.
     """
     shown = [name for name in COLUMNS if any(name in board.protocols for board in boards)]
-    header = ["Study", "Features", "Selected model"]
-    header += [f"UAR, {wording.protocol_words(name).column}" for name in shown]
+    scores = [f"UAR, {wording.protocol_words(name).column}" for name in shown]
+    header = ["Study", *scores, "Selected model", "Features"]
     compared = {name: compared_evaluations(boards, name) for name in shown}
     order = compared.get(SPEAKER_INDEPENDENT, {})
     rows = [
         [
             link(plain(board.result.name), f"{board.result.name}.md"),
-            _features(board),
-            wording.model_title(board.result, board.selected[board.leading].model),
             *(_cell(compared[name].get(board.result.name)) for name in shown),
+            wording.model_title(board.result, board.selected[board.leading].model),
+            _features(board),
         ]
         for board in sorted(
             boards, key=lambda board: _value(order.get(board.result.name)), reverse=True
         )
     ]
-    return table(header, rows, words=range(3))
+    return table(header, rows, words=(0, len(header) - 2, len(header) - 1))
 
 
 def external_table(boards: Sequence[Leaderboard], externals: Sequence[External]) -> str:
