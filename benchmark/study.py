@@ -88,7 +88,9 @@ class Range(Record):
     low: int | float
     high: int | float
     log: bool = False
+    """Whether values are drawn on the logarithmic scale."""
     step: int | float | None = None
+    """Distance of the values from each other; None for any value."""
 
     @model_validator(mode="after")
     def _ordered(self) -> Range:
@@ -170,7 +172,9 @@ class Split(Record):
     protocols: tuple[str, ...] = Field(
         default=("speaker-dependent", "speaker-independent"), min_length=1
     )
+    """Names of protocols; pages show them in this order."""
     test_size: float = Field(default=0.25, gt=0, lt=1)
+    """Size of the test side without `folds`: a fraction of the clips, speakers or sentences."""
     folds: int | str | None = None
     """Outer folds in place of one test side of `test_size`: a number, or a name in `OUTER_FOLDS`.
     Each is tested once, after a search of its own. The speaker-dependent protocol draws as many."""
@@ -191,11 +195,14 @@ class Search(Record):
     """The hyperparameter search."""
 
     trials: int = Field(ge=1, le=MOST_VALUES)
+    """Trials of each model on each split; a model without search space has one."""
     folds: int | str
     """Inner folds of the training side: a number, or ``corpus``, which validates on each training
     corpus after training on the others."""
     metric: str
+    """The metric whose mean over the inner folds selects: the CV score."""
     sampler: str = "tpe"
+    """How hyperparameters are proposed: ``tpe``, ``random`` or ``grid``."""
     engine: Literal["scikit-learn", "intelex"] = "scikit-learn"
     """The library that fits models in the search: ``intelex``, scikit-learn-intelex, for those that
     it speeds up. Selected models are always fitted by scikit-learn."""

@@ -19,6 +19,9 @@ NOTHING = "–"
 MARKUP = re.compile(r"[\\|*`\[$~]|(?<!\w)_|_(?!\w)|&(?=#?\w+;)")
 """Characters that mean something in Markdown; an underscore within a word does not."""
 
+NO_ANCHOR = re.compile(r"[^\w\- ]")
+"""Characters of a heading that its anchor leaves out."""
+
 NO_BREAK = "\N{NO-BREAK SPACE}"
 
 
@@ -57,6 +60,17 @@ def link(text: str, *parts: str) -> str:
 def address(*parts: str) -> str:
     """Return the relative address of a file, quoted for a link."""
     return "/".join(quote(part, safe="@") for part in parts)
+
+
+def anchor(heading: str) -> str:
+    """Return the anchor that GitHub and the documentation's site give to a heading.
+
+    Examples
+    --------
+    >>> anchor("Models across studies"), anchor("my_study v1.2")
+    ('models-across-studies', 'my_study-v12')
+    """
+    return NO_ANCHOR.sub("", heading.lower()).replace(" ", "-")
 
 
 def probability(p: float | None, equals: str = "= ") -> str:

@@ -1,4 +1,4 @@
-"""Generated tables between the markers of a README."""
+"""The best speaker-independent results between the markers of a README."""
 
 from __future__ import annotations
 
@@ -8,28 +8,27 @@ from pathlib import Path
 
 from benchmark.engine.files import write_text
 from benchmark.errors import BenchmarkError
-from benchmark.evaluation.leaderboard import Leaderboard
-from benchmark.report.pages.claims import claims_block
-from benchmark.report.pages.glance import glance_block
-from benchmark.report.pages.leaderboard import headline_table
+from benchmark.evaluation.leaderboard import METRIC, SPEAKER_INDEPENDENT, Leaderboard
+from benchmark.report import wording
+from benchmark.report.markdown import address, counted, listed, number, plain, table
+from benchmark.report.pages.across import blocks
 
 FOLDER = "reports"
-"""Path from the README to the pages."""
+"""Path from a README to the pages, if its marker names no other address."""
 
 MARKED = re.compile(
-    r"(?P<start><!-- (?P<kind>leaderboard|claims|glance)(?::(?P<name>\S+))? -->)"
-    r"(?:(?:(?!<!-- (?:leaderboard|claims|glance)\b).)*?(?P<end><!-- /(?P=kind) -->))?",
+    r"(?P<start><!-- best(?::(?P<pages>\S+))? -->)"
+    r"(?:(?:(?!<!-- best\b).)*?(?P<end><!-- /best -->))?",
     flags=re.DOTALL,
 )
 
 
 def update_readme(readme: Path, boards: Sequence[Leaderboard]) -> None:
-    """Write the tables of the studies between the markers of a README.
+    """Write the best speaker-independent results between the markers of a README.
 
-    ``<!-- leaderboard:NAME -->`` starts the headline table of a study, ``<!-- claims -->`` all
-    claims, and ``<!-- glance:NAME -->`` the table of all studies of the same clips as NAME. Each
-    ends at ``<!-- /leaderboard -->``, ``<!-- /claims -->`` or ``<!-- /glance -->``. Text between
-    markers without a result is left unchanged.
+    ``<!-- best:ADDRESS -->`` starts the table, and ``<!-- /best -->`` ends it. The address is that
+    of the folder of the pages, by default ``reports``. Without a result, the text between the
+    markers is left unchanged.
 
     Raises
     ------
@@ -41,9 +40,9 @@ def update_readme(readme: Path, boards: Sequence[Leaderboard]) -> None:
     def replaced(match: re.Match[str]) -> str:
         if not match["end"]:
             raise BenchmarkError(
-                f"{readme}: {match['start']} has no end; add <!-- /{match['kind']} --> after it."
+                f"{readme}: {match['start']} has no end; add <!-- /best --> after it."
             )
-        block = _block(match["kind"], match["name"], boards)
+        block = best_table(boards, match["pages"] or FOLDER)
         return f"{match['start']}\n\n{block}\n\n{match['end']}" if block else match[0]
 
     updated = MARKED.sub(replaced, text)
@@ -51,11 +50,35 @@ def update_readme(readme: Path, boards: Sequence[Leaderboard]) -> None:
         write_text(readme, updated)
 
 
-def _block(kind: str, name: str, boards: Sequence[Leaderboard]) -> str:
-    """Return the text between a pair of markers; empty without a result."""
-    if kind == "claims":
-        return claims_block(boards, FOLDER)
-    if kind == "glance":
-        return glance_block(boards, name, FOLDER)
-    own = [board for board in boards if board.result.name == name]
-    return headline_table(own[0], FOLDER) if own else ""
+def best_table(boards: Sequence[Leaderboard], pages: str = FOLDER) -> str:
+    """Return the inductive study with the best CV score of each set of clips; empty without one.
+
+    Parameters
+    ----------
+    boards : sequence of Leaderboard
+    pages : str
+        Address of the folder of the pages.
+    """
+    rows = [
+        _row(board, pages)
+        for board in sorted(blocks(boards), key=_speaker_independent_uar, reverse=True)
+    ]
+    header = ["Emotions and corpora", "Study", "Selected model", "Chance level", "UAR, SI"]
+    return table(header, rows, words=range(3)) if rows else ""
+
+
+def _row(board: Leaderboard, pages: str) -> list[str]:
+    result = board.result
+    evaluation = board.selected_evaluation(SPEAKER_INDEPENDENT)
+    corpora = listed(wording.used_corpora(result))
+    return [
+        f"{counted(len(result.emotions), 'emotion')} of {corpora}",
+        f"[{plain(result.name)}]({pages}/{address(f'{result.name}.md')})",
+        wording.model_title(result, board.selected[SPEAKER_INDEPENDENT].model),
+        number(wording.chance_level(evaluation)),
+        f"{wording.cell(evaluation, METRIC)}, {counted(evaluation.speakers, 'speaker')}",
+    ]
+
+
+def _speaker_independent_uar(board: Leaderboard) -> float:
+    return board.selected_evaluation(SPEAKER_INDEPENDENT).scores[METRIC].value

@@ -19,8 +19,9 @@ if TYPE_CHECKING:
 TEMPLATES = Path(__file__).parent / "templates"
 
 FILTERS = (
-    "capitalised", "claimed", "code", "count", "counted", "decimals", "figure", "interval",
-    "listed", "number", "percent", "plain", "probability", "shortened", "signed", "span", "title",
+    "anchor", "capitalised", "claimed", "code", "count", "counted", "decimals", "figure",
+    "interval", "listed", "number", "percent", "plain", "probability", "shortened", "signed",
+    "span", "title",
 )  # fmt: skip
 """Functions of `benchmark.report.markdown` that templates use as filters: ``{{ uar | number }}``.
 

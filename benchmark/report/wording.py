@@ -404,13 +404,12 @@ def constants() -> dict[str, Any]:
         "METRICS": METRICS, "PROTOCOLS": PROTOCOLS,
         "protocol": protocol_words,
         "metric": METRICS[METRIC].title, "WITHIN": WITHIN,
-        "base": "",
     }  # fmt: skip
 
 
-def banners(board: Leaderboard, folder: str = "") -> str:
-    """Return the alert boxes of a study; `folder` leads from the page to that of the reports."""
-    return render("partials/banners", **context(board) | {"base": folder})
+def banners(board: Leaderboard) -> str:
+    """Return the alert boxes of a study."""
+    return render("partials/banners", **context(board))
 
 
 def headline(board: Leaderboard) -> str:
@@ -423,9 +422,9 @@ def settings_line(board: Leaderboard) -> str:
     return render("partials/settings", **context(board))
 
 
-def leaderboard_note(board: Leaderboard, folder: str = "") -> str:
-    """Return the note below a leaderboard; `folder` leads from the page to that of the reports."""
-    return render("partials/leaderboard_note", **context(board) | {"base": folder})
+def leaderboard_note(board: Leaderboard) -> str:
+    """Return the note below a leaderboard."""
+    return render("partials/leaderboard_note", **context(board))
 
 
 def estimand(board: Leaderboard) -> str:
@@ -499,13 +498,6 @@ def verdict(claim: Claim) -> str:
         else f"sampling allows {number(claim.allowance)}"
     )
     return f"{_verdict(claim)} ({_difference(claim)}; {allowed})"
-
-
-def brief_verdict(claim: Claim) -> str:
-    """Return the verdict on a claim, with the difference only."""
-    if claim.verdict == "not comparable":
-        return claim.verdict
-    return f"{_verdict(claim)} ({_difference(claim)})"
 
 
 def _verdict(claim: Claim) -> str:

@@ -25,7 +25,7 @@ from tests.support.sounds import RATE_HZ, voice
 from tests.support.tracking import client_of
 
 FOLDER = Path(__file__).parent
-DOCS = FOLDER.parents[1] / "docs" / "extending.md"
+DOCS = FOLDER.parents[1] / "docs" / "how_to" / "extending.md"
 PACKAGE = FOLDER / "ser_toys"
 TOYS = sorted(path for path in PACKAGE.glob("ser_toys/*.py") if path.name != "__init__.py")
 CONTRACTS = (

@@ -21,8 +21,8 @@ from benchmark.evaluation.results import Result, read_result, write_result
 from benchmark.evaluation.significance import holm
 from benchmark.report import update_readme, write_pages
 from benchmark.report.figures import Drawn, draw, png_of_pixels
-from benchmark.report.markdown import claimed as claimed_figure
 from benchmark.report.markdown import (
+    anchor,
     code,
     figure,
     interval,
@@ -33,6 +33,7 @@ from benchmark.report.markdown import (
     span,
     table,
 )
+from benchmark.report.markdown import claimed as claimed_figure
 from benchmark.report.pages.claims import claims_page
 from benchmark.report.pages.leaderboard import headline_table
 from benchmark.report.sections import SECTIONS, Section
@@ -378,23 +379,56 @@ def test_generated_speech_needs_no_folder() -> None:
     assert run_command(result) == "python -m benchmark run-study small"
 
 
-def test_the_readme_gets_the_table_between_its_markers(tmp_path: Path) -> None:
+def best_rows(readme: Path) -> list[str]:
+    """The rows of the table of best results, without its header."""
+    lines = [line for line in readme.read_text(encoding="utf-8").splitlines() if line[:1] == "|"]
+    return lines[2:]
+
+
+def test_the_readme_gets_the_best_results_between_its_markers(tmp_path: Path) -> None:
     readme = tmp_path / "README.md"
-    readme.write_text(
-        "a\n<!-- leaderboard:small -->\nstale table\n<!-- /leaderboard -->\nb\n"
-        "<!-- leaderboard:other -->\nkept\n<!-- /leaderboard -->\n",
-        encoding="utf-8",
-    )
-    result = make(**SMALL)
-    update_readme(readme, leaderboards([result]))
+    readme.write_text("a\n<!-- best -->\nstale\n<!-- /best -->\nb\n", encoding="utf-8")
+    update_readme(readme, [])
+    assert "stale" in readme.read_text(encoding="utf-8")
+    boards = leaderboards([make(**SMALL), make(**SMALL | {"name": "other", "corpora": ["tess"]})])
+    update_readme(readme, boards)
     once = readme.read_text(encoding="utf-8")
-    update_readme(readme, leaderboards([result]))
+    update_readme(readme, boards)
     assert readme.read_text(encoding="utf-8") == once
-    assert headline_table(leaderboard(result), "reports") in once
-    assert "stale table" not in once
-    assert "kept" in once
-    assert "](reports/small.md)" in once
+    assert "stale" not in once
+    assert len(best_rows(readme)) == 2
+    assert once.count("](reports/small.md)") == once.count("](reports/other.md)") == 1
     assert once.startswith("a\n")
+    assert once.endswith("<!-- /best -->\nb\n")
+
+
+def test_of_studies_of_the_same_clips_the_readme_has_the_inductive_one_with_the_best_cv_score(
+    tmp_path: Path,
+) -> None:
+    better = make(**SMALL | {"name": "better"})
+    winners = tuple(one.model_copy(update={"score": 0.99}) for one in better.winners)
+    results = [
+        make(**SMALL),
+        replace(better, winners=winners),
+        make(**SMALL | {"name": "scaled", "normalise": "speaker"}),
+        make(**SMALL | {"name": "generated", "corpora": ["synthetic"]}),
+    ]
+    readme = tmp_path / "README.md"
+    pages = "https://example.org/reports"
+    readme.write_text(f"<!-- best:{pages} -->\n<!-- /best -->\n", encoding="utf-8")
+    update_readme(readme, leaderboards(results))
+    (row,) = best_rows(readme)
+    assert f"| [better]({pages}/better.md) |" in row
+
+
+def test_the_leaderboard_has_a_link_to_each_of_its_sections(tmp_path: Path) -> None:
+    results = [make(**SMALL), make(**SMALL | {"name": "other", "corpora": ["tess"]})]
+    write_pages(leaderboards(results), tmp_path, only=["none"])
+    page = (tmp_path / "README.md").read_text(encoding="utf-8")
+    contents = page.partition("**Contents**")[2].partition("\n## ")[0]
+    headings = re.findall(r"^## (?:\[(.+)\]\(.+\)|(.+))$", page, re.MULTILINE)
+    anchors = {anchor(linked or words) for linked, words in headings}
+    assert set(re.findall(r"\(#(.+?)\)", contents)) == anchors
 
 
 def test_studies_of_the_same_clips_stand_together_transductive_ones_in_a_table_of_their_own(
@@ -417,25 +451,16 @@ def test_studies_of_the_same_clips_stand_together_transductive_ones_in_a_table_o
     assert "Inductive: one clip is enough" in inductive
     assert "](scaled.md)" not in inductive
     assert "](small.md)" not in transductive
-    assert "](scaled.md) | `means-184`" in transductive
+    assert "](scaled.md) |" in transductive
+    assert "| `means-184`, normalised by speaker |" in transductive
     assert ", normalised by speaker |" in transductive
     assert "1.000 [1.00," in own
     assert "](other.md)" in apart
-    readme = tmp_path / "above.md"
-    readme.write_text("a\n<!-- glance:small -->\n<!-- /glance -->\nb\n", encoding="utf-8")
-    for _ in range(2):
-        update_readme(readme, boards)
-        written = readme.read_text(encoding="utf-8")
-        assert written.index("](reports/small.md)") < written.index("](reports/scaled.md)")
-        assert written.count("mix of the corpus; acted corpora are balanced, a call is not") == 1
-        assert written.count("](reports/strong.md)") == written.count("](reports/small.md)") == 1
-        assert "other.md" not in written
-        assert written.endswith("<!-- /glance -->\nb\n")
 
 
 def test_a_marker_without_an_end_is_refused(small: Leaderboard, tmp_path: Path) -> None:
     readme = tmp_path / "README.md"
-    readme.write_text("<!-- leaderboard:small -->\ntext\n", encoding="utf-8")
+    readme.write_text("<!-- best -->\ntext\n", encoding="utf-8")
     with pytest.raises(BenchmarkError, match="has no end"):
         update_readme(readme, [small])
 
@@ -601,26 +626,6 @@ def test_without_claims_there_is_no_page_of_them(small: Leaderboard, tmp_path: P
     write_pages([small], tmp_path, only=["none"])
     assert not (tmp_path / "claims.md").exists()
     assert "claims.md" not in (tmp_path / "README.md").read_text(encoding="utf-8")
-
-
-def test_the_readme_gets_every_claim_between_its_markers(
-    small: Leaderboard, desktop: Leaderboard, tmp_path: Path
-) -> None:
-    readme = tmp_path / "README.md"
-    readme.write_text("a\n<!-- claims -->\nstale\n<!-- /claims -->\nb\n", encoding="utf-8")
-    update_readme(readme, [small])
-    assert "stale" in readme.read_text(encoding="utf-8")
-    update_readme(readme, [desktop])
-    once = readme.read_text(encoding="utf-8")
-    update_readme(readme, [desktop])
-    assert readme.read_text(encoding="utf-8") == once
-    assert "stale" not in once
-    assert len(claim_lines(once)) == 2
-    assert "](reports/desktop.md)" in once
-    assert "](reports/claims.md)" in once
-    assert "not comparable; measured on RAVDESS, SAVEE and TESS only |" in once
-    assert "Sources: A desktop page.</sub>" in once
-    assert once.endswith("<!-- /claims -->\nb\n")
 
 
 def test_two_studies_of_one_source_can_be_told_apart() -> None:

@@ -107,19 +107,12 @@ def claimed_rows(boards: Sequence[Leaderboard]) -> list[Row]:
 def claims_page(boards: Sequence[Leaderboard]) -> str:
     """Return the page of all claims; empty if no study has any."""
     rows = claimed_rows(boards)
-    return render("pages/claims", **_facts(rows, "")) + "\n" if rows else ""
+    return render("pages/claims", **_facts(rows)) + "\n" if rows else ""
 
 
-def claims_block(boards: Sequence[Leaderboard], folder: str) -> str:
-    """Return all claims in brief, for a README above the `folder` of the pages; may be empty."""
-    rows = claimed_rows(boards)
-    return render("pages/claims_brief", **_facts(rows, folder)) if rows else ""
-
-
-def _facts(rows: Sequence[Row], folder: str) -> dict[str, Any]:
+def _facts(rows: Sequence[Row]) -> dict[str, Any]:
     """Return the variables of the templates."""
     comparable = [row for row in rows if row.claim.verdict != "not comparable"]
-    brief = bool(folder)
     return {
         "n_claims": len(rows),
         "n_comparable": len(comparable),
@@ -128,15 +121,12 @@ def _facts(rows: Sequence[Row], folder: str) -> dict[str, Any]:
         "sources": list(dict.fromkeys(wording.cited(row.source) for row in rows)),
         **wording.constants(),
         "metrics": sorted({METRICS[row.source.metric].title for row in rows}),
-        "rows": [[*_cells(rows, row, folder), _verdict(row, brief=brief)] for row in rows],
-        "reasons": [row for row in rows if row.why],
+        "rows": [[*_cells(rows, row), _verdict(row)] for row in rows],
         "protocols": {
             name: wording.protocol_words(name).meaning
             for name in dict.fromkeys(row.source.protocol for row in rows)
         },
         "independent": wording.protocol_words(SPEAKER_INDEPENDENT),
-        "base": folder,
-        "page": link("All reported figures with reasons for the differences", folder, NAME),
     }
 
 
@@ -162,12 +152,12 @@ def _means(comparable: Sequence[Row]) -> Means | None:
     )
 
 
-def _cells(rows: Sequence[Row], row: Row, folder: str) -> list[str]:
+def _cells(rows: Sequence[Row], row: Row) -> list[str]:
     claim = row.claim
     # A speaker-independent claim is itself the speaker-independent figure.
     own = row.source.protocol == SPEAKER_INDEPENDENT
     return [
-        _system(rows, row, folder),
+        _system(rows, row),
         row.model,
         f"{METRICS[row.source.metric].title} {claimed(claim.claimed)}",
         figure(claim.measured),
@@ -176,19 +166,16 @@ def _cells(rows: Sequence[Row], row: Row, folder: str) -> list[str]:
     ]
 
 
-def _system(rows: Sequence[Row], row: Row, folder: str) -> str:
+def _system(rows: Sequence[Row], row: Row) -> str:
     """Return the source, linked to the study's page; with the study's name if it has several."""
     source = row.source.source
     studies = {one.result.name for one in rows if one.source.source == source}
     shown = f"{source}: {row.result.name}" if len(studies) > 1 else source
-    return link(plain(shown), *[folder] * bool(folder), f"{row.result.name}.md")
+    return link(plain(shown), f"{row.result.name}.md")
 
 
-def _verdict(row: Row, *, brief: bool) -> str:
-    """Return the verdict and missing data; if not `brief`, also the reason of a difference."""
+def _verdict(row: Row) -> str:
+    """Return the verdict, missing data and the reason of a difference."""
     missing = wording.partial_data(row.result)
-    if brief:
-        reason = missing or plain(row.claim.not_comparable)
-        return "; ".join(part for part in (wording.brief_verdict(row.claim), reason) if part)
     first, *others = [part for part in (wording.verdict(row.claim), missing, row.why) if part]
     return ". ".join([first, *map(capitalised, others)]) + "."

@@ -23,7 +23,6 @@ from benchmark.evaluation.leaderboard import (
 from benchmark.features.contamination import contaminated_encoders, known_as_tuned
 from benchmark.report import wording
 from benchmark.report.markdown import NOTHING, counted, link, plain, table
-from benchmark.report.template import render
 
 COLUMNS = (SPEAKER_DEPENDENT, SPEAKER_INDEPENDENT, "cross-corpus", "given")
 """The protocols with a column of their own."""
@@ -78,45 +77,38 @@ def groups(boards: Sequence[Leaderboard], externals: Sequence[External] = ()) ->
     ]
 
 
-def _tables(boards: Sequence[Leaderboard], folder: str = "") -> tuple[str, str]:
+def _tables(boards: Sequence[Leaderboard]) -> tuple[str, str]:
     """Return the tables of the inductive and of the transductive studies."""
     kinds = [
         [board for board in boards if wording.is_transductive(board.result) is kind]
         for kind in (False, True)
     ]
-    inductive, transductive = (glance_table(kind, folder) if kind else "" for kind in kinds)
+    inductive, transductive = (glance_table(kind) if kind else "" for kind in kinds)
     return inductive, transductive
 
 
-def glance_table(boards: Sequence[Leaderboard], folder: str = "") -> str:
+def glance_table(boards: Sequence[Leaderboard]) -> str:
     """Return the table of studies of one kind, the best speaker-independent score first.
 
     The scores of a column are on the clips that all its studies tested.
-
-    Parameters
-    ----------
-    boards : sequence of Leaderboard
-    folder : str
-        Path from the page with the table to the folder of the pages; empty for the same folder.
     """
     shown = [name for name in COLUMNS if any(name in board.protocols for board in boards)]
-    header = ["Study", "Features", "Selected model"]
-    header += [f"UAR, {wording.protocol_words(name).column}" for name in shown]
-    where = folder.split("/") if folder else []
+    scores = [f"UAR, {wording.protocol_words(name).column}" for name in shown]
+    header = ["Study", *scores, "Selected model", "Features"]
     compared = {name: compared_evaluations(boards, name) for name in shown}
     order = compared.get(SPEAKER_INDEPENDENT, {})
     rows = [
         [
-            link(plain(board.result.name), *where, f"{board.result.name}.md"),
-            _features(board),
-            wording.model_title(board.result, board.selected[board.leading].model),
+            link(plain(board.result.name), f"{board.result.name}.md"),
             *(_cell(compared[name].get(board.result.name)) for name in shown),
+            wording.model_title(board.result, board.selected[board.leading].model),
+            _features(board),
         ]
         for board in sorted(
             boards, key=lambda board: _value(order.get(board.result.name)), reverse=True
         )
     ]
-    return table(header, rows, words=range(3))
+    return table(header, rows, words=(0, len(header) - 2, len(header) - 1))
 
 
 def external_table(boards: Sequence[Leaderboard], externals: Sequence[External]) -> str:
@@ -149,35 +141,12 @@ def external_table(boards: Sequence[Leaderboard], externals: Sequence[External])
     return table(["System", "Protocol, as stated", "UAR"], rows, words=range(2)) if rows else ""
 
 
-def glance_block(boards: Sequence[Leaderboard], name: str, folder: str) -> str:
-    """Return the tables and note of all studies with the clips of one; empty without that study.
-
-    Parameters
-    ----------
-    boards : sequence of Leaderboard
-        Changed runs are excluded.
-    name : str
-        Name of a study.
-    folder : str
-        See `glance_table`.
-    """
-    own = [board for board in boards if not wording.is_changed(board.result)]
-    wanted = {clips_of(board) for board in own if board.result.name == name}
-    group = [board for board in own if clips_of(board) in wanted]
-    if not group:
-        return ""
-    inductive, transductive = _tables(group, folder)
-    tables = {"inductive": inductive, "transductive": transductive, "external": ""}
-    return render("pages/glance_block", **note_facts(group, folder), group=tables)
-
-
-def note_facts(boards: Sequence[Leaderboard], folder: str = "") -> dict[str, Any]:
+def note_facts(boards: Sequence[Leaderboard]) -> dict[str, Any]:
     """Return the variables of the template of the note."""
     return {
         "speaker_independent": any(SPEAKER_INDEPENDENT in board.protocols for board in boards),
         "transductive": any(wording.is_transductive(board.result) for board in boards),
         "FEWEST_SPEAKERS": FEWEST_SPEAKERS,
-        "base": folder,
     }
 
 

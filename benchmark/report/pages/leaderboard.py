@@ -21,6 +21,7 @@ class StudySummary:
 
     Attributes
     ----------
+    name : str
     link : str
         Its name, linked to its page.
     question, settings, table : str
@@ -28,6 +29,7 @@ class StudySummary:
         File of the page on its recordings; empty if there is none.
     """
 
+    name: str
     link: str
     question: str
     settings: str
@@ -70,15 +72,8 @@ def leaderboard_page(
     return render("pages/leaderboard", **facts) + "\n"
 
 
-def headline_table(board: Leaderboard, folder: str = "") -> str:
-    """Return the main result and a compact leaderboard, for a page that shows more than this study.
-
-    Parameters
-    ----------
-    board : Leaderboard
-    folder : str
-        Path from the page with the table to the folder of the pages; empty for the same folder.
-    """
+def headline_table(board: Leaderboard) -> str:
+    """Return the main result and a compact leaderboard, for a page of several studies."""
     result = board.result
     columns = [wording.protocol_words(protocol).column for protocol in board.protocols]
     reported = {claim.model: claim for claim in claims(board)}
@@ -101,15 +96,14 @@ def headline_table(board: Leaderboard, folder: str = "") -> str:
             row.append(figure(claim.measured) if claim else NOTHING)
             row.append(claimed(claim.claimed) if claim else NOTHING)
         rows.append(row)
-    where = [*folder.split("/"), f"{result.name}.md"] if folder else [f"{result.name}.md"]
     return render(
         "pages/headline",
-        banners=wording.banners(board, folder),
+        banners=wording.banners(board),
         headline=wording.headline(board),
         table=table(header, rows),
-        note=wording.leaderboard_note(board, folder),
+        note=wording.leaderboard_note(board),
         claims_metric=METRICS[result.study.claims.metric].title if result.study.claims else "",
-        details=link("Details of this study", *where),
+        details=link("Details of this study", f"{result.name}.md"),
     )
 
 
@@ -121,6 +115,7 @@ def _order(board: Leaderboard) -> tuple[bool, str]:
 def _summary(board: Leaderboard, explored: Collection[str]) -> StudySummary:
     result = board.result
     return StudySummary(
+        name=result.name,
         link=link(plain(result.name), f"{result.name}.md"),
         question=result.study.question,
         settings=wording.settings_line(board),

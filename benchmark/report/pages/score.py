@@ -287,7 +287,7 @@ def score_page(page: ScorePage) -> str:
             fewest_clips=FEWEST_CLIPS,
             AGREEMENT=AGREEMENT,
             listed_speakers=wording.listed_speakers(page.evaluation),
-            **wording.constants() | {"base": ".."},
+            **wording.constants(),
         )
         + "\n"
     )

@@ -1,0 +1,116 @@
+"""A reader of the documentation, who runs the blocks of code of a page from top to bottom."""
+
+from __future__ import annotations
+
+import os
+import re
+import shlex
+import signal
+import socket
+import subprocess
+import sys
+from collections.abc import Iterator
+from contextlib import ExitStack, contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+
+from tests.support.waiting import free_port, wait_until
+
+ROOT = Path(__file__).parents[2]
+DOCS = ROOT / "docs"
+BLOCK = re.compile(
+    r"(?:^<!-- test: (?P<how>[^\n]+) -->\n)?^```(?P<language>sh|python)\n(?P<code>.*?)^```$",
+    re.MULTILINE | re.DOTALL,
+)
+PYTHON = f'python() {{ {shlex.quote(sys.executable)} "$@"; }}\n'
+"""In the reader's shell, ``python`` is the one of the tests."""
+
+
+@dataclass(frozen=True)
+class Block:
+    """A block of code.
+
+    Attributes
+    ----------
+    language : str
+        ``sh`` or ``python``.
+    how : str
+        From the comment ``<!-- test: HOW -->`` before it: ``skip, REASON``; ``background``, a
+        server that runs to the end of the page; ``status 1``. Empty without a comment.
+    """
+
+    language: str
+    code: str
+    how: str
+
+
+def blocks(page: Path) -> list[Block]:
+    """Return the blocks of a page, from top to bottom."""
+    found = BLOCK.finditer(page.read_text(encoding="utf-8"))
+    return [Block(one["language"], one["code"], one["how"] or "") for one in found]
+
+
+@dataclass(frozen=True)
+class Reader:
+    """A reader in an empty folder.
+
+    Attributes
+    ----------
+    folder : Path
+    home : Path
+        What ``~`` stands for.
+    """
+
+    folder: Path
+    home: Path
+
+    def follow(self, page: str) -> None:
+        """Run the blocks of a page below docs/; each has to end with its status, by default 0."""
+        with ExitStack() as servers:
+            address = ""
+            for block in blocks(DOCS / page):
+                if block.how == "background":
+                    address = servers.enter_context(self._serving(block.code.strip()))
+                elif not block.how.startswith("skip"):
+                    code = block.code.replace("127.0.0.1:8000", address)
+                    self._run(block.language, code, int(block.how.removeprefix("status ") or 0))
+
+    def _run(self, language: str, code: str, status: int) -> None:
+        command = {
+            "sh": ["bash", "-euc", PYTHON + code],
+            "python": [sys.executable, "-c", code],
+        }[language]
+        ended = subprocess.run(
+            command, cwd=self.folder, env=self._environment, capture_output=True, text=True,
+            check=False,
+        )  # fmt: skip
+        assert ended.returncode == status, f"{code}\n{ended.stdout}\n{ended.stderr}"
+
+    @contextmanager
+    def _serving(self, command: str) -> Iterator[str]:
+        """Start a server on a free port; yield its address, and end it."""
+        port = free_port()
+        process = subprocess.Popen(
+            ["bash", "-euc", f"{PYTHON}{command} --port {port}"],
+            cwd=self.folder, env=self._environment, start_new_session=True,
+            stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL,
+        )  # fmt: skip
+        try:
+            wait_until(lambda: process.poll() is not None or answers(port))
+            assert process.poll() is None, f"{command} ended"
+            yield f"127.0.0.1:{port}"
+        finally:
+            os.killpg(process.pid, signal.SIGTERM)
+            process.wait()
+
+    @property
+    def _environment(self) -> dict[str, str]:
+        own = {"PYTHONPATH": str(ROOT), "HOME": str(self.home), "MPLBACKEND": "agg"}
+        unset = ("SER_CORPORA", "MLFLOW_TRACKING_URI")
+        return {name: v for name, v in os.environ.items() if name not in unset} | own
+
+
+def answers(port: int) -> bool:
+    """Whether somebody listens on a port."""
+    with socket.socket() as asked:
+        return asked.connect_ex(("127.0.0.1", port)) == 0

@@ -1,0 +1,84 @@
+"""Every command and snippet of the tutorials runs, in the order of the page.
+
+The quickstart's study is smaller here: a project's own studies/ comes before that of the package.
+"""
+
+from __future__ import annotations
+
+import shutil
+from pathlib import Path
+
+import pytest
+
+from tests.docs.pages import DOCS, ROOT, Reader, blocks
+
+SMALLER = {
+    '["angry", "disgust", "fearful", "happy", "neutral", "sad", "surprised"]': (
+        '["angry", "neutral", "sad"]'
+    ),
+    "folds     = 3": "folds     = 2",
+    "trials = 5": "trials = 1",
+    "folds  = 3": "folds  = 2",
+    "max_iter = 100": "max_iter = 20",
+    "n_estimators = [50, 100]": "n_estimators = [10, 20]",
+}
+"""Changes of the quickstart's study."""
+
+
+@pytest.fixture(scope="module")
+def reader(tmp_path_factory: pytest.TempPathFactory) -> Reader:
+    """A reader who has followed the quickstart, as the other tutorials expect."""
+    folder = tmp_path_factory.mktemp("reader")
+    study = (ROOT / "studies/quickstart.toml").read_text()
+    for before, after in SMALLER.items():
+        assert before in study
+        study = study.replace(before, after)
+    (folder / "studies").mkdir()
+    (folder / "studies/quickstart.toml").write_text(study)
+    reader = Reader(folder, home=folder)
+    reader.follow("tutorials/quickstart.md")
+    return reader
+
+
+def test_the_quickstart_leaves_a_page_of_the_study_and_one_of_the_changed_run(
+    reader: Reader,
+) -> None:
+    reports = reader.folder / "reports"
+    assert (reports / "quickstart.md").is_file()
+    assert len(list(reports.glob("quickstart@*.md"))) == 1
+
+
+def test_own_recordings_get_a_study_and_a_page(reader: Reader) -> None:
+    reader.follow("tutorials/own_corpus.md")
+    assert len(list((reader.folder / "reports").glob("my_study@*.md"))) == 1
+
+
+def test_predictions_of_a_paper_are_scored_and_audited(reader: Reader) -> None:
+    reader.follow("tutorials/paper.md")
+    assert (reader.folder / "reports/audit/paper.md").is_file()
+    assert "quickstart" in (reader.folder / "reports/scores/repeated.md").read_text()
+
+
+@pytest.mark.skipif(shutil.which("curl") is None, reason="needs curl")
+def test_a_model_is_served(reader: Reader) -> None:
+    pytest.importorskip("fastapi", reason="needs the extra serve")
+    reader.follow("tutorials/serving.md")
+
+
+def test_ravdess_from_the_list_to_the_audit(recordings: Path, tmp_path: Path) -> None:
+    (tmp_path / "corpora").symlink_to(recordings.resolve())
+    Reader(tmp_path, home=tmp_path).follow("tutorials/ravdess.md")
+    assert (tmp_path / "reports/mini_project.md").is_file()
+
+
+def test_each_tutorial_is_followed_here() -> None:
+    tutorials = {f"tutorials/{path.name}" for path in (DOCS / "tutorials").glob("*.md")}
+    text = Path(__file__).read_text()
+    assert all(f'follow("{name}")' in text for name in tutorials)
+
+
+@pytest.mark.parametrize("page", sorted((DOCS / "tutorials").glob("*.md")), ids=lambda p: p.stem)
+def test_a_block_that_is_not_run_says_why(page: Path) -> None:
+    allowed = ("", "background", "status 1")
+    for block in blocks(page):
+        assert block.how in allowed or block.how.startswith("skip, ")
