@@ -176,8 +176,9 @@ class Split(Record):
     test_size: float = Field(default=0.25, gt=0, lt=1)
     """Size of the test side without `folds`: a fraction of the clips, speakers or sentences."""
     folds: int | str | None = None
-    """Outer folds in place of one test side of `test_size`: a number, or a name in `OUTER_FOLDS`.
-    Each is tested once, after a search of its own. The speaker-dependent protocol draws as many."""
+    """Outer folds in place of one test side of `test_size`: a number, ``leave-one-speaker-out``, or
+    published folds such as ``emobox``. Each is tested once, after a search of its own. The
+    speaker-dependent protocol draws as many."""
     repeats: int = Field(default=1, ge=1, le=100)
     """Repetitions of all draws and searches, with other seeds."""
 
@@ -424,8 +425,13 @@ class Study(Record):
         The clips that set the scale of a test speaker, or of a test corpus; None for all clips.
     seed : int
         All randomness derives from it.
+    split : Split
+        Protocols and outer folds: the table ``[split]``.
+    search : Search
+        The hyperparameter search: the table ``[search]``.
     models : dict of str to ModelSettings
-        In the order in which pages show them.
+        A table ``[models.NAME]`` for each model, in the order in which pages show them: ranges,
+        lists of choices and fixed values.
     ensembles : dict of str to tuple of str, or to str
         By name: the models for soft voting; ``greedy`` for greedy ensemble selection from the
         trials of all models; or ``stacking``. Without any, soft voting of all models.
@@ -433,6 +439,8 @@ class Study(Record):
         Pairs of models to compare on the same clips and folds.
     learning_curves : LearningCurves or None
         Learning curves of each model; None for none.
+    claims : Claims or None
+        Figures that the source of the study reports.
     """
 
     name: str

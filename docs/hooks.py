@@ -51,6 +51,7 @@ FENCE = re.compile(r"(^```.*?^```$)", re.MULTILINE | re.DOTALL)
 ALERT = re.compile(r"^> \[!(\w+)\]\n((?:^>.*\n?)+)", re.MULTILINE)
 LINK = re.compile(r"(?<=\]\()(?!\w+:|#)([^)#\s]+)")
 GENERATED = re.compile(r"^<!-- generated: (.+) -->$", re.MULTILINE)
+LIST = re.compile(r"tuple\[(.+?), \.\.\.\]")
 TEST = re.compile(r"^<!-- test: .+ -->\n", re.MULTILINE)
 
 TABLES = {
@@ -171,7 +172,7 @@ def _keys(record: griffe.Class) -> str:
 
 def _values(field: FieldInfo, attribute: griffe.Attribute) -> str:
     """Return the type of a key, its limits and its default."""
-    kind = str(attribute.annotation).replace(" | ", " or ").replace("tuple[str, ...]", "list[str]")
+    kind = LIST.sub(r"list[\1]", str(attribute.annotation)).replace(" | ", " or ")
     limits = [
         f"{sign} {getattr(limit, name)}"
         for limit in field.metadata
@@ -180,7 +181,7 @@ def _values(field: FieldInfo, attribute: griffe.Attribute) -> str:
     ]
     if field.is_required():
         default = "required"
-    elif isinstance(field.default, BaseModel):
+    elif field.default is None or isinstance(field.default, BaseModel):
         default = ""
     else:
         default = f"default {code(to_json(field.default).decode())}"

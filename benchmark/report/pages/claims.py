@@ -121,7 +121,8 @@ def _facts(rows: Sequence[Row]) -> dict[str, Any]:
         "sources": list(dict.fromkeys(wording.cited(row.source) for row in rows)),
         **wording.constants(),
         "metrics": sorted({METRICS[row.source.metric].title for row in rows}),
-        "rows": [[*_cells(rows, row), _verdict(row)] for row in rows],
+        "rows": [[*_cells(rows, row), _verdict(row.claim)] for row in rows],
+        "remarks": [(row, remark) for row in rows if (remark := _remark(row))],
         "protocols": {
             name: wording.protocol_words(name).meaning
             for name in dict.fromkeys(row.source.protocol for row in rows)
@@ -174,8 +175,12 @@ def _system(rows: Sequence[Row], row: Row) -> str:
     return link(plain(shown), f"{row.result.name}.md")
 
 
-def _verdict(row: Row) -> str:
-    """Return the verdict, missing data and the reason of a difference."""
-    missing = wording.partial_data(row.result)
-    first, *others = [part for part in (wording.verdict(row.claim), missing, row.why) if part]
-    return ". ".join([first, *map(capitalised, others)]) + "."
+def _verdict(claim: Claim) -> str:
+    """Return the verdict, with the difference if the figures are comparable."""
+    return claim.verdict if claim.verdict == "not comparable" else wording.verdict(claim)
+
+
+def _remark(row: Row) -> str:
+    """Return why a figure is not comparable, the missing data, and the reason of a difference."""
+    parts = (plain(row.claim.not_comparable), wording.partial_data(row.result), row.why)
+    return ". ".join(capitalised(part) for part in parts if part)
