@@ -13,7 +13,7 @@ from benchmark.data.guards import check_encoders
 from benchmark.data.prepare import prepare, read_corpora
 from benchmark.data.prepared import Prepared
 from benchmark.data.record import Change
-from benchmark.engine.databases import check_intact
+from benchmark.engine.databases import check_intact, without_user
 from benchmark.engine.environment import __version__
 from benchmark.engine.processes import WorkerLostError, Workers
 from benchmark.errors import BenchmarkError
@@ -22,6 +22,7 @@ from benchmark.evaluation.leaderboard import METRIC, Leaderboard, leaderboard
 from benchmark.evaluation.results import Result, by_split, read_results, write_result
 from benchmark.evaluation.summaries import write_summary
 from benchmark.features.contamination import tuned_encoders
+from benchmark.hints import command
 from benchmark.models import MODELS
 from benchmark.project import Job, Project
 from benchmark.search.budget import Budget
@@ -74,6 +75,7 @@ def run_study(study: Study, job: Job, console: Console) -> Result:
             store_checked = beside.submit(check_store, uri)
             prepared = prepare(study, job.sources, recordings, _changes(job), workers, console)
             store_checked.result()
+        console.step(f"tables of {len(prepared.splits)} splits in {project.features_cache}")
         folder = project.features_cache / prepared.name
         tracker = Tracker(uri, prepared.name, artifacts=artifacts)
         searches = open_searches(study, prepared, storage, project.features_cache / "searches")
@@ -91,9 +93,11 @@ def run_study(study: Study, job: Job, console: Console) -> Result:
             outcome = evaluate(study, prepared, searched, workers, project, console)
             result, files = outcome.result, outcome.files
             write_result(result, project.results)
+            console.step(f"result in {project.results / result.name}")
             _submit_artifacts(outcome, local)
             board = leaderboard(result)
-            publish(result, board, project, console)
+            for page in publish(result, board, project, console):
+                console.step(f"page {page}")
             log_models(tracker, result, files, _confusion_matrices(local))
             recipe, data = prepared.recipe, prepared.clips_digests
             write_cards(result, board, recipe, data, files, outcome.calibrators)
@@ -101,6 +105,7 @@ def run_study(study: Study, job: Job, console: Console) -> Result:
             tracker.finish("KILLED" if isinstance(error, KeyboardInterrupt) else "FAILED")
             raise
         tracker.finish()
+        console.step(f"MLflow: experiment {prepared.name} at {without_user(uri)}")
     if tracker.lost:
         console.warning(
             f"MLflow: {tracker.lost} records could not be logged ({tracker.reason}) They are "
@@ -175,7 +180,7 @@ def write_reports(
         console.warning(f"left out of the pages: {refusal}")
     if not results:
         raise BenchmarkError(
-            f"{project.results}: nothing has been measured yet. `python -m benchmark run-study` "
+            f"{project.results}: nothing has been measured yet. {command('run-study')} "
             "runs the quickstart study."
         )
     boards = read_boards(results, project.reports, only)

@@ -29,6 +29,7 @@ from pydantic import (
 )
 
 from benchmark.errors import BenchmarkError, mistakes, nearest, unknown
+from benchmark.hints import command
 
 Scalar = bool | int | float | str
 LEARNED_ENSEMBLES = ("greedy", "stacking")
@@ -560,7 +561,7 @@ def _read_toml(path: Path) -> dict[str, Any]:
     except OSError as error:
         raise BenchmarkError(
             f"{path}: can't read the study file ({error.strerror}). "
-            "`python -m benchmark list` shows all studies."
+            f"{command('list')} shows all studies."
         ) from error
     except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
         raise BenchmarkError(f"{path}: not valid TOML: {error}.") from error

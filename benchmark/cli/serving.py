@@ -7,9 +7,11 @@ from typing import Annotated
 
 import typer
 
+from benchmark import hints
 from benchmark.cli.options import (
     CURRENT_FOLDER,
     FinishedStudyArgument,
+    JsonOption,
     ModelOption,
     ProjectOption,
     WorkersOption,
@@ -94,7 +96,7 @@ def promote(
             f"{model_registry.REGISTERED} version {done.version} ({state}). {done.reason}"
         )
         if done.champion:
-            console.info("Use it: `python -m benchmark predict FILE`, `python -m benchmark serve`.")
+            console.info(f"Use it: {hints.command('predict FILE')}, {hints.command('serve')}.")
 
 
 def predict(
@@ -111,9 +113,7 @@ def predict(
             "--timeline", help="Predict windows of 3 s every second, each channel separately."
         ),
     ] = False,
-    as_json: Annotated[
-        bool, typer.Option("--json", help="Print JSON with exact probabilities, no table.")
-    ] = False,
+    as_json: JsonOption = False,
     csv: Annotated[
         Path | None, typer.Option("--csv", metavar="FILE", help="Write a CSV file, print no table.")
     ] = None,
@@ -220,7 +220,7 @@ def serve(
 
     By default only this machine can connect. To expose the service, set a token of at least 16
     characters and put a TLS proxy in front of it. Uploads are not stored, and no other host is
-    contacted. Needs the extra `serve`: pip install "ser-benchmark[serve]".
+    contacted. Needs the extra `serve`.
 
     - `serve --port 8080`
     """

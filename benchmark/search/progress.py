@@ -80,6 +80,11 @@ def search(
             if budget is not None:
                 left_s = min(left_s, budget.search_until(searches) - time.monotonic())
             overall.update(done, total, _time_left(left_s) if done < total else "refitting")
+            result = trial.reason or f"{metric} {trial.score:.3f}"
+            console.step(
+                f"{one.plan.split} {one.plan.model} trial {trial.number}: {trial.state}, {result}, "
+                f"{trial.seconds:.1f} s"
+            )
             on_trial(one, trial)
 
         until = budget.search_until if budget else lambda _: float("inf")

@@ -150,9 +150,7 @@ def _report_unusable(
     for one in unusable:
         console.warning(f"{one.file}: {one.reason}")
     if unusable:
-        console.info(
-            f"{len(unusable)} of {len(results)} files could not be used.", style="bold red"
-        )
+        console.warning(f"{len(unusable)} of {len(results)} files could not be used.")
     return not unusable
 
 

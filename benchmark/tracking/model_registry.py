@@ -23,6 +23,7 @@ from typing import Any
 from urllib.parse import unquote, urlsplit
 
 from benchmark.errors import BenchmarkError, unknown
+from benchmark.hints import command
 from benchmark.project import Project
 from benchmark.tracking.cards import Card, Cost, load_calibrator, load_model, read_card
 from benchmark.tracking.registered_model import (
@@ -49,7 +50,7 @@ from benchmark.tracking.store import (
 
 REGISTERED = "speech-emotion"
 CHAMPION = "champion"
-PROMOTE = "`python -m benchmark promote STUDY`"
+PROMOTE = command("promote STUDY")
 
 
 @dataclass(frozen=True)

@@ -7,6 +7,7 @@ import socket
 import sys
 from pathlib import Path
 
+from benchmark import hints
 from benchmark.engine.databases import without_user
 from benchmark.errors import BenchmarkError
 from benchmark.tracking.store import ARTIFACTS, SETTINGS, connect, sqlite_file
@@ -30,7 +31,7 @@ def ui_command(uri: str, project: Path, port: int) -> tuple[list[str], dict[str,
     file = sqlite_file(uri)
     if file is not None and not file.exists():
         raise BenchmarkError(
-            f"{file}: there are no runs yet. `python -m benchmark run-study` makes some."
+            f"{file}: there are no runs yet. {hints.command('run-study')} makes some."
         )
     with socket.socket() as probe:
         probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
