@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+from collections.abc import Sequence
 from pathlib import Path
 from shlex import quote
 from typing import Any
@@ -10,7 +11,7 @@ from typing import Any
 from benchmark.console import Console
 from benchmark.data.protocols import PROTOCOLS
 from benchmark.engine.databases import without_user
-from benchmark.evaluation.leaderboard import Leaderboard, Standing, leaderboard
+from benchmark.evaluation.leaderboard import METRIC, Leaderboard, Standing, leaderboard
 from benchmark.evaluation.metrics import METRICS
 from benchmark.evaluation.results import Result
 from benchmark.evaluation.summaries import read_summary
@@ -18,9 +19,9 @@ from benchmark.hints import program
 from benchmark.project import Project
 from benchmark.report.markdown import figure
 from benchmark.report.records import evaluation_record, figure_record
-from benchmark.report.wording import rank, row_title, test_sides
+from benchmark.report.wording import TestSide, rank, row_title, test_sides
 
-NARROW = "a model's name"
+NARROW = "a model name"
 """As wide as a model's name is shown at least; the rest of it is wrapped."""
 
 
@@ -33,8 +34,8 @@ def print_summary(result: Result, project: Project, console: Console) -> None:
     _print_leaderboard(f"{result.name}{generated}: test {metric.title}{mean}", board, console)
     protocols = [PROTOCOLS[name] for name in board.protocols]
     console.print("; ".join(f"{p.abbreviation}: {p.title}" for p in protocols))
-    for line in dict.fromkeys(side.intervals for side in test_sides(board)):
-        console.print(f"[low, high]: 95 % confidence interval; {line}")
+    for line in dict.fromkeys(map(_intervals, test_sides(board))):
+        console.print(line)
     console.print("selected: the best CV score; test scores take no part in the selection\n")
     if result.changes:
         console.warning(f"changed run: {', '.join(one.text for one in result.changes)}")
@@ -92,21 +93,35 @@ def _print_leaderboard(title: str, board: Leaderboard, console: Console) -> None
     heads = ["model", "rank", *columns]
     by_model = zip(names, *columns.values(), strict=True)
     rows = [(*name, *cells) for name, *cells in by_model]
-    if not console.fits(heads, rows):  # intervals below the scores
-        rows = [tuple(cell.replace(" [", "\n[") for cell in row) for row in rows]
-    narrowest = [(NARROW, *row[1:]) for row in rows]
-    if console.fits(heads, narrowest):
+    rows = _fitting(heads, rows, console)
+    if console.fits(heads, [(NARROW, *row[1:]) for row in rows]):
         console.table(title, heads, rows)
         return
     for column, cells in columns.items():
+        heads = ["model", "rank", column]
         lines = [(*name, cell) for name, cell in zip(names, cells, strict=True)]
-        console.table(f"{title}, {column}", ["model", "rank", column], lines)
+        console.table(f"{title}, {column}", heads, _fitting(heads, lines, console))
+
+
+def _fitting(
+    heads: Sequence[str], rows: Sequence[tuple[str, ...]], console: Console
+) -> Sequence[tuple[str, ...]]:
+    """Return the rows of a leaderboard, with intervals below the scores if there is no room."""
+    if console.fits(heads, rows):
+        return rows
+    return [tuple(cell.replace(" [", "\n[") for cell in row) for row in rows]
 
 
 def _ordered(board: Leaderboard) -> list[Standing]:
     """Return the standings, the selected model of the leading protocol first."""
     selected = board.selected[board.leading].model
     return sorted(board.standings, key=lambda one: one.model != selected)
+
+
+def _intervals(side: TestSide) -> str:
+    """Return what the brackets of a protocol's scores are."""
+    bracketed = side.evaluation.scores[METRIC].interval is not None
+    return f"in brackets: 95 % confidence {side.intervals}" if bracketed else side.intervals
 
 
 def _places(result: Result, project: Project) -> dict[str, str]:

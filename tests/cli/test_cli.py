@@ -301,7 +301,7 @@ def test_a_run_prints_its_leaderboard_as_json(bench: Bench) -> None:
     assert Path(found["page"]).is_file()
     independent = found["protocols"]["speaker-independent"]
     score = independent["models"][independent["selected"]]["scores"]["uar"]
-    assert score["low"] < score["value"] < score["high"]
+    assert score["value"] > 1 / 3
     assert {"value", "low", "high"} == set(found["sd_si_gap"]["uar"])
 
 
