@@ -36,7 +36,7 @@ from benchmark.search.storage import TrialStorage
 from benchmark.search.trial import Trial
 from benchmark.study import Study
 from benchmark.tracking.cards import write_cards
-from benchmark.tracking.log import log_models, study_record
+from benchmark.tracking.log import log_models, log_outcomes, study_record
 from benchmark.tracking.store import (
     ARTIFACTS,
     check_server,
@@ -75,7 +75,6 @@ def run_study(study: Study, job: Job, console: Console) -> Result:
             store_checked = beside.submit(check_store, uri)
             prepared = prepare(study, job.sources, recordings, _changes(job), workers, console)
             store_checked.result()
-        console.step(f"tables of {len(prepared.splits)} splits in {project.features_cache}")
         folder = project.features_cache / prepared.name
         tracker = Tracker(uri, prepared.name, artifacts=artifacts)
         searches = open_searches(study, prepared, storage, project.features_cache / "searches")
@@ -99,6 +98,7 @@ def run_study(study: Study, job: Job, console: Console) -> Result:
             for page in publish(result, board, project, console):
                 console.step(f"page {page}")
             log_models(tracker, result, files, _confusion_matrices(local))
+            log_outcomes(tracker, board, project)
             recipe, data = prepared.recipe, prepared.clips_digests
             write_cards(result, board, recipe, data, files, outcome.calibrators)
         except BaseException as error:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from contextlib import suppress
 from pathlib import Path
 from typing import Annotated
 
@@ -22,26 +23,42 @@ from benchmark.errors import BenchmarkError
 
 def ui(
     port: Annotated[int, typer.Option(min=1, max=65535, help="Port on this machine.")] = 5000,
+    open_browser: Annotated[
+        bool, typer.Option("--open", help="Open the most recent study in the browser.")
+    ] = False,
     project: ProjectOption = CURRENT_FOLDER,
 ) -> None:
-    """Open the MLflow UI of the runs, on this machine only, until Ctrl-C.
+    """Serve the MLflow UI of the runs, on this machine only, until Ctrl-C.
 
+    Plain `mlflow ui` in the project's folder shows the same.
+
+    - `ui --open`: in the browser, as soon as it is ready
     - `ui --port 5001`
     """
     with command_console() as console:
-        import subprocess
+        import webbrowser
 
+        from benchmark.tracking import ui as mlflow_ui
         from benchmark.tracking.store import tracking_uri
-        from benchmark.tracking.ui import ui_addresses, ui_command
 
         uri = tracking_uri(project)
-        command, environment = ui_command(uri, project, port)
-        console.info("The MLflow UI starts in a few seconds. Press Ctrl-C to stop it.")
-        for study, address in ui_addresses(uri, port):
-            console.print(f"{study}: {address}")
-        console.print(f"registered models: http://127.0.0.1:{port}/#/models")
-        process = subprocess.run(command, env=environment, cwd=project, check=False)
-        raise typer.Exit(process.returncode)
+        command, environment = mlflow_ui.ui_command(uri, project, port)
+        addresses = mlflow_ui.ui_addresses(uri, port)
+        console.info("The MLflow UI starts ...")
+        with mlflow_ui.running_ui(command, environment, project) as process:
+            mlflow_ui.wait_for_ui(process, port)
+            for study, address in addresses:
+                console.print(f"{study}: {address}")
+            console.print(f"registered models: http://127.0.0.1:{port}/#/models")
+            console.info(
+                "The MLflow UI is ready. Its telemetry is off, although a banner may ask. Press "
+                "Ctrl-C to stop it."
+            )
+            if open_browser and addresses:
+                webbrowser.open(addresses[0][1])
+            with suppress(KeyboardInterrupt):
+                process.wait()
+        raise typer.Exit(max(process.returncode, 0))
 
 
 def promote(

@@ -92,8 +92,7 @@ def _print_leaderboard(title: str, board: Leaderboard, console: Console) -> None
         columns["SD–SI gap"] = [f"{gap.value:+.3f}" if gap else "" for gap in gaps]
     heads = ["model", "rank", *columns]
     by_model = zip(names, *columns.values(), strict=True)
-    rows = [(*name, *cells) for name, *cells in by_model]
-    rows = _fitting(heads, rows, console)
+    rows = _fitting(heads, [(*name, *cells) for name, *cells in by_model], console)
     if console.fits(heads, [(NARROW, *row[1:]) for row in rows]):
         console.table(title, heads, rows)
         return

@@ -3,8 +3,14 @@
 from __future__ import annotations
 
 import os
+import signal
 import socket
+import subprocess
 import sys
+import time
+import urllib.request
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager, suppress
 from pathlib import Path
 
 from benchmark import hints
@@ -12,6 +18,8 @@ from benchmark.engine.databases import without_user
 from benchmark.errors import BenchmarkError
 from benchmark.tracking.store import ARTIFACTS, SETTINGS, connect, sqlite_file
 from benchmark.tracking.views import TAG, view_address
+
+Server = subprocess.Popen[bytes]
 
 
 def ui_command(uri: str, project: Path, port: int) -> tuple[list[str], dict[str, str]]:
@@ -56,8 +64,54 @@ def ui_command(uri: str, project: Path, port: int) -> tuple[list[str], dict[str,
     return command, environment
 
 
+@contextmanager
+def running_ui(
+    command: list[str], environment: Mapping[str, str], folder: Path
+) -> Iterator[Server]:
+    """Run the UI within a block; it ends with the block, also by SIGTERM."""
+    before = signal.signal(signal.SIGTERM, signal.default_int_handler)
+    # In a session of its own, its worker processes can be ended together.
+    process = subprocess.Popen(command, env=environment, cwd=folder, start_new_session=True)
+    try:
+        yield process
+    finally:
+        _end(process)
+        signal.signal(signal.SIGTERM, before)
+
+
+def wait_for_ui(process: Server, port: int) -> None:
+    """Return as soon as the UI answers.
+
+    Raises
+    ------
+    BenchmarkError
+        If it ends before.
+    """
+    while process.poll() is None:
+        with suppress(OSError), urllib.request.urlopen(f"http://127.0.0.1:{port}/health"):
+            return
+        time.sleep(0.2)
+    raise BenchmarkError(f"The MLflow UI has ended with status {process.returncode}; see above.")
+
+
+def _end(process: Server) -> None:
+    """End a server with its workers: politely, and by force after a while."""
+    kill = getattr(os, "killpg", None)  # not on Windows
+    for ending in (signal.SIGTERM, getattr(signal, "SIGKILL", signal.SIGTERM)):
+        with suppress(ProcessLookupError):
+            if kill:
+                kill(process.pid, ending)
+            else:
+                process.terminate()
+        with suppress(subprocess.TimeoutExpired):
+            process.wait(10)
+            return
+
+
 def ui_addresses(uri: str, port: int) -> list[tuple[str, str]]:
     """Return each study and the address of its trials in the UI, the most recent study first.
+
+    They are those of the leading protocol: speaker-independent, if the study has it.
 
     The UI's own start page is about language models.
     """
