@@ -2,13 +2,18 @@
 
 from __future__ import annotations
 
+import json
+import sys
 import time
+import traceback
 from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
+from enum import Enum
 
 from rich import box
 from rich import console as terminal
+from rich.measure import Measurement
 from rich.progress import (
     BarColumn,
     MofNCompleteColumn,
@@ -25,6 +30,14 @@ from benchmark.errors import escape_control
 
 PROGRESS_INTERVAL_S = 15.0  # between progress lines if there is no terminal for bars
 SHORT = 12  # characters of a cell, a word or a number, that is never wrapped
+
+
+class Messages(Enum):
+    """Which messages a command prints: warnings only, also what it does, or every step."""
+
+    WARNINGS = "quiet"
+    NORMAL = "normal"
+    ALL = "verbose"
 
 
 class Bar:
@@ -66,18 +79,27 @@ class Console:
     A quiet one prints nothing. `output` is rich's console of standard output.
     """
 
-    def __init__(self, *, quiet: bool = False) -> None:
+    def __init__(self, *, quiet: bool = False, messages: Messages = Messages.NORMAL) -> None:
+        self.messages = messages
+        self._began = time.monotonic()
         self.output = terminal.Console(quiet=quiet, highlight=False, soft_wrap=True)
         self._messages = terminal.Console(stderr=True, quiet=quiet, highlight=False)
 
     @property
     def interactive(self) -> bool:
-        """Whether messages go to a terminal, which can draw progress bars."""
-        return self._messages.is_terminal
+        """Whether messages go to a terminal, which can draw progress bars.
+
+        Colours may be forced upon a log (FORCE_COLOR); bars are not.
+        """
+        return self._messages.is_interactive and sys.stderr.isatty()
 
     def print(self, text: str) -> None:
         """Print one line of results to standard output."""
         self.output.print(escape_control(text), markup=False, soft_wrap=True)
+
+    def json(self, record: object) -> None:
+        """Print plain data as one line of JSON to standard output."""
+        self.print(json.dumps(record, ensure_ascii=False))
 
     def item(self, mark: str, style: str, text: str) -> None:
         """Print a line of results that begins with a mark in some style."""
@@ -85,20 +107,34 @@ class Console:
         self.output.print(line, soft_wrap=True)
 
     def info(self, text: str, style: str | None = None) -> None:
-        """Print one line to standard error."""
-        self._messages.print(escape_control(text), style=style, markup=False, soft_wrap=True)
+        """Print one line to standard error, unless only warnings are wanted."""
+        if self.messages is not Messages.WARNINGS:
+            self._message(text, style)
+
+    def step(self, text: str) -> None:
+        """Print one line with the seconds since the start, if every step is wanted."""
+        if self.messages is Messages.ALL:
+            self._message(f"{time.monotonic() - self._began:7.1f} s  {text}", "dim")
 
     def warning(self, text: str) -> None:
         """Print one line in yellow to standard error."""
-        self.info(text, "yellow")
+        self._message(text, "yellow")
 
     def error(self, text: str) -> None:
         """Print one line that starts with ``error:`` in red to standard error."""
-        self.info(f"error: {text}", "bold red")
+        self._message(f"error: {text}", "bold red")
+
+    def origin(self, error: Exception) -> None:
+        """Print the traceback of an error to standard error, if every step is wanted."""
+        if self.messages is Messages.ALL:
+            self._message("".join(traceback.format_exception(error)).rstrip(), "dim")
+
+    def _message(self, text: str, style: str | None) -> None:
+        self._messages.print(escape_control(text), style=style, markup=False, soft_wrap=True)
 
     @contextmanager
     def bars(self, *, timed: bool = True) -> Iterator[Bars]:
-        """Show progress bars until the block ends.
+        """Show progress bars until the block ends; they leave nothing behind.
 
         Each estimates its time left from its own speed, unless they advance in turns (not timed).
         """
@@ -111,7 +147,8 @@ class Console:
             *clock,
             TextColumn("{task.fields[note]}", markup=False),
             console=self._messages,
-            disable=not self.interactive,
+            disable=not self.interactive or self.messages is Messages.WARNINGS,
+            transient=True,
         )
         with progress:
             yield Bars(self, progress)
@@ -129,24 +166,37 @@ class Console:
         `words`: the columns after the first hold words, aligned left, rather than numbers. Columns
         of short cells never wrap.
         """
-        table = Table(
-            title=Text(escape_control(title)),
-            title_justify="left",
-            title_style="bold",
-            box=box.SIMPLE_HEAD,
-            pad_edge=False,
-            collapse_padding=True,
+        self.output.print(_table(title, columns, list(map(tuple, rows)), words=words))
+
+    def fits(self, columns: Sequence[str], rows: Iterable[Sequence[str]]) -> bool:
+        """Return whether a table of numbers has the room that it needs without wrapping words."""
+        table = _table("", columns, list(map(tuple, rows)), words=False)
+        options = self.output.options.update(width=1000)
+        return Measurement.get(self.output, options, table).maximum <= self.output.width
+
+
+def _table(
+    title: str, columns: Sequence[str], cells: Sequence[tuple[str, ...]], *, words: bool
+) -> Table:
+    """Return a table of rich's; see `Console.table`."""
+    table = Table(
+        title=Text(escape_control(title)),
+        title_justify="left",
+        title_style="bold",
+        box=box.SIMPLE_HEAD,
+        pad_edge=False,
+        collapse_padding=True,
+    )
+    for index, column in enumerate(columns):
+        left = words or index == 0
+        texts = [line for row in (columns, *cells) for line in row[index].splitlines()]
+        whole = all(len(text) <= SHORT or (index == 0 and " " not in text) for text in texts)
+        table.add_column(
+            Text(escape_control(column)),
+            justify="left" if left else "right",
+            no_wrap=whole,
+            overflow="fold",
         )
-        cells = [tuple(row) for row in rows]
-        for index, column in enumerate(columns):
-            left = words or index == 0
-            whole = index == 0 or all(len(row[index]) <= SHORT for row in (columns, *cells))
-            table.add_column(
-                Text(escape_control(column)),
-                justify="left" if left else "right",
-                no_wrap=whole,
-                overflow="fold",
-            )
-        for row in cells:
-            table.add_row(*(Text(escape_control(cell)) for cell in row))
-        self.output.print(table)
+    for row in cells:
+        table.add_row(*(Text(escape_control(cell)) for cell in row))
+    return table

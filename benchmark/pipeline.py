@@ -14,7 +14,7 @@ from benchmark.data.guards import check_encoders
 from benchmark.data.prepare import prepare, read_corpora
 from benchmark.data.prepared import Prepared
 from benchmark.data.record import Change
-from benchmark.engine.databases import check_intact, sqlite_file
+from benchmark.engine.databases import check_intact, sqlite_file, without_user
 from benchmark.engine.environment import __version__
 from benchmark.engine.processes import WorkerLostError, Workers
 from benchmark.errors import BenchmarkError
@@ -23,6 +23,7 @@ from benchmark.evaluation.leaderboard import METRIC, Leaderboard, leaderboard
 from benchmark.evaluation.results import Result, by_split, read_results, write_result
 from benchmark.evaluation.summaries import write_summary
 from benchmark.features.contamination import tuned_encoders
+from benchmark.hints import command
 from benchmark.models import MODELS
 from benchmark.project import Job, Project
 from benchmark.rehearsal import Rehearsal
@@ -37,7 +38,7 @@ from benchmark.search.storage import TrialStorage
 from benchmark.search.trial import Trial
 from benchmark.study import Study
 from benchmark.tracking.cards import write_cards
-from benchmark.tracking.log import log_models, study_record
+from benchmark.tracking.log import log_models, log_outcomes, study_record
 from benchmark.tracking.store import (
     ARTIFACTS,
     check_server,
@@ -97,6 +98,7 @@ def run_study(study: Study, job: Job, console: Console) -> Result:
             tracker.finish("KILLED" if isinstance(error, KeyboardInterrupt) else "FAILED")
             raise
         tracker.finish()
+        console.step(f"MLflow: experiment {prepared.name} at {without_user(uri)}")
     if job.minutes is not None:
         seconds = time.monotonic() - job.began
         console.info(f"time budget of {60 * job.minutes:.0f} s: ended after {seconds:.0f} s")
@@ -119,10 +121,13 @@ def _store(
     """Store the result of a run, its pages, its models and their cards."""
     result, files = outcome.result, outcome.files
     write_result(result, project.results)
+    console.step(f"result in {project.results / result.name}")
     _submit_artifacts(outcome, local)
     board = leaderboard(result)
-    publish(result, board, project, console)
+    for page in publish(result, board, project, console):
+        console.step(f"page {page}")
     log_models(tracker, result, files, _confusion_matrices(local))
+    log_outcomes(tracker, board, project)
     write_cards(result, board, prepared, files, outcome.calibrators)
 
 
@@ -192,7 +197,7 @@ def write_reports(
         console.warning(f"left out of the pages: {refusal}")
     if not results:
         raise BenchmarkError(
-            f"{project.results}: nothing has been measured yet. `python -m benchmark run-study` "
+            f"{project.results}: nothing has been measured yet. {command('run-study')} "
             "runs the quickstart study."
         )
     boards = read_boards(results, project.reports, only)

@@ -13,6 +13,7 @@ from benchmark.engine.databases import sqlite_url
 from benchmark.engine.files import user_path
 from benchmark.engine.processes import available_cores
 from benchmark.errors import BenchmarkError, unknown
+from benchmark.hints import command
 
 if TYPE_CHECKING:
     from filelock import FileLock
@@ -174,5 +175,5 @@ def find_study(study: str) -> Path:
     if path.stem in files and path.parent in {Path(), Path("studies")}:
         return files[path.stem]
     if path.suffix == ".toml" or path.name != study:
-        raise BenchmarkError(f"{study}: no such file. `list studies` shows the studies.")
+        raise BenchmarkError(f"{study}: no such file. {command('list')} shows the studies.")
     raise unknown("study", study, files)

@@ -31,6 +31,7 @@ from pydantic import (
 )
 
 from benchmark.errors import BenchmarkError, mistakes, nearest, shortened, unknown
+from benchmark.hints import command
 
 Scalar = bool | int | float | str
 LEARNED_ENSEMBLES = ("greedy", "stacking")
@@ -599,7 +600,7 @@ def _read_toml(path: Path) -> dict[str, Any]:
     except OSError as error:
         raise BenchmarkError(
             f"{path}: can't read the study file ({error.strerror}). "
-            "`python -m benchmark list` shows all studies."
+            f"{command('list')} shows all studies."
         ) from error
     except (ValueError, RecursionError) as error:  # of TOML, its encoding, its numbers, its nesting
         raise BenchmarkError(f"{path}: not valid TOML: {_reason(error)}.") from error

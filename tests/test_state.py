@@ -388,16 +388,17 @@ def test_features_with_formulas_read_back_as_they_were(tmp_path: Path) -> None:
 CHILDREN = """
 import os, signal, subprocess, sys
 from pathlib import Path
-from benchmark.engine.signals import ended_by_signals, run_child
+from benchmark.engine.signals import child, ended_by_signals
 signal.signal(signal.SIGINT, signal.default_int_handler)
 grandchild = "import time; time.sleep(600)"
-child = (
+parent = (
     "import subprocess, sys; p = subprocess.Popen([sys.executable, '-c', sys.argv[1]]);"
     "print(p.pid, flush=True); p.wait()"
 )
 try:
-    with ended_by_signals():
-        run_child([sys.executable, "-c", child, grandchild], dict(os.environ), Path())
+    command = [sys.executable, "-c", parent, grandchild]
+    with ended_by_signals(), child(command, dict(os.environ), Path()) as process:
+        process.wait()
 except KeyboardInterrupt:
     print("stopped", flush=True)
 """

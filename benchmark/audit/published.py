@@ -25,6 +25,7 @@ from benchmark.engine.processes import Workers
 from benchmark.evaluation.records import read_record, write_record
 from benchmark.features import Extracted, extract, feature_set
 from benchmark.features.fingerprint import FINGERPRINT
+from benchmark.hints import command
 from benchmark.models import MODELS
 from benchmark.project import Job
 
@@ -342,7 +343,7 @@ def read_audits(reports: Path) -> PublishedAudits | None:
         If the file is corrupt, or in an unknown format.
     """
     path = reports / FOLDER / RECORD
-    advice = "Run `python -m benchmark published-audits` again."
+    advice = f"Run {command('published-audits')} again."
     return read_record(path, [FORMAT], _audits, advice) if path.is_file() else None
 
 

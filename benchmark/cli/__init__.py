@@ -5,16 +5,42 @@ Heavy libraries are imported inside the command that needs them, so that ``--hel
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import Annotated
 
 import typer
 
 from benchmark.cli import audit, catalog, score, serving, study
+from benchmark.cli.status import with_verbosity
+from benchmark.hints import SCRIPT, program
+
+COMMANDS: dict[str, Callable[..., None]] = {
+    "run-study": study.run_study,
+    "new": study.new,
+    "extract": study.extract,
+    "explore": study.explore,
+    "leakage": study.leakage,
+    "text-ablation": study.text_ablation,
+    "scale-curve": study.scale_curve,
+    "unseen-corpora": study.unseen_corpora,
+    "report": study.report,
+    "audit": audit.audit,
+    "published-audits": audit.published_audits,
+    "score": score.score,
+    "splits": score.splits,
+    "degrade": score.degrade,
+    "list": catalog.list_entries,
+    "fetch": catalog.fetch,
+    "ui": serving.ui,
+    "promote": serving.promote,
+    "predict": serving.predict,
+    "serve": serving.serve,
+}
 
 app = typer.Typer(
-    name="python -m benchmark",
+    name=program(),
     no_args_is_help=True,
-    add_completion=False,
+    add_completion=program() == SCRIPT,  # a shell completes names of programs, not of modules
     pretty_exceptions_enable=False,
     rich_markup_mode="markdown",
     help="Benchmark of speech emotion recognition models: speaker-dependent, speaker-independent "
@@ -41,26 +67,8 @@ def _main(
 ) -> None: ...
 
 
-app.command("run-study")(study.run_study)
-app.command()(study.new)
-app.command()(study.extract)
-app.command()(study.explore)
-app.command()(study.leakage)
-app.command("text-ablation")(study.text_ablation)
-app.command()(study.scale_curve)
-app.command()(study.unseen_corpora)
-app.command()(study.report)
-app.command()(audit.audit)
-app.command("published-audits")(audit.published_audits)
-app.command()(score.score)
-app.command()(score.splits)
-app.command()(score.degrade)
-app.command("list")(catalog.list_entries)
-app.command()(catalog.fetch)
-app.command()(serving.ui)
-app.command()(serving.promote)
-app.command()(serving.predict)
-app.command()(serving.serve)
+for name, function in COMMANDS.items():
+    app.command(name)(with_verbosity(function))
 app.command(
     hidden=True, context_settings={"allow_extra_args": True, "ignore_unknown_options": True}
 )(study.anatomy)

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
@@ -13,6 +12,7 @@ from benchmark.cli.options import (
     ColumnOption,
     CorporaOption,
     CorpusOption,
+    JsonOption,
     ProjectOption,
     WorkersOption,
     columns_of,
@@ -70,9 +70,7 @@ def audit(
         ),
     ] = None,
     name: Annotated[str | None, typer.Option(help="Name of the page.")] = None,
-    as_json: Annotated[
-        bool, typer.Option("--json", help="Print all findings as JSON, in place of the summary.")
-    ] = False,
+    as_json: JsonOption = False,
     workers: WorkersOption = None,
     project: ProjectOption = CURRENT_FOLDER,
 ) -> None:
@@ -148,7 +146,7 @@ def _show(page: AuditPage, path: Path, console: Console, *, as_json: bool) -> No
     from benchmark.report.pages.audit import audit_record
 
     if as_json:
-        console.print(json.dumps(audit_record(page), ensure_ascii=False))
+        console.json(audit_record(page, path))
         return
     for finding in page.audit.findings:
         place = f", {finding.where}" if finding.where else ""

@@ -11,7 +11,9 @@ from benchmark.cli.options import (
     CURRENT_FOLDER,
     CorporaOption,
     CorpusOption,
+    JsonOption,
     ProjectOption,
+    complete_sections,
     make_sources,
 )
 from benchmark.cli.status import command_console
@@ -22,33 +24,37 @@ if TYPE_CHECKING:
 
 
 def list_entries(
-    section: Annotated[
-        str | None,
+    noun: Annotated[
+        str,
         typer.Argument(
             help="studies, corpora, features, encoders, augmentations, models, protocols, metrics, "
-            "samplers or plugins: list this section with descriptions. Default: the names of all "
-            "sections.",
-            show_default=False,
+            "samplers or plugins.",
+            autocompletion=complete_sections,
         ),
-    ] = None,
+    ] = "studies",
     corpora: CorporaOption = None,
     corpus: CorpusOption = None,
+    as_json: JsonOption = False,
     project: ProjectOption = CURRENT_FOLDER,
 ) -> None:
-    """List studies, corpora, features, encoders, augmentations, models, protocols and so on.
+    """List the studies, or the corpora, features, models and so on that a study can name.
 
-    - `list`: the names, and which corpora are present and complete
-    - `list models`: one section, with descriptions
-    - `list plugins`: installed packages that add entries
+    - `list`: the studies, what each needs, how long it takes, and which have run
+    - `list corpora --corpora ~/corpora`: which are present and complete
+    - `list models --json`: any list as JSON
     """
     with command_console() as console:
-        from benchmark.report.listing import print_overview, print_section
+        from benchmark.project import Project
+        from benchmark.report import listing
 
+        listing.check_section(noun)
         sources = make_sources(project, corpora, corpus)
-        if section is None:
-            print_overview(sources, console)
+        if as_json:
+            console.json(listing.section_records(noun, sources, Project(project)))
+        elif noun == listing.STUDIES:
+            listing.print_studies(sources, Project(project), console)
         else:
-            print_section(section, sources, console)
+            listing.print_section(noun, sources, console)
 
 
 def fetch(

@@ -22,16 +22,35 @@ if TYPE_CHECKING:
 CURRENT_FOLDER = Path()
 CORPORA_VARIABLE = "SER_CORPORA"
 
+
+def complete_studies(incomplete: str) -> list[str]:
+    """Return the names of studies that begin so, for the shell's completion."""
+    from benchmark.project import study_files
+
+    return [name for name in study_files() if name.startswith(incomplete)]
+
+
+def complete_sections(incomplete: str) -> list[str]:
+    """Return what `list` takes and begins so, for the shell's completion."""
+    from benchmark.report.listing import SECTIONS, STUDIES
+
+    return [name for name in (STUDIES, *SECTIONS) if name.startswith(incomplete)]
+
+
 StudyArgument = Annotated[
     str | None,
     typer.Argument(
         help="A study file, or the name of a study in studies/. Default: quickstart, on "
         "generated speech.",
         show_default=False,
+        autocompletion=complete_studies,
     ),
 ]
 FinishedStudyArgument = Annotated[
-    str, typer.Argument(help="Name of a study that was run.", show_default=False)
+    str,
+    typer.Argument(
+        help="Name of a study that was run.", show_default=False, autocompletion=complete_studies
+    ),
 ]
 CorporaOption = Annotated[
     Path | None,
@@ -119,6 +138,10 @@ ProjectOption = Annotated[
         metavar="DIR",
         help="Folder of features_cache/, reports/, optuna.db and mlflow.db.",
     ),
+]
+JsonOption = Annotated[
+    bool,
+    typer.Option("--json", help="Print the result as JSON to standard output, and no table."),
 ]
 ModelOption = Annotated[
     str,

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
@@ -13,6 +12,7 @@ from benchmark.cli.options import (
     ColumnOption,
     CorporaOption,
     CorpusOption,
+    JsonOption,
     ProjectOption,
     WorkersOption,
     columns_of,
@@ -77,9 +77,7 @@ def score(
     latex: Annotated[
         bool, typer.Option("--latex", help="Write the table of scores as LaTeX, too.")
     ] = False,
-    as_json: Annotated[
-        bool, typer.Option("--json", help="Print all figures as JSON, in place of the summary.")
-    ] = False,
+    as_json: JsonOption = False,
     project: ProjectOption = CURRENT_FOLDER,
 ) -> None:
     """Score the predictions of any system: what a study's page has, without fitting anything.
@@ -127,7 +125,7 @@ def _show(page: ScorePage, written: list[Path], console: Console, *, as_json: bo
     from benchmark.report.pages.score import score_record
 
     if as_json:
-        console.print(json.dumps(score_record(page), ensure_ascii=False))
+        console.json(score_record(page, written[0]))
         return
     rows = [[cell.replace("**", "") for cell in row] for row in page.rows]
     console.table(f"{page.name}: 95 % confidence intervals", page.header, rows)

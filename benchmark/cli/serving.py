@@ -7,9 +7,11 @@ from typing import Annotated
 
 import typer
 
+from benchmark import hints
 from benchmark.cli.options import (
     CURRENT_FOLDER,
     FinishedStudyArgument,
+    JsonOption,
     ModelOption,
     ProjectOption,
     WorkersOption,
@@ -20,30 +22,44 @@ from benchmark.errors import BenchmarkError
 
 def ui(
     port: Annotated[int, typer.Option(min=1, max=65535, help="Port on this machine.")] = 5000,
+    open_browser: Annotated[
+        bool, typer.Option("--open", help="Open the most recent study in the browser.")
+    ] = False,
     project: ProjectOption = CURRENT_FOLDER,
 ) -> None:
-    """Open the MLflow UI of the runs, on this machine only, until Ctrl-C.
+    """Serve the MLflow UI of the runs, on this machine only, until Ctrl-C.
 
+    Plain `mlflow ui` in the project's folder shows the same.
+
+    - `ui --open`: in the browser, as soon as it is ready
     - `ui --port 5001`
     """
     with command_console() as console:
-        from benchmark.engine.signals import ended_by_signals, run_child
+        import webbrowser
+
+        from benchmark.engine.signals import child, ended_by_signals
+        from benchmark.tracking import ui as mlflow_ui
         from benchmark.tracking.store import tracking_uri
-        from benchmark.tracking.ui import ui_addresses, ui_command
 
         uri = tracking_uri(project)
-        command, environment = ui_command(uri, project, port)
-        console.info("The MLflow UI starts in a few seconds. Press Ctrl-C to stop it.")
-        for study, address in ui_addresses(uri, port):
-            console.print(f"{study}: {address}")
-        console.print(f"registered models: http://127.0.0.1:{port}/#/models")
+        command, environment = mlflow_ui.ui_command(uri, project, port)
+        addresses = mlflow_ui.ui_addresses(uri, port)
+        console.info("The MLflow UI starts ...")
         try:
-            with ended_by_signals():
-                status = run_child(command, environment, project)
+            with ended_by_signals(), child(command, environment, project) as process:
+                mlflow_ui.wait_for_ui(process, port)
+                for study, address in addresses:
+                    console.print(f"{study}: {address}")
+                console.print(f"registered models: http://127.0.0.1:{port}/#/models")
+                console.info(
+                    "The MLflow UI is ready. Its telemetry is off, although a banner may ask. "
+                    "Press Ctrl-C to stop it."
+                )
+                if open_browser and addresses:
+                    webbrowser.open(addresses[0][1])
+                raise typer.Exit(process.wait())
         except KeyboardInterrupt:
             console.info("The MLflow UI has stopped.")
-        else:
-            raise typer.Exit(status)
 
 
 def promote(
@@ -101,7 +117,7 @@ def promote(
             f"{model_registry.REGISTERED} version {done.version} ({state}). {done.reason}"
         )
         if done.champion:
-            console.info("Use it: `python -m benchmark predict FILE`, `python -m benchmark serve`.")
+            console.info(f"Use it: {hints.command('predict FILE')}, {hints.command('serve')}.")
 
 
 def predict(
@@ -119,9 +135,7 @@ def predict(
             "--timeline", help="Predict windows of 3 s every second, each channel separately."
         ),
     ] = False,
-    as_json: Annotated[
-        bool, typer.Option("--json", help="Print JSON with exact probabilities, no table.")
-    ] = False,
+    as_json: JsonOption = False,
     csv: Annotated[
         Path | None, typer.Option("--csv", metavar="FILE", help="Write a CSV file, print no table.")
     ] = None,
@@ -228,7 +242,7 @@ def serve(
 
     By default only this machine can connect. To expose the service, set a token of at least 16
     characters and put a TLS proxy in front of it. Uploads are not stored, and no other host is
-    contacted. Needs the extra `serve`: pip install "ser-benchmark[serve]".
+    contacted. Needs the extra `serve`.
 
     - `serve --port 8080`
     """

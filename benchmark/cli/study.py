@@ -18,6 +18,7 @@ from benchmark.cli.options import (
     CorpusOption,
     FinishedStudyArgument,
     IncompleteOption,
+    JsonOption,
     MissingOption,
     ProjectOption,
     SetOption,
@@ -30,6 +31,7 @@ from benchmark.cli.options import (
 )
 from benchmark.cli.status import command_console
 from benchmark.errors import BenchmarkError
+from benchmark.hints import command
 
 
 def run_study(
@@ -67,12 +69,13 @@ def run_study(
             help="Optuna storage of the trials. Default: optuna.db in the project's folder.",
         ),
     ] = None,
+    as_json: JsonOption = False,
     project: ProjectOption = CURRENT_FOLDER,
 ) -> None:
     """Run a study: features, hyperparameter search, ensembles, evaluation, report.
 
     An interrupted run is resumed by the same command. Every trial is an MLflow run
-    (`python -m benchmark ui`) in the store of MLFLOW_TRACKING_URI, by default mlflow.db.
+    (command `ui`) in the store of MLFLOW_TRACKING_URI, by default mlflow.db.
 
     - `run-study`: the quickstart on generated speech, about a minute
     - `run-study capstone --corpora ~/corpora`: a study on recordings
@@ -86,11 +89,15 @@ def run_study(
         )
         checked = read_study(study, changes, console)
         from benchmark import pipeline
-        from benchmark.report.summary import print_summary
+        from benchmark.report.summary import print_summary, result_record
 
         job = make_job(project, sources, changes, workers, cluster)
         job = replace(job, storage=storage, minutes=minutes, began=began)
-        print_summary(pipeline.run_study(checked, job, console), job.project, console)
+        result = pipeline.run_study(checked, job, console)
+        if as_json:
+            console.json(result_record(result, job.project))
+        else:
+            print_summary(result, job.project, console)
 
 
 def _own_tables(train: Path | None, test: Path | None) -> tuple[Path, Path] | None:
@@ -354,7 +361,7 @@ def anatomy() -> None:
     """Refuse the former name of `leakage`."""
     with command_console():
         raise BenchmarkError(
-            "the command `anatomy` is now called `leakage`: `python -m benchmark leakage STUDY`."
+            f"the command `anatomy` is now called `leakage`: {command('leakage STUDY')}."
         )
 
 

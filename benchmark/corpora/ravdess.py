@@ -8,6 +8,7 @@ from itertools import product
 from pathlib import Path
 
 from benchmark.corpora.clip import Archive, Clip, Corpus
+from benchmark.hints import command
 
 EMOTIONS = {
     "01": "neutral",
@@ -66,7 +67,7 @@ RAVDESS = Corpus(
     language="English (North American)",
     speech="acted",
     licence="CC BY-NC-SA 4.0",
-    how_to_get="Run `python -m benchmark fetch ravdess --into DIR` (208 MB from Zenodo).",
+    how_to_get=f"Run {command('fetch ravdess --into DIR')} (208 MB from Zenodo).",
     parse=parse,
     official=official,
     archive=Archive(

@@ -30,6 +30,7 @@ from benchmark.engine.environment import ABSENT, kernels, surroundings
 from benchmark.engine.processes import Task, Workers, loss_of, prepare_libraries
 from benchmark.engine.retry import cause_of
 from benchmark.errors import BenchmarkError
+from benchmark.hints import install
 
 CONFIGURED = "config"
 """The address that stands for the scheduler of Dask's own configuration."""
@@ -540,7 +541,7 @@ async def _connected(address: str) -> Any:
     except ImportError as error:
         raise BenchmarkError(
             f"--cluster {address}: needs the extra `cluster`, which is not installed. Install it, "
-            'pip install -e ".[cluster]", or run without --cluster.'
+            f"{install('cluster')}, or run without --cluster."
         ) from error
     where: dict[str, Any] = {"address": address}
     if address == CONFIGURED:

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any
 
 from benchmark.engine.retry import ATTEMPT_S, UnavailableError, cause_of, is_locked, is_transient
 from benchmark.errors import BenchmarkError
+from benchmark.hints import install
 
 if TYPE_CHECKING:
     from sqlalchemy.engine import Engine, ExceptionContext
@@ -45,7 +46,7 @@ def with_driver(url: str) -> str:
     if find_spec("psycopg") is None:
         raise BenchmarkError(
             f"{scheme}://: no PostgreSQL driver is installed. It comes with the extra `cluster`: "
-            'pip install "ser-benchmark[cluster]".'
+            f"{install('cluster')}."
         )
     return f"postgresql+psycopg://{rest}"
 

@@ -43,22 +43,25 @@ def ended_by_signals() -> Iterator[None]:
             signal.signal(number, handler)
 
 
-def run_child(command: Sequence[str], environment: Mapping[str, str], folder: Path) -> int:
-    """Run a program in a folder to its end, and return its status.
+@contextlib.contextmanager
+def child(
+    command: Sequence[str], environment: Mapping[str, str], folder: Path
+) -> Iterator[subprocess.Popen[bytes]]:
+    """Run a program in a folder within a block.
 
-    However this call ends, by a signal of `ended_by_signals` too, the program and the processes
+    However the block ends, by a signal of `ended_by_signals` too, the program and the processes
     that it started end first.
     """
     # A session of its own: its processes are one group, and Ctrl-C reaches only this process.
-    child = subprocess.Popen(command, env=environment, cwd=folder, start_new_session=True)
+    process = subprocess.Popen(command, env=environment, cwd=folder, start_new_session=True)
     try:
-        return child.wait()
+        yield process
     finally:
-        _signal_group(child, signal.SIGTERM)
+        _signal_group(process, signal.SIGTERM)
         with contextlib.suppress(subprocess.TimeoutExpired):
-            child.wait(GRACE_S)
-        _signal_group(child, getattr(signal, "SIGKILL", signal.SIGTERM))
-        child.wait()
+            process.wait(GRACE_S)
+        _signal_group(process, getattr(signal, "SIGKILL", signal.SIGTERM))
+        process.wait()
 
 
 def _signal_group(child: subprocess.Popen[bytes], number: signal.Signals) -> None:

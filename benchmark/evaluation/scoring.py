@@ -29,6 +29,7 @@ from benchmark.evaluation.significance import ClipTest, compare_on_clips
 from benchmark.evaluation.subgroups import Division, divisions
 from benchmark.evaluation.text import TextAssociation, association
 from benchmark.evaluation.votes import SoftScores, soft_scores
+from benchmark.hints import command
 from benchmark.study import derive_seed
 
 
@@ -369,7 +370,7 @@ def split_tables(result: Result) -> dict[str, pd.DataFrame]:
             raise BenchmarkError(
                 f"study {result.name}: the result stores {len(train):,} of the {expected:,} "
                 f"training clips of {name}; those of auxiliary corpora are not stored. Take them "
-                f"from train.csv of `python -m benchmark extract {result.study.name}`."
+                f"from train.csv of {command(f'extract {result.study.name}')}."
             )
         both = pd.concat([train.assign(side="train"), test.assign(side="test")])
         both["fold"] = both["fold"].astype("Int64")

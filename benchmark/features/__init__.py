@@ -31,6 +31,7 @@ from benchmark.features.augmentation import (
 )
 from benchmark.features.extract import Extracted, extract
 from benchmark.features.recipe import SAMPLE_RATE_HZ, FeatureSet, OptionalFeatureSet, join
+from benchmark.hints import install
 
 __all__ = [
     "AS_RECORDED",
@@ -144,6 +145,6 @@ def _optional(name: str) -> FeatureSet:
     if not optional.available:
         raise BenchmarkError(
             f"features: {name} needs the extra `{optional.extra}`, which is not installed. "
-            f'Install it (pip install -e ".[{optional.extra}]") or choose another feature set.'
+            f"Install it ({install(optional.extra)}) or choose another feature set."
         )
     return optional.make(argument)

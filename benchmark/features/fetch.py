@@ -25,6 +25,7 @@ from benchmark.features.hidden_states import (
     find,
     weights_in,
 )
+from benchmark.hints import install
 
 REVISION = "revision.txt"
 """File with repository and commit of an encoder, in its folder."""
@@ -66,7 +67,7 @@ def fetch_encoder(
     if find_spec("huggingface_hub") is None:
         raise BenchmarkError(
             f"fetch: {name} needs the extra `embeddings`, which is not installed. Install it "
-            '(pip install -e ".[embeddings]").'
+            f"({install('embeddings')})."
         )
     encoder = ENCODERS[name]
     root = into or (Path(os.environ[FOLDER_VARIABLE]) if os.environ.get(FOLDER_VARIABLE) else None)

@@ -21,6 +21,7 @@ import numpy as np
 
 from benchmark.errors import BenchmarkError, nearest
 from benchmark.features.encoders import ENCODERS, FOLDER_VARIABLE, folders
+from benchmark.hints import command
 
 CONFIG = "config.json"
 INPUT_CONFIG = "preprocessor_config.json"
@@ -97,7 +98,7 @@ def _missing(name: str) -> str:
     """Return what to do about a network that is not on this machine."""
     if encoder := ENCODERS.get(name):
         return (
-            f"{name} is not on this machine. Fetch it once with `python -m benchmark fetch {name}` "
+            f"{name} is not on this machine. Fetch it once with {command(f'fetch {name}')} "
             f"({encoder.download_mb:,} MB, licence {encoder.licence}), or set {FOLDER_VARIABLE} to "
             "the folder that holds it."
         )

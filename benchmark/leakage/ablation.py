@@ -21,6 +21,7 @@ from benchmark.engine.processes import Workers
 from benchmark.errors import BenchmarkError
 from benchmark.evaluation.metrics import METRICS, confusion
 from benchmark.evaluation.results import Result, Winner, read_result
+from benchmark.hints import command
 from benchmark.leakage.fits import (
     DECISIVE_LIBRARIES,
     FitPlan,
@@ -136,7 +137,7 @@ def stored_result(name: str, results: Path) -> Result:
     if not (folder / "study.json").is_file():
         raise BenchmarkError(
             f"study {name} has not run: {folder / 'study.json'} does not exist. The ablation runs "
-            f"the selected model of a study: first `python -m benchmark run-study {name}`."
+            f"the selected model of a study: first {command(f'run-study {name}')}."
         )
     result = read_result(folder)
     protocols = sorted({winner.protocol for winner in result.winners})

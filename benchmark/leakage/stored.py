@@ -23,6 +23,7 @@ from pydantic import TypeAdapter
 from benchmark.engine.registry import check_installed
 from benchmark.evaluation.metrics import METRICS
 from benchmark.evaluation.records import read_record, text_table, write_record
+from benchmark.hints import command
 from benchmark.study import Study
 
 FOLDER = "leakage"
@@ -212,7 +213,7 @@ def read_ablation(folder: Path) -> Ablation:
     BenchmarkError
         If a file is missing, corrupt, or in an unknown format.
     """
-    advice = "Run `python -m benchmark leakage` again: finished fits are cached."
+    advice = f"Run {command('leakage')} again: finished fits are cached."
     ablation = read_record(folder / RECORD, [FORMAT], _ablation, advice)
     check_installed(ablation.versions.get("plugins", {}), str(folder))
     for one in ablation.cumulative:

@@ -37,6 +37,7 @@ from benchmark.data.splits import draw_splits
 from benchmark.errors import BenchmarkError
 from benchmark.evaluation.metrics import Floats
 from benchmark.evaluation.records import read_record, write_record
+from benchmark.hints import command
 from benchmark.models import MODELS
 from benchmark.project import Job
 from benchmark.study import Study, digest_of
@@ -243,7 +244,7 @@ def read_text_ablation(folder: Path) -> TextAblation:
     BenchmarkError
         If a file is missing, corrupt, or in an unknown format.
     """
-    advice = f"Run `python -m benchmark text-ablation {folder.name}` again."
+    advice = f"Run {command(f'text-ablation {folder.name}')} again."
     return read_record(folder / RECORD, [FORMAT], _ablation, advice)
 
 

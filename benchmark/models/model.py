@@ -15,6 +15,7 @@ from numpy.typing import NDArray
 
 from benchmark.errors import unknown
 from benchmark.features.recipe import Block
+from benchmark.hints import install
 from benchmark.study import WEIGHT, ModelSettings, Range
 
 if TYPE_CHECKING:
@@ -207,7 +208,7 @@ class Model:
         if not self.available:
             yield (
                 f"{place}: needs the extra `{self.extra}`, which is not installed. Install it, "
-                f'pip install -e ".[{self.extra}]", or remove the model from the study.'
+                f"{install(self.extra)}, or remove the model from the study."
             )
             return
         classifier = _classifier(self.pipeline())
@@ -271,7 +272,7 @@ def engine_problem(engine: str) -> str:
         return ""
     return (
         f"[search] engine: {engine} needs {ENGINES[engine]}, which is not installed. "
-        f'Install it, pip install -e ".[{engine}]", or set engine to "scikit-learn".'
+        f'Install it, {install(engine)}, or set engine to "scikit-learn".'
     )
 
 

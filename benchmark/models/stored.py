@@ -16,6 +16,7 @@ from zipfile import ZIP_DEFLATED, BadZipFile, ZipFile, ZipInfo
 
 from benchmark.engine.files import write_bytes
 from benchmark.errors import BenchmarkError
+from benchmark.hints import install
 from benchmark.models import MODELS
 
 ENSEMBLE_TYPES = {
@@ -103,7 +104,7 @@ def load(path: Path, sha256: str | None = None) -> Any:
     except ModuleNotFoundError as error:
         raise BenchmarkError(
             f"{path}: the model needs {error.name}, which is not installed here. Networks need the "
-            "extra `deep`: pip install 'ser-benchmark[deep]'."
+            f"extra `deep`: {install('deep')}."
         ) from error
     except Exception as error:  # a crafted or damaged description raises errors of many kinds
         raise BenchmarkError(

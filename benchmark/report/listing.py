@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from typing import Any
 
 from benchmark.audit import CHECKS
@@ -11,17 +11,23 @@ from benchmark.console import Console
 from benchmark.corpora import CORPORA, describe_presence
 from benchmark.data.protocols import PROTOCOLS
 from benchmark.engine.registry import PREFIX, Registry, by_package
-from benchmark.errors import BenchmarkError, unknown
+from benchmark.errors import unknown
 from benchmark.evaluation.metrics import METRICS
 from benchmark.features import AUGMENTATIONS, FEATURE_SETS, OPTIONAL_FEATURE_SETS
 from benchmark.features.encoders import ENCODERS, Encoder
+from benchmark.hints import command
 from benchmark.models import MODELS
-from benchmark.project import Sources, study_files
+from benchmark.project import Project, Sources
 from benchmark.report import sections
+from benchmark.report.study_list import study_lines
 from benchmark.search.samplers import SAMPLERS
-from benchmark.study import read_study
 
 Rows = Sequence[tuple[str, ...]]
+
+STUDIES = "studies"
+
+WIDE = 140
+"""Columns of a terminal in which the studies are a table; below that each has a paragraph."""
 
 
 @dataclass(frozen=True)
@@ -34,8 +40,6 @@ class Section:
         Headings; the first column is the entry's name.
     rows : callable
         From the sources of recordings to the rows, with descriptions.
-    names : callable
-        From the sources to what the overview shows of each entry.
     note : str
         How a study uses the entries.
     registry : Registry or None
@@ -44,7 +48,6 @@ class Section:
 
     columns: tuple[str, ...]
     rows: Callable[[Sources], Rows]
-    names: Callable[[Sources], Sequence[str]]
     note: str = ""
     registry: Registry[Any] | None = None
 
@@ -56,26 +59,61 @@ class Section:
         return (*self.columns, "plug-in"), [(*row, _plugin(self.registry, row[0])) for row in rows]
 
 
-def print_overview(sources: Sources, console: Console) -> None:
-    """Print the names of all entries, a row per section."""
-    rows = [(name, ", ".join(section.names(sources))) for name, section in SECTIONS.items()]
-    console.table("Entries by section", ("section", "names"), rows, words=True)
-    console.info("Descriptions: `python -m benchmark list SECTION`.")
+def print_studies(sources: Sources, project: Project, console: Console) -> None:
+    """Print the studies, which corpora are present, and what else can be listed."""
+    lines = study_lines(project)
+    columns: tuple[str, ...] = ("study", "question", "corpora", "models", "needs", "time", "run")
+    rows: Rows = [
+        (
+            one.name,
+            one.question,
+            ", ".join(one.corpora),
+            str(len(one.models) or ""),
+            one.extras,
+            one.time,
+            "yes" if one.run else "no",
+        )
+        for one in lines
+    ]
+    if console.output.width < WIDE:
+        rows = [(name, _paragraph(question, columns[2:], facts)) for name, question, *facts in rows]
+        columns = ("study", "question")
+    console.table("studies", columns, rows, words=True)
+    found = [f"{name} ({state})" for name, state in _presence(sources).items() if state]
+    console.print(f"Corpora that are here: {', '.join(found)}.")
+    console.print("time: a rough estimate on this machine. models: `--json` has their names.")
+    console.info(
+        f"Run one: {command('run-study STUDY')}. Other lists: {command('list NOUN')}, with NOUN "
+        f"one of {', '.join(SECTIONS)}."
+    )
+
+
+def _paragraph(question: str, names: Sequence[str], facts: Sequence[str]) -> str:
+    """Return the cells of a study's row below its question, for a narrow terminal."""
+    named = [f"{name}: {fact}" for name, fact in zip(names, facts, strict=True) if fact]
+    return f"{question}\n{'; '.join(named)}"
 
 
 def print_section(name: str, sources: Sources, console: Console) -> None:
-    """Print the entries of a section with their descriptions.
-
-    Raises
-    ------
-    BenchmarkError
-        If there is no such section.
-    """
-    if name not in SECTIONS:
-        raise unknown("section", name, SECTIONS, "list")
+    """Print the entries of a section with their descriptions."""
     section = SECTIONS[name]
     title = f"{name} ({section.note})" if section.note else name
     console.table(title, *section.table(sources), words=True)
+
+
+def section_records(name: str, sources: Sources, project: Project) -> list[dict[str, Any]]:
+    """Return the studies, or the entries of a section, as plain data, for JSON."""
+    if name == STUDIES:
+        lines = study_lines(project)
+        return [asdict(one) | {"path": str(one.path)} for one in lines]
+    columns, rows = SECTIONS[name].table(sources)
+    return [dict(zip(columns, row, strict=True)) for row in rows]
+
+
+def check_section(name: str) -> None:
+    """Refuse the name of a section that does not exist."""
+    if name not in (STUDIES, *SECTIONS):
+        raise unknown("section", name, (STUDIES, *SECTIONS), "list")
 
 
 def _plugin(registry: Registry[Any], name: str) -> str:
@@ -95,16 +133,6 @@ def _plugins(_: Sources) -> Rows:
             group += "" if point.group in known else " (unknown here)"
             names.setdefault((package, group), []).append(point.name)
     return [(*place, ", ".join(found)) for place, found in names.items()]
-
-
-def _studies(_: Sources) -> Rows:
-    rows = []
-    for name, path in study_files().items():
-        try:
-            rows.append((name, read_study(path).question))
-        except BenchmarkError as error:
-            rows.append((name, f"can't be read: {error}"))
-    return rows
 
 
 def _presence(sources: Sources) -> dict[str, str]:
@@ -157,24 +185,20 @@ REGISTRIES: tuple[Registry[Any], ...] = (
 """All that plug-ins can add to."""
 
 SECTIONS = {
-    "studies": Section(("name", "question"), _studies, lambda _: list(study_files())),
     "corpora": Section(
         ("name", "clips", "description"),
         _corpora,
-        lambda sources: [f"{n} ({s or 'absent'})" for n, s in _presence(sources).items()],
         registry=CORPORA,
     ),
     "features": Section(
         ("name", "size", "description"),
         _features,
-        lambda _: [*FEATURE_SETS, *(one.title for one in OPTIONAL_FEATURE_SETS.values())],
         "join with +",
         FEATURE_SETS,
     ),
     "encoders": Section(
         ("name", "download", "licence, size: what it was trained on"),
         _encoders,
-        lambda _: list(ENCODERS),
         'features = "embedding:NAME"',
     ),
     "augmentations": Section(
@@ -183,37 +207,31 @@ SECTIONS = {
             (a.name, f"{a.name}={a.amount:g} ({a.unit})", a.description)
             for a in AUGMENTATIONS.values()
         ],
-        lambda _: list(AUGMENTATIONS),
         "chain with +",
         AUGMENTATIONS,
     ),
     "models": Section(
         ("name", "description"),
         lambda _: [(name, kind.description) for name, kind in MODELS.items()],
-        lambda _: list(MODELS),
         registry=MODELS,
     ),
     "protocols": Section(
         ("name", "description"),
         lambda _: [(name, rule.description) for name, rule in PROTOCOLS.items()],
-        lambda _: list(PROTOCOLS),
         registry=PROTOCOLS,
     ),
     "metrics": Section(
         ("name", "title", "description"),
         lambda _: [(name, one.title, one.description) for name, one in METRICS.items()],
-        lambda _: list(METRICS),
         registry=METRICS,
     ),
     "samplers": Section(
         ("name", "description"),
         lambda _: [(name, sampler.description) for name, sampler in SAMPLERS.items()],
-        lambda _: list(SAMPLERS),
         registry=SAMPLERS,
     ),
     "plugins": Section(
         ("package", "adds to", "entries"),
         _plugins,
-        lambda _: list(by_package()) or ["none installed"],
     ),
 }

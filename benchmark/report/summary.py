@@ -1,63 +1,140 @@
-"""The table and paths that the terminal shows at the end of a run."""
+"""The end of a run: the table and paths that the terminal shows, and the same as plain data."""
 
 from __future__ import annotations
 
 import os
+from collections.abc import Sequence
+from pathlib import Path
 from shlex import quote
+from typing import Any
 
 from benchmark.console import Console
 from benchmark.data.protocols import PROTOCOLS
 from benchmark.engine.databases import without_user
-from benchmark.evaluation.leaderboard import Leaderboard, Standing, leaderboard
+from benchmark.evaluation.leaderboard import METRIC, Leaderboard, Standing, leaderboard
 from benchmark.evaluation.metrics import METRICS
 from benchmark.evaluation.results import Result
 from benchmark.evaluation.summaries import read_summary
+from benchmark.hints import program
 from benchmark.project import Project
 from benchmark.report.markdown import figure
-from benchmark.report.wording import rank, row_title
+from benchmark.report.records import evaluation_record, figure_record
+from benchmark.report.wording import TestSide, rank, row_title, test_sides
+
+NARROW = "a model name"
+"""As wide as a model's name is shown at least; the rest of it is wrapped."""
 
 
 def print_summary(result: Result, project: Project, console: Console) -> None:
     """Print the leaderboard of a result and the paths of its pages, tables and runs."""
     board = leaderboard(result, summary=read_summary(project.results / result.name))
-    metric = result.study.search.metric
-    protocols = [PROTOCOLS[name] for name in board.protocols]
+    metric = METRICS[result.study.search.metric]
     generated = " (generated speech)" if result.generated else ""
     mean = ", mean over corpora" if len(board.corpora) > 1 else ""
-    console.table(
-        f"{result.name}{generated}: test {METRICS[metric].title}{mean}, 95 % confidence intervals",
-        [
-            "model",
-            "rank",
-            *(protocol.abbreviation for protocol in protocols),
-            *["SD–SI gap"] * board.has_gap,
-        ],
-        [
-            [row_title(board, one.model), rank(board, one.model), *_scores(board, one, metric)]
-            for one in board.standings
-        ],
-    )
-    console.print("; ".join(f"{p.abbreviation}: {p.title}" for p in protocols) + "\n")
+    _print_leaderboard(f"{result.name}{generated}: test {metric.title}{mean}", board, console)
+    protocols = [PROTOCOLS[name] for name in board.protocols]
+    console.print("; ".join(f"{p.abbreviation}: {p.title}" for p in protocols))
+    for line in dict.fromkeys(map(_intervals, test_sides(board))):
+        console.print(line)
+    console.print("selected: the best CV score; test scores take no part in the selection\n")
     if result.changes:
         console.warning(f"changed run: {', '.join(one.text for one in result.changes)}")
-    for label, path in (
-        ("report", project.reports / f"{result.name}.md"),
-        ("leaderboard", project.reports / "README.md"),
-        ("predictions", project.results / result.name / "predictions.parquet"),
-        ("tables", project.features_cache / result.name),
-        ("runs", _runs(project)),
-    ):
-        console.print(f"{label + ':':<13}{path}")
+    for label, place in (*_places(result, project).items(), ("runs", _runs(project))):
+        console.print(f"{label + ':':<13}{place}")
 
 
-def _scores(board: Leaderboard, standing: Standing, metric: str) -> list[str]:
-    """Return a model's score under each protocol, and its SD–SI gap if the board has one."""
-    evaluations = [board.evaluation(protocol, standing.model) for protocol in board.protocols]
-    cells = [figure(e.scores[metric]) if e else "" for e in evaluations]
+def result_record(result: Result, project: Project) -> dict[str, Any]:
+    """Return the leaderboard of a result and the paths of its pages as plain data, for JSON."""
+    board = leaderboard(result, summary=read_summary(project.results / result.name))
+    gap = board.selected_gap
+    return {
+        "name": result.name,
+        "page": str(_page(result, project)),
+        "generated_speech": result.generated,
+        "changes": [one.text for one in result.changes],
+        "metric": result.study.search.metric,
+        "emotions": list(result.emotions),
+        "protocols": {
+            protocol: {
+                "selected": selection.model,
+                "cv_score": selection.score,
+                "models": {
+                    one.model: evaluation_record(one.evaluations[protocol])
+                    for one in _ordered(board)
+                    if protocol in one.evaluations
+                },
+            }
+            for protocol, selection in board.selected.items()
+        },
+        "ranks": {model: [rank.first, rank.last] for model, rank in board.ranks.items()},
+        "sd_si_gap": None
+        if gap is None
+        else {name: figure_record(score) for name, score in gap.scores.items()},
+        "files": _places(result, project),
+        "runs": _runs(project),
+    }
+
+
+def _print_leaderboard(title: str, board: Leaderboard, console: Console) -> None:
+    """Print a table of all protocols; in a terminal that is too narrow, a table for each."""
+    standings = _ordered(board)
+    metric = board.result.study.search.metric
+    names = [(row_title(board, one.model), rank(board, one.model)) for one in standings]
+    columns = {
+        PROTOCOLS[protocol].abbreviation: [
+            figure(one.evaluations[protocol].scores[metric]) if protocol in one.evaluations else ""
+            for one in standings
+        ]
+        for protocol in board.protocols
+    }
     if board.has_gap:
-        gap = standing.gaps.get(metric)
-        cells.append(f"{gap.value:+.3f}" if gap else "")
-    return cells
+        gaps = [one.gaps.get(metric) for one in standings]
+        columns["SD–SI gap"] = [f"{gap.value:+.3f}" if gap else "" for gap in gaps]
+    heads = ["model", "rank", *columns]
+    by_model = zip(names, *columns.values(), strict=True)
+    rows = _fitting(heads, [(*name, *cells) for name, *cells in by_model], console)
+    if console.fits(heads, [(NARROW, *row[1:]) for row in rows]):
+        console.table(title, heads, rows)
+        return
+    for column, cells in columns.items():
+        heads = ["model", "rank", column]
+        lines = [(*name, cell) for name, cell in zip(names, cells, strict=True)]
+        console.table(f"{title}, {column}", heads, _fitting(heads, lines, console))
+
+
+def _fitting(
+    heads: Sequence[str], rows: Sequence[tuple[str, ...]], console: Console
+) -> Sequence[tuple[str, ...]]:
+    """Return the rows of a leaderboard, with intervals below the scores if there is no room."""
+    if console.fits(heads, rows):
+        return rows
+    return [tuple(cell.replace(" [", "\n[") for cell in row) for row in rows]
+
+
+def _ordered(board: Leaderboard) -> list[Standing]:
+    """Return the standings, the selected model of the leading protocol first."""
+    selected = board.selected[board.leading].model
+    return sorted(board.standings, key=lambda one: one.model != selected)
+
+
+def _intervals(side: TestSide) -> str:
+    """Return what the brackets of a protocol's scores are."""
+    bracketed = side.evaluation.scores[METRIC].interval is not None
+    return f"in brackets: 95 % confidence {side.intervals}" if bracketed else side.intervals
+
+
+def _places(result: Result, project: Project) -> dict[str, str]:
+    """Return the paths of a result's pages and tables."""
+    return {
+        "report": str(_page(result, project)),
+        "leaderboard": str(project.reports / "README.md"),
+        "predictions": str(project.results / result.name / "predictions.parquet"),
+        "tables": str(project.features_cache / result.name),
+    }
+
+
+def _page(result: Result, project: Project) -> Path:
+    return project.reports / f"{result.name}.md"
 
 
 def _runs(project: Project) -> str:
@@ -66,4 +143,4 @@ def _runs(project: Project) -> str:
     if uri:
         return without_user(uri)
     folder = str(project.folder)
-    return "python -m benchmark ui" + ("" if folder == "." else f" --project {quote(folder)}")
+    return f"{program()} ui" + ("" if folder == "." else f" --project {quote(folder)}")

@@ -98,8 +98,18 @@ class Plan:
         }
 
     @property
+    def title(self) -> str:
+        """Name of the stored study: what a reader looks for, then the first letters of the key."""
+        return f"{self.heading}{self.key[:8]}"
+
+    @property
+    def heading(self) -> str:
+        """What the names of this model's stored studies on this split begin with."""
+        return f"{self.study}: {self.model}, {self.split}, "
+
+    @property
     def prefix(self) -> str:
-        """Prefix of the stored studies of this model on this split, whatever the ingredients."""
+        """The same of the stored studies of earlier versions."""
         return f"{self.study}/{self.split}/{self.model}/"
 
     @cached_property

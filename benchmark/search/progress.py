@@ -82,6 +82,11 @@ def search(
             if timed is not None:
                 left_s = min(left_s, timed.until - time.monotonic())
             overall.update(done, total, _time_left(left_s) if done < total else "refitting")
+            result = trial.reason or f"{metric} {trial.score:.3f}"
+            console.step(
+                f"{one.plan.split} {one.plan.model} trial {trial.number}: {trial.state}, {result}, "
+                f"{trial.seconds:.1f} s"
+            )
             on_trial(one, trial)
 
         run_searches(searches, queue, show)

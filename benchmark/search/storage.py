@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+import warnings
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
 from importlib.metadata import version
 from itertools import count
@@ -18,6 +19,7 @@ from benchmark.engine.databases import (
 )
 from benchmark.engine.retry import UnavailableError, cause_of, retry
 from benchmark.errors import BenchmarkError
+from benchmark.evaluation.metrics import METRICS
 from benchmark.search.plan import Plan
 from benchmark.search.samplers import distributions
 from benchmark.search.trial import Trial
@@ -145,8 +147,8 @@ class TrialStorage:
         import optuna
 
         stored = optuna.get_all_study_names(self._storage)
-        earlier = [name for name in stored if name.startswith(plan.prefix)]
-        if not earlier or plan.prefix + plan.key in earlier:
+        earlier = [name for name in stored if _belongs(name, plan)]
+        if not earlier or _stored_name(plan, stored) is not None:
             return ""
         last = optuna.load_study(study_name=earlier[-1], storage=self._storage)
         before: Mapping[str, Any] = last.user_attrs.get("ingredients", {})
@@ -158,14 +160,19 @@ class TrialStorage:
         """Return a plan's stored study, created if there is none."""
         import optuna
 
+        stored = optuna.get_all_study_names(self._storage)
         study = optuna.create_study(
             storage=self._storage,
-            study_name=plan.prefix + plan.key,
+            study_name=_stored_name(plan, stored) or plan.title,
             direction="maximize",
             load_if_exists=True,
         )
         if "ingredients" not in study.user_attrs:
             study.set_user_attr("ingredients", plan.ingredients)
+        if study.metric_names is None:
+            with warnings.catch_warnings():
+                warnings.simplefilter("ignore", optuna.exceptions.ExperimentalWarning)
+                study.set_metric_names([f"CV {METRICS[plan.search.metric].utility_title}"])
         return study
 
     def trials(self, study: optuna.Study, plan: Plan) -> Iterator[StoredTrial]:
@@ -223,6 +230,19 @@ class TrialStorage:
 def _digest(plan: Plan, attributes: Mapping[str, Any], sampled: Mapping[str, Any]) -> str:
     """Return the digest of a trial's record, which no other search has."""
     return digest_of([plan.key, sorted(attributes.items()), sorted(sampled.items())])
+
+
+def _stored_name(plan: Plan, stored: Sequence[str]) -> str | None:
+    """Return the name under which a plan's study is stored; None if it is not.
+
+    Earlier versions ended the name with the whole digest.
+    """
+    return next((name for name in (plan.title, plan.prefix + plan.key) if name in stored), None)
+
+
+def _belongs(name: str, plan: Plan) -> bool:
+    """Return whether a stored study is of this model on this split, whatever the ingredients."""
+    return name.startswith((plan.prefix, plan.heading))
 
 
 @contextmanager

@@ -153,9 +153,7 @@ def _report_unusable(
     for one in unusable:
         console.warning(f"{one.title}: {one.reason}")
     if unusable:
-        console.info(
-            f"{len(unusable)} of {len(results)} files could not be used.", style="bold red"
-        )
+        console.warning(f"{len(unusable)} of {len(results)} files could not be used.")
     return not unusable
 
 

@@ -16,6 +16,7 @@ from typing import TYPE_CHECKING, Any
 from benchmark.engine.files import user_path
 from benchmark.engine.signals import ended_by_signals
 from benchmark.errors import BenchmarkError
+from benchmark.hints import install
 from benchmark.serving.limits import Limits
 
 if TYPE_CHECKING:
@@ -232,8 +233,7 @@ def _check_libraries() -> None:
     missing = [name for name in LIBRARIES if find_spec(name) is None]
     if missing:
         raise BenchmarkError(
-            f"The service needs {', '.join(missing)}. Install the extra: "
-            "pip install 'ser-benchmark[serve]'."
+            f"The service needs {', '.join(missing)}. Install the extra: {install('serve')}."
         )
 
 

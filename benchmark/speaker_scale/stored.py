@@ -21,6 +21,7 @@ import pandas as pd
 from pydantic import TypeAdapter
 
 from benchmark.evaluation.records import read_record, text_table, write_record
+from benchmark.hints import command
 from benchmark.study import Scale, Study
 
 FOLDER = "speaker_scale"
@@ -79,7 +80,7 @@ def read_curve(path: Path) -> Curve:
     BenchmarkError
         If a file is missing, corrupt, or in an unknown format.
     """
-    advice = "Run `python -m benchmark scale-curve` again."
+    advice = f"Run {command('scale-curve')} again."
     return read_record(path, [FORMAT], _curve, advice)
 
 

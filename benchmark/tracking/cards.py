@@ -41,6 +41,7 @@ from benchmark.evaluation.overlap import speaker_independent
 from benchmark.evaluation.parquet import to_parquet
 from benchmark.evaluation.results import CLIP, Result, Winner, of_split
 from benchmark.features import FEATURE_SETS, FeatureSet, feature_set
+from benchmark.hints import command
 from benchmark.models import MODELS
 from benchmark.models.calibrator import WITHIN, Calibrator, FittedCalibrator
 from benchmark.models.stored import dump, load
@@ -597,7 +598,7 @@ def _difference(here: Features, stored: Features) -> str:
             return (
                 f"the weights of {name} on this machine have the digest {digest}, those of the "
                 f"model {stored.weights[name]}. Put the weights there that the model was fitted "
-                "with (`python -m benchmark fetch` has those of named encoders), or run the study "
+                f"with ({command('fetch')} has those of named encoders), or run the study "
                 "again and promote its selected model."
             )
     for name, version in stored.versions.items():
@@ -669,7 +670,7 @@ def find_card(folder: Path, study: str, split: str | None, model: str | None) ->
             raise unknown("study", study, sorted(known), "promote")
         raise BenchmarkError(
             f"{folder}: no fitted models of study {study!r}. Run it first: "
-            f"`python -m benchmark run-study {study}`, which resumes an earlier run."
+            f"{command(f'run-study {study}')}, which resumes an earlier run."
         )
     # Speaker-independent splits first, those that are one part of a protocol last.
     by_split = {card.split: card for card in cards.values()}

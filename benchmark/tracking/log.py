@@ -4,20 +4,23 @@ from __future__ import annotations
 
 import hashlib
 import re
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 
 from benchmark.data.prepared import Prepared
+from benchmark.data.protocols import protocol_of
 from benchmark.engine.environment import __version__, code_digest
 from benchmark.evaluation.conditions import under_conditions
-from benchmark.evaluation.leaderboard import METRIC, leaderboard
+from benchmark.evaluation.leaderboard import METRIC, SPEAKER_INDEPENDENT, Leaderboard, leaderboard
 from benchmark.evaluation.metrics import METRICS
 from benchmark.evaluation.results import Result, Winner, by_split
 from benchmark.project import Project
+from benchmark.report.markdown import figure
+from benchmark.report.wording import model_title
 from benchmark.search.plugins import plugins_of
 from benchmark.search.search import ModelSearch
 from benchmark.study import Study, digest_of
-from benchmark.tracking.records import ModelRecord, StudyRecord, TableRecord
+from benchmark.tracking.records import ModelRecord, OutcomeRecord, StudyRecord, TableRecord
 from benchmark.tracking.tracker import Tracker
 
 BLANKS = str.maketrans("=+", "  ")
@@ -77,7 +80,7 @@ def log_models(
 ) -> None:
     """Log each winner with its test scores, confusion matrix and fitted model."""
     boards = {split: leaderboard(part) for split, part in by_split(result).items()}
-    cv_metric = f"cv_{METRICS[result.study.search.metric].utility_name}"
+    cv_metric = _cv_metric(result)
     for winner in result.winners:
         split, model = winner.split, winner.model
         members = _members(winner)
@@ -128,3 +131,79 @@ def _members(winner: Winner) -> str:
         rows = zip(winner.weights, members, winner.trials, strict=True)
         members = [f"{weight} x {model} {trial}" for weight, model, trial in rows]
     return ", ".join(members)
+
+
+def log_outcomes(tracker: Tracker, board: Leaderboard, project: Project) -> None:
+    """Log the winners of each split, and the study's selected models with its page and figures."""
+    for split, result in by_split(board.result).items():
+        tracker.log_outcome(_split_outcome(split, result))
+    tracker.log_outcome(_study_outcome(board, project))
+
+
+def _split_outcome(split: str, result: Result) -> OutcomeRecord:
+    board = leaderboard(result)
+    metric, cv = result.study.search.metric, _cv_metric(result)
+    (selection,) = board.selected.values()
+    metrics: dict[str, float] = {}
+    for winner in sorted(result.winners, key=lambda one: -one.score):
+        found = board.evaluation(winner.protocol, winner.model)
+        assert found is not None
+        metrics[f"{cv}/{winner.model}"] = winner.score
+        metrics[f"test_{metric}/{winner.model}"] = found.scores[metric].value
+    return OutcomeRecord(
+        split=split,
+        selected=selection.model,
+        text=f"**Selected: {model_title(result, selection.model)}**, which has the best CV score.",
+        models=_best_first(result.winners),
+        metrics=metrics,
+    )
+
+
+def _study_outcome(board: Leaderboard, project: Project) -> OutcomeRecord:
+    result, metric = board.result, METRICS[board.result.study.search.metric]
+    metrics: dict[str, float] = {}
+    lines, chosen = [result.study.question, ""], []
+    for protocol in sorted(board.protocols, key=lambda name: name != board.leading):
+        selection, short = board.selected[protocol], protocol_of(protocol).abbreviation
+        score = board.selected_evaluation(protocol).scores[metric.name]
+        metrics[f"{short.lower()}_{metric.name}"] = score.value
+        if score.interval:
+            low, high = score.interval
+            metrics |= {
+                f"{short.lower()}_{metric.name}_low": low,
+                f"{short.lower()}_{metric.name}_high": high,
+            }
+        metrics[f"{short.lower()}_{_cv_metric(result)}"] = selection.score
+        title = model_title(result, selection.model)
+        chosen.append(f"{short}: {selection.model}")
+        lines.append(f"- **{protocol.capitalize()}**: {metric.title} {figure(score)}, {title}")
+    if board.selected_gap is not None:
+        gap = board.selected_gap.scores[metric.name]
+        metrics[f"sd_si_gap_{metric.name}"] = gap.value
+        clips = ", on the clips that both test" if board.gap_restricted else ""
+        lines.append(f"- **SD–SI gap** of the selected models{clips}: {figure(gap)}")
+    lines += ["", "Artifacts: the page and its figures. Registered models: [list](#/models)."]
+    winners = [one for selection in board.selected.values() for one in selection.by_part.values()]
+    page = project.reports / f"{result.name}.md"
+    figures = sorted((project.reports / "figures" / result.name).glob("*.png"))
+    return OutcomeRecord(
+        split="",
+        selected="; ".join(chosen),
+        text="\n".join(lines),
+        models=_best_first(winners),
+        metrics=metrics,
+        files={
+            f"report/{path.relative_to(project.reports).as_posix()}": path
+            for path in (page, *figures)
+        },
+    )
+
+
+def _best_first(winners: Iterable[Winner]) -> tuple[tuple[str, str], ...]:
+    """Return split and model of winners: speaker-independent first, then by CV score."""
+    order = sorted(winners, key=lambda one: (one.protocol != SPEAKER_INDEPENDENT, -one.score))
+    return tuple((one.split, one.model) for one in order)
+
+
+def _cv_metric(result: Result) -> str:
+    return f"cv_{METRICS[result.study.search.metric].utility_name}"

@@ -25,6 +25,7 @@ from urllib.parse import unquote, urlsplit
 from benchmark.engine.databases import sqlite_file
 from benchmark.engine.files import user_path
 from benchmark.errors import BenchmarkError, unknown
+from benchmark.hints import command
 from benchmark.project import Project
 from benchmark.tracking.cards import Card, Cost, load_calibrator, load_model, read_card
 from benchmark.tracking.registered_model import (
@@ -50,7 +51,7 @@ from benchmark.tracking.store import (
 
 REGISTERED = "speech-emotion"
 CHAMPION = "champion"
-PROMOTE = "`python -m benchmark promote STUDY`"
+PROMOTE = command("promote STUDY")
 
 
 @dataclass(frozen=True)

@@ -65,6 +65,15 @@ class StudyRecord:
     tables: Mapping[str, tuple[TableRecord, ...]] = field(default_factory=dict)
 
     @property
+    def splits(self) -> dict[str, tuple[str, ...]]:
+        """The names of the splits of each protocol."""
+        protocols = dict.fromkeys(name.partition("/")[0] for name in self.tables)
+        return {
+            protocol: tuple(name for name in self.tables if name.partition("/")[0] == protocol)
+            for protocol in protocols
+        }
+
+    @property
     def cv_metric(self) -> str:
         """Name of the CV score, which a search maximises."""
         return f"cv_{METRICS[self.metric].utility_name}"
@@ -94,3 +103,32 @@ class ModelRecord:
     files: Mapping[str, Path | bytes] = field(default_factory=dict)
     trial: int | None = None
     tags: Mapping[str, str] = field(default_factory=dict)
+
+
+@dataclass(frozen=True)
+class OutcomeRecord:
+    """What is found on a split, or of the whole study: added to its run.
+
+    Attributes
+    ----------
+    split : str
+        Empty for the study's own run.
+    selected : str
+        The selected models in words.
+    text : str
+        The outcome in Markdown, above the table of models.
+    models : tuple of (str, str)
+        Split and model of the runs in the table.
+    metrics : mapping of str to float
+        ``si_uar``, ``sd_uar``, ``sd_si_gap_uar`` of a study; ``cv_uar/mlp``, ``test_uar/mlp`` of a
+        split.
+    files : mapping of str to Path
+        By artifact path.
+    """
+
+    split: str
+    selected: str
+    text: str
+    models: tuple[tuple[str, str], ...]
+    metrics: Mapping[str, float]
+    files: Mapping[str, Path | bytes] = field(default_factory=dict)

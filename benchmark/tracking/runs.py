@@ -12,17 +12,42 @@ import subprocess
 import tempfile
 import time
 from collections.abc import Iterator, Mapping
+from dataclasses import fields
 from pathlib import Path
 from typing import Any, NamedTuple
 
 from benchmark.search.trial import Trial
-from benchmark.tracking.records import ModelRecord, StudyRecord
-from benchmark.tracking.views import log_axis, logged_name, study_views, view_address
+from benchmark.tracking.records import ModelRecord, OutcomeRecord, StudyRecord
+from benchmark.tracking.views import (
+    TAG,
+    log_axis,
+    logged_name,
+    metric_name,
+    study_views,
+    view_address,
+    view_run,
+)
 
 MAX_TEXT = 5000  # MLflow allows 8,000 characters for a tag and 6,000 for a parameter
 
 STUDY, SPLIT, MODEL, TRIAL = "study", "split", "model", "trial"
 ROLES = (STUDY, SPLIT, MODEL, TRIAL)
+
+NAMES = """\
+Names of runs: the study; below it each split, such as `speaker-independent/f2` for the second \
+outer fold; below that each model, and its trials by number.
+
+Names of figures: `{cv}` is the CV score, the mean over the inner folds, by which models are \
+selected; `cv_std` its standard deviation; `fold_0` and so on the score of each inner fold; \
+`test_{metric}` the score of the test clips, `_low` and `_high` its 95 % confidence interval; \
+`si_{metric}` and `sd_{metric}` the test scores of the selected models, speaker-independent and \
+speaker-dependent; `sd_si_gap_{metric}` their difference. A parameter begins with its model; \
+`log10_` marks a logarithm, for the axes of plots.
+
+Figures and parameters are rounded to three digits. The exact ones are in the trial storage \
+(optuna.db) and in reports/results.
+"""
+"""What the names in an experiment mean, for its note."""
 
 
 class RunKey(NamedTuple):
@@ -83,7 +108,11 @@ class StudyRuns:
         run = self._run_id(RunKey(STUDY))
         text = json.dumps(self.study.settings, indent=1, ensure_ascii=False)
         self.client.log_text(run, text, "study.json")
-        for name, value in self._experiment_tags().items():
+        tags = self._experiment_tags()
+        for name in self.client.get_experiment(self.experiment).tags:
+            if name.startswith(TAG) and name not in tags:  # a view of an earlier version
+                self.client.delete_experiment_tag(self.experiment, name)
+        for name, value in tags.items():
             self.client.set_experiment_tag(self.experiment, name, value)
 
     def log_trial(self, split: str, model: str, trial: Trial) -> None:
@@ -130,6 +159,35 @@ class StudyRuns:
             self.client.set_tag(run_id, name, value)
         self._end(key, "FINISHED")
 
+    def log_outcome(self, record: OutcomeRecord) -> None:
+        """Add an outcome to the run of its split or study, unless it is there."""
+        key = RunKey(SPLIT, record.split) if record.split else RunKey(STUDY)
+        run_id, digest = self._run_id(key), _content_digest(record)
+        if self._runs[key].data.tags.get("content_digest") == digest:
+            return
+        self._log(run_id, key, {}, record.metrics)
+        self._log_files(run_id, record.files)
+        tags = {
+            "selected": record.selected,
+            "mlflow.note.content": self._note(record),
+            "content_digest": digest,
+        }
+        for name, value in tags.items():
+            self.client.set_tag(run_id, name, value[:MAX_TEXT])
+        if record.split:
+            self._end(key, "FINISHED")
+
+    def _note(self, record: OutcomeRecord) -> str:
+        """Return an outcome in Markdown, with a table of links to the runs of its models."""
+        cv, test = self.study.cv_metric, f"test_{self.study.metric}"
+        lines = [record.text, "", f"| model | split | {cv} | {test} |", "|:--|:--|--:|--:|"]
+        for split, model in record.models:
+            run = self.client.get_run(self._run_id(RunKey(MODEL, split, model)))
+            scores = [f"{run.data.metrics.get(name, math.nan):.3f}" for name in (cv, test)]
+            link = f"[{model}]({view_run(self.experiment, run.info.run_id)})"
+            lines.append(f"| {link} | {split} | {scores[0]} | {scores[1]} |")
+        return "\n".join(lines)
+
     def end(self, status: str) -> None:
         """End the runs that contain others, the innermost first."""
         for key in sorted(self._running, key=lambda key: -ROLES.index(key.role)):
@@ -142,10 +200,14 @@ class StudyRuns:
             f"[plot]({view_address(view.key, self.experiment, plot=True)})"
             for view in views
         ]
+        study = view_run(self.experiment, self._run_id(RunKey(STUDY)))
+        names = NAMES.format(cv=self.study.cv_metric, metric=self.study.metric)
         return {
             "mlflow.experimentKind": "custom_model_development",
             "mlflow.experiment.primaryMetric.name": self.study.cv_metric,
-            "mlflow.note.content": "\n".join([self.study.question, "", *links]),
+            "mlflow.note.content": "\n".join(
+                [self.study.question, "", f"- [The study: its result]({study})", *links, "", names]
+            ),
             **dict(view.tag for view in views),
         }
 
@@ -178,8 +240,8 @@ class StudyRuns:
             own["mlflow.note.content"] = self.study.question
         else:
             own["mlflow.parentRunId"] = self._run_id(key.parent)
-        # The model comes first: at its depth the tree of runs shows a dozen letters.
-        name = " ".join(filter(None, (key.model, key.split, key.trial and key.trial.zfill(3))))
+        # What differs comes first: at its depth the tree of runs shows a dozen letters.
+        name = " ".join(filter(None, (key.trial and key.trial.zfill(3), key.model, key.split)))
         run = self.client.create_run(
             self.experiment,
             start_time=started,
@@ -197,22 +259,29 @@ class StudyRuns:
         params: Mapping[str, object],
         metrics: Mapping[str, float],
     ) -> None:
-        """Log a run's parameters and metrics.
+        """Log a run's parameters and metrics, rounded to three digits: MLflow's tables show all.
 
-        Split and model are parameters as well, as axes of the parallel-coordinates plot.
+        Split and model are parameters as well, as axes of the parallel-coordinates plot. The exact
+        figures are in the trial storage and in the result.
         """
         from mlflow.entities import Metric, Param
 
         now = int(1000 * time.time())
         logarithmic = self.study.parameters.get(key.model, {})
-        named: dict[str, object] = {"split": key.split, "model": key.model}
-        named |= {logged_name(key.model, name): value for name, value in params.items()}
+        named: dict[str, object] = {}
+        if key.model:
+            named = {"split": key.split, "model": key.model}
+        named |= {logged_name(key.model, name): _short(value) for name, value in params.items()}
         for name, value in params.items():
             if logarithmic.get(name) and isinstance(value, int | float) and value > 0:
-                named[logged_name(key.model, log_axis(name))] = round(math.log10(value), 4)
+                named[logged_name(key.model, log_axis(name))] = round(math.log10(value), 3)
         self.client.log_batch(
             run,
-            [Metric(name, v, now, 0) for name, v in metrics.items() if not math.isnan(v)],
+            [
+                Metric(metric_name(name), round(v, 3), now, 0)
+                for name, v in metrics.items()
+                if not math.isnan(v)
+            ],
             [Param(name, str(value)[:MAX_TEXT]) for name, value in named.items()],
         )
 
@@ -291,20 +360,24 @@ def _parents_first(run: Any) -> tuple[int, int]:
     return (ROLES.index(role) if role in ROLES else len(ROLES), run.info.start_time)
 
 
-def _content_digest(record: ModelRecord) -> str:
-    """Return the digest of parameters, metrics and figures.
+def _short(value: object) -> object:
+    """Return a number with three significant digits; anything else unchanged."""
+    return float(f"{value:.3g}") if isinstance(value, float) else value
+
+
+def _content_digest(record: ModelRecord | OutcomeRecord) -> str:
+    """Return the digest of a record's figures and words.
 
     Files of models are left out: their bytes differ each time they are written.
     """
+    left_out = {"files", "tags"}
     content = {
-        "params": dict(record.params),
-        "metrics": dict(record.metrics),
-        "trial": record.trial,
+        one.name: getattr(record, one.name) for one in fields(record) if one.name not in left_out
     }
     digest = hashlib.sha256(json.dumps(content, sort_keys=True, default=str).encode())
     for name, file in sorted(record.files.items()):
         digest.update(name.encode())
-        if name.endswith(".png"):
+        if not name.endswith(".skops"):
             data = file if isinstance(file, bytes) else file.read_bytes()
             digest.update(hashlib.sha256(data).digest())
     return digest.hexdigest()

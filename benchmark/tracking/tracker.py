@@ -13,7 +13,7 @@ from pathlib import Path
 from benchmark.engine.retry import ATTEMPT_S, PATIENCE_S, is_transient
 from benchmark.errors import BenchmarkError
 from benchmark.search.trial import Trial
-from benchmark.tracking.records import ModelRecord, StudyRecord
+from benchmark.tracking.records import ModelRecord, OutcomeRecord, StudyRecord
 from benchmark.tracking.runs import StudyRuns
 from benchmark.tracking.store import (
     connect,
@@ -113,6 +113,10 @@ class Tracker:
     def log_model(self, record: ModelRecord) -> None:
         """Log a selected model or an ensemble, with its test scores and files."""
         self._queue.put(lambda runs: runs.log_model(record))
+
+    def log_outcome(self, record: OutcomeRecord) -> None:
+        """Log what is found on a split, or of the whole study, after its models."""
+        self._queue.put(lambda runs: runs.log_outcome(record))
 
     def finish(self, status: str = "FINISHED") -> None:
         """Write the remaining records and end the study's runs: FINISHED, FAILED or KILLED."""

@@ -4,13 +4,20 @@ from __future__ import annotations
 
 import os
 import socket
+import subprocess
 import sys
+import time
+import urllib.request
+from contextlib import suppress
 from pathlib import Path
 
+from benchmark import hints
 from benchmark.engine.databases import sqlite_file, without_user
 from benchmark.errors import BenchmarkError
 from benchmark.tracking.store import ARTIFACTS, SETTINGS, connect
 from benchmark.tracking.views import TAG, view_address
+
+Server = subprocess.Popen[bytes]
 
 
 def ui_command(uri: str, project: Path, port: int) -> tuple[list[str], dict[str, str]]:
@@ -30,7 +37,7 @@ def ui_command(uri: str, project: Path, port: int) -> tuple[list[str], dict[str,
     file = sqlite_file(uri)
     if file is not None and not file.exists():
         raise BenchmarkError(
-            f"{file}: there are no runs yet. `python -m benchmark run-study` makes some."
+            f"{file}: there are no runs yet. {hints.command('run-study')} makes some."
         )
     with socket.socket() as probe:
         probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
@@ -55,8 +62,25 @@ def ui_command(uri: str, project: Path, port: int) -> tuple[list[str], dict[str,
     return command, environment
 
 
+def wait_for_ui(process: Server, port: int) -> None:
+    """Return as soon as the UI answers.
+
+    Raises
+    ------
+    BenchmarkError
+        If it ends before.
+    """
+    while process.poll() is None:
+        with suppress(OSError), urllib.request.urlopen(f"http://127.0.0.1:{port}/health"):
+            return
+        time.sleep(0.2)
+    raise BenchmarkError(f"The MLflow UI has ended with status {process.returncode}; see above.")
+
+
 def ui_addresses(uri: str, port: int) -> list[tuple[str, str]]:
     """Return each study and the address of its trials in the UI, the most recent study first.
+
+    They are those of the leading protocol: speaker-independent, if the study has it.
 
     The UI's own start page is about language models.
     """

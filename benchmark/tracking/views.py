@@ -12,12 +12,22 @@ import re
 import zlib
 from dataclasses import dataclass
 from typing import Any
+from urllib.parse import quote
 
-from benchmark.evaluation.metrics import METRICS
+from benchmark.data.protocols import protocol_of
+from benchmark.evaluation.leaderboard import SPEAKER_INDEPENDENT
 from benchmark.study import BASELINE
 from benchmark.tracking.records import StudyRecord
 
 TAG = "mlflow.sharedViewState."
+
+KIND = "workflowType=machine_learning"
+"""Without it, an address opens MLflow's pages for language models."""
+
+RUN_NAME = "attributes.`Run Name`"
+
+CHARACTER, FEWEST = 8, 14
+"""Width of a column for each letter of its name, in pixels, and the least number of letters."""
 
 
 @dataclass(frozen=True)
@@ -33,13 +43,11 @@ class View:
     where : str
         A filter in MLflow's search syntax.
     order : str
-        Metric by which runs are sorted, the best first.
+        Metric by which runs are sorted, the highest first.
     params, metrics : tuple of str
         Columns of the table and axes of the parallel-coordinates plot.
     axes : tuple of str
         Parameters of the plot, if they differ from `params`.
-    ascending : bool
-        Whether smaller values are better.
     """
 
     key: str
@@ -49,7 +57,6 @@ class View:
     params: tuple[str, ...]
     metrics: tuple[str, ...] = ()
     axes: tuple[str, ...] = ()
-    ascending: bool = False
 
     @property
     def tag(self) -> tuple[str, str]:
@@ -74,20 +81,22 @@ class View:
         plot = {"uuid": "parallel", "name": "Parallel coordinates", "isGenerated": False}
         bars = {"uuid": "metrics", "name": "Model metrics", "isGenerated": True}
         sections = [section | plot | {"columns": 1}, section | bars | {"columns": 3}]
+        columns = {f"metrics.`{name}`": name for name in (self.order, *self.metrics)}
+        columns |= {f"params.`{name}`": name for name in self.params}
+        widths = {RUN_NAME: CHARACTER * 30} | {
+            column: CHARACTER * max(FEWEST, len(name)) for column, name in columns.items()
+        }
         return {
             "searchFilter": self.where,
             "orderByKey": f"metrics.`{self.order}`",
-            "orderByAsc": self.ascending,
+            "orderByAsc": False,
             "startTime": "ALL",
             "lifecycleFilter": "Active",
             "datasetsFilter": [],
             "modelVersionFilter": "All Runs",
-            "selectedColumns": [
-                *(f"metrics.`{name}`" for name in (self.order, *self.metrics)),
-                *(f"params.`{name}`" for name in self.params),
-            ],
-            "columnOrder": [],
-            "columnWidths": {},
+            "selectedColumns": list(columns),
+            "columnOrder": list(widths),
+            "columnWidths": widths,
             "runsHiddenMode": "SHOW_ALL",
             "compareRunCharts": [chart],
             "compareRunSections": sections,
@@ -103,10 +112,14 @@ class View:
 
 def view_address(key: str, experiment: str, *, plot: bool = False) -> str:
     """Return the address of a view, as a table or a plot, relative to the UI's address."""
-    # Without the type, the UI opens its pages for language models.
-    kind = "workflowType=machine_learning"
+    key = quote(key)
     mode = "&compareRunsMode=CHART" if plot else ""
-    return f"#/experiments/{experiment}/runs?{kind}&viewStateShareKey={key}{mode}"
+    return f"#/experiments/{experiment}/runs?{KIND}&viewStateShareKey={key}{mode}"
+
+
+def view_run(experiment: str, run: str) -> str:
+    """Return the address of a run's page, relative to the UI's address."""
+    return f"#/experiments/{experiment}/runs/{run}?{KIND}"
 
 
 def logged_name(model: str, parameter: str) -> str:
@@ -119,7 +132,7 @@ def logged_name(model: str, parameter: str) -> str:
     >>> logged_name("lda", "weight.functionals+dynamics")
     'lda.weight.functionals and dynamics'
     """
-    return re.sub(r"[^\w./: -]", "_", f"{model}.{parameter}".replace("+", " and "))
+    return metric_name(f"{model}.{parameter}")
 
 
 def log_axis(parameter: str) -> str:
@@ -127,30 +140,59 @@ def log_axis(parameter: str) -> str:
     return f"log10_{parameter}"
 
 
-def study_views(study: StudyRecord) -> list[View]:
-    """Return the views of a study: all trials, the trials of each model, the selected models.
+def metric_name(text: str) -> str:
+    """Return a name that MLflow allows for a metric, a parameter, or a view's address."""
+    return re.sub(r"[^\w./: -]", "_", text.replace("+", " and "))
 
-    Runs of the study's earlier versions are excluded.
+
+def study_views(study: StudyRecord) -> list[View]:
+    """Return the views of a study; for each protocol the selected models, all trials, each model's.
+
+    The leading protocol comes first: speaker-independent, if the study has it. No view mixes
+    protocols: the scores of one are no measure of those of another. Runs of the study's earlier
+    versions are excluded.
     """
-    runs_of = f"tags.digest = '{study.digest}' and tags.role = "
-    all_trials = View(
-        key="trials",
-        name="All trials, best CV score first",
+    found = []
+    protocols = sorted(study.splits, key=lambda name: name != SPEAKER_INDEPENDENT)
+    for number, protocol in enumerate(protocols):
+        suffix = f"-{metric_name(protocol_of(protocol).abbreviation)}" if number else ""
+        found += _protocol_views(study, protocol, suffix)
+    return found
+
+
+def _protocol_views(study: StudyRecord, protocol: str, suffix: str) -> list[View]:
+    splits = study.splits[protocol]
+    several = splits != (protocol,)
+    # With one split, its name would be the same in each row.
+    split = ("split",) if several else ()
+    place = f"tags.split LIKE '{protocol}/%'" if several else f"tags.split = '{protocol}'"
+    runs_of = f"tags.digest = '{study.digest}' and {place} and tags.role = "
+    title = protocol.capitalize()
+    selected = View(
+        key=f"selected{suffix}",
+        name=f"{title}: models, best CV score first",
+        where=f"{runs_of}'model'",
+        order=study.cv_metric,
+        params=(*split, "model"),
+        metrics=(f"test_{study.metric}",),
+    )
+    trials = View(
+        key=f"trials{suffix}",
+        name=f"{title}: all trials, best CV score first",
         # The baseline's low score would compress the plot's axis.
         where=f"{runs_of}'trial' and tags.model != '{BASELINE}'",
         order=study.cv_metric,
-        params=("split", "model"),
-        metrics=("cv_std", "fit_seconds"),
+        params=(*split, "model"),
     )
     models = [
         View(
-            key=f"trials-{model}",
-            name=f"Trials of {model}",
+            key=f"trials{suffix}-{model}",
+            name=f"{title}: trials of {model}",
             where=f"{runs_of}'trial' and tags.model = '{model}'",
             order=study.cv_metric,
-            params=("split", *(logged_name(model, name) for name in searched)),
+            params=(*split, *(logged_name(model, name) for name in searched)),
             axes=(
-                "split",
+                *split,
                 *(
                     logged_name(model, log_axis(name) if log else name)
                     for name, log in searched.items()
@@ -158,14 +200,6 @@ def study_views(study: StudyRecord) -> list[View]:
             ),
         )
         for model, searched in study.parameters.items()
+        if searched
     ]
-    selected = View(
-        key="selected",
-        name="Selected models, best test score first",
-        where=f"{runs_of}'model'",
-        order=f"test_{study.metric}",
-        params=("split", "model"),
-        metrics=(study.cv_metric,),
-        ascending=not METRICS[study.metric].greater_is_better,
-    )
-    return [all_trials, *models, selected]
+    return [trials, selected, *models]

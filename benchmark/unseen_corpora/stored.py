@@ -24,6 +24,7 @@ from pydantic import TypeAdapter
 
 from benchmark.evaluation.parquet import from_parquet
 from benchmark.evaluation.records import read_record, write_record
+from benchmark.hints import command
 from benchmark.study import Study
 
 FOLDER = "unseen_corpora"
@@ -93,7 +94,7 @@ def read_measurement(path: Path) -> Measurement:
     BenchmarkError
         If a file is missing, corrupt, or in an unknown format.
     """
-    advice = "Run `python -m benchmark unseen-corpora` again."
+    advice = f"Run {command('unseen-corpora')} again."
     return read_record(path, [FORMAT], _measurement, advice)
 
 

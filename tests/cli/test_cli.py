@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import json
+import os
 import signal
 import subprocess
 import sys
@@ -13,10 +15,17 @@ from typing import Any
 import pytest
 import typer
 
+from benchmark import hints
 from benchmark.cli import app
+from benchmark.console import Console
 from benchmark.data.protocols import PROTOCOLS
-from benchmark.features import AUGMENTATIONS, FEATURE_SETS, OPTIONAL_FEATURE_SETS
+from benchmark.evaluation.results import read_result
+from benchmark.features import AUGMENTATIONS, FEATURE_SETS
+from benchmark.hints import command, install, program
 from benchmark.models import MODELS
+from benchmark.project import Project
+from benchmark.report.listing import SECTIONS, STUDIES
+from benchmark.report.summary import print_summary
 from tests.support.bench import Bench, refused_line, run_command
 from tests.support.platforms import posix
 
@@ -25,6 +34,9 @@ COMMANDS = [
     for name, command in typer.main.get_command(app).commands.items()  # type: ignore[attr-defined]
     if not command.hidden
 ]
+
+
+NOUNS = (STUDIES, *SECTIONS)
 
 
 def test_help_names_every_command() -> None:
@@ -54,14 +66,46 @@ def test_help_needs_no_heavy_library() -> None:
     assert asked.stderr == ""
 
 
-def test_list_names_every_entry_of_every_registry() -> None:
-    text = run_command("list").stdout
-    sets = (*FEATURE_SETS, *(one.title for one in OPTIONAL_FEATURE_SETS.values()))
-    registries = (*MODELS, *sets, *AUGMENTATIONS, *PROTOCOLS, "quickstart", "capstone")
-    assert [name for name in registries if name not in text] == []
+@pytest.mark.parametrize("command", COMMANDS)
+def test_the_help_of_every_command_has_an_example(command: str) -> None:
+    assert f"{command} " in run_command(command, "--help").stdout.partition("Usage")[2][20:]
 
 
-@pytest.mark.parametrize(("section", "registry"), [("models", MODELS), ("protocols", PROTOCOLS)])
+def test_the_list_is_a_table_of_studies(bench: Bench) -> None:
+    (bench.project / "reports/results/quickstart").mkdir(parents=True)
+    (bench.project / "reports/results/quickstart/study.json").touch()
+    text = bench.invoke("list").stdout
+    (quickstart,) = [line for line in text.splitlines() if line.startswith(" quickstart ")]
+    assert "How large is the SD–SI gap on generated speech?" in quickstart
+    assert quickstart.split()[-1] == "yes"
+    (capstone,) = [line for line in text.splitlines() if line.startswith(" capstone ")]
+    assert "deep" in capstone
+    assert capstone.split()[-1] == "no"
+
+
+@pytest.mark.parametrize("noun", NOUNS)
+def test_every_noun_has_a_list_and_the_same_as_json(noun: str) -> None:
+    entries = json.loads(run_command("list", noun, "--json").stdout)
+    text = run_command("list", noun, COLUMNS="2000").stdout
+    names = [str(next(iter(entry.values()))) for entry in entries]
+    assert [name for name in names if name not in text] == []
+
+
+@pytest.mark.parametrize("width", ["60", "80", "200"])
+def test_the_list_of_studies_fits_the_terminal(width: str) -> None:
+    table = run_command("list", COLUMNS=width).stdout.partition("Corpora that are here")[0]
+    assert [line for line in table.splitlines() if len(line) > int(width)] == []
+
+
+@pytest.mark.parametrize(
+    ("section", "registry"),
+    [
+        ("models", MODELS),
+        ("protocols", PROTOCOLS),
+        ("features", FEATURE_SETS),
+        ("augmentations", AUGMENTATIONS),
+    ],
+)
 def test_a_section_of_the_list_describes_each_entry(
     section: str, registry: Mapping[str, Any]
 ) -> None:
@@ -70,7 +114,7 @@ def test_a_section_of_the_list_describes_each_entry(
 
 
 def test_the_list_is_short_by_default() -> None:
-    assert len(run_command("list").stdout.splitlines()) < 40
+    assert len(run_command("list").stdout.splitlines()) < 60
 
 
 def test_list_says_which_corpora_are_incomplete(tmp_path: Path) -> None:
@@ -193,3 +237,89 @@ def test_ctrl_c_reports_that_finished_work_is_saved(bench: Bench, after_s: float
     assert process.returncode == 130
     assert "Finished work is saved" in errors
     assert "Traceback" not in errors
+
+
+@pytest.mark.parametrize(
+    ("called", "name"),
+    [
+        ("/usr/bin/ser-benchmark", "ser-benchmark"),
+        ("C:/Scripts/ser-benchmark.exe", "ser-benchmark"),
+        ("/site-packages/benchmark/__main__.py", "python -m benchmark"),
+        ("notebook.py", "python -m benchmark"),
+    ],
+)
+def test_hints_name_the_command_as_it_was_called(
+    monkeypatch: pytest.MonkeyPatch, called: str, name: str
+) -> None:
+    monkeypatch.setattr(sys, "argv", [called, "list"])
+    assert program() == name
+    assert command("run-study") == f"`{name} run-study`"
+
+
+def test_an_extra_is_installed_as_the_package_was(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    clone = Path(hints.__file__).parents[1]
+    monkeypatch.chdir(clone)
+    assert install("deep") == 'pip install -e ".[deep]"'
+    monkeypatch.chdir(tmp_path)
+    assert install("deep") == f'pip install -e "{clone}[deep]"'
+    monkeypatch.setattr(hints, "SOURCE", tmp_path)  # site-packages
+    assert install("deep") == 'pip install "ser-benchmark[deep]"'
+
+
+@pytest.mark.parametrize("shell", ["bash", "zsh", "fish"])
+def test_a_shell_completes_commands_and_studies(shell: str) -> None:
+    script = (
+        "import sys; sys.argv[0] = 'ser-benchmark'\nfrom benchmark.__main__ import main\nmain()"
+    )
+    done = subprocess.run(
+        [sys.executable, "-c", script],
+        env={
+            **os.environ,
+            "_SER_BENCHMARK_COMPLETE": f"complete_{shell}",
+            "COMP_WORDS": "ser-benchmark run-study caps",
+            "COMP_CWORD": "2",
+            "_TYPER_COMPLETE_ARGS": "ser-benchmark run-study caps",
+            "_TYPER_COMPLETE_FISH_ACTION": "get-args",
+        },
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert "capstone_inductive" in done.stdout, done.stderr
+
+
+def test_a_quiet_run_prints_its_result_only(bench: Bench) -> None:
+    ended = bench.run("--quiet")
+    assert ended.stderr == ""
+    assert "(selected" in ended.stdout
+
+
+def test_a_verbose_run_prints_every_trial(bench: Bench) -> None:
+    assert " trial 0: complete, UAR 0." in bench.run("--verbose").stderr
+
+
+def test_a_run_prints_its_leaderboard_as_json(bench: Bench) -> None:
+    found = json.loads(bench.run("--json").stdout)
+    assert Path(found["page"]).is_file()
+    independent = found["protocols"]["speaker-independent"]
+    score = independent["models"][independent["selected"]]["scores"]["uar"]
+    assert score["value"] > 1 / 3
+    assert {"value", "low", "high"} == set(found["sd_si_gap"]["uar"])
+
+
+@pytest.mark.parametrize(("width", "tables"), [("60", 1), ("80", 1), ("200", 1), ("40", 3)])
+def test_the_selected_model_comes_first_at_any_width(
+    finished: Bench, width: str, tables: int, capsys: pytest.CaptureFixture[str]
+) -> None:
+    result = read_result(finished.project / "reports/results/small")
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("COLUMNS", width)
+        print_summary(result, Project(finished.project), Console())
+    text, _, _ = capsys.readouterr().out.partition("SD: speaker-dependent")
+    lines = text.splitlines()
+    assert [line for line in lines if len(line) > int(width)] == []
+    heads = [number for number, line in enumerate(lines) if line.startswith(" ──")]
+    assert len(heads) == tables
+    assert all("(selected" in " ".join(lines[head + 1 : head + 4]) for head in heads)

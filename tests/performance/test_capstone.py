@@ -86,7 +86,7 @@ def best_by_time(project: Path, began: float) -> list[tuple[float, str, float]]:
         (datetime.fromisoformat(ended).replace(tzinfo=UTC).timestamp() - began, name, value)
         for ended, name, value in rows
     ]
-    return [(seconds, name.split("/")[2], value) for seconds, name, value in told]
+    return [(seconds, name.split(": ")[1].split(",")[0], value) for seconds, name, value in told]
 
 
 def test_the_capstone_study_and_a_careful_script(

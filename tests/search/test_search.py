@@ -513,6 +513,33 @@ def test_stored_trials_are_readable_by_optuna_itself(arrays: StoredArrays, tmp_p
     assert study.best_trial.params["C"] == search.best.params["C"]
 
 
+def test_stored_studies_have_readable_names_and_metrics(
+    arrays: StoredArrays, tmp_path: Path
+) -> None:
+    asked = plan(arrays)
+    searched(asked, tmp_path)
+    url = f"sqlite:///{tmp_path / 'optuna.db'}"
+    (name,) = optuna.get_all_study_names(url)
+    assert name == f"{asked.study}: {asked.model}, {asked.split}, {asked.key[:8]}"
+    assert optuna.load_study(study_name=name, storage=url).metric_names == ["CV UAR"]
+
+
+def test_trials_stored_under_the_names_of_earlier_versions_are_resumed(
+    arrays: StoredArrays, tmp_path: Path
+) -> None:
+    asked = plan(arrays, trials=4)
+    searched(asked, tmp_path / "new")
+    urls = [f"sqlite:///{folder / 'optuna.db'}" for folder in (tmp_path / "new", tmp_path / "old")]
+    (tmp_path / "old").mkdir()
+    optuna.copy_study(
+        from_study_name=asked.title, from_storage=urls[0], to_storage=urls[1],
+        to_study_name=f"{asked.study}/{asked.split}/{asked.model}/{asked.key}",
+    )  # fmt: skip
+    again = searched(plan(arrays, trials=6), tmp_path / "old")
+    assert (again.resumed, again.difference) == (4, "")
+    assert len(optuna.get_all_study_names(urls[1])) == 1
+
+
 @pytest.mark.parametrize(
     ("first", "sampled"), [({"C": 1.0}, True), ({"C": 1.0, "solver": "saga"}, False)]
 )

@@ -11,6 +11,7 @@ from pathlib import Path
 
 import pytest
 
+from benchmark.tracking.records import OutcomeRecord
 from benchmark.tracking.tracker import Tracker
 from tests.support.tracking import (
     SELECTED,
@@ -30,7 +31,7 @@ def test_runs_nest_study_split_model_trial(project: Path, experiment: str) -> No
     tracker = tracker_of(project, experiment)
     log(tracker, TRIALS, (SELECTED,))
     runs = runs_of(tracker)
-    chain = ["mlp speaker-dependent 002", "mlp speaker-dependent", "speaker-dependent", "toy"]
+    chain = ["002 mlp speaker-dependent", "mlp speaker-dependent", "speaker-dependent", "toy"]
     for child, parent in pairwise(chain):
         assert runs[child].data.tags["mlflow.parentRunId"] == runs[parent].info.run_id
     assert "mlflow.parentRunId" not in runs["toy"].data.tags
@@ -43,7 +44,7 @@ def test_the_run_of_a_trial_has_its_parameters_scores_and_tags(
 ) -> None:
     tracker = tracker_of(project, experiment)
     log(tracker, TRIALS[:1])
-    run = runs_of(tracker)["mlp speaker-dependent 000"]
+    run = runs_of(tracker)["000 mlp speaker-dependent"]
     assert run.data.params == {
         "split": "speaker-dependent",
         "model": "mlp",
@@ -75,7 +76,7 @@ def test_weights_of_feature_sets_are_parameters(project: Path, experiment: str) 
     params = {"weight.functionals+dynamics": 2, "weight.whisper-tiny.en": 1, "weight.a@é#": 4}
     split, model, trial = TRIALS[0]
     log(tracker, [(split, model, replace(trial, params=params))])
-    logged = runs_of(tracker)["mlp speaker-dependent 000"].data.params
+    logged = runs_of(tracker)["000 mlp speaker-dependent"].data.params
     assert logged["mlp.weight.functionals and dynamics"] == "2"
     assert logged["mlp.weight.whisper-tiny.en"] == "1"
     assert logged["mlp.weight.a_é_"] == "4"
@@ -85,7 +86,7 @@ def test_a_failed_trial_has_a_reason(project: Path, experiment: str) -> None:
     failed = replace(TRIAL, scores=(), reason="no memory")
     tracker = tracker_of(project, experiment)
     log(tracker, [("speaker-dependent", "mlp", failed)])
-    run = runs_of(tracker)["mlp speaker-dependent 000"]
+    run = runs_of(tracker)["000 mlp speaker-dependent"]
     assert run.info.status == "FAILED"
     assert run.data.tags["reason"] == "no memory"
     assert "cv_uar" not in run.data.metrics
@@ -127,7 +128,7 @@ def test_a_killed_study_resumes_without_unfinished_or_duplicate_runs(
         time.sleep(0.01)
     client = client_of(killed.uri)
     runs = runs_of(killed)
-    half, whole = runs["mlp speaker-dependent 000"], runs["mlp speaker-dependent 001"]
+    half, whole = runs["000 mlp speaker-dependent"], runs["001 mlp speaker-dependent"]
     client.update_run(half.info.run_id, "RUNNING")
     copy = client.create_run(half.info.experiment_id, tags=whole.data.tags)
     client.set_terminated(copy.info.run_id)
@@ -141,10 +142,10 @@ def test_a_killed_study_resumes_without_unfinished_or_duplicate_runs(
         "speaker-independent",
         "mlp speaker-dependent",
         "mlp speaker-independent",
-    } | {f"mlp {split} 00{trial.number}" for split, _, trial in TRIALS}
+    } | {f"00{trial.number} mlp {split}" for split, _, trial in TRIALS}
     assert {run.info.status for run in after.values()} == {"FINISHED"}
-    assert after["mlp speaker-dependent 001"].info.run_id == whole.info.run_id
-    assert after["mlp speaker-dependent 000"].info.run_id != half.info.run_id
+    assert after["001 mlp speaker-dependent"].info.run_id == whole.info.run_id
+    assert after["000 mlp speaker-dependent"].info.run_id != half.info.run_id
 
 
 def test_children_of_a_deleted_run_are_logged_again(project: Path, experiment: str) -> None:
@@ -172,7 +173,7 @@ def test_another_selected_model_replaces_the_first_and_keeps_the_trials(
     assert runs["mlp speaker-dependent"].data.params["mlp.alpha"] == "0.5"
     assert runs["mlp speaker-dependent"].data.tags["selected_trial"] == "1"
     parents = {
-        runs[f"mlp speaker-dependent 00{number}"].data.tags["mlflow.parentRunId"]
+        runs[f"00{number} mlp speaker-dependent"].data.tags["mlflow.parentRunId"]
         for number in range(3)
     }
     assert parents == {runs["mlp speaker-dependent"].info.run_id}
@@ -241,3 +242,62 @@ def test_a_failing_store_prints_nothing_and_its_reason_is_reported(
         other.execute("ALTER TABLE gone RENAME TO runs")
     assert (tracker.lost, tracker.reason) == (1, "no such table: runs.")
     assert capfd.readouterr() == ("", "")
+
+
+OUTCOMES = (
+    OutcomeRecord(
+        split="speaker-dependent",
+        selected="mlp",
+        text="**Selected: MLP**",
+        models=(("speaker-dependent", "mlp"),),
+        metrics={"cv_uar/mlp": 0.75},
+    ),
+    OutcomeRecord(
+        split="",
+        selected="SD: mlp",
+        text="How large is it?",
+        models=(("speaker-dependent", "mlp"),),
+        metrics={"sd_uar": 0.7, "sd_uar_low": 0.61234},
+        files={"report/toy.md": b"# toy", "report/figures/toy/gap.png": b"picture"},
+    ),
+)
+
+
+def log_outcomes(tracker: Tracker) -> None:
+    tracker.begin(STUDY)
+    for trial in TRIALS:
+        tracker.log_trial(*trial)
+    tracker.log_model(SELECTED)
+    for outcome in OUTCOMES:
+        tracker.log_outcome(outcome)
+    tracker.finish()
+
+
+def test_the_runs_of_study_and_split_have_the_outcome(project: Path, experiment: str) -> None:
+    tracker = tracker_of(project, experiment)
+    log_outcomes(tracker)
+    runs = runs_of(tracker)
+    study, split = runs["toy"], runs["speaker-dependent"]
+    assert study.data.metrics == {"sd_uar": 0.7, "sd_uar_low": 0.612}
+    assert split.data.metrics == {"cv_uar/mlp": 0.75}
+    assert (study.data.tags["selected"], split.data.tags["selected"]) == ("SD: mlp", "mlp")
+    link = f"/runs/{runs['mlp speaker-dependent'].info.run_id}?workflowType=machine_learning)"
+    assert link in study.data.tags["mlflow.note.content"]
+    files = client_of(tracker.uri).list_artifacts(study.info.run_id, "report")
+    assert [file.path for file in files] == ["report/figures", "report/toy.md"]
+
+
+def test_an_outcome_is_logged_once(project: Path, experiment: str) -> None:
+    for _ in range(2):
+        tracker = tracker_of(project, experiment)
+        log_outcomes(tracker)
+    study = runs_of(tracker)["toy"]
+    assert len(client_of(tracker.uri).get_metric_history(study.info.run_id, "sd_uar")) == 1
+
+
+def test_figures_and_parameters_have_three_digits(project: Path, experiment: str) -> None:
+    tracker = tracker_of(project, experiment)
+    log(tracker, [("speaker-dependent", "mlp", replace(TRIAL, params={"alpha": 0.000123456}))])
+    run = runs_of(tracker)["000 mlp speaker-dependent"]
+    assert run.data.params["mlp.alpha"] == "0.000123"
+    assert run.data.params["mlp.log10_alpha"] == "-3.908"

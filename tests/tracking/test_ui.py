@@ -2,7 +2,12 @@
 
 from __future__ import annotations
 
+import signal
 import socket
+import subprocess
+import sys
+import urllib.request
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -10,8 +15,9 @@ import pytest
 from benchmark.errors import BenchmarkError
 from benchmark.tracking.store import check_store
 from benchmark.tracking.ui import ui_addresses, ui_command
-from benchmark.tracking.views import TAG
+from benchmark.tracking.views import TAG, study_views
 from tests.support.tracking import (
+    STUDY,
     TRIALS,
     client_of,
     log,
@@ -25,7 +31,8 @@ def test_the_table_of_runs_has_saved_views(project: Path, experiment: str) -> No
     log(tracker, TRIALS[:1])
     tags = client_of(tracker.uri).get_experiment_by_name(experiment).tags
     views = {name.removeprefix(TAG) for name in tags if name.startswith(TAG)}
-    assert views == {"trials", "trials-mlp", "selected"}
+    leading = {"trials", "trials-mlp", "selected"}  # speaker-independent
+    assert views == leading | {"trials-SD", "trials-SD-mlp", "selected-SD"}
     named = dict(ui_addresses(tracker.uri, 5000))
     assert named[experiment].startswith("http://127.0.0.1:5000/#/experiments/")
 
@@ -52,3 +59,44 @@ def test_a_taken_port_is_refused(project: Path) -> None:
 def test_a_ui_without_runs_is_refused_with_what_to_do(tmp_path: Path) -> None:
     with pytest.raises(BenchmarkError, match="there are no runs yet"):
         ui_command(f"sqlite:///{tmp_path / 'mlflow.db'}", tmp_path, free_port())
+
+
+def test_no_view_mixes_protocols_and_speaker_independent_comes_first() -> None:
+    views = study_views(STUDY)
+    assert [view.key for view in views][:2] == ["trials", "selected"]
+    assert all("tags.split = 'speaker-independent'" in view.where for view in views[:3])
+    assert all("tags.split = 'speaker-dependent'" in view.where for view in views[3:])
+    assert {view.order for view in views} == {"cv_uar"}
+
+
+def test_the_view_of_a_protocol_with_outer_folds_has_all_its_splits() -> None:
+    tables = dict.fromkeys(("cross-corpus/tess", "cross-corpus/savee", "cross-corpus-pairs/a"), ())
+    first, *_ = study_views(replace(STUDY, tables=tables))
+    assert "tags.split LIKE 'cross-corpus/%'" in first.where
+
+
+def test_views_of_earlier_versions_are_removed(project: Path, experiment: str) -> None:
+    tracker = tracker_of(project, experiment)
+    log(tracker, TRIALS[:1])
+    client = client_of(tracker.uri)
+    found = client.get_experiment_by_name(experiment).experiment_id
+    client.set_experiment_tag(found, f"{TAG}old", "{}")
+    log(tracker_of(project, experiment), TRIALS[:1])
+    assert f"{TAG}old" not in client.get_experiment(found).tags
+
+
+def test_the_ui_says_when_it_is_ready_and_ends_with_its_server(project: Path) -> None:
+    check_store(tracker_of(project, "ui").uri)
+    port = free_port()
+    command = [sys.executable, "-m", "benchmark", "ui", "--port", str(port)]
+    process = subprocess.Popen(
+        [*command, "--project", str(project)], stdout=subprocess.PIPE, stderr=subprocess.DEVNULL
+    )
+    assert process.stdout is not None
+    assert b"registered models" in process.stdout.readline()  # printed once the UI answers
+    with urllib.request.urlopen(f"http://127.0.0.1:{port}/health") as answer:
+        assert answer.status == 200
+    process.send_signal(signal.SIGTERM)
+    assert process.wait(30) == 0
+    with socket.socket() as probe:
+        assert probe.connect_ex(("127.0.0.1", port)) != 0

@@ -124,10 +124,11 @@ def write_audit(page: AuditPage, reports: Path) -> Path:
     return path
 
 
-def audit_record(page: AuditPage) -> dict[str, Any]:
-    """Return all findings as plain data, for JSON."""
+def audit_record(page: AuditPage, path: Path) -> dict[str, Any]:
+    """Return all findings, and the path of the page, as plain data, for JSON."""
     return {
         "name": page.name,
+        "page": str(path),
         "clips": len(page.audit.evidence.clips),
         "speakers": int(page.audit.evidence.clips["speaker"].nunique()),
         "findings": [asdict(finding) for finding in page.audit.findings],

@@ -10,7 +10,7 @@ from pathlib import Path, PurePath
 from typing import Any
 
 from benchmark.engine.files import write_bytes, write_text
-from benchmark.evaluation.intervals import Evaluation, Score
+from benchmark.evaluation.intervals import Evaluation
 from benchmark.evaluation.leaderboard import METRIC
 from benchmark.evaluation.metrics import METRICS
 from benchmark.evaluation.predictions import stem
@@ -22,6 +22,7 @@ from benchmark.report.figures import COLOURS, without_glyph
 from benchmark.report.latex import latex as as_latex
 from benchmark.report.markdown import address, counted, figure, listed, plain, title
 from benchmark.report.pages.glance import SCORES
+from benchmark.report.records import evaluation_record, figure_record
 from benchmark.report.sections.calibration import Reliability, reliability_figure
 from benchmark.report.sections.conditions import (
     PICTURE,
@@ -338,24 +339,25 @@ def score_latex(page: ScorePage) -> str:
     return "\n".join(lines) + "\n"
 
 
-def score_record(page: ScorePage) -> dict[str, Any]:
-    """Return all figures of a page as plain data, for JSON."""
+def score_record(page: ScorePage, path: Path) -> dict[str, Any]:
+    """Return all figures of a page, and its path, as plain data, for JSON."""
     scored, evaluation = page.scored, page.evaluation
     comparison, calibration = scored.comparison, scored.calibration
     rated, soft = scored.predictions.rated, scored.soft
     return {
         "name": page.name,
+        "page": str(path),
         "protocol": page.protocol or None,
         "emotions": list(evaluation.emotions),
-        **_evaluation(evaluation),
-        "corpora": {name: _evaluation(part) for name, part in evaluation.corpora.items()},
+        **evaluation_record(evaluation),
+        "corpora": {name: evaluation_record(part) for name, part in evaluation.corpora.items()},
         "per_emotion": evaluation.per_emotion.to_dict("index"),
         "confusion": evaluation.confusion.tolist(),
         "subgroups": [
             {
                 "corpus": one.corpus,
                 "by": one.by,
-                "groups": {group.name: _score(group.score) for group in one.groups},
+                "groups": {group.name: figure_record(group.score) for group in one.groups},
             }
             for one in scored.divisions
         ],
@@ -372,14 +374,14 @@ def score_record(page: ScorePage) -> dict[str, Any]:
         else {
             "agreement": {name: asdict(one) for name, one in rated.agreement.items()},
             "set_aside": rated.set_aside,
-            "soft_macro_f1": None if soft is None else _score(soft.soft_f1),
-            "js_divergence": None if soft is None else _score(soft.divergence),
+            "soft_macro_f1": None if soft is None else figure_record(soft.soft_f1),
+            "js_divergence": None if soft is None else figure_record(soft.divergence),
         },
         "conditions": [
             {
                 "condition": one.condition,
-                "score": _score(one.score),
-                "difference": _score(one.difference),
+                "score": figure_record(one.score),
+                "difference": figure_record(one.difference),
                 "unanswered": page.unanswered_under.get(one.condition, 0),
             }
             for one in scored.conditions
@@ -389,7 +391,7 @@ def score_record(page: ScorePage) -> dict[str, Any]:
         else {
             "against": comparison.name,
             "clips": comparison.own.clips,
-            "difference": _score(comparison.test.difference),
+            "difference": figure_record(comparison.test.difference),
             "mean_over_speakers": comparison.test.statistic,
             "p": comparison.test.p,
             "detectable": comparison.test.detectable,
@@ -405,18 +407,3 @@ def score_record(page: ScorePage) -> dict[str, Any]:
             one.corpus: {"tied": one.tied, "cramers_v": one.cramers_v} for one in scored.texts
         },
     }
-
-
-def _evaluation(evaluation: Evaluation) -> dict[str, Any]:
-    return {
-        "clips": evaluation.clips,
-        "speakers": evaluation.speakers,
-        "scores": {name: _score(score) for name, score in evaluation.scores.items()},
-        "pooled": {name: _score(score) for name, score in evaluation.pooled.items()},
-        "by_speaker": evaluation.by_speaker,
-    }
-
-
-def _score(score: Score) -> dict[str, float | None]:
-    low, high = score.interval or (None, None)
-    return {"value": score.value, "low": low, "high": high}
