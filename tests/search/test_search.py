@@ -635,19 +635,6 @@ def test_lost_or_damaged_fold_files_are_fitted_again(arrays: StoredArrays, tmp_p
     assert search.fold_scores(out_of_fold) == search.trials[3].scores
 
 
-def test_a_storage_that_another_program_changed_is_refused(
-    arrays: StoredArrays, tmp_path: Path
-) -> None:
-    searched(plan(arrays, trials=3), tmp_path)
-    with sqlite3.connect(tmp_path / "optuna.db") as database:
-        database.execute(
-            "UPDATE trial_user_attributes SET value_json = replace(value_json, '200', '300') "
-            "WHERE key = 'params'"
-        )
-    with pytest.raises(BenchmarkError, match="does not belong to this search"):
-        searched(plan(arrays, trials=3), tmp_path)
-
-
 @pytest.mark.parametrize(
     "url", ["sqlite:////nowhere/at/all.db", "nonsense://x", "postgresql://x", "journal.log"]
 )

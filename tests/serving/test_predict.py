@@ -398,10 +398,9 @@ def test_stereo_and_a_recording_far_longer_than_those_learned_from_hint_at_a_tim
     for name, samples in files.items():
         soundfile.write(tmp_path / f"{name}.wav", samples, 22_050)
     assert read_card(small_card).longest_clip_s == pytest.approx(0.3, abs=0.1)
-    content = json.loads(small_card.read_text()) | {"longest_clip_s": 1.5}
     shutil.copytree(small_card.parent, tmp_path / "models")
     card = tmp_path / "models" / small_card.name
-    card.write_text(json.dumps(content))
+    write_sealed(card, read_sealed(small_card) | {"longest_clip_s": 1.5})
     found = parts(*(tmp_path / f"{name}.wav" for name in files))
     assert predict(found, card, Output(), tmp_path / "cache", Workers(1), Console())
     said = [line for line in capsys.readouterr().err.splitlines() if "--timeline" in line]
