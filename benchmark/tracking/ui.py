@@ -21,6 +21,8 @@ from benchmark.tracking.views import TAG, view_address
 
 Server = subprocess.Popen[bytes]
 
+STDERR = 2
+
 
 def ui_command(uri: str, project: Path, port: int) -> tuple[list[str], dict[str, str]]:
     """Return the command that starts the MLflow UI, and its environment.
@@ -71,7 +73,10 @@ def running_ui(
     """Run the UI within a block; it ends with the block, also by SIGTERM."""
     before = signal.signal(signal.SIGTERM, signal.default_int_handler)
     # In a session of its own, its worker processes can be ended together.
-    process = subprocess.Popen(command, env=environment, cwd=folder, start_new_session=True)
+    # Its own messages are no results.
+    process = subprocess.Popen(
+        command, env=environment, cwd=folder, stdout=STDERR, start_new_session=True
+    )
     try:
         yield process
     finally:
