@@ -37,7 +37,7 @@ def ui(
     with command_console() as console:
         import webbrowser
 
-        from benchmark.engine.signals import child, ended_by_signals
+        from benchmark.engine.signals import STDERR, child, ended_by_signals
         from benchmark.tracking import ui as mlflow_ui
         from benchmark.tracking.store import tracking_uri
 
@@ -46,7 +46,7 @@ def ui(
         addresses = mlflow_ui.ui_addresses(uri, port)
         console.info("The MLflow UI starts ...")
         try:
-            with ended_by_signals(), child(command, environment, project) as process:
+            with ended_by_signals(), child(command, environment, project, STDERR) as process:
                 mlflow_ui.wait_for_ui(process, port)
                 for study, address in addresses:
                     console.print(f"{study}: {address}")

@@ -15,6 +15,9 @@ ENDING = tuple(
 )
 """Signals that end a command: Ctrl-C, `kill`, and a terminal that is closed."""
 
+STDERR = 2
+"""File descriptor of standard error: there go messages that are no results."""
+
 GRACE_S = 5.0
 """Time that a child process has to end by itself."""
 
@@ -45,15 +48,20 @@ def ended_by_signals() -> Iterator[None]:
 
 @contextlib.contextmanager
 def child(
-    command: Sequence[str], environment: Mapping[str, str], folder: Path
+    command: Sequence[str],
+    environment: Mapping[str, str],
+    folder: Path,
+    stdout: int | None = None,
 ) -> Iterator[subprocess.Popen[bytes]]:
-    """Run a program in a folder within a block.
+    """Run a program in a folder within a block; `stdout` is a file descriptor, ours by default.
 
     However the block ends, by a signal of `ended_by_signals` too, the program and the processes
     that it started end first.
     """
     # A session of its own: its processes are one group, and Ctrl-C reaches only this process.
-    process = subprocess.Popen(command, env=environment, cwd=folder, start_new_session=True)
+    process = subprocess.Popen(
+        command, env=environment, cwd=folder, stdout=stdout, start_new_session=True
+    )
     try:
         yield process
     finally:

@@ -109,10 +109,25 @@ def promote(card: Path, cost: Cost, uri: str, artifacts: Path, *, force: bool = 
             version = _register(client, uri, artifacts, card, model)
         else:
             version, model = same
+        _link_from_study(client, model, version)
         champion, reason = _decide(model, version, _champion(client), force)
         if champion:
             client.set_registered_model_alias(REGISTERED, CHAMPION, version.version)
     return Promotion(int(version.version), same is None, champion, reason, model)
+
+
+def _link_from_study(client: Any, card: Card, version: Any) -> None:
+    """Add the address of a version to the description of its study's newest run."""
+    experiment = client.get_experiment_by_name(card.study)
+    if experiment is None:
+        return
+    runs = client.search_runs([experiment.experiment_id], "tags.role = 'study'", max_results=1)
+    address = f"#/models/{REGISTERED}/versions/{version.version}"
+    for run in runs:
+        note = run.data.tags.get("mlflow.note.content", "")
+        if address not in note:
+            link = f"\n\nRegistered: [{REGISTERED} {version.version}]({address}), {card.reference}"
+            client.set_tag(run.info.run_id, "mlflow.note.content", note + link)
 
 
 def find(uri: str, cache: Path, which: str = CHAMPION) -> Path:

@@ -528,8 +528,8 @@ def test_trials_stored_under_the_names_of_earlier_versions_are_resumed(
     arrays: StoredArrays, tmp_path: Path
 ) -> None:
     asked = plan(arrays, trials=4)
-    searched(asked, tmp_path / "new")
-    urls = [f"sqlite:///{folder / 'optuna.db'}" for folder in (tmp_path / "new", tmp_path / "old")]
+    searched(asked, tmp_path)
+    urls = [f"sqlite:///{folder / 'optuna.db'}" for folder in (tmp_path, tmp_path / "old")]
     (tmp_path / "old").mkdir()
     optuna.copy_study(
         from_study_name=asked.title, from_storage=urls[0], to_storage=urls[1],

@@ -89,14 +89,16 @@ def test_the_ui_says_when_it_is_ready_and_ends_with_its_server(project: Path) ->
     check_store(tracker_of(project, "ui").uri)
     port = free_port()
     command = [sys.executable, "-m", "benchmark", "ui", "--port", str(port)]
-    process = subprocess.Popen(
+    with subprocess.Popen(
         [*command, "--project", str(project)], stdout=subprocess.PIPE, stderr=subprocess.DEVNULL
-    )
-    assert process.stdout is not None
-    assert b"registered models" in process.stdout.readline()  # printed once the UI answers
-    with urllib.request.urlopen(f"http://127.0.0.1:{port}/health") as answer:
-        assert answer.status == 200
-    process.send_signal(signal.SIGTERM)
-    assert process.wait(30) == 0
+    ) as process:
+        assert process.stdout is not None
+        line = process.stdout.readline().decode()  # printed once the UI answers
+        with urllib.request.urlopen(f"http://127.0.0.1:{port}/health") as answer:
+            status = answer.status
+        process.send_signal(signal.SIGTERM)
+        assert process.wait(30) == 0
+    assert f"http://127.0.0.1:{port}/" in line
+    assert status == 200
     with socket.socket() as probe:
         assert probe.connect_ex(("127.0.0.1", port)) != 0
