@@ -126,8 +126,9 @@ def _store(
     board = leaderboard(result)
     for page in publish(result, board, project, console):
         console.step(f"page {page}")
-    log_models(tracker, result, files, _confusion_matrices(local))
-    log_outcomes(tracker, board, project)
+    boards = {split: leaderboard(part) for split, part in by_split(result).items()}
+    log_models(tracker, result, boards, files, _confusion_matrices(local))
+    log_outcomes(tracker, board, boards, project)
     write_cards(result, board, prepared, files, outcome.calibrators)
 
 

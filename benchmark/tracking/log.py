@@ -11,9 +11,9 @@ from benchmark.data.prepared import Prepared
 from benchmark.data.protocols import protocol_of
 from benchmark.engine.environment import __version__, code_digest
 from benchmark.evaluation.conditions import under_conditions
-from benchmark.evaluation.leaderboard import METRIC, SPEAKER_INDEPENDENT, Leaderboard, leaderboard
+from benchmark.evaluation.leaderboard import METRIC, SPEAKER_INDEPENDENT, Leaderboard
 from benchmark.evaluation.metrics import METRICS
-from benchmark.evaluation.results import Result, Winner, by_split
+from benchmark.evaluation.results import Result, Winner
 from benchmark.project import Project
 from benchmark.report.markdown import figure
 from benchmark.report.wording import model_title
@@ -75,11 +75,14 @@ def study_record(
 def log_models(
     tracker: Tracker,
     result: Result,
+    boards: Mapping[str, Leaderboard],
     files: Mapping[tuple[str, str], Path],
     pictures: Mapping[tuple[str, str], bytes],
 ) -> None:
-    """Log each winner with its test scores, confusion matrix and fitted model."""
-    boards = {split: leaderboard(part) for split, part in by_split(result).items()}
+    """Log each winner with its test scores, confusion matrix and fitted model.
+
+    `boards` holds the leaderboard of each split.
+    """
     cv_metric = _cv_metric(result)
     for winner in result.winners:
         split, model = winner.split, winner.model
@@ -133,15 +136,17 @@ def _members(winner: Winner) -> str:
     return ", ".join(members)
 
 
-def log_outcomes(tracker: Tracker, board: Leaderboard, project: Project) -> None:
+def log_outcomes(
+    tracker: Tracker, board: Leaderboard, boards: Mapping[str, Leaderboard], project: Project
+) -> None:
     """Log the winners of each split, and the study's selected models with its page and figures."""
-    for split, result in by_split(board.result).items():
-        tracker.log_outcome(_split_outcome(split, result))
+    for split, own in boards.items():
+        tracker.log_outcome(_split_outcome(split, own))
     tracker.log_outcome(_study_outcome(board, project))
 
 
-def _split_outcome(split: str, result: Result) -> OutcomeRecord:
-    board = leaderboard(result)
+def _split_outcome(split: str, board: Leaderboard) -> OutcomeRecord:
+    result = board.result
     metric, cv = result.study.search.metric, _cv_metric(result)
     (selection,) = board.selected.values()
     metrics: dict[str, float] = {}
