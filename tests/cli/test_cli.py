@@ -318,4 +318,4 @@ def test_the_selected_model_comes_first_at_any_width(
     assert [line for line in lines if len(line) > int(width)] == []
     heads = [number for number, line in enumerate(lines) if line.startswith(" ──")]
     assert len(heads) == tables
-    assert all("(selected" in " ".join(lines[head + 1 : head + 4]) for head in heads)
+    assert all("(selected" in " ".join(lines[head + 1 : head + 6]) for head in heads)
