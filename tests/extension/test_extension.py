@@ -166,11 +166,16 @@ def test_a_model_by_toy_features_is_promoted_and_predicts(toys: Toys) -> None:
 
 
 def test_list_shows_the_entries(toys: Toys) -> None:
-    shown = toys.run("list", "--corpora", str(toys.corpora))
-    for name in ("toy_voices (144", "toy-bands", "toy-hum", "toy_centroid", "toy-cross-gender"):
-        assert name in " ".join(shown.split())
-    assert "toy-evolution" in shown
-    assert "ser-toys 1.0" in shown
+    assert "toy_voices (144" in " ".join(toys.run("list", "--corpora", str(toys.corpora)).split())
+    for noun, name in (
+        ("features", "toy-bands"),
+        ("augmentations", "toy-hum"),
+        ("models", "toy_centroid"),
+        ("protocols", "toy-cross-gender"),
+        ("samplers", "toy-evolution"),
+        ("plugins", "ser-toys 1.0"),
+    ):
+        assert name in toys.run("list", noun)
     assert re.search(r"toy_centroid .* ser-toys 1.0", toys.run("list", "models"))
     assert re.search(r"audit_checks +toy-few-speakers", toys.run("list", "plugins"))
     assert "Matthews correlation" in toys.run("list", "metrics")
