@@ -26,14 +26,16 @@ def with_digest(record: Mapping[str, Any]) -> dict[str, Any]:
     return {**record, DIGEST: _digest(record)}
 
 
-def without_digest(record: Mapping[str, Any]) -> dict[str, Any]:
+def without_digest(record: Any) -> dict[str, Any]:
     """Return the record without its digest; one of an early version has none.
 
     Raises
     ------
     ValueError
-        If the digest differs.
+        If it is not a record, or its digest differs.
     """
+    if not isinstance(record, Mapping):
+        raise ValueError("it is not a table of names and values")
     content = {key: value for key, value in record.items() if key != DIGEST}
     if DIGEST in record and record[DIGEST] != _digest(content):
         raise ValueError("it was changed: its digest differs")

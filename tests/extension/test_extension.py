@@ -207,7 +207,10 @@ def test_pages_and_mlflow_name_the_negated_metric(errors: Toys) -> None:
     assert selected.data.metrics["test_toy_error_rate"] >= 0
     state = json.loads(tags["mlflow.sharedViewState.selected"])["state"]
     view = json.loads(zlib.decompress(base64.b64decode(state.removeprefix("deflate;"))))
-    assert (view["orderByKey"], view["orderByAsc"]) == ("metrics.`test_toy_error_rate`", True)
+    assert (view["orderByKey"], view["orderByAsc"]) == (
+        "metrics.`cv_neg_toy_error_rate`",
+        False,
+    )
 
 
 def refusal(ended: subprocess.CompletedProcess[str]) -> str:

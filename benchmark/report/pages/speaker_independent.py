@@ -339,7 +339,7 @@ def _read_seconds(path: Path) -> dict[str, float]:
         return {}
     try:
         return without_digest(json.loads(path.read_text(encoding="utf-8")))
-    except (ValueError, AttributeError, RecursionError) as error:
+    except (ValueError, RecursionError) as error:
         raise BenchmarkError(
             f"{path}: the measured seconds can't be read ({error}). Restore the file from version "
             "control, or delete it."
