@@ -39,7 +39,7 @@ def rehearse(result: Result, tables: Sequence[StoredArrays]) -> tuple[float, flo
             measure_geometry(one, leave_out=False)
         write_result(result, folder / "results")
         write_pages([leaderboard(result)], folder)
-        for part in (*parts.values(), *parts.values()):  # for MLflow, and for the cards
+        for part in parts.values():  # for MLflow
             leaderboard(part)
         for winner in result.winners:
             confusion_png(parts[winner.split], winner.protocol, winner.model)
