@@ -9,6 +9,7 @@ import pandas as pd
 import pytest
 
 from benchmark.evaluation.metrics import METRICS
+from benchmark.models import MODELS
 from tests.docs.pages import DOCS
 from tests.support.bench import Bench
 from tests.support.tracking import client_of
@@ -50,7 +51,8 @@ def test_each_name_in_mlflow_is_explained(finished: Bench) -> None:
 
 def general(name: str) -> str:
     """The name of a metric or a parameter as the page writes it."""
-    name = re.sub(rf"(?:^|(?<=_))({'|'.join(METRICS)})(?=$|_low|_high)", "METRIC", name)
+    name = re.sub(rf"(?:^|(?<=_))({'|'.join(METRICS)})(?=$|_low|_high|/)", "METRIC", name)
+    name = re.sub(rf"(?<=METRIC/)({'|'.join(MODELS)}|ensemble)$", "MODEL", name)
     name = re.sub(r"^test_(?!METRIC).+_METRIC", "test_CORPUS_METRIC", name)
     name = re.sub(r"^\w+\.(?=members$)", "MODEL.", name)
     name = re.sub(r"^\w+\.log10_\w+$", "MODEL.log10_PARAMETER", name)
