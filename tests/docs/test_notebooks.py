@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 from pathlib import Path
 
 import pytest
@@ -29,6 +30,7 @@ def test_generated_speech(monkeypatch: pytest.MonkeyPatch) -> None:
     run_notebook("generated_speech.ipynb", monkeypatch)
 
 
+@pytest.mark.skipif("SER_NOTEBOOKS" not in os.environ, reason="minutes long: set SER_NOTEBOOKS=1")
 def test_ravdess(recordings: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("SER_CORPORA", str(recordings.resolve()))
     run_notebook("ravdess.ipynb", monkeypatch)
