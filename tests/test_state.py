@@ -26,6 +26,7 @@ import pytest
 from benchmark.data.tables import Table, read_csv, write_csv
 from benchmark.engine.databases import check_address, sqlite_file, sqlite_url, without_user
 from benchmark.engine.files import user_path
+from benchmark.engine.signals import ENDING
 from benchmark.engine.table_file import read_table, table_csv
 from benchmark.errors import BenchmarkError, plain_errors
 from benchmark.evaluation import looks
@@ -406,7 +407,7 @@ except KeyboardInterrupt:
 """
 
 
-@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT, signal.SIGHUP])
+@pytest.mark.parametrize("number", ENDING)
 def test_a_program_and_its_children_end_with_the_command_that_ran_them(
     number: signal.Signals,
 ) -> None:

@@ -57,7 +57,7 @@ def test_predictions_of_a_paper_are_scored_and_audited(reader: Reader) -> None:
 
 @pytest.mark.skipif(shutil.which("curl") is None, reason="needs curl")
 def test_a_model_is_served(reader: Reader) -> None:
-    pytest.importorskip("fastapi", reason="needs the extra serve")
+    pytest.importorskip("multipart", reason="needs the extra `serve`")
     reader.follow("tutorials/serving.md")
 
 
