@@ -32,8 +32,8 @@ found copies and of false alarms."""
 BESIDE_THE_BEST = 0.05
 """A recording that has a much more similar copy is no copy of others."""
 
-VERSION = 1
-"""Increase it whenever other pairs are found."""
+VERSION = 2
+"""Increase it whenever other pairs are found, or stored otherwise."""
 
 STEADY_DB = 1.2
 """A sound whose levels deviate less over time is no speech, such as a tone, and all such sounds are
@@ -81,28 +81,27 @@ def find_copies(
     list of Pair
         Positions in `frame`. A clip that is too short for a fingerprint is in none.
     """
-    bar = bars.add("fingerprints", len(clips))
-    prints = extract(clips, FINGERPRINT, cache=cache, workers=workers, progress=bar.update)
-    row_of = {clip: row for row, clip in enumerate(frame["clip"])}
-    rows = np.array([row_of[clip.id] for clip in prints.clips], dtype=np.intp)
-    known = frame.iloc[rows]
     path = (
-        cache / "copies" / f"{digest_of([VERSION, list(known.samples), list(known.speaker)])}.npz"
+        cache / "copies" / f"{digest_of([VERSION, list(frame.samples), list(frame.speaker)])}.npz"
     )
     stored = npz_cache.load(path)
     if stored is None:
-        found = near_duplicates(prints.values, known["speaker"].to_numpy(dtype=np.str_))
+        bar = bars.add("fingerprints", len(clips))
+        prints = extract(clips, FINGERPRINT, cache=cache, workers=workers, progress=bar.update)
+        row_of = {clip: row for row, clip in enumerate(frame["clip"])}
+        rows = np.array([row_of[clip.id] for clip in prints.clips], dtype=np.intp)
+        speakers = frame["speaker"].to_numpy(dtype=np.str_)[rows]
+        found = near_duplicates(prints.values, speakers)
+        pairs = np.array([(one.first, one.second) for one in found], dtype=np.intp).reshape(-1, 2)
         stored = {
-            "pairs": np.array([(one.first, one.second) for one in found]).reshape(-1, 2),
+            "pairs": rows[pairs],
             "similarity": np.array([one.similarity for one in found]),
         }
         npz_cache.save(path, **stored)
     samples = frame["samples"].to_numpy()
     return [
         Pair(int(first), int(second), float(similarity))
-        for (first, second), similarity in zip(
-            rows[stored["pairs"].astype(np.intp)], stored["similarity"], strict=True
-        )
+        for (first, second), similarity in zip(stored["pairs"], stored["similarity"], strict=True)
         if samples[first] != samples[second]
     ]
 

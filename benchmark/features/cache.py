@@ -13,8 +13,9 @@ import logging
 import re
 import sqlite3
 import zlib
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import astuple, dataclass
+from functools import partial
 from hashlib import blake2b
 from importlib.metadata import version
 from pathlib import Path
@@ -31,6 +32,7 @@ T = TypeVar("T")
 FORMAT = 1  # version of the table and its keys
 APPLICATION_ID = 0x53455246  # "SERF": identifies a features cache
 NAME = "The features cache"
+KEYS_AT_ONCE = 500  # SQLite takes 999 parameters at least
 
 SCHEMA = """
 CREATE TABLE IF NOT EXISTS rows (
@@ -122,16 +124,19 @@ class Cache:
         values = [(key, *astuple(row), row.checksum(key)) for key, row in rows]
         self._attempt(lambda: self._insert(values))
 
-    def read(self, key: bytes) -> Row | None:
-        """Return the row of a key; None if it is missing, corrupt, or holds only a reason.
+    def read(self, keys: Sequence[bytes]) -> dict[bytes, Row]:
+        """Return the rows of keys, without those that are missing, corrupt, or hold only a reason.
 
         Earlier versions stored reasons. A later one, or an extra, may be able to use the recording.
         """
-        found = self._attempt(lambda: self._select(key))
-        if found is None:
-            return None
-        row = Row(*found[:5])
-        return row if row.checksum(key) == found[5] and not row.reason else None
+        found: dict[bytes, Row] = {}
+        for first in range(0, len(keys), KEYS_AT_ONCE):
+            some = keys[first : first + KEYS_AT_ONCE]
+            for key, *values, checksum in self._attempt(partial(self._select, some)):
+                row = Row(*values)
+                if row.checksum(key) == checksum and not row.reason:
+                    found[key] = row
+        return found
 
     def _attempt(self, call: Callable[[], T]) -> T:
         """Return the result of a call, repeated while the file is locked or if it is replaced."""
@@ -152,14 +157,14 @@ class Cache:
                 "INSERT OR REPLACE INTO rows VALUES (?, ?, ?, ?, ?, ?, ?)", values
             )
 
-    def _select(self, key: bytes) -> tuple[Any, ...] | None:
+    def _select(self, keys: Sequence[bytes]) -> list[tuple[Any, ...]]:
         assert self._connection is not None
-        found: tuple[Any, ...] | None = self._connection.execute(
-            "SELECT samples, duration_s, sample_rate_hz, reason, numbers, checksum "
-            "FROM rows WHERE key = ?",
-            (key,),
-        ).fetchone()
-        return found
+        marks = ", ".join("?" * len(keys))
+        return self._connection.execute(
+            "SELECT key, samples, duration_s, sample_rate_hz, reason, numbers, checksum "
+            f"FROM rows WHERE key IN ({marks})",
+            keys,
+        ).fetchall()
 
     def _open(self) -> None:
         """Open the file, created if it is missing; DatabaseError if it is not a features cache."""

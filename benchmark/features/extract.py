@@ -33,8 +33,11 @@ CLIPS_PER_TASK = 12
 SENT_BYTES = 2**20
 """Maximum bytes of recordings sent with a task of more than one clip."""
 
-FILES_AT_ONCE = 1000
-"""Files queued for the reading threads, so that memory does not grow with the number of clips."""
+FILES_AT_ONCE = 50
+"""Files that a reading thread takes at a time."""
+
+ROWS_AT_ONCE = 500
+"""Cached rows that are read at a time, so that memory does not grow with the number of clips."""
 
 UNCHANGED = Chain(())
 
@@ -363,22 +366,26 @@ def _read_cached(
     absent: dict[tuple[int, ...], dict[bytes, tuple[RecordingFile, list[int]]]] = {}
     paths = list(dict.fromkeys(clip.path for clip in table.clips))
     digest_of = dict(zip(paths, _file_digests(paths), strict=True))
+    recordings: list[tuple[int, bytes, RecordingFile]] = []  # with position and key
     for position, clip in enumerate(table.clips):
-        of_file = digest_of[clip.path]
+        of_file, seed = digest_of[clip.path], seeds[position]
         if isinstance(of_file, str):
             for part in range(len(caches)):
                 table.put(position, part, Row(reason=of_file))
             continue
         digest = _with_segment(of_file, clip.segment)
-        key = row_key(digest, chain.identity, seeds[position])
-        rows = [cache.read(key) for cache in caches]
-        for part, row in enumerate(rows):
-            if row is not None:
-                table.put(position, part, row)
-        parts = tuple(part for part, row in enumerate(rows) if row is None)
-        if parts:
-            recording = RecordingFile(clip.path, digest, seeds[position], segment=clip.segment)
-            absent.setdefault(parts, {}).setdefault(key, (recording, []))[1].append(position)
+        recording = RecordingFile(clip.path, digest, seed, segment=clip.segment)
+        recordings.append((position, row_key(digest, chain.identity, seed), recording))
+    for first in range(0, len(recordings), ROWS_AT_ONCE):
+        some = recordings[first : first + ROWS_AT_ONCE]
+        cached = [cache.read([key for _, key, _ in some]) for cache in caches]
+        for position, key, recording in some:
+            for part, rows in enumerate(cached):
+                if key in rows:
+                    table.put(position, part, rows[key])
+            parts = tuple(part for part, rows in enumerate(cached) if key not in rows)
+            if parts:
+                absent.setdefault(parts, {}).setdefault(key, (recording, []))[1].append(position)
     return [
         _Missing(parts, [one for one, _ in found.values()], [at for _, at in found.values()])
         for parts, found in absent.items()
@@ -390,9 +397,10 @@ def _file_digests(paths: Sequence[Path]) -> Iterator[bytes | str]:
 
     Modification times are not enough: a recording may change within their resolution.
     """
+    parts = [paths[first : first + FILES_AT_ONCE] for first in range(0, len(paths), FILES_AT_ONCE)]
     with ThreadPoolExecutor() as threads:
-        for first in range(0, len(paths), FILES_AT_ONCE):
-            yield from threads.map(file_digest, paths[first : first + FILES_AT_ONCE])
+        for digests in threads.map(lambda some: [file_digest(path) for path in some], parts):
+            yield from digests
 
 
 def file_digest(path: Path) -> bytes | str:

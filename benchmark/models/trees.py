@@ -37,7 +37,7 @@ MODELS = (
         _random_forest,
         engines={"intelex": _random_forest_intelex},
         trusted_types=("sklearn.tree._tree.Tree",),
-        relative_cost=15,
+        relative_cost=40,
     ),
     Model(
         "gradient_boosting",

@@ -86,7 +86,7 @@ class TimedWorkers:
         entries = {one.plan.model: one.plan.entry for one in self._learners}
         n_folds = max((one.plan.n_folds for one in searches), default=2)
         self.schedule = Schedule(
-            models=sorted(entries, key=lambda name: entries[name].relative_cost),
+            models={name: entry.relative_cost for name, entry in entries.items()},
             n_splits=len({one.plan.split for one in searches}),
             n_folds=n_folds,
             n_workers=workers.count,

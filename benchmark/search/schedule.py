@@ -5,14 +5,16 @@ costs and a simulated clock.
 
 The budget ends with fitted models: the cheapest model's first trial is completed on every split
 before anything else may take its time. A model's cost is learned from its first fit: measured when
-the fit ends, and estimated by its time so far while it runs. A model whose first trial, on every
-split, does not fit into half of what is left gets no more time. All others share the time equally.
+the fit ends, estimated by its time so far while it runs, and presumed before. A model whose first
+trial, on every split, does not fit into half of what is left gets no more time. All others share
+the time equally: the next fit is of the model that will have had the least time after it.
 """
 
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections import deque
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field
 from statistics import fmean
 from typing import NamedTuple
@@ -22,6 +24,9 @@ RECENT = 20
 
 PART = 0.5
 """The most of the remaining time that a model's first trial may take, of all splits together."""
+
+PRESUMED = 0.25
+"""Part of the presumed time of a model's first trial that has to be left for it to be tried."""
 
 MARGIN = 0.03
 """Fraction of the budget in reserve."""
@@ -40,16 +45,17 @@ class Fit(NamedTuple):
 class _Costs:
     """What fits of one model take, in seconds."""
 
-    measured: list[float] = field(default_factory=list)
-    stored: float | None = None  # of an earlier run, until this one has measured it
+    recent: deque[float] = field(default_factory=lambda: deque(maxlen=RECENT))
+    known: float | None = None  # the mean of the recent ones, else of an earlier run
     at_least: float | None = None  # of a fit that was stopped
     refit: float | None = None
     spent: float = 0.0
     failures: int = 0
 
-    @property
-    def known(self) -> float | None:
-        return fmean(self.measured[-RECENT:]) if self.measured else self.stored
+    def measured(self, seconds: float) -> None:
+        """Learn what a fit took."""
+        self.recent.append(seconds)
+        self.known = fmean(self.recent)
 
 
 class Schedule:
@@ -57,8 +63,9 @@ class Schedule:
 
     Parameters
     ----------
-    models : sequence of str
-        In the order in which their first fits start: presumably the cheapest first.
+    models : mapping of str to float
+        How long a fit of each presumably takes, beside the others. The first fits start in this
+        order.
     n_splits, n_folds : int
     n_workers : int
         Number of fits at once.
@@ -80,7 +87,7 @@ class Schedule:
 
     def __init__(  # noqa: PLR0913 - the facts of a run, each told once
         self,
-        models: Sequence[str],
+        models: Mapping[str, float],
         n_splits: int,
         n_folds: int,
         n_workers: int,
@@ -92,7 +99,8 @@ class Schedule:
         fits_after: float = 0.0,
         voters: int = 0,
     ) -> None:
-        self._models = tuple(models)
+        self._models = sorted(models, key=lambda model: models[model])
+        self._presumed = models
         self._n_splits = n_splits
         self._n_folds = n_folds
         self.n_workers = n_workers
@@ -122,6 +130,8 @@ class Schedule:
         """Return the fit that starts now; None if none may start before another ends."""
         fit = self._next()
         if fit is not None:
+            if not self._unknown(fit.model):
+                self._admitted.add(fit.model)
             del self._waiting[fit]
             self._running[fit] = self._clock()
             self._begun.add(fit[:3])
@@ -133,7 +143,8 @@ class Schedule:
         costs = self._costs[fit.model]
         costs.spent += seconds
         costs.failures += failed
-        costs.measured += [] if failed else [seconds]
+        if not failed:
+            costs.measured(seconds)
 
     def stop(self, fit: Fit) -> None:
         """Learn that a fit was stopped, and waits again: its model takes at least that long."""
@@ -145,7 +156,8 @@ class Schedule:
     def complete(self, model: str, split: str, fold_s: float) -> None:
         """Learn that a search has a complete trial, whose folds took so long on average."""
         self._complete.add((model, split))
-        self._costs[model].stored = fold_s
+        costs = self._costs[model]
+        costs.known = costs.known if costs.recent else fold_s
 
     def refitted(self, model: str, seconds: float) -> None:
         """Learn what a refit of a model took."""
@@ -220,7 +232,7 @@ class Schedule:
 
     def _fails(self, model: str) -> bool:
         """Whether a model has failed so far: while others are whole, it waits for its share."""
-        return self._costs[model].failures > 0 and not self._costs[model].measured
+        return self._costs[model].failures > 0 and not self._costs[model].recent
 
     def _cost(self, model: str) -> float:
         """Return the seconds of a fit, at least those that one has run for; 0 if unknown."""
@@ -263,18 +275,18 @@ class Schedule:
         return min(known, key=lambda m: (self._costs[m].failures, self._entry_s(m)), default=None)
 
     def _next(self) -> Fit | None:
-        left, whole = self._planned - self._clock(), self.whole
-        if not whole:
+        left = self._planned - self._clock()
+        if not self.whole:
             return self._next_of_first(left)
-        return self._next_entry(left) or self._next_trial(left)
+        found = [fit for fit in (self._next_entry(left), self._next_trial(left)) if fit is not None]
+        return min(found, key=lambda fit: self._had_after(fit.model), default=None)
 
     def _next_of_first(self, left: float) -> Fit | None:
         """Return the next fit while no model is whole."""
         first = self._first()
         if first is not None and (left <= 0 or self._admits(first, left)):
-            self._admitted.add(first)
             return self._waiting_entry(first) or (self._next_entry(left) if left > 0 else None)
-        probe = self._probe()
+        probe = self._probe(left)
         if probe is not None and (left > 0 or not self._running):
             return probe
         # Nothing is known to fit: the cheapest goes on all the same, else the first one.
@@ -286,11 +298,13 @@ class Schedule:
         """Return the next waiting fit that the model needs to be whole."""
         return min((fit for fit in self._entry(model) if fit in self._waiting), default=None)
 
-    def _probe(self) -> Fit | None:
+    def _probe(self, left: float) -> Fit | None:
         """Return the first fit of the first model of unknown cost, none of which runs."""
         busy = {fit.model for fit in self._running}
         if self.whole:
             busy |= set(filter(self._fails, self._models))
+            part = PRESUMED / self.n_workers
+            busy |= {m for m in self._models if part * self._presumed_entry_s(m) > left}
         unknown = [one for one in self._models if self._unknown(one) and one not in busy]
         unknown.sort(key=lambda model: self._costs[model].failures)
         fits = (self._waiting_entry(model) for model in unknown)
@@ -303,9 +317,8 @@ class Schedule:
         for model in sorted(known, key=self._entry_s):
             fit = self._waiting_entry(model)
             if fit is not None and self._admits(model, left):
-                self._admitted.add(model)
                 return fit
-        return self._probe() if left > 0 else None
+        return self._probe(left) if left > 0 else None
 
     def _next_trial(self, left: float) -> Fit | None:
         """Return the next fit of the whole model that had the least time, if it fits."""
@@ -320,6 +333,23 @@ class Schedule:
         """Return the time that a model has had, that of running fits included."""
         running = sum(fit.model == model for fit in self._running)
         return self._costs[model].spent + running * self._cost(model)
+
+    def _had_after(self, model: str) -> float:
+        """Return the time that a model will have had after one more fit."""
+        return self._spent(model) + (self._cost(model) or self._presumed_s(model))
+
+    def _presumed_s(self, model: str) -> float:
+        """Return the presumed seconds of a fit of unknown cost, by those that are known."""
+        known = [
+            known / self._presumed[one]
+            for one, costs in self._costs.items()
+            if (known := costs.known) is not None
+        ]
+        return self._presumed[model] * min(known, default=0.0)
+
+    def _presumed_entry_s(self, model: str) -> float:
+        """Return the presumed seconds of work that a model of unknown cost needs to be whole."""
+        return self._presumed_s(model) * len(self._entry(model))
 
     def _rest_s(self, fit: Fit) -> float:
         """Return the seconds until a trial that is begun with this fit could be complete."""

@@ -33,7 +33,7 @@ def stored(folder: Path, keys: list[bytes], row: Row = ROW) -> Path:
 def read(folder: Path, key: bytes = KEY) -> Row | None:
     """Return a key's row from a cache that is opened anew."""
     with Cache(folder, FEATURES) as cache:
-        return cache.read(key)
+        return cache.read([key]).get(key)
 
 
 def test_a_row_comes_back_as_it_was_written(tmp_path: Path) -> None:
@@ -108,7 +108,8 @@ def test_a_damaged_file_is_moved_aside_and_work_goes_on(tmp_path: Path, damage: 
     if_whole = {ROW, None}
     DAMAGES[damage](stored(tmp_path / "sound", keys).replace(path))
     with Cache(tmp_path, FEATURES) as cache:
-        assert {cache.read(key) for key in keys} <= if_whole
+        found = cache.read(keys)
+        assert {found.get(key) for key in keys} <= if_whole
         cache.write([(key, ROW) for key in keys])
     assert {read(tmp_path, key) for key in keys} == {ROW}
     assert len(list(tmp_path.glob("*.damaged-1"))) == 1

@@ -440,6 +440,5 @@ def test_the_recordings_own_length_and_rate_are_remembered(
     extract(clips[:1], FEATURES, cache=cache, workers=workers)
     assert (cache / cache_name(FEATURES)).exists()
     with Cache(cache, FEATURES) as store:
-        known = store.read(row_key(file_digest(clips[0].path)))
-    assert known is not None
+        (known,) = store.read([row_key(file_digest(clips[0].path))]).values()
     assert (known.sample_rate_hz, known.duration_s) == (2 * RATE_HZ, 0.5)

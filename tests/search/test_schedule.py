@@ -24,7 +24,7 @@ COSTS = {
 """Seconds of a fit: six models of very unequal cost."""
 
 N_SPLITS, N_FOLDS = 2, 3
-N_TRIALS = 100
+N_TRIALS = 50
 CLOSING_S = 0.6
 """Of each model: votes, predictions and pages."""
 
@@ -63,8 +63,9 @@ class Run:
     def __post_init__(self) -> None:
         self.now = self.began_s
         self.noise = np.random.default_rng(0)
+        presumed = {model: 2.0**number for number, model in enumerate(self.order)}
         self.schedule = Schedule(
-            self.order, N_SPLITS, N_FOLDS, self.n_workers, self.budget_s, self.budget_s,
+            presumed, N_SPLITS, N_FOLDS, self.n_workers, self.budget_s, self.budget_s,
             lambda: self.now, self._closing,
         )  # fmt: skip
 
