@@ -12,7 +12,10 @@ from collections.abc import Callable, Iterator  # noqa: E402
 from pathlib import Path  # noqa: E402
 
 import pytest  # noqa: E402
+from filelock import FileLock  # noqa: E402
 
+from benchmark.corpora import read_corpus  # noqa: E402
+from benchmark.corpora.clip import Recordings  # noqa: E402
 from tests.support.bench import Bench, make_bench, make_ready  # noqa: E402
 from tests.support.postgres import Postgres, running  # noqa: E402
 from tests.support.tones import write_tones  # noqa: E402
@@ -34,6 +37,15 @@ def recordings() -> Path:
 def tones(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """Table of tones: six speakers, three emotions (pitches), four clips of each."""
     return write_tones(tmp_path_factory.mktemp("tones"))
+
+
+@pytest.fixture(scope="session")
+def generated(tmp_path_factory: pytest.TempPathFactory) -> Recordings:
+    """The corpus `synthetic`, which is made once for all processes of the tests; read-only."""
+    folder = tmp_path_factory.getbasetemp()
+    folder = folder.parent if "PYTEST_XDIST_WORKER" in os.environ else folder
+    with FileLock(folder / "synthetic.lock"):
+        return read_corpus("synthetic", folder / "synthetic")
 
 
 @pytest.fixture

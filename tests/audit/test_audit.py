@@ -16,7 +16,7 @@ from benchmark.audit import CHECKS, Audit, run_audit
 from benchmark.audit.evidence import Evidence, Finding
 from benchmark.audit.gather import of_corpora, of_predictions, of_tables
 from benchmark.console import Console
-from benchmark.corpora import read_corpus
+from benchmark.corpora.clip import Recordings
 from benchmark.project import Job, Project, Sources
 from tests.support.bench import SMALL_STUDY, refused_line, run_command
 
@@ -25,10 +25,10 @@ RATE_HZ = 22_050
 
 
 @pytest.fixture(scope="module")
-def voices(tmp_path_factory: pytest.TempPathFactory) -> Path:
+def voices(generated: Recordings, tmp_path_factory: pytest.TempPathFactory) -> Path:
     """Table of generated speech: six speakers, three emotions, four clips of each."""
     folder = tmp_path_factory.mktemp("voices")
-    clips = read_corpus("synthetic", folder / "all").clips
+    clips = generated.clips
     rows = []
     for speaker in sorted({clip.speaker for clip in clips})[:SPEAKERS]:
         for emotion in ("angry", "happy", "sad"):
@@ -44,7 +44,7 @@ def voices(tmp_path_factory: pytest.TempPathFactory) -> Path:
 @pytest.fixture
 def own(voices: Path, tmp_path: Path) -> Path:
     """The table and its recordings, which a test may change."""
-    shutil.copytree(voices.parent, tmp_path / "own", ignore=shutil.ignore_patterns("all"))
+    shutil.copytree(voices.parent, tmp_path / "own")
     return tmp_path / "own" / voices.name
 
 

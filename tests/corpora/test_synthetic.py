@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shutil
 import wave
 from collections.abc import Iterable
 from pathlib import Path
@@ -14,11 +15,7 @@ from benchmark.corpora.clip import Clip, Recordings
 from benchmark.corpora.synthetic import MANNERS, SAMPLE_RATE_HZ
 from benchmark.corpora.synthetic_voice import samples
 from benchmark.errors import BenchmarkError
-
-
-@pytest.fixture(scope="module")
-def generated(tmp_path_factory: pytest.TempPathFactory) -> Recordings:
-    return read_corpus("synthetic", tmp_path_factory.mktemp("synthetic"))
+from benchmark.features.prosody import yin
 
 
 def read_wave(path: Path) -> np.ndarray:
@@ -52,15 +49,16 @@ def test_clips_last_a_second_or_two_and_do_not_overload(generated: Recordings) -
 
 
 def test_clips_are_the_same_bytes_each_time_and_are_made_again_alone(
-    generated: Recordings,
+    generated: Recordings, tmp_path: Path
 ) -> None:
-    lost, torn, flipped = (generated.clips[number].path for number in (7, 8, 9))
+    shutil.copytree(generated.clips[0].path.parents[2], tmp_path / "synthetic")
+    found = read_corpus("synthetic", tmp_path / "synthetic").clips
+    lost, torn, flipped = (found[number].path for number in (7, 8, 9))
     contents = [path.read_bytes() for path in (lost, torn, flipped)]
     lost.unlink()
     torn.write_bytes(contents[1][:-1000])
     flipped.write_bytes(contents[2][:5000] + b"\0\xff" + contents[2][5002:])
-    folder = lost.parents[2]
-    assert read_corpus("synthetic", folder).clips == generated.clips
+    assert read_corpus("synthetic", tmp_path / "synthetic").clips == found
     assert [path.read_bytes() for path in (lost, torn, flipped)] == contents
 
 
@@ -91,11 +89,9 @@ def test_anger_is_louder_than_sadness_in_every_speaker(generated: Recordings) ->
 
 
 def test_women_speak_higher_than_men(generated: Recordings) -> None:
-    librosa = pytest.importorskip("librosa")
-
     def pitch_hz(gender: str) -> float:
         clips = [c for c in generated.clips if c.gender == gender and c.emotion == "neutral"]
-        voices = [librosa.yin(samples(clip), fmin=60, fmax=500, sr=22_050) for clip in clips[::6]]
+        voices = [yin(samples(clip), SAMPLE_RATE_HZ).f0_hz for clip in clips[::6]]
         return float(np.median(np.concatenate(voices)))
 
     assert 80 < pitch_hz("male") < 150

@@ -10,10 +10,13 @@ import socket
 import subprocess
 import sys
 from collections.abc import Iterator
-from contextlib import ExitStack, contextmanager, suppress
+from contextlib import ExitStack, chdir, contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
 
+import pytest
+
+from tests.support.bench import run_command
 from tests.support.waiting import free_port, wait_until
 
 ROOT = Path(__file__).parents[2]
@@ -24,6 +27,7 @@ BLOCK = re.compile(
 )
 PYTHON = f'python() {{ {shlex.quote(sys.executable)} "$@"; }}\n'
 """In the reader's shell, ``python`` is the one of the tests."""
+COMMAND = "python -m benchmark "
 
 
 @dataclass(frozen=True)
@@ -65,50 +69,57 @@ class Reader:
     home: Path
 
     def follow(self, page: str) -> None:
-        """Run the blocks of a page below docs/; each has to end with its status, by default 0."""
-        with ExitStack() as servers:
+        """Run the blocks of a page below docs/; each has to end with its status, by default 0.
+
+        Commands of the tool and blocks of Python run in this process: a new one would first import
+        for seconds.
+        """
+        with ExitStack() as reading:
+            reading.enter_context(chdir(self.folder))
+            patched = reading.enter_context(pytest.MonkeyPatch.context())
+            patched.setenv("HOME", str(self.home))
+            patched.setenv("PYTHONPATH", str(ROOT))
+            for unset in ("SER_CORPORA", "MLFLOW_TRACKING_URI"):
+                patched.delenv(unset, raising=False)
             address = ""
             for block in blocks(DOCS / page):
+                code = block.code.replace("127.0.0.1:8000", address)
                 if block.how == "background":
-                    address = servers.enter_context(self._serving(block.code.strip()))
-                elif not block.how.startswith("skip"):
-                    code = block.code.replace("127.0.0.1:8000", address)
-                    self._run(block.language, code, int(block.how.removeprefix("status ") or 0))
+                    address = reading.enter_context(serving(block.code.strip()))
+                elif block.how.startswith("skip"):
+                    continue
+                elif block.language == "python":
+                    exec(compile(code, page, "exec"), {"__name__": "__main__"})
+                else:
+                    for line in code.replace("\\\n", " ").splitlines():
+                        run(line, int(block.how.removeprefix("status ") or 0))
 
-    def _run(self, language: str, code: str, status: int) -> None:
-        command = {
-            "sh": ["bash", "-euc", PYTHON + code],
-            "python": [sys.executable, "-c", code],
-        }[language]
-        ended = subprocess.run(
-            command, cwd=self.folder, env=self._environment, capture_output=True, text=True,
-            check=False,
-        )  # fmt: skip
-        assert ended.returncode == status, f"{code}\n{ended.stdout}\n{ended.stderr}"
 
-    @contextmanager
-    def _serving(self, command: str) -> Iterator[str]:
-        """Start a server on a free port; yield its address, and end it."""
-        port = free_port()
-        process = subprocess.Popen(
-            ["bash", "-euc", f"{PYTHON}{command} --port {port}"],
-            cwd=self.folder, env=self._environment, start_new_session=True,
-            stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL,
-        )  # fmt: skip
-        try:
-            wait_until(lambda: process.poll() is not None or answers(port))
-            assert process.poll() is None, f"{command} ended"
-            yield f"127.0.0.1:{port}"
-        finally:
-            with suppress(ProcessLookupError):  # it has ended
-                os.killpg(process.pid, signal.SIGTERM)
-            process.wait()
+def run(line: str, status: int) -> None:
+    """Run a line of the shell, which has to end with a status."""
+    if line.startswith(COMMAND):
+        ended = run_command(*shlex.split(line.removeprefix(COMMAND), comments=True))
+    else:
+        ended = subprocess.run(["bash", "-euc", line], capture_output=True, text=True, check=False)
+    assert ended.returncode == status, f"{line}\n{ended.stdout}\n{ended.stderr}"
 
-    @property
-    def _environment(self) -> dict[str, str]:
-        own = {"PYTHONPATH": str(ROOT), "HOME": str(self.home), "MPLBACKEND": "agg"}
-        unset = ("SER_CORPORA", "MLFLOW_TRACKING_URI")
-        return {name: v for name, v in os.environ.items() if name not in unset} | own
+
+@contextmanager
+def serving(command: str) -> Iterator[str]:
+    """Start a server on a free port; yield its address, and end it."""
+    port = free_port()
+    process = subprocess.Popen(
+        ["bash", "-euc", f"{PYTHON}{command} --port {port}"],
+        start_new_session=True, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL,
+    )  # fmt: skip
+    try:
+        wait_until(lambda: process.poll() is not None or answers(port))
+        assert process.poll() is None, f"{command} ended"
+        yield f"127.0.0.1:{port}"
+    finally:
+        with suppress(ProcessLookupError):  # it has ended
+            os.killpg(process.pid, signal.SIGTERM)
+        process.wait()
 
 
 def answers(port: int) -> bool:

@@ -1,7 +1,7 @@
 """A plug-in with an entry of each kind runs through every command and every page.
 
-Each kind of extension is one file of the package ``ser_toys``. These tests start the program as a
-user does, and never import the toys: registries of the test process stay as they are.
+Each kind of extension is one file of the package ``ser_toys``. These tests run the program in
+processes of their own, and never import the toys: registries of the test process stay as they are.
 """
 
 from __future__ import annotations
@@ -20,6 +20,7 @@ import pandas as pd
 import pytest
 import soundfile
 
+from tests.support.commands import run_apart
 from tests.support.plugins import environment, install
 from tests.support.sounds import RATE_HZ, voice
 from tests.support.tracking import client_of
@@ -40,9 +41,9 @@ CONTRACTS = (
 SPEAKERS = {"ann": 200, "eva": 210, "mia": 220, "bob": 120, "max": 126, "tom": 132}  # Hz
 EMOTIONS = {"bored": 1.0, "happy": 1.25, "sad": 1.5}  # times the speaker's pitch
 COMMANDS = {
-    "run-study": ("toys.toml", "--workers", "2"),
-    "leakage": ("toys.toml", "--workers", "2", "--draws", "1", "--seeds", "2", "--settings", "2"),
-    "explore": ("toys.toml", "--workers", "2"),
+    "run-study": (),
+    "leakage": ("--draws", "1", "--seeds", "2", "--settings", "2"),
+    "explore": (),
 }
 
 
@@ -54,21 +55,21 @@ class Toys:
         self.reports, self.site = self.project / "reports", folder / "site"
         install(PACKAGE, self.site)
 
-    def start(self, *arguments: str, site: Path | None = None) -> subprocess.CompletedProcess[str]:
-        """Run a command with the packages of a folder, by default the toys."""
-        return subprocess.run(
-            [sys.executable, "-m", "benchmark", *arguments, "--project", str(self.project)],
-            capture_output=True,
-            text=True,
-            check=False,
-            env=environment(site or self.site),
+    def start(
+        self, *commands: tuple[str, ...], site: Path | None = None
+    ) -> list[subprocess.CompletedProcess[str]]:
+        """Run commands in one process with the packages of a folder, by default the toys."""
+        project = ("--project", str(self.project))
+        return run_apart(
+            [command + project for command in commands], environment(site or self.site)
         )
 
-    def run(self, *arguments: str) -> str:
-        """Run a command to its end, and return what it prints."""
-        ended = self.start(*arguments)
-        assert ended.returncode == 0, ended.stderr
-        return ended.stdout
+    def run(self, *commands: tuple[str, ...]) -> list[str]:
+        """Run commands to their ends, and return what each prints."""
+        found = self.start(*commands)
+        for ended in found:
+            assert ended.returncode == 0, ended.stderr
+        return [ended.stdout for ended in found]
 
     def page(self, name: str) -> str:
         """Return the text of a page."""
@@ -95,8 +96,8 @@ def toys(tmp_path_factory: pytest.TempPathFactory) -> Toys:
             for take in range(1, 9):
                 name = f"{speaker}_{emotion}_{take:02d}_s{(take + 1) // 2 % 2 + 1}.wav"
                 soundfile.write(recordings / name, phrase(pitch_hz * height, rng), RATE_HZ)
-    for command, (study, *options) in COMMANDS.items():
-        toys.run(command, str(FOLDER / study), "--corpora", str(toys.corpora), *options)
+    study = (str(FOLDER / "toys.toml"), "--corpora", str(toys.corpora), "--workers", "2")
+    toys.run(*((command, *study, *options) for command, options in COMMANDS.items()))
     return toys
 
 
@@ -158,34 +159,39 @@ def logged(toys: Toys, study: str) -> tuple[list[Any], dict[str, str]]:
 
 def test_a_model_by_toy_features_is_promoted_and_predicts(toys: Toys) -> None:
     split = "toy-cross-gender/female-to-male"
-    promoted = toys.run("promote", "toys", "--model", "toy_centroid", "--split", split)
-    assert "It is the first champion" in promoted
     recording = toys.corpora / "toy_voices" / "ann_sad_01_s2.wav"
-    answer = json.loads(toys.run("predict", str(recording), "--json", "--workers", "1"))
-    assert answer["predictions"][0]["emotion"] in EMOTIONS
+    promoted, predicted = toys.run(
+        ("promote", "toys", "--model", "toy_centroid", "--split", split),
+        ("predict", str(recording), "--json", "--workers", "1"),
+    )
+    assert "It is the first champion" in promoted
+    assert json.loads(predicted)["predictions"][0]["emotion"] in EMOTIONS
 
 
 def test_list_shows_the_entries(toys: Toys) -> None:
-    assert "toy_voices (144" in " ".join(toys.run("list", "--corpora", str(toys.corpora)).split())
-    for noun, name in (
-        ("features", "toy-bands"),
-        ("augmentations", "toy-hum"),
-        ("models", "toy_centroid"),
-        ("protocols", "toy-cross-gender"),
-        ("samplers", "toy-evolution"),
-        ("plugins", "ser-toys 1.0"),
-    ):
-        assert name in toys.run("list", noun)
-    assert re.search(r"toy_centroid .* ser-toys 1.0", toys.run("list", "models"))
-    assert re.search(r"audit_checks +toy-few-speakers", toys.run("list", "plugins"))
-    assert "Matthews correlation" in toys.run("list", "metrics")
+    listed = {
+        "features": "toy-bands",
+        "augmentations": "toy-hum",
+        "models": "toy_centroid .* ser-toys 1.0",
+        "protocols": "toy-cross-gender",
+        "samplers": "toy-evolution",
+        "plugins": "audit_checks +toy-few-speakers",
+        "metrics": "Matthews correlation",
+    }
+    corpora, *found = toys.run(
+        ("list", "--corpora", str(toys.corpora)), *(("list", noun) for noun in listed)
+    )
+    assert "toy_voices (144" in " ".join(corpora.split())
+    for text, words in zip(found, listed.values(), strict=True):
+        assert re.search(words, text)
+    assert "ser-toys 1.0" in found[list(listed).index("plugins")]
 
 
 @pytest.fixture(scope="module")
 def errors(toys: Toys) -> Toys:
     """The same project after a study by a metric of which smaller values are better."""
     study = str(FOLDER / "errors.toml")
-    toys.run("run-study", study, "--corpora", str(toys.corpora), "--workers", "2")
+    toys.run(("run-study", study, "--corpora", str(toys.corpora), "--workers", "2"))
     return toys
 
 
@@ -228,43 +234,35 @@ def newer(toys: Toys, tmp_path_factory: pytest.TempPathFactory) -> Path:
     return site
 
 
-@pytest.mark.parametrize(
-    "command",
-    [
+def test_what_another_version_of_a_plug_in_made_is_refused(toys: Toys, newer: Path) -> None:
+    for ended in toys.start(
         ("report",),
-        ("leakage", str(FOLDER / "toys.toml")),
+        ("leakage", str(FOLDER / "toys.toml"), "--corpora", str(toys.corpora)),
         ("promote", "toys", "--model", "toy_centroid", "--split", "speaker-dependent"),
-    ],
-    ids=lambda command: command[0],
-)
-def test_what_another_version_of_a_plug_in_made_is_refused(
-    toys: Toys, newer: Path, command: tuple[str, ...]
-) -> None:
-    given = () if command[0] != "leakage" else ("--corpora", str(toys.corpora))
-    message = refusal(toys.start(*command, *given, site=newer))
-    assert "made with the plug-in ser-toys 1.0; 1.1 is installed" in message
-    assert "pip install ser-toys==1.0" in message
+        site=newer,
+    ):
+        message = refusal(ended)
+        assert "made with the plug-in ser-toys 1.0; 1.1 is installed" in message
+        assert "pip install ser-toys==1.0" in message
 
 
-def test_a_study_of_a_plug_in_that_is_missing_is_refused(toys: Toys) -> None:
-    message = refusal(toys.start("run-study", str(FOLDER / "toys.toml"), site=toys.project))
-    assert "[models]: unknown model 'toy_centroid'." in message
-    assert "Installed packages with entry points of ser_benchmark.models: none." in message
+def test_a_study_and_a_result_of_a_plug_in_that_is_missing_are_refused(toys: Toys) -> None:
+    study, result = toys.start(
+        ("run-study", str(FOLDER / "toys.toml")), ("report",), site=toys.project
+    )
+    assert "[models]: unknown model 'toy_centroid'." in refusal(study)
+    assert "Installed packages with entry points of ser_benchmark.models: none." in refusal(study)
+    assert "made with the plug-in ser-toys 1.0; it is not installed" in refusal(result)
 
 
 def test_the_audit_runs_a_check_of_a_plug_in(toys: Toys) -> None:
-    toys.start("audit", str(FOLDER / "toys.toml"), "--corpora", str(toys.corpora))
+    toys.start(("audit", str(FOLDER / "toys.toml"), "--corpora", str(toys.corpora)))
     assert "An emotion of a few speakers" in toys.page("audit/toys")
-
-
-def test_a_result_by_a_plug_in_that_is_missing_is_refused_in_one_line(errors: Toys) -> None:
-    refused = errors.start("report", site=errors.project)
-    assert "made with the plug-in ser-toys 1.0; it is not installed" in refusal(refused)
 
 
 def test_another_version_of_a_plug_in_searches_anew(errors: Toys, newer: Path) -> None:
     study = (str(FOLDER / "errors.toml"), "--corpora", str(errors.corpora), "--workers", "1")
-    again = errors.start("run-study", *study, site=newer)
+    (again,) = errors.start(("run-study", *study), site=newer)
     assert again.returncode == 0, again.stderr
     record = json.loads((errors.reports / "results/errors/study.json").read_text())
     assert record["versions"]["plugins"] == {"ser-toys": "1.1"}
