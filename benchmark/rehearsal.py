@@ -74,12 +74,12 @@ class Rehearsal:
     def estimate(self, n_models: int) -> float:
         """Return the estimated seconds for so many models, ensembles included.
 
-        While the rehearsal goes on, by its time so far: it takes no less. Where it failed too; the
-        run itself then ends with the error.
+        While the rehearsal goes on, its time so far, whatever the number of models: it takes no
+        less. Where it failed too; the run itself then ends with the error.
         """
         if self.task is None:
             return 0.0
-        any_s, models_s = self.task.result or (0.0, self.task.seconds)
+        any_s, models_s = self.task.result or (self.task.seconds, 0.0)
         return float(any_s + models_s * n_models / self.n_models)
 
     @property

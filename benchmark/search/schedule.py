@@ -6,8 +6,9 @@ costs and a simulated clock.
 The budget ends with fitted models: the cheapest model's first trial is completed on every split
 before anything else may take its time. A model's cost is learned from its first fit: measured when
 the fit ends, estimated by its time so far while it runs, and presumed before. A model whose first
-trial, on every split, does not fit into half of what is left gets no more time. All others share
-the time equally: the next fit is of the model that will have had the least time after it.
+trial, on every split, does not fit into half of what is left gets no more time. One that fits is
+made whole at once. All whole models share the time equally, with the models to be tried: the next
+fit is of the one that will have had the least time after it.
 """
 
 from __future__ import annotations
@@ -278,14 +279,19 @@ class Schedule:
         left = self._planned - self._clock()
         if not self.whole:
             return self._next_of_first(left)
-        found = [fit for fit in (self._next_entry(left), self._next_trial(left)) if fit is not None]
-        return min(found, key=lambda fit: self._had_after(fit.model), default=None)
+        entry = self._next_entry(left)
+        if entry is not None:
+            return entry
+        found = [self._probe(left) if left > 0 else None, self._next_trial(left)]
+        fits = [fit for fit in found if fit is not None]
+        return min(fits, key=lambda fit: self._had_after(fit.model), default=None)
 
     def _next_of_first(self, left: float) -> Fit | None:
         """Return the next fit while no model is whole."""
         first = self._first()
         if first is not None and (left <= 0 or self._admits(first, left)):
-            return self._waiting_entry(first) or (self._next_entry(left) if left > 0 else None)
+            entry = self._waiting_entry(first) or (self._next_entry(left) if left > 0 else None)
+            return entry or (self._probe(left) if left > 0 else None)
         probe = self._probe(left)
         if probe is not None and (left > 0 or not self._running):
             return probe
@@ -318,7 +324,7 @@ class Schedule:
             fit = self._waiting_entry(model)
             if fit is not None and self._admits(model, left):
                 return fit
-        return self._probe(left) if left > 0 else None
+        return None
 
     def _next_trial(self, left: float) -> Fit | None:
         """Return the next fit of the whole model that had the least time, if it fits."""

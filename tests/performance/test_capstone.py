@@ -38,6 +38,7 @@ SEARCH = f"""[search]
 trials = {TRIALS}
 folds  = 5
 metric = "uar"
+engine = "intelex"
 concurrent_trials = 2
 pruner = "paired"
 
@@ -50,8 +51,10 @@ def study(tmp_path_factory: pytest.TempPathFactory) -> Path:
     text = (ROOT / "studies/capstone.toml").read_text()
     text = re.sub(r"(?ms)^\[search\].*?(?=^\[models)", SEARCH, text)
     text = re.sub(r"(?ms)^\[models\.conv1d\].*", "", text)
-    text = re.sub(r"(?m)^first = .*\n", "", text)
-    text = re.sub(r"(?m)^protocols = .*$", 'protocols = ["speaker"]', text)
+    text = re.sub(r"(?ms)^\[ensembles\].*", "", text)
+    text = re.sub(r"(?m)^initial = .*\n", "", text)
+    text = re.sub(r"(?m)^protocols = .*$", 'protocols = ["speaker-independent"]', text)
+    text = re.sub(r"(?m)^folds     = 4.*$", "test_size = 0.25", text)
     path = tmp_path_factory.mktemp("study") / "speed.toml"
     path.write_text(text)
     return path
