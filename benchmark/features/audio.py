@@ -13,7 +13,7 @@ import numpy as np
 
 from benchmark.features.foreign import foreign_kind
 from benchmark.features.headers import CONTAINERS, ends_early, with_size
-from benchmark.features.media import MediaError, can_decode, to_sound_file
+from benchmark.features.media import MediaError, NoSoundError, can_decode, to_sound_file
 
 if TYPE_CHECKING:
     from mmap import mmap
@@ -128,12 +128,11 @@ def decode(
 
 
 def channels_of(path: Path) -> int:
-    """Return the number of channels that the header of a file states; 1 if it can't be read."""
-    import soundfile
-
+    """Return the number of channels of a recording; 1 if it can't be read."""
     try:
-        return int(soundfile.info(path).channels)
-    except (OSError, soundfile.LibsndfileError):
+        with open_sound(path.read_bytes()) as file:
+            return int(file.channels)
+    except (OSError, UnusableError):
         return 1
 
 
@@ -164,8 +163,8 @@ def open_sound(
             # soundfile seeks after each read of a seekable file: that changes the samples of MP3
             # read in blocks, and fails for FLAC from a pipe.
             file.seekable = lambda: False
-            if longest_s is not None and file.frames != UNKNOWN_LENGTH:
-                _check_length(file, file.frames, longest_s)
+            if longest_s is not None:
+                _check_length(file, stated_frames(file), longest_s)
             yield file
     except soundfile.LibsndfileError as error:
         raise _unreadable(content, str(error.error_string)) from error
@@ -184,6 +183,8 @@ def _sound_file(content: bytes | mmap, longest_s: float | None) -> soundfile.Sou
             raise
     try:
         return soundfile.SoundFile(to_sound_file(content, kind.demuxer, longest_s))
+    except NoSoundError as error:
+        raise UnusableError("not-audio", f"{kind.title} without sound") from error
     except MediaError as error:
         raise UnusableError("damaged", f"damaged or truncated {kind.title} ({error})") from error
 
@@ -200,6 +201,15 @@ class _Source(io.BytesIO):
             return super().seek(offset, whence)
         except (OverflowError, ValueError):
             return self.tell()
+
+
+def stated_frames(file: soundfile.SoundFile) -> int:
+    """Return the number of frames that the header of a recording states; 0 if it states none.
+
+    Of MP3, libsndfile estimates it by the file's size and first bit rate, mostly too high.
+    """
+    estimated = file.subtype.startswith("MPEG")
+    return 0 if estimated or file.frames == UNKNOWN_LENGTH else int(file.frames)
 
 
 def _check_length(file: soundfile.SoundFile, n_frames: int, longest_s: float) -> None:
@@ -225,8 +235,8 @@ def read_samples(file: soundfile.SoundFile, longest_s: float | None = None) -> n
     UnusableError
         If there are none, fewer than its header states, or too many for a limited duration.
     """
-    if longest_s is not None and file.frames != UNKNOWN_LENGTH:
-        _check_size(file, file.frames)
+    if longest_s is not None:
+        _check_size(file, stated_frames(file))
     blocks = []
     # In blocks, so that no memory is allocated for samples that only the header states.
     for block in read_blocks(file, BLOCK_FRAMES, longest_s):
@@ -286,7 +296,7 @@ def read_blocks(
         if longest_s is not None:
             _check_length(file, total, longest_s)
         yield block
-    if file.frames != UNKNOWN_LENGTH and total < file.frames:
+    if total < stated_frames(file):
         raise UnusableError("damaged", TRUNCATED)
     if not total:
         raise UnusableError("too-short", "no samples")

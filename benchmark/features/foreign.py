@@ -41,6 +41,15 @@ def _with(pattern: bytes) -> Callable[[bytes], bool]:
     return lambda head: re.match(pattern, head, re.DOTALL | re.IGNORECASE) is not None
 
 
+WAV_CODECS = b"|".join(
+    re.escape(number.to_bytes(2, "little"))
+    for number in (
+        *(0x22, 0x41, 0x42, 0x45, 0x50, 0x55, 0x64, 0x83, 0xFF, 0x111, 0x160, 0x161, 0x162),
+        *(0x163, 0x28F, 0x1600, 0x1602, 0x2000),
+    )
+)
+"""Numbers of codecs in WAV that libsndfile does not read."""
+
 KINDS = (
     Foreign("M4A", _with(rb"....ftypM4[ABP]"), "mov"),
     Foreign("3GP", _with(rb"....ftyp3g"), "mov"),
@@ -58,6 +67,18 @@ KINDS = (
     Foreign("Musepack", _with(rb"MPCK"), "mpc8"),
     Foreign("DSF", _with(rb"DSD "), "dsf"),
     Foreign("AVI", _with(rb"RIFF....AVI "), "avi"),
+    Foreign("Speex", _with(rb"OggS.{24}Speex   "), "ogg"),
+    Foreign("FLAC in Ogg", _with(rb"OggS.{24}\x7fFLAC"), "ogg"),
+    Foreign("Ogg video", _with(rb"OggS.{24}(\x80theora|fishead)"), "ogg"),
+    Foreign(
+        "WAV with compressed sound",  # AC-3, AAC, MP3, WMA, G.722, G.723, G.726, G.729, TrueSpeech
+        _with(rb"RIFF....WAVE.{,400}fmt .{4}(" + WAV_CODECS + rb")"),
+        "wav",
+    ),
+    Foreign(
+        "CAF with compressed sound", _with(rb"caff.{4}desc.{16}(?!lpcm|alaw|ulaw|alac)"), "caf"
+    ),
+    Foreign("MPEG transport stream", _with(rb"G.{187}G.{187}G"), "mpegts"),
     Foreign("Flash video", _with(rb"FLV\x01"), "flv"),
     Foreign("MPEG video", _with(rb"\x00\x00\x01\xba"), "mpeg"),
     Foreign(

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Literal, NamedTuple
 
@@ -133,7 +134,12 @@ def ends_early(content: bytes | mmap) -> bool:
     kind = content[:4]
     if kind == b"OggS":
         return _ogg_ends_early(content)
-    other = kind == b"FORM" and not content[8:12].startswith(b"AIF")  # 8SVX has other chunks
+    if kind.startswith((b"ID3", b"\xff")):
+        return _mp3_ends_early(content)
+    # 8SVX and AVI have other chunks.
+    other = (kind == b"FORM" and not content[8:12].startswith(b"AIF")) or (
+        kind == b"RIFF" and content[8:12] != b"WAVE"
+    )
     if other or (kind not in LAYOUTS and kind != SUN):
         return False
     stated = stated_size(content)
@@ -151,6 +157,22 @@ def _ogg_ends_early(content: bytes | mmap) -> bool:
     segments = content[page + 26]
     table = content[page + 27 : page + 27 + segments]
     return len(table) < segments or page + 27 + segments + sum(table) > len(content)
+
+
+def _mp3_ends_early(content: bytes | mmap) -> bool:
+    """Whether MP3 is shorter than the header of its encoder states, if there is one."""
+    first = 0
+    if content[:3] == b"ID3":  # a tag, whose size has seven bits in each byte
+        first = 10 + sum(byte << 7 * (3 - i) for i, byte in enumerate(content[6:10]))
+    header = re.search(
+        rb"(?:Xing|Info)...([\x02\x03\x06\x07\x0a\x0b\x0e\x0f])",
+        content[first : first + 64],
+        re.DOTALL,
+    )
+    if header is None:
+        return False
+    at = first + header.end() + (4 if header[1][0] & 1 else 0)
+    return first + int.from_bytes(content[at : at + 4], "big") > len(content)
 
 
 def with_size(content: bytes | mmap) -> bytes | mmap:

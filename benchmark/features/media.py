@@ -16,10 +16,14 @@ import numpy as np
 if TYPE_CHECKING:
     from mmap import mmap
 
-FORMAT, SUBTYPE = "W64", "FLOAT"
-"""In which decoded samples are kept: as large as need be, and nothing is rounded."""
+FORMAT, SUBTYPE = "CAF", "FLOAT"
+"""In which decoded samples are kept: as large as need be, and nothing is rounded.
+
+libsndfile takes the floats of ffmpeg's W64 for integers.
+"""
 
 FFMPEG = "ffmpeg"
+ENDS_EARLY = b"ended prematurely"
 MICROSECONDS = 1e6
 SHORTER_S = 0.5
 """By how much a recording may be shorter than its header says: encoders pad, and headers round."""
@@ -27,6 +31,10 @@ SHORTER_S = 0.5
 
 class MediaError(Exception):
     """A file that can't be decoded; the message says why."""
+
+
+class NoSoundError(Exception):
+    """A file that holds pictures or text alone."""
 
 
 def can_decode() -> bool:
@@ -50,7 +58,9 @@ def to_sound_file(content: bytes | mmap, demuxer: str, longest_s: float | None) 
     Raises
     ------
     MediaError
-        If the file is damaged or holds no sound.
+        If the file is damaged.
+    NoSoundError
+        If it has no sound.
     """
     target: IO[bytes] = io.BytesIO()
     if longest_s is None:
@@ -72,8 +82,10 @@ def _by_pyav(
     try:
         with av.open(source, format=demuxer, metadata_errors="ignore") as container:
             stream = next(iter(container.streams.audio), None)
-            if stream is None or not stream.rate:
-                raise MediaError("no sound in it")
+            if stream is None:
+                raise NoSoundError
+            if not stream.rate:
+                raise MediaError("no sample rate in it")
             with soundfile.SoundFile(
                 target, "w", stream.rate, stream.channels, subtype=SUBTYPE, format=FORMAT
             ) as file:
@@ -83,7 +95,7 @@ def _by_pyav(
                         return
                 duration_s = file.tell() / stream.rate
             if not duration_s:
-                raise MediaError("no sound in it")
+                raise MediaError("no samples in it")
             if duration_s < _stated_s(container, stream) - SHORTER_S:
                 raise MediaError("it ends before its own header says")
     except av.FFmpegError as error:
@@ -117,11 +129,27 @@ def _by_ffmpeg(
         source.write_bytes(content)
         command = [
             *(FFMPEG, "-nostdin", "-v", "error", "-protocol_whitelist", "file", "-f", demuxer),
-            *("-i", str(source), *limit, "-vn", "-c:a", "pcm_f32le", "-f", "w64", str(decoded)),
+            *(
+                "-xerror",
+                "-i",
+                str(source),
+                *limit,
+                "-map",
+                "0:a:0",
+                "-c:a",
+                "pcm_f32le",
+                "-f",
+                "caf",
+                str(decoded),
+            ),
         ]
         done = subprocess.run(command, capture_output=True, check=False)
-        if done.returncode or not decoded.exists():
-            lines = done.stderr.decode(errors="replace").strip().splitlines()
+        cut = ENDS_EARLY in done.stderr  # of which its status tells nothing
+        if done.returncode or cut or not decoded.exists():
+            text = done.stderr.decode(errors="replace").replace(f"{source}: ", "").strip()
+            if "matches no streams" in text:
+                raise NoSoundError
+            lines = text.splitlines()
             raise MediaError(lines[-1] if lines else "ffmpeg gave no reason")
         with decoded.open("rb") as file:
             shutil.copyfileobj(file, target)

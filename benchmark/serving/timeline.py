@@ -17,13 +17,13 @@ from benchmark.features import FeatureSet
 from benchmark.features.audio import (
     MOST_SAMPLES,
     TRUNCATED,
-    UNKNOWN_LENGTH,
     Fault,
     UnusableError,
     check_samples,
     open_sound,
     read_blocks,
     resample,
+    stated_frames,
 )
 from benchmark.features.extract import features_of
 from benchmark.features.headers import ends_early
@@ -318,7 +318,8 @@ def open_recording(
             )
         hop = min(window, max(1, round(hop_s * rate_hz)))
         grid = Grid(rate_hz, channels, window, hop)
-        n_expected = 0 if file.frames == UNKNOWN_LENGTH else grid.count(file.frames) * channels
+        n_stated = stated_frames(file)
+        n_expected = grid.count(n_stated) * channels if n_stated else 0
         if longest_s is not None:
             # As many windows as the longest stereo recording has.
             n_allowed = 2 * grid.count(round(longest_s * rate_hz))

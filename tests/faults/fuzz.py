@@ -153,7 +153,7 @@ Rows = list[list[str]]
 
 
 class HangError(BaseException):
-    """A way in took longer than `LONGEST_S`; no handler of errors may take it for its own."""
+    """A way in took longer than its limit; no handler of errors may take it for its own."""
 
 
 @dataclass
@@ -166,7 +166,7 @@ class Outcome:
     def note(self, call: Callable[[], object], what: str) -> bool:
         """Call a way in; count how it ended, and return whether the file was accepted."""
         try:
-            with _alarm():
+            with time_limit(LONGEST_S):
                 call()
         except BenchmarkError as error:
             self.counts["refused"] += 1
@@ -193,12 +193,14 @@ class Outcome:
 
 
 @contextmanager
-def _alarm() -> Iterator[None]:
+def time_limit(seconds: int) -> Iterator[None]:
+    """Raise `HangError` in what takes longer."""
+
     def ring(*_: object) -> None:
         raise HangError
 
     before = signal.signal(signal.SIGALRM, ring)
-    signal.alarm(LONGEST_S)
+    signal.alarm(seconds)
     try:
         yield
     finally:

@@ -5,15 +5,18 @@
 The small study is run, promoted and used for a prediction. Then, for each case, one
 file of it is damaged and the study is run again; where the file is read by them, `report` and
 `predict` too. One file of each kind is tried, for example one fold of all trials; `--all` tries
-every file, `--kind TEXT` only kinds whose pattern holds the text. Counts are printed for each kind.
+every file, `--kind TEXT` only kinds whose pattern holds the text. A command that takes longer than
+ten minutes counts as a hang. Counts are printed for each kind while it runs, and as a table at the
+end.
 
-Rights are no obstacle to root, so a file is made unreadable by a link to itself, which nobody can
-open.
+Rights are no obstacle to root: started by root, the sweep gives up the right to read any file
+(`setpriv`, of util-linux), so that a file without rights is unreadable for it as for other users.
 """
 
 from __future__ import annotations
 
 import argparse
+import os
 import random
 import re
 import shutil
@@ -24,10 +27,13 @@ import time
 import traceback
 from collections import Counter
 from collections.abc import Callable, Iterable, Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, fields
 from itertools import groupby
 from pathlib import Path
 
+import pandas as pd
+
+from tests.faults.fuzz import HangError, time_limit
 from tests.support.bench import SMALL_STUDY, Bench, make_bench, run_command
 from tests.support.tones import write_tones
 
@@ -36,7 +42,11 @@ STUDY = SMALL_STUDY.replace('"speaker-dependent", ', "").replace("trials = 6", "
 IGNORED = ("*.lock", "*-wal", "*-shm")
 """Files without content of their own: locks, and what SQLite makes anew."""
 
-RIGHT, ONE_LINE, WRONG, TRACEBACK = "right result", "one line", "WRONG RESULT", "TRACEBACK"
+RIGHT, ONE_LINE = "right result", "one line"
+FAULTS = WRONG, TRACEBACK, HANG = "WRONG RESULT", "TRACEBACK", "HANG"
+
+LONGEST_S = 600
+"""After so long, a command counts as a hang."""
 
 
 def _halve(path: Path) -> None:
@@ -67,7 +77,7 @@ def _replace_by_folder(path: Path) -> None:
     (path / "within").mkdir(parents=True)
 
 
-def _make_unreadable(path: Path) -> None:
+def _link_to_itself(path: Path) -> None:
     path.unlink()
     path.symlink_to(path.name)
 
@@ -79,7 +89,8 @@ DAMAGES: dict[str, Callable[[Path], None]] = {
     "digit": _flip_digit,
     "deleted": Path.unlink,
     "folder": _replace_by_folder,
-    "unreadable": _make_unreadable,
+    "loop": _link_to_itself,
+    "unreadable": lambda path: path.chmod(0),
 }
 
 
@@ -169,7 +180,10 @@ def _run(bench: Bench, command: str, right: dict[str, object]) -> tuple[str, str
         "resume": study,
     }[command]
     try:
-        ended = run_command(*arguments, "--project", str(bench.project))
+        with time_limit(LONGEST_S):
+            ended = run_command(*arguments, "--project", str(bench.project))
+    except HangError:
+        return HANG, f"more than {LONGEST_S} s"
     except Exception:
         return TRACEBACK, traceback.format_exc()
     lines = ended.stderr.splitlines() or [""]
@@ -219,6 +233,27 @@ CHECKS = {
 }
 
 
+def table_of(cases: Iterable[Case]) -> str:
+    """Return the number of each ending by kind of file and by damage, as text."""
+    rows = pd.DataFrame(list(cases), columns=[f.name for f in fields(Case)])
+    endings = [RIGHT, ONE_LINE, *FAULTS]
+    parts = [
+        pd.crosstab(rows[by], rows["ending"]).reindex(columns=endings, fill_value=0)
+        for by in ("kind", "damage")
+    ]
+    table = pd.concat([*parts, parts[0].sum().to_frame("all").T])
+    return table.to_string()
+
+
+def _give_up_rights() -> None:
+    """Start again without root's right to read any file, if it is there."""
+    if os.geteuid() == 0 and "SWEEP_WITHOUT_RIGHTS" not in os.environ:
+        rights = "-dac_override,-dac_read_search"
+        again = [sys.executable, "-m", "tests.faults.sweep", *sys.argv[1:]]
+        os.environ["SWEEP_WITHOUT_RIGHTS"] = "1"
+        os.execvp("setpriv", ["setpriv", f"--bounding-set={rights}", *again])
+
+
 def _say(line: str) -> None:
     print(line, flush=True)  # noqa: T201 - its purpose
 
@@ -231,7 +266,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
     parser.add_argument("--damage", choices=DAMAGES, action="append")
     parser.add_argument("--verbose", action="store_true", help="print the end of each command")
     given = parser.parse_args(arguments)
-    began, total, faults = time.monotonic(), Counter[str](), 0
+    _give_up_rights()
+    began, done = time.monotonic(), list[Case]()
     with tempfile.TemporaryDirectory() as folder:
         bench = prepare(Path(folder))
         kinds = {k: v for k, v in kinds_of(bench.project).items() if given.kind in k}
@@ -242,20 +278,17 @@ def main(arguments: Sequence[str] | None = None) -> int:
         for kind, of_kind in groupby(cases, lambda case: case.kind):
             counts = Counter[str]()
             for case in of_kind:
+                done.append(case)
                 counts[case.ending] += 1
-                if case.ending in {WRONG, TRACEBACK} or given.verbose:
+                if case.ending in FAULTS or given.verbose:
                     _say(f"{case.ending}: {kind}, {case.damage}, {case.command}: {case.text}")
             _say(f"{kind}: {', '.join(f'{ending} {n}' for ending, n in sorted(counts.items()))}")
-            total += counts
-            faults += counts[WRONG] + counts[TRACEBACK]
-    endings = ", ".join(
-        f"{ending} {total[ending]}" for ending in (RIGHT, ONE_LINE, WRONG, TRACEBACK)
-    )
+    _say(table_of(done))
     _say(
-        f"{len(chosen)} files of {len(kinds)} kinds, {total.total()} commands in "
-        f"{time.monotonic() - began:.0f} s: {endings}"
+        f"{len(chosen)} files of {len(kinds)} kinds, {len(done)} commands in "
+        f"{time.monotonic() - began:.0f} s"
     )
-    return 1 if faults else 0
+    return 1 if any(case.ending in FAULTS for case in done) else 0
 
 
 if __name__ == "__main__":

@@ -59,11 +59,11 @@ def test_other_bytes_are_not_audio(words: bytes) -> None:
     assert reason(words) == "not audio"
 
 
-def encoded(container: str, codec: str, rate_hz: int) -> bytes:
+def encoded(container: str, codec: str, rate_hz: int, **options: str) -> bytes:
     """Return two seconds of a sine, encoded by PyAV."""
     av: Any = pytest.importorskip("av")
     target = io.BytesIO()
-    with av.open(target, "w", format=container) as file:
+    with av.open(target, "w", format=container, options=options) as file:
         stream = file.add_stream(codec, rate=rate_hz, layout="mono")
         samples = sine(2.0, rate_hz=rate_hz).astype(np.float32)[np.newaxis]
         frame = av.AudioFrame.from_ndarray(samples, format="fltp", layout="mono")
@@ -85,12 +85,22 @@ ENCODINGS = {
 }
 
 
-@pytest.mark.parametrize("kind", ENCODINGS)
+RARE = {
+    "FLAC in Ogg": ("ogg", "flac", 16_000),
+    "WAV with compressed sound": ("wav", "ac3", 32_000),
+    "CAF with compressed sound": ("caf", "adpcm_ima_qt", 16_000),
+    "MPEG transport stream": ("mpegts", "aac", 16_000),
+    "AVI": ("avi", "libmp3lame", 16_000),
+}
+
+
+@pytest.mark.parametrize("kind", ENCODINGS | RARE)
 def test_a_recording_of_a_phone_or_browser_is_read_with_the_extra(kind: str) -> None:
-    content = encoded(*ENCODINGS[kind])
+    of_kind = (ENCODINGS | RARE)[kind]
+    content = encoded(*of_kind)
     decoded = audio.decode(content, 16_000, 60.0)
     assert decoded.duration_s == pytest.approx(2.0, abs=0.2)
-    assert decoded.sample_rate_hz == ENCODINGS[kind][2]
+    assert decoded.sample_rate_hz == of_kind[2]
     assert decoded.samples[8000:24_000].std() == pytest.approx(0.2 / np.sqrt(2), rel=0.1)
     with pytest.raises(audio.UnusableError, match="at most 1 s"):
         audio.decode(content, 16_000, 1.0)
@@ -106,6 +116,26 @@ def test_half_of_it_is_called_damaged(kind: str) -> None:
 @pytest.mark.skipif(not media.shutil.which(media.FFMPEG), reason="ffmpeg is not installed")
 def test_ffmpeg_gives_the_samples_that_pyav_gives(monkeypatch: pytest.MonkeyPatch) -> None:
     content = encoded(*ENCODINGS["M4A"])
-    by_pyav = audio.decode(content, 16_000).digest
+    by_pyav = audio.decode(content, 16_000).samples
     monkeypatch.setattr(media, "find_spec", lambda _: None)
-    assert audio.decode(content, 16_000).digest == by_pyav
+    assert audio.decode(content, 16_000).samples == pytest.approx(by_pyav, abs=1e-4)
+
+
+def test_a_video_without_sound_is_called_so() -> None:
+    av: Any = pytest.importorskip("av")
+    target = io.BytesIO()
+    with av.open(target, "w", format="mp4") as file:
+        stream = file.add_stream("mpeg4", rate=10)
+        stream.width, stream.height = 64, 48
+        picture = av.VideoFrame.from_ndarray(np.zeros((48, 64, 3), np.uint8), format="rgb24")
+        file.mux(stream.encode(picture))
+        file.mux(stream.encode(None))
+    assert reason(target.getvalue()) == "MP4 without sound"
+
+
+def test_mp3_from_a_pipe_is_whole_and_half_of_mp3_with_its_size_is_not() -> None:
+    from_a_pipe = encoded("mp3", "libmp3lame", 16_000, write_xing="0")
+    assert audio.decode(from_a_pipe, 16_000).duration_s == pytest.approx(2.0, abs=0.2)
+    complete = encoded("mp3", "libmp3lame", 16_000)
+    assert audio.decode(complete, 16_000, 60.0).duration_s == pytest.approx(2.0, abs=0.2)
+    assert reason(complete[: len(complete) // 2]) == audio.TRUNCATED
