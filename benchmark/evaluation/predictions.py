@@ -489,9 +489,21 @@ def _answers(table: pd.DataFrame, emotions: pd.Series, where: str) -> _Answers:
     if not set(given) & set(emotions):
         raise BenchmarkError(
             f"{where}: no predicted emotion ({', '.join(given[:8])}) is one of the true ones "
-            f"({', '.join(sorted(set(emotions))[:8])}). Write both alike."
+            f"({', '.join(sorted(set(emotions))[:8])}). {_alike(table, given)}"
         )
     return _Answers(answers, bool(columns) and not unlike.any(), unlike, set(columns))
+
+
+def _alike(table: pd.DataFrame, given: list[str]) -> str:
+    """Return what to do where predictions and true emotions have no name in common.
+
+    Notebooks keep the emotions in words beside the codes that a LabelEncoder gives them.
+    """
+    written = {name.lower().replace(" ", "_"): name for name in table}
+    for name in OTHER_NAMES["emotion"]:
+        if name in written and set(given) <= set(table[written[name]]):
+            return f"The column {written[name]!r} has them: add --column emotion={written[name]}."
+    return "Write both alike."
 
 
 def _probability_columns(

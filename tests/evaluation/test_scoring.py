@@ -276,6 +276,19 @@ def test_a_notebooks_table_with_its_row_numbers_is_read(
     pd.testing.assert_frame_equal(found.rows, check_predictions(table).rows)
 
 
+def test_codes_of_a_label_encoder_beside_emotions_in_words_are_refused_with_their_column(
+    table: pd.DataFrame,
+) -> None:
+    codes = {"angry": "0", "happy": "1", "sad": "2"}
+    coded = table.assign(y_true=table["emotion"].map(codes), y_pred=table["prediction"].map(codes))
+    coded = coded.drop(columns="prediction")
+    with pytest.raises(BenchmarkError, match="'y_true' has them: add --column emotion=y_true"):
+        check_predictions(coded)
+    found = score_predictions(check_predictions(coded, columns={"emotion": "y_true"})).evaluation
+    expected = score_predictions(check_predictions(table)).evaluation
+    assert found.scores[METRIC] == expected.scores[METRIC]
+
+
 def test_a_decimal_comma_is_read(table: pd.DataFrame, tmp_path: Path) -> None:
     given = {f"p_{e}": np.where(table["prediction"] == e, 0.6, 0.2) for e in ("angry", "happy")}
     rows = table.drop(columns="prediction").assign(**given)
