@@ -6,6 +6,7 @@ read without it.
 
 from __future__ import annotations
 
+import ast
 import csv
 import io
 import json
@@ -25,12 +26,17 @@ if TYPE_CHECKING:
 KINDS = "a CSV file (comma, semicolon or tab), Parquet (.parquet) or JSON (.json, .jsonl)"
 WORKBOOKS = (b"PK\x03\x04", b"\xd0\xcf\x11\xe0")
 """How workbooks of spreadsheet programs begin."""
+ROW = '{"file": "a.wav", "scores": [{"label": "sad", "score": 0.9}, ...]}'
+"""A row of JSON, for messages: what a pipeline of Hugging Face returns has no file names."""
 DELIMITERS = ",;\t"
 LONGEST_SHOWN = 40  # characters of a wrong cell
 ROW_NUMBERS = re.compile(r"(unnamed: \d+)?")
 """Lowercase name of the column in which pandas writes row numbers, and reads them again."""
 NAMED_DELIMITER = re.compile(r"sep=(.)\n", re.IGNORECASE)
 """First line by which a spreadsheet is told the delimiter; it is no row."""
+
+SCORED_LABELS = re.compile(r"""\[\{\s*["'](label|score)["']""")
+"""How a cell of a CSV file begins that holds labels with scores, as pandas writes lists."""
 
 BYTE_ORDER_MARKS = {b"\xef\xbb\xbf": "utf-8-sig", b"\xff\xfe": "utf-16", b"\xfe\xff": "utf-16"}
 
@@ -84,8 +90,8 @@ def read_table(path: Path) -> pd.DataFrame:
     path : Path
         A file with a header: CSV (comma, semicolon or tab; UTF-8 or UTF-16, with or without a byte
         order mark), Parquet (``.parquet``), JSON lines (``.jsonl``) or a JSON list (``.json``).
-        The last three may hold lists of labels with their scores, as a pipeline of Hugging Face
-        gives them: each label is a column ``p_<label>``.
+        Cells may hold lists of labels with their scores, as a pipeline of Hugging Face gives them:
+        each label is a column ``p_<label>``.
 
     Raises
     ------
@@ -332,7 +338,27 @@ def _text(content: bytes) -> pd.DataFrame:
                 "the delimiter need quotes"
             )
         rows[number] = [unguarded(cell.strip()) for cell in line]
-    return pd.DataFrame(list(rows.values()), index=list(rows), columns=header, dtype="str")
+    table = pd.DataFrame(list(rows.values()), index=list(rows), columns=header, dtype="str")
+    return _with_scores(table) if SCORED_LABELS.search(text) else table
+
+
+def _with_scores(table: pd.DataFrame) -> pd.DataFrame:
+    """Return a CSV file's table with a column for each label in its lists of labels and scores."""
+    lists = [name for name in table if table[name].str.match(SCORED_LABELS).any()]
+    cells = {
+        name: [_list(cell, row, str(name)) for row, cell in table[name].items()] for name in lists
+    }
+    return _filled(_flat(table.astype(object).assign(**cells)))
+
+
+def _list(cell: str, row: Hashable, column: str) -> Any:
+    """Return the list in a cell of a CSV file; an empty cell as it is."""
+    try:
+        return ast.literal_eval(cell) if cell else cell
+    except (ValueError, SyntaxError) as error:
+        raise ValueError(
+            f"row {row}, column {column!r} is not a list of labels with scores, as in other rows"
+        ) from error
 
 
 def _parquet(content: bytes) -> pd.DataFrame:
@@ -356,7 +382,7 @@ def _json_lines(content: bytes) -> pd.DataFrame:
 def _json(content: bytes) -> pd.DataFrame:
     rows = json.loads(decoded(content))
     if not isinstance(rows, list):
-        raise ValueError("it is not a list of rows")
+        raise ValueError(f"it is not a list of rows, such as {ROW}")
     return _of_objects(rows)
 
 
@@ -364,13 +390,16 @@ def _of_objects(rows: list[Any]) -> pd.DataFrame:
     import pandas as pd
 
     if not all(isinstance(row, dict) for row in rows):
-        raise ValueError("a row is not an object with names and values")
+        raise ValueError(f"a row is not an object with names and values, such as {ROW}")
     return _as_text(pd.DataFrame(rows))
 
 
 def _as_text(table: pd.DataFrame) -> pd.DataFrame:
     """Return each cell as text; an absent one is empty."""
-    table = _flat(table.set_axis(range(2, len(table) + 2), axis=0))
+    return _filled(_flat(table.set_axis(range(2, len(table) + 2), axis=0)))
+
+
+def _filled(table: pd.DataFrame) -> pd.DataFrame:
     filled = table.astype(object).where(table.notna(), "")
     return filled.map(lambda cell: str(cell).strip())
 

@@ -163,7 +163,8 @@ def check_predictions(
         If a column is missing or a row is wrong; it names both and says what is allowed.
     """
     table = _as_text(table if table.index.is_unique else table.reset_index(drop=True))
-    table = _segmented(_named(table, columns or {}, where), where)
+    columns = _label_of_pipeline(table, columns or {})
+    table = _segmented(_named(table, columns, where), where)
     if clips is not None:
         known = _segmented(_named(_as_text(clips), {}, where), "--clips")
         table = _joined(table, known, where)
@@ -354,6 +355,24 @@ def _named(table: pd.DataFrame, columns: Mapping[str, str], where: str) -> pd.Da
     return table.rename(columns=our_names(free, others) | given)
 
 
+def _label_of_pipeline(table: pd.DataFrame, columns: Mapping[str, str]) -> Mapping[str, str]:
+    """Return the given names of columns, with ``label`` as prediction if a pipeline wrote it.
+
+    A pipeline of Hugging Face writes label and score; without a score, a label is the true emotion.
+    """
+    answers = {name: (name, *OTHER_NAMES.get(name, ())) for name in ("prediction", "score")}
+    named = our_names(table.columns, answers | {"label": ("label",)})
+    theirs = {ours: name for name, ours in named.items()}
+    if {"prediction", "label", "score"} & theirs.keys() != {"label", "score"}:
+        return columns
+    label = theirs["label"]
+    labels = set(table[label])
+    probabilities = any(name in labels or name.startswith(PREFIX) for name in table)
+    if probabilities or label in columns.values():
+        return columns
+    return {"prediction": label, **columns}
+
+
 def _joined(table: pd.DataFrame, clips: pd.DataFrame, where: str) -> pd.DataFrame:
     """Return a table with what another one tells of its clips."""
     for one, place in ((table, where), (clips, "--clips")):
@@ -470,9 +489,21 @@ def _answers(table: pd.DataFrame, emotions: pd.Series, where: str) -> _Answers:
     if not set(given) & set(emotions):
         raise BenchmarkError(
             f"{where}: no predicted emotion ({', '.join(given[:8])}) is one of the true ones "
-            f"({', '.join(sorted(set(emotions))[:8])}). Write both alike."
+            f"({', '.join(sorted(set(emotions))[:8])}). {_alike(table, given)}"
         )
     return _Answers(answers, bool(columns) and not unlike.any(), unlike, set(columns))
+
+
+def _alike(table: pd.DataFrame, given: list[str]) -> str:
+    """Return what to do where predictions and true emotions have no name in common.
+
+    Notebooks keep the emotions in words beside the codes that a LabelEncoder gives them.
+    """
+    written = {name.lower().replace(" ", "_"): name for name in table}
+    for name in OTHER_NAMES["emotion"]:
+        if name in written and set(given) <= set(table[written[name]]):
+            return f"The column {written[name]!r} has them: add --column emotion={written[name]}."
+    return "Write both alike."
 
 
 def _probability_columns(

@@ -276,6 +276,19 @@ def test_a_notebooks_table_with_its_row_numbers_is_read(
     pd.testing.assert_frame_equal(found.rows, check_predictions(table).rows)
 
 
+def test_codes_of_a_label_encoder_beside_emotions_in_words_are_refused_with_their_column(
+    table: pd.DataFrame,
+) -> None:
+    codes = {"angry": "0", "happy": "1", "sad": "2"}
+    coded = table.assign(y_true=table["emotion"].map(codes), y_pred=table["prediction"].map(codes))
+    coded = coded.drop(columns="prediction")
+    with pytest.raises(BenchmarkError, match="'y_true' has them: add --column emotion=y_true"):
+        check_predictions(coded)
+    found = score_predictions(check_predictions(coded, columns={"emotion": "y_true"})).evaluation
+    expected = score_predictions(check_predictions(table)).evaluation
+    assert found.scores[METRIC] == expected.scores[METRIC]
+
+
 def test_a_decimal_comma_is_read(table: pd.DataFrame, tmp_path: Path) -> None:
     given = {f"p_{e}": np.where(table["prediction"] == e, 0.6, 0.2) for e in ("angry", "happy")}
     rows = table.drop(columns="prediction").assign(**given)
@@ -580,6 +593,61 @@ def test_lists_of_labels_with_scores_are_probabilities(
     found, expected = check_predictions(read_table(path)), check_predictions(flat)
     assert found.probabilities
     pd.testing.assert_frame_equal(found.rows, expected.rows)
+
+
+def test_lists_of_labels_in_the_cells_of_a_csv_are_probabilities(
+    rated: pd.DataFrame, tmp_path: Path
+) -> None:
+    """``DataFrame.to_csv`` writes a pipeline's answers as Python does."""
+    rows = pd.DataFrame(as_a_pipeline_gives_them(rated)).rename(columns={"scores": "prediction"})
+    rows.loc[3, "prediction"] = None
+    rows.to_csv(tmp_path / "own.csv")
+    assert """"[{'label': '""" in (tmp_path / "own.csv").read_text()
+    flat = rated.rename(columns={"rater_1": "emotion"}).drop(columns="rater_2")
+    flat.loc[3, ["p_angry", "p_happy", "p_sad"]] = None
+    found, expected = (
+        check_predictions(table) for table in (read_table(tmp_path / "own.csv"), flat)
+    )
+    assert found.probabilities
+    assert found.unanswered == [flat["clip"][3]]
+    pd.testing.assert_frame_equal(found.rows, expected.rows)
+
+
+@pytest.mark.parametrize("cell", ["[{'label': 'sad', 'score': 0.9}", "[{'label': f()}]"])
+def test_a_cell_that_only_begins_as_a_list_of_labels_is_refused(cell: str, tmp_path: Path) -> None:
+    row = {"clip": "a", "speaker": "1", "emotion": "sad", "prediction": cell}
+    pd.DataFrame([row]).to_csv(tmp_path / "own.csv", index=False)
+    with pytest.raises(BenchmarkError, match="row 2, column 'prediction' is not a list of labels"):
+        read_table(tmp_path / "own.csv")
+
+
+@pytest.mark.parametrize("named", [{}, {"emotion": "truth"}])
+def test_a_label_with_a_score_is_a_prediction(named: dict[str, str], table: pd.DataFrame) -> None:
+    """A pipeline of Hugging Face writes its answers so; elsewhere, a label is the true emotion."""
+    given = table.rename(columns={"prediction": "label"} | named).assign(score=0.7)
+    pd.testing.assert_frame_equal(check_predictions(given).rows, check_predictions(table).rows)
+    true = table.rename(columns={"emotion": "label"}).assign(score=0.7)
+    pd.testing.assert_frame_equal(check_predictions(true).rows, check_predictions(table).rows)
+
+
+def test_a_label_with_a_score_is_the_true_emotion_if_the_user_says_so(table: pd.DataFrame) -> None:
+    given = table.rename(columns={"emotion": "label", "prediction": "mine"}).assign(score=0.7)
+    columns = {"emotion": "label", "prediction": "mine"}
+    found = check_predictions(given, columns=columns).rows
+    pd.testing.assert_frame_equal(found, check_predictions(table).rows)
+
+
+@pytest.mark.parametrize(
+    "content",
+    [[[{"label": "sad", "score": 1.0}]], {"a.wav": [{"label": "sad", "score": 1.0}]}],
+    ids=["lists without files", "lists by file"],
+)
+def test_what_a_pipeline_returns_is_refused_with_how_a_row_looks(
+    content: object, tmp_path: Path
+) -> None:
+    (tmp_path / "own.json").write_text(json.dumps(content))
+    with pytest.raises(BenchmarkError, match=r'such as \{"file": "a.wav", "scores"'):
+        read_table(tmp_path / "own.json")
 
 
 @pytest.mark.parametrize(
