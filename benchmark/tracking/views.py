@@ -2,6 +2,9 @@
 
 For a new experiment MLflow's UI shows only names and dates, and plots ten of the runs. MLflow
 stores a saved view as a tag of the experiment; this module makes the texts of such tags.
+
+The format is MLflow's own and not documented; it was looked at in MLflow 3.17. The runs do not
+depend on it: an MLflow that cannot read a view shows the experiment's runs without it.
 """
 
 from __future__ import annotations
@@ -28,6 +31,9 @@ RUN_NAME = "attributes.`Run Name`"
 
 CHARACTER, FEWEST = 8, 14
 """Width of a column for each letter of its name, in pixels, and the least number of letters."""
+
+LETTERS = {RUN_NAME: 30, "params.`split`": 24, "params.`model`": 19}
+"""Letters of the columns whose values are longer than their names: ``speaker-independent/f1``."""
 
 
 @dataclass(frozen=True)
@@ -83,8 +89,9 @@ class View:
         sections = [section | plot | {"columns": 1}, section | bars | {"columns": 3}]
         columns = {f"metrics.`{name}`": name for name in (self.order, *self.metrics)}
         columns |= {f"params.`{name}`": name for name in self.params}
-        widths = {RUN_NAME: CHARACTER * 30} | {
-            column: CHARACTER * max(FEWEST, len(name)) for column, name in columns.items()
+        widths = {
+            column: CHARACTER * LETTERS.get(column, max(FEWEST, len(name)))
+            for column, name in ({RUN_NAME: ""} | columns).items()
         }
         return {
             "searchFilter": self.where,
