@@ -129,19 +129,8 @@ def _by_ffmpeg(
         source.write_bytes(content)
         command = [
             *(FFMPEG, "-nostdin", "-v", "error", "-protocol_whitelist", "file", "-f", demuxer),
-            *(
-                "-xerror",
-                "-i",
-                str(source),
-                *limit,
-                "-map",
-                "0:a:0",
-                "-c:a",
-                "pcm_f32le",
-                "-f",
-                "caf",
-                str(decoded),
-            ),
+            *("-xerror", "-i", str(source), *limit, "-map", "0:a:0"),
+            *("-c:a", "pcm_f32le", "-f", "caf", str(decoded)),
         ]
         done = subprocess.run(command, capture_output=True, check=False)
         cut = ENDS_EARLY in done.stderr  # of which its status tells nothing
