@@ -64,22 +64,37 @@ def of_study(study: Study, job: Job, console: Console) -> Evidence:
     return replace(evidence, splits=tuple(study_splits(study, evidence.clips, auxiliary)))
 
 
-def of_corpora(names: Sequence[str], job: Job, console: Console) -> Evidence:
+def of_corpora(names: Sequence[str], job: Job, console: Console, protocol: str = "") -> Evidence:
     """Return the evidence of whole corpora, with the split or folds that they state.
+
+    Parameters
+    ----------
+    names : sequence of str
+    job : Job
+    console : Console
+    protocol : str
+        That the split or folds follow, as its user states it; empty if unknown.
 
     Raises
     ------
     BenchmarkError
-        If a corpus is missing.
+        If a corpus is missing, or a protocol is stated and no split.
     """
     found = read_named(names, job.sources, console)
     clips = [clip for recordings in found.values() for clip in recordings.clips]
-    evidence = _measured("+".join(names), clips, job, console)
-    if not (evidence.known(SPLIT) or evidence.known(FOLD)):
+    divided = any(clip.facts.get(column) for clip in clips for column in (SPLIT, FOLD))
+    if protocol and not divided:
+        raise BenchmarkError(
+            f"--protocol {protocol}: no clip has a side. Give each clip a split (train, dev, test) "
+            "or a fold, as a column of your own table, or leave --protocol out."
+        )
+    called = [job.sources.given[name].stem if name == "csv" else name for name in names]
+    evidence = _measured("+".join(called), clips, job, console)
+    if not divided:
         return evidence
     sides = given_sides(evidence.clips)
     splits = [
-        Split(GIVEN.name, test, np.where(train, 0, -1), part)
+        Split(protocol or GIVEN.name, test, np.where(train, 0, -1), part)
         for part, (train, test) in sides.items()
     ]
     return replace(evidence, splits=tuple(splits))

@@ -17,13 +17,15 @@ def contradictions(evidence: Evidence) -> Iterator[Finding]:
     for column in ("emotion", SPEAKER):
         several = known.groupby("samples")[column].nunique()
         wrong = known[known["samples"].isin(several.index[several > 1])]
+        n_wrong = int((several > 1).sum())
         if len(wrong):
             rows = wrong.sort_values(["samples", "clip"])[["clip", column]]
             yield Finding(
                 "contradicting-recordings",
                 "leak",
                 "",
-                f"{int((several > 1).sum()):,} recordings are there with more than one {column}.",
+                f"{n_wrong:,} {'recording has' if n_wrong == 1 else 'recordings have'} more than "
+                f"one {column}.",
                 "Remove the wrong ones.",
                 None,
                 ("Clip", column.capitalize()),

@@ -65,8 +65,9 @@ def audit(
     protocol: Annotated[
         str | None,
         typer.Option(
-            help="Protocol that --train and --test, or --predictions, claim to follow, for example "
-            "speaker-independent. A finding that contradicts it is a leak."
+            help="Protocol that the given sides claim to follow, for example speaker-independent: "
+            "--train and --test, or a column split or fold. A finding that contradicts it is a "
+            "leak."
         ),
     ] = None,
     name: Annotated[str | None, typer.Option(help="Name of the page.")] = None,
@@ -94,12 +95,19 @@ def audit(
 
         if protocol is not None and protocol not in PROTOCOLS:
             raise PROTOCOLS.unknown(protocol, "--protocol")
+        if study is not None and protocol is not None:
+            raise BenchmarkError("--protocol: a study states its protocols itself.")
+        if column and train is None and predictions is None:
+            raise BenchmarkError(
+                "--column names columns of --train and --test, or of --predictions; a table of "
+                "recordings needs the columns path, speaker and emotion."
+            )
         job = make_job(project, make_sources(project, corpora, corpus), None, workers)
         match (study, corpus, train, test, predictions):
             case (str(), _, None, None, None):
                 evidence = gather.of_study(read_study(study, None), job, console)
             case (None, list(), None, None, None):
-                evidence = gather.of_corpora(list(job.sources.given), job, console)
+                evidence = gather.of_corpora(list(job.sources.given), job, console, protocol or "")
             case (None, None, Path(), Path(), None):
                 evidence = gather.of_tables(train, test, columns_of(column), protocol or "")
             case (None, None, None, None, Path()):

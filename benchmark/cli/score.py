@@ -23,6 +23,7 @@ from benchmark.cli.options import (
 )
 from benchmark.cli.status import command_console
 from benchmark.errors import BenchmarkError
+from benchmark.hints import command
 
 if TYPE_CHECKING:
     from benchmark.console import Console
@@ -105,6 +106,10 @@ def score(
         page = ScorePage(called, stated, scored, made_by())
         written = write_score(page, where.reports, latex=latex)
         _show(page, written, console, as_json=as_json)
+        if store and not as_json:
+            folder = where.reports / FOLDER / called
+            listed = f"{command('report')} lists it beside studies of the same clips"
+            console.print(f"{folder}: {listed}")
 
 
 def _known_protocol(protocol: str | None) -> str:

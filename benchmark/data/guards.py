@@ -247,9 +247,11 @@ def contradicting_recordings(clips: pd.DataFrame) -> str:
             same = clips[clips["samples"] == samples]
             values = dict(zip(same[column], same["clip"], strict=True))
             (first, one), (second, other), *_ = values.items()
+            n_all = int((several > 1).sum())
             return (
                 f"{one} and {other} are the same recording, of {column} {first!r} and {second!r}; "
-                f"{int((several > 1).sum())} such recordings in all. Remove the wrong ones."
+                f"{n_all:,} such {'recording' if n_all == 1 else 'recordings'} in all. Remove the "
+                "wrong ones."
             )
     return ""
 

@@ -604,5 +604,5 @@ def _no_column(name: str, table: pd.DataFrame, where: str) -> BenchmarkError:
 def _wrong(rows: pd.Series, where: str, column: str, problem: str) -> BenchmarkError:
     """Return the error for the first of some rows, with the number of the others."""
     more = int(rows.sum()) - 1
-    others = f" {more:,} more such rows." if more else ""
+    others = f" {more:,} more such {'row' if more == 1 else 'rows'}." if more else ""
     return BenchmarkError(f"{where}: row {rows.idxmax()}, column {column!r}: {problem}{others}")

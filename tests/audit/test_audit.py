@@ -17,6 +17,7 @@ from benchmark.audit.evidence import Evidence, Finding
 from benchmark.audit.gather import of_corpora, of_predictions, of_tables
 from benchmark.console import Console
 from benchmark.corpora.clip import Recordings
+from benchmark.errors import BenchmarkError
 from benchmark.project import Job, Project, Sources
 from tests.support.bench import SMALL_STUDY, refused_line, run_command
 
@@ -300,6 +301,38 @@ def test_an_audit_is_of_one_thing(arguments: tuple[str, ...], tmp_path: Path) ->
     ended = run_command("audit", *arguments, "--project", str(tmp_path))
     assert ended.returncode == 2
     assert "audit takes one thing" in ended.stderr
+
+
+def test_the_split_of_a_table_is_held_to_the_stated_protocol(voices: Path, tmp_path: Path) -> None:
+    table = pd.read_csv(voices)
+    table["path"] = [str(voices.parent / path) for path in table["path"]]
+    job = Job(
+        Project(tmp_path), Sources(cache=tmp_path, given={"csv": tmp_path / "t.csv"}), workers=1
+    )
+    table.to_csv(tmp_path / "t.csv", index=False)
+    with pytest.raises(BenchmarkError, match="no clip has a side"):
+        of_corpora(["csv"], job, Console(quiet=True), "speaker-independent")
+    table.assign(fold=[n % 2 for n in range(len(table))]).to_csv(tmp_path / "t.csv", index=False)
+    audit = run_audit(of_corpora(["csv"], job, Console(quiet=True), "speaker-independent"))
+    assert [one.severity for one in found(audit, "shared-speakers")] == ["leak"]
+
+
+@pytest.mark.parametrize(
+    ("arguments", "line"),
+    [
+        (("quickstart", "--protocol", "given"), "a study states its protocols itself"),
+        (
+            ("--corpus", "csv=t.csv", "--column", "emotion=gold"),
+            "--column names columns of --train",
+        ),
+    ],
+)
+def test_an_option_that_would_have_no_effect_is_refused(
+    arguments: tuple[str, ...], line: str, tmp_path: Path
+) -> None:
+    ended = run_command("audit", *arguments, "--project", str(tmp_path))
+    assert ended.returncode == 2
+    assert line in ended.stderr
 
 
 def test_each_check_says_what_it_needs(tmp_path: Path) -> None:
