@@ -259,9 +259,10 @@ def _can_draw(clips: pd.DataFrame, folds: Folds) -> bool:
 
 
 def _frame(recordings: Mapping[str, Recordings]) -> pd.DataFrame:
-    """Return one row per clip; equal files count as one recording."""
+    """Return one row per clip; equal files, and equal segments of them, count as one recording."""
     clips = [clip for found in recordings.values() for clip in found.clips]
-    return clip_frame(clips, [_digest(clip.path) for clip in clips])
+    digest_of = {path: _digest(path) for path in {clip.path for clip in clips}}
+    return clip_frame(clips, [f"{digest_of[clip.path]} {clip.segment}" for clip in clips])
 
 
 def _digest(path: Path) -> str:

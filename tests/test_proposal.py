@@ -183,6 +183,18 @@ def test_two_tables_alike_give_the_same_bytes(tmp_path: Path) -> None:
     assert files[0] == files[1]
 
 
+def test_segments_of_one_file_are_recordings_of_their_own(tmp_path: Path) -> None:
+    with (tmp_path / "table.csv").open("w", newline="") as file:
+        writer = csv.writer(file)
+        writer.writerow(["path", "emotion", "speaker", "start", "end"])
+        for number, (emotion, speaker, _) in enumerate(rows(4)):
+            writer.writerow(["call.wav", emotion, speaker, number, number + 1])
+    (tmp_path / "call.wav").write_text("call")
+    sources = Sources(cache=tmp_path / "cache", given={"csv": tmp_path / "table.csv"})
+    proposal = propose("mine", (), sources, Console(quiet=True))
+    assert len(proposal.found.clips) == 72
+
+
 def test_a_study_is_never_overwritten(tmp_path: Path) -> None:
     proposal = proposed(tmp_path, rows(4))
     write_study(proposal, Project(tmp_path))
