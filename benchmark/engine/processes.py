@@ -49,12 +49,16 @@ RESTARTS = 2
 """Attempts to start a call on a process that dies while it is idle."""
 
 
-def prepare_libraries() -> None:
-    """Let numerical libraries use one thread, and OpenBLAS compute alike on common processors.
+AVX512 = "X86_V4 AVX512_ICL AVX512_SPR"
+"""Names that numpy gives its kernels for processors with AVX-512."""
 
-    Call it before numpy is imported. OpenBLAS's kernels for AVX-512 sum in another order than those
-    for AVX2, so that last digits, and with them a search, would depend on the machine. A variable
-    that names the kernels is kept.
+
+def prepare_libraries() -> None:
+    """Let numerical libraries use one thread, and compute alike on common processors.
+
+    Call it before numpy is imported. The kernels of OpenBLAS and numpy for AVX-512 round in another
+    way than those for AVX2, so that last digits, and with them a search, would depend on the
+    machine. A variable that names the kernels is kept.
     """
     for name in THREAD_LIMITS:
         os.environ[name] = "1"
@@ -62,8 +66,11 @@ def prepare_libraries() -> None:
         processor = Path("/proc/cpuinfo").read_text(encoding="utf-8", errors="replace")
     except OSError:
         return  # another system than Linux: OpenBLAS selects its kernels
-    if {"avx2", "fma"} <= set(processor.split()):
+    features = set(processor.split())
+    if {"avx2", "fma"} <= features:
         os.environ.setdefault("OPENBLAS_CORETYPE", "Haswell")
+    if "avx512f" in features:
+        os.environ.setdefault("NPY_DISABLE_CPU_FEATURES", AVX512)
 
 
 def available_cores() -> int:

@@ -96,6 +96,23 @@ def test_openblas_computes_with_the_same_kernels_unless_the_user_names_others(
     assert done.stdout.strip().lower() == used
 
 
+@pytest.mark.skipif("avx2" not in PROCESSOR, reason="this processor has no AVX2")
+def test_numpy_computes_with_the_kernels_that_all_common_processors_have() -> None:
+    code = (
+        "from benchmark.engine.processes import prepare_libraries; prepare_libraries(); "
+        "from numpy.lib.introspect import opt_func_info; "
+        "found = opt_func_info(func_name='exp', signature='float64'); "
+        "print({one['current'] for kinds in found.values() for one in kinds.values()})"
+    )
+    environment = {name: value for name, value in os.environ.items() if "NPY" not in name}
+    done = subprocess.run(
+        [sys.executable, "-W", "error", "-c", code],
+        env=environment, capture_output=True, text=True, check=True,
+    )  # fmt: skip
+    assert "AVX512" not in done.stdout
+    assert "V4" not in done.stdout
+
+
 @posix
 def test_tasks_beside_a_killed_worker_run_again(tmp_path: Path) -> None:
     with Workers(2) as workers:
