@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Collection
-from concurrent.futures import Future, ThreadPoolExecutor, wait
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import ExitStack
 from functools import partial
 from pathlib import Path
@@ -39,7 +39,6 @@ from benchmark.search.trial import Trial
 from benchmark.study import Study
 from benchmark.tracking.cards import write_cards
 from benchmark.tracking.log import log_models, log_outcomes, study_record
-from benchmark.tracking.records import StudyRecord
 from benchmark.tracking.store import (
     ARTIFACTS,
     check_server,
@@ -73,34 +72,29 @@ def run_study(study: Study, job: Job, console: Console) -> Result:
         storage = TrialStorage(job.storage or project.storage_url)
         storage.open()
         held.enter_context(storage.lock(study.name))
-        # MLflow takes seconds to open its store: no fit waits for it.
-        beside = held.enter_context(ThreadPoolExecutor(1))
-        store_checked = beside.submit(check_store, uri)
-        prepared = prepare(study, job.sources, recordings, _changes(job), workers, console)
+        with ThreadPoolExecutor(1) as beside:  # MLflow takes seconds to open its store
+            store_checked = beside.submit(check_store, uri)
+            prepared = prepare(study, job.sources, recordings, _changes(job), workers, console)
+            store_checked.result()
         folder = project.features_cache / prepared.name
         tracker = Tracker(uri, prepared.name, artifacts=artifacts)
         searches = open_searches(study, prepared, storage, project.features_cache / "searches")
-        record = study_record(study, prepared, searches, project)
-        begun = beside.submit(_begin, tracker, record, store_checked)
+        tracker.begin(study_record(study, prepared, searches, project))
         try:
             refits = Refits(folder)
             rehearsal = Rehearsal(study, prepared, held.enter_context(Workers(1)))
             budget = _budget(study, job, rehearsal, refits)
 
             def on_trial(one: ModelSearch, trial: Trial) -> None:
-                if begun.done():
-                    begun.result()  # a store that refuses stops the run
                 tracker.log_trial(one.plan.split, one.plan.model, trial)
                 if one.done and one.best and budget is None:  # a budget's time is for searches
                     refits.begin(one, workers)
 
             searched = search(searches, workers, budget, on_trial, console)
             rehearsal.apart.close()
-            begun.result()
             outcome = evaluate(study, prepared, searched, workers, project, console)
             _store(outcome, prepared, tracker, local, project, console)
         except BaseException as error:
-            wait([begun])
             tracker.finish("KILLED" if isinstance(error, KeyboardInterrupt) else "FAILED")
             raise
         tracker.finish()
@@ -114,12 +108,6 @@ def run_study(study: Study, job: Job, console: Console) -> Result:
             "stored; run the same command again to log them."
         )
     return outcome.result
-
-
-def _begin(tracker: Tracker, record: StudyRecord, store_checked: Future[None]) -> None:
-    """Begin to log a study, once its store is known to be usable."""
-    store_checked.result()
-    tracker.begin(record)
 
 
 def _store(

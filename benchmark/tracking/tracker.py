@@ -33,10 +33,9 @@ Write = Callable[[StudyRuns], None]
 class Tracker:
     """Log of one study to MLflow.
 
-    `begin` raises the errors of a store that refuses; it may run in a thread, and records are kept
-    until it has ended. Afterwards a thread writes them: the study never waits for the store, and a
-    failure of the store does not stop the study. Only `finish` waits, at most `patience_s`, for a
-    store that became unavailable.
+    `begin` raises errors before any fit. Afterwards a thread writes the records: the
+    study never waits for the store, and a failure of the store does not stop the study. Only
+    `finish` waits, at most `patience_s`, for a store that became unavailable.
 
     Parameters
     ----------

@@ -150,7 +150,8 @@ def test_a_locked_features_cache_is_waited_for_and_said(
 ) -> None:
     with Cache(tmp_path, feature_set("mfcc-stats", 16_000)) as cache, held(cache.path, 5):
         cache.write([(row_key(b"clip"), Row("digest", 1.0, 16_000))])
-        assert cache.read(row_key(b"clip")) == Row("digest", 1.0, 16_000)
+        key = row_key(b"clip")
+        assert cache.read([key]) == {key: Row("digest", 1.0, 16_000)}
     assert "The features cache can't be used for now (database is locked)" in caplog.text
 
 
