@@ -3,8 +3,8 @@
 For a new experiment MLflow's UI shows only names and dates, and plots ten of the runs. MLflow
 stores a saved view as a tag of the experiment; this module makes the texts of such tags.
 
-The format is MLflow's own and not documented; it was looked at in MLflow 3.17. The runs do not
-depend on it: an MLflow that cannot read a view shows the experiment's runs without it.
+The format is MLflow's own and not documented; it was looked at in MLflow 3.17, which shows the
+experiment's runs in its default table if it cannot read a view. The runs do not depend on it.
 """
 
 from __future__ import annotations
