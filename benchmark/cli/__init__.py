@@ -44,7 +44,7 @@ app = typer.Typer(
     pretty_exceptions_enable=False,
     rich_markup_mode="markdown",
     help="Benchmark of speech emotion recognition models: speaker-dependent, speaker-independent "
-    "and cross-corpus. Start with `run-study`: it needs no download and takes about a minute.",
+    "and cross-corpus. Start with `run-study`: it needs no download and takes one to two minutes.",
 )
 
 

@@ -77,7 +77,7 @@ def run_study(
     An interrupted run is resumed by the same command. Every trial is an MLflow run
     (command `ui`) in the store of MLFLOW_TRACKING_URI, by default mlflow.db.
 
-    - `run-study`: the quickstart on generated speech, about a minute
+    - `run-study`: the quickstart on generated speech, one to two minutes
     - `run-study capstone --corpora ~/corpora`: a study on recordings
     - `run-study capstone --set search.trials=10`: the study with one key changed
     """

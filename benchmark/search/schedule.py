@@ -310,7 +310,11 @@ class Schedule:
         if self.whole:
             busy |= set(filter(self._fails, self._models))
             part = PRESUMED / self.n_workers
-            busy |= {m for m in self._models if part * self._presumed_entry_s(m) > left}
+            busy |= {
+                model
+                for model in self._models
+                if part * self._presumed_s(model) * len(self._entry(model)) > left
+            }
         unknown = [one for one in self._models if self._unknown(one) and one not in busy]
         unknown.sort(key=lambda model: self._costs[model].failures)
         fits = (self._waiting_entry(model) for model in unknown)
@@ -352,10 +356,6 @@ class Schedule:
             if (known := costs.known) is not None
         ]
         return self._presumed[model] * min(known, default=0.0)
-
-    def _presumed_entry_s(self, model: str) -> float:
-        """Return the presumed seconds of work that a model of unknown cost needs to be whole."""
-        return self._presumed_s(model) * len(self._entry(model))
 
     def _rest_s(self, fit: Fit) -> float:
         """Return the seconds until a trial that is begun with this fit could be complete."""

@@ -26,6 +26,7 @@ FILES = {path.stem: path for path in (PROJECT / "studies").glob("*.toml")}
 LOOKS = read_looks(REPORTS / looks.NAME)
 STUDIES = sorted(FILES)
 PUBLISHED = [name for name in STUDIES if (REPORTS / "results" / name).is_dir()]
+NUMBER = re.compile(r"\d+\.\d+")
 
 
 def test_every_study_is_published() -> None:
@@ -44,9 +45,6 @@ def boards(results: dict[str, Result]) -> list[Leaderboard]:
     return [leaderboard(result, LOOKS) for result in results.values()]
 
 
-NUMBER = re.compile(r"\d+\.\d+")
-
-
 @pytest.fixture(scope="module")
 def by_name(boards: list[Leaderboard]) -> dict[str, Leaderboard]:
     return {board.result.name: board for board in boards}
@@ -59,13 +57,18 @@ def test_a_published_page_comes_from_its_stored_result(
     figures = sorted(path.name for path in (REPORTS / "figures" / name).glob("*.png"))
     page = study_page.study_page(by_name[name], figures)
     stored = (REPORTS / f"{name}.md").read_text(encoding="utf-8")
-    assert NUMBER.sub("0", page) == NUMBER.sub("0", stored)
-    # A clip may fall into the next bin of a calibration curve on another processor.
-    differences = [
-        abs(float(one) - float(other))
-        for one, other in zip(NUMBER.findall(page), NUMBER.findall(stored), strict=True)
-    ]
-    assert max(differences, default=0.0) <= 0.01
+    for own, published in zip(page.splitlines(), stored.splitlines(), strict=True):
+        if "temperature scaling" in own:
+            assert_close(own, published)
+        else:
+            assert own == published
+
+
+def assert_close(line: str, published: str) -> None:
+    """A clip may fall into the next bin of a calibration curve on another processor."""
+    assert NUMBER.sub("0", line) == NUMBER.sub("0", published)
+    numbers = zip(NUMBER.findall(line), NUMBER.findall(published), strict=True)
+    assert all(abs(float(one) - float(other)) <= 0.01 for one, other in numbers)
 
 
 def test_each_published_result_is_of_todays_study_file_and_format(
