@@ -197,9 +197,13 @@ def write_reports(
     for refusal in refusals:
         console.warning(f"left out of the pages: {refusal}")
     if not results:
+        from benchmark.evaluation.external import FOLDER, read_externals
+
+        external = [one.name for one in read_externals(project.reports / FOLDER)]
+        beside = f" {', '.join(external)} will stand beside it." if external else ""
         raise BenchmarkError(
-            f"{project.results}: nothing has been measured yet. {command('run-study')} "
-            "runs the quickstart study."
+            f"{project.results}: no study was run yet. {command('run-study')} "
+            f"runs the quickstart study.{beside}"
         )
     boards = read_boards(results, project.reports, only)
     pages = write_pages(boards, project.reports, only, latex=latex)

@@ -97,25 +97,28 @@ def score(
         from benchmark.report.pages.score import ScorePage, write_score
 
         where, called = Project(project), page_name(predictions.stem if name is None else name)
-        stated = _known_protocol(protocol) if store else protocol or ""
+        stated = _known_protocol(protocol, needed=store)
         inputs = Inputs(predictions, columns_of(column), clips or "", against or "", stated)
         scored = score_inputs(inputs, where.results)
+        kept = where.reports / FOLDER / called
+        replaced = kept.exists()
         if store:
-            stored = External(called, stated, scored.predictions.rows)
-            write_external(stored, where.reports / FOLDER)
+            write_external(External(called, stated, scored.predictions.rows), kept.parent)
         page = ScorePage(called, stated, scored, made_by())
         written = write_score(page, where.reports, latex=latex)
         _show(page, written, console, as_json=as_json)
         if store and not as_json:
-            folder = where.reports / FOLDER / called
             listed = f"{command('report')} lists it beside studies of the same clips"
-            console.print(f"{folder}: {listed}")
+            instead = f" It replaces earlier predictions of {called}." if replaced else ""
+            console.print(f"{kept}: {listed}.{instead}")
 
 
-def _known_protocol(protocol: str | None) -> str:
-    """Return a protocol under which predictions can stand beside studies."""
+def _known_protocol(protocol: str | None, *, needed: bool) -> str:
+    """Return the protocol that the user states; empty without one, where none is needed."""
     from benchmark.data.protocols import PROTOCOLS
 
+    if protocol is None and not needed:
+        return ""
     if protocol is None:
         raise BenchmarkError(
             "--store needs --protocol: it says beside which scores the predictions stand. Allowed: "

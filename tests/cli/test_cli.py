@@ -137,7 +137,7 @@ def test_list_says_which_corpora_are_incomplete(tmp_path: Path) -> None:
         (("anatomy", "capstone", "--draws", "2"), "now called `leakage`"),
         (("fetch", "savee", "--into", "here"), "kahlan.eps.surrey.ac.uk"),
         (("fetch", "saavee", "--into", "here"), "Did you mean 'savee'?"),
-        (("report",), "nothing has been measured yet"),
+        (("report",), "no study was run yet"),
         (("ui",), "no runs yet"),
         (("new", "mine"), "--corpus csv=table.csv"),
         (("new", "mine", "--use", "savve"), "Did you mean 'savee'?"),

@@ -91,6 +91,22 @@ def test_the_command_stores_predictions_with_a_stated_protocol(
     refused = CliRunner().invoke(app, command)
     assert refused.exit_code == 2
     assert "--store needs --protocol" in refused.output
-    assert CliRunner().invoke(app, [*command, "--protocol", SI]).exit_code == 0
+    first, second = (CliRunner().invoke(app, [*command, "--protocol", SI]) for _ in range(2))
+    assert (first.exit_code, second.exit_code) == (0, 0)
+    assert "It replaces earlier predictions of mine." not in " ".join(first.output.split())
+    assert "It replaces earlier predictions of mine." in " ".join(second.output.split())
     (stored,) = read_externals(tmp_path / "reports" / FOLDER)
     assert (stored.name, stored.protocol, len(stored.rows)) == ("mine", SI, 60)
+    alone = CliRunner().invoke(app, ["report", "--project", str(tmp_path)])
+    assert alone.exit_code == 2
+    assert "mine will stand beside it." in " ".join(alone.output.split())
+
+
+def test_a_protocol_that_nobody_knows_is_refused_even_if_nothing_is_stored(
+    system: External, tmp_path: Path
+) -> None:
+    system.rows.iloc[:60].to_csv(tmp_path / "mine.csv", index=False)
+    command = ["score", str(tmp_path / "mine.csv"), "--project", str(tmp_path)]
+    refused = CliRunner().invoke(app, [*command, "--protocol", "speaker-independant"])
+    assert refused.exit_code == 2
+    assert "Did you mean 'speaker-independent'?" in " ".join(refused.output.split())
