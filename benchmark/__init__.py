@@ -231,6 +231,8 @@ def score(predictions: pd.DataFrame, *, seed: int = 0) -> Scored:
     >>> import pandas as pd
     >>> one = pd.DataFrame({"clip": ["a", "b"], "speaker": ["1", "01"], "emotion": ["sad", "joy"]})
     >>> scored = score(one.assign(prediction="sad"))
+    >>> scored
+    <Scored: 2 clips, 2 speakers: UAR 0.500, accuracy 0.500, macro F1 0.333, weighted F1 0.333>
     >>> scored.evaluation.scores["uar"].value, scored.alike
     (0.5, (('1', '01'),))
     """

@@ -104,6 +104,11 @@ class Score:
         low, high = 1 / (1 + np.exp([reach - centre, -reach - centre]))
         return Interval(float(self.lowest + width * low), float(self.lowest + width * high))
 
+    def __str__(self) -> str:
+        """Return the figure and its interval: ``0.612 [0.55, 0.67]``."""
+        ends = "" if self.interval is None else " [{:.2f}, {:.2f}]".format(*self.interval)
+        return f"{self.value:.3f}{ends}"
+
     @property
     def negated(self) -> Score:
         """The negative figure with its interval."""

@@ -17,6 +17,7 @@ from benchmark.evaluation.calibration import Calibration, calibration
 from benchmark.evaluation.conditions import UnderCondition, under_condition
 from benchmark.evaluation.intervals import Evaluation, bootstrap_seed, evaluate
 from benchmark.evaluation.leaderboard import METRIC, SPEAKER_INDEPENDENT, Summary, leaderboard
+from benchmark.evaluation.metrics import METRICS
 from benchmark.evaluation.predictions import (
     NO_ANSWER,
     PREFIX,
@@ -79,7 +80,7 @@ class Comparison:
     extra_there: Extra
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, repr=False)
 class Scored:
     """All figures of predictions.
 
@@ -112,6 +113,14 @@ class Scored:
     soft: SoftScores | None = None
     conditions: tuple[UnderCondition, ...] = ()
     comparison: Comparison | None = None
+
+    def __repr__(self) -> str:
+        """Return the scores in one line; all that is here fills pages."""
+        scores = [f"{METRICS[name].title} {one}" for name, one in self.evaluation.scores.items()]
+        return (
+            f"<Scored: {self.evaluation.clips:,} clips, {self.evaluation.speakers:,} speakers: "
+            f"{', '.join(scores)}>"
+        )
 
 
 @dataclass(frozen=True)
