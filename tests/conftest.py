@@ -24,6 +24,55 @@ from tests.support.tones import write_tones  # noqa: E402
 signal.signal(signal.SIGINT, signal.default_int_handler)
 
 
+PASSED = "benchmark/passed"
+"""Where pytest's cache holds the tests that passed in the last run."""
+
+
+def pytest_addoption(parser: pytest.Parser) -> None:
+    parser.addoption(
+        "--without-passed",
+        action="store_true",
+        help="leave out the tests that passed in the last run: with extras and recordings, run "
+        "those that were skipped for want of them",
+    )
+
+
+def pytest_configure(config: pytest.Config) -> None:
+    if not hasattr(config, "workerinput"):  # processes of pytest-xdist report to this one
+        config.pluginmanager.register(_Passed(config))
+
+
+def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
+    if config.getoption("--without-passed"):
+        passed = set(_cached(config))
+        left_out = [item for item in items if item.nodeid in passed]
+        items[:] = [item for item in items if item.nodeid not in passed]
+        config.hook.pytest_deselected(items=left_out)
+
+
+def _cached(config: pytest.Config) -> list[str]:
+    assert config.cache is not None
+    return config.cache.get(PASSED, [])
+
+
+class _Passed:
+    """Keeps the tests that pass, in pytest's cache, for ``--without-passed``."""
+
+    def __init__(self, config: pytest.Config) -> None:
+        self.config = config
+        self.passed = set(_cached(config)) if config.getoption("--without-passed") else set()
+
+    def pytest_runtest_logreport(self, report: pytest.TestReport) -> None:
+        if report.when == "call" and report.passed:
+            self.passed.add(report.nodeid)
+        elif report.failed:
+            self.passed.discard(report.nodeid)
+
+    def pytest_sessionfinish(self) -> None:
+        assert self.config.cache is not None
+        self.config.cache.set(PASSED, sorted(self.passed))
+
+
 @pytest.fixture(scope="session")
 def recordings() -> Path:
     """Folder of the real corpora; without it, tests that need it are skipped."""

@@ -30,6 +30,7 @@ Plugin = Callable[..., None]
 @pytest.fixture
 def plugin(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Plugin]:
     """A function that installs a package with one model; its module has another name each time."""
+    list(MODELS)  # which the code of an entry uses; it must not look for this package
     monkeypatch.syspath_prepend(tmp_path)
     registry.all_entry_points.cache_clear()
     modules: list[str] = []
