@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import io
+import re
 import shutil
 import subprocess
 import tempfile
@@ -23,6 +24,10 @@ libsndfile takes the floats of ffmpeg's W64 for integers.
 """
 
 FFMPEG = "ffmpeg"
+
+ADDRESS = re.compile(r"\[[^\]]* @ 0x[0-9a-f]+\] *")
+"""What ffmpeg puts before a message: its part, with an address that differs from run to run."""
+
 ENDS_EARLY = b"ended prematurely"
 MICROSECONDS = 1e6
 SHORTER_S = 0.5
@@ -138,7 +143,7 @@ def _by_ffmpeg(
             text = done.stderr.decode(errors="replace").replace(f"{source}: ", "").strip()
             if "matches no streams" in text:
                 raise NoSoundError
-            lines = text.splitlines()
+            lines = ADDRESS.sub("", text).splitlines()
             raise MediaError(lines[-1] if lines else "ffmpeg gave no reason")
         with decoded.open("rb") as file:
             shutil.copyfileobj(file, target)

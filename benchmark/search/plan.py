@@ -136,9 +136,11 @@ class Plan:
 
     @property
     def points(self) -> list[dict[str, Any]]:
-        """All trials of a sampler that enumerates the space; empty for the others."""
+        """The trials of a sampler that enumerates the space; empty for the others."""
         enumerate_space = SAMPLERS[self.search.sampler].points
-        return [] if enumerate_space is None else enumerate_space(self.spec)
+        if enumerate_space is None:
+            return []
+        return enumerate_space(self.spec)[: self.search.trials]
 
     @property
     def n_trials(self) -> int:

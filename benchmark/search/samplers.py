@@ -114,7 +114,9 @@ SAMPLERS: Registry[Sampler] = Registry(
     (
         Sampler("tpe", "Multivariate tree-structured Parzen estimator.", _tpe),
         Sampler("random", "Independent random parameters.", random_sampler),
-        Sampler("grid", "Every combination of the space.", random_sampler, points=grid),
+        Sampler(
+            "grid", "Every combination of the space, at most `trials`.", random_sampler, points=grid
+        ),
     ),
 )
 """By name in study files."""

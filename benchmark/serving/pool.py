@@ -91,9 +91,14 @@ class Pool:
                 worker.kill()
             if not isinstance(error, (BrokenProcessPool, MemoryError, TimeoutError)):
                 raise
+            loading = f"{self._path}: a process that was to load {self.card.reference}"
+            if isinstance(error, TimeoutError):
+                raise BenchmarkError(
+                    f"{loading} was not ready after {START_S:.0f} s. Is this machine busy? Try "
+                    "again, or with fewer --workers."
+                ) from error
             raise BenchmarkError(
-                f"{self._path}: a process that was to load {self.card.reference} ended, or took "
-                f"more than {START_S:.0f} s. Is there memory for {self._count} of it?"
+                f"{loading} ended. Is there memory for {self._count} of it?"
             ) from error
         for worker in fresh:
             self._enter(worker)

@@ -596,10 +596,15 @@ def test_trials_that_another_program_added_do_not_belong_to_the_search(
 
 
 def test_a_grid_has_every_combination_once(arrays: StoredArrays, tmp_path: Path) -> None:
-    search = searched(plan(arrays, FOREST, "grid", trials=1), tmp_path)
+    search = searched(plan(arrays, FOREST, "grid", trials=50), tmp_path)
     tried = [trial.params for trial in search.trials]
     assert len(tried) == len(grid(FOREST)) == 12
     assert len({str(params) for params in tried}) == 12
+
+
+def test_a_grid_ends_after_the_trials_of_the_study(arrays: StoredArrays, tmp_path: Path) -> None:
+    search = searched(plan(arrays, FOREST, "grid", trials=2), tmp_path)
+    assert [trial.params for trial in search.trials] == grid(FOREST)[:2]
 
 
 def test_a_model_without_a_space_is_tried_once(arrays: StoredArrays, tmp_path: Path) -> None:
