@@ -38,7 +38,8 @@ def pytest_addoption(parser: pytest.Parser) -> None:
 
 
 def pytest_configure(config: pytest.Config) -> None:
-    if not hasattr(config, "workerinput"):  # processes of pytest-xdist report to this one
+    cached = config.pluginmanager.has_plugin("cacheprovider")
+    if cached and not hasattr(config, "workerinput"):  # processes of pytest-xdist report to this
         config.pluginmanager.register(_Passed(config))
 
 
