@@ -87,6 +87,9 @@ def run_study(
         sources = make_sources(
             project, corpora, corpus, allow_incomplete, allow_missing, tables, allow
         )
+        from benchmark.engine.processes import import_beside
+
+        import_beside()
         checked = read_study(study, changes, console)
         from benchmark import pipeline
         from benchmark.report.summary import print_summary, result_record

@@ -12,15 +12,18 @@ import multiprocessing
 import os
 import queue
 import signal
+import sys
+import tempfile
 import threading
 import time
 from collections.abc import Callable, Iterable, Iterator
 from concurrent.futures import Future, ProcessPoolExecutor
 from concurrent.futures.process import BrokenProcessPool
 from dataclasses import dataclass, field
-from functools import partial
+from functools import cache, partial
 from itertools import islice
 from multiprocessing.connection import wait as wait_for
+from multiprocessing.context import BaseContext
 from pathlib import Path
 from typing import Any, Protocol, TypeVar
 
@@ -44,6 +47,21 @@ POLL_S = 1.0
 
 SPARE_S = 5.0
 """Time that a withdrawn task may still run: to restart its worker takes as long."""
+
+PRELOADED = (
+    "pandas",
+    "scipy.signal",
+    "scipy.stats",
+    "sklearn.discriminant_analysis",
+    "sklearn.ensemble",
+    "sklearn.linear_model",
+    "sklearn.neural_network",
+    "sklearn.svm",
+)
+"""What most tasks need, imported once for all workers on Linux."""
+
+LONGEST_SOCKET = 107
+"""Bytes of the path of a Unix socket on Linux."""
 
 RESTARTS = 2
 """Attempts to start a call on a process that dies while it is idle."""
@@ -404,8 +422,35 @@ def loss_of(task: Task) -> Exception:
     return WorkerLostError("its worker process died: killed, or out of memory")
 
 
+@cache
+def start_method() -> BaseContext:
+    """Return how workers start.
+
+    On Linux each is a copy of one process that has imported `PRELOADED` and nothing else, so that
+    it starts at once and shares its memory. Elsewhere copies are not safe, and each imports anew;
+    so it does where the folder of temporary files has too long a name for a socket.
+    """
+    if sys.platform != "linux" or len(os.fsencode(tempfile.gettempdir())) > LONGEST_SOCKET - 40:
+        return multiprocessing.get_context("spawn")
+    context = multiprocessing.get_context("forkserver")
+    context.set_forkserver_preload(list(PRELOADED))
+    return context
+
+
+@cache
+def import_beside() -> None:
+    """Import `PRELOADED` for later workers in another process, while this one goes on."""
+
+    def start() -> None:
+        with _starting, _interrupts_blocked(), contextlib.suppress(OSError, EOFError):
+            start_method().Process(target=int, daemon=True).start()  # type: ignore[attr-defined]
+
+    if start_method().get_start_method() == "forkserver":
+        threading.Thread(target=start, daemon=True).start()
+
+
 class Worker:
-    """A spawned process that runs one call at a time.
+    """A process that runs one call at a time.
 
     It starts with the first call, or with `start`, and again with the first call after its death.
     Each worker is a pool of its own: the death of one breaks no other, and no pipe is shared.
@@ -440,11 +485,18 @@ class Worker:
     def start(self) -> Future[Any]:
         """Start the process if there is none, and return the future result of `first`."""
         if self._pool is None:
-            context = multiprocessing.get_context("spawn")
-            self._pool = ProcessPoolExecutor(1, mp_context=context, initializer=prepare_worker)
+            self._pool = ProcessPoolExecutor(
+                1,
+                mp_context=start_method(),
+                initializer=prepare_worker,
+                initargs=(dict(os.environ),),
+            )
             with _starting, _interrupts_blocked():
                 others = set(multiprocessing.active_children())
-                self.ready = self._pool.submit(self.first)
+                try:
+                    self.ready = self._pool.submit(self.first)
+                except (ConnectionError, EOFError) as error:  # the copied process was killed
+                    raise BrokenProcessPool from error
                 new = set(multiprocessing.active_children()) - others
             self._process = next(iter(new), None)  # None if it has ended already
         return self.ready
@@ -508,8 +560,12 @@ def data_bytes(process: int | str) -> int:
     return pages * resource.getpagesize()
 
 
-def prepare_worker() -> None:
-    """Make a worker ignore Ctrl-C, and end when the main process ends."""
+def prepare_worker(variables: dict[str, str]) -> None:
+    """Make a worker ignore Ctrl-C, and end when the main process ends.
+
+    It gets the environment `variables` of now, which the process that it copies may not have.
+    """
+    os.environ.update(variables)
     signal.signal(signal.SIGINT, signal.SIG_IGN)
     prepare_libraries()
     # If memory runs out, Linux kills a worker, whose task can be repeated, and not the study.

@@ -17,6 +17,7 @@ from benchmark.engine import processes as workers_module
 from benchmark.engine.processes import THREAD_LIMITS, LimitError, WorkerLostError, Workers
 from tests.support.platforms import linux, posix
 from tests.support.waiting import wait_until
+from tests.support.workers import importers_of, workers_of
 
 PROCESSOR: list[str] = []
 with contextlib.suppress(OSError):  # another system than Linux
@@ -199,6 +200,46 @@ def test_a_withdrawn_task_whose_worker_dies_is_not_run_again(tmp_path: Path) -> 
         workers.withdraw(lambda label: label == "hopeless")
         (task,) = workers.drain()
     assert isinstance(task.error, WorkerLostError)
+
+
+@linux
+def test_workers_start_again_after_all_are_killed_with_the_process_that_they_copy() -> None:
+    with Workers(2) as workers:
+        list(workers.map(double, [(1,), (2,)]))
+        for process in (*workers_of(os.getpid()), *importers_of(os.getpid())):
+            os.kill(process, signal.SIGKILL)
+        done = list(workers.map(double, [(3,), (4,), (5,)]))
+    assert sorted((task.result, task.error) for task in done) == [(6, None), (8, None), (10, None)]
+
+
+@linux
+def test_workers_start_where_the_path_of_temporary_files_is_too_long_for_a_socket(
+    tmp_path: Path,
+) -> None:
+    folder = tmp_path / ("x" * 90)
+    folder.mkdir()
+    command = (
+        "import operator\n"
+        "from benchmark.engine.processes import Workers\n"
+        "if __name__ == '__main__':\n"
+        "    with Workers(1) as workers:\n"
+        "        print([task.result for task in workers.map(operator.neg, [(5,)])])\n"
+    )
+    script = tmp_path / "script.py"
+    script.write_text(command)
+    variables = os.environ | {"TMPDIR": str(folder)}
+    ended = subprocess.run(
+        [sys.executable, str(script)], env=variables, capture_output=True, text=True, check=True
+    )
+    assert ended.stdout == "[-5]\n"
+
+
+def test_a_worker_has_the_environment_of_its_start(monkeypatch: pytest.MonkeyPatch) -> None:
+    for value in ("first", "second"):
+        monkeypatch.setenv("SER_TEST", value)
+        with Workers(1) as workers:
+            (task,) = workers.map(os.getenv, [("SER_TEST",)])
+        assert task.result == value
 
 
 def nothing() -> None:

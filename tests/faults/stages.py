@@ -15,6 +15,7 @@ from typing import Self
 
 from tests.support.bench import SMALL_STUDY, Bench
 from tests.support.stores import runs_in_mlflow, trials_in_optuna
+from tests.support.workers import workers_of
 
 FULL_STUDY = (
     SMALL_STUDY.replace("augment", 'compare = [["svc", "logistic_regression"]]\naugment').replace(
@@ -140,20 +141,10 @@ class Watched:
 
     def workers(self) -> list[int]:
         """Its worker processes."""
-        try:
-            told = Path(f"/proc/{self.process.pid}/task/{self.process.pid}/children").read_text()
-        except OSError:
-            return []
-        return [child for child in map(int, told.split()) if "spawn_main" in _command(child)]
+        return workers_of(self.process.pid)
 
     def _told_so_far(self) -> int:
         return self._stacks.stat().st_size if self._stacks.exists() else 0
-
-
-def _command(process: int) -> str:
-    with contextlib.suppress(OSError):
-        return Path(f"/proc/{process}/cmdline").read_text()
-    return ""
 
 
 def kill(process: int) -> bool:

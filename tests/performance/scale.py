@@ -40,6 +40,7 @@ import numpy as np  # noqa: E402
 import pandas as pd  # noqa: E402
 
 from benchmark import __version__  # noqa: E402
+from tests.support.workers import workers_of  # noqa: E402
 
 ROOT = Path(__file__).parent.parent.parent
 MEASUREMENTS = ROOT / "reports/scale.jsonl"
@@ -181,25 +182,6 @@ def memory_mb(pid: int) -> tuple[float, float]:
     kilobytes = (lines.get(name, "0").split()[0] for name in ("VmRSS", "RssAnon"))
     resident, own = (float(number) * 1024 / 1e6 for number in kilobytes)
     return resident, own
-
-
-def workers_of(pid: int) -> list[int]:
-    """Return a process's workers; a child that is only on its way to another program is none."""
-    children = [
-        int(child)
-        for thread in Path(f"/proc/{pid}/task").glob("*/children")  # each names those it started
-        for child in _content(thread).split()
-    ]
-    lines = {child: _content(Path(f"/proc/{child}/cmdline")) for child in children}
-    return [child for child, line in lines.items() if b"spawn_main" in line]
-
-
-def _content(file: Path) -> bytes:
-    """Return what a file of /proc says; nothing of a process that has gone."""
-    try:
-        return file.read_bytes()
-    except OSError:
-        return b""
 
 
 @dataclass

@@ -198,7 +198,7 @@ def shown(page: Page, words: str) -> str:
 
 
 def stored_files(service: Service) -> list[Path]:
-    return list(service.folder.rglob("*"))
+    return [path for path in service.folder.rglob("*") if path.is_file()]
 
 
 @needs_browser
