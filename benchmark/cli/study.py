@@ -149,8 +149,8 @@ def new(
         there = [] if project == CURRENT_FOLDER else ["--project", str(project)]
         study = path.stem if project == CURRENT_FOLDER else str(path)
         options = [*source_options(sources), *there]
-        command = shlex.join(["python", "-m", "benchmark", "run-study", study, *options])
-        console.info(f"Read it, change what you like, and run it: `{command}`")
+        run = command(shlex.join(["run-study", study, *options]))
+        console.info(f"Read it, change what you like, and run it: {run}")
 
 
 def extract(

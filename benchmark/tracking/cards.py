@@ -370,7 +370,7 @@ def _uar(measured: ProtocolScores) -> str:
     """Return the UAR, with its confidence interval if there is one."""
     uar = measured.scores["uar"]
     no_limits = uar.low is None or uar.high is None
-    return f"{uar.value:.3f}" if no_limits else f"{uar.value:.3f} [{uar.low:.3f}, {uar.high:.3f}]"
+    return f"{uar.value:.3f}" if no_limits else f"{uar.value:.3f} [{uar.low:.2f}, {uar.high:.2f}]"
 
 
 def write_cards(

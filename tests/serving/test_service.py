@@ -150,7 +150,9 @@ def test_an_unusable_recording_is_a_problem_with_a_reason(
 
 def test_a_recording_too_long_for_a_prediction_has_a_timeline(rest: TestClient) -> None:
     status, content = UNUSABLE["too-long"]
-    assert rest.post("/predict", files=upload(content)).status_code == status
+    refused = rest.post("/predict", files=upload(content))
+    assert refused.status_code == status
+    assert "; /timeline takes up to " in refused.json()["detail"]
     assert rest.post("/timeline", files=upload(content)).status_code == 200
 
 

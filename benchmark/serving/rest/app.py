@@ -87,7 +87,7 @@ def _add_predict(app: FastAPI, pool: Pool, limits: Limits) -> None:
     )
     async def predict(request: Request, response: Response) -> schema.Predictions:
         files = await _read_files(request, limits.files)
-        results = await until_disconnect(request, _predict_all(pool, files, limits.clip_s))
+        results = await until_disconnect(request, _predict_all(pool, files, limits))
         predictions = [
             _entry(name, result) for (name, _), result in zip(files, results, strict=True)
         ]
@@ -280,12 +280,16 @@ async def _disconnected(request: Request) -> None:
 
 
 async def _predict_all(
-    pool: Pool, files: list[tuple[str, bytes]], longest_s: float
+    pool: Pool, files: list[tuple[str, bytes]], limits: Limits
 ) -> list[Prediction | ProblemError]:
-    return [
-        await result_or_problem(pool.ask(Predictor.predict, content, longest_s))
-        for _, content in files
-    ]
+    results = []
+    for _, content in files:
+        result = await result_or_problem(pool.ask(Predictor.predict, content, limits.clip_s))
+        if isinstance(result, ProblemError) and result.name == "too-long":
+            longer = f"{result.detail}; /timeline takes up to {limits.timeline_s:g} s"
+            result = ProblemError(result.name, longer)
+        results.append(result)
+    return results
 
 
 async def result_or_problem(pending: Awaitable[T]) -> T | ProblemError:
