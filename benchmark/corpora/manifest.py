@@ -256,7 +256,7 @@ def _row_error(table: Path, row: int, column: str, problem: str) -> BenchmarkErr
 
 CSV = Corpus(
     name="csv",
-    title="A user's own table",
+    title="own recordings",
     emotions=(),
     licence="set by its owner",
     how_to_get=f"Write a table with the columns {', '.join(REQUIRED)} and optionally "

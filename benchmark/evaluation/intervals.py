@@ -10,6 +10,7 @@ intervals hold the truth.
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from functools import cached_property, lru_cache
@@ -53,6 +54,16 @@ class Interval(NamedTuple):
 
     low: float
     high: float
+
+    def __str__(self) -> str:
+        """Return the limits with two decimals, rounded outwards: they hold their own figure.
+
+        >>> str(Interval(0.352, 0.413))
+        '[0.35, 0.42]'
+        """
+        exact = 1e-6  # 0.29 times 100 is below 29, by rounding
+        low, high = math.floor(100 * self.low + exact), math.ceil(100 * self.high - exact)
+        return f"[{low / 100:.2f}, {high / 100:.2f}]"
 
 
 @dataclass(frozen=True)
@@ -106,8 +117,7 @@ class Score:
 
     def __str__(self) -> str:
         """Return the figure and its interval: ``0.612 [0.55, 0.67]``."""
-        ends = "" if self.interval is None else " [{:.2f}, {:.2f}]".format(*self.interval)
-        return f"{self.value:.3f}{ends}"
+        return f"{self.value:.3f}" if self.interval is None else f"{self.value:.3f} {self.interval}"
 
     @property
     def negated(self) -> Score:

@@ -8,7 +8,7 @@ from collections.abc import Collection, Iterable, Sequence
 from urllib.parse import quote
 
 from benchmark.errors import escape_control
-from benchmark.evaluation.intervals import Score
+from benchmark.evaluation.intervals import Interval, Score
 
 ABBREVIATIONS = {
     *("cnn", "gru", "knn", "lstm", "mlp", "svc", "svm"),
@@ -124,11 +124,7 @@ def span(lower: float, upper: float) -> str:
 
     The ends are rounded outwards: a rounded interval can exclude its own figure.
     """
-    exact = 1e-6  # 0.29 times 100 is below 29, by rounding
-    outwards = (math.floor(100 * lower + exact), math.ceil(100 * upper - exact))
-    ends = (f"{end / 100:.2f}" for end in outwards)
-    low, high = ("0.00" if end == "-0.00" else end.replace("-", "−") for end in ends)
-    return f"[{low},{NO_BREAK}{high}]"
+    return str(Interval(lower, upper)).replace(" ", NO_BREAK).replace("-", "−")
 
 
 def figure(score: Score | None, bold: bool = False) -> str:

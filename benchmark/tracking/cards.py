@@ -369,8 +369,9 @@ class Card(_Part):
 def _uar(measured: ProtocolScores) -> str:
     """Return the UAR, with its confidence interval if there is one."""
     uar = measured.scores["uar"]
-    no_limits = uar.low is None or uar.high is None
-    return f"{uar.value:.3f}" if no_limits else f"{uar.value:.3f} [{uar.low:.2f}, {uar.high:.2f}]"
+    if uar.low is None or uar.high is None:
+        return f"{uar.value:.3f}"
+    return f"{uar.value:.3f} {intervals.Interval(uar.low, uar.high)}"
 
 
 def write_cards(
