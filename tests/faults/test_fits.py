@@ -29,7 +29,7 @@ emotions = ["low", "middle", "high"]
 features = "mfcc-stats"
 
 [split]
-protocols = ["speaker"]
+protocols = ["speaker-independent"]
 
 [search]
 trials  = 2
