@@ -162,8 +162,13 @@ def differences(bench: Bench, unbroken: Bench) -> list[str]:
     different = [name for name in {**ours, **theirs} if ours.get(name) != theirs.get(name)]
     if trials_in_optuna(bench) != trials_in_optuna(unbroken):
         different.append("trials in Optuna")
-    if runs_in_mlflow(bench) != runs_in_mlflow(unbroken):
-        different.append("runs in MLflow")
+    own, whole = runs_in_mlflow(bench), runs_in_mlflow(unbroken)
+    if own != whole:
+        extra = [run for run in own if run not in whole]
+        missing = [run for run in whole if run not in own]
+        different.append(
+            f"runs in MLflow: {len(own)}, {len(whole)} of the whole: {extra} for {missing}"
+        )
     return different
 
 
