@@ -442,7 +442,7 @@ def import_beside() -> None:
     """Import `PRELOADED` for later workers in another process, while this one goes on."""
 
     def start() -> None:
-        with _starting, _interrupts_blocked(), contextlib.suppress(OSError, EOFError):
+        with _starting_process(), contextlib.suppress(OSError, EOFError):
             start_method().Process(target=int, daemon=True).start()  # type: ignore[attr-defined]
 
     if start_method().get_start_method() == "forkserver":
@@ -491,7 +491,7 @@ class Worker:
                 initializer=prepare_worker,
                 initargs=(dict(os.environ),),
             )
-            with _starting, _interrupts_blocked():
+            with _starting_process():
                 others = set(multiprocessing.active_children())
                 try:
                     self.ready = self._pool.submit(self.first)
@@ -537,6 +537,25 @@ _starting = threading.Lock()
 
 
 @contextlib.contextmanager
+def _starting_process() -> Iterator[None]:
+    """Start a process within the block: alone, deaf to Ctrl-C, and with a worker's environment.
+
+    The process that workers copy imports numpy as it starts, also for a notebook, whose own numpy
+    may use all threads. Modules of the current folder are not mistaken for what it imports.
+    """
+    with _starting, _interrupts_blocked():
+        before = dict(os.environ)
+        prepare_libraries()
+        os.environ["PYTHONSAFEPATH"] = "1"
+        try:
+            yield
+        finally:
+            for name in os.environ.keys() - before.keys():
+                del os.environ[name]
+            os.environ.update(before)
+
+
+@contextlib.contextmanager
 def _interrupts_blocked() -> Iterator[None]:
     """Block Ctrl-C in a process that starts within the block, even while it imports."""
     if not hasattr(signal, "pthread_sigmask"):
@@ -565,6 +584,7 @@ def prepare_worker(variables: dict[str, str]) -> None:
 
     It gets the environment `variables` of now, which the process that it copies may not have.
     """
+    os.environ.clear()
     os.environ.update(variables)
     signal.signal(signal.SIGINT, signal.SIG_IGN)
     prepare_libraries()

@@ -8,6 +8,7 @@ import os
 import signal
 import subprocess
 import sys
+import tempfile
 import time
 from pathlib import Path
 
@@ -18,6 +19,8 @@ from benchmark.engine.processes import THREAD_LIMITS, LimitError, WorkerLostErro
 from tests.support.platforms import linux, posix
 from tests.support.waiting import wait_until
 from tests.support.workers import importers_of, workers_of
+
+ROOT = Path(__file__).parents[2]
 
 PROCESSOR: list[str] = []
 with contextlib.suppress(OSError):  # another system than Linux
@@ -212,26 +215,49 @@ def test_workers_start_again_after_all_are_killed_with_the_process_that_they_cop
     assert sorted((task.result, task.error) for task in done) == [(6, None), (8, None), (10, None)]
 
 
+SCRIPT = """
+import operator
+import os
+
+import numpy
+from threadpoolctl import threadpool_info
+
+from benchmark.engine.processes import Workers
+
+
+def threads() -> set[int]:
+    return {library["num_threads"] for library in threadpool_info()}
+
+
+if __name__ == "__main__":
+    before = dict(os.environ)
+    with Workers(1) as workers:
+        print([task.result for task in workers.map(operator.neg, [(5,)])])
+        print([task.result for task in workers.map(threads, [()])])
+    print(dict(os.environ) == before)
+"""
+
+
 @linux
-def test_workers_start_where_the_path_of_temporary_files_is_too_long_for_a_socket(
-    tmp_path: Path,
+@pytest.mark.parametrize("length", [1, 90], ids=["a short path", "too long for a socket"])
+def test_a_users_own_program_gets_workers_with_one_thread_and_keeps_its_environment(
+    tmp_path: Path, length: int
 ) -> None:
-    folder = tmp_path / ("x" * 90)
-    folder.mkdir()
-    command = (
-        "import operator\n"
-        "from benchmark.engine.processes import Workers\n"
-        "if __name__ == '__main__':\n"
-        "    with Workers(1) as workers:\n"
-        "        print([task.result for task in workers.map(operator.neg, [(5,)])])\n"
-    )
-    script = tmp_path / "script.py"
-    script.write_text(command)
-    variables = os.environ | {"TMPDIR": str(folder)}
-    ended = subprocess.run(
-        [sys.executable, str(script)], env=variables, capture_output=True, text=True, check=True
-    )
-    assert ended.stdout == "[-5]\n"
+    script, here = tmp_path / "script.py", tmp_path / "here"
+    script.write_text(SCRIPT)
+    here.mkdir()
+    (here / "pandas.py").write_text("raise SystemExit('a file of the current folder')")
+    variables = {name: value for name, value in os.environ.items() if name not in THREAD_LIMITS}
+    with tempfile.TemporaryDirectory(prefix="x" * length, dir="/tmp") as temporary:
+        ended = subprocess.run(
+            [sys.executable, str(script)],
+            cwd=here,
+            env=variables | {"TMPDIR": temporary, "OMP_NUM_THREADS": "3", "PYTHONPATH": str(ROOT)},
+            capture_output=True,
+            text=True,
+            check=True,
+        )
+    assert ended.stdout.splitlines() == ["[-5]", "[{1}]", "True"], ended.stderr
 
 
 def test_a_worker_has_the_environment_of_its_start(monkeypatch: pytest.MonkeyPatch) -> None:
