@@ -34,7 +34,7 @@ STUDY, SPLIT, MODEL, TRIAL = "study", "split", "model", "trial"
 ROLES = (STUDY, SPLIT, MODEL, TRIAL)
 
 NAMES = """\
-Names of runs: the study; below it each split, such as `speaker-independent/f2` for the second \
+Names of runs: the study; below it each split, such as `f2 speaker-independent` for the second \
 outer fold; below that each model, and its trials by number.
 
 Names of figures: `{cv}` is the CV score, the mean over the inner folds, by which models are \
@@ -241,7 +241,9 @@ class StudyRuns:
         else:
             own["mlflow.parentRunId"] = self._run_id(key.parent)
         # What differs comes first: at its depth the tree of runs shows a dozen letters.
-        name = " ".join(filter(None, (key.trial and key.trial.zfill(3), key.model, key.split)))
+        protocol, _, fold = key.split.partition("/")
+        split = key.split if key.model else f"{fold} {protocol}".strip()
+        name = " ".join(filter(None, (key.trial and key.trial.zfill(3), key.model, split)))
         run = self.client.create_run(
             self.experiment,
             start_time=started,
