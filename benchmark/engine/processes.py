@@ -61,11 +61,17 @@ PRELOADED = (
 """What most tasks need, imported once for all workers on Linux."""
 
 LONGEST_SOCKET = 107
-"""Bytes of the path of a Unix socket on Linux."""
+"""Bytes of the path of a Unix socket on Linux; Python's own folder and name take some 35."""
+
+GONE_S = 0.2
+"""Time that a killed process may take to be gone, before which none takes its place."""
 
 RESTARTS = 2
 """Attempts to start a call on a process that dies while it is idle."""
 
+
+KERNELS = OPENBLAS_KERNELS, NUMPY_KERNELS = "OPENBLAS_CORETYPE", "NPY_DISABLE_CPU_FEATURES"
+SAFE_PATH = "PYTHONSAFEPATH"
 
 AVX512 = "X86_V4 AVX512_ICL AVX512_SPR"
 """Names that numpy gives its kernels for processors with AVX-512."""
@@ -86,9 +92,9 @@ def prepare_libraries() -> None:
         return  # another system than Linux: OpenBLAS selects its kernels
     features = set(processor.split())
     if {"avx2", "fma"} <= features:
-        os.environ.setdefault("OPENBLAS_CORETYPE", "Haswell")
+        os.environ.setdefault(OPENBLAS_KERNELS, "Haswell")
     if "avx512f" in features:
-        os.environ.setdefault("NPY_DISABLE_CPU_FEATURES", AVX512)
+        os.environ.setdefault(NUMPY_KERNELS, AVX512)
 
 
 def available_cores() -> int:
@@ -496,6 +502,7 @@ class Worker:
                 try:
                     self.ready = self._pool.submit(self.first)
                 except (ConnectionError, EOFError) as error:  # the copied process was killed
+                    time.sleep(GONE_S)
                     raise BrokenProcessPool from error
                 new = set(multiprocessing.active_children()) - others
             self._process = next(iter(new), None)  # None if it has ended already
@@ -544,15 +551,18 @@ def _starting_process() -> Iterator[None]:
     may use all threads. Modules of the current folder are not mistaken for what it imports.
     """
     with _starting, _interrupts_blocked():
-        before = dict(os.environ)
+        # Other threads may set variables of their own meanwhile: only these are set back.
+        before = {name: os.environ.get(name) for name in (*THREAD_LIMITS, *KERNELS, SAFE_PATH)}
         prepare_libraries()
-        os.environ["PYTHONSAFEPATH"] = "1"
+        os.environ[SAFE_PATH] = "1"
         try:
             yield
         finally:
-            for name in os.environ.keys() - before.keys():
-                del os.environ[name]
-            os.environ.update(before)
+            for name, value in before.items():
+                if value is None:
+                    os.environ.pop(name, None)
+                else:
+                    os.environ[name] = value
 
 
 @contextlib.contextmanager

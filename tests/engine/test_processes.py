@@ -210,7 +210,8 @@ def test_workers_start_again_after_all_are_killed_with_the_process_that_they_cop
     with Workers(2) as workers:
         list(workers.map(double, [(1,), (2,)]))
         for process in (*workers_of(os.getpid()), *importers_of(os.getpid())):
-            os.kill(process, signal.SIGKILL)
+            with contextlib.suppress(ProcessLookupError):  # a worker of an earlier test, just gone
+                os.kill(process, signal.SIGKILL)
         done = list(workers.map(double, [(3,), (4,), (5,)]))
     assert sorted((task.result, task.error) for task in done) == [(6, None), (8, None), (10, None)]
 
@@ -258,6 +259,16 @@ def test_a_users_own_program_gets_workers_with_one_thread_and_keeps_its_environm
             check=True,
         )
     assert ended.stdout.splitlines() == ["[-5]", "[{1}]", "True"], ended.stderr
+
+
+def test_variables_that_are_set_while_a_process_starts_stay(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setenv("SER_TEST", "before")
+    with workers_module._starting_process():
+        monkeypatch.setenv("SER_TEST", "by another thread")
+        monkeypatch.setenv("SER_NEW", "by another thread")
+    assert os.environ["SER_TEST"] == os.environ["SER_NEW"] == "by another thread"
 
 
 def test_a_worker_has_the_environment_of_its_start(monkeypatch: pytest.MonkeyPatch) -> None:
