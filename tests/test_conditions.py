@@ -173,7 +173,7 @@ def test_a_condition_differs_if_the_interval_over_speakers_excludes_0() -> None:
     assert worse.differs
     assert (same.difference.value, same.differs) == (0, False)
     facts = SECTIONS["conditions"].facts(board)
-    page = study_page(board, (), {"conditions": facts})
+    page = study_page(board, None, {"conditions": facts})
     assert "lowest under `gsm`: 0.143" in page
     assert "The interval of the difference includes 0 under: `level`." in page
 

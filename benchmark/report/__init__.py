@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Collection, Sequence
 from pathlib import Path
 
-from benchmark.engine.files import write_bytes, write_text
+from benchmark.engine.files import write_text
 from benchmark.evaluation import external, looks, summaries
 from benchmark.evaluation.leaderboard import Leaderboard, leaderboard
 from benchmark.evaluation.results import Result
@@ -79,9 +79,9 @@ def write_pages(
             continue
         facts = study_page.present_sections(board)
         drawn = study_page.study_figures(board, facts)
-        _write_figures(drawn.figures, folder / "figures" / board.result.name)
+        drawn.write(folder / "figures" / board.result.name)
         page = folder / f"{board.result.name}.md"
-        write_text(page, study_page.study_page(board, drawn.figures, facts, drawn.failed))
+        write_text(page, study_page.study_page(board, drawn, facts))
         written.append(page)
         if latex:
             (folder / FOLDER).mkdir(exist_ok=True)
@@ -104,13 +104,3 @@ def write_pages(
     externals = external.read_externals(folder / external.FOLDER)
     write_text(overview, leaderboard_page(boards, explored, externals))
     return [*written, overview]
-
-
-def _write_figures(drawn: dict[str, bytes], folder: Path) -> None:
-    """Write figures, and take away those of an earlier version of the study."""
-    folder.mkdir(parents=True, exist_ok=True)
-    for name, content in drawn.items():
-        write_bytes(folder / name, content)
-    for stale in folder.glob("*.png"):
-        if stale.name not in drawn:
-            stale.unlink()

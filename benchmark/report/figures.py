@@ -7,13 +7,15 @@ import warnings
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass, field
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from numpy.typing import NDArray
 
+from benchmark.engine.files import write_bytes
 from benchmark.evaluation.leaderboard import SPEAKER_DEPENDENT, SPEAKER_INDEPENDENT
-from benchmark.report.markdown import code, plain, shortened
+from benchmark.report.markdown import address, code, plain, shortened
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -130,6 +132,31 @@ class Drawn:
 
     figures: dict[str, bytes] = field(default_factory=dict)
     failed: dict[str, str] = field(default_factory=dict)
+
+    def picture(self, name: str, words: str, place: str) -> str:
+        """Return a figure in Markdown, or why it could not be drawn; empty if there is none.
+
+        Parameters
+        ----------
+        name : str
+        words : str
+            Its alternative text.
+        place : str
+            Address of the folder that holds the figures.
+        """
+        if name in self.failed:
+            return not_drawn(name, self.failed[name])
+        return f"![{words}]({place}/{address(name)})" if name in self.figures else ""
+
+    def write(self, folder: Path) -> None:
+        """Write the figures into a folder, and take away those of an earlier version."""
+        if self.figures:
+            folder.mkdir(parents=True, exist_ok=True)
+        for name, content in self.figures.items():
+            write_bytes(folder / name, content)
+        for stale in folder.glob("*.png"):
+            if stale.name not in self.figures:
+                stale.unlink()
 
 
 def draw(figures: Mapping[str, bytes | Callable[[], bytes]]) -> Drawn:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Mapping
 from functools import partial
 from typing import Any
 
@@ -36,21 +35,18 @@ def study_figures(board: Leaderboard, facts: dict[str, Any]) -> Drawn:
 
 def study_page(
     board: Leaderboard,
-    figures: Collection[str],
+    drawn: Drawn | None = None,
     facts: dict[str, Any] | None = None,
-    failed: Mapping[str, str] | None = None,
 ) -> str:
     """Return the page of a study.
 
     Parameters
     ----------
     board : Leaderboard
-    figures : collection of str
-        File names of the figures in ``figures/<name>/``; the page shows only these.
+    drawn : Drawn or None
+        Of `study_figures`, in ``figures/<name>/``; None for a page without figures.
     facts : dict or None
         Of `present_sections`; None to compute them.
-    failed : mapping of str to str, or None
-        Why figures are missing, see `Drawn`.
     """
     present = present_sections(board) if facts is None else facts
     shared = wording.context(board) | {
@@ -60,7 +56,7 @@ def study_page(
     }
     parts = []
     for name, found in present.items():
-        picture = partial(_picture, board, figures, failed or {}, name)
+        picture = partial(_picture, drawn or Drawn(), board, name)
         parts.append(section_text(name, shared | {"facts": found, "picture": picture}))
     return "\n\n".join(part for part in parts if part) + "\n"
 
@@ -73,20 +69,11 @@ def section_text(name: str, context: dict[str, Any]) -> str:
     return render_text(text, **context)
 
 
-def _picture(
-    board: Leaderboard,
-    figures: Collection[str],
-    failed: Mapping[str, str],
-    section: str,
-    name: str,
-    words: str,
-) -> str:
-    """Return a figure with its alternative text, or why it failed; empty if there is none."""
-    reason = failed.get(name) or failed.get(section)
-    if reason and name not in figures:
-        return not_drawn(name, reason)
-    place = address("figures", board.result.name, name)
-    return f"![{words}]({place})" if name in figures else ""
+def _picture(drawn: Drawn, board: Leaderboard, section: str, name: str, words: str) -> str:
+    """Return a figure of a section, or why it or all of them failed; empty if there is none."""
+    if section in drawn.failed:
+        return not_drawn(name, drawn.failed[section])
+    return drawn.picture(name, words, address("figures", board.result.name))
 
 
 def reading_page() -> str:

@@ -95,10 +95,10 @@ def test_a_page_says_which_look_it_is_of_how_many() -> None:
     both = [*alone, looks_of(later)[1]]
     assert places(result, alone) == dict.fromkeys(PROTOCOLS, Place(1, 1))
     assert places(later, both) == {PROTOCOLS[1]: Place(2, 2)}
-    assert "speaker-independent, look 1 of 1" in study_page(leaderboard(result, alone), ())
-    page = study_page(leaderboard(result, both), ())
+    assert "speaker-independent, look 1 of 1" in study_page(leaderboard(result, alone))
+    page = study_page(leaderboard(result, both))
     assert "speaker-dependent, look 1 of 1; speaker-independent, look 1 of 2" in page
-    unrecorded = study_page(leaderboard(result), ())
+    unrecorded = study_page(leaderboard(result))
     assert "Looks at the test clips" not in unrecorded
     assert "looks.csv" not in unrecorded
 

@@ -40,7 +40,7 @@ def test_pages_from_a_summary_have_the_bytes_of_pages_computed_anew(
     quick = leaderboard(stored.result, summary=summary)
     assert quick.stored is summary
     assert leaderboard_page([quick]) == leaderboard_page([stored])
-    assert study_page(quick, ()) == study_page(stored, ())
+    assert study_page(quick) == study_page(stored)
 
 
 @pytest.mark.parametrize("content", ["", "{", "[]", '{"result": "of another"}'])

@@ -19,6 +19,7 @@ from benchmark.report.pages import claims, speaker_independent
 from benchmark.report.pages.leaderboard import leaderboard_page
 from benchmark.search.plan import VERSION
 from benchmark.study import BASELINE, read_study
+from tests.support.figures import stored_figures
 
 PROJECT = Path(__file__).parents[2]
 REPORTS = PROJECT / "reports"
@@ -54,8 +55,8 @@ def by_name(boards: list[Leaderboard]) -> dict[str, Leaderboard]:
 def test_a_published_page_comes_from_its_stored_result(
     by_name: dict[str, Leaderboard], name: str
 ) -> None:
-    figures = sorted(path.name for path in (REPORTS / "figures" / name).glob("*.png"))
-    page = study_page.study_page(by_name[name], figures)
+    drawn = stored_figures(REPORTS / "figures" / name)
+    page = study_page.study_page(by_name[name], drawn)
     stored = (REPORTS / f"{name}.md").read_text(encoding="utf-8")
     for own, published in zip(page.splitlines(), stored.splitlines(), strict=True):
         if "temperature scaling" in own:

@@ -43,6 +43,7 @@ from benchmark.report.sections.search import comparable_trials, importances, reb
 from benchmark.report.sections.selected_model import Confusion, confusion_figure, confusion_png
 from benchmark.report.study_page import study_page
 from benchmark.report.wording import model_title
+from tests.support.figures import stored_figures
 from tests.support.results import EMOTIONS, SKILL, SMALL, THREE_TRIALS, TITLES, make
 
 
@@ -157,7 +158,7 @@ def test_without_a_clip_tested_under_both_protocols_there_is_no_gap(result: Resu
     board = leaderboard(replace(result, predictions=apart))
     assert board.selected_gap is None
     assert {len(one.gaps) for one in board.standings} == {0}
-    said = study_page(board, ())
+    said = study_page(board)
     assert "No SD–SI gap: no clip is tested under both protocols." in said
     assert "The SD–SI gap" not in said
 
@@ -268,8 +269,8 @@ def test_a_result_that_was_stored_and_read_gives_the_same_page(
 ) -> None:
     write_result(result, tmp_path / "results")
     stored = leaderboard(read_result(tmp_path / "results" / "capstone"))
-    figures = [path.name for path in (folder / "figures" / "capstone").iterdir()]
-    assert study_page(stored, figures) == page
+    drawn = stored_figures(folder / "figures" / "capstone")
+    assert study_page(stored, drawn) == page
 
 
 def test_figures_are_small_png_files_without_metadata(folder: Path) -> None:
@@ -307,7 +308,7 @@ def test_an_incomplete_corpus_and_a_change_are_said_at_the_top() -> None:
     corpora["ravdess"] = corpora["ravdess"].model_copy(
         update={"found": 1439, "missing": ("03-01-06",)}
     )
-    top = study_page(leaderboard(changed), ()).split("## ", maxsplit=1)[0]
+    top = study_page(leaderboard(changed)).split("## ", maxsplit=1)[0]
     assert "**Incomplete corpus.** RAVDESS: 1,439 of 1,440 clips" in top
     assert "**Changed run.**" in top
     assert "`search.trials=3`" in top
@@ -343,7 +344,7 @@ def test_a_study_without_claims_votes_or_curves_has_no_such_section(folder: Path
     "protocol", ["speaker-dependent", "speaker-independent", "published_folds"]
 )
 def test_a_study_of_one_protocol_has_no_gap(protocol: str) -> None:
-    text = study_page(leaderboard(make(**SMALL, split={"protocols": [protocol]})), ())
+    text = study_page(leaderboard(make(**SMALL, split={"protocols": [protocol]})))
     assert "SD–SI gap" not in text
     assert "reaches UAR **" in text
 
@@ -755,9 +756,10 @@ def test_a_figure_that_fails_is_named_on_its_page_and_takes_no_other_with_it(
     drawn = draw({"good.png": b"PNG", "bad.png": fail, "none.png": b""})
     assert drawn == Drawn({"good.png": b"PNG"}, {"bad.png": "ValueError: no room for `a|b`"})
     board = leaderboard(result)
-    whole = study_page(board, ["gap.png", "confusion.png", "calibration.png"])
+    figures = dict.fromkeys(["gap.png", "confusion.png", "calibration.png"], b"PNG")
+    whole = study_page(board, Drawn(figures))
     failed = {"confusion.png": drawn.failed["bad.png"], "calibration": "MemoryError"}
-    page = study_page(board, ["gap.png"], failed=failed)
+    page = study_page(board, Drawn({"gap.png": b"PNG"}, failed))
     assert (
         "**The figure `confusion.png` could not be drawn:** ValueError: no room for \\`a\\|b\\`"
         in page

@@ -16,7 +16,7 @@ from tests.support.results import SMALL, make
 
 @pytest.fixture(scope="module")
 def page() -> str:
-    return study_page(leaderboard(make()), [])
+    return study_page(leaderboard(make()))
 
 
 def sheet(page: str) -> dict[str, str]:
@@ -51,19 +51,19 @@ def test_the_sheet_at_the_end_answers_every_question(page: str) -> None:
 
 def test_the_sheet_counts_test_speakers_that_occur_in_training() -> None:
     result = make(**SMALL)
-    shared = sheet(study_page(leaderboard(result), []))["Leakage checks"]
+    shared = sheet(study_page(leaderboard(result)))["Leakage checks"]
     split = result.data.splits["speaker-independent"]
     assert f"also occur in training: {len(split.test.speakers)} (over 1 split " in shared
     apart = split.model_copy(update={"train": split.train.model_copy(update={"speakers": ()})})
     result.data.splits["speaker-independent"] = apart
-    clean = sheet(study_page(leaderboard(result), []))["Leakage checks"]
+    clean = sheet(study_page(leaderboard(result)))["Leakage checks"]
     assert "test speakers that also occur in training: 0 (over 1 split " in clean
 
 
 def test_generated_speech_is_no_population_of_people() -> None:
     result = make(**SMALL | {"corpora": ["synthetic"]})
     assert population(result).startswith("generated speech: synthetic; ")
-    assert "no more" in sheet(study_page(leaderboard(result), []))["Speech outside the population"]
+    assert "no more" in sheet(study_page(leaderboard(result)))["Speech outside the population"]
 
 
 @pytest.mark.parametrize(
@@ -84,7 +84,7 @@ def test_the_sheet_names_the_kind_of_speech_that_no_tested_corpus_has(
     for name in natural:
         record = result.data.corpora[name].model_copy(update={"speech": "natural"})
         result.data.corpora[name] = record
-    assert sheet(study_page(leaderboard(result), []))["Speech outside the population"] == outside
+    assert sheet(study_page(leaderboard(result)))["Speech outside the population"] == outside
 
 
 def test_a_users_own_recordings_have_no_language_unless_their_table_says_so() -> None:

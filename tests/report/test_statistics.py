@@ -34,7 +34,7 @@ def text(parts: Iterable[str]) -> str:
 def section(name: str, board: Leaderboard) -> str:
     """The text of one section of a study's page; empty if the study does not have it."""
     facts = SECTIONS[name].facts(board)
-    return study_page(board, (), {} if facts is None else {name: facts}).strip()
+    return study_page(board, None, {} if facts is None else {name: facts}).strip()
 
 
 @pytest.fixture(scope="module")
@@ -89,7 +89,7 @@ def test_a_model_that_cannot_be_told_from_the_selected_one_shares_its_rank(
     like = rows[rows["model"] == "mlp"].assign(model="random_forest")
     twin = pd.concat([rows[rows["model"] != "random_forest"], like], ignore_index=True)
     board = leaderboard(replace(result, predictions=twin))
-    page, overview = study_page(board, ()), leaderboard_page([board])
+    page, overview = study_page(board), leaderboard_page([board])
     shared = board.ranks["mlp"]
     assert shared.last > shared.first
     for title in ("MLP (selected)", "random forest"):

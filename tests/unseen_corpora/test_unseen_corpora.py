@@ -12,6 +12,7 @@ from benchmark.console import Console
 from benchmark.errors import BenchmarkError
 from benchmark.project import Job, Project, Sources
 from benchmark.report.pages.unseen_corpora import (
+    FIGURES,
     NAME,
     MeasuredCases,
     auroc,
@@ -28,6 +29,7 @@ from benchmark.unseen_corpora.stored import (
     write_measurement,
 )
 from benchmark.validation import check
+from tests.support.figures import stored_figures
 
 TEXT = """
 question = "Are the probabilities true in another room?"
@@ -91,7 +93,9 @@ def test_a_record_is_read_as_it_was_written_and_makes_the_same_page(
     read = read_measurement(tmp_path / FOLDER / "rooms.json")
     assert read.predictions.equals(measured.predictions)
     assert write_page(tmp_path) == tmp_path / NAME
-    text = unseen_corpora_page([MeasuredCases(measured)])
+    text = unseen_corpora_page(
+        [MeasuredCases(measured)], stored_figures(tmp_path.joinpath(*FIGURES))
+    )
     assert (tmp_path / NAME).read_text(encoding="utf-8") == text
     assert "unlike the training recordings" in text
 
@@ -117,4 +121,5 @@ def test_right_answers_above_wrong_ones_have_an_area_of_one() -> None:
 
 def test_the_published_page_comes_from_its_stored_record() -> None:
     measured = [MeasuredCases(one) for one in read_measurements(REPORTS / FOLDER)]
-    assert unseen_corpora_page(measured) == (REPORTS / NAME).read_text(encoding="utf-8")
+    drawn = stored_figures(REPORTS.joinpath(*FIGURES))
+    assert unseen_corpora_page(measured, drawn) == (REPORTS / NAME).read_text(encoding="utf-8")

@@ -4,15 +4,25 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass
+from functools import partial
 from pathlib import Path
 from typing import Any
 
 from benchmark.audit import CHECKS, Audit
 from benchmark.audit.evidence import Finding
 from benchmark.data.tables import OWN
-from benchmark.engine.files import write_bytes, write_text
+from benchmark.engine.files import write_text
 from benchmark.evaluation.predictions import ONE_CORPUS
-from benchmark.report.figures import BLUE, GREY, VERMILLION, WIDTH_IN, house_style, png_bytes
+from benchmark.report.figures import (
+    BLUE,
+    GREY,
+    VERMILLION,
+    WIDTH_IN,
+    Drawn,
+    draw,
+    house_style,
+    png_bytes,
+)
 from benchmark.report.markdown import address
 from benchmark.report.pages.audits import PAGE as PUBLISHED
 from benchmark.report.template import render
@@ -60,7 +70,7 @@ class AuditPage:
         return [finding for finding in self.audit.findings if finding.severity == severity]
 
 
-def audit_page(page: AuditPage, *, published: bool) -> str:
+def audit_page(page: AuditPage, drawn: Drawn, *, published: bool) -> str:
     """Return the text of a page; `published` tells whether that of `published-audits` is there."""
     evidence = page.audit.evidence
     return (
@@ -72,6 +82,7 @@ def audit_page(page: AuditPage, *, published: bool) -> str:
             clips=evidence.clips,
             titles={check.name: check.title for check in CHECKS.values()},
             place=address(page.name),
+            drawn=drawn,
             figure=FIGURE,
             shown=SHOWN,
             published=published,
@@ -112,15 +123,11 @@ def effects_figure(findings: Sequence[Finding]) -> bytes:
 def write_audit(page: AuditPage, reports: Path) -> Path:
     """Write the page and its figure below the folder of the reports; return its path."""
     folder = reports / FOLDER
-    picture = folder / page.name / FIGURE
-    if page.measured:
-        picture.parent.mkdir(parents=True, exist_ok=True)
-        write_bytes(picture, effects_figure(page.measured))
-    else:
-        folder.mkdir(parents=True, exist_ok=True)
-        picture.unlink(missing_ok=True)
+    folder.mkdir(parents=True, exist_ok=True)
+    drawn = draw({FIGURE: partial(effects_figure, page.measured)} if page.measured else {})
+    drawn.write(folder / page.name)
     path = folder / f"{page.name}.md"
-    write_text(path, audit_page(page, published=(reports / PUBLISHED).exists()))
+    write_text(path, audit_page(page, drawn, published=(reports / PUBLISHED).exists()))
     return path
 
 

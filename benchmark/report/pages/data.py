@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Sequence
 from functools import partial
 from pathlib import Path
 from typing import NamedTuple
@@ -11,9 +11,9 @@ import pandas as pd
 
 from benchmark.data.exploration import Exploration
 from benchmark.data.record import CorpusRecord
-from benchmark.engine.files import write_bytes, write_text
+from benchmark.engine.files import write_text
 from benchmark.report import data_figures
-from benchmark.report.figures import draw, not_drawn
+from benchmark.report.figures import Drawn, draw
 from benchmark.report.markdown import (
     NOTHING,
     address,
@@ -69,8 +69,6 @@ def write_data_page(study: Exploration, folder: Path) -> Path:
 
     The same exploration gives the same bytes.
     """
-    figures = folder / "figures" / f"{study.name}_data"
-    figures.mkdir(parents=True, exist_ok=True)
     corpora = study.used_corpora
     drawn = draw(
         {
@@ -80,16 +78,14 @@ def write_data_page(study: Exploration, folder: Path) -> Path:
             "examples.png": partial(data_figures.examples_figure, study.examples),
         }
     )
-    for name, content in drawn.figures.items():
-        write_bytes(figures / name, content)
+    drawn.write(folder / "figures" / f"{study.name}_data")
     page = folder / f"{study.name}_data.md"
-    write_text(page, data_page(study, drawn.failed))
+    write_text(page, data_page(study, drawn))
     return page
 
 
-def data_page(study: Exploration, failed: Mapping[str, str] | None = None) -> str:
-    """Return the page on a study's recordings; `failed` says why figures are missing."""
-    lost = {name: not_drawn(name, reason) for name, reason in (failed or {}).items()}
+def data_page(study: Exploration, drawn: Drawn) -> str:
+    """Return the page on a study's recordings, with its figures."""
     clips, corpora = study.clips, study.used_corpora
     genders = sorted(set(clips["gender"]))
     columns = [name for name in NEIGHBOUR_COLUMNS if name != "corpus" or len(corpora) > 1]
@@ -99,7 +95,7 @@ def data_page(study: Exploration, failed: Mapping[str, str] | None = None) -> st
             study=study,
             facts=study.feature_facts,
             figures=address("figures", f"{study.name}_data"),
-            lost=lost,
+            drawn=drawn,
             n_clips=len(clips),
             n_mapped=len(study.map),
             n_speakers=clips["speaker"].nunique(),

@@ -4,11 +4,11 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
-from functools import cached_property
+from functools import cached_property, partial
 from pathlib import Path
 from typing import NamedTuple
 
-from benchmark.engine.files import write_bytes, write_text
+from benchmark.engine.files import write_text
 from benchmark.evaluation.intervals import Score
 from benchmark.evaluation.metrics import METRICS
 from benchmark.evaluation.results import read_result
@@ -17,6 +17,7 @@ from benchmark.leakage.scores import AblationScores, MeanScore
 from benchmark.leakage.stored import FOLDER, Ablation, Cumulative, Step, read_ablations
 from benchmark.leakage.text import read_text_ablations
 from benchmark.models import MODELS
+from benchmark.report.figures import Drawn, draw
 from benchmark.report.leakage_figure import Bar, Frame, waterfall_figure
 from benchmark.report.markdown import NO_BREAK, address, interval, number, plain, signed, title
 from benchmark.report.measured import registered, spoken
@@ -235,19 +236,14 @@ def write_page(reports: Path) -> Path | None:
     """
     studies = [_cases(ablation, reports) for ablation in read_ablations(reports / FOLDER)]
     texts = [TextCase(ablation) for ablation in read_text_ablations(reports / FOLDER)]
-    folder = reports.joinpath(*FIGURES)
-    drawn = {case.picture: draw(case) for cases in studies for case in cases}
-    drawn |= {case.picture: features_figure(case) for case in texts if case.picture}
-    for stale in folder.glob("*.png"):
-        if stale.name not in drawn:
-            stale.unlink()
+    waterfalls = {one.picture: partial(leaks_figure, one) for cases in studies for one in cases}
+    of_text = {one.picture: partial(features_figure, one) for one in texts if one.picture}
+    drawn = draw(waterfalls | of_text)
+    drawn.write(reports.joinpath(*FIGURES))
     if not studies and not texts:
         (reports / NAME).unlink(missing_ok=True)
         return None
-    folder.mkdir(parents=True, exist_ok=True)
-    for name, content in drawn.items():
-        write_bytes(folder / name, content)
-    write_text(reports / NAME, leakage_page(studies, texts))
+    write_text(reports / NAME, leakage_page(studies, texts, drawn))
     return reports / NAME
 
 
@@ -259,7 +255,7 @@ def _cases(ablation: Ablation, reports: Path) -> list[Case]:
     return [Case(ablation, cumulative, scores, split_anew) for cumulative in ablation.cumulative]
 
 
-def draw(case: Case) -> bytes:
+def leaks_figure(case: Case) -> bytes:
     """Return the figure of cumulative leaks."""
     ablation, steps = case.ablation, case.cumulative.steps
     bars = [
@@ -282,7 +278,7 @@ def draw(case: Case) -> bytes:
     return waterfall_figure(bars, frame)
 
 
-def leakage_page(studies: Sequence[Sequence[Case]], texts: Sequence[TextCase]) -> str:
+def leakage_page(studies: Sequence[Sequence[Case]], texts: Sequence[TextCase], drawn: Drawn) -> str:
     """Return the page of all ablations, given the cases of each study, and those of text."""
     first = [cases[0] for cases in studies]
     return (
@@ -300,6 +296,7 @@ def leakage_page(studies: Sequence[Sequence[Case]], texts: Sequence[TextCase]) -
             effects={
                 name: [text for case in first for text in _effects(case, name)] for name in LEAKS
             },
+            drawn=drawn,
             figures=address(*FIGURES),
             **constants(),
         )

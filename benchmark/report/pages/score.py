@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from dataclasses import asdict, dataclass
-from functools import cached_property
+from functools import cached_property, partial
 from pathlib import Path, PurePath
 from typing import Any
 
-from benchmark.engine.files import write_bytes, write_text
+from benchmark.engine.files import write_text
 from benchmark.evaluation.intervals import Evaluation
 from benchmark.evaluation.leaderboard import METRIC
 from benchmark.evaluation.metrics import METRICS
@@ -18,7 +18,7 @@ from benchmark.evaluation.scoring import Extra, Scored
 from benchmark.evaluation.subgroups import FEWEST_CLIPS, SPEAKER, Division, Group
 from benchmark.features.contamination import contaminated_encoders, known_as_tuned
 from benchmark.report import wording
-from benchmark.report.figures import COLOURS, without_glyph
+from benchmark.report.figures import COLOURS, Drawn, draw, without_glyph
 from benchmark.report.latex import latex as as_latex
 from benchmark.report.markdown import address, counted, figure, listed, plain, title
 from benchmark.report.pages.glance import SCORES
@@ -250,39 +250,42 @@ def _header(corpora: Iterable[str]) -> list[str]:
     return ["Metric", "mean over corpora", *names] if len(names) > 1 else ["Metric", "Score"]
 
 
-def figures(page: ScorePage) -> dict[str, bytes]:
-    """Return the figures of a page by file name, as PNG."""
+def figures(page: ScorePage) -> Drawn:
+    """Return the figures of a page."""
     scored, evaluation = page.scored, page.evaluation
     several = len(evaluation.corpora) > 1
     panels = [
         Confusion(title(name) if several else page.name, part.confusion)
         for name, part in evaluation.corpora.items()
     ]
-    drawn = {"confusion.png": confusion_figure(panels, evaluation.emotions, min(3, len(panels)))}
+    drawn: dict[str, Callable[[], bytes]] = {
+        "confusion.png": partial(confusion_figure, panels, evaluation.emotions, min(3, len(panels)))
+    }
     if page.speakers and evaluation.speakers <= MOST_SPEAKERS:
         metric = METRICS[METRIC].title
         line = "score of all clips" if not several else "mean over corpora"
-        drawn["speakers.png"] = speakers_figure(
-            page.speakers, evaluation.scores[METRIC], metric, line
+        drawn["speakers.png"] = partial(
+            speakers_figure, page.speakers, evaluation.scores[METRIC], metric, line
         )
     if scored.calibration is not None:
-        drawn["calibration.png"] = reliability_figure(
-            [Reliability(page.name, scored.calibration, None)], "predictions"
+        drawn["calibration.png"] = partial(
+            reliability_figure, [Reliability(page.name, scored.calibration, None)], "predictions"
         )
     if page.conditioned is not None:
         colour, words = COLOURS[0], f"{METRICS[METRIC].title} by condition"
         styles = [(colour, "o", page.name)]
-        drawn[PICTURE] = conditions_figure([page.conditioned], styles, page.chance, words)
-    return drawn
+        drawn[PICTURE] = partial(conditions_figure, [page.conditioned], styles, page.chance, words)
+    return draw(drawn)
 
 
-def score_page(page: ScorePage) -> str:
+def score_page(page: ScorePage, drawn: Drawn) -> str:
     """Return the text of a page."""
     return (
         render(
             "score",
             page=page,
             scored=page.scored,
+            drawn=drawn,
             place=address(page.name),
             speakers_drawn=page.evaluation.speakers <= MOST_SPEAKERS,
             fewest_clips=FEWEST_CLIPS,
@@ -297,17 +300,13 @@ def score_page(page: ScorePage) -> str:
 def write_score(page: ScorePage, reports: Path, *, latex: bool = False) -> list[Path]:
     """Write the page and its figures below the folder of the reports; return what was written."""
     folder = reports / SCORES
-    (folder / page.name).mkdir(parents=True, exist_ok=True)
+    folder.mkdir(parents=True, exist_ok=True)
     drawn = figures(page)
-    for stale in (folder / page.name).glob("*.png"):
-        if stale.name not in drawn:
-            stale.unlink()
-    for name, content in drawn.items():
-        write_bytes(folder / page.name / name, content)
+    drawn.write(folder / page.name)
     if not (reports / wording.READING).exists():  # every page refers to it
         write_text(reports / wording.READING, reading_page())
     path = folder / f"{page.name}.md"
-    write_text(path, score_page(page))
+    write_text(path, score_page(page, drawn))
     if not latex:
         return [path]
     write_text(path.with_suffix(".tex"), score_latex(page))

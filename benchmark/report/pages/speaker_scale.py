@@ -4,19 +4,19 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from functools import cached_property
+from functools import cached_property, partial
 from pathlib import Path
 
 import numpy as np
 import pandas as pd
 
-from benchmark.engine.files import write_bytes, write_text
+from benchmark.engine.files import write_text
 from benchmark.evaluation.intervals import Evaluation, Score, bootstrap_seed, evaluate
 from benchmark.evaluation.leaderboard import METRIC
 from benchmark.evaluation.metrics import METRICS
 from benchmark.models import MODELS
 from benchmark.report import wording
-from benchmark.report.figures import COLOURS, GREY, WIDTH_IN, house_style, png_bytes
+from benchmark.report.figures import COLOURS, GREY, WIDTH_IN, Drawn, draw, house_style, png_bytes
 from benchmark.report.markdown import NOTHING, address, capitalised, figure, title
 from benchmark.report.measured import registered, spoken
 from benchmark.report.template import render
@@ -143,28 +143,23 @@ def write_page(reports: Path) -> Path | None:
         If a record is unreadable.
     """
     curves = [CurveScores(curve) for curve in read_curves(reports / FOLDER)]
-    folder = reports.joinpath(*FIGURES)
-    drawn = {one.picture: scale_figure(one) for one in curves}
-    for stale in folder.glob("*.png"):
-        if stale.name not in drawn:
-            stale.unlink()
+    drawn = draw({one.picture: partial(scale_figure, one) for one in curves})
+    drawn.write(reports.joinpath(*FIGURES))
     if not curves:
         (reports / NAME).unlink(missing_ok=True)
         return None
-    folder.mkdir(parents=True, exist_ok=True)
-    for name, content in drawn.items():
-        write_bytes(folder / name, content)
-    write_text(reports / NAME, scale_page(curves))
+    write_text(reports / NAME, scale_page(curves, drawn))
     return reports / NAME
 
 
-def scale_page(curves: Sequence[CurveScores]) -> str:
+def scale_page(curves: Sequence[CurveScores], drawn: Drawn) -> str:
     """Return the page of all scale curves."""
     return (
         render(
             "pages/speaker_scale",
             **wording.constants(),
             curves=curves,
+            drawn=drawn,
             figures=address(*FIGURES),
         )
         + "\n"

@@ -4,19 +4,19 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from functools import cached_property
+from functools import cached_property, partial
 from pathlib import Path
 
 import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
-from benchmark.engine.files import write_bytes, write_text
+from benchmark.engine.files import write_text
 from benchmark.evaluation.calibration import Calibration, calibration
 from benchmark.models import MODELS
 from benchmark.models.calibrator import N_COMPONENTS, WITHIN, tempered_at
 from benchmark.report import wording
-from benchmark.report.figures import COLOURS, GREY, WIDTH_IN, house_style, png_bytes
+from benchmark.report.figures import COLOURS, GREY, WIDTH_IN, Drawn, draw, house_style, png_bytes
 from benchmark.report.markdown import address, number, title
 from benchmark.report.template import render
 from benchmark.unseen_corpora.stored import FOLDER, Fitted, Measurement, read_measurements
@@ -257,28 +257,23 @@ def write_page(reports: Path) -> Path | None:
         If a record is unreadable.
     """
     measured = [MeasuredCases(one) for one in read_measurements(reports / FOLDER)]
-    folder = reports.joinpath(*FIGURES)
-    drawn = {one.picture: calibration_figure(one) for one in measured}
-    for stale in folder.glob("*.png"):
-        if stale.name not in drawn:
-            stale.unlink()
+    drawn = draw({one.picture: partial(calibration_figure, one) for one in measured})
+    drawn.write(reports.joinpath(*FIGURES))
     if not measured:
         (reports / NAME).unlink(missing_ok=True)
         return None
-    folder.mkdir(parents=True, exist_ok=True)
-    for name, content in drawn.items():
-        write_bytes(folder / name, content)
-    write_text(reports / NAME, unseen_corpora_page(measured))
+    write_text(reports / NAME, unseen_corpora_page(measured, drawn))
     return reports / NAME
 
 
-def unseen_corpora_page(measured: Sequence[MeasuredCases]) -> str:
+def unseen_corpora_page(measured: Sequence[MeasuredCases], drawn: Drawn) -> str:
     """Return the page of all measurements."""
     return (
         render(
             "pages/unseen_corpora",
             **wording.constants(),
             measured=measured,
+            drawn=drawn,
             figures=address(*FIGURES),
             aim=AIM,
             within=WITHIN,
