@@ -190,6 +190,7 @@ def write_reports(
     """
     from benchmark.report import read_boards, update_readme, write_pages
     from benchmark.report.figures import without_glyph
+    from benchmark.report.markdown import shortened
 
     results, refusals = read_results(project.results)
     if refusals and not results:
@@ -204,6 +205,14 @@ def write_reports(
         raise BenchmarkError(
             f"{project.results}: no study was run yet. {command('run-study')} "
             f"runs the quickstart study.{beside}"
+        )
+    recorded = {look.study for look in looks.read_looks(project.reports / looks.NAME)}
+    lacking = [result.name for result in results if result.name not in recorded]
+    if lacking and only is None:
+        console.warning(
+            f"{project.reports / looks.NAME} has no look of {shortened(lacking, 5)}, whose pages "
+            "lack their count. Restore it from version control; a study that is run again records "
+            "its own."
         )
     boards = read_boards(results, project.reports, only)
     pages = write_pages(boards, project.reports, only, latex=latex)

@@ -96,8 +96,9 @@ class Sources:
         Folders of single corpora, and the table of ``csv``.
     tables : tuple of Path, or None
         A user's own train and test tables, used instead of corpora and features.
-    allow_incomplete : bool
-        Whether missing clips and many unusable clips are accepted and reported.
+    allow_incomplete : bool or None
+        Whether missing clips and many unusable clips are accepted and reported; None where the
+        command needs complete corpora.
     allow_missing : tuple of str
         Corpora that are left out, and named on every page, if they are incomplete.
     allow : tuple of str
@@ -108,7 +109,7 @@ class Sources:
     root: Path | None = None
     given: Mapping[str, Path] = field(default_factory=dict)
     tables: tuple[Path, Path] | None = None
-    allow_incomplete: bool = False
+    allow_incomplete: bool | None = None
     allow_missing: tuple[str, ...] = ()
     allow: tuple[str, ...] = ()
 

@@ -186,6 +186,14 @@ def test_pages_are_reproduced_from_stored_results(finished: Bench, tmp_path: Pat
     assert copy.bytes_of("reports") == finished.bytes_of("reports")
 
 
+def test_a_result_whose_looks_are_gone_is_named(finished: Bench, tmp_path: Path) -> None:
+    shutil.copytree(finished.project / "reports", tmp_path / "reports")
+    copy = Bench(finished.study, finished.table, tmp_path)
+    assert "has no look" not in copy.invoke("report").stderr
+    (tmp_path / "reports/looks.csv").unlink()
+    assert "looks.csv has no look of small, whose pages lack" in copy.invoke("report").stderr
+
+
 def test_a_changed_run_is_stored_apart_with_its_looks_and_writes_only_the_pages_that_it_changes(
     finished: Bench, tmp_path: Path
 ) -> None:

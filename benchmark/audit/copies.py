@@ -23,7 +23,7 @@ Pairs = list[tuple[int, int]]
 
 def exact_duplicates(evidence: Evidence) -> Iterator[Finding]:
     """Yield recordings, or rows of features, that are there twice."""
-    noun = "rows of features" if evidence.own_features else "recordings"
+    noun = "rows of features" if evidence.rows_only else "recordings"
     yield from _twice(
         evidence, _equal(evidence.clips["samples"]), "exact-duplicates", f"equal {noun}"
     )

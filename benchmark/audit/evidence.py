@@ -39,6 +39,20 @@ class Sound:
 
 
 @dataclass(frozen=True)
+class Numbers:
+    """Features of the clips.
+
+    Attributes
+    ----------
+    columns : tuple of str
+    values : ndarray of float32, shape (n_clips, n_features)
+    """
+
+    columns: tuple[str, ...]
+    values: Floats
+
+
+@dataclass(frozen=True)
 class Evidence:
     """What is known of the data that are audited; the more is known, the more is checked.
 
@@ -54,10 +68,9 @@ class Evidence:
     sound : Sound or None
         None without recordings.
     features : ndarray of float32, shape (n_clips, n_features), or None
-    columns : tuple of str
-        Names of the features.
-    own_features : bool
-        Whether the features are a user's own, and may hold anything.
+        On which effects are measured.
+    own : Numbers or None
+        A user's own features, which may hold anything; None without any.
     """
 
     name: str
@@ -65,8 +78,12 @@ class Evidence:
     splits: tuple[Split, ...] = ()
     sound: Sound | None = None
     features: Floats | None = None
-    columns: tuple[str, ...] = ()
-    own_features: bool = False
+    own: Numbers | None = None
+
+    @property
+    def rows_only(self) -> bool:
+        """Whether nothing but a user's own features is known of the clips."""
+        return self.own is not None and self.sound is None
 
     @property
     def protocols(self) -> dict[str, list[Split]]:

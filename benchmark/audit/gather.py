@@ -12,7 +12,7 @@ import pandas as pd
 from numpy.typing import NDArray
 
 from benchmark.audit.effect import FEATURES
-from benchmark.audit.evidence import Evidence, Sound
+from benchmark.audit.evidence import Evidence, Numbers, Sound
 from benchmark.console import Console
 from benchmark.corpora import Clip
 from benchmark.data.near_duplicates import find_copies
@@ -32,7 +32,8 @@ from benchmark.engine.processes import Workers
 from benchmark.engine.table_file import read_table
 from benchmark.errors import BenchmarkError
 from benchmark.evaluation.predictions import check_predictions
-from benchmark.features import extract, feature_set
+from benchmark.features import extract, feature_set, names_of
+from benchmark.features.own_table import OWN_TABLE
 from benchmark.project import Job
 from benchmark.study import Study
 
@@ -60,7 +61,9 @@ def of_study(study: Study, job: Job, console: Console) -> Evidence:
     """
     recordings = read_corpora(study, job.sources, console)
     auxiliary = by_corpus(study.auxiliary, recordings)
-    evidence = _measured(study.name, study_clips(study, recordings), job, console)
+    clips = study_clips(study, recordings)
+    tables = [name for name in names_of(study.features) if name.startswith(f"{OWN_TABLE}:")]
+    evidence = _measured(study.name, clips, job, console, "+".join(tables))
     return replace(evidence, splits=tuple(study_splits(study, evidence.clips, auxiliary)))
 
 
@@ -132,8 +135,7 @@ def of_tables(
             evidence,
             clips=clips.assign(samples=digests),
             features=values,
-            columns=tables[0].columns,
-            own_features=True,
+            own=Numbers(tables[0].columns, values),
         )
     return replace(evidence, splits=(_given(protocol or GIVEN.name, tested),))
 
@@ -171,8 +173,13 @@ def _given(protocol: str, tested: NDArray[np.bool_], part: str = "") -> Split:
     return Split(protocol, tested, np.where(tested, -1, 0), part)
 
 
-def _measured(name: str, clips: Sequence[Clip], job: Job, console: Console) -> Evidence:
-    """Return the evidence of clips, measured; unusable ones are left out with a warning."""
+def _measured(
+    name: str, clips: Sequence[Clip], job: Job, console: Console, tables: str = ""
+) -> Evidence:
+    """Return the evidence of clips, measured; unusable ones are left out with a warning.
+
+    `tables` is the feature set of a user's own tables; empty for none.
+    """
     cache = job.sources.cache
     with Workers(job.workers) as workers, console.bars() as bars:
         prosody, features = (
@@ -196,11 +203,15 @@ def _measured(name: str, clips: Sequence[Clip], job: Job, console: Console) -> E
         )
         frame = clip_frame(prosody.clips, prosody.samples_digests)
         copies = find_copies(prosody.clips, frame, cache, workers, bars)
+        own = None
+        if tables:
+            found = extract(prosody.clips, feature_set(tables), cache=cache, workers=workers)
+            own = Numbers(found.features.columns, found.values)
     numbers = pd.DataFrame(prosody.values, columns=list(feature_set(PROSODY).columns))
     return Evidence(
         name,
         frame,
         sound=Sound(tuple(copies), numbers[list(NUMBERS)].rename(columns=NUMBERS)),
         features=features.values,
-        columns=feature_set(FEATURES).columns,
+        own=own,
     )

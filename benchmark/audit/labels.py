@@ -35,14 +35,15 @@ def contradictions(evidence: Evidence) -> Iterator[Finding]:
 
 def label_columns(evidence: Evidence) -> Iterator[Finding]:
     """Yield features that alone tell the emotion of every row."""
-    assert evidence.features is not None, "the check needs a table of features"
-    telling = telling_columns(evidence.features, evidence.columns, evidence.clips["emotion"])
+    assert evidence.own is not None, "the check needs a table of features"
+    columns, emotions = evidence.own.columns, evidence.clips["emotion"]
+    telling = telling_columns(evidence.own.values, columns, emotions)
     if telling:
         yield Finding(
             "label-columns",
             "leak",
             "",
-            f"{len(telling):,} of {len(evidence.columns):,} features alone tell the emotion of "
+            f"{len(telling):,} of {len(columns):,} features alone tell the emotion of "
             "every row, as the label itself does.",
             "Remove what is made from the label.",
             None,
@@ -77,7 +78,7 @@ def _article(column: str) -> str:
 
 
 def _needs_own_features(evidence: Evidence) -> str:
-    return "" if evidence.own_features else "a table of your own features"
+    return "" if evidence.own is not None else "a table of your own features"
 
 
 CHECKS = (

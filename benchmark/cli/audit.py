@@ -12,6 +12,7 @@ from benchmark.cli.options import (
     ColumnOption,
     CorporaOption,
     CorpusOption,
+    IncompleteOption,
     JsonOption,
     ProjectOption,
     WorkersOption,
@@ -71,6 +72,7 @@ def audit(
         ),
     ] = None,
     name: Annotated[str | None, typer.Option(help="Name of the page.")] = None,
+    allow_incomplete: IncompleteOption = False,
     as_json: JsonOption = False,
     workers: WorkersOption = None,
     project: ProjectOption = CURRENT_FOLDER,
@@ -102,7 +104,8 @@ def audit(
                 "--column names columns of --train and --test, or of --predictions; a table of "
                 "recordings needs the columns path, speaker and emotion."
             )
-        job = make_job(project, make_sources(project, corpora, corpus), None, workers)
+        sources = make_sources(project, corpora, corpus, allow_incomplete)
+        job = make_job(project, sources, None, workers)
         match (study, corpus, train, test, predictions):
             case (str(), _, None, None, None):
                 evidence = gather.of_study(read_study(study, None), job, console)

@@ -173,7 +173,7 @@ def make_sources(
     project: Path,
     corpora: Path | None,
     corpus: list[str] | None,
-    allow_incomplete: bool = False,
+    allow_incomplete: bool | None = None,
     allow_missing: list[str] | None = None,
     tables: tuple[Path, Path] | None = None,
     allow: list[str] | None = None,

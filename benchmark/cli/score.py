@@ -12,6 +12,7 @@ from benchmark.cli.options import (
     ColumnOption,
     CorporaOption,
     CorpusOption,
+    IncompleteOption,
     JsonOption,
     ProjectOption,
     WorkersOption,
@@ -213,6 +214,7 @@ def degrade(
             "augmentations`. Default: those of the study. Can be repeated.",
         ),
     ] = None,
+    allow_incomplete: IncompleteOption = False,
     workers: WorkersOption = None,
     project: ProjectOption = CURRENT_FOLDER,
 ) -> None:
@@ -234,7 +236,7 @@ def degrade(
         from benchmark.engine.table_file import table_csv
         from benchmark.features import chain_problems, feature_set
 
-        sources = make_sources(project, corpora, corpus)
+        sources = make_sources(project, corpora, corpus, allow_incomplete)
         conditions, seed, rate_hz = condition or [], 0, None
         if study is not None:
             read = read_study(study, None)

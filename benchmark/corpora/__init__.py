@@ -165,6 +165,8 @@ def describe_shortfall(corpus: Corpus, recordings: Recordings) -> str:
     if recordings.parts:
         found = (f"{len(part.clips)} of {name}" for name, part in recordings.parts.items())
         line += f" ({', '.join(found)})"
+    if recordings.missing_labels:
+        line += f"; {recordings.missing_labels:,} labels of the release are missing"
     if not recordings.missing:
         return line
     shown = ", ".join(recordings.missing[:NAMES_SHOWN])
@@ -186,7 +188,11 @@ def describe_presence(
         if name not in given and _below(root, name) is None:
             return ""
         folder = locate(name, root=root, given=given, cache=cache)
-        return _count_clips(corpus, read_corpus(name, folder))
+        recordings = read_corpus(name, folder)
+        lacking = f", {recordings.missing_labels:,} labels missing" * (
+            recordings.missing_labels > 0
+        )
+        return _count_clips(corpus, recordings) + lacking
     except BenchmarkError as error:
         return str(error)
 

@@ -104,6 +104,8 @@ class Recordings:
         Sorted by name.
     missing : tuple of str
         Sorted names of official clips that are not in the folder; empty without an official list.
+    missing_labels : int
+        Labels of the release that its label files lack here: the clips' names are not known.
     set_aside : tuple of (str, str)
         Audio files that are not clips of the corpus, with the reason ("song, not speech").
     agreement : Agreement or None
@@ -118,9 +120,15 @@ class Recordings:
     clips: tuple[Clip, ...]
     missing: tuple[str, ...] = ()
     set_aside: tuple[tuple[str, str], ...] = ()
+    missing_labels: int = 0
     agreement: Agreement | None = None
     left_out: int | None = None
     parts: Mapping[str, Recordings] = field(default_factory=dict)
+
+    @property
+    def incomplete(self) -> bool:
+        """Whether clips are missing, as far as that can be known."""
+        return bool(self.missing or self.missing_labels)
 
 
 @dataclass(frozen=True, slots=True)

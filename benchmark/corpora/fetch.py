@@ -120,7 +120,7 @@ def _is_filled(folder: Path) -> bool:
 def _check_present(name: str, target: Path) -> None:
     """Raise unless `target` holds the complete corpus."""
     recordings = read_corpus(name, target)
-    if recordings.missing:
+    if recordings.incomplete:
         raise BenchmarkError(
             f"{target} exists, but is incomplete: "
             f"{describe_shortfall(CORPORA[name], recordings)}. "

@@ -31,6 +31,9 @@ SET_ASIDE = {"oth": "labelled as another emotion (oth)", "xxx": "annotators disa
 GENDERS = {"F": "female", "M": "male"}
 STYLES = {"impro": "improvised", "script": "scripted"}
 
+N_LABELS = 10_039
+"""Turns of the release, with those set aside (Busso et al. 2008)."""
+
 LABEL = re.compile(r"\[[^\]]*\]\t(?P<name>Ses\S+)\t(?P<code>\w+)\t")
 TEXT = re.compile(r"(?P<name>Ses\S+) \[[^\]]*\]:(?P<text>.*)")
 NAME = re.compile(r"Ses0(?P<session>[1-5])[FM]_(?P<style>impro|script)\w+_(?P<letter>[FM])[X\d]+")
@@ -44,7 +47,8 @@ def read(folder: Path) -> Recordings:
     BenchmarkError
         If a label file is missing or wrong, or two different files are the same clip.
     """
-    return match_labels(folder, _labels(folder), "no label in dialog/EmoEvaluation")
+    reason = "no label in dialog/EmoEvaluation"
+    return match_labels(folder, _labels(folder), reason, n_official=N_LABELS)
 
 
 def _labels(folder: Path) -> Iterator[Label]:

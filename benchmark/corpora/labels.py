@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 from benchmark.corpora.clip import Clip, Recordings, file_stem
@@ -36,6 +36,7 @@ def match_labels(
     labels: Iterable[Label],
     unlabelled: str,
     name_of: Callable[[Path], str] = file_stem,
+    n_official: int = 0,
 ) -> Recordings:
     """Return the labelled recordings of a folder; a label without a recording is a missing clip.
 
@@ -48,6 +49,8 @@ def match_labels(
         Reason why a recording without a label is set aside.
     name_of : callable
         From the path of a recording to its name.
+    n_official : int
+        Number of labels of the release; 0 if releases differ.
 
     Raises
     ------
@@ -63,12 +66,13 @@ def match_labels(
             )
         found[label.name] = label
     clips = {name: label.clip for name, label in found.items()}
-    return match_files(
+    recordings = match_files(
         folder,
         lambda name: clips.get(name, unlabelled),
         [name for name, clip in clips.items() if isinstance(clip, Clip)],
         name_of,
     )
+    return replace(recordings, missing_labels=max(0, n_official - len(found)))
 
 
 def label_file(folder: Path, *names: str) -> Path:

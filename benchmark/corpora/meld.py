@@ -36,6 +36,9 @@ SPELLINGS = {"Dr. Leedbetter": "Dr. Ledbetter", "Phoebe Sr": "Phoebe Sr."}
 SEVERAL = re.compile(r"All|Both|Every(body|one)|.*( and |/|,|&).*")
 """Speakers who are several people, and so can't be kept apart from each of them."""
 
+N_LABELS = 13_708
+"""Utterances of the three label files (Poria et al. 2019)."""
+
 GAPS = frozenset({"dev_dia110_utt7", "train_dia125_utt3"})
 """Labelled, but never published (the first), or published as a damaged file (the second)."""
 
@@ -51,7 +54,8 @@ def read(folder: Path) -> Recordings:
     folder = folder.absolute()
     tables = {split: label_file(folder, f"{split}_sent_emo.csv") for split in SPLITS}
     labels = (label for split, table in tables.items() for label in _labels(split, table))
-    found = match_labels(folder, labels, "no label in *_sent_emo.csv", partial(_name, folder))
+    reason = "no label in *_sent_emo.csv"
+    found = match_labels(folder, labels, reason, partial(_name, folder), N_LABELS)
     return replace(found, missing=tuple(name for name in found.missing if name not in GAPS))
 
 

@@ -219,7 +219,7 @@ def shortfalls(recordings: Mapping[str, Recordings]) -> list[Change]:
     return [
         Change(kind="incomplete", value=describe_shortfall(CORPORA[name], found))
         for name, found in recordings.items()
-        if found.missing
+        if found.incomplete
     ]
 
 
@@ -284,18 +284,15 @@ def read_named(corpora: Sequence[str], sources: Sources, console: Console) -> di
             else:
                 refused.append(str(error))
             continue
-        state = describe_shortfall(CORPORA[name], found[name])
-        if found[name].missing and name in sources.allow_missing:
+        state = describe_shortfall(CORPORA[name], found[name]) + _set_aside(found[name])
+        if found[name].incomplete and name in sources.allow_missing:
             found[name] = Recordings((), left_out=len(found[name].clips))
             console.warning(f"{name} is left out: {state}")
             continue
-        if found[name].missing and not sources.allow_incomplete:
-            refused.append(
-                f"{state}. Complete the copy, or accept it with --allow-incomplete; "
-                "the report then says so."
-            )
+        if found[name].incomplete and not sources.allow_incomplete:
+            refused.append(f"{state}. Complete the copy{_or_accept(sources)}.")
             continue
-        console.info(f"{state}{_set_aside(found[name])}  ({folder})")
+        console.info(f"{state}  ({folder})")
     if refused:
         raise BenchmarkError(" | ".join(refused))
     return found
@@ -306,9 +303,21 @@ def _set_aside(recordings: Recordings) -> str:
     reasons = Counter(reason for _, reason in recordings.set_aside)
     if not reasons:
         return ""
-    shown = [f"{count} × {reason}" for reason, count in reasons.most_common(REASONS_SHOWN)]
-    more = f", {len(reasons) - REASONS_SHOWN} more reasons" * (len(reasons) > REASONS_SHOWN)
-    return f", {reasons.total()} audio files set aside ({', '.join(shown)}{more})"
+    first = {reason: file for file, reason in reversed(recordings.set_aside)}
+    shown = [
+        f"{count} × {reason}: {first[reason]}{', ...' if count > 1 else ''}"
+        for reason, count in reasons.most_common(REASONS_SHOWN)
+    ]
+    more = f"; {len(reasons) - REASONS_SHOWN} more reasons" * (len(reasons) > REASONS_SHOWN)
+    noun = "audio file" if reasons.total() == 1 else "audio files"
+    return f"; {reasons.total():,} {noun} set aside ({'; '.join(shown)}{more})"
+
+
+def _or_accept(sources: Sources) -> str:
+    """Return how to go on nevertheless, where the command allows it, as the end of an advice."""
+    if sources.allow_incomplete is None:
+        return ""
+    return ", or accept it with --allow-incomplete; the report then says so"
 
 
 def _refuse_corpora_read_twice(found: Recordings, table: Path, others: Collection[str]) -> None:
@@ -406,8 +415,8 @@ def _check_usable(
         clip, reason = originals.unusable[0]
         raise BenchmarkError(
             f"{len(originals.unusable)} of {n_clips} clips can't be used (the first: {clip}: "
-            f"{reason}); more than {UNUSABLE_FRACTION:.0%} is refused. Repair them, or accept it "
-            "with --allow-incomplete; the report then says so."
+            f"{reason}); more than {UNUSABLE_FRACTION:.0%} is refused. Repair "
+            f"them{_or_accept(sources)}."
         )
     return [Change(kind="unusable", value=f"{len(originals.unusable)} of {n_clips}")]
 
@@ -613,6 +622,7 @@ def corpus_record(
         used=len(used),
         speakers=int(used["speaker"].nunique()),
         missing=found.missing,
+        missing_labels=found.missing_labels,
         set_aside=found.set_aside,
         agreement=found.agreement,
         generated=corpus.generated,

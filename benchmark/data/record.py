@@ -52,6 +52,8 @@ class CorpusRecord(Record):
         Of the used clips; None in results of early versions.
     missing : tuple of str
         Official clips that were not found.
+    missing_labels : int
+        Labels of the release that the label files lack: the clips' names are not known.
     set_aside : tuple of (str, str)
         Audio files that are not clips of the corpus, with the reason.
     agreement : Agreement or None
@@ -74,6 +76,7 @@ class CorpusRecord(Record):
     used: int
     speakers: int | None = None
     missing: tuple[str, ...] = ()
+    missing_labels: int = 0
     set_aside: tuple[tuple[str, str], ...] = ()
     agreement: Agreement | None = None
     generated: bool = False
@@ -81,6 +84,11 @@ class CorpusRecord(Record):
     auxiliary: bool = False
     language: str = ""
     speech: str = ""
+
+    @property
+    def incomplete(self) -> bool:
+        """Whether clips are missing of a corpus that takes part, as far as that can be known."""
+        return bool(self.missing or self.missing_labels) and not self.left_out
 
 
 class Unusable(Record):

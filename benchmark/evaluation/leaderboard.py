@@ -500,7 +500,7 @@ def _not_comparable(
     corpora = result.data.corpora.values()
     if any(one.left_out for one in corpora):
         return stated or "a corpus is missing here"
-    if any(one.missing for one in corpora):
+    if any(one.incomplete for one in corpora):
         return stated or "a corpus is incomplete here"
     if error is None and measured.interval is None:
         return stated or "too few speakers here for an interval"

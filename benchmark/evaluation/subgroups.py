@@ -15,6 +15,7 @@ from benchmark.evaluation.intervals import (
     paired_difference,
     score_of,
 )
+from benchmark.evaluation.metrics import METRICS, confusion
 
 SPEAKER = "speaker"
 FIRST = (SPEAKER, "gender", "intensity", "statement")
@@ -54,6 +55,10 @@ class Division:
         `by` is speaker, gender, or a fact of clips.csv.
     emotions : tuple of str
         Those of which every group has enough clips: groups are compared on the same emotions.
+    without : tuple of str
+        The other emotions of the corpus.
+    whole : float
+        The score of the clips of all groups together, of `emotions`.
     groups : tuple of Group
         By name; at least two, but one speaker suffices.
     left_out : int
@@ -67,10 +72,28 @@ class Division:
     corpus: str
     by: str
     emotions: tuple[str, ...]
+    without: tuple[str, ...]
+    whole: float
     groups: tuple[Group, ...]
     left_out: int
     gap: Score | None
     paired: bool
+
+    @property
+    def named_emotions(self) -> str:
+        """On how many emotions groups are compared, if not on all of the corpus."""
+        n_emotions = len(self.emotions) + len(self.without)
+        return f"on {len(self.emotions)} of {n_emotions} emotions" if self.without else ""
+
+    @property
+    def worst(self) -> Group:
+        """The group with the lowest score."""
+        return min(self.groups, key=lambda group: group.score.value)
+
+    @property
+    def best(self) -> Group:
+        """The group with the highest score."""
+        return max(self.groups, key=lambda group: group.score.value)
 
 
 def divisions(
@@ -139,8 +162,17 @@ def _divide(
         if paired:
             seed = bootstrap_seed(seed, corpus, by)
             difference = paired_difference(first, second, emotions, seed).scores[metric]
-    left_out = len(counts) - len(measured)
-    yield Division(corpus, by, tuple(shared), groups, left_out, difference, paired)
+    yield Division(
+        corpus=corpus,
+        by=by,
+        emotions=tuple(shared),
+        without=tuple(sorted({*rows["emotion"]} - {*shared})),
+        whole=float(METRICS[metric].of_counts(confusion(part, emotions))),
+        groups=groups,
+        left_out=len(counts) - len(measured),
+        gap=difference,
+        paired=paired,
+    )
 
 
 def _group(name: str, rows: pd.DataFrame, emotions: Sequence[str], metric: str, seed: int) -> Group:

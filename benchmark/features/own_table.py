@@ -30,6 +30,9 @@ DESCRIPTION = (
     "numbers beside it, or an array (.npy) with a list of its clips beside it (.csv or .txt); a "
     "relative path starts at the current folder."
 )
+OWN_TABLE = "table"
+"""What a study file calls it, with the file after a colon."""
+
 CLIP_COLUMNS = ("clip", "file", "path")
 """Columns that may name the clips; the first of them that a table has does."""
 
@@ -264,7 +267,7 @@ def _array(path: Path, index: Path) -> pd.DataFrame:
 
 OPTIONAL_FEATURE_SETS = (
     OptionalFeatureSet(
-        name="table",
+        name=OWN_TABLE,
         argument="FILE",
         description=DESCRIPTION,
         extra="",

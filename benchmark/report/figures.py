@@ -77,6 +77,15 @@ def annotate_line(axes: Axes, value: float, name: str) -> None:
     )  # fmt: skip
 
 
+def mark_level(axes: Axes, value: float, rows: tuple[float, float], name: str) -> None:
+    """Draw a dashed vertical line beside some rows, with its name above it."""
+    axes.vlines(value, *rows, color=GREY, ls=(0, (4, 3)), lw=1, zorder=0)
+    axes.annotate(
+        name, (value, rows[0]), xytext=(0, 2), textcoords="offset points", color="#6B6B6B",
+        fontsize=9.5, ha="center",
+    )  # fmt: skip
+
+
 @contextmanager
 def house_style() -> Iterator[None]:
     """Apply the style of all figures, independent of the user's matplotlibrc, and restore it."""

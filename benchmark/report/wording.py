@@ -163,8 +163,9 @@ def partial_data(result: Result) -> str:
         notes.append(f"measured on {listed(used_corpora(result))} only")
     notes += [
         f"{title(name)} incomplete: {found_of(corpus)} clips"
+        + f", {count(corpus.missing_labels)} labels missing" * bool(corpus.missing_labels)
         for name, corpus in corpora.items()
-        if corpus.missing and not corpus.left_out
+        if corpus.incomplete
     ]
     return "; ".join([*notes, *["on generated speech"] * result.generated])
 

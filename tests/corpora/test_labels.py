@@ -8,6 +8,8 @@ from pathlib import Path
 import pytest
 
 from benchmark.corpora import CORPORA, Clip, describe_presence, describe_shortfall, read_corpus
+from benchmark.corpora import iemocap as iemocap_corpus
+from benchmark.corpora import meld as meld_corpus
 from benchmark.errors import BenchmarkError
 
 
@@ -121,6 +123,9 @@ A_LABEL_FILE = {
 }
 
 
+N_LABELS = {"iemocap": iemocap_corpus.N_LABELS, "meld": meld_corpus.N_LABELS}
+
+
 def by_name(name: str, folder: Path) -> dict[str, Clip]:
     return {clip.name: clip for clip in read_corpus(name, LABELLED[name](folder)).clips}
 
@@ -136,6 +141,7 @@ def test_a_complete_copy_misses_nothing_and_has_emotions_of_its_corpus(
 ) -> None:
     recordings = read_corpus(name, LABELLED[name](tmp_path))
     assert recordings.missing == ()
+    assert bool(recordings.missing_labels) == (name in N_LABELS)
     assert {clip.emotion for clip in recordings.clips} <= set(CORPORA[name].emotions)
     assert all(clip.path.is_file() for clip in recordings.clips)
     assert all(clip.speaker.startswith(f"{name}/") for clip in recordings.clips)
@@ -148,7 +154,20 @@ def test_a_label_without_recording_is_a_missing_clip(name: str, tmp_path: Path) 
     recordings = read_corpus(name, tmp_path)
     assert recordings.missing == (gone.name,)
     line = describe_shortfall(CORPORA[name], recordings)
-    assert line == f"{name}: {len(rest)} of {len(rest) + 1} clips; missing: {gone.name}"
+    assert line.startswith(f"{name}: {len(rest)} of {len(rest) + 1} clips; ")
+    assert line.endswith(f"missing: {gone.name}")
+
+
+@pytest.mark.parametrize("name", N_LABELS)
+def test_label_files_that_lack_labels_of_the_release_are_an_incomplete_copy(
+    name: str, tmp_path: Path
+) -> None:
+    recordings = read_corpus(name, LABELLED[name](tmp_path))
+    assert recordings.incomplete
+    n_labels = N_LABELS[name] - recordings.missing_labels
+    assert n_labels >= len(recordings.clips) > 0
+    line = describe_shortfall(CORPORA[name], recordings)
+    assert f"; {recordings.missing_labels:,} labels of the release are missing" in line
 
 
 @pytest.mark.parametrize("name", LABELLED)

@@ -79,16 +79,15 @@ class ScorePage:
         return wording.chance_level(self.evaluation)
 
     @property
-    def worst_speaker(self) -> tuple[str, float] | None:
-        """The speaker with the lowest score, on all clips; None with one speaker."""
-        own = {name: one[METRIC] for name, one in self.evaluation.by_speaker.items()}
-        return min(own.items(), key=lambda pair: pair[1]) if len(own) > 1 else None
+    def worst_speaker(self) -> tuple[Division, Group] | None:
+        """The speaker with the lowest score; None with one speaker."""
+        several = [one for one in self.speakers if len(one.groups) > 1]
+        return _worst(several)
 
     @property
     def worst_group(self) -> tuple[Division, Group] | None:
         """The subgroup, other than a speaker, with the lowest score."""
-        pairs = [(division, group) for division in self.others for group in division.groups]
-        return min(pairs, key=lambda pair: pair[1].score.value, default=None)
+        return _worst(self.others)
 
     @property
     def warnings(self) -> list[str]:
@@ -245,6 +244,11 @@ class ScorePage:
         return [[metric.title, *self.cells(name)] for name, metric in METRICS.items()]
 
 
+def _worst(divisions: Iterable[Division]) -> tuple[Division, Group] | None:
+    pairs = [(division, division.worst) for division in divisions]
+    return min(pairs, key=lambda pair: pair[1].score.value, default=None)
+
+
 def _header(corpora: Iterable[str]) -> list[str]:
     names = [title(name) for name in corpora]
     return ["Metric", "mean over corpora", *names] if len(names) > 1 else ["Metric", "Score"]
@@ -262,11 +266,7 @@ def figures(page: ScorePage) -> Drawn:
         "confusion.png": partial(confusion_figure, panels, evaluation.emotions, min(3, len(panels)))
     }
     if page.speakers and evaluation.speakers <= MOST_SPEAKERS:
-        metric = METRICS[METRIC].title
-        line = "score of all clips" if not several else "mean over corpora"
-        drawn["speakers.png"] = partial(
-            speakers_figure, page.speakers, evaluation.scores[METRIC], metric, line
-        )
+        drawn["speakers.png"] = partial(speakers_figure, page.speakers, METRICS[METRIC].title)
     if scored.calibration is not None:
         drawn["calibration.png"] = partial(
             reliability_figure, [Reliability(page.name, scored.calibration, None)], "predictions"
@@ -356,6 +356,7 @@ def score_record(page: ScorePage, path: Path) -> dict[str, Any]:
             {
                 "corpus": one.corpus,
                 "by": one.by,
+                "emotions": list(one.emotions),
                 "groups": {group.name: figure_record(group.score) for group in one.groups},
             }
             for one in scored.divisions

@@ -78,6 +78,7 @@ def _left_out(result: Result) -> str:
     corpora = [one for one in result.data.corpora.values() if not one.left_out]
     without = [title(name) for name, one in result.data.corpora.items() if one.left_out]
     missing = sum(len(one.missing) for one in corpora)
+    labels = sum(one.missing_labels for one in corpora)
     others = sum(one.found - one.used for one in corpora) - len(result.data.unusable)
     aside = sum(len(one.set_aside) for one in corpora)
     unusable = len(result.data.unusable)
@@ -85,6 +86,7 @@ def _left_out(result: Result) -> str:
         *[f"{listed(without)} altogether"] * bool(without),
         *[f"{counted(others, 'clip')} of other emotions"] * (others > 0),
         *[counted(missing, "missing clip")] * bool(missing),
+        *[counted(labels, "missing label")] * bool(labels),
         *[counted(unusable, "unusable clip or copy", "unusable clips or copies")] * bool(unusable),
         *[counted(aside, "file set aside", "files set aside")] * bool(aside),
     ]

@@ -51,7 +51,7 @@ def run_command(result: Result) -> str:
     if result.own_tables:
         parts[1:] = ["--train TRAIN.csv --test TEST.csv"]
     unusable = any(change.kind == "unusable" for change in result.changes)
-    missing = [one for one in corpora.values() if one.missing and not one.left_out]
+    missing = [one for one in corpora.values() if one.incomplete]
     if unusable or missing:
         parts.append("--allow-incomplete")
     left_out = [name for name, one in corpora.items() if one.left_out]

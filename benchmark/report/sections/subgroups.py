@@ -5,11 +5,11 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from benchmark.evaluation.intervals import Score
 from benchmark.evaluation.leaderboard import METRIC, Leaderboard
 from benchmark.evaluation.metrics import METRICS
 from benchmark.evaluation.subgroups import FEWEST_CLIPS, SPEAKER, Division
-from benchmark.report.figures import COLOURS, WIDTH_IN, annotate_line, house_style, png_bytes
+from benchmark.report.figures import COLOURS, WIDTH_IN, house_style, mark_level, png_bytes
+from benchmark.report.markdown import title
 from benchmark.report.sections.section import Section
 
 PICTURE = "speakers.png"
@@ -22,14 +22,11 @@ class Facts:
     Attributes
     ----------
     divisions : list of Division
-    missing_emotions : list of list of str
-        For each division, emotions of its corpus on which its groups are not compared.
     fewest_clips : int
         Clips of an emotion that a group needs.
     """
 
     divisions: list[Division]
-    missing_emotions: list[list[str]]
     fewest_clips: int = FEWEST_CLIPS
 
     @property
@@ -49,37 +46,23 @@ class Facts:
 
 
 def _facts(board: Leaderboard) -> Facts:
-    rows = board.result.predictions
-    rows = rows[rows["protocol"] == board.leading]
-    present = rows.groupby("corpus")["emotion"].unique().map(set)
-    missing = [sorted(present[one.corpus] - set(one.emotions)) for one in board.divisions]
-    return Facts(board.divisions, missing)
+    return Facts(board.divisions)
 
 
 def _figures(board: Leaderboard, facts: Facts) -> dict[str, bytes]:
     if not facts.speakers:
         return {}
-    whole = board.selected_evaluation(board.leading).scores[METRIC]
-    return {PICTURE: speakers_figure(facts.speakers, whole, METRICS[METRIC].title)}
+    return {PICTURE: speakers_figure(facts.speakers, METRICS[METRIC].title)}
 
 
-def speakers_figure(
-    divisions: Sequence[Division],
-    whole: Score,
-    metric: str,
-    line: str = "score on the leaderboard",
-) -> bytes:
+def speakers_figure(divisions: Sequence[Division], metric: str) -> bytes:
     """Return the score of each test speaker, by corpus, best first.
 
     Parameters
     ----------
     divisions : sequence of Division
-        By speaker, one per corpus.
-    whole : Score
-        The model's score: a line.
+        By speaker, one per corpus; a line shows the score of all its speakers on these emotions.
     metric : str
-    line : str
-        What the line is.
     """
     with house_style():
         from matplotlib.figure import Figure
@@ -92,11 +75,13 @@ def speakers_figure(
         names: dict[int, str] = {}
         for position, one in enumerate(divisions):
             colour = COLOURS[position % len(COLOURS)]
+            first = len(names) + position
             for group in sorted(one.groups, key=lambda group: -group.score.value):
                 row, score = len(names) + position, group.score
                 names[row] = group.name
                 axes.plot(score.value, row, color=colour, marker="o", ms=7, mec="white", mew=0.8)
-        annotate_line(axes, whole.value, line)
+            name = ", ".join(filter(None, [f"{title(one.corpus)}, all clips", one.named_emotions]))
+            mark_level(axes, one.whole, (first - 0.6, row + 0.6), name)
         axes.set_yticks(list(names), list(names.values()))
         axes.set_ylim(max(names) + 0.7, -0.7)
         axes.set_xlim(0, 1)
