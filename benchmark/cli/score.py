@@ -33,11 +33,13 @@ if TYPE_CHECKING:
 
 def score(
     predictions: Annotated[
-        Path,
+        str,
         typer.Argument(
+            metavar="TABLE|STUDY",
             help="A table with a row for each clip: clip, speaker, emotion, and prediction or "
             "p_EMOTION; CSV, Parquet or JSON lines. With a column condition, a row for each clip "
-            "and condition; it is empty for the clips as recorded.",
+            "and condition; it is empty for the clips as recorded. Or a study that was run: its "
+            "selected model.",
             show_default=False,
         ),
     ],
@@ -46,7 +48,8 @@ def score(
         typer.Option(
             metavar="TABLE|STUDY",
             help="Compare with other predictions, or with the selected model of a study that was "
-            "run, on the clips that both have.",
+            "run, on the clips that both have. What the study knows of its clips need not be in "
+            "the table.",
         ),
     ] = None,
     clips: Annotated[
@@ -89,23 +92,35 @@ def score(
 
     - `score predictions.csv`: columns clip, speaker, emotion, prediction
     - `score predictions.csv --against ravdess_inductive`: beside a study's selected model
+    - `score my_study --against my_other_study`: two studies on the same clips
     - `score nkululeko.csv --clips ravdess_inductive`: speakers and sentences from a study's clips
     """
     with command_console() as console:
         from benchmark.evaluation.external import FOLDER, External, write_external
-        from benchmark.evaluation.scoring import Inputs, score_inputs
+        from benchmark.evaluation.scoring import (
+            Inputs,
+            finished_study,
+            leading_protocol,
+            score_inputs,
+        )
         from benchmark.project import Project
         from benchmark.report.pages.score import ScorePage, write_score
 
-        where, called = Project(project), page_name(predictions.stem if name is None else name)
-        stated = _known_protocol(protocol, needed=store)
+        where, stated = Project(project), _known_protocol(protocol, needed=store)
+        fitted_here = not Path(predictions).is_file()
+        if fitted_here:
+            if store:
+                raise BenchmarkError(f"--store: {predictions} is no table of predictions.")
+            stated = stated or leading_protocol(finished_study(predictions, where.results))
+        default = predictions.replace("@", "_") if fitted_here else Path(predictions).stem
+        called = page_name(default if name is None else name)
         inputs = Inputs(predictions, columns_of(column), clips or "", against or "", stated)
         scored = score_inputs(inputs, where.results)
         kept = where.reports / FOLDER / called
         replaced = kept.exists()
         if store:
             write_external(External(called, stated, scored.predictions.rows), kept.parent)
-        page = ScorePage(called, stated, scored, made_by())
+        page = ScorePage(called, stated, scored, made_by(), fitted_here)
         written = write_score(page, where.reports, latex=latex)
         _show(page, written, console, as_json=as_json)
         if store and not as_json:

@@ -137,6 +137,7 @@ def check_predictions(
     *,
     columns: Mapping[str, str] | None = None,
     clips: pd.DataFrame | None = None,
+    all_known: bool = True,
 ) -> Predictions:
     """Return the predictions that a table holds.
 
@@ -156,6 +157,9 @@ def check_predictions(
         The table's own name of a column, by ours; those of `OTHER_NAMES` are known.
     clips : DataFrame or None
         What the table does not tell of its clips, by ``clip``: a name, or the stem of its file.
+    all_known : bool
+        Whether a clip that is not among `clips` is an error. If not, and there is one, nothing is
+        taken from them.
 
     Raises
     ------
@@ -167,7 +171,7 @@ def check_predictions(
     table = _segmented(_named(table, columns, where), where)
     if clips is not None:
         known = _segmented(_named(_as_text(clips), {}, where), "--clips")
-        table = _joined(table, known, where)
+        table = _joined(table, known, where, all_known)
     parts = _by_condition(table, where)
     recorded = _checked(parts.pop(AS_RECORDED), where)
     heard = {name: _checked(part, f"{where}, condition {name}") for name, part in parts.items()}
@@ -373,7 +377,7 @@ def _label_of_pipeline(table: pd.DataFrame, columns: Mapping[str, str]) -> Mappi
     return {"prediction": label, **columns}
 
 
-def _joined(table: pd.DataFrame, clips: pd.DataFrame, where: str) -> pd.DataFrame:
+def _joined(table: pd.DataFrame, clips: pd.DataFrame, where: str, all_known: bool) -> pd.DataFrame:
     """Return a table with what another one tells of its clips."""
     for one, place in ((table, where), (clips, "--clips")):
         if "clip" not in one:
@@ -388,7 +392,10 @@ def _joined(table: pd.DataFrame, clips: pd.DataFrame, where: str) -> pd.DataFram
     names = table["clip"].copy()
     others = ~names.isin(known.index)
     if others.any():
-        names[others] = _by_stem(names[others], known.index, where)
+        found = _by_stem(names[others], known.index, where, all_known)
+        if found is None:
+            return table
+        names[others] = found
     if "emotion" in table and "emotion" in known:
         there = names.map(known["emotion"])
         if (differs := (table["emotion"] != there) & (there != "")).any():
@@ -402,13 +409,18 @@ def _joined(table: pd.DataFrame, clips: pd.DataFrame, where: str) -> pd.DataFram
     return table.assign(clip=names, **{name: names.map(known[name]) for name in added})
 
 
-def _by_stem(names: pd.Series, known: pd.Index, where: str) -> pd.Series:
-    """Return the clips that files are of, by the stem of a file's name, which must be unique."""
+def _by_stem(names: pd.Series, known: pd.Index, where: str, all_known: bool) -> pd.Series | None:
+    """Return the clips that files are of, by the stem of a file's name, which must be unique.
+
+    None if one is of no clip, and that is no error.
+    """
     stems: dict[str, list[str]] = {}
     for clip in known:
         stems.setdefault(stem(clip), []).append(clip)
     found = [stems.get(stem(name), []) for name in names]
     unsure = pd.Series([len(one) != 1 for one in found], index=names.index)
+    if unsure.any() and not all_known:
+        return None
     if unsure.any():
         at = int(unsure.to_numpy().argmax())
         why = f"could be {' or '.join(found[at][:3])}" if found[at] else "is not among the clips"

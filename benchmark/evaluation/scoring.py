@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field, replace
+from difflib import get_close_matches
 from pathlib import Path
 
 import numpy as np
@@ -129,8 +130,8 @@ class Inputs:
 
     Attributes
     ----------
-    predictions : Path
-        A table; see `check_predictions`.
+    predictions : str
+        A table, see `check_predictions`, or a study that was run.
     columns : mapping of str to str
         The tables' own names of columns, by ours.
     clips, against : str
@@ -140,7 +141,7 @@ class Inputs:
         As its user states it; empty if unknown.
     """
 
-    predictions: Path
+    predictions: str
     columns: Mapping[str, str] = field(default_factory=dict)
     clips: str = ""
     against: str = ""
@@ -161,37 +162,41 @@ def score_inputs(inputs: Inputs, results: Path) -> Scored:
     BenchmarkError
         If a table or a study is missing or wrong.
     """
-    clips = _known(inputs.clips, results) if inputs.clips else None
-    path = inputs.predictions
-    predictions = check_predictions(
-        read_table(path), str(path), columns=inputs.columns, clips=clips
-    )
-    study = _study(inputs.against, results) if inputs.against else None
-    drawn_by = stream(inputs.protocol or SPEAKER_INDEPENDENT)
-    base = 0 if study is None else study.study.seed  # so that both have the figures of its page
+    study, other = (_study(name, results) for name in (inputs.predictions, inputs.against))
+    protocol = inputs.protocol or ("" if study is None else leading_protocol(study))
+    drawn_by = stream(protocol or SPEAKER_INDEPENDENT)
+    base = next((one.study.seed for one in (other, study) if one), 0)  # as on the study's page
     seed = bootstrap_seed(base, drawn_by)
+    predictions = _predictions(inputs.predictions, study, protocol, inputs, results)
     scored = score_predictions(predictions, seed)
     if not inputs.against:
         return scored
-    if study is not None:
-        others = selected_predictions(study, inputs.protocol)
-    else:
-        table = read_table(Path(inputs.against))
-        columns = {ours: theirs for ours, theirs in inputs.columns.items() if theirs in table}
-        others = check_predictions(table, inputs.against, columns=columns, clips=clips)
+    others = _predictions(inputs.against, other, protocol, inputs, results)
     seeds = (seed, derive_seed(base, "swaps", drawn_by))
     return replace(scored, comparison=compare_with(predictions, others, inputs.against, seeds))
 
 
-def _known(name: str, results: Path) -> pd.DataFrame:
-    """Return what a study or a table tells of clips."""
-    study = _study(name, results)
-    return read_table(Path(name)) if study is None else known_clips(study)
+def _predictions(
+    name: str, study: Result | None, protocol: str, inputs: Inputs, results: Path
+) -> Predictions:
+    """Return the predictions of a table or of a study, with what is known of their clips."""
+    if study is not None:
+        return selected_predictions(study, protocol)
+    table = read_table(Path(name))
+    columns = inputs.columns
+    if name == inputs.against:
+        columns = {ours: theirs for ours, theirs in columns.items() if theirs in table}
+    known = _study(inputs.clips or inputs.against, results)
+    clips = None if known is None else known_clips(known)
+    if inputs.clips and known is None:
+        clips = read_table(Path(inputs.clips))
+    stated = bool(inputs.clips)
+    return check_predictions(table, name, columns=columns, clips=clips, all_known=stated)
 
 
 def _study(name: str, results: Path) -> Result | None:
-    """Return the stored result of a study; None if the name is that of a table."""
-    return None if Path(name).is_file() else finished_study(name, results)
+    """Return the stored result of a study; None without a name, or if it is that of a table."""
+    return None if not name or Path(name).is_file() else finished_study(name, results)
 
 
 def finished_study(name: str, results: Path) -> Result:
@@ -203,10 +208,20 @@ def finished_study(name: str, results: Path) -> Result:
         If it was not run.
     """
     if not (results / name / "study.json").is_file():
+        stored = sorted(path.parent.name for path in results.glob("*/study.json"))
+        changed = [one for one in stored if one.startswith(f"{name}@")]
+        near = changed or get_close_matches(name, stored)
+        hint = f" Did you mean {' or '.join(near)}?" if near else ""
         raise BenchmarkError(
-            f"{name}: neither a table nor a study that was run; a study's result lies in {results}."
+            f"{name}: neither a table nor a study that was run; a study's result lies in "
+            f"{results}.{hint}"
         )
     return read_result(results / name)
+
+
+def leading_protocol(result: Result) -> str:
+    """Return the protocol whose figures come first: speaker-independent where it is one."""
+    return leaderboard(result, summary=Summary()).leading
 
 
 def score_predictions(predictions: Predictions, seed: int = 0) -> Scored:
@@ -349,7 +364,7 @@ def selected_predictions(result: Result, protocol: str = "") -> Predictions:
             "prediction. Choose another protocol with --protocol."
         )
     rows = rows.drop(columns=["protocol", "part", "model"], errors="ignore")
-    return check_predictions(rows, f"study {result.name}, {protocol}")
+    return check_predictions(rows, f"study {result.name}, {protocol}", clips=known_clips(result))
 
 
 def split_tables(result: Result) -> dict[str, pd.DataFrame]:

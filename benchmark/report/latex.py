@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Iterable, Sequence
 
 from benchmark.evaluation.leaderboard import METRIC, Leaderboard, Standing
 from benchmark.evaluation.metrics import METRICS
@@ -56,19 +57,38 @@ def latex_table(board: Leaderboard) -> str:
     metric = METRICS[METRIC].title
     header = ["Model", *(f"{metric}, {column}" for column in columns)]
     header += ["SD–SI gap"] * board.has_gap
-    rows = [" & ".join(_cells(board, standing)) for standing in board.standings]
+    rows = [_cells(board, standing) for standing in board.standings]
+    made_by = "python -m benchmark report --latex"
+    return float_of(board.result.name, made_by, _caption(board), header, rows)
+
+
+def float_of(
+    name: str, made_by: str, caption: str, header: Sequence[str], rows: Iterable[Sequence[str]]
+) -> str:
+    """Return a table as a float of LaTeX, with a caption and a label; it needs booktabs.
+
+    Parameters
+    ----------
+    name : str
+        Its label is ``tab:NAME``.
+    made_by : str
+        The command that makes it.
+    caption : str
+    header, rows : sequences of str
+        Cells in our Markdown; the first column holds words, the others numbers.
+    """
     lines = [
-        f"% {latex(plain(board.result.name))}: made by `python -m benchmark report --latex`.",
+        f"% {latex(plain(name))}: made by `{latex(made_by)}`.",
         r"% Needs \usepackage{booktabs}.",
         r"\begin{table}",
         r"\centering",
-        f"\\caption{{{latex(_caption(board))}}}",
-        f"\\label{{tab:{re.sub('[^A-Za-z0-9-]', '-', board.result.name)}}}",
+        f"\\caption{{{latex(caption)}}}",
+        f"\\label{{tab:{re.sub('[^A-Za-z0-9-]', '-', name)}}}",
         f"\\begin{{tabular}}{{l{'r' * (len(header) - 1)}}}",
         r"\toprule",
         f"{' & '.join(map(latex, header))} \\\\",
         r"\midrule",
-        *(f"{row} \\\\" for row in rows),
+        *(f"{' & '.join(map(latex, row))} \\\\" for row in rows),
         r"\bottomrule",
         r"\end{tabular}",
         r"\end{table}",
@@ -83,7 +103,7 @@ def _cells(board: Leaderboard, standing: Standing) -> list[str]:
     ]
     if board.has_gap:
         cells.append(figure(standing.gaps.get(METRIC)))
-    return [latex(cell) for cell in cells]
+    return cells
 
 
 def _caption(board: Leaderboard) -> str:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import shutil
 from pathlib import Path
 
 import numpy as np
@@ -26,6 +27,7 @@ from benchmark.evaluation.scoring import (
     selected_predictions,
     split_tables,
 )
+from benchmark.report.markdown import figure
 from benchmark.study import derive_seed
 
 RESULTS = Path(__file__).parents[2] / "reports" / "results"
@@ -331,6 +333,62 @@ def test_predictions_on_the_written_splits_are_compared_with_the_study(
     own = leaderboard(quickstart).selected_evaluation(SI).scores[METRIC].value
     assert found["comparison"]["difference"]["value"] == pytest.approx(1 - own)
     assert (tmp_path / "reports" / "reading.md").is_file()
+
+
+def project_with(folder: Path, *studies: str) -> tuple[str, str]:
+    for name in studies:
+        shutil.copytree(RESULTS / name, folder / "reports" / "results" / name)
+    return "--project", str(folder)
+
+
+def test_a_study_that_is_compared_tells_what_the_table_does_not_of_the_clips(
+    quickstart: Result, tmp_path: Path
+) -> None:
+    project = project_with(tmp_path, "quickstart")
+    rows = selected_predictions(quickstart, SI).rows
+    mine = tmp_path / "mine.csv"
+    names = rows["clip"].str.rpartition("/")[2] + ".wav"
+    pd.DataFrame({"file": names, "prediction": rows["emotion"]}).to_csv(mine, index=False)
+    found = json.loads(run("score", str(mine), "--against", "quickstart", *project, "--json"))
+    assert found["comparison"]["clips"] == len(rows)
+    assert found["scores"]["uar"]["value"] == 1
+    stranger = pd.DataFrame({"file": ["stranger.wav"], "prediction": ["happy"]})
+    pd.concat([pd.read_csv(mine), stranger]).to_csv(mine, index=False)
+    done = CliRunner().invoke(app, ["score", str(mine), "--against", "quickstart", *project])
+    assert done.exit_code == 2
+    assert "no column 'speaker'" in done.output
+
+
+def test_two_studies_are_compared_on_the_same_clips(tmp_path: Path) -> None:
+    first, second = "ravdess_whisper", "ravdess_inductive"
+    project = project_with(tmp_path, first, second)
+    printed = run("score", first, "--against", second, *project, "--json", "--latex")
+    found = json.loads(printed)
+    scores = [
+        leaderboard(read_result(RESULTS / name)).selected_evaluation(SI).scores[METRIC]
+        for name in (first, second)
+    ]
+    assert found["protocol"] == SI
+    assert found["scores"]["uar"]["value"] == pytest.approx(scores[0].value, abs=1e-9)
+    difference = found["comparison"]["difference"]["value"]
+    assert difference == pytest.approx(scores[0].value - scores[1].value, abs=1e-9)
+    page = (tmp_path / "reports" / "scores" / f"{first}.md").read_text(encoding="utf-8")
+    assert "of the selected model of a study" in page
+    table = (tmp_path / "reports" / "scores" / f"{first}.tex").read_text(encoding="utf-8")
+    assert f"{first} & {figure(scores[0])}".replace("_", r"\_").split(" [")[0] in table
+    assert f"{second} & {figure(scores[1])}".replace("_", r"\_").split(" [")[0] in table
+    assert "Difference in UAR" in table
+
+
+def test_a_changed_run_is_named_where_its_study_is_asked_for(
+    quickstart: Result, tmp_path: Path
+) -> None:
+    project = project_with(tmp_path, "quickstart")
+    stored = tmp_path / "reports" / "results"
+    (stored / "quickstart").rename(stored / "quickstart@1234")
+    done = CliRunner().invoke(app, ["splits", "quickstart", "--out", str(tmp_path), *project])
+    assert done.exit_code == 2
+    assert "Did you mean quickstart@1234?" in done.output
 
 
 @pytest.mark.parametrize("name", ["../up", "/tmp/up", "a/b", ".", "", "\0", "x" * 300])

@@ -19,8 +19,17 @@ from benchmark.evaluation.subgroups import FEWEST_CLIPS, SPEAKER, Division, Grou
 from benchmark.features.contamination import contaminated_encoders, known_as_tuned
 from benchmark.report import wording
 from benchmark.report.figures import COLOURS, Drawn, draw, without_glyph
-from benchmark.report.latex import latex as as_latex
-from benchmark.report.markdown import address, counted, figure, listed, plain, title
+from benchmark.report.latex import float_of
+from benchmark.report.markdown import (
+    address,
+    counted,
+    figure,
+    listed,
+    number,
+    plain,
+    probability,
+    title,
+)
 from benchmark.report.pages.glance import SCORES
 from benchmark.report.records import evaluation_record, figure_record
 from benchmark.report.sections.calibration import Reliability, reliability_figure
@@ -55,12 +64,15 @@ class ScorePage:
     scored : Scored
     command : str
         The command that makes the page again.
+    fitted_here : bool
+        Whether the system is the selected model of a study.
     """
 
     name: str
     protocol: str
     scored: Scored
     command: str
+    fitted_here: bool = False
 
     @property
     def evaluation(self) -> Evaluation:
@@ -314,28 +326,37 @@ def write_score(page: ScorePage, reports: Path, *, latex: bool = False) -> list[
 
 
 def score_latex(page: ScorePage) -> str:
-    """Return the table of scores in LaTeX; it needs the package booktabs."""
-    header, rows = page.header, page.rows
-    caption = (
-        f"{plain(page.name)}: {page.evaluation.clips:,} clips of {page.evaluation.speakers} "
-        f"speakers. Protocol: {page.protocol or 'not stated'}. In brackets: 95 % confidence "
-        f"intervals; {page.side.intervals}."
-    )
-    lines = [
-        r"% Needs \usepackage{booktabs}.",
-        r"\begin{table}",
-        r"\centering",
-        f"\\caption{{{as_latex(caption)}}}",
-        f"\\begin{{tabular}}{{l{'r' * (len(header) - 1)}}}",
-        r"\toprule",
-        f"{' & '.join(map(as_latex, header))} \\\\",
-        r"\midrule",
-        *(f"{' & '.join(map(as_latex, row))} \\\\" for row in rows),
-        r"\bottomrule",
-        r"\end{tabular}",
-        r"\end{table}",
+    """Return the scores in LaTeX: by metric, or beside those of the other system by system.
+
+    The caption states protocol, population and estimand, so that the table can stand alone.
+    """
+    comparison, header, rows = page.scored.comparison, page.header, page.rows
+    evaluation = page.evaluation if comparison is None else comparison.own
+    several = len(evaluation.corpora) > 1
+    within = " within each corpus, averaged over corpora with equal weight" if several else ""
+    corpora = listed(list(map(title, evaluation.corpora)))
+    parts = [
+        f"{plain(page.name)}: {counted(evaluation.clips, 'clip')} of "
+        f"{counted(evaluation.speakers, 'speaker')}, {corpora}.",
+        f"Estimand: metrics of these clips{within}.",
+        f"Protocol: {page.protocol or 'not stated'}.",
+        f"In brackets: 95 % confidence intervals; {page.side.intervals}.",
+        f"Chance level of UAR {number(page.chance)}.",
     ]
-    return "\n".join(lines) + "\n"
+    if comparison is not None:
+        header = ["System", *(metric.title for metric in METRICS.values())]
+        systems = {page.name: comparison.own, page.other: comparison.evaluation}
+        rows = [
+            [plain(name), *(figure(one.scores[metric]) for metric in METRICS)]
+            for name, one in systems.items()
+        ]
+        test = comparison.test
+        p = "" if test.p is None else f", p {probability(test.p)}"
+        parts.append(
+            f"Difference in UAR {figure(test.difference)}{p} (permutation test over "
+            f"{counted(test.speakers, 'speaker')})."
+        )
+    return float_of(page.name, page.command, " ".join(parts), header, rows)
 
 
 def score_record(page: ScorePage, path: Path) -> dict[str, Any]:
