@@ -95,7 +95,19 @@ def nearest(
     """Return the allowed name that a wrong one stands for; None if none is like it."""
     if renamed and name in renamed:
         return renamed[name]
+    alike = [one for one in allowed if _bare(one) == _bare(name)]
+    if alike:
+        return alike[0]
     return next(iter(difflib.get_close_matches(name, list(allowed), n=1, cutoff=0.6)), None)
+
+
+def _bare(name: str) -> str:
+    """Return a name without case and punctuation."""
+    return re.sub(r"[\W_]", "", name.casefold())
+
+
+MOST_LISTED = 20
+"""Of more names, an error that suggests one does not list all."""
 
 
 def unknown(
@@ -130,9 +142,11 @@ def unknown(
     hint = f" Did you mean {near!r}?" if near else ""
     if renamed and name in renamed:
         hint = f" It is now called {near!r}."
-    listed = ", ".join(choices) if choices else "none"
+    listed = f" Allowed: {', '.join(choices) if choices else 'none'}."
+    if near and len(choices) > MOST_LISTED:
+        listed = ""
     prefix = f"{where}: " if where else ""
-    return BenchmarkError(f"{prefix}unknown {kind} {shortened(name)!r}.{hint} Allowed: {listed}.")
+    return BenchmarkError(f"{prefix}unknown {kind} {shortened(name)!r}.{hint}{listed}")
 
 
 def escape_control(text: str) -> str:

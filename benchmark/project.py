@@ -146,18 +146,19 @@ class Job:
     began: float = field(default_factory=time.monotonic)
 
 
-def study_files() -> dict[str, Path]:
-    """Return the study files by name: those of ./studies, then those of the package."""
+def study_files(project: Path = Path()) -> dict[str, Path]:
+    """Return the study files by name: of the project, of ./studies, then of the package."""
     files: dict[str, Path] = {}
     package = Path(__file__).parent
-    for folder in (Path("studies"), package.parent / "studies", package / "studies"):
+    own = (project / "studies", Path("studies"))
+    for folder in (*own, package.parent / "studies", package / "studies"):
         for path in folder.glob("*.toml"):
             files.setdefault(path.stem, path)
     return dict(sorted(files.items()))
 
 
-def find_study(study: str) -> Path:
-    """Return the file of a study given by path or by name.
+def find_study(study: str, project: Path = Path()) -> Path:
+    """Return the file of a study given by path, or by its name in a project.
 
     Raises
     ------
@@ -172,7 +173,7 @@ def find_study(study: str) -> Path:
             return candidate
         if candidate.is_dir() and candidate.suffix == ".toml":
             raise BenchmarkError(f"{candidate}: a folder; give a study file or its name.")
-    files = study_files()
+    files = study_files(project)
     if path.stem in files and path.parent in {Path(), Path("studies")}:
         return files[path.stem]
     if path.suffix == ".toml" or path.name != study:

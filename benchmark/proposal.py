@@ -413,8 +413,8 @@ def _sentences(found: Found) -> Iterator[Advice]:
             + (
                 f", except those of {apart}."
                 if apart
-                else ", and no split with all emotions keeps sentences apart. Record each sentence "
-                "with several emotions."
+                else ", and no split with all emotions keeps sentences apart. Recordings of each "
+                "sentence with several emotions would show by how much."
             )
         )
     if apart:

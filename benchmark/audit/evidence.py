@@ -137,7 +137,7 @@ class Finding:
     problem : str
         What was found, in a sentence or two with its numbers.
     advice : str
-        What to do.
+        What to do, in Markdown.
     effect : Effect or None
         None if it can't be measured.
     header, rows : tuple

@@ -108,7 +108,7 @@ def audit(
         job = make_job(project, sources, None, workers)
         match (study, corpus, train, test, predictions):
             case (str(), _, None, None, None):
-                evidence = gather.of_study(read_study(study, None), job, console)
+                evidence = gather.of_study(read_study(study, None, project), job, console)
             case (None, list(), None, None, None):
                 evidence = gather.of_corpora(list(job.sources.given), job, console, protocol or "")
             case (None, None, Path(), Path(), None):

@@ -155,13 +155,16 @@ ModelOption = Annotated[
 
 
 def read_study(
-    study: str | None, changes: list[str] | None, console: Console | None = None
+    study: str | None, changes: list[str] | None, project: Path, console: Console | None = None
 ) -> Study:
-    """Return the study of a name or path with its changes, validated; a console names it first."""
+    """Return the study of a path, or of its name in a project, with its changes, validated.
+
+    A console names its file first.
+    """
     from benchmark.project import find_study
 
     # A wrong name is refused before heavy imports.
-    path = find_study("quickstart" if study is None else study)
+    path = find_study("quickstart" if study is None else study, project)
     if console is not None:
         console.info(f"study {path}")
     from benchmark.validation import read_checked

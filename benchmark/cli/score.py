@@ -166,8 +166,10 @@ def _show(page: ScorePage, written: list[Path], console: Console, *, as_json: bo
             if comparison.test.p is None
             else (f"p {probability(comparison.test.p)}")
         )
+        n_left_out = comparison.only_here + comparison.only_there
+        left_out = f" ({n_left_out:,} others left out)" if n_left_out else ""
         console.print(
-            f"minus {page.other}, on {comparison.own.clips:,} common clips: "
+            f"minus {page.other}, on {comparison.own.clips:,} common clips{left_out}: "
             f"{figure(comparison.test.difference)}, {p}"
         )
     for warning in page.warnings:
@@ -254,7 +256,7 @@ def degrade(
         sources = make_sources(project, corpora, corpus, allow_incomplete)
         conditions, seed, rate_hz = condition or [], 0, None
         if study is not None:
-            read = read_study(study, None)
+            read = read_study(study, None, project)
             conditions, seed = condition or list(read.conditions), read.seed
             rate_hz = feature_set(read.features, read.sample_rate_hz).sample_rate_hz
         for problem in chain_problems(conditions):

@@ -90,7 +90,7 @@ def run_study(
         from benchmark.engine.processes import import_beside
 
         import_beside()
-        checked = read_study(study, changes, console)
+        checked = read_study(study, changes, project, console)
         from benchmark import pipeline
         from benchmark.report.summary import print_summary, result_record
 
@@ -173,7 +173,7 @@ def extract(
         sources = make_sources(
             project, corpora, corpus, allow_incomplete, allow_missing, allow=allow
         )
-        checked = read_study(study, changes)
+        checked = read_study(study, changes, project)
         from benchmark import pipeline
 
         job = make_job(project, sources, changes, workers, cluster)
@@ -200,7 +200,7 @@ def explore(
     """
     with command_console() as console:
         sources = make_sources(project, corpora, corpus, allow_incomplete, allow_missing)
-        checked = read_study(study, changes)
+        checked = read_study(study, changes, project)
         from benchmark import pipeline
 
         job = make_job(project, sources, changes, workers)
@@ -248,7 +248,7 @@ def leakage(
     """
     with command_console() as console:
         sources = make_sources(project, corpora, corpus)
-        checked = read_study(study, None)
+        checked = read_study(study, None, project)
         from benchmark.leakage.ablation import Extent, run_ablation
         from benchmark.leakage.stored import FOLDER, write_ablation
         from benchmark.report.pages.leakage import write_page
@@ -279,7 +279,7 @@ def scale_curve(
     """
     with command_console() as console:
         sources = make_sources(project, corpora, corpus)
-        checked = read_study(study, None)
+        checked = read_study(study, None, project)
         from benchmark.report.pages.speaker_scale import write_page
         from benchmark.speaker_scale.curve import measure_curve
         from benchmark.speaker_scale.stored import FOLDER, write_curve
@@ -307,7 +307,7 @@ def unseen_corpora(
     """
     with command_console() as console:
         sources = make_sources(project, corpora, corpus)
-        checked = read_study(study, None)
+        checked = read_study(study, None, project)
         from benchmark.report.pages.unseen_corpora import write_page
         from benchmark.unseen_corpora.measure import measure_unseen_corpora
         from benchmark.unseen_corpora.stored import FOLDER, write_measurement
@@ -348,8 +348,8 @@ def text_ablation(
     """
     with command_console() as console:
         sources = make_sources(project, corpora, corpus)
-        studies = [read_study(study, None)]
-        studies += [read_study(study, [f"features={name}"]) for name in features or ()]
+        studies = [read_study(study, None, project)]
+        studies += [read_study(study, [f"features={name}"], project) for name in features or ()]
         from benchmark.leakage.stored import FOLDER
         from benchmark.leakage.text import run_text_ablation, write_text_ablation
         from benchmark.report.pages.leakage import write_page

@@ -3,15 +3,17 @@
 from __future__ import annotations
 
 import difflib
+import hashlib
 import os
 import re
-from collections import Counter
-from collections.abc import Mapping, Sequence
+from collections import Counter, defaultdict
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from benchmark.corpora.clip import Clip, Corpus, Recordings
+from benchmark.corpora.folder import SECOND_COPY
 from benchmark.corpora.raters import (
     FACT,
     Votes,
@@ -128,13 +130,46 @@ def read(table: Path) -> Recordings:
 
 def _recordings(clips: Sequence[Clip], rows: Sequence[Row]) -> Recordings:
     """Return the recordings of clips, and what the rows of a table tell of others."""
-    present = {clip for clip in clips if is_file(clip.path)}
+    present = [clip for clip in clips if is_file(clip.path)]
+    present.sort(key=lambda clip: (clip.corpus, clip.name))
+    copies = _second_copies(present)
+    aside = [(row.cells["path"], row.aside) for row in rows if row.aside]
+    aside += [(clip.name, SECOND_COPY) for clip in copies]
     return Recordings(
-        tuple(sorted(present, key=lambda clip: (clip.corpus, clip.name))),
-        tuple(sorted(clip.name for clip in clips if clip not in present)),
-        tuple(sorted((row.cells["path"], row.aside) for row in rows if row.aside)),
+        tuple(clip for clip in present if clip not in copies),
+        tuple(sorted({clip.name for clip in clips} - {clip.name for clip in present})),
+        tuple(sorted(aside)),
         agreement=agreement(row.votes for row in rows),
     )
+
+
+def _second_copies(clips: Iterable[Clip]) -> set[Clip]:
+    """Return the clips that an earlier one is, too: of equal bytes, emotion and speaker.
+
+    With another emotion or speaker, they contradict each other: guards find them.
+    """
+    possible: dict[tuple[object, ...], list[Clip]] = defaultdict(list)
+    for clip in clips:
+        size = clip.path.stat().st_size
+        if size:  # empty files are no recordings, each of which is named
+            possible[size, clip.corpus, clip.speaker, clip.emotion, clip.segment].append(clip)
+    copies: set[Clip] = set()
+    for alike in possible.values():
+        known: set[bytes | str] = set()
+        for clip in alike if len({one.path for one in alike}) > 1 else ():
+            digest = _digest(clip.path)
+            copies |= {clip} if digest in known else set()
+            known.add(digest)
+    return copies
+
+
+def _digest(path: Path) -> bytes | str:
+    """Return the digest of a file; of one that can't be read, its path."""
+    try:
+        with path.open("rb") as file:
+            return hashlib.file_digest(file, hashlib.blake2b).digest()
+    except OSError:
+        return str(path)
 
 
 def _renamed(content: pd.DataFrame, names: Mapping[str, str]) -> pd.DataFrame:

@@ -311,9 +311,10 @@ def _check_emotions(
         missing = sorted(emotions - set(clips.loc[part, "emotion"]))
         if missing:
             raise BenchmarkError(
-                f"protocol {split.name}: {name} has no clip of {', '.join(missing)} {words}. Lower "
-                "search.folds or split.folds, change split.test_size or the seed, or leave the "
-                "emotion out."
+                f"protocol {split.name}: {name} has no clip of {', '.join(missing)} {words}. Take "
+                "fewer folds (split.folds, search.folds; each speaker alone is a fold of "
+                "leave-one-speaker-out), change split.test_size or the seed, or leave the emotion "
+                "out."
             )
 
 

@@ -21,7 +21,7 @@ from importlib.metadata import (
 from threading import RLock
 from typing import Protocol, TypeVar
 
-from benchmark.errors import BenchmarkError, unknown
+from benchmark.errors import BenchmarkError, nearest, unknown
 
 PREFIX = "ser_benchmark."
 """Of the groups of entry points."""
@@ -111,10 +111,13 @@ class Registry(MutableMapping[str, Entry]):
 
         `also` are further names that are allowed.
         """
+        names = (*self, *also)
+        error = unknown(self.kind, name, names, where, renamed)
+        if nearest(name, names, renamed):
+            return error
         given = ", ".join(f"{name} {version}" for name, version in self.versions(self).items())
         return BenchmarkError(
-            f"{unknown(self.kind, name, (*self, *also), where, renamed)} "
-            f"Installed packages with entry points of {self.group}: {given or 'none'}."
+            f"{error} Installed packages with entry points of {self.group}: {given or 'none'}."
         )
 
     def _loaded(self) -> dict[str, Entry]:

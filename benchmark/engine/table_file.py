@@ -16,7 +16,7 @@ from collections.abc import Callable, Hashable, Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from benchmark.errors import BenchmarkError
+from benchmark.errors import BenchmarkError, shortened
 
 if TYPE_CHECKING:
     import numpy as np
@@ -174,11 +174,12 @@ def read_numbers(
     if len(wrong):
         row, column = wrong[0]
         cell = str(cells.iloc[row, column])
-        shown = cell if len(cell) <= LONGEST_SHOWN else f"{cell[:LONGEST_SHOWN]}…"
+        shown = repr(shortened(cell, LONGEST_SHOWN)) if cell else "an empty cell"
+        absent = "" if names else ", none of which is there"
         raise BenchmarkError(
-            f"{path}: row {cells.index[row]}, column {cells.columns[column]!r}: {shown!r} is not a "
+            f"{path}: row {cells.index[row]}, column {cells.columns[column]!r}: {shown} is not a "
             f"finite number, one of {len(wrong):,} such cells. Text may stand in "
-            f"{', '.join(text)} only."
+            f"{', '.join(text)} only{absent}."
         )
     named = table[list(names)].rename(columns=names)
     return pd.concat([named, pd.DataFrame(values, table.index, cells.columns)], axis=1)
@@ -322,7 +323,7 @@ def _text(content: bytes) -> pd.DataFrame:
     import pandas as pd
 
     if content.startswith(WORKBOOKS):
-        raise ValueError("it is a workbook: save the sheet as CSV")
+        raise ValueError("it is a workbook or an archive: save the sheet as CSV, an array as .npy")
     text = decoded(content)
     named = NAMED_DELIMITER.match(text)
     rest = io.StringIO(text[named.end() :] if named else text)

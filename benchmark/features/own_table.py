@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from benchmark.corpora import CORPORA
+from benchmark.corpora.manifest import PATHS
 from benchmark.corpora.segments import TIMES, named_segments
 from benchmark.engine.files import user_path
 from benchmark.engine.table_file import read_list, read_numbers
@@ -181,7 +182,8 @@ def _refuse(name: str, _samples: np.ndarray, _sample_rate_hz: int) -> np.ndarray
 def _read(name: str, files: tuple[Path, ...], _states: tuple[tuple[int, int], ...]) -> OwnTable:
     """Return the content of files; they are read once, unless they change."""
     path = files[0]
-    names = {name: (name,) for name in (*CLIP_COLUMNS, *TIMES)}
+    files_named = tuple(name for name in PATHS if name != "path")
+    names = {name: (name,) for name in (*CLIP_COLUMNS, *TIMES)} | {"file": files_named}
     frame = read_numbers(path, names) if len(files) == 1 else _array(*files)
     named = next((name for name in CLIP_COLUMNS if name in frame), "")
     frame = named_segments(path, frame, named)
@@ -226,11 +228,11 @@ def _index_of(path: Path) -> Path:
     possible = [path.with_suffix(suffix) for suffix in (".csv", ".txt")]
     found = [one for one in possible if one.is_file()]
     if len(found) != 1:
-        names = " and ".join(one.name for one in possible) if found else "no file"
+        names = " and ".join(one.name for one in possible)
+        problem = f"both {names} lie beside it" if found else f"neither of {names} lies beside it"
         raise BenchmarkError(
-            f"{path}: {names} beside it lists the clips of its rows. Write one file, "
-            f"{possible[0].name} or {possible[1].name}: one clip a line, or a table with a column "
-            "clip."
+            f"{path}: {problem}. One of them lists the clips of its rows: one clip a line, or a "
+            "table with a column clip."
         )
     return found[0]
 

@@ -7,6 +7,7 @@ import re
 from collections.abc import Collection, Iterable, Sequence
 from urllib.parse import quote
 
+from benchmark.corpora.manifest import CSV
 from benchmark.errors import escape_control
 from benchmark.evaluation.intervals import Interval, Score
 
@@ -91,7 +92,12 @@ def details(summary: str, body: str) -> str:
 
 
 def title(name: str) -> str:
-    """Return a name of a study file in words: ``random_forest`` becomes ``random forest``."""
+    """Return a name of a study file in words: ``random_forest`` becomes ``random forest``.
+
+    The corpus ``csv`` is the user's own table.
+    """
+    if name == CSV.name:
+        return CSV.title
     words = name.split("_")
     return plain(" ".join(word.upper() if word in ABBREVIATIONS else word for word in words))
 

@@ -82,7 +82,7 @@ class StudyLine:
 
 def study_lines(project: Project) -> list[StudyLine]:
     """Return a line for each study of the current folder and of the package."""
-    return [_line(name, path, project) for name, path in study_files().items()]
+    return [_line(name, path, project) for name, path in study_files(project.folder).items()]
 
 
 def _line(name: str, path: Path, project: Project) -> StudyLine:

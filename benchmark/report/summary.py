@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 from shlex import quote
 from typing import Any
@@ -17,9 +17,9 @@ from benchmark.evaluation.results import Result
 from benchmark.evaluation.summaries import read_summary
 from benchmark.hints import program
 from benchmark.project import Project
-from benchmark.report.markdown import figure
+from benchmark.report.markdown import counted, figure, percent, signed, title
 from benchmark.report.records import evaluation_record, figure_record
-from benchmark.report.wording import TestSide, rank, row_title, test_sides
+from benchmark.report.wording import TestSide, given_sides, rank, row_title, test_sides
 
 NARROW = "a model name"
 """As wide as a model's name is shown at least; the rest of it is wrapped."""
@@ -37,8 +37,8 @@ def print_summary(result: Result, project: Project, console: Console) -> None:
     for line in dict.fromkeys(map(_intervals, test_sides(board))):
         console.print(line)
     console.print("selected: the best CV score; test scores take no part in the selection\n")
-    if result.changes:
-        console.warning(f"changed run: {', '.join(one.text for one in result.changes)}")
+    for warning in _warnings(board):
+        console.warning(warning)
     for label, place in (*_places(result, project).items(), ("runs", _runs(project))):
         console.print(f"{label + ':':<13}{place}")
 
@@ -52,6 +52,7 @@ def result_record(result: Result, project: Project) -> dict[str, Any]:
         "page": str(_page(result, project)),
         "generated_speech": result.generated,
         "changes": [one.text for one in result.changes],
+        "warnings": list(_warnings(board)),
         "metric": result.study.search.metric,
         "emotions": list(result.emotions),
         "protocols": {
@@ -75,6 +76,24 @@ def result_record(result: Result, project: Project) -> dict[str, Any]:
     }
 
 
+def _warnings(board: Leaderboard) -> Iterator[str]:
+    """Yield what the page warns of, each in a line."""
+    if board.result.changes:
+        yield f"changed run: {', '.join(one.text for one in board.result.changes)}"
+    for text in board.texts:
+        if text.tells_emotion:
+            yield (
+                f"{title(text.corpus)}: the sentence tells the emotion of {percent(text.tied)} of "
+                "the training clips; its figures partly measure the text"
+            )
+    for side in given_sides(board):
+        if side.overlap.shared_speakers:
+            yield (
+                f"given partition: {side.overlap.shared_speakers:,} of "
+                f"{counted(side.overlap.speakers, 'test speaker')} also occur in training"
+            )
+
+
 def _print_leaderboard(title: str, board: Leaderboard, console: Console) -> None:
     """Print a table of all protocols; in a terminal that is too narrow, a table for each."""
     standings = _ordered(board)
@@ -89,7 +108,7 @@ def _print_leaderboard(title: str, board: Leaderboard, console: Console) -> None
     }
     if board.has_gap:
         gaps = [one.gaps.get(metric) for one in standings]
-        columns["SD–SI gap"] = [f"{gap.value:+.3f}" if gap else "" for gap in gaps]
+        columns["SD–SI gap"] = [signed(gap.value) if gap else "" for gap in gaps]
     heads = ["model", "rank", *columns]
     by_model = zip(names, *columns.values(), strict=True)
     rows = _fitting(heads, [(*name, *cells) for name, *cells in by_model], console)

@@ -666,7 +666,7 @@ def find_card(folder: Path, study: str, split: str | None, model: str | None) ->
     """
     cards = {path: read_card(path) for path in sorted(folder.glob("**/models/*.json"))}
     if not cards:
-        known = {*study_files(), *_fitted_studies(folder.parent)}
+        known = {*study_files(folder.parent.parent), *_fitted_studies(folder.parent)}
         if folder.name not in known and not Path(study).is_file():
             raise unknown("study", study, sorted(known), "promote")
         raise BenchmarkError(

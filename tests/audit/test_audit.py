@@ -218,7 +218,8 @@ def test_a_notebooks_random_split_is_doubted_and_says_what_it_means(tmp_path: Pa
     for path, part in zip(paths, (drawn[:45], drawn[45:]), strict=True):
         rows.iloc[part].to_csv(path)
     evidence = of_tables(*paths, {"speaker": "who"})
-    assert evidence.columns == ("0", "1", "2", "3")
+    assert evidence.own is not None
+    assert evidence.own.columns == ("0", "1", "2", "3")
     (finding,) = found(run_audit(evidence), "shared-speakers")
     assert finding.severity == "doubt"
     assert "15 of 15 test clips are of speakers who are in training" in finding.problem
@@ -343,6 +344,32 @@ def test_each_check_says_what_it_needs(tmp_path: Path) -> None:
     named = {check.name for check in audit.passed} | {check.name for check, _ in audit.skipped}
     assert named == set(CHECKS)
     assert all(lack for _, lack in audit.skipped)
+
+
+def test_an_audit_of_a_study_looks_at_its_own_features(own: Path, tmp_path: Path) -> None:
+    rows = pd.read_csv(own)
+    numbers = pd.factorize(rows["emotion"])[0]
+    table = pd.DataFrame({"filename": rows["path"], "noise": range(len(rows)), "code": numbers})
+    table.to_parquet(tmp_path / "own.parquet")
+    study = tmp_path / "own.toml"
+    text = SMALL_STUDY.replace('"low", "middle", "high"', '"angry", "happy", "sad"')
+    text = text.replace('"mfcc-stats"', f'"mfcc-stats+table:{tmp_path}/own.parquet"')
+    study.write_text(text.replace('augment  = ["noise"]', ""))
+    place = ("--corpus", f"csv={own}", "--project", str(tmp_path), "--json")
+    ended = run_command("audit", str(study), *place)
+    leaks = [one for one in json.loads(ended.stdout)["findings"] if one["severity"] == "leak"]
+    assert [(one["check"], one["rows"]) for one in leaks] == [("label-columns", [["code"]])]
+    assert ended.returncode == 1
+
+
+def test_an_audit_accepts_an_incomplete_corpus_if_it_may(own: Path, tmp_path: Path) -> None:
+    rows = pd.read_csv(own)
+    (own.parent / rows["path"].iloc[0]).unlink()
+    place = ("--corpus", f"csv={own}", "--project", str(tmp_path))
+    assert "or accept it with --allow-incomplete" in refused_line("audit", *place)
+    ended = run_command("audit", *place, "--allow-incomplete")
+    assert f"csv: {len(rows) - 1} of {len(rows)} clips; missing: " in ended.stderr
+    assert ended.returncode == 0
 
 
 @pytest.mark.recordings

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import shutil
 import subprocess
 import sys
 from collections import Counter
@@ -366,6 +367,20 @@ def test_a_folder_that_holds_the_same_files_twice_counts_them_once(tmp_path: Pat
     assert recordings.set_aside == (
         ("all/Actor_01/03-01-03-01-01-01-01.wav", "a second copy, with the same bytes"),
     )
+
+
+def test_a_table_that_holds_the_same_recording_twice_counts_it_once(tmp_path: Path) -> None:
+    for name, content in (("a.wav", b"one"), ("b.wav", b"two")):
+        (tmp_path / name).write_bytes(content)
+    for name in ("copy/a.wav", "guest.wav"):
+        (tmp_path / name).parent.mkdir(exist_ok=True)
+        shutil.copy(tmp_path / "a.wav", tmp_path / name)
+    rows = ["a.wav,sad,1", "b.wav,sad,1", "copy/a.wav,sad,1", "guest.wav,sad,2"]
+    (tmp_path / "t.csv").write_text("\n".join(["path,emotion,speaker", *rows]))
+    recordings = read_corpus("csv", tmp_path / "t.csv")
+    assert [clip.name for clip in recordings.clips] == ["a", "b", "guest"]
+    assert recordings.set_aside == (("copy/a", "a second copy, with the same bytes"),)
+    assert not recordings.incomplete
 
 
 @pytest.mark.parametrize("name", NAMED)

@@ -224,8 +224,8 @@ def test_augmented_copies_and_new_recordings_are_refused(
     ("text", "words"),
     [
         ("clip,x\na,1\nb,nan\n", "row 3, column 'x': 'nan' is not a finite number, one of 1 such"),
-        ("clip,x\na,1\n\nb,\n", "row 4, column 'x': '' is not a finite number"),
-        ("clip,x\na,\n", "row 2, column 'x': '' is not a finite number"),
+        ("clip,x\na,1\n\nb,\n", "row 4, column 'x': an empty cell is not a finite number"),
+        ("clip,x\na,\n", "row 2, column 'x': an empty cell is not a finite number"),
         ("clip,x\na,1e39\n", "row 2, column 'x': '1e39' is not a finite number"),
         ("clip;x\na;0,5\nb;loud\n", "row 3, column 'x': 'loud' is not a finite number"),
         ('clip,x\na,"1,5"\n', "row 2, column 'x': '1,5' is not a finite number"),
@@ -253,8 +253,12 @@ def test_a_wrong_table_is_refused_with_the_place(text: str, words: str, tmp_path
 @pytest.mark.parametrize(
     ("values", "index", "words"),
     [
-        (np.ones((2, 3)), {}, "no file beside it lists the clips"),
-        (np.ones((2, 3)), {"emb.csv": "a\nb", "emb.txt": "a\nb"}, "emb.csv and emb.txt beside it"),
+        (np.ones((2, 3)), {}, "lies beside it. One of them lists the clips"),
+        (
+            np.ones((2, 3)),
+            {"emb.csv": "a\nb", "emb.txt": "a\nb"},
+            "emb.csv and emb.txt lie beside it",
+        ),
         (np.ones((2, 3)), {"emb.csv": "name\na\nb"}, "2 rows, but emb.csv lists 3 clips"),
         (np.ones((2, 3)), {"emb.csv": "file\na\n"}, "2 rows, but emb.csv lists 1 clips"),
         (np.ones((2, 3, 1)), {"emb.csv": "a\nb"}, "not an array of numbers with a row per clip"),

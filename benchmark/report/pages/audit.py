@@ -10,6 +10,7 @@ from typing import Any
 
 from benchmark.audit import CHECKS, Audit
 from benchmark.audit.evidence import Finding
+from benchmark.audit.speakers import FEWEST_CLIPS
 from benchmark.data.tables import OWN
 from benchmark.engine.files import write_text
 from benchmark.evaluation.predictions import ONE_CORPUS
@@ -83,6 +84,7 @@ def audit_page(page: AuditPage, drawn: Drawn, *, published: bool) -> str:
             titles={check.name: check.title for check in CHECKS.values()},
             place=address(page.name),
             drawn=drawn,
+            fewest_clips=FEWEST_CLIPS,
             figure=FIGURE,
             shown=SHOWN,
             published=published,

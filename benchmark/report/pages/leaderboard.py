@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Collection, Iterator, Sequence
 from dataclasses import dataclass
 
+from benchmark.errors import shortened
 from benchmark.evaluation.external import External
 from benchmark.evaluation.leaderboard import METRIC, Leaderboard, claims
 from benchmark.evaluation.metrics import METRICS
@@ -13,6 +14,9 @@ from benchmark.report.markdown import NOTHING, claimed, code, figure, link, list
 from benchmark.report.pages import across, glance, speaker_independent
 from benchmark.report.pages import claims as claims_page
 from benchmark.report.template import render
+
+CHANGE_WIDTH = 50
+"""Letters of a change in a table; its own page has all."""
 
 
 @dataclass(frozen=True)
@@ -125,15 +129,16 @@ def _summary(board: Leaderboard, explored: Collection[str]) -> StudySummary:
 
 
 def _changed_rows(board: Leaderboard) -> Iterator[list[str]]:
-    """Yield a row per protocol of a changed run."""
+    """Yield a row per protocol of a changed run, the leading one first."""
     result = board.result
     notes = ["generated speech"] * result.generated
     notes += ["transductive"] * wording.is_transductive(result)
     suffix = f" ({', '.join(notes)})" if notes else ""
-    for protocol in board.protocols:
+    for protocol in sorted(board.protocols, key=lambda name: name != board.leading):
         yield [
             link(plain(result.name), f"{result.name}.md") + suffix,
-            listed([code(change.text) for change in result.changes]),
+            listed([code(shortened(change.text, CHANGE_WIDTH)) for change in result.changes]),
+            NOTHING if result.own_tables else code(result.study.features),
             wording.protocol_words(protocol).column,
             wording.model_title(result, board.selected[protocol].model),
             figure(board.selected_evaluation(protocol).scores[METRIC]),
