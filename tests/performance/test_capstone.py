@@ -7,6 +7,9 @@ settings, which the study file has tried first (one of them takes 12 core minute
 know beforehand that it is not worth that), and the network. The study gives up hopeless trials
 (`pruner = "paired"`); it also fits its winners, votes, tests, stores and draws.
 
+Two figures tell what the search costs beside its fits: the time of fits whose results are kept (not
+of folds that a pruned trial had begun), and the processor time of the workers, sampled each second.
+
 The script is told nothing of this project: Optuna's `optimize`, `cross_val_score` on all cores, one
 BLAS thread, one nested MLflow run a trial. Whole processes are timed; features lie ready for both.
 """
@@ -22,10 +25,13 @@ import subprocess
 import sys
 import time
 from collections.abc import Callable
+from contextlib import suppress
+from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from pathlib import Path
 
 import numpy as np
+import psutil
 import pytest
 
 from benchmark.engine.processes import THREAD_LIMITS, available_cores
@@ -70,12 +76,49 @@ def extracted(recordings: Path, study: Path, tmp_path_factory: pytest.TempPathFa
     return project
 
 
-def timed(command: list[str], folder: Path, **variables: str) -> tuple[float, float]:
-    """Run a command in a folder; return when it began, in seconds since 1970, and how long."""
-    environment = {k: v for k, v in os.environ.items() if k not in THREAD_LIMITS} | variables
-    began, clock = time.time(), time.perf_counter()
-    subprocess.run(command, cwd=folder, env=environment, check=True, capture_output=True)
-    return began, time.perf_counter() - clock
+@dataclass
+class Load:
+    """Processor seconds of a process and of its workers, sampled while it runs.
+
+    Attributes
+    ----------
+    samples : list of (float, float)
+        Seconds since the start, and the seconds of all workers, those that have ended included.
+    own_s : float
+        Of the main process.
+    """
+
+    samples: list[tuple[float, float]] = field(default_factory=list)
+    own_s: float = 0.0
+
+    def watch(self, process: psutil.Process, began: float) -> None:
+        """Sample until the process ends."""
+        by_worker: dict[int, float] = {}
+        with suppress(psutil.Error):
+            while process.is_running() and process.status() != psutil.STATUS_ZOMBIE:
+                self.own_s = sum(process.cpu_times()[:2])
+                for worker in process.children(recursive=True):
+                    with suppress(psutil.Error):
+                        by_worker[worker.pid] = sum(worker.cpu_times()[:2])
+                self.samples.append((time.perf_counter() - began, sum(by_worker.values())))
+                time.sleep(1)
+
+    def busy(self, first_s: float, last_s: float) -> float:
+        """Return the processor seconds of workers between two moments."""
+        moments, seconds = np.array(self.samples).T
+        return float(np.interp(last_s, moments, seconds) - np.interp(first_s, moments, seconds))
+
+
+def watched(command: list[str], folder: Path) -> tuple[float, float, Load]:
+    """Run a command in a folder; return when it began, how long it took, and its load."""
+    environment = {k: v for k, v in os.environ.items() if k not in THREAD_LIMITS}
+    began, clock, load = time.time(), time.perf_counter(), Load()
+    with subprocess.Popen(
+        command, cwd=folder, env=environment, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL
+    ) as process:
+        load.watch(psutil.Process(process.pid), clock)
+    assert process.returncode == 0
+    return began, time.perf_counter() - clock, load
 
 
 def best_by_time(project: Path, began: float) -> list[tuple[float, str, float]]:
@@ -100,22 +143,31 @@ def test_the_capstone_study_and_a_careful_script(
     script.mkdir()
     command = [sys.executable, "-m", "benchmark", "run-study", str(study)]
     command += ["--project", str(project), "--corpora", str(recordings)]
-    began, ours_s = timed(command, ROOT)
+    began, ours_s, load = watched(command, ROOT)
     told = best_by_time(project, began)
     ours = {model: max(score for _, m, score in told if m == model) for _, model, _ in told}
     cores = available_cores()
     folds = map(np.load, (project / "features_cache/searches").rglob("*.npz"))
     busy_s = sum(float(one["seconds"]) for one in folds if "seconds" in one)
     search_s = max(seconds for seconds, _, _ in told)
-    record(f"study: {ours_s:.0f} s, of which searching until {search_s:.0f} s")
+    first_s = min(seconds for seconds, _, _ in told)
+    searching = load.busy(first_s, search_s) / cores / (search_s - first_s)
+    record(f"study: {ours_s:.0f} s, of which searching from {first_s:.0f} to {search_s:.0f} s")
     record(
-        f"  fits busy {busy_s:.0f} s on {cores} cores; the wall time of all beyond that: "
+        f"  fits kept {busy_s:.0f} s on {cores} cores; the wall time of all beyond that: "
         f"{1 - busy_s / cores / ours_s:.1%}, of the search: {1 - busy_s / cores / search_s:.1%}"
+    )
+    record(
+        f"  workers busy {searching:.1%} of the search, "
+        f"{load.busy(0, ours_s) / cores / ours_s:.1%} of all; main process {load.own_s:.0f} CPU s"
     )
     tables = extracted / "features_cache/speed"
     one_thread = dict.fromkeys(THREAD_LIMITS, "1")
     plain = [sys.executable, str(SCRIPT), str(study), str(tables), "best.json", str(cores)]
-    _, script_s = timed(plain, script, **one_thread)
+    clock = time.perf_counter()
+    environment = os.environ | one_thread
+    subprocess.run(plain, cwd=script, env=environment, check=True, capture_output=True)
+    script_s = time.perf_counter() - clock
     best = json.loads((script / "best.json").read_text())
     record(f"careful script: {script_s:.0f} s, {script_s / ours_s:.1f} times the study's")
     for search, score in best.items():
