@@ -159,6 +159,31 @@ def test_the_card_of_the_selected_model_and_its_run_have_the_scores_under_the_co
     }
 
 
+def test_with_outer_folds_the_card_of_each_folds_selected_model_has_the_conditions(
+    tones: Path, tmp_path: Path
+) -> None:
+    bench = changed_bench(
+        tmp_path, tones,
+        WITH_CONDITIONS | {
+            'protocols = ["speaker-dependent", "speaker-independent"]':
+            'protocols = ["speaker-independent"]\nfolds = 2',
+            "trials = 6": "trials = 1",
+        },
+    )  # fmt: skip
+    result = result_of(bench)
+    board = leaderboard(result)
+    expected = {one.condition: one.score.value for one in under_conditions(board, board.leading)}
+    for part, chosen in board.selected[board.leading].by_part.items():
+        for winner in (one for one in result.winners if one.part == part):
+            card = read_card(bench.card(winner.split, winner.model))
+            values = {name: score.value for name, score in card.trust.conditions.items()}
+            assert values == (expected if winner.model == chosen.model else {})
+            worst = f"the worst of {len(CONDITIONS)} conditions: {min(expected.values()):.3f}."
+            told = worst if values else "On telephone lines, codecs and noise, it was not measured."
+            assert told in card.performance
+            assert "speaker-independent (models of all outer folds); chance" in card.performance
+
+
 def test_a_condition_differs_if_the_interval_over_speakers_excludes_0() -> None:
     drawn = make(clips=42, **SMALL, conditions=["gsm", "level"])
     recorded = pd.concat(

@@ -157,7 +157,7 @@ def predict(
     - `predict call.wav clips/ list.csv`: a table
     - `predict clips/ --csv predictions.csv`: many files
     - `predict --timeline call.wav`: a long recording over time, with a figure; the channels of a
-      stereo file are agent (left) and customer (right)
+      stereo file are predicted separately
 
     Exit status 2 if a file could not be used; the other files are predicted.
     """

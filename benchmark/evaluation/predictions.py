@@ -98,6 +98,8 @@ class Predictions:
     conditions : mapping of str to Predictions
         Of the same clips under conditions, such as a telephone line, in the order of the table. All
         else is of the clips as recorded.
+    absent : tuple of str
+        Clips that the user's list of clips has, and the table has not.
     """
 
     rows: pd.DataFrame
@@ -108,6 +110,7 @@ class Predictions:
     unlike: tuple[str, ...] = ()
     rated: Rated | None = None
     conditions: Mapping[str, Predictions] = field(default_factory=dict)
+    absent: tuple[str, ...] = ()
 
     @property
     def unanswered(self) -> list[str]:
@@ -169,15 +172,17 @@ def check_predictions(
     table = _as_text(table if table.index.is_unique else table.reset_index(drop=True))
     columns = _label_of_pipeline(table, columns or {})
     table = _segmented(_named(table, columns, where), where)
+    absent: tuple[str, ...] = ()
     if clips is not None:
         known = _segmented(_named(_as_text(clips), {}, where), "--clips")
         table = _joined(table, known, where, all_known)
+        absent = tuple(known.loc[~known["clip"].isin(table["clip"]), "clip"]) if all_known else ()
     parts = _by_condition(table, where)
     recorded = _checked(parts.pop(AS_RECORDED), where)
     heard = {name: _checked(part, f"{where}, condition {name}") for name, part in parts.items()}
     for name, one in heard.items():
         _check_same_clips(recorded.rows, one.rows, f"{where}, condition {name}")
-    return replace(recorded, conditions=heard)
+    return replace(recorded, conditions=heard, absent=tuple(dict.fromkeys(absent)))
 
 
 def _segmented(table: pd.DataFrame, where: str) -> pd.DataFrame:

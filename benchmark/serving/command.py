@@ -91,9 +91,13 @@ def predict(
     elif not output.as_json:
         rows = formats.table_rows(predictions)
         console.table("predictions", formats.COLUMNS, rows, words=True)
+    hinted: dict[str, list[str]] = {}
     for one in predictions:
         if one.result is not None and one.result.hint:
-            console.info(f"{one.title}: {one.result.hint} (--timeline)")
+            hinted.setdefault(one.result.hint, []).append(one.title)
+    for hint, titles in hinted.items():
+        others = f" and {len(titles) - 1:,} others" if len(titles) > 1 else ""
+        console.info(f"{titles[0]}{others}: {hint} (--timeline)")
     return _report_unusable(predictions, console)
 
 

@@ -43,8 +43,8 @@ ENVELOPE_HZ = 50
 BLOCK_WINDOWS = 16
 MAX_BLOCK_SAMPLES = 1 << 22  # over all channels: 16 MB
 
-CHANNEL_TITLES = {1: ("",), 2: ("left (agent)", "right (customer)")}
-"""By number of channels; call centres record the agent on the left."""
+CHANNEL_TITLES = {1: ("",), 2: ("left", "right")}
+"""By number of channels. Who is on which differs between call centres."""
 
 
 @dataclass(frozen=True)
@@ -173,7 +173,7 @@ def channel_title(channel: int, channels: int) -> str:
     """Return the title of a channel (index from 0); empty for a single channel.
 
     >>> channel_title(0, channels=2)
-    'left (agent)'
+    'left'
     """
     titles = CHANNEL_TITLES.get(channels)
     return titles[channel] if titles else f"channel {channel + 1}"

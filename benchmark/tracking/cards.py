@@ -32,7 +32,7 @@ from benchmark.engine.digests import DIGEST, with_digest, without_digest
 from benchmark.engine.environment import __version__
 from benchmark.engine.files import write_bytes, write_text
 from benchmark.engine.registry import check_installed
-from benchmark.errors import BenchmarkError, unknown
+from benchmark.errors import BenchmarkError, shortened, unknown
 from benchmark.evaluation import intervals
 from benchmark.evaluation.calibration import calibration
 from benchmark.evaluation.conditions import UnderCondition, under_conditions
@@ -77,7 +77,8 @@ class ProtocolScores(_Part):
 
     Scores are means over corpora. The confidence intervals resample speakers within corpora, except
     those of the corpora in `fixed`, which have too few. Under `conditions` is the UAR on the same
-    clips, changed by a simulation; only the selected model has it.
+    clips, changed by a simulation: of the selected model, or of those selected on the outer folds,
+    where this model is the selected one of its fold.
     """
 
     protocol: str
@@ -340,11 +341,22 @@ class Card(_Part):
         )
         cross = self.cross_corpus
         further = f"; UAR {_uar(cross)}, {cross.title}" if cross and cross != self.trust else ""
+        folds = " (models of all outer folds)" if "/" in self.split else ""
         synthetic = " It was trained on synthetic speech, not on people." if self.generated else ""
         return (
-            f"UAR {_uar(self.trust)}, {protocol}{further}; chance level "
-            f"{1 / len(self.emotions):.3f}.{synthetic}"
+            f"UAR {_uar(self.trust)}, {protocol}{folds}{further}; chance level "
+            f"{1 / len(self.emotions):.3f}. {self._under_conditions}{synthetic}"
         )
+
+    @property
+    def _under_conditions(self) -> str:
+        """The UAR under the worst condition, in a sentence."""
+        conditions = self.trust.conditions
+        if not conditions:
+            return "On telephone lines, codecs and noise, it was not measured."
+        worst = min(conditions, key=lambda name: conditions[name].value)
+        of = f", the worst of {len(conditions)} conditions" if len(conditions) > 1 else ""
+        return f"Under simulated {worst}{of}: {conditions[worst].value:.3f}."
 
     @property
     def calibrated(self) -> str:
@@ -415,7 +427,7 @@ def write_cards(
             metric=result.study.search.metric,
             cv_score=winner.score,
             cv_std=winner.std,
-            measured=_measured(board, model),
+            measured=_measured(board, winner),
             versions=result.versions.libraries,
             plugins=plugins,
             calibration=_write_calibrator(result, winner, calibrators[split, model], stored),
@@ -478,7 +490,8 @@ def _features_of(recipe: dict[str, Any]) -> Features:
     )
 
 
-def _measured(board: Leaderboard, model: str) -> tuple[ProtocolScores, ...]:
+def _measured(board: Leaderboard, winner: Winner) -> tuple[ProtocolScores, ...]:
+    model = winner.model
     evaluations = {protocol: board.evaluation(protocol, model) for protocol in board.protocols}
     return tuple(
         ProtocolScores(
@@ -490,7 +503,7 @@ def _measured(board: Leaderboard, model: str) -> tuple[ProtocolScores, ...]:
             fixed=evaluation.small,
             scores={name: _score(score) for name, score in evaluation.scores.items()},
             conditions={
-                one.condition: _score(one.score) for one in _conditions(board, protocol, model)
+                one.condition: _score(one.score) for one in _conditions(board, protocol, winner)
             },
         )
         for protocol, evaluation in evaluations.items()
@@ -499,10 +512,12 @@ def _measured(board: Leaderboard, model: str) -> tuple[ProtocolScores, ...]:
     )
 
 
-def _conditions(board: Leaderboard, protocol: str, model: str) -> list[UnderCondition]:
-    """Return the selected model of a protocol under each condition; nothing for other models."""
-    selected = board.selected[protocol].model == model
-    return under_conditions(board, protocol) if selected else []
+def _conditions(board: Leaderboard, protocol: str, winner: Winner) -> list[UnderCondition]:
+    """Return what is selected under a protocol under each condition; nothing for other models."""
+    selection = board.selected[protocol]
+    of_fold = selection.by_part.get(winner.part) if protocol == winner.protocol else None
+    selected = selection.model if of_fold is None else of_fold.model
+    return under_conditions(board, protocol) if selected == winner.model else []
 
 
 def _score(score: intervals.Score) -> Score:
@@ -669,9 +684,14 @@ def find_card(folder: Path, study: str, split: str | None, model: str | None) ->
         known = {*study_files(folder.parent.parent), *_fitted_studies(folder.parent)}
         if folder.name not in known and not Path(study).is_file():
             raise unknown("study", study, sorted(known), "promote")
+        changed = sorted(name for name in known if name.startswith(f"{folder.name}@"))
         raise BenchmarkError(
-            f"{folder}: no fitted models of study {study!r}. Run it first: "
-            f"{command(f'run-study {study}')}, which resumes an earlier run."
+            f"{folder}: no fitted models of study {study!r}. "
+            + (
+                f"Its changed runs have some: {shortened(', '.join(changed))}."
+                if changed
+                else f"Run it first: {command(f'run-study {study}')}, which resumes an earlier run."
+            )
         )
     # Speaker-independent splits first, those that are one part of a protocol last.
     by_split = {card.split: card for card in cards.values()}

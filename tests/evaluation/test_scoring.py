@@ -359,6 +359,16 @@ def test_a_study_that_is_compared_tells_what_the_table_does_not_of_the_clips(
     assert "no column 'speaker'" in done.output
 
 
+def test_clips_of_the_list_without_a_row_are_named(table: pd.DataFrame, tmp_path: Path) -> None:
+    table.drop(columns="prediction").to_csv(tmp_path / "clips.csv", index=False)
+    table.iloc[5:].to_csv(tmp_path / "mine.csv", index=False)
+    arguments = ["score", str(tmp_path / "mine.csv"), "--clips", str(tmp_path / "clips.csv")]
+    done = CliRunner().invoke(app, [*arguments, "--project", str(tmp_path)])
+    assert "5 clips of the list of clips without a row; they are left out" in done.stderr
+    page = (tmp_path / "reports" / "scores" / "mine.md").read_text(encoding="utf-8")
+    assert "**5 clips of the list of clips have no row**" in page
+
+
 def test_two_studies_are_compared_on_the_same_clips(tmp_path: Path) -> None:
     first, second = "ravdess_whisper", "ravdess_inductive"
     project = project_with(tmp_path, first, second)

@@ -159,7 +159,7 @@ def test_a_recording_too_long_for_a_prediction_has_a_timeline(rest: TestClient) 
 def test_a_timeline_has_every_channel(rest: TestClient) -> None:
     both = np.stack([sine(4.0), np.zeros(88_200)], axis=1)
     answer = rest.post("/timeline", files=upload(audio_file(both))).json()
-    assert answer["channels"] == ["left (agent)", "right (customer)"]
+    assert answer["channels"] == ["left", "right"]
     assert {window["reason"] for window in answer["windows"] if window["channel"]} == {"silent"}
     spoken = [window for window in answer["windows"] if not window["channel"]]
     assert spoken
@@ -394,6 +394,29 @@ def answer_to(address: tuple[str, int], *parts: bytes, pause_s: float = 0.0) -> 
         while part := connection.recv(65_536):
             received += part
         return received
+
+
+def test_a_request_in_progress_is_told_that_the_service_stops(
+    monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    monkeypatch.setattr("benchmark.serving.server.SHUTDOWN_S", 1)
+    listener = listen("127.0.0.1", 0)
+    stopping = server(with_middleware(plain, Limits(request_s=30)))
+    thread = threading.Thread(target=stopping.run, kwargs={"sockets": [listener]})
+    thread.start()
+    waiting: list[bytes] = []
+    head = b"POST /30 HTTP/1.1\r\nHost: localhost\r\nContent-Length: 0\r\n\r\n"
+    client = threading.Thread(
+        target=lambda: waiting.append(answer_to(listener.getsockname(), head))
+    )
+    client.start()
+    time.sleep(1)
+    stopping.should_exit = True
+    thread.join()
+    client.join()
+    assert waiting[0].startswith(b"HTTP/1.1 503 ")
+    assert (TYPE + "stopping").encode() in waiting[0]
+    assert "Traceback" not in caplog.text
 
 
 HEAD = b"POST / HTTP/1.1\r\nHost: localhost\r\n"

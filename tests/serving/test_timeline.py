@@ -105,7 +105,7 @@ def test_each_channel_is_predicted_separately(predictor: Predictor) -> None:
     ("channels", "titles"),
     [
         (1, [""]),
-        (2, ["left (agent)", "right (customer)"]),
+        (2, ["left", "right"]),
         (3, ["channel 1", "channel 2", "channel 3"]),
     ],
 )

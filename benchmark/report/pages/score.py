@@ -113,6 +113,9 @@ class ScorePage:
         if answers.unanswered:
             clips = counted(len(answers.unanswered), "clip")
             found.append(f"{clips} without an answer; each counts as wrong")
+        if answers.absent:
+            clips = counted(len(answers.absent), "clip")
+            found.append(f"{clips} of the list of clips without a row; they are left out")
         if answers.unlike:
             clips = counted(len(answers.unlike), "clip")
             found.append(

@@ -76,7 +76,7 @@ async def _result(request: Request, pending: Coroutine[Any, Any, T]) -> T | Prob
 
 def _problem(error: ProblemError, limits: Limits) -> HTMLResponse:
     """Return why there is no prediction and what a visitor can do."""
-    advice = " WAV, FLAC, OGG and MP3 can be read." if error.name == "not-audio" else ""
+    advice = " WAV, FLAC, OGG and MP3 can always be read." if error.name == "not-audio" else ""
     text = {
         "slow": f"The analysis was stopped after {limits.request_s:g} s. Try a shorter recording.",
         "too-heavy": "The recording needs too much memory. Try a shorter one.",

@@ -41,8 +41,8 @@ PREDICT = (
     "the response is a problem document, with the problem of each file under `files`."
 )
 TIMELINE = (
-    "Windows of three seconds, one each second, for each channel separately. In a stereo recording "
-    "the left channel is the agent and the right one the customer, as is usual in call centres."
+    "Windows of three seconds, one each second, for each channel separately: left and right in a "
+    "stereo recording."
 )
 
 

@@ -215,11 +215,14 @@ class RequestLimits:
 
     async def _call_app(self, scope: Scope, receive: Receive, send: Send, deadline: float) -> None:
         """Call the application; a response that has begun by the deadline may finish."""
+        begun = False
 
         async def send_in_time(message: Message) -> None:
+            nonlocal begun
             if limit.expired():
                 return
             if message["type"] == "http.response.start":
+                begun = True
                 limit.reschedule(None)
             await send(message)
 
@@ -232,6 +235,10 @@ class RequestLimits:
                 raise
             detail = f"A request may take {self.limits.request_s:g} s. Send a shorter recording."
             await _refusal("slow", detail)(scope, receive, send)
+        except asyncio.CancelledError:  # the service stops
+            if begun:
+                raise
+            await _refusal("stopping", "Send the request again.")(scope, receive, send)
 
     def _too_large(self) -> Response:
         mebibytes = self.limits.upload_bytes / 2**20

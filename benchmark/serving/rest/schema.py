@@ -51,11 +51,15 @@ PROBLEMS = {
     "busy": ProblemKind(429, "Too many requests at once"),
     "bug": ProblemKind(500, "Internal error"),
     "slow": ProblemKind(503, "The response took too long"),
+    "stopping": ProblemKind(503, "The service is being stopped"),
     "not-ready": ProblemKind(503, "No model is loaded at the moment"),
 }
 """By the last part of their type."""
 
-GENERAL = ("unauthorized", "foreign-origin", "slow-upload", "too-large", "unknown-host", "slow")
+GENERAL = (
+    *("unauthorized", "foreign-origin", "slow-upload", "too-large", "unknown-host", "slow"),
+    "stopping",
+)
 RECORDING = (
     *("not-audio", "too-long", "damaged", "silent", "too-short", "too-little-speech"),
     "too-heavy",
