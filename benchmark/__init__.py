@@ -140,10 +140,10 @@ def read_result(study: str, project: str | Path = ".") -> Result:
     BenchmarkError
         If there is no such result, or it is damaged.
     """
-    from benchmark.evaluation import results
+    from benchmark.evaluation.scoring import finished_study
     from benchmark.project import Project
 
-    return results.read_result(Project(Path(project)).results / study)
+    return finished_study(study, Project(Path(project)).results)
 
 
 def leaderboard(result: Result) -> pd.DataFrame:

@@ -15,8 +15,13 @@ def main() -> None:
         if isinstance(stream, io.TextIOWrapper):  # a terminal may not have all characters
             stream.reconfigure(errors="backslashreplace")
     sys.unraisablehook = interrupt_again
-    from benchmark.cli import app
-
+    try:
+        from benchmark.cli import app
+    except ModuleNotFoundError as error:
+        sys.exit(
+            f"error: {sys.executable} has no package {error.name}, which this program needs. "
+            "Activate the environment in which it is installed, or install it there: pip install ."
+        )
     app()
 
 

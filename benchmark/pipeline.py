@@ -179,7 +179,8 @@ def write_reports(
 ) -> list[Path]:
     """Write the pages of all stored results, or of some and those over all; return their paths.
 
-    Only if all pages are written, everything on them is computed anew from the predictions.
+    Only if all pages are written, everything on them is computed anew from the predictions, and the
+    table of results in the project's README follows.
 
     With `latex`, each leaderboard is also written as a LaTeX table.
 
@@ -225,7 +226,7 @@ def write_reports(
     if boxes:
         console.warning(boxes)
     readme = project.folder / "README.md"
-    if readme.is_file():
+    if readme.is_file() and only is None:
         update_readme(readme, boards)
     return pages
 

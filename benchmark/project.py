@@ -68,8 +68,8 @@ class Project:
             lock.acquire(timeout=0)
         except Timeout as error:
             raise BenchmarkError(
-                f"study {study} is already running in {self.folder}. Wait for it, or run this one "
-                "in another folder."
+                f"study {study} is already running in {self.folder.absolute()}. Wait for it, or "
+                "run this one in another folder."
             ) from error
         except OSError as error:
             raise BenchmarkError(

@@ -169,9 +169,9 @@ def test_the_votes_of_a_table_are_on_the_page_and_score_as_they_do_alone(
     page = (own.project / "reports/small.md").read_text()
     for words in (
         "## Raters",
-        "| csv | 72 | 3 |",
-        "csv: 12 clips have no majority of votes and count for agreement only",
-        "csv: 12 files set aside (a tie of votes)",
+        "| own recordings | 72 | 3 |",
+        "own recordings: 12 clips have no majority of votes and count for agreement only",
+        "own recordings: 12 files set aside (a tie of votes)",
         "| logistic regression (selected) | 0.",
     ):
         assert words in page

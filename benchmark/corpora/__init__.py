@@ -110,6 +110,8 @@ def locate(name: str, *, root: Path | None, given: Mapping[str, Path], cache: Pa
             f"csv: no table is given. Give it with --corpus csv=table.csv. {corpus.how_to_get}"
         )
     looked = f"there is no folder {root / name}" if root else "no folder is given"
+    if root and root.name.lower() == name:
+        looked += f"; {root} may be it: give the folder above"
     raise BenchmarkError(
         f"{name}: {looked}. Give a folder that holds {name}/ with --corpora DIR or "
         f"SER_CORPORA=DIR, or this corpus alone with --corpus {name}=DIR. {corpus.how_to_get}"

@@ -89,6 +89,12 @@ class Row:
         """The corpus of the row's clip."""
         return self.cells.get("corpus", CSV.name)
 
+    @property
+    def title(self) -> str:
+        """The path of the recording, with the times of a segment."""
+        times = [self.cells.get(name, "") for name in TIMES]
+        return f"{self.cells['path']} {'-'.join(times)}" if any(times) else self.cells["path"]
+
 
 def read(table: Path) -> Recordings:
     """Return the recordings of a table; relative paths are relative to its folder.
@@ -133,7 +139,7 @@ def _recordings(clips: Sequence[Clip], rows: Sequence[Row]) -> Recordings:
     present = [clip for clip in clips if is_file(clip.path)]
     present.sort(key=lambda clip: (clip.corpus, clip.name))
     copies = _second_copies(present)
-    aside = [(row.cells["path"], row.aside) for row in rows if row.aside]
+    aside = [(row.title, row.aside) for row in rows if row.aside]
     aside += [(clip.name, SECOND_COPY) for clip in copies]
     return Recordings(
         tuple(clip for clip in present if clip not in copies),

@@ -31,7 +31,7 @@ class Change(Record):
         words = {
             "unusable": f"{self.value} clips can't be used",
             "tables": f"own tables {self.value}",
-            "budget": f"{self.value} minutes of time",
+            "budget": f"a budget of {self.value} min",
             "allowed": f"--allow {self.value}",
         }
         return words.get(self.kind, self.value)

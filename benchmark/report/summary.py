@@ -28,7 +28,7 @@ NARROW = "a model name"
 def print_summary(result: Result, project: Project, console: Console) -> None:
     """Print the leaderboard of a result and the paths of its pages, tables and runs."""
     board = leaderboard(result, summary=read_summary(project.results / result.name))
-    metric = METRICS[result.study.search.metric]
+    metric, searched = METRICS[METRIC], METRICS[result.study.search.metric]
     generated = " (generated speech)" if result.generated else ""
     mean = ", mean over corpora" if len(board.corpora) > 1 else ""
     _print_leaderboard(f"{result.name}{generated}: test {metric.title}{mean}", board, console)
@@ -36,7 +36,8 @@ def print_summary(result: Result, project: Project, console: Console) -> None:
     console.print("; ".join(f"{p.abbreviation}: {p.title}" for p in protocols))
     for line in dict.fromkeys(map(_intervals, test_sides(board))):
         console.print(line)
-    console.print("selected: the best CV score; test scores take no part in the selection\n")
+    by = f" ({searched.title})" if searched != metric else ""
+    console.print(f"selected: the best CV score{by}; test scores take no part in the selection\n")
     for warning in _warnings(board):
         console.warning(warning)
     for label, place in (*_places(result, project).items(), ("runs", _runs(project))):
@@ -97,17 +98,16 @@ def _warnings(board: Leaderboard) -> Iterator[str]:
 def _print_leaderboard(title: str, board: Leaderboard, console: Console) -> None:
     """Print a table of all protocols; in a terminal that is too narrow, a table for each."""
     standings = _ordered(board)
-    metric = board.result.study.search.metric
     names = [(row_title(board, one.model), rank(board, one.model)) for one in standings]
     columns = {
         PROTOCOLS[protocol].abbreviation: [
-            figure(one.evaluations[protocol].scores[metric]) if protocol in one.evaluations else ""
+            figure(one.evaluations[protocol].scores[METRIC]) if protocol in one.evaluations else ""
             for one in standings
         ]
         for protocol in board.protocols
     }
     if board.has_gap:
-        gaps = [one.gaps.get(metric) for one in standings]
+        gaps = [one.gaps.get(METRIC) for one in standings]
         columns["SD–SI gap"] = [signed(gap.value) if gap else "" for gap in gaps]
     heads = ["model", "rank", *columns]
     by_model = zip(names, *columns.values(), strict=True)

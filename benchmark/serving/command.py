@@ -142,7 +142,7 @@ def predict_over_time(
 
 def introduce(card: Card, console: Console) -> None:
     """Print which model predicts, its measured performance, and what a prediction costs."""
-    console.info(f"model: {card.title} ({card.reference})")
+    console.info(f"model: {card.title} ({card.reference}) of {', '.join(card.emotions)}")
     console.info(card.performance, style="bold")
     if card.calibration is None:
         console.info(card.calibrated)

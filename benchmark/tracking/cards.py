@@ -45,7 +45,7 @@ from benchmark.hints import command
 from benchmark.models import MODELS
 from benchmark.models.calibrator import WITHIN, Calibrator, FittedCalibrator
 from benchmark.models.stored import dump, load
-from benchmark.project import study_files
+from benchmark.project import Project, study_files
 from benchmark.report.markdown import listed
 from benchmark.report.wording import model_title, protocol_words
 from benchmark.study import digest_of
@@ -681,7 +681,9 @@ def find_card(folder: Path, study: str, split: str | None, model: str | None) ->
     """
     cards = {path: read_card(path) for path in sorted(folder.glob("**/models/*.json"))}
     if not cards:
-        known = {*study_files(folder.parent.parent), *_fitted_studies(folder.parent)}
+        project = Project(folder.parent.parent)
+        stored = {path.parent.name for path in project.results.glob("*/study.json")}
+        known = {*study_files(project.folder), *_fitted_studies(folder.parent), *stored}
         if folder.name not in known and not Path(study).is_file():
             raise unknown("study", study, sorted(known), "promote")
         changed = sorted(name for name in known if name.startswith(f"{folder.name}@"))

@@ -85,7 +85,7 @@ def test_inner_folds_train_on_all_auxiliary_clips_and_validate_none(result: Resu
 
 def test_the_page_names_auxiliary_corpora(helped: Bench) -> None:
     page = (helped.project / "reports/small.md").read_text()
-    assert "72 clips of csv" in page.partition("## ")[0]
+    assert "72 clips of own recordings" in page.partition("## ")[0]
     assert "**auxiliary corpora: synthetic** (in training only)" in page
 
 

@@ -96,9 +96,9 @@ def test_the_page_shows_every_figure_that_is_drawn(
 @pytest.mark.parametrize(
     "words",
     [
-        "72 clips from 6 speakers in csv",
-        "| csv | 24 | 24 | 24 | 72 |",
-        "| csv | 36 | 36 | 72 |",
+        "72 clips from 6 speakers in own recordings",
+        "| own recordings | 24 | 24 | 24 | 72 |",
+        "| own recordings | 36 | 36 | 72 |",
         "| `csv/s3` | female | 12 | 4 | 4 | 4 |",
         "WAV PCM_16 (72)",
         "`mfcc-stats` has 60 features",

@@ -271,6 +271,33 @@ def test_variables_that_are_set_while_a_process_starts_stay(
     assert os.environ["SER_TEST"] == os.environ["SER_NEW"] == "by another thread"
 
 
+@posix
+@pytest.mark.parametrize("after_s", [0.5, 1.0])
+def test_the_process_that_imports_for_workers_is_deaf_to_ctrl_c(after_s: float) -> None:
+    program = (
+        "import time\n"
+        "from benchmark.engine.processes import import_beside\n"
+        "if __name__ == '__main__':\n"
+        "    try:\n"
+        "        import_beside()\n"
+        "        print('ready', flush=True)\n"
+        "        time.sleep(60)\n"
+        "    except KeyboardInterrupt:\n"
+        "        print('stopped')\n"
+    )
+    process = subprocess.Popen(
+        [sys.executable, "-c", program],
+        stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, start_new_session=True,
+    )  # fmt: skip
+    assert process.stdout is not None
+    assert process.stdout.readline() == "ready\n"
+    time.sleep(after_s)
+    os.killpg(process.pid, signal.SIGINT)  # as a terminal does
+    said, errors = process.communicate(timeout=60)
+    assert said == "stopped\n"
+    assert errors == ""
+
+
 def test_a_worker_has_the_environment_of_its_start(monkeypatch: pytest.MonkeyPatch) -> None:
     for value in ("first", "second"):
         monkeypatch.setenv("SER_TEST", value)

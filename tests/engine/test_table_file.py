@@ -82,7 +82,7 @@ def test_the_index_counts_the_rows_of_the_file(tmp_path: Path) -> None:
         ("a.jsonl", b"clip,x\n", "not a table"),
         ("a.jsonl", b"[1, 2]\n", "a row is not an object"),
         ("a.json", b'{"clip": "a"}', "it is not a list of rows"),
-        ("a.xlsx", b"PK\x03\x04rest", "it is a workbook: save the sheet as CSV"),
+        ("a.xlsx", b"PK\x03\x04rest", "it is a workbook or an archive: save the sheet as CSV"),
     ],
 )
 def test_what_is_no_table_is_refused_in_one_line(

@@ -92,7 +92,7 @@ def test_a_users_own_recordings_have_no_language_unless_their_table_says_so() ->
     record = result.data.corpora["tess"].model_copy(update={"speech": "user's own"})
     data = result.data.model_copy(update={"corpora": {"csv": record}})
     assert population(replace(result, data=data)) == (
-        "recordings of a user's own: language not stated in csv; 2 speakers"
+        "recordings of a user's own: language not stated in own recordings; 2 speakers"
     )
 
 
