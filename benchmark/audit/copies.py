@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterator, Sequence
+from pathlib import Path
 
 import pandas as pd
 
@@ -16,9 +18,13 @@ from benchmark.audit.evidence import (
     nothing,
     recordings,
 )
+from benchmark.corpora import Clip
 from benchmark.data.near_duplicates import MOST_COPIED, across
 
 Pairs = list[tuple[int, int]]
+
+SHARED_S = 0.1
+"""Segments that share less of a recording are neighbours whose times were rounded."""
 
 
 def exact_duplicates(evidence: Evidence) -> Iterator[Finding]:
@@ -56,6 +62,33 @@ def changed_copies(evidence: Evidence) -> Iterator[Finding]:
     yield from _twice(
         evidence, pairs, "near-duplicates", "recordings that are changed copies", similarity
     )
+
+
+def overlapping_segments(evidence: Evidence) -> Iterator[Finding]:
+    """Yield segments that share a part of one recording."""
+    assert evidence.sound is not None, "the check needs recordings"
+    pairs = list(evidence.sound.overlaps)
+    yield from _twice(
+        evidence, pairs, "overlapping-segments", "segments that share a part of one recording"
+    )
+
+
+def overlapping(clips: Sequence[Clip]) -> Iterator[tuple[int, int]]:
+    """Yield the positions of each two clips that share more than `SHARED_S` of one recording."""
+    by_file: dict[Path, list[tuple[float, float, int]]] = {}
+    for position, clip in enumerate(clips):
+        segment = clip.segment
+        start_s = 0.0 if segment is None else segment.start_s
+        end_s = math.inf if segment is None or segment.end_s is None else segment.end_s
+        by_file.setdefault(clip.path, []).append((start_s, end_s, position))
+    for parts in by_file.values():
+        parts.sort()
+        for number, (_, end_s, first) in enumerate(parts):
+            for start_s, other_end_s, second in parts[number + 1 :]:
+                if start_s >= end_s - SHARED_S:
+                    break
+                if other_end_s - start_s > SHARED_S:
+                    yield first, second
 
 
 def _twice(
@@ -107,4 +140,5 @@ CHECKS = (
     Check("exact-duplicates", "The same recording twice", exact_duplicates, nothing),
     Check("same-clip", "One clip, or augmented copies of it, twice", one_clip_twice, nothing),
     Check("near-duplicates", "Changed copies of a recording", changed_copies, recordings),
+    Check("overlapping-segments", "Segments that overlap", overlapping_segments, recordings),
 )

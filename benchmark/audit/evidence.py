@@ -30,11 +30,14 @@ class Sound:
     ----------
     copies : tuple of Pair
         Near-duplicates.
+    overlaps : tuple of (int, int)
+        Positions of two segments that share a part of one recording.
     numbers : DataFrame
         A row for each clip: single numbers by name, such as duration, level and pitch.
     """
 
     copies: tuple[Pair, ...]
+    overlaps: tuple[tuple[int, int], ...]
     numbers: pd.DataFrame
 
 

@@ -11,6 +11,7 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
+from benchmark.audit.copies import overlapping
 from benchmark.audit.effect import FEATURES
 from benchmark.audit.evidence import Evidence, Numbers, Sound
 from benchmark.console import Console
@@ -211,7 +212,11 @@ def _measured(
     return Evidence(
         name,
         frame,
-        sound=Sound(tuple(copies), numbers[list(NUMBERS)].rename(columns=NUMBERS)),
+        sound=Sound(
+            copies=tuple(copies),
+            overlaps=tuple(overlapping(prosody.clips)),
+            numbers=numbers[list(NUMBERS)].rename(columns=NUMBERS),
+        ),
         features=features.values,
         own=own,
     )

@@ -79,9 +79,10 @@ def audit(
 ) -> None:
     """Audit a study, recordings, tables or predictions for leaks. Status 1 if there is one.
 
-    The checks find duplicates and near-duplicates of recordings; speakers on both sides or under
-    two names; sentences and single numbers that tell the emotion; features made from the label;
-    labels that contradict each other. The page is reports/audit/NAME.md.
+    The checks find duplicates and near-duplicates of recordings, and segments that overlap;
+    speakers on both sides or under two names; sentences and single numbers that tell the emotion;
+    features made from the label; labels that contradict each other. The page is
+    reports/audit/NAME.md.
 
     - `audit capstone --corpora ~/corpora`: the splits of a study
     - `audit --corpus csv=table.csv`: your own recordings

@@ -346,6 +346,24 @@ def test_each_check_says_what_it_needs(tmp_path: Path) -> None:
     assert all(lack for _, lack in audit.skipped)
 
 
+def test_segments_that_share_a_part_of_a_recording_are_found(voices: Path, tmp_path: Path) -> None:
+    rows = pd.read_csv(voices)
+    seconds = [soundfile.info(voices.parent / path).duration for path in rows["path"]]
+    rows["path"] = [str(voices.parent / path) for path in rows["path"]]
+    whole = rows.assign(start=0.0, end=seconds)
+    half = whole.assign(end=whole["end"] / 2)
+    rest = whole.assign(start=half["end"] - 0.05)  # neighbours, by rounded times
+    (tmp_path / "t").mkdir()
+    table = tmp_path / "t" / "t.csv"
+    pd.concat([half, rest]).to_csv(table, index=False)
+    assert found(audit_of(table, tmp_path), "overlapping-segments") == []
+    middle = whole.iloc[:2].assign(start=half["end"] / 2, end=half["end"] * 1.5)
+    pd.concat([half, rest, middle]).to_csv(table, index=False)
+    (finding,) = found(audit_of(table, tmp_path), "overlapping-segments")
+    assert finding.severity == "doubt"
+    assert "4 pairs of segments that share a part of one recording" in finding.problem
+
+
 def test_an_audit_of_a_study_looks_at_its_own_features(own: Path, tmp_path: Path) -> None:
     rows = pd.read_csv(own)
     numbers = pd.factorize(rows["emotion"])[0]
