@@ -279,7 +279,7 @@ def test_a_recording_too_long_for_one_prediction_is_predicted_in_windows_only(pa
     ("content", "words"),
     [
         (b"RIFF no sound at all", "damaged or truncated"),
-        (b"a letter to my aunt", "WAV, FLAC, OGG and MP3 can be read"),
+        (b"a letter to my aunt", "WAV, FLAC, OGG and MP3 can always be read"),
         (b"", "empty"),
         (audio_file(np.zeros(RATE_HZ)), "silent"),
         (audio_file(sine(31, PITCHES_HZ["low"], noise=0.2)), "at most 30 s"),
@@ -307,7 +307,7 @@ def test_a_file_that_is_too_large_is_not_even_sent(page: Page) -> None:
 @needs_browser
 def test_the_largest_allowed_file_is_accepted(page: Page) -> None:
     page.set_input_files("#voice-file", as_file(b"x" * LIMITS.upload_bytes, "just so.wav"))
-    shown(page, "WAV, FLAC, OGG and MP3 can be read")
+    shown(page, "WAV, FLAC, OGG and MP3 can always be read")
 
 
 @needs_browser
@@ -488,12 +488,12 @@ def test_other_paths_and_methods_are_problems(
 @pytest.mark.parametrize(
     ("path", "content", "status", "words"),
     [
-        ("/page/analysis", b"a letter to my aunt", 415, "WAV, FLAC, OGG and MP3 can be read"),
+        ("/page/analysis", b"a letter to my aunt", 415, "WAV, FLAC, OGG and MP3 can always be read"),
         ("/page/analysis", b"", 415, "empty"),
         ("/page/analysis", audio_file(np.zeros(RATE_HZ)), 422, "silent"),
         ("/page/analysis", audio_file(sine(31, PITCHES_HZ["low"], noise=0.2)), 413, "at most 30 s"),
         ("/page/analysis", audio_file(sine(1, PITCHES_HZ["low"], noise=0.2)), 200, "<data"),
-        ("/page/live", b"a letter to my aunt", 415, "WAV, FLAC, OGG and MP3 can be read"),
+        ("/page/live", b"a letter to my aunt", 415, "WAV, FLAC, OGG and MP3 can always be read"),
         ("/page/live", audio_file(np.zeros(RATE_HZ)), 200, "Listening: silent"),
         ("/page/live", audio_file(sine(11, PITCHES_HZ["low"], noise=0.2)), 413, "at most 10 s"),
         ("/page/live", audio_file(sine(1, PITCHES_HZ["low"], noise=0.2)), 200, "<data"),
