@@ -18,10 +18,12 @@ def main() -> None:
     try:
         from benchmark.cli import app
     except ModuleNotFoundError as error:
-        sys.exit(
+        sys.stderr.write(
             f"error: {sys.executable} has no package {error.name}, which this program needs. "
-            "Activate the environment in which it is installed, or install it there: pip install ."
+            "Activate the environment in which it is installed, or install it there: pip install "
+            ".\n"
         )
+        sys.exit(2)
     app()
 
 

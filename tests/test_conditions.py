@@ -178,7 +178,7 @@ def test_with_outer_folds_the_card_of_each_folds_selected_model_has_the_conditio
             card = read_card(bench.card(winner.split, winner.model))
             values = {name: score.value for name, score in card.trust.conditions.items()}
             assert values == (expected if winner.model == chosen.model else {})
-            worst = f"the worst of {len(CONDITIONS)} conditions: {min(expected.values()):.3f}."
+            worst = f"the worst of {len(CONDITIONS)} conditions: UAR {min(expected.values()):.3f}."
             told = worst if values else "On telephone lines, codecs and noise, it was not measured."
             assert told in card.performance
             assert "speaker-independent (models of all outer folds); chance" in card.performance

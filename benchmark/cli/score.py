@@ -97,21 +97,14 @@ def score(
     """
     with command_console() as console:
         from benchmark.evaluation.external import FOLDER, External, write_external
-        from benchmark.evaluation.scoring import (
-            Inputs,
-            finished_study,
-            leading_protocol,
-            score_inputs,
-        )
+        from benchmark.evaluation.scoring import Inputs, score_inputs
         from benchmark.project import Project
         from benchmark.report.pages.score import ScorePage, write_score
 
         where, stated = Project(project), _known_protocol(protocol, needed=store)
         fitted_here = not Path(predictions).is_file()
-        if fitted_here:
-            if store:
-                raise BenchmarkError(f"--store: {predictions} is no table of predictions.")
-            stated = stated or leading_protocol(finished_study(predictions, where.results))
+        if fitted_here and store:
+            raise BenchmarkError(f"--store: {predictions} is no table of predictions.")
         default = predictions.replace("@", "_") if fitted_here else Path(predictions).stem
         called = page_name(default if name is None else name)
         inputs = Inputs(predictions, columns_of(column), clips or "", against or "", stated)
@@ -120,7 +113,7 @@ def score(
         replaced = kept.exists()
         if store:
             write_external(External(called, stated, scored.predictions.rows), kept.parent)
-        page = ScorePage(called, stated, scored, made_by(), fitted_here)
+        page = ScorePage(called, scored.protocol, scored, made_by(), fitted_here)
         written = write_score(page, where.reports, latex=latex)
         _show(page, written, console, as_json=as_json)
         if store and not as_json:

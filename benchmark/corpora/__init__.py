@@ -191,10 +191,8 @@ def describe_presence(
             return ""
         folder = locate(name, root=root, given=given, cache=cache)
         recordings = read_corpus(name, folder)
-        lacking = f", {recordings.missing_labels:,} labels missing" * (
-            recordings.missing_labels > 0
-        )
-        return _count_clips(corpus, recordings) + lacking
+        line, n_lacking = _count_clips(corpus, recordings), recordings.missing_labels
+        return f"{line}, {n_lacking:,} labels missing" if n_lacking else line
     except BenchmarkError as error:
         return str(error)
 

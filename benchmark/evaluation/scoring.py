@@ -103,6 +103,8 @@ class Scored:
     conditions : tuple of UnderCondition
         The same clips under conditions; all else is of the clips as recorded.
     comparison : Comparison or None
+    protocol : str
+        As the user states it, or that of a scored study; empty if unknown.
     """
 
     predictions: Predictions
@@ -114,6 +116,7 @@ class Scored:
     soft: SoftScores | None = None
     conditions: tuple[UnderCondition, ...] = ()
     comparison: Comparison | None = None
+    protocol: str = ""
 
     def __repr__(self) -> str:
         """Return the scores in one line; all that is here fills pages."""
@@ -163,35 +166,39 @@ def score_inputs(inputs: Inputs, results: Path) -> Scored:
         If a table or a study is missing or wrong.
     """
     study, other = (_study(name, results) for name in (inputs.predictions, inputs.against))
-    protocol = inputs.protocol or ("" if study is None else leading_protocol(study))
+    protocol = inputs.protocol or ("" if study is None else _leading(study))
     drawn_by = stream(protocol or SPEAKER_INDEPENDENT)
     base = next((one.study.seed for one in (other, study) if one), 0)  # as on the study's page
     seed = bootstrap_seed(base, drawn_by)
-    predictions = _predictions(inputs.predictions, study, protocol, inputs, results)
-    scored = score_predictions(predictions, seed)
+    clips = _clips(inputs.clips, other or study, results)
+
+    def predictions_of(name: str, of: Result | None) -> Predictions:
+        if of is not None:
+            return selected_predictions(of, protocol)
+        table, columns = read_table(Path(name)), inputs.columns
+        if name == inputs.against:
+            columns = {ours: theirs for ours, theirs in columns.items() if theirs in table}
+        listed = bool(inputs.clips)
+        return check_predictions(table, name, columns=columns, clips=clips, all_known=listed)
+
+    predictions = predictions_of(inputs.predictions, study)
+    scored = replace(score_predictions(predictions, seed), protocol=protocol)
     if not inputs.against:
         return scored
-    others = _predictions(inputs.against, other, protocol, inputs, results)
+    others = predictions_of(inputs.against, other)
     seeds = (seed, derive_seed(base, "swaps", drawn_by))
     return replace(scored, comparison=compare_with(predictions, others, inputs.against, seeds))
 
 
-def _predictions(
-    name: str, study: Result | None, protocol: str, inputs: Inputs, results: Path
-) -> Predictions:
-    """Return the predictions of a table or of a study, with what is known of their clips."""
-    if study is not None:
-        return selected_predictions(study, protocol)
-    table = read_table(Path(name))
-    columns = inputs.columns
-    if name == inputs.against:
-        columns = {ours: theirs for ours, theirs in columns.items() if theirs in table}
-    known = _study(inputs.clips or inputs.against, results)
-    clips = None if known is None else known_clips(known)
-    if inputs.clips and known is None:
-        clips = read_table(Path(inputs.clips))
-    stated = bool(inputs.clips)
-    return check_predictions(table, name, columns=columns, clips=clips, all_known=stated)
+def _clips(name: str, compared: Result | None, results: Path) -> pd.DataFrame | None:
+    """Return what a named study or table tells of clips; without a name, what a compared one does.
+
+    None if there is neither.
+    """
+    known = _study(name, results) if name else compared
+    if known is not None:
+        return known_clips(known)
+    return read_table(Path(name)) if name else None
 
 
 def _study(name: str, results: Path) -> Result | None:
@@ -219,7 +226,7 @@ def finished_study(name: str, results: Path) -> Result:
     return read_result(results / name)
 
 
-def leading_protocol(result: Result) -> str:
+def _leading(result: Result) -> str:
     """Return the protocol whose figures come first: speaker-independent where it is one."""
     return leaderboard(result, summary=Summary()).leading
 
@@ -364,7 +371,8 @@ def selected_predictions(result: Result, protocol: str = "") -> Predictions:
             "prediction. Choose another protocol with --protocol."
         )
     rows = rows.drop(columns=["protocol", "part", "model"], errors="ignore")
-    return check_predictions(rows, f"study {result.name}, {protocol}", clips=known_clips(result))
+    where = f"study {result.name}, {protocol}"
+    return check_predictions(rows, where, clips=known_clips(result), all_known=False)
 
 
 def split_tables(result: Result) -> dict[str, pd.DataFrame]:

@@ -78,7 +78,7 @@ def float_of(
         Cells in our Markdown; the first column holds words, the others numbers.
     """
     lines = [
-        f"% {latex(plain(name))}: made by `{latex(made_by)}`.",
+        f"% {latex(plain(name))}: made by `{' '.join(made_by.split())}`.",
         r"% Needs \usepackage{booktabs}.",
         r"\begin{table}",
         r"\centering",

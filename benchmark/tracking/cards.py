@@ -356,7 +356,7 @@ class Card(_Part):
             return "On telephone lines, codecs and noise, it was not measured."
         worst = min(conditions, key=lambda name: conditions[name].value)
         of = f", the worst of {len(conditions)} conditions" if len(conditions) > 1 else ""
-        return f"Under simulated {worst}{of}: {conditions[worst].value:.3f}."
+        return f"Under simulated {worst}{of}: UAR {conditions[worst].value:.3f}."
 
     @property
     def calibrated(self) -> str:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import shutil
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -388,6 +389,16 @@ def test_two_studies_are_compared_on_the_same_clips(tmp_path: Path) -> None:
     assert f"{first} & {figure(scores[0])}".replace("_", r"\_").split(" [")[0] in table
     assert f"{second} & {figure(scores[1])}".replace("_", r"\_").split(" [")[0] in table
     assert "Difference in UAR" in table
+
+
+def test_clips_that_a_protocol_does_not_test_are_not_missing_from_its_study(
+    quickstart: Result,
+) -> None:
+    rows = quickstart.predictions
+    tested = (rows["protocol"] != SI) | (rows["speaker"] != rows["speaker"].iloc[0])
+    fewer = replace(quickstart, predictions=rows[tested])
+    assert len(known_clips(fewer)) > len(selected_predictions(fewer, SI).rows)
+    assert selected_predictions(fewer, SI).absent == ()
 
 
 def test_a_changed_run_is_named_where_its_study_is_asked_for(

@@ -488,7 +488,12 @@ def test_other_paths_and_methods_are_problems(
 @pytest.mark.parametrize(
     ("path", "content", "status", "words"),
     [
-        ("/page/analysis", b"a letter to my aunt", 415, "WAV, FLAC, OGG and MP3 can always be read"),
+        (
+            "/page/analysis",
+            b"a letter to my aunt",
+            415,
+            "WAV, FLAC, OGG and MP3 can always be read",
+        ),
         ("/page/analysis", b"", 415, "empty"),
         ("/page/analysis", audio_file(np.zeros(RATE_HZ)), 422, "silent"),
         ("/page/analysis", audio_file(sine(31, PITCHES_HZ["low"], noise=0.2)), 413, "at most 30 s"),

@@ -82,8 +82,7 @@ class ScorePage:
     @cached_property
     def side(self) -> wording.TestSide:
         """The test clips, in the words of a leaderboard's note."""
-        words = wording.ProtocolWords("the scored clips", "clips", "")
-        return wording.TestSide("", words, self.evaluation, 0, "")
+        return _side(self.evaluation)
 
     @property
     def chance(self) -> float:
@@ -259,6 +258,11 @@ class ScorePage:
         return [[metric.title, *self.cells(name)] for name, metric in METRICS.items()]
 
 
+def _side(evaluation: Evaluation) -> wording.TestSide:
+    words = wording.ProtocolWords("the scored clips", "clips", "")
+    return wording.TestSide("", words, evaluation, 0, "")
+
+
 def _worst(divisions: Iterable[Division]) -> tuple[Division, Group] | None:
     pairs = [(division, division.worst) for division in divisions]
     return min(pairs, key=lambda pair: pair[1].score.value, default=None)
@@ -337,14 +341,14 @@ def score_latex(page: ScorePage) -> str:
     evaluation = page.evaluation if comparison is None else comparison.own
     several = len(evaluation.corpora) > 1
     within = " within each corpus, averaged over corpora with equal weight" if several else ""
-    corpora = listed(list(map(title, evaluation.corpora)))
+    corpora, chance = listed(list(map(title, evaluation.corpora))), wording.chance_level(evaluation)
     parts = [
         f"{plain(page.name)}: {counted(evaluation.clips, 'clip')} of "
         f"{counted(evaluation.speakers, 'speaker')}, {corpora}.",
         f"Estimand: metrics of these clips{within}.",
         f"Protocol: {page.protocol or 'not stated'}.",
-        f"In brackets: 95 % confidence intervals; {page.side.intervals}.",
-        f"Chance level of UAR {number(page.chance)}.",
+        f"In brackets: 95 % confidence intervals; {_side(evaluation).intervals}.",
+        f"Chance level of UAR {number(chance)}.",
     ]
     if comparison is not None:
         header = ["System", *(metric.title for metric in METRICS.values())]
@@ -353,7 +357,9 @@ def score_latex(page: ScorePage) -> str:
             [plain(name), *(figure(one.scores[metric]) for metric in METRICS)]
             for name, one in systems.items()
         ]
-        test = comparison.test
+        test, left_out = comparison.test, comparison.only_here + comparison.only_there
+        if left_out:
+            parts.append(f"Left out: {counted(left_out, 'clip')} that one of the two lacks.")
         p = "" if test.p is None else f", p {probability(test.p)}"
         parts.append(
             f"Difference in UAR {figure(test.difference)}{p} (permutation test over "

@@ -80,7 +80,8 @@ def speakers_figure(divisions: Sequence[Division], metric: str) -> bytes:
                 row, score = len(names) + position, group.score
                 names[row] = group.name
                 axes.plot(score.value, row, color=colour, marker="o", ms=7, mec="white", mew=0.8)
-            name = ", ".join(filter(None, [f"{title(one.corpus)}, all clips", one.named_emotions]))
+            of = f"{title(one.corpus)}, these speakers together"
+            name = f"{of}, {one.named_emotions}" if one.without else of
             mark_level(axes, one.whole, (first - 0.6, row + 0.6), name)
         axes.set_yticks(list(names), list(names.values()))
         axes.set_ylim(max(names) + 0.7, -0.7)
