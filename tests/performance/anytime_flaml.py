@@ -1,8 +1,8 @@
-"""FLAML on a table: ``python anytime_flaml.py TABLE.npz SECONDS OUT.json BEGAN``.
+"""FLAML on a table: ``python anytime_flaml.py TABLE.npz SECONDS OUT.json BEGAN SEED``.
 
 It needs FLAML, and nothing of this package. The table has values, emotions, fold, corpora and
 weights (corpora, folds). BEGAN is the time at which the process was started. It writes the seconds
-since then, and the best CV score at each improvement.
+since then, and the best CV score at each improvement, and the UAR on the test rows.
 """
 
 import json
@@ -16,13 +16,13 @@ from sklearn.metrics import recall_score
 from sklearn.model_selection import PredefinedSplit
 
 
-def main(table_file: str, seconds: str, output: str, began: str) -> None:
+def main(table_file: str, seconds: str, output: str, began: str, seed: str) -> None:
     """Search until the time is over."""
     table = np.load(table_file)
     values, fold, corpora, weights = (
         table[key] for key in ("values", "fold", "corpora", "weights")
     )
-    emotions = np.unique(table["emotions"], return_inverse=True)[1]
+    names, emotions = np.unique(table["emotions"], return_inverse=True)
     rows = {row.tobytes(): number for number, row in enumerate(values)}
 
     def loss(X, y, estimator, *_, **__):
@@ -38,10 +38,11 @@ def main(table_file: str, seconds: str, output: str, began: str) -> None:
 
     log = Path(output).with_suffix(".log")
     searched_from = time.time()
-    AutoML().fit(
+    automl = AutoML()
+    automl.fit(
         values, emotions, task="classification", metric=loss, eval_method="cv",
         split_type=PredefinedSplit(fold), time_budget=float(seconds) - (time.time() - float(began)),
-        n_jobs=2, log_file_name=str(log), log_type="better", seed=0, verbose=0,
+        n_jobs=2, log_file_name=str(log), log_type="better", seed=int(seed), verbose=0,
     )  # fmt: skip
     entries = [json.loads(line) for line in log.read_text().splitlines()]
     before_s = searched_from - float(began)
@@ -50,7 +51,9 @@ def main(table_file: str, seconds: str, output: str, began: str) -> None:
         for entry in entries
         if "wall_clock_time" in entry
     ]
-    Path(output).write_text(json.dumps(curve))
+    predicted = names[automl.predict(table["test_values"])]
+    test_uar = recall_score(table["test_emotions"], predicted, average="macro")
+    Path(output).write_text(json.dumps({"curve": curve, "test_uar": float(test_uar)}))
 
 
 if __name__ == "__main__":

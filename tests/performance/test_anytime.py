@@ -1,9 +1,12 @@
-"""The best CV score against time: ours beside FLAML and successive halving, on the same table.
+"""The best CV score against time: ours beside FLAML and successive halving, on the same tables.
 
 Run with ``pytest tests/performance/test_anytime.py``, SER_CORPORA set; SER_BUDGETS="20 60 240"
-changes the seconds, SER_FLAML names a Python that has FLAML, if this one has not. Whole processes
-are timed, imports and all, one after the other, on the clips of the capstone under the
-speaker-dependent protocol: means-184, without copies, three inner folds, the mean UAR over corpora.
+changes the seconds, SER_SEEDS="0 1 2" the seeds, SER_PROTOCOL the protocol, and SER_FLAML names a
+Python that has FLAML, if this one has not. Whole processes are timed, imports and all, one after
+the other, on the clips of the capstone: means-184, without copies, three inner folds, the mean UAR
+over corpora. A seed draws a test side and the folds, and is that of each search; a line is the
+median over the seeds. Beside it stands the UAR on the test side, all clips together, of the model
+that is handed over: ours is selected among the models and the greedy ensemble of their trials.
 The study has the capstone's name, so that its portfolio is chosen without the capstone.
 """
 
@@ -16,21 +19,28 @@ import sqlite3
 import subprocess
 import sys
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
 from datetime import datetime
 from importlib.util import find_spec
 from pathlib import Path
+from statistics import median
 
 import numpy as np
+import pandas as pd
 import pytest
+from sklearn.metrics import recall_score
 
+from benchmark import leaderboard, read_result
+from benchmark.data.tables import IDENTITY
 from benchmark.engine.arrays import StoredArrays, load_arrays
 from benchmark.evaluation.metrics import fold_weights
 
 ROOT = Path(__file__).parent.parent.parent
 HERE = Path(__file__).parent
 BUDGETS = [int(seconds) for seconds in os.environ.get("SER_BUDGETS", "20 60 240").split()]
-PROTOCOL = "speaker-dependent"
+SEEDS = [int(seed) for seed in os.environ.get("SER_SEEDS", "0").split()]
+PROTOCOL = os.environ.get("SER_PROTOCOL", "speaker-dependent")
 STUDY = """
 question = "How fast does the CV score rise?"
 corpora  = ["ravdess", "tess", "savee"]
@@ -68,43 +78,80 @@ max_iter = 100
 
 [models.gradient_boosting]
 learning_rate = { low = 0.03, high = 0.3, log = true }
+
+[ensembles]
+greedy = "greedy"
 """
 
 Curve = list[tuple[float, float]]
 
 
-def command(project: Path, recordings: Path, *arguments: str) -> list[str]:
-    study = [str(project / "capstone.toml"), "--corpora", str(recordings)]
-    return [sys.executable, "-m", "benchmark", *arguments, *study, "--project", str(project)]
+@dataclass(frozen=True)
+class Searched:
+    """What one process has found: the best CV score at each moment, and the final test UAR."""
+
+    curve: Curve
+    test_uar: float
+    whole_s: float
+
+    def at(self, moment: float) -> float:
+        """The best score up to a moment; 0 before the first."""
+        return max((score for ended, score in self.curve if ended <= moment), default=0.0)
+
+
+@dataclass(frozen=True)
+class Prepared:
+    """A project in which the features of the study are extracted, for one seed."""
+
+    project: Path
+    corpora: Path
+
+    def run(self, *arguments: str, project: Path | None = None) -> None:
+        """Run a command of the package on the study."""
+        folder = project or self.project
+        study = [str(folder / "capstone.toml"), "--corpora", str(self.corpora)]
+        command = [sys.executable, "-m", "benchmark", *arguments, *study, "--project", str(folder)]
+        subprocess.run(command, cwd=ROOT, check=True)
+
+    @property
+    def table(self) -> Path:
+        """The tables in a file that any Python reads."""
+        return self.project / "table.npz"
+
+    def write_table(self) -> None:
+        """Write it."""
+        folder = self.project / "features_cache/capstone" / PROTOCOL
+        data = load_arrays(StoredArrays(folder / "arrays", ""))
+        test = pd.read_csv(folder / "test.csv", keep_default_na=False)
+        np.savez(
+            self.table, values=data.values, emotions=data.emotions.astype(str),
+            fold=data.fold, corpora=data.corpora,
+            weights=fold_weights(data.corpora, data.fold, data.n_folds),
+            test_values=test.drop(columns=list(IDENTITY)).to_numpy(np.float32),
+            test_emotions=test["emotion"].to_numpy(str),
+        )  # fmt: skip
 
 
 @pytest.fixture(scope="module")
-def project(recordings: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A project in which the features of the study are extracted."""
-    folder = tmp_path_factory.mktemp("anytime")
-    (folder / "capstone.toml").write_text(STUDY)
-    subprocess.run(command(folder, recordings, "extract"), cwd=ROOT, check=True)
-    return folder
+def prepared(recordings: Path, tmp_path_factory: pytest.TempPathFactory) -> list[Prepared]:
+    """The projects of all seeds."""
+    return [_prepare(tmp_path_factory.mktemp(f"seed{seed}"), recordings, seed) for seed in SEEDS]
 
 
-@pytest.fixture(scope="module")
-def table(project: Path) -> Path:
-    """The training table in a file that any Python reads."""
-    data = load_arrays(StoredArrays(project / f"features_cache/capstone/{PROTOCOL}/arrays", ""))
-    weights = fold_weights(data.corpora, data.fold, data.n_folds)
-    np.savez(
-        project / "table.npz", values=data.values, emotions=data.emotions.astype(str),
-        fold=data.fold, corpora=data.corpora, weights=weights,
-    )  # fmt: skip
-    return project / "table.npz"
+def _prepare(folder: Path, recordings: Path, seed: int) -> Prepared:
+    text = STUDY.replace("speaker-dependent", PROTOCOL)
+    (folder / "capstone.toml").write_text(f"seed = {seed}\n{text}")
+    prepared = Prepared(folder, recordings)
+    prepared.run("extract")
+    prepared.write_table()
+    return prepared
 
 
-def ours(extracted: Path, recordings: Path, project: Path, seconds: int) -> tuple[Curve, float]:
-    """Our curve, of the trials that the run stored, and the duration of the run."""
-    shutil.copytree(extracted, project)
-    arguments = ("run-study", "--minutes", f"{seconds / 60:.4f}")
+def ours(prepared: Prepared, project: Path, seconds: int) -> Searched:
+    """Our search: its trials as the run stored them, and its selected model's test clips."""
+    shutil.copytree(prepared.project, project)
     began, clock = time.time(), time.monotonic()
-    subprocess.run(command(project, recordings, *arguments), cwd=ROOT, check=True)
+    prepared.run("run-study", "--minutes", f"{seconds / 60:.4f}", project=project)
     whole_s = time.monotonic() - clock
     with sqlite3.connect(project / "optuna.db") as database:
         rows = database.execute(
@@ -114,54 +161,67 @@ def ours(extracted: Path, recordings: Path, project: Path, seconds: int) -> tupl
     ended = [datetime.fromisoformat(moment).timestamp() - began for moment, _ in rows]
     best = np.maximum.accumulate([score for _, score in rows])
     floor = 1 / 7 + 1e-6  # the baseline is no model
-    return [(t, s) for t, s in zip(ended, best, strict=True) if s > floor], whole_s
+    curve = [(t, s) for t, s in zip(ended, best, strict=True) if s > floor]
+    (name,) = (path.name for path in (project / "reports/results").iterdir())
+    result = read_result(name, project)
+    board = leaderboard(result)
+    (selected,) = board.loc[board["selected"], "model"]
+    rows = result.predictions[result.predictions["model"] == selected]
+    columns = [f"p_{emotion}" for emotion in result.emotions]
+    predicted = np.array(result.emotions)[rows[columns].to_numpy().argmax(axis=1)]
+    test_uar = recall_score(rows["emotion"], predicted, average="macro")
+    return Searched(curve, float(test_uar), whole_s)
 
 
-def theirs(python: str, script: str, table: Path, seconds: int) -> Curve:
-    """The curve of a script."""
-    output = table.with_name(f"{script}_{seconds}.json")
-    command = [python, str(HERE / script), str(table), str(seconds), str(output)]
-    command.append(str(time.time()))
+def theirs(python: str, script: str, prepared: Prepared, seconds: int, seed: int) -> Searched:
+    """The search of a script."""
+    output, clock = prepared.table.with_name(f"{script}_{seconds}.json"), time.monotonic()
+    command = [python, str(HERE / script), str(prepared.table), str(seconds), str(output)]
+    command += [str(time.time()), str(seed)]
     environment = {**os.environ, "OMP_NUM_THREADS": "1"}
     subprocess.run(command, check=True, timeout=10 * seconds + 120, env=environment)
-    return [(moment, score) for moment, score in json.loads(output.read_text())]
+    found = json.loads(output.read_text())
+    curve = [(moment, score) for moment, score in found["curve"]]
+    return Searched(curve, found["test_uar"], time.monotonic() - clock)
 
 
-def at(curve: Curve, moment: float) -> float:
-    """The best score up to a moment; 0 before the first."""
-    return max((score for ended, score in curve if ended <= moment), default=0.0)
-
-
-def line(name: str, curve: Curve, seconds: int) -> str:
-    """A curve in a line, at eight moments."""
+def line(name: str, runs: Sequence[Searched], seconds: int) -> str:
+    """The medians over seeds in a line, at eight moments."""
     moments = np.linspace(seconds / 8, seconds, 8)
-    points = "  ".join(f"{moment:.0f} s {at(curve, moment):.3f}" for moment in moments)
-    first = f"first model after {curve[0][0]:.1f} s" if curve else "no model"
-    return f"{name:8} {points}  ({first})"
+    points = "  ".join(f"{at:.0f} s {median(run.at(at) for run in runs):.3f}" for at in moments)
+    firsts = [run.curve[0][0] for run in runs if run.curve]
+    first = f"first model after {median(firsts):.1f} s" if firsts else "no model"
+    test = ", ".join(f"{run.test_uar:.3f}" for run in runs)
+    return f"{name:8} {points}  ({first}; test UAR {test})"
 
 
 @pytest.mark.parametrize("seconds", BUDGETS)
 def test_the_curves(
-    project: Path,
-    recordings: Path,
-    table: Path,
-    tmp_path: Path,
-    record: Callable[[str], None],
-    seconds: int,
+    prepared: list[Prepared], tmp_path: Path, record: Callable[[str], None], seconds: int
 ) -> None:
-    own, whole_s = ours(project, recordings, tmp_path / "project", seconds)
-    record(f"\nCV UAR within {seconds} s; ours ended after {whole_s:.0f} s")
+    own = [ours(one, tmp_path / str(n), seconds) for n, one in enumerate(prepared)]
+    record(f"\nCV UAR within {seconds} s, {PROTOCOL}, medians of {len(SEEDS)} seeds")
     record(line("ours", own, seconds))
-    record(line("halving", theirs(sys.executable, "anytime_halving.py", table, seconds), seconds))
-    assert own
+    record(f"ours ended after {', '.join(f'{run.whole_s:.0f}' for run in own)} s")
+    halving = [
+        theirs(sys.executable, "anytime_halving.py", one, seconds, seed)
+        for one, seed in zip(prepared, SEEDS, strict=True)
+    ]
+    record(line("halving", halving, seconds))
+    assert all(run.curve for run in own)
 
 
 @pytest.mark.parametrize("seconds", BUDGETS)
-def test_the_curve_of_flaml(table: Path, record: Callable[[str], None], seconds: int) -> None:
+def test_the_curve_of_flaml(
+    prepared: list[Prepared], record: Callable[[str], None], seconds: int
+) -> None:
     python = os.environ.get("SER_FLAML", sys.executable)
     if python == sys.executable and find_spec("flaml") is None:
         pytest.skip("needs FLAML: install it, or set SER_FLAML to a Python that has it")
-    curve = theirs(python, "anytime_flaml.py", table, seconds)
-    record(f"\nCV UAR within {seconds} s")
-    record(line("FLAML", curve, seconds))
-    assert curve
+    runs = [
+        theirs(python, "anytime_flaml.py", one, seconds, seed)
+        for one, seed in zip(prepared, SEEDS, strict=True)
+    ]
+    record(f"\nCV UAR within {seconds} s, {PROTOCOL}, medians of {len(SEEDS)} seeds")
+    record(line("FLAML", runs, seconds))
+    assert all(run.curve for run in runs)
