@@ -37,7 +37,11 @@ MOST_SAMPLES = 60_000_000
 UNKNOWN_LENGTH = 2**63 - 1
 """libsndfile's number of frames if the header does not contain it: FLAC from a pipe."""
 
-BLOCK_FRAMES = 1 << 20
+BLOCK_SAMPLES = 1 << 20
+"""Decoded at once, over all channels: memory for a block is taken before it is read."""
+
+HIGHEST_RATE_HZ = 1_000_000
+"""Above it a header is damaged: resampling from such a rate takes seconds for a moment of sound."""
 
 LATE_S = 0.1
 """Time by which a segment may end after its recording: other decoders pad, and tables round."""
@@ -121,7 +125,8 @@ def decode(
         own_rate_hz, channels = file.samplerate, file.channels
         samples = read_segment(file, segment) if segment else read_samples(file, longest_s)
     duration_s = len(samples) / own_rate_hz
-    samples = np.mean(samples.T, axis=0)
+    with np.errstate(all="ignore"):  # infinite samples are refused in words
+        samples = np.mean(samples.T, axis=0)
     check_samples(samples)
     resampled = resample(samples, own_rate_hz, sample_rate_hz)
     return Decoded(resampled, own_rate_hz, duration_s, channels)
@@ -163,6 +168,9 @@ def open_sound(
             # soundfile seeks after each read of a seekable file: that changes the samples of MP3
             # read in blocks, and fails for FLAC from a pipe.
             file.seekable = lambda: False
+            if file.samplerate > HIGHEST_RATE_HZ:
+                reason = f"{file.samplerate} samples a second; at most {HIGHEST_RATE_HZ}"
+                raise UnusableError("damaged", reason)
             if longest_s is not None:
                 _check_length(file, stated_frames(file), longest_s)
             yield file
@@ -227,6 +235,10 @@ def _check_size(file: soundfile.SoundFile, n_frames: int) -> None:
         )
 
 
+def _block_frames(file: soundfile.SoundFile) -> int:
+    return max(1, BLOCK_SAMPLES // file.channels)
+
+
 def read_samples(file: soundfile.SoundFile, longest_s: float | None = None) -> np.ndarray:
     """Return all samples of an open recording, (n_frames, n_channels).
 
@@ -239,7 +251,7 @@ def read_samples(file: soundfile.SoundFile, longest_s: float | None = None) -> n
         _check_size(file, stated_frames(file))
     blocks = []
     # In blocks, so that no memory is allocated for samples that only the header states.
-    for block in read_blocks(file, BLOCK_FRAMES, longest_s):
+    for block in read_blocks(file, _block_frames(file), longest_s):
         blocks.append(block)
         if longest_s is not None:
             _check_size(file, sum(map(len, blocks)))
@@ -258,7 +270,7 @@ def read_segment(file: soundfile.SoundFile, segment: Segment) -> np.ndarray:
     """
     first, end = segment.frames(file.samplerate)
     total, kept = 0, []
-    for block in read_blocks(file, BLOCK_FRAMES):
+    for block in read_blocks(file, _block_frames(file)):
         kept.append(block[max(0, first - total) : None if end is None else max(0, end - total)])
         total += len(block)
         if end is not None and total >= end:

@@ -88,7 +88,7 @@ class Stated:
     def unknown(self, length: int) -> bool:
         """Whether the writer of a file of a length did not know the size, and wrote another."""
         if self.size:
-            return self.first + self.size > length and _placeholder(self.size)
+            return self.first <= length < self.first + self.size and _placeholder(self.size)
         closed = self.end >= length and not _placeholder(self.end)
         return self.first < length and not closed
 

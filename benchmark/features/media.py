@@ -89,6 +89,8 @@ def _by_pyav(
             stream = next(iter(container.streams.audio), None)
             if stream is None:
                 raise NoSoundError
+            if stream.codec_context is None:
+                raise MediaError("its codec is unknown")
             if not stream.rate:
                 raise MediaError("no sample rate in it")
             with soundfile.SoundFile(
@@ -121,7 +123,11 @@ def _blocks(container: Any, stream: Any) -> Iterator[np.ndarray]:
 
     one_kind = av.AudioResampler(format="flt", layout=stream.layout, rate=stream.rate)
     for frame in (*container.decode(stream), None):
-        for block in one_kind.resample(frame):
+        try:
+            blocks = one_kind.resample(frame)
+        except ValueError as error:
+            raise MediaError("its rate or its channels change") from error
+        for block in blocks:
             yield block.to_ndarray().reshape(-1, stream.channels)
 
 

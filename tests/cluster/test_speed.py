@@ -16,6 +16,7 @@ import pytest
 from benchmark.data.tables import Table, training_arrays
 from benchmark.engine.arrays import StoredArrays, save_arrays
 from benchmark.engine.processes import Workers, available_cores
+from benchmark.models import MODELS
 from benchmark.search.fitting import fit_fold
 from tests.cluster.hosts import Hosts
 from tests.support.dask_processes import DaskProcesses
@@ -55,7 +56,7 @@ def test_speed_by_workers(hosts: Hosts, dask: DaskProcesses, table: StoredArrays
     from benchmark.engine.dask import Cluster
 
     params = {"n_estimators": 40}
-    forests = [(fit_fold, table, "random_forest", params, n, n % 5) for n in range(40)]
+    forests = [(fit_fold, table, MODELS["random_forest"], params, n, n % 5) for n in range(40)]
     kinds = {
         "0.2 s of sleep": [(time.sleep, 0.2)] * 80,
         "1 s of sleep": [(time.sleep, 1.0)] * 32,
