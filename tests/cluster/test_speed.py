@@ -55,12 +55,11 @@ def seconds(workers: Workers, tasks: list[tuple[object, ...]]) -> float:
 def test_speed_by_workers(hosts: Hosts, dask: DaskProcesses, table: StoredArrays) -> None:
     from benchmark.engine.dask import Cluster
 
-    params = {"n_estimators": 40}
-    forests = [(fit_fold, table, MODELS["random_forest"], params, n, n % 5) for n in range(40)]
-    kinds = {
+    forest, params = MODELS["random_forest"], {"n_estimators": 40}
+    kinds: dict[str, list[tuple[object, ...]]] = {
         "0.2 s of sleep": [(time.sleep, 0.2)] * 80,
         "1 s of sleep": [(time.sleep, 1.0)] * 32,
-        "a fold of a forest": forests,
+        "a fold of a forest": [(fit_fold, table, forest, params, n, n % 5) for n in range(40)],
     }
     print(f"\n{available_cores()} cores in all")
     with Workers(1) as one:

@@ -13,7 +13,7 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from benchmark.search.search import pruning
+from benchmark.search import pruning
 
 RESULTS = Path(__file__).parent.parent.parent / "reports/results"
 FEWEST_TRIALS = 12
