@@ -236,7 +236,7 @@ def _check_size(file: soundfile.SoundFile, n_frames: int) -> None:
 
 
 def _block_frames(file: soundfile.SoundFile) -> int:
-    return max(1, BLOCK_SAMPLES // file.channels)
+    return max(1, BLOCK_SAMPLES // int(file.channels))
 
 
 def read_samples(file: soundfile.SoundFile, longest_s: float | None = None) -> np.ndarray:

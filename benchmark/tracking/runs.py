@@ -86,22 +86,30 @@ class StudyRuns:
     def find(self) -> None:
         """Read the existing runs; delete unfinished trials, duplicates and orphans.
 
-        One search by the study's digest: the number of other studies' runs does not matter.
+        One search by the study's digest: the number of other studies' runs does not matter. What is
+        below a duplicate goes below the run that is kept.
         """
         self._runs.clear()
         self._running.clear()
-        parents = {""}
+        parents = {"": ""}  # by the id of a run, that of the kept one
+        dropped = []
         for run in sorted(self._search(), key=_parents_first):
-            key = _key_of(run)
+            key, run_id = _key_of(run), run.info.run_id
             unfinished = key.role == TRIAL and run.info.status == "RUNNING"
             parent = run.data.tags.get("mlflow.parentRunId", "")
             if unfinished or key in self._runs or parent not in parents:
-                if run.info.status == "RUNNING":
-                    self.client.set_terminated(run.info.run_id, "KILLED")
-                self.client.delete_run(run.info.run_id)
+                if key in self._runs:
+                    parents[run_id] = self._runs[key].info.run_id
+                dropped.append(run)
                 continue
-            parents.add(run.info.run_id)
+            if parents[parent] != parent:
+                self.client.set_tag(run_id, "mlflow.parentRunId", parents[parent])
+            parents[run_id] = run_id
             self._add(key, run)
+        for run in dropped:
+            if run.info.status == "RUNNING":
+                self.client.set_terminated(run.info.run_id, "KILLED")
+            self.client.delete_run(run.info.run_id)
 
     def begin(self) -> None:
         """Start or resume the study's own run; set the experiment's description and views."""
@@ -152,9 +160,10 @@ class StudyRuns:
         run_id = run.info.run_id
         self._log(run_id, key, record.params, record.metrics)
         self._log_files(run_id, record.files)
-        tags = {**record.tags, "content_digest": digest}
+        tags = dict(record.tags)
         if record.trial is not None:
             tags["selected_trial"] = str(record.trial)
+        tags["content_digest"] = digest  # last: with it, the run counts as logged
         for name, value in tags.items():
             self.client.set_tag(run_id, name, value)
         self._end(key, "FINISHED")
