@@ -59,10 +59,13 @@ STAGES = ("extraction", "search", "ensemble", "evaluation", "report", "logging")
 EVERY_S = 0.02  # between two samples
 
 TELLING = """
-import atexit, os, signal, sys, traceback
+import atexit, gc, os, signal, sys, traceback
 told = os.open(sys.argv.pop(1), os.O_CREAT | os.O_WRONLY | os.O_APPEND)
 def tell(*_):
-    stacks = map(traceback.format_stack, sys._current_frames().values())
+    gc.disable()  # CPython 3.11 holds a lock in _current_frames that a collection waits for
+    frames = sys._current_frames()
+    gc.enable()
+    stacks = map(traceback.format_stack, frames.values())
     os.write(told, "".join([*sum(stacks, []), "that is all\\n"]).encode())
 signal.signal(signal.SIGUSR1, tell)
 atexit.register(signal.signal, signal.SIGUSR1, signal.SIG_IGN)
