@@ -24,7 +24,7 @@ def writes_of(model: ModelRecord) -> deque[Write]:
     """What a study logs, with one selected model."""
     return deque(
         [
-            *(lambda runs, trial=trial: runs.log_trial(*trial) for trial in TRIALS[:1]),
+            lambda runs: runs.log_trial(*TRIALS[0]),
             lambda runs: runs.log_model(model),
             lambda runs: runs.log_outcome(OUTCOME),
             lambda runs: runs.end("FINISHED"),
